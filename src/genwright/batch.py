@@ -1,0 +1,51 @@
+"""What flows through a step: a batch of examples, and all that a network is told beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Cond"]
+
+
+@dataclass
+class Batch:
+    """`x` to make `(B, stored, *grid)`; `cond` given, by name, in stored form; `mask` `(B, *grid)`
+    tells which positions of `x` count (None: all)."""
+
+    x: Tensor
+    cond: dict[str, Tensor] = field(default_factory=dict)
+    mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def to(self, device: torch.device) -> Batch:
+        def move(t: Tensor) -> Tensor:
+            return t.to(device, non_blocking=True)
+
+        return Batch(
+            move(self.x),
+            {name: move(t) for name, t in self.cond.items()},
+            None if self.mask is None else move(self.mask),
+        )
+
+
+@dataclass
+class Cond:
+    """All that a network is told beside its input.
+
+    `vector` `(B, D)` always; `tokens` `(B, T, D)` for cross-attention with `tokens_mask` `(B, T)`
+    true where a token counts; `grid` `(B, C, *grid)` aligned with the input.
+    """
+
+    vector: Tensor
+    tokens: Tensor | None = None
+    tokens_mask: Tensor | None = None
+    grid: Tensor | None = None
+
+    def plus(self, vector: Tensor) -> Cond:
+        """The same, with `vector` added to the vector (a time, a noise level)."""
+        return replace(self, vector=self.vector + vector)

@@ -1,0 +1,1 @@
+"""Raw files and tensors, both ways. The only room that knows modalities."""

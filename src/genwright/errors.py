@@ -1,0 +1,68 @@
+"""Every error that a person can cause, as a tree:
+
+    GenwrightError
+    ├── DataError       the files: missing, empty, unreadable, of mixed kinds
+    ├── RecipeError     the options: unknown, of a wrong type, contradicting
+    ├── Incompatible    this family, this data and this task do not fit, and no bridge helps
+    ├── Unsupported     this object does not offer what was asked of it
+    └── RunError        the run folder: locked, damaged, from a newer format, the disk full
+
+Each message names what was given, what was wanted and the way out. The command line prints the
+sentence alone; `--debug` adds the traceback. An `assert` is kept for our own invariants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "DataError",
+    "GenwrightError",
+    "Incompatible",
+    "RecipeError",
+    "RunError",
+    "Unsupported",
+    "missing_extra",
+    "suggest",
+]
+
+
+class GenwrightError(Exception):
+    """What a person can mend; the message says how."""
+
+
+class DataError(GenwrightError):
+    """The data cannot be used as it is."""
+
+
+class RecipeError(GenwrightError):
+    """An option is unknown, of a wrong type, or contradicts another."""
+
+
+class Incompatible(GenwrightError):
+    """Family, data and task do not fit, natively or by a bridge."""
+
+
+class Unsupported(GenwrightError):
+    """The object has no such capability."""
+
+
+class RunError(GenwrightError):
+    """The run folder cannot be read or written."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The tail of a sentence about an unknown name: the nearest known one, or all of them."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(known)}" if known else "none is known"
+
+
+def missing_extra(what: str, module: str, extra: str) -> GenwrightError:
+    """The sentence for an optional library that is not installed."""
+    return GenwrightError(
+        f"{what} needs the library {module!r}, which is not installed: pip install 'genwright[{extra}]'"
+    )

@@ -1,0 +1,1 @@
+"""Objectives and their samplers. They know spaces, roles and phases, nothing else."""

@@ -1,0 +1,1 @@
+"""Networks by role. They know grids and widths, nothing else."""

@@ -1,0 +1,121 @@
+"""Names, and what they stand for.
+
+A plug-in is a class named by a lazy `"module:Class"` string in one of the dicts below, or by an
+entry point of the group `genwright.<kind>` (for example `genwright.families`). Nothing is imported
+before it is asked for. The keywords of its constructor *are* its options: name, type, default and
+sentence stand once, in the signature and the docstring.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from genwright.errors import RecipeError, suggest
+
+__all__ = ["KINDS", "build", "coerce", "names", "options", "resolve"]
+
+KINDS: dict[str, dict[str, str]] = {
+    "families": {
+        "vae": "genwright.families.vae:VAE",
+        "gan": "genwright.families.gan:GAN",
+        "autoregressive": "genwright.families.autoregressive:Autoregressive",
+        "diffusion": "genwright.families.diffusion:Diffusion",
+    },
+    "codecs": {
+        "image": "genwright.data.image:ImageCodec",
+        "table": "genwright.data.table:TableCodec",
+        "text": "genwright.data.text:TextCodec",
+    },
+    "tasks": {
+        "generate": "genwright.tasks.generate:Generate",
+    },
+    "nets": {
+        "auto": "genwright.nets.roles:Auto",
+        "mlp": "genwright.nets.mlp:MLPNets",
+        "conv": "genwright.nets.conv:ConvNets",
+        "unet": "genwright.nets.unet:UNetNets",
+        "transformer": "genwright.nets.transformer:TransformerNets",
+    },
+    "bridges": {
+        "none": "genwright.bridges:Identity",
+        "quantize": "genwright.bridges:Quantize",
+        "onehot": "genwright.bridges:OneHot",
+        "dequantize": "genwright.bridges:Dequantize",
+    },
+}
+
+
+@cache
+def _table(kind: str) -> dict[str, str]:
+    """All names of a kind, built in and from installed packages; a clash is an error."""
+    table = dict(KINDS[kind])
+    for point in entry_points(group=f"genwright.{kind}"):
+        if point.name in table and table[point.name] != point.value:
+            raise RecipeError(
+                f"two packages offer {kind} {point.name!r}: {table[point.name]} and {point.value}; "
+                f"uninstall one of them"
+            )
+        table[point.name] = point.value
+    return table
+
+
+def names(kind: str) -> list[str]:
+    """The registered names of a kind, in the order they were written down."""
+    return list(_table(kind))
+
+
+def resolve(kind: str, name: str) -> type[Any]:
+    """The class behind a name. Raises `RecipeError` for an unknown name."""
+    table = _table(kind)
+    if name not in table:
+        raise RecipeError(f"there is no {name!r} among the {kind}; {suggest(name, table)}")
+    module, _, attribute = table[name].partition(":")
+    found = getattr(import_module(module), attribute)
+    assert isinstance(found, type), f"{table[name]} is not a class"
+    return found
+
+
+def options(factory: Any) -> dict[str, inspect.Parameter]:
+    """The options of a class or function: its keyword-only parameters, in order."""
+    signature = inspect.signature(factory.__init__ if isinstance(factory, type) else factory)
+    return {p.name: p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+
+
+def coerce(factory: Any, given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Check `given` against the options of `factory` and bring each value to its declared type.
+
+    `where` is how a person addresses these options (`"family"` for `--set family.beta=4`).
+    Raises `RecipeError` with the nearest known name, or with the type that was wanted.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    known = options(factory)
+    function = factory.__init__ if isinstance(factory, type) else factory
+    hints = typing.get_type_hints(function)
+    result = {}
+    for name, value in given.items():
+        if name not in known:
+            raise RecipeError(f"unknown option {where}.{name}; {suggest(name, known)}")
+        hint = hints[name]
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
+            result[name] = adapter.validate_python(value)
+        except ValidationError as error:
+            wanted = getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint)
+            detail = error.errors()[0]["msg"]
+            raise RecipeError(
+                f"{where}.{name} cannot be {value!r}: wanted {wanted} ({detail[0].lower()}{detail[1:]})"
+            ) from None
+    return result
+
+
+def build(kind: str, name: str, given: Mapping[str, Any], *injected: Any, where: str) -> Any:
+    """Make the plug-in `name`: `injected` positionally, then the checked options."""
+    factory = resolve(kind, name)
+    return factory(*injected, **coerce(factory, given, where=where))

@@ -1,0 +1,1 @@
+"""Training. It knows phases, not losses."""
