@@ -83,8 +83,9 @@ def resolve(kind: str, name: str) -> type[Any]:
 
 def options(factory: Any) -> dict[str, inspect.Parameter]:
     """The options of a class or function: its keyword-only parameters, in order."""
-    signature = inspect.signature(factory.__init__ if isinstance(factory, type) else factory)
-    return {p.name: p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+    return {
+        p.name: p for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY
+    }
 
 
 def coerce(factory: Any, given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
@@ -96,8 +97,7 @@ def coerce(factory: Any, given: Mapping[str, Any], *, where: str) -> dict[str, A
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     known = options(factory)
-    function = factory.__init__ if isinstance(factory, type) else factory
-    hints = typing.get_type_hints(function)
+    hints = typing.get_type_hints(vars(factory)["__init__"] if isinstance(factory, type) else factory)
     result = {}
     for name, value in given.items():
         if name not in known:

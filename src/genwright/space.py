@@ -94,7 +94,7 @@ class Space:
             raise Incompatible(
                 f"a space needs at least one span and up to three grid sizes of 1 or more, got {self}"
             )
-        if any(isinstance(s, Symbol) and s.k < 1 or isinstance(s, Real) and s.n < 1 for s in self.spans):
+        if any((s.k if isinstance(s, Symbol) else s.n) < 1 for s in self.spans):
             raise Incompatible(f"every span needs at least one symbol or channel, got {self.spans}")
 
     # -- sizes ---------------------------------------------------------------------------------
@@ -131,9 +131,7 @@ class Space:
         """The spans with their channels. The only place that counts offsets."""
         stored = width = 0
         for span in self.spans:
-            yield Slot(
-                span, slice(stored, stored + span.stored), slice(width, width + span.width)
-            )
+            yield Slot(span, slice(stored, stored + span.stored), slice(width, width + span.width))
             stored, width = stored + span.stored, width + span.width
 
     @property
@@ -198,9 +196,17 @@ class Space:
                 soft = ((part + gumbel) / tau).softmax(1)
                 hard = F.one_hot(soft.argmax(1), slot.span.k).movedim(-1, 1).to(soft.dtype)
                 part = hard + soft - soft.detach()
-            elif slot.span.bounded:
-                part = part.tanh()
             parts.append(part)
+        return self.squash(torch.cat(parts, dim=1))
+
+    def squash(self, out: Tensor) -> Tensor:
+        """tanh on the bounded reals, so that a generator cannot leave their range."""
+        parts = [
+            out[:, slot.width].tanh()
+            if isinstance(slot.span, Real) and slot.span.bounded
+            else out[:, slot.width]
+            for slot in self.slots()
+        ]
         return torch.cat(parts, dim=1)
 
     def draw(
@@ -245,8 +251,9 @@ class Space:
             return None
         span = pads[0].span
         assert isinstance(span, Symbol)
-        ended = (x[:, pads[0].stored].squeeze(1) == span.pad).long()
-        return ended.cumsum(1) - ended == 0
+        assert span.pad is not None
+        ended = torch.eq(x[:, pads[0].stored].squeeze(1), span.pad).long()
+        return torch.eq(ended.cumsum(1) - ended, 0)
 
     def check(self, x: Tensor, what: str = "the batch") -> None:
         """Raise `Incompatible` unless `x` is a batch of stored examples of this space."""

@@ -1,0 +1,229 @@
+"""Autoregressive model: one symbol after the other, each given those before.
+
+    log p(x) = sum_i log p(x_i | x_1 .. x_{i-1})
+
+Any space of symbols is laid out as one sequence, position by position in row-major order and span by
+span at each: a text is read from left to right, a row column by column, a picture of quantised pixels
+line by line. Every span has its own embeddings and its own head, so that a column with two values is
+never offered the alphabet of its neighbour. Sampling keeps the keys and values of what came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genwright.batch import Batch, Cond
+from genwright.errors import Incompatible
+from genwright.families.base import Family, Phase
+from genwright.families.guidance import guide
+from genwright.nets.cond import Conditioner
+from genwright.nets.roles import Cache, Nets
+from genwright.space import Space, Symbol
+
+__all__ = ["Autoregressive"]
+
+
+class Autoregressive(Family):
+    """A causal network over the symbols of an example."""
+
+    accepts = frozenset({"symbol"})
+    max_width = 65_536
+    max_positions = 4_096
+    phases = (Phase("fit", lr=3e-3, betas=(0.9, 0.95), optimizer="muon", muon_lr=0.02),)
+
+    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+        super().__init__(space, cond, nets)
+        self.channels = space.stored
+        self.length = space.positions * self.channels
+        self.sizes = [span.k for span in space.spans if isinstance(span, Symbol)]
+        self.tell = Conditioner(cond, space.grid, nets, "causal")
+        self.net = nets.causal(self.length, self.tell.told)
+        width = self.net.width
+        self.embed = nn.Embedding(sum(self.sizes), width)
+        self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
+        self.start = nn.Parameter(0.02 * torch.randn(width))
+        told = self.tell.told
+        self.from_vector = nn.Linear(told.vector, width) if told.vector else None
+        self.from_grid = nn.Linear(told.grid, width) if told.grid else None
+        # Which span, and on a grid of several axes which place, is to be said next.
+        self.which = (
+            nn.Parameter(0.02 * torch.randn(self.channels, width)) if self.channels > 1 else None
+        )
+        axes = space.grid if len(space.grid) > 1 else ()
+        self.axes = nn.ParameterList(nn.Parameter(0.02 * torch.randn(size, width)) for size in axes)
+        first = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
+        self.register_buffer("first", first, persistent=False)
+        nn.init.normal_(self.embed.weight, std=0.5)
+
+    first: Tensor
+
+    # -- the sequence --------------------------------------------------------------------------
+
+    def _flat(self, x: Tensor) -> Tensor:
+        """Stored `(B, C, *grid)` to a sequence `(B, P * C)`."""
+        return x.reshape(len(x), self.channels, -1).transpose(1, 2).flatten(1)
+
+    def _place(self) -> Tensor | None:
+        """`(L, width)`: what marks each place of the sequence besides its number; None if nothing."""
+        place = None
+        for axis, table in enumerate(self.axes):
+            shape = [1] * len(self.axes)
+            shape[axis] = -1
+            part = table.view(*shape, table.shape[1])
+            place = part if place is None else place + part
+        if place is not None:
+            place = place.flatten(0, -2).repeat_interleave(self.channels, dim=0)
+        if self.which is not None:
+            which = self.which.repeat(self.length // self.channels, 1)
+            place = which if place is None else place + which
+        return place
+
+    def _inputs(self, ids: Tensor, cond: Cond, begin: int, end: int) -> Tensor:
+        """What the network reads at places `begin` to `end` `(B, end - begin, width)`: the symbol
+        before each, and what marks the place. `ids` `(B, >= end - 1)`."""
+        shift = self.first.repeat(self.length // self.channels)
+        before = slice(max(begin - 1, 0), end - 1)
+        h = self.embed(ids[:, before] + shift[before])
+        if begin == 0:
+            start = self.start.expand(ids.shape[0], 1, -1)
+            if self.from_vector is not None:
+                start = start + self.from_vector(cond.vector)[:, None]
+            h = torch.cat([start.to(h.dtype), h], dim=1)
+        place = self._place()
+        if place is not None:
+            h = h + place[begin:end]
+        if self.from_grid is not None and cond.grid is not None:
+            given = self.from_grid(cond.grid.flatten(2).transpose(1, 2))
+            h = h + given.repeat_interleave(self.channels, dim=1)[:, begin:end]
+        return h
+
+    def _logits(self, hidden: Tensor, channel: int) -> Tensor:
+        begin = sum(self.sizes[:channel])
+        return F.linear(hidden, self.head[begin : begin + self.sizes[channel]]).float()
+
+    # -- training ------------------------------------------------------------------------------
+
+    def _nats(self, batch: Batch) -> Tensor:
+        """Negative log-likelihood at each position, summed over spans `(B, P)`."""
+        ids = self._flat(batch.x)
+        cond = self.tell(batch.cond, len(batch), batch.x)
+        hidden = self.net(self._inputs(ids, cond, 0, self.length), cond)
+        hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
+        truth = batch.x.reshape(len(batch), self.channels, -1)
+        nats = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device)
+        for channel in range(self.channels):
+            logits = self._logits(hidden[:, :, channel], channel)
+            nats = nats + F.cross_entropy(logits.transpose(1, 2), truth[:, channel], reduction="none")
+        return nats if batch.mask is None else nats * batch.mask.flatten(1)
+
+    def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Nats, and how many symbols they are for."""
+        nats = self._nats(batch)
+        count = nats.numel() if batch.mask is None else batch.mask.sum()
+        return nats.sum(), torch.as_tensor(count * self.channels, device=nats.device).float()
+
+    def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        nats, count = self.heldout(batch)
+        return {"nll": nats / count.clamp_min(1)}
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        return -self._nats(batch).sum(1)
+
+    # -- sampling ------------------------------------------------------------------------------
+
+    def _sample(
+        self,
+        n: int,
+        cond: dict[str, Tensor],
+        rng: torch.Generator,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        guidance_scale: float = 1.0,
+        length: int | None = None,
+        prefix: list[int] | None = None,
+        cache: bool = True,
+    ) -> Tensor:
+        """temperature: of the softmax; 0 always takes the likeliest.  top_k: only the k likeliest.
+        top_p: only the likeliest that together hold this probability.  guidance_scale: above 1
+        exaggerates the condition.  length: symbols to make; a text may go on beyond the training
+        window.  prefix: symbols to begin with.  cache: keep keys and values (False: plain path)."""
+        total = self.length if length is None else length * self.channels
+        if total > self.length and (len(self.space.grid) != 1 or self.tell.told.grid):
+            raise Incompatible(
+                f"only a text can go on beyond its {self.length} places, asked for {total}"
+            )
+        ids = torch.empty(n, 0, dtype=torch.long, device=self.device)
+        if prefix:
+            ids = torch.tensor(prefix, device=self.device).expand(n, -1)[:, : total - 1]
+            if int(ids.max()) >= self.sizes[0] or int(ids.min()) < 0 or self.channels > 1:
+                raise Incompatible(f"a prefix needs one-span symbols from 0 to {self.sizes[0] - 1}")
+        like = self.start
+        told = _Reader(self, self.tell(cond, n, like), n, cache)
+        free = bool(cond) and guidance_scale != 1.0
+        untold = _Reader(self, self.tell({}, n, like), n, cache) if free else None
+        pad = getattr(self.space.spans[0], "pad", None) if self.channels == 1 else None
+        done = torch.zeros(n, dtype=torch.bool, device=self.device)
+        while ids.shape[1] < total:
+            logits = told.read(ids)
+            if untold is not None:
+                logits = guide(logits, untold.read(ids), guidance_scale)
+            new = _pick(logits, temperature, top_k, top_p, rng)
+            if pad is not None:
+                new = torch.where(done, torch.full_like(new, pad), new)
+                done = done | (new == pad)
+            ids = torch.cat([ids, new[:, None]], dim=1)
+            if pad is not None and bool(done.all()):
+                ids = F.pad(ids, (0, total - ids.shape[1]), value=pad)
+        grid = self.space.grid if length is None else (length,)
+        return ids.view(n, -1, self.channels).transpose(1, 2).reshape(n, self.channels, *grid)
+
+
+class _Reader:
+    """Reads a growing sequence and answers with the logits of the symbol that comes next.
+
+    A sequence longer than the window is read from half a window back, as if it began there; training
+    has shown windows that begin anywhere. The cached and the plain path do the same.
+    """
+
+    def __init__(self, family: Autoregressive, cond: Cond, n: int, cached: bool) -> None:
+        self.family, self.cond, self.n = family, cond, n
+        self.cached = cached
+        self.begin = 0
+        self.cache: Cache | None = None
+
+    def read(self, ids: Tensor) -> Tensor:
+        family = self.family
+        if ids.shape[1] - self.begin >= family.length:
+            self.begin = ids.shape[1] - family.length // 2
+            self.cache = None
+        ids = ids[:, self.begin :]
+        if self.cached and self.cache is None:
+            self.cache = family.net.cache(self.n, family.length, family.start)
+        seen = self.cache.length if self.cache is not None else 0
+        h = family._inputs(ids, self.cond, seen, ids.shape[1] + 1)
+        hidden = family.net(h, self.cond, self.cache)[:, -1]
+        return family._logits(hidden, ids.shape[1] % family.channels)
+
+
+def _pick(
+    logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, rng: torch.Generator
+) -> Tensor:
+    """One symbol for each row of logits `(B, k)`."""
+    if temperature <= 0:
+        return logits.argmax(1)
+    logits = logits / temperature
+    if top_k is not None and top_k < logits.shape[1]:
+        least = logits.topk(max(1, top_k), dim=1).values[:, -1:]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    if top_p is not None and top_p < 1:
+        ordered, order = logits.sort(dim=1, descending=True)
+        p = ordered.softmax(1)
+        ordered = ordered.masked_fill(p.cumsum(1) - p > top_p, -torch.inf)
+        logits = torch.full_like(logits, -torch.inf).scatter(1, order, ordered)
+    return torch.multinomial(logits.softmax(1), 1, generator=rng).squeeze(1)

@@ -1,0 +1,179 @@
+"""What a family is: an objective and a sampler over a space, with the networks it asks for.
+
+A family knows spaces, roles and phases. It does not know what the data shows, how it was read, which
+optimiser runs or how many devices there are. To write one: declare `accepts` and `phases`, build the
+networks in `__init__` by role, and give `loss` and `_sample`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genwright.batch import Batch
+from genwright.errors import Incompatible, Unsupported, suggest
+from genwright.nets.roles import Nets
+from genwright.registry import coerce, options
+from genwright.space import Kind, Space
+
+__all__ = ["Clock", "Family", "Phase"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What is trained now, how often within a step, and with which optimiser defaults.
+
+    `trains` names the submodules ("" is the whole family). A recipe may override the rest.
+    """
+
+    name: str
+    trains: tuple[str, ...] = ("",)
+    repeats: int = 1
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    muon_lr: float = 0.02
+    weight_decay: float = 0.0
+
+
+@dataclass
+class Clock:
+    """How far training has come: the trainer sets it before each step, schedules read it."""
+
+    step: int = 0
+    progress: float = 0.0
+
+
+class Family(nn.Module, ABC):
+    """A generative family over one space.
+
+    space  what to make
+    cond   what may be given, by name
+    nets   who builds the networks
+    """
+
+    accepts: ClassVar[frozenset[Kind]]
+    """Kinds of space taken as they are; others need a bridge."""
+    max_width: ClassVar[int | None] = 1024
+    """Channels at one position that a dense network still takes (None: no limit)."""
+    max_positions: ClassVar[int | None] = None
+    """Stored numbers of one example that are still affordable (None: no limit)."""
+    unpaired: ClassVar[bool] = False
+    has_heldout: ClassVar[bool] = True
+    """Whether a held-out loss means something for this family."""
+    batch_size: ClassVar[int] = 128
+    """Examples in a step, unless the recipe says otherwise."""
+    phases: tuple[Phase, ...] = (Phase("fit"),)
+
+    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+        super().__init__()
+        self.space = space
+        self.cond = dict(cond)
+        self.nets = nets
+        self.clock = Clock()
+
+    # -- training ------------------------------------------------------------------------------
+
+    def prepare(self, batch: Batch) -> None:
+        """Look at one batch before the first step, to set scales from the data. Optional."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        """Named terms of the loss, each a scalar; the trainer sums them."""
+
+    def monitor(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        """Numbers worth a line in the log beside the loss. Optional."""
+        return {}
+
+    def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss on held-out examples: its sum and what to divide by, so that batches add up.
+
+        By default the training loss per example; a family with a likelihood says it in nats.
+        """
+        if not self.has_heldout:
+            raise Unsupported(f"{self.name} has no held-out loss: judge its samples instead")
+        total = torch.stack(list(self.loss(batch, self.phases[0].name).values())).sum()
+        n = torch.tensor(float(len(batch)), device=total.device)
+        return total * n, n
+
+    # -- sampling ------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        cond: Mapping[str, Tensor] | None = None,
+        *,
+        seed: int = 0,
+        chunk: int = 256,
+        **knobs: Any,
+    ) -> Tensor:
+        """`n` examples in stored form `(n, stored, *grid)`; the same seed gives the same bytes.
+
+        cond   conditions in stored form, `n` rows each; a missing one is left open
+        chunk  examples made at once: a matter of memory, and part of what the seed fixes
+        knobs  the keywords of this family's sampler (see `knobs()`); unknown ones are refused
+        """
+        cond = dict(cond or {})
+        for name, value in cond.items():
+            if name not in self.cond:
+                raise Incompatible(
+                    f"this model was trained without the condition {name!r}; {suggest(name, self.cond)}"
+                )
+            self.cond[name].check(value, f"the condition {name!r}")
+            if value.shape[0] != n:
+                raise Incompatible(f"{n} samples need {n} values of {name!r}, got {value.shape[0]}")
+        if n < 1:
+            raise Incompatible(f"the number of samples must be 1 or more, got {n}")
+        checked = coerce(self._sample, knobs, where="sample")
+        was_training = self.training
+        self.eval()
+        try:
+            parts = []
+            for start in range(0, n, chunk):
+                stop = min(start + chunk, n)
+                rng = torch.Generator(self.device).manual_seed(_mix(seed, start))
+                some = {name: value[start:stop].to(self.device) for name, value in cond.items()}
+                parts.append(self._sample(stop - start, some, rng, **checked))
+        finally:
+            self.train(was_training)
+        return torch.cat(parts)
+
+    @abstractmethod
+    def _sample(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+        """`n` examples; sampling knobs are keyword-only arguments of the override."""
+
+    @classmethod
+    def knobs(cls) -> list[str]:
+        """Names that `sample` takes beside n, cond, seed and chunk."""
+        return list(options(cls._sample))
+
+    # -- capabilities --------------------------------------------------------------------------
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Exact log-likelihood of each example in nats `(B,)`."""
+        raise Unsupported(f"{self.name} offers no exact likelihood")
+
+    def encode(self, batch: Batch) -> Tensor:
+        """A latent code for each example `(B, dim)`."""
+        raise Unsupported(f"{self.name} offers no latent code")
+
+    # ------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__.lower()
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+
+def _mix(seed: int, n: int) -> int:
+    """A seed for the n-th part of something seeded (the constant is splitmix64's)."""
+    return (seed * 0x9E3779B97F4A7C15 + n) & 0x7FFF_FFFF_FFFF_FFFF

@@ -1,0 +1,125 @@
+"""How data turns to noise: `x_t = alpha(t) x + sigma(t) e`, for data of a given spread.
+
+A schedule says which times are trained on and sampled at, what the network is shown and asked for,
+and how its answer becomes an estimate of the clean example. Flow matching and EDM differ in nothing
+else, so that any solver serves both.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+__all__ = ["EDM", "Flow", "Schedule"]
+
+
+class Schedule(ABC):
+    """`x_t = alpha(t) x + sigma(t) e`."""
+
+    data_std: ClassVar[float]
+    """The spread to which data is brought."""
+
+    @abstractmethod
+    def alpha(self, t: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def sigma(self, t: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def slope(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+        """dx/dt of the probability-flow ODE at `x`, given the estimate of the clean example."""
+
+    @abstractmethod
+    def draw(self, u: Tensor) -> Tensor:
+        """Times to train on, from uniform numbers in (0, 1)."""
+
+    @abstractmethod
+    def times(self, steps: int, device: torch.device) -> Tensor:
+        """`steps + 1` times to sample at, from noise to data."""
+
+    @abstractmethod
+    def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees: its input, and the number `(B,)` that stands for the time."""
+
+    @abstractmethod
+    def clean(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """The estimate of the clean example in the network's answer."""
+
+    @abstractmethod
+    def loss(self, answer: Tensor, x: Tensor, noise: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+        """Squared error of the answer, weighted as the method has it; the shape of `x`."""
+
+
+class Flow(Schedule):
+    """Flow matching along straight lines (Lipman et al. 2023, arXiv:2210.02747; Liu et al. 2022,
+    arXiv:2209.03003): alpha = 1 - t, sigma = t, and the network answers with the velocity e - x.
+    Times are logit-normal (Esser et al. 2024, arXiv:2403.03206)."""
+
+    data_std = 1.0
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1 - t
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return t
+
+    def slope(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+        return (x - clean) / t
+
+    def draw(self, u: Tensor) -> Tensor:
+        return torch.sigmoid(torch.special.ndtri(u.double()).float()).clamp(1e-4, 1 - 1e-4)
+
+    def times(self, steps: int, device: torch.device) -> Tensor:
+        return torch.linspace(1, 0, steps + 1, device=device)
+
+    def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        return x, t.flatten()
+
+    def clean(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        return x - t * answer
+
+    def loss(self, answer: Tensor, x: Tensor, noise: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+        return (answer - (noise - clean)).square()
+
+
+class EDM(Schedule):
+    """Karras et al. 2022 (arXiv:2206.00364): alpha = 1, sigma = t; the network is preconditioned so
+    that its input, target and loss have unit size at every noise level (section 5, table 1)."""
+
+    data_std = 0.5
+    mean, spread = -1.2, 1.2  # of log sigma in training
+    lowest, highest, rho = 0.002, 80.0, 7.0
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.ones_like(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return t
+
+    def slope(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+        return (x - clean) / t
+
+    def draw(self, u: Tensor) -> Tensor:
+        return (self.mean + self.spread * torch.special.ndtri(u.double()).float()).exp()
+
+    def times(self, steps: int, device: torch.device) -> Tensor:
+        """Equation 5, and a last step to 0."""
+        if steps == 1:
+            return torch.tensor([self.highest, 0.0], device=device)
+        ramp = torch.linspace(0, 1, steps, device=device)
+        high, low = self.highest ** (1 / self.rho), self.lowest ** (1 / self.rho)
+        return torch.cat([(high + ramp * (low - high)) ** self.rho, ramp.new_zeros(1)])
+
+    def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        return x / (t.square() + self.data_std**2).sqrt(), t.flatten().log() / 4
+
+    def clean(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        total = t.square() + self.data_std**2
+        return self.data_std**2 / total * x + t * self.data_std / total.sqrt() * answer
+
+    def loss(self, answer: Tensor, x: Tensor, noise: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+        weight = (t.square() + self.data_std**2) / (t * self.data_std).square()
+        return weight * (self.clean(answer, x, t) - clean).square()

@@ -1,0 +1,124 @@
+"""Small parts for any rank: convolutions over 1 to 3 axes, FiLM, attention, resizing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genwright.batch import Cond
+from genwright.nets.roles import Grid
+
+__all__ = ["Attention", "FiLM", "TimeEmbedding", "conv", "groups", "pyramid", "resize", "with_grid"]
+
+_CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def conv(
+    rank: int, n_in: int, n_out: int, kernel: int = 3, stride: int | Grid = 1, bias: bool = True
+) -> nn.Module:
+    """A convolution over `rank` axes that keeps the grid (rounded up where it strides)."""
+    step = (stride,) * rank if isinstance(stride, int) else stride
+    size, pad = (kernel,) * rank, (kernel // 2,) * rank
+    return _CONV[rank - 1](n_in, n_out, size, step, pad, bias=bias)  # type: ignore[arg-type]
+
+
+def groups(channels: int) -> int:
+    """Groups for a GroupNorm: 8 where that divides the channels and leaves several in each."""
+    return math.gcd(8, max(1, channels // 4))
+
+
+def pyramid(grid: Grid, smallest: int = 4, most: int = 4) -> list[Grid]:
+    """Grids from fine to coarse. An axis is halved, rounded up, while it is above `smallest`."""
+    levels = [grid]
+    while len(levels) <= most and max(levels[-1]) > smallest:
+        levels.append(tuple(-(-n // 2) if n > smallest else n for n in levels[-1]))
+    return levels
+
+
+def stride(fine: Grid, coarse: Grid) -> Grid:
+    """The stride of each axis between two levels of a pyramid."""
+    return tuple(1 if a == b else 2 for a, b in zip(fine, coarse, strict=True))
+
+
+def resize(x: Tensor, grid: Grid) -> Tensor:
+    """Nearest-neighbour to another grid."""
+    return x if x.shape[2:] == grid else F.interpolate(x, size=grid, mode="nearest")
+
+
+def with_grid(x: Tensor, cond: Cond) -> Tensor:
+    """The input joined with the condition that is aligned with it."""
+    return x if cond.grid is None else torch.cat([x, cond.grid.to(x.dtype)], dim=1)
+
+
+class FiLM(nn.Module):
+    """Feature-wise linear modulation by the condition vector (Perez et al. 2018, arXiv:1709.07871):
+    `x * (1 + scale) + shift`, the identity at the start. With `dim` 0 it stays the identity."""
+
+    def __init__(self, dim: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, 2 * channels) if dim else None
+        if self.linear is not None:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        """`(B, C, *grid)`."""
+        if self.linear is None:
+            return x
+        scale, shift = self.linear(F.silu(cond.vector)).chunk(2, dim=1)
+        shape = (x.shape[0], x.shape[1], *[1] * (x.ndim - 2))
+        return x * (1 + scale.view(shape)) + shift.view(shape)
+
+
+class Attention(nn.Module):
+    """Residual attention over all positions of a grid, and to the condition's tokens if any."""
+
+    def __init__(self, channels: int, tokens: int = 0, head: int = 32) -> None:
+        super().__init__()
+        self.heads = max(1, channels // head)
+        self.norm = nn.GroupNorm(groups(channels), channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.to_tokens = nn.Linear(tokens, 2 * channels) if tokens else None
+        self.out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        h = self.norm(x).flatten(2).transpose(1, 2)  # (B, P, C)
+        q, k, v = self.qkv(h).chunk(3, dim=-1)
+        mask = None
+        if self.to_tokens is not None and cond.tokens is not None:
+            k2, v2 = self.to_tokens(cond.tokens).chunk(2, dim=-1)
+            if cond.tokens_mask is not None:
+                seen = cond.tokens_mask.new_ones(k.shape[0], k.shape[1])
+                mask = torch.cat([seen, cond.tokens_mask], dim=1)[:, None, None]
+            k, v = torch.cat([k, k2], dim=1), torch.cat([v, v2], dim=1)
+
+        def split(t: Tensor) -> Tensor:
+            return t.view(t.shape[0], t.shape[1], self.heads, -1).transpose(1, 2)
+
+        h = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=mask)
+        h = self.out(h.transpose(1, 2).flatten(2))
+        return x + h.transpose(1, 2).reshape(x.shape)
+
+
+class TimeEmbedding(nn.Module):
+    """A number in about [-2, 2] `(B,)` to a vector `(B, dim)`: sinusoids, then a small MLP."""
+
+    def __init__(self, dim: int, frequencies: int = 32) -> None:
+        super().__init__()
+        # 1/4 to 64 turns over the unit interval: coarse enough to be monotone, fine enough to
+        # separate neighbouring times of a fine sampler.
+        turns = torch.logspace(-2, 6, frequencies, base=2.0)
+        self.register_buffer("turns", turns, persistent=False)
+        self.mlp = nn.Sequential(nn.Linear(2 * frequencies, dim), nn.SiLU(), nn.Linear(dim, dim))
+
+    turns: Tensor
+
+    def forward(self, t: Tensor) -> Tensor:
+        phase = 2 * math.pi * t[:, None] * self.turns
+        out: Tensor = self.mlp(torch.cat([phase.sin(), phase.cos()], dim=1))
+        return out

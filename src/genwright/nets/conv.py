@@ -1,0 +1,127 @@
+"""Residual convolutional networks between a grid and a vector, for one to three axes.
+
+No normalisation over the batch, and none over space either: the last layer of each block starts
+at zero (Zhang et al. 2019, arXiv:1901.09321), which is what R3GAN (Huang et al. 2024,
+arXiv:2501.05441) found to be enough, and it leaves gradient penalties well defined.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genwright.batch import Cond
+from genwright.nets.blocks import FiLM, conv, pyramid, resize, stride, with_grid
+from genwright.nets.roles import Grid, Net, Nets, Told
+
+__all__ = ["ConvNets", "Decoder", "Encoder"]
+
+
+class Block(nn.Module):
+    """Two convolutions, FiLM between them, added to the input."""
+
+    def __init__(self, rank: int, channels: int, told: Told, dropout: float) -> None:
+        super().__init__()
+        self.first = conv(rank, channels, channels)
+        self.film = FiLM(told.vector, channels)
+        self.drop = nn.Dropout(dropout)
+        self.second = conv(rank, channels, channels, bias=False)
+        nn.init.zeros_(self.second.weight)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        h = self.film(self.first(F.leaky_relu(x, 0.2)), cond)
+        out: Tensor = x + self.second(self.drop(F.leaky_relu(h, 0.2)))
+        return out
+
+
+def _channels(width: int, levels: int) -> list[int]:
+    """Doubling from fine to coarse, up to eight times the width."""
+    return [width * min(2**i, 8) for i in range(levels)]
+
+
+class Encoder(Net):
+    """A grid `(B, n_in, *grid)` to a vector `(B, n_out)`, or `(B,)` where `n_out` is None."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        n_in: int,
+        n_out: int | None,
+        width: int,
+        depth: int,
+        dropout: float,
+        told: Told,
+    ) -> None:
+        super().__init__()
+        rank, levels = len(grid), pyramid(grid)
+        sizes = _channels(width, len(levels))
+        self.n_out = n_out
+        self.first = conv(rank, n_in + told.grid, sizes[0])
+        self.levels = nn.ModuleList(
+            nn.ModuleList(Block(rank, c, told, dropout) for _ in range(depth)) for c in sizes
+        )
+        self.down = nn.ModuleList(
+            conv(rank, sizes[i], sizes[i + 1], stride=stride(levels[i], levels[i + 1]))
+            for i in range(len(levels) - 1)
+        )
+        # Scores are only ever compared, so that a constant would go untrained.
+        self.last = nn.Linear(sizes[-1] * math.prod(levels[-1]), n_out or 1, bias=n_out is not None)
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        h = self.first(with_grid(x, cond))
+        for i, level in enumerate(self.levels):
+            if i:
+                h = self.down[i - 1](h)
+            for block in level:  # type: ignore[attr-defined]
+                h = block(h, cond)
+        out: Tensor = self.last(F.leaky_relu(h, 0.2).flatten(1))
+        return out if self.n_out else out.squeeze(1)
+
+
+class Decoder(Net):
+    """A vector `(B, n_in)` to a grid `(B, n_out, *grid)`."""
+
+    def __init__(
+        self, grid: Grid, n_in: int, n_out: int, width: int, depth: int, dropout: float, told: Told
+    ) -> None:
+        super().__init__()
+        rank = len(grid)
+        self.grids = pyramid(grid)[::-1]
+        sizes = _channels(width, len(self.grids))[::-1]
+        self.first = nn.Linear(n_in, sizes[0] * math.prod(self.grids[0]))
+        self.levels = nn.ModuleList(
+            nn.ModuleList(Block(rank, c, told, dropout) for _ in range(depth)) for c in sizes
+        )
+        self.up = nn.ModuleList(conv(rank, sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
+        self.last = conv(rank, sizes[-1], n_out)
+
+    def forward(self, z: Tensor, cond: Cond) -> Tensor:
+        h = self.first(z).view(z.shape[0], -1, *self.grids[0])
+        for i, level in enumerate(self.levels):
+            if i:
+                h = self.up[i - 1](resize(h, self.grids[i]))
+            for block in level:  # type: ignore[attr-defined]
+                h = block(h, cond)
+        out: Tensor = self.last(F.leaky_relu(h, 0.2))
+        return out
+
+
+class ConvNets(Nets):
+    """Convolutional encoders, decoders and scores for grids of one to three axes."""
+
+    reads = {"encode": frozenset({"grid"}), "decode": frozenset(), "score": frozenset({"grid"})}  # noqa: RUF012
+    sizes = {"xs": (8, 1), "s": (32, 1), "m": (64, 2), "l": (96, 3)}  # noqa: RUF012
+
+    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        self._grid(grid)
+        return Encoder(grid, n_in, n_out, self.width, self.depth, self.dropout, told)
+
+    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        self._grid(grid)
+        return Decoder(grid, n_in, n_out, self.width, self.depth, self.dropout, told)
+
+    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
+        self._grid(grid)
+        return Encoder(grid, n_in, None, self.width, self.depth, self.dropout, told)

@@ -1,0 +1,87 @@
+"""Residual multilayer perceptrons: all that a row needs, and a plain choice for any small grid."""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genwright.batch import Cond
+from genwright.nets.blocks import FiLM, with_grid
+from genwright.nets.roles import Grid, Net, Nets, Told
+
+__all__ = ["MLP", "MLPNets"]
+
+
+class Block(nn.Module):
+    """Norm, FiLM, a hidden layer twice as wide, and back, added to the input."""
+
+    def __init__(self, width: int, told: Told, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.film = FiLM(told.vector, width)
+        self.wide = nn.Linear(width, 2 * width)
+        self.back = nn.Linear(2 * width, width)
+        self.drop = nn.Dropout(dropout)
+        nn.init.zeros_(self.back.weight)
+        nn.init.zeros_(self.back.bias)
+
+    def forward(self, h: Tensor, cond: Cond) -> Tensor:
+        out = self.back(self.drop(F.silu(self.wide(self.film(self.norm(h), cond)))))
+        return h + out
+
+
+class MLP(Net):
+    """`(B, *shape_in)` to `(B, *shape_out)`; whatever is given, as vector, tokens' mean or grid."""
+
+    def __init__(
+        self,
+        n_in: int,
+        shape_out: tuple[int, ...],
+        width: int,
+        depth: int,
+        dropout: float,
+        told: Told,
+    ) -> None:
+        super().__init__()
+        self.shape_out = shape_out
+        self.first = nn.Linear(n_in, width)
+        self.blocks = nn.ModuleList(Block(width, told, dropout) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        # Scores are only ever compared, so that a constant would go untrained.
+        self.last = nn.Linear(width, math.prod(shape_out), bias=bool(shape_out))
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        h = self.first(with_grid(x, cond).flatten(1))
+        for block in self.blocks:
+            h = block(h, cond)
+        out: Tensor = self.last(F.silu(self.norm(h)))
+        return out.view(x.shape[0], *self.shape_out)
+
+
+class MLPNets(Nets):
+    """Multilayer perceptrons for every role but the causal one, on any small grid."""
+
+    reads = {  # noqa: RUF012 - a constant of the class
+        "map": frozenset({"grid"}),
+        "encode": frozenset({"grid"}),
+        "decode": frozenset(),
+        "score": frozenset({"grid"}),
+    }
+    sizes = {"xs": (64, 2), "s": (256, 3), "m": (512, 4), "l": (1024, 6)}  # noqa: RUF012
+
+    def _mlp(self, n_in: int, shape_out: tuple[int, ...], told: Told) -> MLP:
+        return MLP(n_in, shape_out, self.width, self.depth, self.dropout, told)
+
+    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._mlp((n_in + told.grid) * math.prod(grid), (n_out, *grid), told)
+
+    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._mlp((n_in + told.grid) * math.prod(grid), (n_out,), told)
+
+    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._mlp(n_in, (n_out, *grid), told)
+
+    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
+        return self._mlp((n_in + told.grid) * math.prod(grid), (), told)

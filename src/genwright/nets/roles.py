@@ -1,0 +1,181 @@
+"""What a family may ask of a network, and who answers.
+
+Five roles say what goes in and what comes out, `(B, C, *grid)` throughout:
+
+    map      grid in, the same grid out     a denoiser, a velocity, a masked model
+    encode   grid in, a vector out          the posterior of a VAE, an encoder of a condition
+    decode   a vector in, grid out          the decoder of a VAE, a generator
+    score    grid in, one number out        a critic, an energy
+    causal   a sequence in, the same out    position i sees the positions up to i; with a cache
+
+Every network is called as `net(x, cond)`. An architecture offers the roles it can; `Auto` picks
+one for each role and grid. Sizes come from one dial, xs | s | m | l.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from torch import Tensor, nn
+
+from genwright.batch import Cond
+from genwright.errors import Unsupported
+
+__all__ = ["Auto", "Cache", "Causal", "Grid", "Net", "Nets", "Role", "Size", "Told"]
+
+Grid = tuple[int, ...]
+Role = Literal["map", "encode", "decode", "score", "causal"]
+Size = Literal["xs", "s", "m", "l"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a network is told beside its input: the width of `Cond.vector` (0: nothing), whether
+    there are tokens (of the same width), and how many channels of `Cond.grid` come with x."""
+
+    vector: int = 0
+    tokens: bool = False
+    grid: int = 0
+
+
+class Net(nn.Module, ABC):
+    """A network: `forward(x, cond)`."""
+
+    def __call__(self, x: Tensor, cond: Cond) -> Tensor:
+        out: Tensor = super().__call__(x, cond)
+        return out
+
+
+class Cache(Protocol):
+    """What a causal network keeps of the positions it has seen."""
+
+    @property
+    def length(self) -> int: ...
+
+
+class Causal(nn.Module, ABC):
+    """A network over a sequence `(B, L, width)`, with an optional cache of what came before."""
+
+    width: int
+
+    def cache(self, batch: int, length: int, like: Tensor) -> Cache:
+        """An empty cache for `length` positions, on the device and in the dtype of `like`."""
+        raise NotImplementedError
+
+    def __call__(self, h: Tensor, cond: Cond, cache: Cache | None = None) -> Tensor:
+        out: Tensor = super().__call__(h, cond, cache)
+        return out
+
+
+class Nets(ABC):
+    """An architecture at a size: builds networks by role."""
+
+    reads: ClassVar[Mapping[Role, frozenset[str]]] = {}
+    """Which of "tokens" and "grid" each offered role can read; every role reads the vector."""
+    sizes: ClassVar[Mapping[Size, tuple[int, int]]] = {}
+    """Width and depth for each size."""
+
+    def __init__(
+        self,
+        size: Size = "s",
+        *,
+        width: int | None = None,
+        depth: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        """width: channels of the first level (None: by size).  depth: blocks (None: by size).
+        dropout: share of activations silenced in training."""
+        default = self.sizes.get(size, (0, 0))
+        self.size: Size = size
+        self.width = width or default[0]
+        self.depth = depth or default[1]
+        self.dropout = dropout
+
+    @property
+    def dim(self) -> int:
+        """The width of the condition vector that goes with networks of this size."""
+        return {"xs": 32, "s": 128, "m": 256, "l": 512}[self.size]
+
+    def slots(self, role: Role, grid: Grid) -> frozenset[str]:
+        """What the network of this role reads beside the vector. Raises `Unsupported`."""
+        if role not in self.reads:
+            raise self._no(role)
+        return self.reads[role]
+
+    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        raise self._no("map")
+
+    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        raise self._no("encode")
+
+    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        raise self._no("decode")
+
+    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
+        raise self._no("score")
+
+    def causal(self, length: int, told: Told) -> Causal:
+        raise self._no("causal")
+
+    def _grid(self, grid: Grid) -> None:
+        """Refuse a row where the architecture needs neighbours."""
+        if not grid:
+            raise Unsupported(
+                f"the net {self.name!r} needs a grid, and a row has none: use net.name=mlp"
+            )
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__.removesuffix("Nets").lower()
+
+    def _no(self, role: Role) -> Unsupported:
+        offered = ", ".join(self.reads)
+        return Unsupported(
+            f"the net {self.name!r} offers {offered}, and this family needs {role!r}: "
+            f"leave net.name at 'auto' or choose another"
+        )
+
+
+class Auto(Nets):
+    """The fitting architecture for each role and grid: an MLP for a row, convolutions and a U-Net
+    for a grid, a Transformer for what is causal."""
+
+    def _pick(self, role: Role, grid: Grid) -> Nets:
+        from genwright.nets.conv import ConvNets
+        from genwright.nets.mlp import MLPNets
+        from genwright.nets.transformer import TransformerNets
+        from genwright.nets.unet import UNetNets
+
+        architecture: type[Nets] = (
+            TransformerNets
+            if role == "causal"
+            else MLPNets
+            if not grid
+            else UNetNets
+            if role == "map"
+            else ConvNets
+        )
+        return architecture(
+            self.size, width=self.width or None, depth=self.depth or None, dropout=self.dropout
+        )
+
+    def slots(self, role: Role, grid: Grid) -> frozenset[str]:
+        return self._pick(role, grid).slots(role, grid)
+
+    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._pick("map", grid).map(grid, n_in, n_out, told)
+
+    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._pick("encode", grid).encode(grid, n_in, n_out, told)
+
+    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._pick("decode", grid).decode(grid, n_in, n_out, told)
+
+    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
+        return self._pick("score", grid).score(grid, n_in, told)
+
+    def causal(self, length: int, told: Told) -> Causal:
+        return self._pick("causal", ()).causal(length, told)

@@ -1,0 +1,238 @@
+"""Transformers over the positions of a grid, bidirectional or causal.
+
+One block serves both: RMS norms before each part, rotary positions (Su et al. 2021,
+arXiv:2104.09864), normalised queries and keys (Henry et al. 2020, arXiv:2010.04245), squared ReLU
+(So et al. 2021, arXiv:2109.08668), no biases, and output projections that start at zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genwright.batch import Cond
+from genwright.nets.blocks import FiLM, with_grid
+from genwright.nets.roles import Cache, Causal, Grid, Net, Nets, Told
+
+__all__ = ["KVCache", "TransformerNets"]
+
+
+def norm(x: Tensor) -> Tensor:
+    """Root-mean-square norm over the last axis, without parameters."""
+    return F.rms_norm(x, (x.shape[-1],))
+
+
+@dataclass
+class KVCache:
+    """Keys and values of the positions seen so far: for each layer `(B, H, length, D)` of which the
+    first `length` are filled."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+    length: int = 0
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Write new keys and values behind the old ones; give back all."""
+        end = self.length + k.shape[2]
+        self.keys[layer][:, :, self.length : end] = k
+        self.values[layer][:, :, self.length : end] = v
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+
+
+class Rotary(nn.Module):
+    """Turns pairs of channels by an angle that grows with the position."""
+
+    def __init__(self, head: int, length: int, base: float = 10_000.0) -> None:
+        super().__init__()
+        rate = base ** (-torch.arange(0, head, 2).float() / head)
+        angle = torch.outer(torch.arange(length).float(), rate)  # (L, D/2)
+        self.register_buffer("cos", angle.cos(), persistent=False)
+        self.register_buffer("sin", angle.sin(), persistent=False)
+
+    cos: Tensor
+    sin: Tensor
+
+    def forward(self, x: Tensor, first: int) -> Tensor:
+        """`(B, H, L, D)`, whose first position is number `first`."""
+        cos = self.cos[first : first + x.shape[2]].to(x.dtype)
+        sin = self.sin[first : first + x.shape[2]].to(x.dtype)
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+class Block(nn.Module):
+    """Self-attention, attention to given tokens if any, and a squared-ReLU MLP, each residual."""
+
+    def __init__(self, width: int, heads: int, told: Told, dropout: float, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.proj = nn.Linear(width, width, bias=False)
+        self.wide = nn.Linear(width, 4 * width, bias=False)
+        self.back = nn.Linear(4 * width, width, bias=False)
+        self.film = FiLM(told.vector, width)
+        self.drop = nn.Dropout(dropout)
+        self.cross = (
+            nn.ModuleDict(
+                {
+                    "q": nn.Linear(width, width, bias=False),
+                    "kv": nn.Linear(told.vector, 2 * width, bias=False),
+                    "proj": nn.Linear(width, width, bias=False),
+                }
+            )
+            if told.tokens
+            else None
+        )
+        nn.init.zeros_(self.proj.weight)
+        nn.init.zeros_(self.back.weight)
+        if self.cross is not None:
+            nn.init.zeros_(self.cross["proj"].weight)  # type: ignore[arg-type]
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)  # (B, H, L, D)
+
+    def forward(
+        self, h: Tensor, cond: Cond, rotary: Rotary, cache: KVCache | None, layer: int
+    ) -> Tensor:
+        first = 0 if cache is None else cache.length
+        x = self.film(norm(h).transpose(1, 2), cond).transpose(1, 2)
+        q, k, v = (self._split(t) for t in self.qkv(x).chunk(3, dim=-1))
+        q, k = rotary(norm(q), first), rotary(norm(k), first)
+        if cache is not None:
+            k, v = cache.extend(layer, k, v)
+        mask = None
+        if self.causal and first and q.shape[2] > 1:
+            mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril(first)
+        # A single new position may see everything before it: no mask at all.
+        causal = self.causal and not first and q.shape[2] > 1
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        h = h + self.drop(self.proj(y.transpose(1, 2).flatten(2)))
+        if self.cross is not None and cond.tokens is not None:
+            q = norm(self._split(self.cross["q"](norm(h))))
+            k, v = (self._split(t) for t in self.cross["kv"](cond.tokens).chunk(2, dim=-1))
+            seen = None if cond.tokens_mask is None else cond.tokens_mask[:, None, None]
+            y = F.scaled_dot_product_attention(q, norm(k), v, attn_mask=seen)
+            h = h + self.drop(self.cross["proj"](y.transpose(1, 2).flatten(2)))
+        out: Tensor = h + self.drop(self.back(F.relu(self.wide(norm(h))).square()))
+        return out
+
+
+def _stack(
+    width: int, depth: int, length: int, told: Told, dropout: float, causal: bool
+) -> tuple[nn.ModuleList, Rotary]:
+    heads = max(1, width // 32 if width <= 256 else width // 64)
+    blocks = nn.ModuleList(Block(width, heads, told, dropout, causal) for _ in range(depth))
+    return blocks, Rotary(width // heads, length)
+
+
+class CausalTransformer(Causal):
+    """`(B, L, width)` to the same; position i sees the positions up to i."""
+
+    def __init__(self, width: int, depth: int, length: int, told: Told, dropout: float) -> None:
+        super().__init__()
+        self.width = width
+        self.blocks, self.rotary = _stack(width, depth, length, told, dropout, causal=True)
+
+    def cache(self, batch: int, length: int, like: Tensor) -> KVCache:
+        block = self.blocks[0]
+        assert isinstance(block, Block)
+        shape = (batch, block.heads, length, self.width // block.heads)
+        return KVCache(
+            [like.new_empty(shape) for _ in self.blocks], [like.new_empty(shape) for _ in self.blocks]
+        )
+
+    def forward(self, h: Tensor, cond: Cond, cache: Cache | None = None) -> Tensor:
+        assert cache is None or isinstance(cache, KVCache)
+        h = norm(h)
+        for layer, block in enumerate(self.blocks):
+            h = block(h, cond, self.rotary, cache, layer)
+        if cache is not None:
+            cache.length += h.shape[1]
+        return norm(h)
+
+
+class GridTransformer(Net):
+    """A grid to a grid, to a vector (`pool`), or from a vector (`unpool`); all positions at once."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        n_in: int,
+        n_out: int | None,
+        width: int,
+        depth: int,
+        dropout: float,
+        told: Told,
+        *,
+        pool: bool = False,
+        unpool: bool = False,
+    ) -> None:
+        super().__init__()
+        self.grid, self.pool, self.unpool, self.n_out = grid, pool, unpool, n_out
+        length = math.prod(grid)
+        self.first = nn.Linear(n_in if unpool else n_in + told.grid, width)
+        self.place = nn.Parameter(0.02 * torch.randn(length, width))
+        self.blocks, self.rotary = _stack(width, depth, length, told, dropout, causal=False)
+        # Scores are only ever compared, so that a constant would go untrained.
+        self.last = nn.Linear(width, n_out or 1, bias=n_out is not None)
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        if self.unpool:
+            h = self.first(x)[:, None] + self.place
+        else:
+            h = self.first(with_grid(x, cond).flatten(2).transpose(1, 2)) + self.place
+        h = norm(h)
+        for layer, block in enumerate(self.blocks):
+            h = block(h, cond, self.rotary, None, layer)
+        h = norm(h)
+        if self.pool:
+            out: Tensor = self.last(h.mean(1))
+            return out if self.n_out else out.squeeze(1)
+        return self.last(h).transpose(1, 2).reshape(x.shape[0], -1, *self.grid)
+
+
+class TransformerNets(Nets):
+    """Transformers for every role, on grids of one to three axes; the causal role on any sequence."""
+
+    reads = {  # noqa: RUF012 - a constant of the class
+        "map": frozenset({"grid", "tokens"}),
+        "encode": frozenset({"grid", "tokens"}),
+        "decode": frozenset({"tokens"}),
+        "score": frozenset({"grid", "tokens"}),
+        "causal": frozenset({"grid", "tokens"}),
+    }
+    sizes = {"xs": (32, 2), "s": (128, 4), "m": (384, 6), "l": (768, 12)}  # noqa: RUF012
+
+    def _grid_net(
+        self,
+        grid: Grid,
+        n_in: int,
+        n_out: int | None,
+        told: Told,
+        *,
+        pool: bool = False,
+        unpool: bool = False,
+    ) -> Net:
+        self._grid(grid)
+        return GridTransformer(
+            grid, n_in, n_out, self.width, self.depth, self.dropout, told, pool=pool, unpool=unpool
+        )
+
+    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._grid_net(grid, n_in, n_out, told)
+
+    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._grid_net(grid, n_in, n_out, told, pool=True)
+
+    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._grid_net(grid, n_in, n_out, told, unpool=True)
+
+    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
+        return self._grid_net(grid, n_in, None, told, pool=True)
+
+    def causal(self, length: int, told: Told) -> Causal:
+        return CausalTransformer(self.width, self.depth, length, told, self.dropout)
