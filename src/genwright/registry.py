@@ -9,7 +9,6 @@ sentence stand once, in the signature and the docstring.
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -18,7 +17,7 @@ from typing import Any
 
 from genwright.errors import RecipeError, suggest
 
-__all__ = ["KINDS", "build", "coerce", "names", "options", "resolve"]
+__all__ = ["KINDS", "build", "check", "coerce", "names", "options", "resolve"]
 
 KINDS: dict[str, dict[str, str]] = {
     "families": {
@@ -83,9 +82,8 @@ def resolve(kind: str, name: str) -> type[Any]:
 
 def options(factory: Any) -> dict[str, inspect.Parameter]:
     """The options of a class or function: its keyword-only parameters, in order."""
-    return {
-        p.name: p for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY
-    }
+    parameters = inspect.signature(factory, eval_str=True).parameters.values()
+    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def coerce(factory: Any, given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
@@ -94,23 +92,27 @@ def coerce(factory: Any, given: Mapping[str, Any], *, where: str) -> dict[str, A
     `where` is how a person addresses these options (`"family"` for `--set family.beta=4`).
     Raises `RecipeError` with the nearest known name, or with the type that was wanted.
     """
+    return check(given, {name: p.annotation for name, p in options(factory).items()}, where=where)
+
+
+def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Bring each value of `given` to the type of its name. Raises `RecipeError`."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-    known = options(factory)
-    hints = typing.get_type_hints(vars(factory)["__init__"] if isinstance(factory, type) else factory)
     result = {}
     for name, value in given.items():
-        if name not in known:
-            raise RecipeError(f"unknown option {where}.{name}; {suggest(name, known)}")
-        hint = hints[name]
+        full = f"{where}.{name}" if where else name
+        if name not in types:
+            raise RecipeError(f"unknown option {full}; {suggest(name, types)}")
+        hint = types[name]
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
             result[name] = adapter.validate_python(value)
         except ValidationError as error:
-            wanted = getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint)
+            wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
             detail = error.errors()[0]["msg"]
             raise RecipeError(
-                f"{where}.{name} cannot be {value!r}: wanted {wanted} ({detail[0].lower()}{detail[1:]})"
+                f"{full} cannot be {value!r}: wanted {wanted} ({detail[0].lower()}{detail[1:]})"
             ) from None
     return result
 

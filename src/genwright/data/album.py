@@ -14,13 +14,14 @@ pictures. An `.npz` is read in place, in order and a few pictures at a time; not
 from __future__ import annotations
 
 import csv
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import numpy as np
@@ -37,62 +38,327 @@ from genwright.data.pictures import (
 )
 from genwright.errors import DataError
 
-__all__ = ["CHUNK", "CHUNK_BYTES", "SHEET", "SIDECARS", "Album", "Archive", "Row", "Sidecar"]
+__all__ = ["CHUNK", "CHUNK_BYTES", "SHEET", "Album", "Row"]
 
 SHEET = "sheet.png"
 SIDECARS = ("labels.csv", "metadata.csv")
 FILE_COLUMNS = ("file", "filename", "file_name", "image")
 ARRAYS = ("images", "x", "data", "arr_0")
 CHUNK = 256
-"""Pictures in memory at a time, as long as they take no more than"""
-CHUNK_BYTES = 64 * 2**20
+"""Pictures held at a time, unless they are large:"""
+CHUNK_BYTES = 32 * 2**20
 
 Row = tuple[Picture, Mapping[str, Any]]
 """A picture and its labels."""
 
 
 class Album:
-    """The pictures under a source and their labels. `deep`: floats of an `.npz` become 16 bits, not 8."""
+    """The pictures of a source. `deep`: floats of an `.npz` become 16 bits instead of 8."""
 
     def __init__(self, source: Source, deep: bool = False) -> None:
         self.deep = deep
         self.root = source.root if source.root.is_dir() else source.root.parent
         self.files = [path for path in source.files if path.name != SHEET]
-        self.pictures = [path for path in self.files if path.suffix.lower() != ".npz"]
-        here = source.root.is_dir() and bool(self.pictures)
-        self.sidecar = Sidecar.find(source.root) if here else None
+        self.pictures = [path for path in self.files if not _is_archive(path)]
+        self.sidecar = Sidecar.find(source.root) if self.pictures and source.root.is_dir() else None
+
+    def name(self, path: Path) -> str:
+        """How a person and the sidecar call a file: by its path below the root."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
 
     def labels(self) -> list[str]:
-        """The names of all labels, from folders, the sidecar's head and the heads of arrays."""
+        """The names of all labels, found in folder names and in the heads of tables and arrays."""
         found = list(self.sidecar.columns) if self.sidecar else []
         if any("/" in self.name(path) for path in self.pictures):
             found.append("label")
-        for path in self.files:
-            if path not in self._loose:
-                try:
-                    with Archive(path, self.deep) as archive:
-                        found += archive.labels
-                except _UNREADABLE:
-                    continue  # `rows` will say so
+        for path in filter(_is_archive, self.files):
+            try:
+                with opened_archive(path) as archive:
+                    found += archive.labels
+            except Exception:  # `rows` reads it again and tells why
+                continue
         return list(dict.fromkeys(found))
 
     def rows(self, wanted: Sequence[str]) -> Iterator[Row | Bad]:
-        """Every picture in the order of the source, with at least the labels `wanted`, or why not."""
-        unnamed = self.sidecar.rows() if self.sidecar and wanted is not None else {}
-        if self.sidecar:
-            yield from self.sidecar.bad
-            known = {self.name(path) for path in self.pictures}
-            yield from (
-                Bad(name, f"named in {self.sidecar.path.name}, but there is no such picture")
-                for name in unnamed
-                if name not in known and Path(name).name != SHEET
-            )
-        for path in self.files:
-            if path in self._loose:
-                yield self._picture(path, unnamed, wanted)
-            else:
-                yield from self._archive(path, wanted)
+        """Every picture with its labels, in the order of the source, or why it cannot be used.
 
-    def name(self, path: Path) -> str:
-        """How a person and the sidecar call a file: its path below the root."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
+        A picture without a value for one of the labels `wanted` cannot.
+        """
+        named: dict[str, dict[str, str]] = {}
+        if self.sidecar:
+            named, bad = self.sidecar.read()
+            yield from bad
+            present = {self.name(path) for path in self.pictures}
+            reason = f"{self.sidecar.path.name} names it, but there is no such picture"
+            yield from (Bad(name, reason) for name in named if name not in present)
+        for path in self.files:
+            if _is_archive(path):
+                yield from self._from_archive(path, wanted)
+            else:
+                yield self._from_file(path, named, wanted)
+
+    def _from_file(
+        self, path: Path, named: Mapping[str, dict[str, str]], wanted: Sequence[str]
+    ) -> Row | Bad:
+        name = self.name(path)
+        labels = {"label": name.split("/")[0]} if "/" in name else {}
+        if self.sidecar:
+            if name not in named:
+                return Bad(name, f"{self.sidecar.path.name} has no row for it")
+            labels |= named[name]
+        lacking = _lacking(labels, wanted)
+        if lacking is not None:
+            return Bad(name, f"it has no {lacking!r}")
+        picture = open_picture(path, name)
+        if isinstance(picture, Bad):
+            return picture
+        if picture.height == picture.width == 1 and not self._all_dots:
+            return Bad(name, "a single pixel, among larger pictures")
+        return picture, labels
+
+    @cached_property
+    def _all_dots(self) -> bool:
+        """Whether no picture has more than one pixel; the first larger one ends the search."""
+        sizes = (header_size(path) for path in self.pictures)
+        return len(self.pictures) == len(self.files) and all(size in ((1, 1), None) for size in sizes)
+
+    def _from_archive(self, path: Path, wanted: Sequence[str]) -> Iterator[Row | Bad]:
+        name, number = self.name(path), 0
+        try:
+            with opened_archive(path) as archive:
+                for pictures, usable, columns in archive.chunks(wanted, self.deep):
+                    for i, array in enumerate(pictures):
+                        labels = {label: values[i] for label, values in columns.items()}
+                        lacking = _lacking(labels, wanted)
+                        if not usable[i]:
+                            reason = "its floats lie outside 0 to 1: scale them, or store uint8"
+                            yield Bad(f"{name}[{number}]", reason)
+                        elif lacking is not None:
+                            yield Bad(f"{name}[{number}]", f"it has no {lacking!r}")
+                        else:
+                            height, width = array.shape[:2]
+                            yield Picture(plain(array), height, width, "npz"), labels
+                        number += 1
+        except ValueError as error:
+            yield Bad(name, str(error))
+        except Exception as error:  # an archive of damaged bytes may raise anything
+            yield Bad(name, f"damaged, or no .npz archive: {error or type(error).__name__}")
+
+
+def _is_archive(path: Path) -> bool:
+    return path.suffix.lower() == ".npz"
+
+
+def _lacking(labels: Mapping[str, Any], wanted: Sequence[str]) -> str | None:
+    """The first label wanted that has no value: absent, empty or NaN."""
+    for name in wanted:
+        value = labels.get(name)
+        if value is None or value != value or (isinstance(value, str) and not value.strip()):
+            return name
+    return None
+
+
+# -- the sidecar -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A CSV file of labels, `columns`, beside pictures that its column `file` names."""
+
+    path: Path
+    head: tuple[str, ...]
+    file: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The labels. A column without a name is the row number that pandas writes."""
+        return tuple(name for name in self.head if name and name != self.file)
+
+    @classmethod
+    def find(cls, folder: Path) -> Sidecar | None:
+        """The sidecar in a folder, if there is one. Raises `DataError` if it names no pictures."""
+        for path in (folder / name for name in SIDECARS):
+            if path.is_file():
+                with _table(path) as lines:
+                    head = tuple(name.strip() for name in next(lines, []))
+                file = next((name for name in FILE_COLUMNS if name in head), None)
+                if file is None:
+                    raise DataError(
+                        f"{path} names no pictures: wanted a column {' or '.join(FILE_COLUMNS)}, found "
+                        f"{', '.join(head) or 'none'}; rename the column, or the file"
+                    )
+                names = [name for name in head if name]
+                if len(set(names)) < len(names):
+                    raise DataError(f"{path} has two columns of the same name: rename one of them")
+                return cls(path, head, file)
+        return None
+
+    def read(self) -> tuple[dict[str, dict[str, str]], list[Bad]]:
+        """The labels of each picture by its name, and the lines that cannot be used."""
+        rows: dict[str, dict[str, str]] = {}
+        bad = []
+        with _table(self.path) as lines:
+            next(lines, None)
+            for fields in lines:
+                line = f"{self.path.name}, line {lines.line_num}"
+                if not fields:
+                    continue
+                row = dict(zip(self.head, fields, strict=False))
+                given = row.get(self.file, "").strip().replace("\\", "/")
+                name = PurePosixPath(given).as_posix()
+                if len(fields) != len(self.head):
+                    bad.append(Bad(line, f"it has {len(fields)} fields, the head {len(self.head)}"))
+                elif not given:
+                    bad.append(Bad(line, "it names no picture"))
+                elif name in rows:
+                    bad.append(Bad(line, f"it names {name!r} a second time"))
+                else:
+                    rows[name] = {column: row[column] for column in self.columns}
+        return rows, bad
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[Any]:
+    """A `csv.reader` over a file, its errors in our words."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            yield csv.reader(stream)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a CSV file in UTF-8: {error}") from None
+
+
+# -- arrays ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Head:
+    """What one array of an archive declares, and where in its member the values start."""
+
+    member: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    start: int
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"
+
+
+class Archive:
+    """Pictures and labels in one `.npz`. Raises `ValueError` if it holds no pictures we can read."""
+
+    def __init__(self, file: zipfile.ZipFile, size: int) -> None:
+        self.file, self.size = file, size
+        self.heads: dict[str, Head] = {}
+        refused: list[str] = []
+        for member in file.infolist():
+            name = member.filename.removesuffix(".npy")
+            try:
+                self.heads[name] = self._head(member)
+            except ValueError as error:
+                refused.append(f"{name!r} {error}")
+        fits = [name for name in ARRAYS if name in self.heads and _layout(self.heads[name])]
+        if not fits:
+            found = [f"{name!r} {head}" for name, head in self.heads.items()] + refused
+            raise ValueError(
+                f"no pictures in it: wanted an array {' or '.join(ARRAYS)} of shape (n, h, w), "
+                f"(n, h, w, c) or (n, c, h, w), with c = 1, 3 or 4, as uint8, uint16 or float, of at "
+                f"most {MOST_PIXELS // 10**6} megapixels each; found {'; '.join(found) or 'nothing'}"
+            )
+        self.pictures = fits[0]
+        self.count = self.heads[self.pictures].shape[0]
+        self.labels = [
+            name
+            for name, head in self.heads.items()
+            if name != self.pictures and head.shape == (self.count,) and head.dtype.kind in "biufUS"
+        ]
+
+    def _head(self, member: zipfile.ZipInfo) -> Head:
+        """The head of one array, with every promise checked that can be without its values."""
+        with self.file.open(member) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of heads written by Python 2
+            if np.lib.format.read_magic(stream) != (1, 0):
+                raise ValueError("is in a version of the format that is not read here")
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+            start = stream.tell()
+        if dtype.hasobject:
+            raise ValueError("holds Python objects, which are never loaded: save a plain array")
+        if fortran:
+            raise ValueError("is in Fortran order: save numpy.ascontiguousarray of it")
+        if min(shape, default=0) < 0 or start + prod(shape) * dtype.itemsize != member.file_size:
+            raise ValueError(f"declares {dtype} {shape} but takes {member.file_size} bytes")
+        if member.file_size > 2**28 and member.file_size > 100 * min(member.compress_size, self.size):
+            raise ValueError(
+                f"unpacks to {member.file_size >> 20} MB from {member.compress_size >> 10} kB and could "
+                f"be a decompression bomb: save it uncompressed with numpy.savez"
+            )
+        return Head(member, shape, dtype, start)
+
+    def chunks(
+        self, wanted: Sequence[str], deep: bool
+    ) -> Iterator[tuple[Array, Array, dict[str, list[Any]]]]:
+        """Pictures `(k, h, w, c)`, which of them are usable `(k,)`, and their labels, k at a time."""
+        head = self.heads[self.pictures]
+        each = max(1, prod(head.shape[1:]) * head.dtype.itemsize)
+        most = max(1, min(CHUNK, CHUNK_BYTES // each))
+        names = [name for name in self.labels if name in wanted]
+        with ExitStack() as stack:
+            streams = {}
+            for name in (self.pictures, *names):
+                streams[name] = stack.enter_context(self.file.open(self.heads[name].member))
+                streams[name].read(self.heads[name].start)
+            for first in range(0, self.count, most):
+                k = min(most, self.count - first)
+                values = self._take(streams[self.pictures], self.pictures, k)
+                columns = {name: _listed(self._take(streams[name], name, k)) for name in names}
+                yield *_as_pictures(values, _layout(head), deep), columns
+
+    def _take(self, stream: IO[bytes], name: str, k: int) -> Array:
+        """The next `k` entries of an array, along its first axis."""
+        head = self.heads[name]
+        shape = (k, *head.shape[1:])
+        size = prod(shape) * head.dtype.itemsize
+        data = stream.read(size)
+        if len(data) < size:
+            raise ValueError(f"the array {name!r} is cut short")
+        return np.frombuffer(data, head.dtype).reshape(shape)
+
+
+@contextmanager
+def opened_archive(path: Path) -> Iterator[Archive]:
+    with zipfile.ZipFile(path) as file:
+        yield Archive(file, path.stat().st_size)
+
+
+def _layout(head: Head) -> str:
+    """How the axes of an array of pictures are meant, "" where it is none."""
+    shape, dtype = head.shape, head.dtype
+    if dtype.kind not in "uf" or (dtype.kind == "u" and dtype.itemsize > 2):
+        return ""
+    layout = ""
+    if len(shape) == 3:
+        layout = "nhw"
+    elif len(shape) == 4 and (shape[3] in (1, 3, 4) or shape[1] in (1, 3, 4)):
+        layout = "nhwc" if shape[3] in (1, 3, 4) else "nchw"
+    size = [length for length, axis in zip(shape, layout, strict=False) if axis in "hw"]
+    return layout if layout and 0 < prod(size) <= MOST_PIXELS else ""
+
+
+def _as_pictures(values: Array, layout: str, deep: bool) -> tuple[Array, Array]:
+    """An array in its layout as uint8 or uint16 `(k, h, w, c)`, and which of its pictures are usable."""
+    if layout == "nhw":
+        values = values[..., None]
+    elif layout == "nchw":
+        values = np.moveaxis(values, 1, -1)
+    if values.dtype.kind == "u":
+        return values.astype(values.dtype.newbyteorder("="), copy=False), np.ones(len(values), bool)
+    usable = is_unit(values)
+    values = np.where(usable[:, None, None, None], values, 0)
+    return to_unsigned(values, np.uint16 if deep else np.uint8), usable
+
+
+def _listed(values: Array) -> list[Any]:
+    """As Python's own numbers and strings."""
+    if values.dtype.kind == "S":
+        return [value.decode("utf-8", "replace") for value in values.tolist()]
+    listed: list[Any] = values.tolist()
+    return listed

@@ -23,7 +23,18 @@ from numpy.typing import NDArray
 
 from genwright.errors import RecipeError, missing_extra
 
-__all__ = ["BPE", "CODES", "END", "Alphabet", "Characters", "bpe_installed", "count", "cut", "repair", "restore"]
+__all__ = [
+    "BPE",
+    "CODES",
+    "END",
+    "Alphabet",
+    "Characters",
+    "bpe_installed",
+    "count",
+    "cut",
+    "repair",
+    "restore",
+]
 
 END = 0
 NIBBLES = 16

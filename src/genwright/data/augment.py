@@ -90,18 +90,14 @@ _TABLE: dict[str, tuple[Callable[[Tensor, torch.Generator, float], Tensor], floa
 
 def strengths(asked: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
     """Names with their usual strengths, or names and strengths, checked; in order of use."""
-    given = dict(asked) if isinstance(asked, Mapping) else {name: None for name in asked}
-    for name, strength in given.items():
+    for name in asked:
         if name not in _TABLE:
             raise RecipeError(f"there is no augmentation {name!r}; {suggest(name, _TABLE)}")
-        largest = _TABLE[name][2]
-        if strength is not None and not 0 <= strength <= largest:
-            raise RecipeError(f"the strength of {name!r} is 0 to {largest:g}, not {strength}")
-    return {
-        name: usual if given[name] is None else float(given[name])
-        for name, (_, usual, _) in _TABLE.items()
-        if name in given
-    }
+    given = asked if isinstance(asked, Mapping) else {name: _TABLE[name][1] for name in asked}
+    for name, strength in given.items():
+        if not 0 <= strength <= _TABLE[name][2]:
+            raise RecipeError(f"the strength of {name!r} is 0 to {_TABLE[name][2]:g}, not {strength}")
+    return {name: float(given[name]) for name in _TABLE if name in given}
 
 
 def vary(x: Tensor, rng: torch.Generator, chosen: Mapping[str, float]) -> Tensor:

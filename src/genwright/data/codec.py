@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genwright.errors import Unsupported
 from genwright.space import Space
 
 __all__ = ["Array", "Bad", "Chunk", "Codec", "Part", "Preview", "Reading", "Source"]
@@ -106,6 +107,11 @@ class Codec(ABC):
     default_family: ClassVar[str]
     """The family to train when none is named."""
 
+    conditions_by_default: ClassVar[bool] = False
+    """Whether a label named `label` becomes a condition without being asked for."""
+    dial: ClassVar[str] = ""
+    """The option that makes an example smaller, as a person would type it."""
+
     layout: Literal["examples", "stream"] = "examples"
     """`stream`: `encode` gives one long row of tokens, and an example is a window of it."""
 
@@ -144,6 +150,10 @@ class Codec(ABC):
         """From the cached form to the values of the space, in its dtype."""
         wanted = np.int64 if self.space.dtype == torch.long else np.float32
         return compact.astype(wanted)
+
+    def prompt(self, text: str) -> Array:
+        """The tokens `(n,)` of the beginning of an example, to go on from."""
+        raise Unsupported(f"a prompt is for a text, and this model makes {self.space}")
 
     def augment(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Vary a training batch `(B, stored, *grid)` without changing its meaning."""

@@ -82,7 +82,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Form:
-    """What all pictures are brought to: `channels` is 1, 3 or 4, `depth` 8 or 16 bits (16: grey only)."""
+    """What all pictures are brought to: `channels` 1, 3 or 4; `depth` 8 bits, or 16 for grey only."""
 
     height: int
     width: int
@@ -98,7 +98,7 @@ class Form:
     @property
     def top(self) -> int:
         """The brightest value."""
-        return 2**self.depth - 1
+        return (1 << self.depth) - 1
 
 
 # -- opening -----------------------------------------------------------------------------------
@@ -111,14 +111,14 @@ def open_picture(path: Path, name: str) -> Picture | Bad:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            animated = bool(getattr(image, "is_animated", False))
-            if image.format in ("JPEG", "MPO"):
-                # The JPEG decoder can skip detail that no generated picture could show.
-                image.draft(None, (LARGEST_SIDE, LARGEST_SIDE))
+            # MPO is what a phone writes: a JPEG with further pictures behind it, which nothing plays.
+            found = "JPEG" if image.format == "MPO" else str(image.format)
+            animated = found != "JPEG" and bool(getattr(image, "is_animated", False))
+            # A JPEG can leave out detail that no generated picture could show; others ignore this.
+            image.draft(None, (LARGEST_SIDE, LARGEST_SIDE))
             image.load()
             array = to_array(image)
             turn = _orientation(image)
-            found = "JPEG" if image.format == "MPO" else str(image.format)
     except Image.DecompressionBombError:
         return Bad(
             name,
@@ -199,15 +199,15 @@ def to_array(image: Image.Image) -> Array:
         image = image.convert("LA" if mode in ("L", "LA", "La") else "RGBA")
     elif mode not in ("L", "RGB"):
         image = image.convert("RGB")
-    array = np.array(image)
+    array = np.asarray(image)
     return array if array.ndim == 3 else array[..., None]
 
 
 def is_unit(values: Array) -> Array:
     """Which of the float pictures `(n, ...)` keep to [0, 1] everywhere (NaN does not)."""
     flat = values.reshape(len(values), -1)
-    within: Array = ((flat >= 0) & (flat <= 1)).all(axis=1)
-    return within
+    within = (flat >= 0) & (flat <= 1)
+    return np.asarray(within.all(axis=1))
 
 
 def to_unsigned(values: Array, dtype: type[np.unsignedinteger]) -> Array:
@@ -238,7 +238,7 @@ def pixels(example: Picture | Array) -> Array:
 def digest(array: Array) -> str:
     """Of the content of a plain array `(h, w, c)`: equal pictures, equal digest."""
     state = blake2b(f"{array.shape} {array.dtype.name}".encode(), digest_size=16)
-    state.update(array)
+    state.update(np.ascontiguousarray(array).data)
     return state.hexdigest()
 
 
@@ -271,7 +271,8 @@ def _scaled(array: Array, form: Form) -> Array:
     (h, w), (height, width) = array.shape[:2], (form.height, form.width)
     if form.crop == "center":
         # Cut at whole pixels before scaling, so that a picture that needs no scaling stays sharp.
-        cut_h, cut_w = min(h, max(1, round(w * height / width))), min(w, max(1, round(h * width / height)))
+        cut_h = min(h, max(1, round(w * height / width)))
+        cut_w = min(w, max(1, round(h * width / height)))
         top, left = (h - cut_h) // 2, (w - cut_w) // 2
         array = array[top : top + cut_h, left : left + cut_w]
     elif form.crop == "fit":
@@ -328,7 +329,9 @@ def to_image(array: Array) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array))
 
 
-def sheet(examples: Sequence[Picture | Array], *, most: int = 100, side: int = 2048, gap: int = 2) -> bytes:
+def sheet(
+    examples: Sequence[Picture | Array], *, most: int = 100, side: int = 2048, gap: int = 2
+) -> bytes:
     """A PNG of the first `most` of at least one example in a grid, at most `side` pixels each way.
 
     The sheet comes out near square. A small picture is enlarged by a whole factor without blurring, so

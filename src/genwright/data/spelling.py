@@ -20,8 +20,34 @@ from numpy.typing import NDArray
 
 __all__ = ["Dates", "Numbers", "is_missing", "number"]
 
-MISSING = {"", "?", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
-MISSING |= {"<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "none", "NONE", "NAN", "na"}
+MISSING = {
+    "",
+    "?",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+}
+MISSING |= {
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+    "none",
+    "NONE",
+    "NAN",
+    "na",
+}
 """What `pandas.read_csv` takes for missing, and a few more spellings met in the wild."""
 
 EPOCH = datetime(1970, 1, 1)

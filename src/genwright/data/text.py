@@ -24,7 +24,7 @@ SEPARATOR = "\n\n␞\n\n"
 """What a decoded stream shows where a document ends. `text.split(SEPARATOR)` gives the documents."""
 
 ROWS = 4096  # documents of a chunk, at most
-LEARN = 1 << 26  # characters that BPE learns from, taken evenly: its trainer holds all words of them
+LEARN = 1 << 24  # characters that BPE learns from, taken evenly: its trainer holds all words of them
 EMPTY = "is empty"
 
 
@@ -52,11 +52,12 @@ class TextCodec(Codec):
     vocab     ids of a BPE vocabulary
     layout    stream, documents, or auto
     field     of a .jsonl line: which one holds the text; the other plain values are labels
-    encoding  of the files; None finds UTF-8, UTF-16 with a byte order mark, or else latin-1
+    encoding  of files without a byte order mark; None takes UTF-8, or else latin-1
     """
 
     reads = (".txt", ".md", ".jsonl", ".txt.gz")
     default_family = "autoregressive"
+    dial = "codec.length=64"
 
     def __init__(
         self,
@@ -71,15 +72,17 @@ class TextCodec(Codec):
         if length < 1:
             raise RecipeError(f"codec.length counts the ids of an example: 1 or more, got {length}")
         if vocab < BPE.least:
-            raise RecipeError(f"codec.vocab holds at least {BPE.least} (the end and all bytes), got {vocab}")
+            raise RecipeError(
+                f"codec.vocab wants {BPE.least} or more (the end and all bytes), got {vocab}"
+            )
         try:
-            b"".decode(encoding or "utf-8")
+            " ".encode(encoding or "utf-8")
         except LookupError:
             raise RecipeError(
-                f"codec.encoding cannot be {encoding!r}: no such text encoding; for example utf-8 or cp1252"
+                f"codec.encoding cannot be {encoding!r}: Python knows no such encoding of text"
             ) from None
-        self.unit, self.vocab, self.wanted, self.field, self.encoding = unit, vocab, layout, field, encoding
-        self.length = length
+        self.length, self.unit, self.vocab, self.wanted = length, unit, vocab, layout
+        self.field, self.encoding = field, encoding
         self._alphabet: Alphabet | None = None
         self._facts: dict[str, Any] = {}
         self._warnings: list[str] = []
@@ -94,7 +97,7 @@ class TextCodec(Codec):
         """Documents, or the pieces of a single file, each within one part of the split."""
         files = TextFiles(source, self.field, self.encoding)
         self._latin = files.latin
-        asked = [*reading.given, *([reading.group] if reading.group else [])]
+        asked = _asked(reading)
         known = files.labels() if asked else []
         for name in asked:
             if name not in known:
@@ -117,12 +120,12 @@ class TextCodec(Codec):
     def _one(self, files: TextFiles, file: Path, reading: Reading) -> Iterator[Chunk]:
         survey = files.survey(file)
         if isinstance(survey, Bad):
-            yield Chunk([], [], parts=[], bad=[survey])
+            yield Chunk([], [], bad=[survey])  # no parts: nothing is split
             return
         if survey.blank:
             raise DataError(f"{file} {EMPTY}; there is no text to learn from")
         n = survey.characters
-        # Rounded, since 1 - 0.05 - 0.05 is a little below 0.9 in floating point.
+        # Rounded, since 1 - 0.15 - 0.05 is a little below 0.8 in floating point.
         ends: list[tuple[Part, int]] = [
             ("train", int(n * round(1 - reading.val - reading.test, 9))),
             ("val", int(n * round(1 - reading.test, 9))),
@@ -142,7 +145,7 @@ class TextCodec(Codec):
             groups: list[str] | None = [] if reading.group else None
             return Chunk([], [], given={name: [] for name in reading.given}, groups=groups)
 
-        asked = [*reading.given, *([reading.group] if reading.group else [])]
+        asked = _asked(reading)
         chunk, size, good, spoiled = fresh(), 0, 0, 0
         for item in files.documents():
             item = item if isinstance(item, Bad) else _usable(item, asked)
@@ -154,8 +157,8 @@ class TextCodec(Codec):
                 chunk.keys.append(_digest(item.text))
                 for name in reading.given:
                     chunk.given[name].append(item.labels[name])
-                if chunk.groups is not None:
-                    chunk.groups.append(str(item.labels[asked[-1]]))
+                if reading.group and chunk.groups is not None:
+                    chunk.groups.append(str(item.labels[reading.group]))
                 size, good = size + len(item.text), good + 1
             if size >= BLOCK or len(chunk) + len(chunk.bad) >= ROWS:
                 yield chunk
@@ -177,7 +180,7 @@ class TextCodec(Codec):
             single = single or chunk.parts is not None
             labelled = labelled or bool(chunk.given)
         if not counts.any():
-            raise DataError("the training split holds no text; give more documents or lower val and test")
+            raise DataError("the training split has no text; give more documents or lower val and test")
         self._warnings = []
         self._alphabet = self._learn(chunks, counts)
 
@@ -204,8 +207,8 @@ class TextCodec(Codec):
         self._arrange()
         if stream and tokens + (0 if single else documents) <= self.length:
             raise DataError(
-                f"the training split has {tokens:,} ids and one window takes {self.length + 1:,}: give more "
-                f"text, or lower codec.length below {tokens:,}"
+                f"the training split is {tokens:,} ids long and one window takes {self.length + 1:,}; "
+                f"give more text, or lower codec.length below {tokens:,}"
             )
         self._warn(counts, 0 if stream else cut)
 
@@ -216,8 +219,8 @@ class TextCodec(Codec):
             unit = "char" if different <= 512 or not alphabets.bpe_installed() else "bpe"
             if unit == "char" and different > 512:
                 self._warnings.append(
-                    f"{different:,} different characters make a large vocabulary; BPE would need the library "
-                    f"'tokenizers': pip install 'genwright[text]'"
+                    f"{different:,} different characters are many for an id each; BPE is made for that "
+                    f"and needs the library 'tokenizers': pip install 'genwright[text]'"
                 )
         if unit == "char":
             return Characters.of(counts)
@@ -232,24 +235,29 @@ class TextCodec(Codec):
     def _warn(self, counts: Array, cut: int) -> None:
         """Say what looks wrong with the training split."""
         facts, say = self._facts, self._warnings.append
+        documents, tokens = facts["documents"], facts["tokens"]
         if cut:
-            say(f"{cut:,} of {facts['documents']:,} documents are longer than {self.length} ids and are cut; "
-                f"raise codec.length to keep them whole")  # fmt: skip
-        seen = counts[counts > 0]
-        rare = np.flatnonzero((counts > 0) & (counts < 5))
-        if facts["unit"] == "char" and len(rare) > 0.1 * len(seen):
-            shown = " ".join(repr(chr(code))[1:-1] for code in rare[:10])
-            say(f"{len(rare):,} of {len(seen):,} characters occur fewer than 5 times, too rarely to learn: {shown}")
-        if facts["tokens"] < 50_000:
-            say(f"only {facts['tokens']:,} ids to learn from: a model will soon know them by heart; "
-                f"give more text, or train a small model for a short time")  # fmt: skip
-        if facts["layout"] == "stream" and not facts["single"] and facts["documents"] < 8:
-            say(f"the training split has {facts['documents']} documents, and documents are split as wholes: the "
-                f"held-out share can be far from what was asked for; one joined file is split exactly")  # fmt: skip
+            say(
+                f"{cut:,} of {documents:,} documents are longer than {self.length} ids and are cut; "
+                f"raise codec.length to keep them whole"
+            )
+        seen, rare = np.count_nonzero(counts), np.flatnonzero((counts > 0) & (counts < 5))
+        if facts["unit"] == "char" and len(rare) > 0.1 * seen:
+            shown = " ".join(repr(chr(code)) for code in rare[:10])
+            say(
+                f"{len(rare):,} of {seen:,} characters occur under 5 times, too rarely to learn: {shown}"
+            )
+        if tokens < 50_000:
+            say(
+                f"only {tokens:,} ids to learn from: a model will soon know them by heart; give more "
+                f"text, or train a small model for a short time"
+            )
         if self._latin:
-            names = list(self._latin)
-            say(f"{len(names):,} files are not UTF-8 and were read as latin-1 ({', '.join(names[:3])}"
-                f"{', ...' if len(names) > 3 else ''}); set codec.encoding if letters look wrong")  # fmt: skip
+            names = [*islice(self._latin, 3), *(["..."] if len(self._latin) > 3 else [])]
+            say(
+                f"{len(self._latin):,} files are not UTF-8 and were read as latin-1: {', '.join(names)}"
+                f"; set codec.encoding if letters look wrong"
+            )
 
     # -- encode and decode ---------------------------------------------------------------------
 
@@ -267,7 +275,7 @@ class TextCodec(Codec):
         return Space((length,), (Symbol(size, pad=END),))
 
     def encode(self, examples: Sequence[str]) -> Array:
-        """Texts to ids, `(tokens,)` for a stream, else `(n, 1, length)`; uint16, or uint32 for 65,536 ids."""
+        """n texts to ids, `(tokens,)` for a stream, else `(n, 1, length)`; uint16 if that holds all."""
         rows = [self.alphabet.encode(text) for text in examples]
         dtype = self.alphabet.dtype
         if self.layout == "stream":
@@ -284,7 +292,7 @@ class TextCodec(Codec):
         return self.alphabet.encode(text).astype(np.int64)
 
     def decode(self, x: Array, given: Mapping[str, Sequence[Any]]) -> list[str]:
-        """Ids `(n, 1, L)` of any length L to n texts: up to the first 0, or with a `SEPARATOR` for each."""
+        """Ids `(n, 1, L)`, L any, to n texts: up to the first 0; in a stream each 0 is a `SEPARATOR`."""
         texts = []
         for row in np.asarray(x)[:, 0]:
             runs = np.split(row, np.flatnonzero(row == END))  # each but the first begins with its 0
@@ -292,11 +300,13 @@ class TextCodec(Codec):
             texts.append(SEPARATOR.join(self.alphabet.decode(run) for run in runs))
         return texts
 
-    def write(self, examples: Sequence[str], given: Mapping[str, Sequence[Any]], folder: Path) -> list[Path]:
+    def write(
+        self, examples: Sequence[str], given: Mapping[str, Sequence[Any]], folder: Path
+    ) -> list[Path]:
         """`samples.txt` to read, and `samples.jsonl`, which this codec reads back."""
         folder.mkdir(parents=True, exist_ok=True)
-        labels = [{name: _plain(values[i]) for name, values in given.items()} for i in range(len(examples))]
         texts = [alphabets.repair(text) for text in examples]
+        labels = [{name: _plain(given[name][i]) for name in given} for i in range(len(texts))]
         shown, lines = folder / "samples.txt", folder / "samples.jsonl"
         with shown.open("w", encoding="utf-8", newline="") as out:
             for i, (text, label) in enumerate(zip(texts, labels, strict=True), 1):
@@ -327,6 +337,11 @@ class TextCodec(Codec):
         self._alphabet = alphabets.restore(state["alphabet"])
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
         self._arrange()
+
+
+def _asked(reading: Reading) -> list[str]:
+    """All labels that an example must have."""
+    return list(dict.fromkeys([*reading.given, *([reading.group] if reading.group else [])]))
 
 
 def _usable(document: Document, asked: Sequence[str]) -> Document | Bad:

@@ -83,7 +83,7 @@ class TextFiles:
                 found = self.survey(file)
                 if isinstance(found, Survey):
                     text = "".join(_blocks(file, found.encoding))
-                    yield Document(self._name(file), repair(text), labels)
+                    yield Document(self._name(file), text, labels)
                 else:
                     yield found
                 continue
@@ -101,8 +101,8 @@ class TextFiles:
                     yield Bad(name, f"has no text in the field {self.field!r}")
         if lines and not hits:
             raise DataError(
-                f"no line of {self.source.root} has the field {self.field!r}; {suggest(self.field, fields)} "
-                f"(codec.field names the one that holds the text)"
+                f"no line of {self.source.root} has the field {self.field!r} "
+                f"(codec.field names the one that holds the text); {suggest(self.field, fields)}"
             )
 
     def pieces(self, file: Path, survey: Survey) -> Iterator[str]:
@@ -120,13 +120,15 @@ class TextFiles:
         """How a file is encoded and how many characters it has, or why it is no text."""
         name = self._name(file)
         try:
-            stated = self.encoding or _mark(file)
+            stated = _mark(file) or self.encoding
             for encoding in [stated] if stated else ["utf-8", "latin-1"]:
                 characters, control, blank = 0, 0, True
                 try:
                     for block in _blocks(file, encoding):
                         if "\0" in block:
-                            return Bad(name, "is binary: it holds NUL bytes (if it is UTF-16, set codec.encoding)")
+                            return Bad(
+                                name, "is binary: it holds NUL bytes (UTF-16? set codec.encoding)"
+                            )
                         characters += len(block)
                         control += len(_CONTROL.findall(block)) if encoding == "latin-1" else 0
                         blank = blank and not block.strip()
@@ -145,8 +147,8 @@ class TextFiles:
     def _lines(self, file: Path) -> Iterator[tuple[str, dict[str, Any]] | Bad]:
         """The objects of a .jsonl file and the names of their lines; blank lines are skipped."""
         name = self._name(file)
-        encoding = self.encoding or _mark(file) or "utf-8"
         try:
+            encoding = _mark(file) or self.encoding or "utf-8"
             # A wrong byte spoils its line and not the file, so it is let through and looked for.
             with _open(file, encoding, errors="surrogateescape", newline="\n") as lines:
                 for number, line in enumerate(lines, 1):
@@ -173,7 +175,7 @@ def _by_line(file: Path) -> bool:
     return file.name.lower().removesuffix(".gz").endswith(".jsonl")
 
 
-def _raw(file: Path) -> io.BufferedIOBase:
+def _raw(file: Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.open(file, "rb") if file.name.lower().endswith(".gz") else file.open("rb")
 
 
@@ -185,7 +187,7 @@ def _open(file: Path, encoding: str, *, errors: str = "strict", newline: str = "
 def _blocks(file: Path, encoding: str) -> Iterator[str]:
     with _open(file, encoding) as text:
         while block := text.read(BLOCK):
-            yield block
+            yield repair(block)  # utf-7 and the like can make half a pair
 
 
 def _mark(file: Path) -> str | None:
@@ -201,7 +203,7 @@ def _object(name: str, line: str, encoding: str) -> tuple[str, dict[str, Any]] |
     except UnicodeError:
         return Bad(name, f"is not {encoding}")
     try:
-        values = json.loads(line)
+        values = json.loads(line.strip())
     except (ValueError, RecursionError) as error:
         return Bad(name, f"is not JSON: {error}")
     if not isinstance(values, dict):

@@ -60,7 +60,9 @@ class System:
             return os.open(path, flags, 0o666)
 
     def open_append(self, path: Path) -> int:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+        """Open an existing file to add to it or to cut it; a link to another file is refused."""
+        flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        return os.open(path, flags)
 
     def write(self, fd: int, piece: memoryview) -> int:
         """Write at most this piece; like the system's own call it may write less and says how much."""

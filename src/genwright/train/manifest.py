@@ -1,8 +1,8 @@
 """The manifest of a run folder: which of its files are true, and what each of them must be.
 
 It names every file that a run needs, with size and hash, and the length of the log that belongs to
-the last save. It may be damaged, or made by a stranger; so only the names, types and bounds that a
-save writes are let through, and no name leads out of the folder.
+the last save; it carries a hash of itself. It may be damaged, or made by a stranger; so only the
+names, types and bounds that a save writes are let through, and no name leads out of the folder.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ __all__ = [
     "model_file",
     "numbers",
     "reading",
+    "seal",
     "state_files",
     "versions",
     "words",
@@ -108,6 +109,8 @@ class Manifest:
                 f"{folder} has format {raw['format']}, and this genwright reads up to {FORMAT}; "
                 f"update it with: pip install -U genwright"
             )
+        if raw != seal(raw):
+            raise ValueError("its own hash differs")
         step, best = raw["step"], raw["best"]
         if not _counts(step) or not (best is None or (_counts(best) and 1 <= best <= step)):
             raise ValueError("its steps make no sense")
@@ -119,7 +122,7 @@ class Manifest:
         return cls(step, best, files, _parse_digest(raw["metrics"]), made_with)
 
     def write(self, folder: Path) -> None:
-        durable.write(folder / MANIFEST, encode({"format": FORMAT, **asdict(self)}))
+        durable.write(folder / MANIFEST, encode(seal({"format": FORMAT, **asdict(self)})))
 
     def verify(self, folder: Path) -> None:
         """Every file must be what was saved. Raises `RunError` naming the first that is not."""
@@ -128,6 +131,12 @@ class Manifest:
                 compare(folder, name, wanted, durable.digest(folder / name, wanted.size + 1))
         with reading(folder, METRICS):
             compare(folder, METRICS, self.metrics, durable.digest(folder / METRICS, self.metrics.size))
+
+
+def seal(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with the hash of all else in it, so that no byte of a run goes unwatched."""
+    content = {name: value for name, value in raw.items() if name != "sha256"}
+    return {**content, "sha256": durable.digest_of(encode(content)).sha256}
 
 
 def compare(folder: Path, name: str, wanted: Digest, found: Digest) -> None:

@@ -179,7 +179,7 @@ class Run:
         return self._tensors(tensors), self._json(meta)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The records so far, also those since the last save, with NaN and infinities as floats again."""
+        """The records so far, also those since the last save, with NaN and infinity as floats again."""
         with reading(self.path, METRICS):
             data = (self.path / METRICS).read_bytes()
         records: list[dict[str, Any]] = []
@@ -253,10 +253,10 @@ class Run:
                 log = durable.digest(self.path / METRICS)
                 manifest = Manifest(step, kept, dict(sorted(files.items())), log, versions())
                 manifest.write(self.path)
+                self._manifest = manifest
             except BaseException:
                 self._withdraw(step)
                 raise
-        self._manifest = manifest
         self._sweep()
 
     def rewind(self) -> None:
@@ -267,7 +267,7 @@ class Run:
             durable.io.fsync_dir(self.path)
             durable.cut(self.path / METRICS, self._manifest.metrics.size)
             self._sweep()
-            for folder in (self.path / "samples").glob("*"):
+            for folder in _inside(self.path / "samples"):
                 if re.fullmatch(r"\d{6,}", folder.name) and int(folder.name) > self.step:
                     shutil.rmtree(folder, ignore_errors=True)
 
@@ -299,13 +299,13 @@ class Run:
 
     def _sweep(self) -> None:
         """Delete our own files that the manifest does not name; one that resists waits for next time."""
-        for folder in (self.path, *(self.path / name for name in FOLDERS)):
-            with suppress(OSError):
-                for file in sorted(folder.iterdir()):
-                    name = file.relative_to(self.path).as_posix()
-                    if OURS.fullmatch(name) and name not in self._manifest.files:
-                        with suppress(OSError):
-                            durable.io.unlink(file)
+        with suppress(OSError):
+            folders = (self.path, *(self.path / name for name in FOLDERS))
+            for file in [file for folder in folders for file in _inside(folder)]:
+                name = file.relative_to(self.path).as_posix()
+                if OURS.fullmatch(name) and name not in self._manifest.files:
+                    with suppress(OSError):
+                        durable.io.unlink(file)
 
     def _read(self, name: str) -> bytes:
         """The bytes of a file of the manifest: what is used is what was verified."""
@@ -331,6 +331,11 @@ class Run:
             return unpack(data)
         except ValueError as error:
             raise RunError(f"{name} in {self.path} is damaged ({error}); {WAYS_OUT}") from error
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What may be deleted in a folder of the run: nothing where it is a link to somewhere else."""
+    return sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
 
 
 def _refuse_occupied(path: Path) -> None:
@@ -369,8 +374,11 @@ def _locked(path: Path) -> Iterator[None]:
             ) from None
     try:
         with _explained(path):
-            told = {"pid": os.getpid(), "host": socket.gethostname()}
-            holder.write_text(json.dumps(told), encoding="utf-8")
+            holder.unlink(missing_ok=True)
+            with holder.open(
+                "x", encoding="utf-8"
+            ) as file:  # "x" follows no link that was planted there
+                json.dump({"pid": os.getpid(), "host": socket.gethostname()}, file)
         yield
     finally:
         with suppress(OSError):

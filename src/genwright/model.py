@@ -1,0 +1,201 @@
+"""Everything between a person's data and a trained family, in one object ready for use.
+
+A model is codec, conditions, bridge, task and family. It is put together the same way before training
+and when a run is loaded: from a recipe and what was learnt from the data.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genwright.bridges import Bridge
+from genwright.data.codec import Codec, Preview
+from genwright.data.columns import Column, restore_column
+from genwright.data.dataset import make_codec
+from genwright.errors import RecipeError, Unsupported, suggest
+from genwright.families.base import Family
+from genwright.nets.roles import Nets
+from genwright.planning import make_bridge
+from genwright.recipe import Recipe
+from genwright.registry import build
+from genwright.space import Space, Symbol
+from genwright.tasks.base import Task
+from genwright.train.run import Run
+
+__all__ = ["Model", "Samples"]
+
+
+@dataclass
+class Samples:
+    """Generated examples in their raw form, with the conditions they were made for."""
+
+    examples: Any
+    given: dict[str, list[Any]]
+    codec: Codec
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Files a person can open; the first shows them all."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return self.codec.write(self.examples, self.given, folder)
+
+    def preview(self) -> Preview:
+        return self.codec.preview(self.examples)
+
+
+class Model:
+    """A trained (or still untrained) family with all that surrounds it.
+
+    codec      raw files and tensors
+    given      the conditions' own codecs, by name
+    frequency  how often each symbol of a condition came in training, by its index
+    run        the run folder it belongs to, once there is one
+    finished   whether its training came to its end
+    """
+
+    run: Run
+    finished: bool = True
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        codec: Codec,
+        given: Mapping[str, Column],
+        frequency: Mapping[str, Mapping[str, int]],
+        bridge: Bridge,
+    ) -> None:
+        self.recipe, self.codec = recipe, codec
+        self.given = dict(given)
+        self.frequency = {name: dict(counts) for name, counts in frequency.items()}
+        self.bridge = bridge
+        self.task: Task = build("tasks", recipe.task.name, recipe.task.options, where="task")
+        spaces = {name: Space((), column.spans) for name, column in self.given.items()}
+        space, cond = self.task.spec(bridge.target, spaces)
+        nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            self.family: Family = build(
+                "families", recipe.family.name, recipe.family.options, space, cond, nets, where="family"
+            )
+
+    @classmethod
+    def load(cls, run: Run, which: str | int | None = None, device: str = "cpu") -> Model:
+        """From a run: the best weights if a held-out loss chose some, else the last."""
+        known = run.codec
+        codec = make_codec(known["codec"], known["options"])
+        codec.restore(known["state"])
+        given = {name: restore_column(state) for name, state in known["given"].items()}
+        bridge = make_bridge(known["bridge"]["name"], known["bridge"]["options"])
+        bridge.restore(known["bridge"]["state"])
+        model = cls(Recipe.of(run.recipe), codec, given, known["frequency"], bridge)
+        chosen: Any = which if which is not None else "best" if run.best else "last"
+        model.family.load_state_dict(run.weights(chosen))
+        model.family.to(torch.device(device)).eval()
+        return model
+
+    # -- sampling ------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n: int = 16,
+        given: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        **knobs: Any,
+    ) -> Samples:
+        """`n` new examples.
+
+        given  a value, or `n` values, for some of the conditions; those left out are drawn as often
+               as they came in training, or left open where they are not symbols
+        knobs  of the family's sampler: temperature, guidance_scale, steps, ...; `prompt` for a text
+
+        The same seed gives the same bytes on the same machine. Raises `DataError` for an unknown
+        value, `RecipeError` for an unknown knob.
+        """
+        values = self._values(n, dict(given or {}), seed)
+        cond = {name: self._encode(name, some) for name, some in values.items()}
+        if (prompt := knobs.pop("prompt", None)) is not None:
+            if "prefix" not in self.family.knobs():
+                raise Unsupported(
+                    f"{self.recipe.family.name} cannot go on from a prompt; autoregressive can"
+                )
+            knobs["prefix"] = self.codec.prompt(prompt).tolist()
+        x = self.family.sample(n, cond, seed=seed, **knobs)
+        return self.decode(x, values, cond, seed)
+
+    def decode(
+        self, x: Tensor, values: dict[str, list[Any]], cond: Mapping[str, Tensor], seed: int
+    ) -> Samples:
+        """Stored examples of the family's space back to raw ones."""
+        rng = torch.Generator(x.device).manual_seed(seed)
+        stored = self.bridge.inverse(self.task.finish(x, cond), rng)
+        examples = self.codec.decode(stored.cpu().numpy(), values)
+        return Samples(examples, values, self.codec)
+
+    def _values(self, n: int, given: dict[str, Any], seed: int) -> dict[str, list[Any]]:
+        """`n` raw values for each condition that is given or can be drawn."""
+        for name in given:
+            if name not in self.given:
+                raise RecipeError(
+                    f"this model was trained without the condition {name!r}; {suggest(name, self.given)}"
+                )
+        values: dict[str, list[Any]] = {}
+        for i, (name, column) in enumerate(self.given.items()):
+            if name in given:
+                value = given[name]
+                many = isinstance(value, Sequence) and not isinstance(value, str)
+                some = list(value) if many else [value] * n
+                if len(some) != n:
+                    raise RecipeError(f"{n} samples need one value or {n} of {name!r}, got {len(some)}")
+                # As the column itself writes the value: "3" for a label typed as 3.
+                values[name] = column.decode(column.encode(some), np.random.default_rng(0))
+            elif counts := self.frequency.get(name):
+                indices = _proportional(counts, n, np.random.default_rng([seed, i]))
+                values[name] = column.decode(
+                    indices[:, None].astype(np.float32), np.random.default_rng(0)
+                )
+        return values
+
+    def _encode(self, name: str, values: list[Any]) -> Tensor:
+        column = self.given[name]
+        stored = torch.from_numpy(np.ascontiguousarray(column.encode(values)))
+        symbols = all(isinstance(span, Symbol) for span in column.spans)
+        return stored.long() if symbols else stored.float()
+
+    def using(self, family: Family) -> Model:
+        """The same with other weights: a family that is being trained."""
+        other = copy.copy(self)
+        other.family = family
+        return other
+
+    def __repr__(self) -> str:
+        told = ", ".join(self.given) or "nothing"
+        return f"Model({self.recipe.family.name} of {self.codec.space}, given {told})"
+
+
+def _proportional(counts: Mapping[str, int], n: int, rng: np.random.Generator) -> Any:
+    """`n` symbol indices in the proportions of `counts`, as evenly as `n` allows, in random order."""
+    symbols = np.array([int(symbol) for symbol in counts])
+    share = np.array(list(counts.values()), dtype=np.float64)
+    share *= n / share.sum()
+    whole = np.floor(share).astype(int)
+    rest = share - whole
+    left = n - whole.sum()
+    if left:
+        # Systematic sampling of the remainders: each symbol's expected count is exact.
+        edges = np.cumsum(rest)
+        picks = np.searchsorted(
+            edges, (rng.random() + np.arange(left)) * (edges[-1] / left), side="right"
+        )
+        np.add.at(whole, np.minimum(picks, len(whole) - 1), 1)
+    chosen = np.repeat(symbols, whole)
+    rng.shuffle(chosen)
+    return chosen

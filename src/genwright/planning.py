@@ -1,0 +1,139 @@
+"""Does this family fit this data, as it is or by a bridge; and if not, why, and what to do.
+
+Decided from what families declare and spaces are, before any training. The table in `docs/matrix.md` is
+made from the same function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from genwright.errors import Incompatible, RecipeError
+from genwright.registry import build, names, resolve
+
+if TYPE_CHECKING:
+    from genwright.bridges import Bridge
+    from genwright.families.base import Family
+    from genwright.space import Space
+
+__all__ = ["Verdict", "choose_bridge", "make_bridge", "verdicts", "weigh"]
+
+BRIDGES = ("quantize", "onehot")
+"""Tried in this order where a family cannot take the data as it is."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a family takes a space, and how."""
+
+    family: str
+    outcome: Literal["native", "bridged", "refused"]
+    bridge: str = "none"
+    reason: str = ""
+    ways: list[str] = field(default_factory=list)
+    seconds_per_step: float | None = None
+
+    def __str__(self) -> str:
+        how = self.outcome if self.outcome != "bridged" else f"bridged by {self.bridge}"
+        return f"{self.family}: {how}" + (f" ({self.reason})" if self.reason else "")
+
+
+def make_bridge(name: str, options: dict[str, Any]) -> Bridge:
+    bridge: Bridge = build("bridges", name, options, where="bridge")
+    return bridge
+
+
+def weigh(
+    family: str,
+    space: Space,
+    *,
+    bridge: str = "auto",
+    options: dict[str, Any] | None = None,
+    dial: str = "",
+) -> Verdict:
+    """The verdict on one family.
+
+    bridge   "auto" tries none, then each in turn; a name tries that one alone
+    options  of the bridge
+    dial     how a person makes an example of this data smaller, for the way out
+    """
+    kind: type[Family] = resolve("families", family)
+    tried = ("none", *BRIDGES) if bridge == "auto" else (bridge,)
+    verdict, refusals = None, []
+    for name in tried:
+        try:
+            target = make_bridge(name, (options or {}) if name != "none" else {}).plan(space)
+        except Incompatible as error:
+            refusals.append(str(error))
+            continue
+        problem = _problem(kind, family, target, name)
+        if problem is None:
+            outcome: Literal["native", "bridged"] = "native" if name == "none" else "bridged"
+            reason = "" if name == "none" else f"{space} becomes {target}"
+            verdict = Verdict(family, outcome, name, reason)
+            break
+        refusals.append(problem)
+    if verdict is not None:
+        return verdict
+    # What stops the family for good is the last thing met; the first is only why a bridge was tried.
+    return Verdict(family, "refused", reason=refusals[-1], ways=_ways(family, space, dial))
+
+
+def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str | None:
+    """What keeps a family from a space, in words; None if nothing does."""
+    after = f" after the bridge {bridge}" if bridge != "none" else ""
+    if space.kind not in kind.accepts:
+        wanted = " or ".join(sorted(kind.accepts))
+        return f"{family} takes {wanted} values, and this is {space.kind}: {space}{after}"
+    numbers = space.stored * space.positions
+    if kind.max_positions is not None and numbers > kind.max_positions:
+        return (
+            f"{family} takes at most {kind.max_positions:,} symbols in one example, "
+            f"and this has {numbers:,}: {space}{after}"
+        )
+    widest = max(span.width for span in space.spans)
+    if kind.max_width is not None and widest > kind.max_width:
+        return (
+            f"{family} sees every symbol as a one-hot vector and takes at most {kind.max_width:,} "
+            f"kinds, and this has {widest:,}{after}"
+        )
+    return None
+
+
+def _ways(family: str, space: Space, dial: str) -> list[str]:
+    """Ways out of a refusal, as options to type."""
+    ways = [f"--set {dial}" if dial else ""]
+    ways += [
+        f"--family {other}" for other in names("families") if other != family and _takes(other, space)
+    ]
+    return [way for way in ways if way]
+
+
+def _takes(family: str, space: Space) -> bool:
+    return _problem(resolve("families", family), family, space, "none") is None
+
+
+def verdicts(space: Space, dial: str = "") -> list[Verdict]:
+    """One verdict for each registered family."""
+    return [weigh(family, space, dial=dial) for family in names("families")]
+
+
+def choose_bridge(
+    family: str,
+    space: Space,
+    *,
+    bridge: str = "auto",
+    options: dict[str, Any] | None = None,
+    dial: str = "",
+) -> tuple[Verdict, Bridge]:
+    """The verdict and an unfitted bridge. Raises `Incompatible` with the ways out."""
+    if bridge == "auto" and options:
+        raise RecipeError(
+            f"options of a bridge ({', '.join(options)}) need its name: --set bridge.name=quantize"
+        )
+    verdict = weigh(family, space, bridge=bridge, options=options, dial=dial)
+    if verdict.outcome == "refused":
+        ways = "; or ".join(verdict.ways) or "other data"
+        raise Incompatible(f"{verdict.reason}. Try {ways}")
+    return verdict, make_bridge(verdict.bridge, (options or {}) if verdict.bridge != "none" else {})

@@ -1,0 +1,212 @@
+"""A recipe: everything that decides a training, in one frozen value.
+
+TOML in, resolved JSON out. A recipe file holds the sections below; `--set family.beta=4` overrides one
+value; the run keeps the recipe with every default written out. Options of plug-ins (a codec, a family,
+a net) are theirs to declare and check; they stand here as plain values.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from genwright.errors import RecipeError, suggest
+from genwright.registry import check
+
+__all__ = ["DataOptions", "Plugin", "Recipe", "TrainOptions"]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where the data is and how it is split."""
+
+    path: str = ""
+    """A file, a folder, or a built-in name."""
+    label: list[str] | str | None = None
+    """Labels or columns that become conditions; None takes the class folders of pictures, "" none."""
+    group: str | None = None
+    """A label or column whose equal values never cross the split."""
+    val: float = 0.1
+    """Share held out to choose by."""
+    test: float = 0.1
+    """Share held out to judge by."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
+            raise RecipeError(
+                f"data.val={self.val} and data.test={self.test} leave nothing to train on: "
+                f"each must be 0 or more and their sum below 1"
+            )
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How long and how to train. None is decided by the family, the size and the machine."""
+
+    steps: int = 2000
+    """Optimiser steps; not used when `minutes` is given."""
+    minutes: float | None = None
+    """Train for so long instead. Such a run cannot be repeated byte for byte."""
+    batch_size: int | None = None
+    """Examples in a step, over all devices and accumulated parts."""
+    accumulate: int = 1
+    """Parts a step is made of, one after the other, where memory is short."""
+    lr: float | None = None
+    """Learning rate, in place of the family's."""
+    optimizer: Literal["auto", "adamw", "muon"] = "auto"
+    """Muon takes the hidden matrices of Transformers and leaves the rest to AdamW."""
+    weight_decay: float | None = None
+    warmup: float = 0.05
+    """Share of training over which the rate grows."""
+    decay: Literal["linear", "cosine", "none"] = "linear"
+    """How the rate falls after the warm-up."""
+    ema: float = 0.05
+    """Width of the weight average, as a share of the training so far; 0 is off."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 runs matrix products in bfloat16 (weights stay fp32); auto where it was measured to help."""
+    device: str = "auto"
+    checks: int = 10
+    """How often in a training to measure the held-out loss, save, and draw samples."""
+    save_minutes: float = 10.0
+    """Save at least so often."""
+    log_every: int = 10
+    """Steps between two lines of metrics.jsonl."""
+    samples: int = 16
+    """Examples drawn at each check."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "accumulate", "log_every"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"train.{name} must be 1 or more, got {getattr(self, name)}")
+        for name in ("batch_size", "minutes", "lr", "save_minutes", "clip"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise RecipeError(f"train.{name} must be above 0, got {value}")
+        if not 0 <= self.ema < 0.25 or not 0 <= self.warmup < 1 or self.checks < 0 or self.samples < 0:
+            raise RecipeError(
+                "train.ema must be from 0 to 0.25, train.warmup from 0 to 1, "
+                "train.checks and train.samples 0 or more"
+            )
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A registered name and its options. "auto" leaves the choice to the plan."""
+
+    name: str = "auto"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+PLUGINS = ("codec", "task", "bridge", "family", "net")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Data, codec, task, bridge, family, net, size, training and seed."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    codec: Plugin = field(default_factory=Plugin)
+    task: Plugin = field(default_factory=lambda: Plugin("generate"))
+    bridge: Plugin = field(default_factory=Plugin)
+    family: Plugin = field(default_factory=Plugin)
+    net: Plugin = field(default_factory=Plugin)
+    train: TrainOptions = field(default_factory=TrainOptions)
+    size: Literal["xs", "s", "m", "l"] = "s"
+    seed: int = 0
+
+    # -- in ------------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """From a TOML file. Raises `RecipeError` naming the file."""
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RecipeError(f"there is no recipe at {path}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path} is not valid TOML: {error}") from None
+        try:
+            return cls.of(values)
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}") from None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Recipe:
+        """From nested values, as they stand in TOML: a plug-in's options beside its `name`."""
+        known = [f.name for f in fields(cls)]
+        parts: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in known:
+                raise RecipeError(f"unknown option {name!r}; {suggest(name, known)}")
+            if name in PLUGINS:
+                parts[name] = cls._plugin(name, value)
+            elif name == "data":
+                parts[name] = DataOptions(**_checked(DataOptions, value, "data"))
+            elif name == "train":
+                parts[name] = TrainOptions(**_checked(TrainOptions, value, "train"))
+        flat = {name: values[name] for name in ("size", "seed") if name in values}
+        return cls(**parts, **_checked(cls, flat, ""))
+
+    @staticmethod
+    def _plugin(name: str, value: Any) -> Plugin:
+        if isinstance(value, str):  # `--set family=vae`
+            return Plugin(value)
+        if not isinstance(value, Mapping) or not isinstance(value.get("name", "auto"), str):
+            raise RecipeError(f"{name} must be a section with a name and options, got {value!r}")
+        options = {key: v for key, v in value.items() if key != "name"}
+        return Plugin(value.get("name", "auto"), options)
+
+    def override(self, settings: Iterable[str]) -> Recipe:
+        """With `a.b=c` settings applied; a value is read as TOML, or else as text."""
+        values = self.toml()
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            if not equals or not key.strip():
+                raise RecipeError(f"--set takes NAME=VALUE, got {setting!r}")
+            place = values
+            *path, last = key.strip().split(".")
+            for part in path:
+                place = place.setdefault(part, {})
+                if not isinstance(place, dict):
+                    raise RecipeError(f"{key.strip()!r} is no option: {part!r} is a single value")
+            if last in PLUGINS and not path:
+                place[last] = {"name": text.strip()}
+            else:
+                place[last] = _value(text.strip())
+        return Recipe.of(values)
+
+    def with_(self, **changes: Any) -> Recipe:
+        return replace(self, **changes)
+
+    # -- out -----------------------------------------------------------------------------------
+
+    def toml(self) -> dict[str, Any]:
+        """Nested values in the layout of a recipe file; None values left out."""
+        values: dict[str, Any] = {"size": self.size, "seed": self.seed}
+        for name in PLUGINS:
+            plugin: Plugin = getattr(self, name)
+            values[name] = {"name": plugin.name, **plugin.options}
+        for name in ("data", "train"):
+            values[name] = {k: v for k, v in asdict(getattr(self, name)).items() if v is not None}
+        return values
+
+
+def _checked(owner: type[Any], values: Any, where: str) -> dict[str, Any]:
+    """Values of a section, checked against the fields of a dataclass."""
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{where} must be a section of options, got {values!r}")
+    return check(values, typing.get_type_hints(owner), where=where)
+
+
+def _value(text: str) -> Any:
+    """The value of `--set`: a number, a boolean, a list or a quoted text as in TOML, else plain text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

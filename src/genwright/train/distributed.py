@@ -1,0 +1,116 @@
+"""The only file that knows there may be a second device.
+
+One process for each device, started by torchrun. No wrapper around the model: alternating phases and
+gradients of gradients do not go through one. Gradients are averaged after the backward passes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+__all__ = ["average_grads", "broadcast", "group", "is_main", "local_device", "rank", "wait", "world"]
+
+
+def world() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def is_main() -> bool:
+    """Whether this process writes files and speaks."""
+    return rank() == 0
+
+
+def local_device() -> torch.device:
+    """The device of this process: its own GPU under torchrun, else the first there is."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+@contextmanager
+def group() -> Iterator[None]:
+    """Join the others, if torchrun started this process as one of several."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_device())
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+@torch.no_grad()
+def average_grads(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its mean over all processes, in one message."""
+    if world() == 1:
+        return
+    parameters = list(parameters)
+    # A parameter that this process did not touch still takes part: the others may have.
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    flat = torch.cat([g.flatten().float() for g in grads])
+    dist.all_reduce(flat)
+    flat /= world()
+    at = 0
+    for parameter, grad in zip(parameters, grads, strict=True):
+        parameter.grad = flat[at : at + grad.numel()].view_as(grad).to(grad.dtype)
+        at += grad.numel()
+
+
+def mean(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each scalar averaged over all processes."""
+    if world() == 1 or not values:
+        return values
+    flat = torch.stack([v.detach().float() for v in values.values()])
+    dist.all_reduce(flat)
+    return dict(zip(values, flat / world(), strict=True))
+
+
+@torch.no_grad()
+def broadcast(module: nn.Module) -> None:
+    """Give every process the first one's weights and buffers."""
+    if world() == 1:
+        return
+    for tensor in (*module.parameters(), *module.buffers()):
+        dist.broadcast(tensor.data, src=0)
+
+
+def agree(flag: bool, device: torch.device) -> bool:
+    """Whether any process says so."""
+    if world() == 1:
+        return flag
+    said = torch.tensor(float(flag), device=device)
+    dist.all_reduce(said, dist.ReduceOp.MAX)
+    return bool(said.item())
+
+
+def first_says(value: float, device: torch.device) -> float:
+    """The first process's value, on all: clocks differ, and all must take the same turns."""
+    if world() == 1:
+        return value
+    said = torch.tensor(
+        value, device=device, dtype=torch.float64 if device.type != "mps" else torch.float32
+    )
+    dist.broadcast(said, src=0)
+    return float(said.item())
+
+
+def wait() -> None:
+    """Until all processes are here."""
+    if world() > 1:
+        dist.barrier()

@@ -1,0 +1,112 @@
+"""One optimiser for each phase, and the rate at each step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from genwright.families.base import Family, Phase
+from genwright.recipe import TrainOptions
+
+__all__ = ["PhaseOptimizer", "hidden_matrices", "phase_parameters", "rate"]
+
+
+def phase_parameters(family: Family, phase: Phase) -> dict[str, nn.Parameter]:
+    """The parameters that a phase trains, by name, in a fixed order."""
+    wanted = tuple(f"{name}." if name else "" for name in phase.trains)
+    return {
+        name: parameter
+        for name, parameter in family.named_parameters()
+        if parameter.requires_grad and (name.startswith(wanted) or name in phase.trains)
+    }
+
+
+def hidden_matrices(family: Family) -> set[str]:
+    """Names of the weights that Muon is made for: the matrices within a stack of blocks, not those
+    that read the input, the condition or write the answer (Jordan et al. 2024)."""
+    return {
+        f"{name}.weight"
+        for name, module in family.named_modules()
+        if isinstance(module, nn.Linear) and ".blocks." in name and ".film." not in name
+    }
+
+
+class PhaseOptimizer:
+    """AdamW, with Muon for the hidden matrices where the phase or the recipe asks for it."""
+
+    def __init__(self, family: Family, phase: Phase, options: TrainOptions) -> None:
+        self.parameters = phase_parameters(family, phase)
+        lr = options.lr or phase.lr
+        decay = phase.weight_decay if options.weight_decay is None else options.weight_decay
+        kind = phase.optimizer if options.optimizer == "auto" else options.optimizer
+        matrices = hidden_matrices(family) if kind == "muon" else set()
+        muon = [p for name, p in self.parameters.items() if name in matrices]
+        plain = [p for name, p in self.parameters.items() if name not in matrices and p.ndim > 1]
+        # Biases, gains and vectors are not decayed.
+        bare = [p for name, p in self.parameters.items() if name not in matrices and p.ndim <= 1]
+        self.engines: list[torch.optim.Optimizer] = []
+        groups = [{"params": plain, "weight_decay": decay}, {"params": bare, "weight_decay": 0.0}]
+        groups = [group for group in groups if group["params"]]
+        if groups:
+            fused = family.device.type in ("cpu", "cuda")
+            self.engines.append(
+                torch.optim.AdamW(groups, lr=lr, betas=phase.betas, eps=1e-10, fused=fused)
+            )
+        if muon:
+            # A recipe's rate scales both, so that one number tunes a phase.
+            scale = lr / phase.lr
+            self.engines.append(
+                torch.optim.Muon(muon, lr=phase.muon_lr * scale, momentum=0.95, weight_decay=decay)
+            )
+        self.rates = [group["lr"] for engine in self.engines for group in engine.param_groups]
+
+    def step(self, factor: float) -> None:
+        """One step at `factor` times the rate, then forget the gradients."""
+        groups = (group for engine in self.engines for group in engine.param_groups)
+        for group, lr in zip(groups, self.rates, strict=True):
+            group["lr"] = lr * factor
+        for engine in self.engines:
+            engine.step()
+            engine.zero_grad(set_to_none=True)
+
+    # -- for an exact resume -------------------------------------------------------------------
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor the engines keep, by `parameter/key`."""
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.parameters.items()}
+        return {
+            f"{names[parameter]}/{key}": value
+            for engine in self.engines
+            for parameter, kept in engine.state.items()
+            for key, value in kept.items()
+        }
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        owner = {
+            parameter: engine
+            for engine in self.engines
+            for group in engine.param_groups
+            for parameter in group["params"]
+        }
+        for key, value in state.items():
+            name, _, what = key.rpartition("/")
+            parameter = self.parameters[name]
+            # A step counter stays where its engine wants it, beside the parameter or on the CPU.
+            kept = (
+                value.clone()
+                if what == "step" and parameter.device.type == "cpu"
+                else value.to(parameter.device)
+            )
+            owner[parameter].state[parameter][what] = kept
+
+
+def rate(progress: float, options: TrainOptions) -> float:
+    """The share of the full rate at `progress` from 0 to 1."""
+    if progress < options.warmup:
+        return max(progress / options.warmup, 1e-3)
+    left = (1 - progress) / (1 - options.warmup)
+    if options.decay == "cosine":
+        return 0.5 * (1 - math.cos(math.pi * max(left, 0.0)))
+    return max(left, 0.0) if options.decay == "linear" else 1.0

@@ -1,0 +1,342 @@
+"""The loop. One trainer serves every family: it knows phases, not losses.
+
+Every step begins from a seed made of the run's seed, the step and the device's rank, and the loader's
+place is one number; so what a save must hold is weights, optimiser state and a few counters, and a
+training that was cut goes on bit for bit as if it had not been.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from genwright.errors import RecipeError, RunError
+from genwright.families.base import Family, Phase
+from genwright.recipe import TrainOptions
+from genwright.train import distributed
+from genwright.train.ema import EMA
+from genwright.train.feed import Feed
+from genwright.train.optim import PhaseOptimizer, rate
+from genwright.train.run import Run
+from genwright.train.tensors import required_bytes
+
+__all__ = ["Progress", "Trainer", "autocast"]
+
+HELD_OUT = 4096
+"""Held-out examples that a check looks at, at most."""
+
+
+@dataclass
+class Progress:
+    """Where a training stands, for a person who watches."""
+
+    step: int = 0
+    share: float = 0.0
+    terms: dict[str, float] = field(default_factory=dict)
+    val: float | None = None
+    best: float | None = None
+    examples_per_second: float = 0.0
+    seconds_left: float = math.inf
+
+
+def autocast(device: torch.device, precision: str, matrices: bool) -> torch.autocast:
+    """bfloat16 for matrix products, if asked for or known to help: on a GPU that has it, and on a CPU
+    with bfloat16 instructions for Transformers (`benchmarks/precision.py`; small convolutions lose)."""
+    if precision == "auto":
+        if device.type == "cuda":
+            on = torch.cuda.is_bf16_supported()
+        else:
+            on = device.type == "cpu" and matrices and torch.cpu._is_avx512_bf16_supported()
+    else:
+        on = precision == "bf16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=on)
+
+
+class Trainer:
+    """Trains one family from one feed into one run folder.
+
+    draw    makes samples of the averaged family at a check and puts them in the run's folder
+    report  is told of the progress after every step
+    stop    says whether to end after this step (Ctrl-C)
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        feed: Feed,
+        run: Run,
+        options: TrainOptions,
+        seed: int,
+        *,
+        draw: Callable[[Family, int], None] | None = None,
+        report: Callable[[Progress], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self.device = (
+            torch.device(options.device) if options.device != "auto" else distributed.local_device()
+        )
+        self.family = family.to(self.device)
+        self.feed, self.run, self.options, self.seed = feed, run, options, seed
+        self.draw, self.report, self.stop = draw, report, stop
+        self.batch = self._local_batch()
+        self.progress = Progress()
+        self.best = math.inf
+        self.seconds = 0.0
+        matrices = any(p.optimizer == "muon" for p in family.phases)
+        self.autocast = autocast(self.device, options.precision, matrices)
+
+    def _local_batch(self) -> int:
+        """Examples of one backward pass on this device."""
+        total = self.options.batch_size or self.family.batch_size
+        parts = self.options.accumulate * distributed.world()
+        if total % parts:
+            raise RecipeError(
+                f"train.batch_size={total} cannot be split evenly into {self.options.accumulate} "
+                f"accumulated parts on {distributed.world()} devices: choose a multiple of {parts}"
+            )
+        return total // parts
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def fit(self) -> bool:
+        """Train to the end. False if `stop` ended it before."""
+        # Only the first process writes; the others' view of the folder is not used after the start.
+        own = self.run.lock() if distributed.is_main() else nullcontext()
+        with torch.random.fork_rng(devices=_cuda(self.device)), own:
+            self._begin()
+            began = time.monotonic() - self.seconds
+            step, check = self.saved, self._check_number()
+            while not self._done(step):
+                terms = self._step(step)
+                step += 1
+                self.ema.update(self.family, step)
+                self._tell_time(time.monotonic() - began)
+                self._clock(step)
+                self._record(step, terms)
+                if self._check_number() > check or self._done(step):
+                    check = self._check_number()
+                    self._check(step)
+                elif self._any(time.monotonic() - self._last_save > 60 * self.options.save_minutes):
+                    self._save(step)
+                if self._any(bool(self.stop and self.stop())):
+                    self._save(step)
+                    break
+            return self._done(step)
+
+    def _any(self, flag: bool) -> bool:
+        return distributed.agree(flag, self.device)
+
+    def _tell_time(self, seconds: float) -> None:
+        # Clocks differ between processes; where time decides, one of them counts.
+        self.seconds = distributed.first_says(seconds, self.device) if self.options.minutes else seconds
+
+    def _step(self, step: int) -> dict[str, Tensor]:
+        """All phases once: the loss terms of the last round of each."""
+        seen: dict[str, Tensor] = {}
+        factor = rate(self.family.clock.progress, self.options)
+        draws = 0
+        self._seed(step)
+        for phase in self.family.phases:
+            optimizer = self.optimizers[phase.name]
+            with _only_training(self.family, optimizer.parameters):
+                for _ in range(phase.repeats):
+                    totals: dict[str, Tensor] = {}
+                    for _ in range(self.options.accumulate):
+                        batch = self.feed.next(self.batch, self.device, self._mix(step, draws))
+                        draws += 1
+                        with self.autocast:
+                            terms = self.family.loss(batch, phase.name)
+                        total = torch.stack(list(terms.values())).sum()
+                        torch.autograd.backward(total / self.options.accumulate)
+                        for name, term in terms.items():
+                            totals[name] = (
+                                totals.get(name, 0.0) + term.detach() / self.options.accumulate
+                            )
+                    self._finish(step, phase, optimizer, totals, factor)
+                    seen |= totals
+        return seen
+
+    def _finish(
+        self, step: int, phase: Phase, optimizer: PhaseOptimizer, terms: dict[str, Tensor], factor: float
+    ) -> None:
+        """Average, check, clip and step; nothing that is not finite gets as far as the weights."""
+        parameters = list(optimizer.parameters.values())
+        distributed.average_grads(parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, self.options.clip)
+        healthy = torch.isfinite(torch.stack([norm, *terms.values()]).sum())
+        if self._any(not bool(healthy)):
+            self._refuse(step, phase, terms)
+        optimizer.step(factor)
+
+    def _refuse(self, step: int, phase: Phase, terms: dict[str, Tensor]) -> None:
+        """Stop before the optimiser step: the weights are still those of the last good step."""
+        bad = [name for name, term in terms.items() if not bool(torch.isfinite(term))]
+        what = f"the loss term {bad[0]!r}" if bad else "the gradient"
+        if phase is self.family.phases[0]:
+            self._save(step)
+        raise RunError(
+            f"{what} was not finite at step {step + 1}; the last good state (step {self.saved}) "
+            f"is in {self.run.path}: look for outliers in the data, or train with a lower rate "
+            f"(--set train.lr={(self.options.lr or phase.lr) / 4:g})"
+        )
+
+    def _seed(self, step: int) -> None:
+        torch.manual_seed(self._mix(step, 0) ^ 0x5DEECE66D)
+
+    def _mix(self, step: int, draw: int) -> int:
+        """A seed for one draw of one step on one device."""
+        place = (step * 64 + draw) * distributed.world() + distributed.rank()
+        return (self.seed * 0x9E3779B97F4A7C15 + place * 0xBF58476D1CE4E5B9) & 0x7FFF_FFFF_FFFF_FFFF
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def _share(self, step: int) -> float:
+        if self.options.minutes is not None:
+            return min(1.0, self.seconds / (60 * self.options.minutes))
+        return step / self.options.steps
+
+    def _clock(self, step: int) -> None:
+        """Tell families how far training has come."""
+        for family in (self.family, self.ema.family):
+            family.clock.step, family.clock.progress = step, self._share(step)
+
+    def _done(self, step: int) -> bool:
+        return self._share(step) >= 1
+
+    def _check_number(self) -> int:
+        # A hair above, so that 0.3 * 10 counts as 3.
+        return int(self.family.clock.progress * self.options.checks + 1e-9)
+
+    # -- checks --------------------------------------------------------------------------------
+
+    def _check(self, step: int) -> None:
+        """Held-out loss, save, samples."""
+        val = self._validate()
+        better = val is not None and val < self.best
+        if val is not None:
+            self.best = min(self.best, val)
+            self.progress.val, self.progress.best = val, self.best
+            if distributed.is_main():
+                self.run.log({"step": step, "val_loss": val})
+        self._save(step, best=better)
+        if self.draw is not None and self.options.samples and distributed.is_main():
+            self.draw(self.ema.family, step)
+        distributed.wait()
+
+    @torch.no_grad()
+    def _validate(self) -> float | None:
+        """The averaged weights' held-out loss; the first process measures for all."""
+        family = self.ema.family
+        if not family.has_heldout or self.feed.held is None or len(self.feed.held) == 0:
+            return None
+        total = count = 0.0
+        was_training = family.training
+        family.eval()
+        if distributed.is_main():
+            torch.manual_seed(0)
+            for batch in self.feed.heldout(256, HELD_OUT, self.device):
+                with self.autocast:
+                    one, n = family.heldout(batch)
+                total, count = total + float(one), count + float(n)
+        family.train(was_training)
+        return distributed.first_says(total / max(count, 1.0), self.device)
+
+    def _record(self, step: int, terms: dict[str, Tensor]) -> None:
+        options, total = self.options, self.batch * self.options.accumulate * distributed.world()
+        speed = step - self._first
+        self.progress.step, self.progress.share = step, self._share(step)
+        self.progress.examples_per_second = total * speed / max(time.monotonic() - self._started, 1e-9)
+        if self.progress.share > 0:
+            self.progress.seconds_left = self.seconds * (1 / self.progress.share - 1)
+        if step % options.log_every == 0 or step == 1 or self._done(step):
+            terms = distributed.mean(terms)
+            self.progress.terms = {name: float(term) for name, term in terms.items()}
+            if distributed.is_main():
+                factor = rate(self.family.clock.progress, options)
+                losses = {f"loss/{name}": value for name, value in self.progress.terms.items()}
+                self.run.log({"step": step, "examples": step * total, "rate": factor, **losses})
+        if self.report is not None and distributed.is_main():
+            self.report(self.progress)
+
+    # -- saving and going on -------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """From the run's last save, or from the start."""
+        self.saved, self._last_save = self.run.step, time.monotonic()
+        torch.manual_seed(self.seed)
+        if not self.saved:
+            first = self.feed.next(min(2048, max(2, 8 * self.batch)), self.device, self.seed)
+            self.feed.loader.place = 0
+            self.family.prepare(first)
+            distributed.broadcast(self.family)
+        self.optimizers = {
+            phase.name: PhaseOptimizer(self.family, phase, self.options) for phase in self.family.phases
+        }
+        self.ema = EMA(self.family, self.options.ema)
+        if self.saved:
+            self._restore()
+        elif distributed.is_main():
+            self.run.preflight(required_bytes(self.ema.family.state_dict(), self._state()))
+        self._first, self._started = self.saved, time.monotonic()
+        self._clock(self.saved)
+
+    def _state(self) -> dict[str, Tensor]:
+        state = {f"family/{name}": tensor for name, tensor in self.family.state_dict().items()}
+        for phase, optimizer in self.optimizers.items():
+            state |= {f"optimizer/{phase}/{name}": tensor for name, tensor in optimizer.state().items()}
+        return state
+
+    def _save(self, step: int, *, best: bool = False) -> None:
+        if step <= self.saved:
+            return
+        if distributed.is_main():
+            meta = {
+                "place": self.feed.loader.place,
+                "best": self.best if math.isfinite(self.best) else None,
+                "seconds": self.seconds,
+                "world": distributed.world(),
+            }
+            self.run.save(step, self.ema.family.state_dict(), self._state(), meta, best=best)
+        self.saved, self._last_save = step, time.monotonic()
+        distributed.wait()
+
+    def _restore(self) -> None:
+        state, meta = self.run.training_state()
+        split: dict[str, dict[str, Tensor]] = {"family": {}}
+        for key, tensor in state.items():
+            room, _, name = key.partition("/")
+            if room == "optimizer":
+                phase, _, name = name.partition("/")
+                room = f"optimizer/{phase}"
+            split.setdefault(room, {})[name] = tensor
+        self.family.load_state_dict(split["family"])
+        if self.options.ema:
+            self.ema.family.load_state_dict(self.run.weights("last", self.device))
+        for phase, optimizer in self.optimizers.items():
+            optimizer.restore(split.get(f"optimizer/{phase}", {}))
+        self.feed.loader.place = meta["place"]
+        self.best = math.inf if meta["best"] is None else meta["best"]
+        self.seconds = meta["seconds"]
+
+
+@contextmanager
+def _only_training(family: Family, parameters: dict[str, nn.Parameter]) -> Iterator[None]:
+    """Gradients for these parameters alone."""
+    before = {name: p.requires_grad for name, p in family.named_parameters()}
+    for name, p in family.named_parameters():
+        p.requires_grad_(name in parameters)
+    try:
+        yield
+    finally:
+        for name, p in family.named_parameters():
+            p.requires_grad_(before[name])
+
+
+def _cuda(device: torch.device) -> list[int]:
+    return [device.index or 0] if device.type == "cuda" else []

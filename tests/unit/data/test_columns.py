@@ -1,0 +1,504 @@
+"""One column there and back, for every kind; and what a column says and refuses."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genwright.data.columns import Column, fit_column, restore_column
+from genwright.data.scores import Scores
+from genwright.errors import DataError, RecipeError, RunError
+from genwright.space import Real, Symbol
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def back(column: Column, values):
+    """Encoded and decoded, by way of a column restored from JSON; and the channels are as declared."""
+    again = restore_column(json.loads(json.dumps(column.state())))
+    x, y = column.encode(values), again.encode(values)
+    assert x.dtype == np.float32
+    assert x.shape == (len(values), sum(span.stored for span in column.spans))
+    assert x.tobytes() == y.tobytes()
+    channels = iter(x.T)
+    for span in column.spans:
+        channel = next(channels)
+        if isinstance(span, Symbol):
+            assert set(channel.tolist()) <= set(range(span.k))
+    decoded = column.decode(x, rng())
+    assert decoded == again.decode(y, rng())
+    return decoded
+
+
+# -- numbers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [str(v) for v in range(100, 160)] * 2,
+        [f"{v}.0" for v in range(100, 160)] * 2,  # a whole number that pandas once made a float
+        [f"{v / 4:.2f}" for v in range(-60, 60)],
+        [repr(v / 4) for v in range(-60, 60)],  # 1.0, 1.25, 1.5: decimals as they come
+        [f"{v / 4:g}" for v in range(-60, 60)],  # 1, 1.25, 1.5
+        [f"{v},5" for v in range(60)],  # a decimal comma
+        ["1e-05", "2.5e-07", *(f"{v}.5" for v in range(60))],
+        [v * 3 for v in range(-30, 30)] * 2,
+        [v / 8 for v in range(-30, 30)] * 2,
+        [float(v * v) for v in range(60)] * 2,
+        list(np.arange(5, 65) ** 2) * 2,
+    ],
+    ids=lambda values: str(values[0]) + type(values[0]).__name__,
+)
+def test_numbers_come_back_as_they_were_written(values):
+    column = fit_column("x", values)
+    assert column.kind in ("integer", "continuous")
+    assert Real(1) in column.spans
+    decoded = back(column, values)
+    assert decoded == values
+    assert {type(v) for v in decoded} <= {str, int, float}
+
+
+def test_kind_follows_the_values_and_not_their_spelling():
+    assert fit_column("x", [f"{v}.0" for v in range(50)]).kind == "integer"
+    assert fit_column("x", [v + 0.5 for v in range(50)]).kind == "continuous"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.none(),
+            st.integers(-(10**6), 10**6).map(float),
+            st.floats(-1e300, 1e300, allow_subnormal=False),
+        ),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_any_numbers_come_back(values):
+    """Up to a thousand distinct numbers are all knots: what comes back is the very number."""
+    column = fit_column("x", values)
+    for was, is_ in zip(values, back(column, values), strict=True):
+        assert (is_ is None) == (was is None)
+        assert was is None or is_ == pytest.approx(was, rel=1e-12)
+
+
+def test_scores_are_standard_and_tame_a_heavy_tail():
+    numbers = np.exp(np.random.default_rng(1).normal(size=5000) * 4)
+    values = [f"{v:.4f}" for v in numbers]
+    column = fit_column("x", values)
+    z = column.encode(values)[:, 0]
+    assert abs(z.mean()) < 1e-3
+    assert abs(z.std() - 1) < 1e-3
+    assert np.abs(z).max() < 5
+    order = np.argsort(numbers)
+    assert (np.diff(z[order]) >= 0).all()
+    # 5,000 distinct numbers share 1,000 knots: between two of them the way is straight both ways.
+    decoded = np.array([float(v) for v in column.decode(z[:, None], rng())])
+    assert np.allclose(decoded, numbers, rtol=1e-2, atol=1e-4)
+
+
+def test_nothing_leaves_the_training_range():
+    column = fit_column("x", list(range(100)), kind="integer")
+    extreme = np.array([[-50.0], [50.0], [np.nan], [np.inf]])
+    assert column.decode(extreme, rng())[:2] == [0, 99]
+    assert all(0 <= v <= 99 for v in column.decode(extreme, rng()))
+    assert back(column, [-5, 1000, 7]) == [0, 99, 7]
+
+
+def test_scores_survive_the_largest_numbers():
+    numbers = np.array([-1.7e308, -1.0, 0.0, 1.0, 1.7e308])
+    scores = Scores.fit(numbers, np.ones(5, dtype=np.int64))
+    z = scores.score(numbers)
+    assert np.isfinite(z).all()
+    assert scores.number(z.astype(np.float32)).tolist() == numbers.tolist()
+
+
+def test_zero_inflation_is_a_symbol_beside_the_number():
+    values = ["0"] * 900 + [str(v) for v in range(1000, 1100)]
+    column = fit_column("gain", values)
+    assert column.spans == (Symbol(2), Real(1))
+    x = column.encode(values)
+    assert (x[:900] == [1, 0]).all()
+    assert (x[900:, 0] == 0).all()
+    assert abs(x[900:, 1].std() - 1) < 0.01
+    assert back(column, values) == values
+    assert column.facts()["top"] == [["0", 0.9]]
+    assert column.facts()["median"] == "0"
+
+
+def test_few_integers_are_symbols_and_stay_integers():
+    values = [v % 16 + 1 for v in range(400)]
+    column = fit_column("education", values)
+    assert column.kind == "integer"
+    assert column.spans == (Symbol(16),)
+    assert back(column, values) == values
+    assert column.encode([1])[0, 0] == 0
+    assert back(column, [99, -4]) == [16, 1]  # unseen: the nearest
+
+
+def test_few_rows_are_not_few_values():
+    assert fit_column("x", [5, 3, 8, 1]).spans == (Real(1),)
+
+
+@pytest.mark.parametrize("gap", ["", "NA", "?", None, float("nan")])
+def test_missing_is_generated_in_its_own_spelling(gap):
+    numbers = [gap if v % 4 == 0 else str(v) if isinstance(gap, str) else v for v in range(200)]
+    column = fit_column("x", numbers)
+    assert column.spans == (Symbol(2), Real(1))
+    wanted = [v if v == v else None for v in numbers]
+    assert back(column, numbers) == wanted
+    assert column.facts()["missing"] == 0.25
+
+
+def test_missing_takes_the_commonest_spelling():
+    column = fit_column("x", ["a", "b"] * 20 + ["NA"] * 5 + [""] * 3)
+    assert back(column, ["", "NA", "a"]) == ["NA", "NA", "a"]
+
+
+def test_missing_that_training_never_saw_is_no_crash():
+    assert back(fit_column("x", ["a", "a", "b"] * 9), [""]) == ["a"]
+    assert back(fit_column("x", [k * k for k in range(101)]), [None]) == [2500]
+    assert back(fit_column("x", [1, 2, 2] * 9), [None, "x"]) == [2, 2]
+
+
+def test_infinite_is_missing_and_said():
+    column = fit_column("x", [float(v) for v in range(50)] + [float("inf"), float("-inf")])
+    assert column.spans == (Symbol(2), Real(1))
+    assert back(column, [float("inf"), 3.0]) == [None, 3.0]
+    assert "2 infinite values" in column.warnings()[0]
+    text = fit_column("x", [str(v * v) for v in range(50)] + ["inf"])
+    assert back(text, ["inf", "9"]) == ["", "9"]
+
+
+def test_a_few_texts_among_numbers_are_symbols():
+    values = [str(v) for v in range(500)] + ["unknown"] * 3
+    column = fit_column("age", values)
+    assert column.kind == "integer"
+    assert back(column, values) == values
+    assert "'unknown'" in column.warnings()[0]
+    assert "3 rows" in column.warnings()[0]
+
+
+@pytest.mark.parametrize("values", [["02139", "10001", "90210"] * 5, ["9007199254740993", "1", "2"] * 5])
+def test_codes_that_a_number_would_spoil_are_categories(values):
+    column = fit_column("zip", values)
+    assert column.kind == "categorical"
+    assert back(column, values) == values
+
+
+# -- dates ---------------------------------------------------------------------------------------
+
+MOMENTS = [datetime(2019, 12, 30, 22, 5, 7) + timedelta(days=k, seconds=977 * k) for k in range(70)]
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S+02:00", "%Y-%m-%d %H:%M"]
+    + [
+        "%d.%m.%Y",
+        "%m/%d/%Y",
+        "%d/%m/%Y %H:%M",
+        "%d-%b-%Y",
+        "%b %d, %Y",
+        "%m/%d/%y",
+        "%d.%m.%Y %I:%M %p",
+    ],
+)
+def test_dates_keep_their_form(form):
+    values = [moment.strftime(form) for moment in MOMENTS]
+    column = fit_column("when", values)
+    assert column.kind == "datetime"
+    assert column.spans == (Real(1),)
+    assert back(column, values) == values
+    assert column.warnings() == []
+    between = (column.encode(values[:1]) + column.encode(values[1:2])) / 2
+    datetime.strptime(column.decode(between, rng())[0], form)
+
+
+def test_dates_keep_the_digits_of_a_second_and_bare_days():
+    fine = [f"2024-01-05T10:00:{k:02d}.{k * 7:03d}" for k in range(60)]
+    assert back(fit_column("t", fine), fine) == fine
+    bare = [f"{m.day}.{m.month}.{m.year} {m.hour}:{m.minute:02d}" for m in MOMENTS]
+    column = fit_column("t", bare)
+    assert column.kind == "datetime"
+    assert back(column, bare) == bare
+
+
+def test_dates_with_types_and_gaps():
+    for values in (
+        [m.date() for m in MOMENTS],
+        [m.replace(microsecond=250) for m in MOMENTS],
+        [m.replace(tzinfo=UTC) for m in MOMENTS],
+    ):
+        some = [None, *values]
+        column = fit_column("t", some)
+        assert column.kind == "datetime"
+        assert back(column, some) == some
+        json.dumps(column.facts())
+    assert type(back(fit_column("t", [m.date() for m in MOMENTS]), [date(2020, 1, 1)])[0]) is date
+
+
+def test_an_ambiguous_date_is_said():
+    values = [f"{1 + k % 12:02d}/{1 + k % 11:02d}/2024" for k in range(60)]
+    column = fit_column("when", values)
+    assert back(column, values) == values
+    assert "month/day" in column.warnings()[0]
+
+
+def test_an_unreadable_date_later_on_is_no_crash():
+    values = [m.strftime("%Y-%m-%d") for m in MOMENTS]
+    assert len(back(fit_column("t", values), ["0000-00-00", "soon", ""])) == 3
+
+
+# -- categories ----------------------------------------------------------------------------------
+
+
+def test_categories_keep_their_exact_text():
+    values = [" a", "a", "a ", "A", "été", "x,y", '"q"'] * 4
+    column = fit_column("c", values)
+    assert column.kind == "categorical"
+    assert column.spans == (Symbol(7),)
+    assert back(column, values) == values
+
+
+@pytest.mark.parametrize("pair", [("yes", "no"), ("True", "False"), ("Y", "N"), (True, False)])
+def test_booleans_keep_their_spelling(pair):
+    values = [pair[k % 3 == 0] for k in range(60)]
+    column = fit_column("b", values)
+    assert column.kind == "boolean"
+    assert column.spans == (Symbol(2),)
+    decoded = back(column, values)
+    assert decoded == values
+    assert type(decoded[0]) is type(pair[0])
+
+
+def test_zero_and_one_are_integers_unless_typed():
+    assert fit_column("b", ["0", "1"] * 10).kind == "integer"
+    assert fit_column("b", ["0", "1"] * 10, kind="boolean").kind == "boolean"
+
+
+def test_a_cap_draws_the_rest_by_frequency():
+    values = ["common"] * 300 + ["second"] * 200 + ["rare"] * 30 + ["rarer"] * 10
+    column = fit_column("c", values, max_categories=2)
+    assert column.spans == (Symbol(3),)
+    assert column.facts()["rest"] == {"name": "(other)", "distinct": 2, "share": 0.0741, "drawn": True}
+    assert "2 commonest" in column.warnings()[0]
+    assert back(column, ["common", "second"]) == ["common", "second"]
+    drawn = back(column, ["never seen"] * 2000)
+    assert set(drawn) == {"rare", "rarer"}
+    assert 0.7 < drawn.count("rare") / 2000 < 0.8
+
+
+def test_a_huge_rest_is_written_by_its_name():
+    values = [f"town {k % 7000}" for k in range(14_000)] + ["(other)", "big"] * 50
+    column = fit_column("city", values, max_categories=10)
+    assert column.spans == (Symbol(11),)
+    assert len(json.dumps(column.state())) < 5000
+    assert back(column, ["big", "(other)", "town 6999"]) == ["big", "(other)", "((other))"]
+
+
+def test_unseen_category_without_a_rest():
+    assert back(fit_column("c", ["a", "b", "b"] * 9), ["z"]) == ["b"]
+    assert back(fit_column("c", ["a", "b", "b", "NA"] * 9), ["z"]) == ["NA"]
+
+
+def test_counts_of_all_rows_beat_a_sample():
+    column = fit_column("c", ["a", "b"], counts={"a": 50, "b": 30, "c": 20}, rows=100)
+    assert column.spans == (Symbol(3),)
+    assert back(column, ["c"]) == ["c"]
+    assert column.facts()["top"][0] == ["a", 0.5]
+
+
+# -- nothing to model ----------------------------------------------------------------------------
+
+
+def test_constants():
+    column = fit_column("c", ["x y"] * 9)
+    assert (column.kind, column.spans) == ("constant", ())
+    assert back(column, ["x y", "other"]) == ["x y", "x y"]
+    assert "'x y' in every row" in column.warnings()[0]
+    empty = fit_column("e", ["", "NA", "NA"])
+    assert empty.kind == "constant"
+    assert back(empty, ["", ""]) == ["NA", "NA"]
+    assert "is empty in every row" in empty.warnings()[0]
+
+
+def test_one_value_and_missing_is_no_constant():
+    for values in (["x", ""] * 9, ["5", ""] * 9, [5, None] * 9):
+        column = fit_column("c", values)
+        assert column.spans == (Symbol(2),)
+        assert back(column, values) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "first"),
+    [
+        ("row", [str(k) for k in range(1, 101)], "101"),
+        ("row", list(range(500, 600)), 600),
+        ("row", [str(2 * k) for k in range(50)], "99"),  # a split has taken every other row
+        ("customer_id", [str((k * 7919) % 100_003) for k in range(100)], None),
+        ("customerId", [(k * 7919) % 100_003 for k in range(100)], None),
+        ("code", [f"AB-{k:05d}" for k in range(1, 80)], "AB-00080"),
+        ("file", [f"img{k}.png" for k in range(1, 80)], "img80.png"),
+        ("name", [f"{'x' * (k % 9)} Smith {'y' * (k // 9)}" for k in range(60)], "name-000001"),
+        ("mail", [f"mail-{k:06d}" if k % 2 else f"x{k}@y" for k in range(60)], "mail-000060"),
+        (
+            "uuid",
+            [f"{k * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}" for k in range(1, 60)],
+            None,
+        ),
+    ],
+)
+def test_identifiers_are_never_copied(name, values, first):
+    column = fit_column(name, values)
+    assert (column.kind, column.spans) == ("identifier", ())
+    assert "looks like an identifier" in column.warnings()[0]
+    fresh = column.decode(np.zeros((300, 0)), rng())
+    assert len(set(fresh)) == 300
+    assert not set(fresh) & set(values)
+    assert first is None or fresh[0] == first
+    assert {type(v) for v in fresh} == {type(values[0])}
+    assert back(column, values) == column.decode(column.encode(values), rng())
+    state = json.dumps(column.state())
+    assert not any(f'"{v}"' in state for v in values)
+
+
+def test_an_identifier_of_a_sample_leaves_room_for_what_was_not_seen():
+    column = fit_column("row", [str(k) for k in range(0, 1000, 10)], rows=1000)
+    assert int(column.decode(np.zeros((1, 0)), rng())[0]) >= 1000
+
+
+def test_an_identifier_with_gaps_has_gaps():
+    values = [f"{'ab' * k}" for k in range(1, 60)] + [""] * 20
+    column = fit_column("name", values)
+    assert (column.kind, column.spans) == ("identifier", (Symbol(2),))
+    assert [v == "" for v in back(column, values)] == [v == "" for v in values]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("price", [str((k * 7919) % 100_003) for k in range(100)]),  # unique, but no order, no name
+        ("size", [str(k * k) for k in range(100)]),  # in order, but far between
+        ("measure", [f"{k}.5" for k in range(100)]),
+        ("id", [str(k % 50) for k in range(100)]),  # a name alone is not enough
+    ],
+)
+def test_other_unique_columns_are_modelled(name, values):
+    assert fit_column(name, values).kind in ("integer", "continuous")
+
+
+# -- a kind asked for ----------------------------------------------------------------------------
+
+
+def test_a_kind_can_be_asked_for():
+    values = [str(k) for k in range(1, 101)]
+    assert fit_column("row", values, kind="integer").kind == "integer"
+    assert fit_column("row", values, kind="continuous").kind == "continuous"
+    assert fit_column("row", values, kind="categorical").spans == (Symbol(100),)
+    assert fit_column("row", ["a", "b"], kind="identifier").kind == "identifier"
+    assert fit_column("row", ["a", "b", "b"], kind="constant").decode(np.zeros((1, 0)), rng()) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "sentence"),
+    [
+        (
+            "integer",
+            ["1", "2.5", "3"],
+            "column 'x' cannot be integer: 1 of 3 rows are not whole numbers",
+        ),
+        ("continuous", [f"a{k}" for k in range(30)], "30 of 30 rows are not numbers, for example 'a0'"),
+        ("datetime", ["2024-01-01", "soon"], "are not dates of one common format"),
+        ("boolean", ["a", "b", "c"], "1 of 3 rows are not of two values, for example 'c'"),
+        ("identifier", [1.5, 2.5], "are not texts or integers"),
+    ],
+)
+def test_a_kind_that_does_not_fit_is_refused(kind, values, sentence):
+    with pytest.raises(DataError, match=sentence):
+        fit_column("x", values, kind=kind)
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(RecipeError, match="did you mean 'categorical'"):
+        fit_column("x", ["a"], kind="category")
+    with pytest.raises(RunError, match="no column of kind 'complex'"):
+        restore_column({"kind": "complex"})
+
+
+# -- conditions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [["10", "9", "2", "9"], [10, 9, 2, 9]])
+def test_a_condition_of_integers_is_one_symbol_in_order(values):
+    column = fit_column("digit", values, as_condition=True)
+    assert column.spans == (Symbol(3),)
+    assert column.encode([2, "9", " 10 "])[:, 0].tolist() == [0, 1, 2]
+    assert back(column, values) == values
+    with pytest.raises(DataError, match=r"no '7' among the values of 'digit'; known: 10, 2, 9"):
+        column.encode(["7"])
+    with pytest.raises(DataError, match="no '' among"):
+        column.encode([""])
+
+
+def test_a_condition_of_many_integers_is_still_one_symbol():
+    values = [k % 300 for k in range(900)]
+    column = fit_column("class", values, as_condition=True)
+    assert column.spans == (Symbol(300),)
+    with pytest.raises(DataError) as error:
+        column.encode(["x"])
+    assert len(str(error.value)) < 300
+
+
+def test_a_condition_of_texts():
+    values = ["dog", "cat", "", "cat"]
+    column = fit_column("animal", values, as_condition=True)
+    assert column.spans == (Symbol(3),)
+    assert column.encode(["cat", "dog", None, "CAT"])[:, 0].tolist() == [0, 1, 2, 0]
+    assert back(column, values) == values
+    with pytest.raises(DataError, match="no 'cta' among the values of 'animal'; did you mean 'cat'"):
+        column.encode(["cta"])
+
+
+def test_a_condition_of_truths():
+    column = fit_column("smiles", [True, False, True], as_condition=True)
+    assert column.spans == (Symbol(2),)
+    assert column.encode([True, "true", "False"])[:, 0].tolist() == [1, 1, 0]
+    assert fit_column("smiles", [True, True], as_condition=True).spans == (Symbol(1),)
+
+
+def test_a_condition_of_floats_is_a_real():
+    values = [f"{k / 2}" for k in range(41)] + ["0.0"] * 40
+    column = fit_column("size", values, as_condition=True)
+    assert column.spans == (Real(1),)
+    assert back(column, ["20.0", 99, 0]) == ["20.0", "20.0", "0.0"]
+    with pytest.raises(DataError, match="'big' is not a value of 'size'; wanted one like 0.0, 20.0"):
+        column.encode(["big"])
+    assert fit_column("size", [0.5, 1.5, None], as_condition=True).spans == (Symbol(2), Real(1))
+
+
+def test_a_condition_of_dates_and_of_nothing():
+    column = fit_column("when", [m.date() for m in MOMENTS], as_condition=True)
+    assert column.spans == (Real(1),)
+    assert fit_column("gap", ["", ""], as_condition=True).spans == (Symbol(1),)
+
+
+def test_a_condition_of_too_many_texts_is_refused():
+    with pytest.raises(
+        DataError, match="'name' has 2,000 different texts, and a condition has at most 1,000"
+    ):
+        fit_column("name", [f"n{k}x" for k in range(2000)], as_condition=True)
+
+
+def test_facts_are_json_for_every_kind():
+    for values in ([1.5, None, 2.5], ["a", "b"], [True, False], ["x"], [m.date() for m in MOMENTS]):
+        facts = fit_column("x", values).facts()
+        assert {"kind", "missing", "distinct"} <= facts.keys()
+        json.dumps(facts)
