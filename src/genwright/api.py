@@ -29,11 +29,11 @@ from genwright.page import write_page
 from genwright.planning import Verdict
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, options, resolve
-from genwright.train import distributed
-from genwright.train.feed import Feed
-from genwright.train.run import Run
-from genwright.train.timing import seconds_per_step
-from genwright.train.trainer import Progress, Trainer
+from genwright.training import distributed
+from genwright.training.feed import Feed
+from genwright.training.run import Run
+from genwright.training.timing import seconds_per_step
+from genwright.training.trainer import Progress, Trainer
 
 __all__ = ["Look", "load", "look", "make_recipe", "plan", "train"]
 

@@ -234,7 +234,10 @@ def _pieces(space: Space, x: Tensor) -> list[Tensor]:
 
 def _bin(values: Tensor, table: Tensor) -> Tensor:
     """Which bin each value falls in; a value between two atoms goes to the nearer one."""
-    begins, ends = table[:, 0].contiguous(), table[:, -1]
+    begins, ends = table[:, 0].clone(), table[:, -1]
+    # A bin that follows an atom begins just behind it, so that the atom's values are its own.
+    behind = (begins[:-1] == ends[:-1]) & (begins[1:] == ends[:-1])
+    begins[1:][behind] = torch.nextafter(begins[1:][behind], begins.new_tensor(torch.inf))
     i = (torch.searchsorted(begins, values.contiguous(), right=True) - 1).clamp(0, len(table) - 1)
     after = (i + 1).clamp_max(len(table) - 1)
     nearer = (values > ends[i]) & (begins[after] - values < values - ends[i])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from genwright.api import Look
     from genwright.planning import Verdict
-    from genwright.train.trainer import Progress
+    from genwright.training.trainer import Progress
 
 app = typer.Typer(
     name="genwright",
@@ -147,13 +147,11 @@ def train(
         return
     run = model.run.path
     if not model.finished:
-        _say(
-            f"Stopped at step {model.run.step:,}; everything is saved. Go on with:\n  genwright train --resume {run}"
-        )
+        _say(f"Stopped at step {model.run.step:,}; everything is saved. Go on with:")
+        _say(f"  genwright train --resume {run}")
         raise typer.Exit(128 + (stopped() or signal.SIGINT))
-    _say(
-        f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or make more:\n  genwright sample {run} -n 64"
-    )
+    _say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or make more:")
+    _say(f"  genwright sample {run} -n 64")
 
 
 @app.command()
@@ -213,7 +211,8 @@ def _show_look(found: Look, steps: int) -> None:
     counts = found.counts
     _say(f"{found.name}: {sum(counts.values()):,} examples of kind {found.codec}, each {found.space}")
     _say(
-        f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, {counts['test']:,} to judge by"
+        f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, "
+        f"{counts['test']:,} to judge by"
     )
     for name, value in found.facts.items():
         if name == "columns" and isinstance(value, dict):

@@ -28,7 +28,7 @@ from genwright.recipe import Recipe
 from genwright.registry import build
 from genwright.space import Space, Symbol
 from genwright.tasks.base import Task
-from genwright.train.run import Run
+from genwright.training.run import Run
 
 __all__ = ["Model", "Samples"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from genwright.data.codec import Preview
-from genwright.train import durable
-from genwright.train.run import Run
+from genwright.training import durable
+from genwright.training.run import Run
 
 __all__ = ["write_page"]
 

@@ -17,7 +17,7 @@ from genwright.space import Real, Space, Symbol
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @pytest.mark.parametrize("name", names("bridges"))
 def test_there_and_back(name: str, space: Space) -> None:
-    x, _ = data(space, 300)
+    x, _ = data(space, 3000)
     bridge = make_bridge(name, {})
     bridge.fit(space, x)
     y = bridge.forward(x)
@@ -27,8 +27,12 @@ def test_there_and_back(name: str, space: Space) -> None:
     again = bridge.inverse(y, torch.Generator().manual_seed(0))
     space.check(again)
     for slot in space.slots():
-        atol = 0.0 if isinstance(slot.span, Symbol) else 0.15  # a bin at the edge of 300 points is wide
-        torch.testing.assert_close(again[:, slot.stored], x[:, slot.stored], rtol=0, atol=atol)
+        away = (again[:, slot.stored] - x[:, slot.stored]).abs().float()
+        if isinstance(slot.span, Symbol):
+            assert away.max() == 0
+        else:  # the outermost bins are wide, the others are not
+            assert away.quantile(0.98) < 0.05
+            assert away.max() < 0.5
     torch.testing.assert_close(again.float().mean(0), x.float().mean(0), rtol=0, atol=0.02)
 
     other = make_bridge(name, {})

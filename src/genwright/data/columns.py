@@ -14,29 +14,31 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import prod
 from typing import Any
 
 import numpy as np
 
+from genwright.data.identifiers import Identifier
 from genwright.data.kinds import (
-    KINDS,
     Boolean,
     Categorical,
     Column,
     Constant,
     Continuous,
     Datetime,
-    Identifier,
     Integer,
     Numeric,
-    restore_column,
 )
 from genwright.data.scores import Scores
 from genwright.data.spelling import Dates, Numbers, is_missing, number
-from genwright.errors import DataError, RecipeError, suggest
+from genwright.errors import DataError, RecipeError, RunError, suggest
 
 __all__ = ["KINDS", "Column", "fit_column", "restore_column"]
+
+KINDS: dict[str, type[Column]] = {
+    kind.kind: kind
+    for kind in (Continuous, Integer, Categorical, Boolean, Datetime, Constant, Identifier)
+}
 
 CATEGORIES = 100
 """Categories of a column of a table."""
@@ -402,67 +404,35 @@ def _categorical(kind: type[Categorical], held: _Held, most: int, strict: bool =
 
 
 def _identifier(held: _Held) -> Identifier:
-    """Fresh names in the shape of those there are, and none of them.
-
-    What ends in a number counts on after the largest; a long token is drawn place by place; all
-    else is named after its column.
-    """
-    name = held.name
-    shape = _numbered(held) or _token(held)
-    if shape is None:
-        taken = [re.fullmatch(re.escape(name) + "-([0-9]+)", str(value)) for value in held.counts]
-        start = 1 + max((int(found[1]) for found in taken if found), default=0)
-        shape = {"before": list(f"{name}-"), "start": start, "width": 6}
-    column = Identifier(name=name, missing=held.missing > 0, spelling=held.spelling, **shape)
+    column = Identifier.fit(
+        held.name,
+        held.counts,
+        sampled=held.rows > held.total,
+        missing=held.missing > 0,
+        spelling=held.spelling,
+    )
     nearly = "" if held.unique else "nearly "
     shown = ", ".join(map(repr, column.decode(np.zeros((2, column.stored)), np.random.default_rng(0))))
     column.notes.append(
-        f"column {name!r} looks like an identifier ({nearly}every value differs): it is not modelled, "
+        f"column {held.name!r} looks like an identifier ({nearly}every value differs): it is not modelled, "
         f"fresh ones are written ({shown}, ...); give it another type in codec.types to model it"
     )
     column.about = held.about(fresh=shown)
     return column
 
 
-def _numbered(held: _Held) -> dict[str, Any] | None:
-    """The shape of names that end in a number, such as 17, AB-0017 or 0017.jpg."""
-    found = [re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", str(value), re.S) for value in held.counts]
-    parts = [m.groups() for m in found if m]
-    whole = all(isinstance(value, int) for value in held.counts)
-    if whole:
-        parts = [("", str(value), "") for value in held.counts]
-    if len(parts) < len(found) or len({(_classes(head), _classes(tail)) for head, _, tail in parts}) > 1:
-        return None
-    heads, digits, tails = zip(*parts, strict=True)
-    numbers = [int(text) for text in digits]
-    # Where only a sample was seen, the largest number was probably not.
-    unseen = (max(numbers) - min(numbers)) // 100 if held.rows > held.total else 0
-    width = len(digits[0]) if len({len(text) for text in digits}) == 1 else 1
-    start = max(numbers) + 1 + unseen
-    return {
-        "before": _places(heads),
-        "after": _places(tails),
-        "start": start,
-        "width": width,
-        "whole": whole,
-    }
+# -- on disk -------------------------------------------------------------------------------------
 
 
-def _token(held: _Held) -> dict[str, Any] | None:
-    """The shape of long tokens such as a UUID: so many are possible that a drawn one is fresh."""
-    texts = [str(value) for value in held.counts]
-    if len({len(text) for text in texts}) > 1 or not all(
-        re.fullmatch(r"[\w-]+", text) for text in texts
-    ):
-        return None
-    places = _places(texts)
-    return {"before": places} if prod(map(len, places)) > 10**15 else None
-
-
-def _places(texts: Iterable[str]) -> list[str]:
-    """The characters that stand at each place of texts of one length."""
-    return ["".join(sorted(set(letters))) for letters in zip(*texts, strict=True)]
-
-
-def _classes(text: str) -> str:
-    return re.sub("[a-z]", "a", re.sub("[A-Z]", "A", re.sub("[0-9]", "9", text)))
+def restore_column(state: Mapping[str, Any]) -> Column:
+    """The column whose `state` this is."""
+    fields = dict(state)
+    kind = fields.pop("kind", None)
+    if kind not in KINDS:
+        raise RunError(f"this version knows no column of kind {kind!r}; {suggest(str(kind), KINDS)}")
+    if "style" in fields:
+        style = fields["style"]
+        fields["style"] = Dates(**style) if "step" in style else Numbers(**style)
+    if fields.get("scores") is not None:
+        fields["scores"] = Scores(**fields["scores"])
+    return KINDS[kind](**fields)

@@ -60,6 +60,8 @@ class ImageCodec(Codec):
 
     reads: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".npz")
     default_family: ClassVar[str] = "diffusion"
+    conditions_by_default = True
+    dial = "codec.size=32"
 
     def __init__(
         self,

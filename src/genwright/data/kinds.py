@@ -6,7 +6,7 @@ and decodes them in the spelling of its file. Seven kinds:
     continuous, integer, datetime    numbers: see `Numeric`
     categorical, boolean             one symbol a value; a rest and a missing one where they occur
     constant                         nothing to model: no span, written back
-    identifier                       nothing to model: fresh ones are made
+    identifier                       the same, but fresh ones are made: see `identifiers.py`
 
 Missing values are a value: they get a symbol of their own and are generated. The same columns
 stand for the conditions of every modality, so nothing here knows pandas. `data/columns.py` chooses
@@ -16,7 +16,7 @@ and fits them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -25,21 +25,20 @@ from numpy.typing import NDArray
 
 from genwright.data.scores import Scores, nearest
 from genwright.data.spelling import Dates, Numbers, is_missing
-from genwright.errors import DataError, RunError, suggest
+from genwright.errors import DataError, suggest
 from genwright.space import Real, Span, Symbol
 
 __all__ = [
-    "KINDS",
     "Boolean",
     "Categorical",
     "Column",
     "Constant",
     "Continuous",
     "Datetime",
-    "Identifier",
     "Integer",
     "Numeric",
-    "restore_column",
+    "Stored",
+    "indices",
 ]
 
 Stored = NDArray[np.float32]
@@ -95,7 +94,7 @@ def _distinct(values: Sequence[Any]) -> tuple[list[Any], NDArray[np.int64]]:
     return list(table), place
 
 
-def _indices(channel: NDArray[Any], k: int) -> list[int]:
+def indices(channel: NDArray[Any], k: int) -> list[int]:
     """A channel of symbols `(n,)` as numbers below `k`, whatever a network made of it."""
     found: list[int] = np.rint(np.nan_to_num(channel)).clip(0, k - 1).astype(np.int64).tolist()
     return found
@@ -192,8 +191,8 @@ class Numeric(Column):
         symbols: list[Any] = [*self.style.write(self.atoms), *self.strays]
         symbols += [self.spelling] if self.missing else []
         if self.scores is None:
-            return [symbols[i] for i in _indices(x[:, 0], len(symbols))]
-        index = _indices(x[:, 0], 1 + len(symbols)) if symbols else [0] * len(x)
+            return [symbols[i] for i in indices(x[:, 0], len(symbols))]
+        index = indices(x[:, 0], 1 + len(symbols)) if symbols else [0] * len(x)
         free = x[np.array(index, dtype=np.int64) == 0, -1]
         numbers = iter(self.style.write(self.scores.number(free)))
         return [symbols[i - 1] if i else next(numbers) for i in index]
@@ -263,7 +262,7 @@ class Categorical(Column):
         symbols = [*self.values]
         symbols += [self.rest] if self.rest is not None else []
         symbols += [self.spelling] if self.missing else []
-        index = _indices(x[:, 0], len(symbols))
+        index = indices(x[:, 0], len(symbols))
         found = [symbols[i] for i in index]
         if self.pool:
             weights = np.array([count for _, count in self.pool], dtype=np.float64)
@@ -276,9 +275,6 @@ class Categorical(Column):
 
 class Boolean(Categorical):
     kind = "boolean"
-
-
-# -- nothing to model ----------------------------------------------------------------------------
 
 
 @dataclass(kw_only=True)
@@ -297,70 +293,3 @@ class Constant(Column):
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         return [self.value] * len(x)
-
-
-@dataclass(kw_only=True)
-class Identifier(Column):
-    """Names of rows. None is kept: fresh ones of the same shape are made.
-
-    before, after    for each place the characters that may stand there
-    start, width     between them a number that counts up, filled with zeros; a width of 0: none
-    whole            the raw values are integers
-    """
-
-    kind: ClassVar[str] = "identifier"
-    before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
-    start: int = 1
-    width: int = 0
-    whole: bool = False
-    missing: bool = False
-    spelling: Any = None
-
-    @property
-    def spans(self) -> tuple[Span, ...]:
-        return (Symbol(2),) if self.missing else ()
-
-    def encode(self, values: Sequence[Any]) -> Stored:
-        if not self.missing:
-            return np.zeros((len(values), 0), dtype=np.float32)
-        return np.array([[is_missing(value)] for value in values], dtype=np.float32).reshape(-1, 1)
-
-    def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
-        n = len(x)
-        before, after = _strings(self.before, n, rng), _strings(self.after, n, rng)
-        counter = [f"{self.start + i:0{self.width}d}" if self.width else "" for i in range(n)]
-        fresh: list[Any] = [b + c + a for b, c, a in zip(before, counter, after, strict=True)]
-        if self.whole:
-            fresh = [int(text) for text in fresh]
-        if not self.missing:
-            return fresh
-        return [self.spelling if i else f for i, f in zip(_indices(x[:, 0], 2), fresh, strict=True)]
-
-
-def _strings(alphabets: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
-    """`n` texts with one character of each alphabet."""
-    columns = [[a[i] for i in rng.integers(len(a), size=n).tolist()] for a in alphabets]
-    return ["".join(letters) for letters in zip(*columns, strict=True)] if columns else [""] * n
-
-
-# -- on disk -------------------------------------------------------------------------------------
-
-KINDS: dict[str, type[Column]] = {
-    kind.kind: kind
-    for kind in (Continuous, Integer, Categorical, Boolean, Datetime, Constant, Identifier)
-}
-
-
-def restore_column(state: Mapping[str, Any]) -> Column:
-    """The column whose `state` this is."""
-    fields = dict(state)
-    kind = fields.pop("kind", None)
-    if kind not in KINDS:
-        raise RunError(f"this version knows no column of kind {kind!r}; {suggest(str(kind), KINDS)}")
-    if "style" in fields:
-        style = fields["style"]
-        fields["style"] = Dates(**style) if "step" in style else Numbers(**style)
-    if fields.get("scores") is not None:
-        fields["scores"] = Scores(**fields["scores"])
-    return KINDS[kind](**fields)

@@ -119,7 +119,7 @@ class Numbers:
         if len(plain) < len(parts):
             digits = max(len(mantissa.replace(".", "").lstrip("0")) for mantissa, _ in parts)
         whole = all((number(v, comma) or 0.0).is_integer() for v in finite)
-        places = 0 if whole else max(decimals, default=0)
+        places = 0 if whole else max(1, *decimals)
         # Without a point, 1e5 would come back as an integer's 100000.
         least = min(plain, default=1)
         return cls(raw, places, least, min(digits, 17) if digits else None, comma)

@@ -36,7 +36,7 @@ ROWS = 20_000
 """Rows of a chunk."""
 DELIMITERS = ",;\t|"
 FEW_BAD, BAD_SHARE = 3, 0.01
-"""So many bad rows are passed over; beyond both, or if there are no more good ones, the file is refused."""
+"""Bad rows are passed over up to the larger of these, and while more rows are good."""
 _BLOCK = 1 << 20
 
 
@@ -260,8 +260,8 @@ def _objects(file: Path, encoding: str) -> Iterator[dict[str, Any] | Bad]:
             for key, value in found.items():
                 if isinstance(value, list | dict):
                     raise DataError(
-                        f"{file.name} line {line}: column {key!r} holds a {type(value).__name__}; a table "
-                        f"has one value in a column: flatten it or leave it out"
+                        f"{file.name} line {line}: column {key!r} holds a {type(value).__name__}, and a "
+                        f"table holds one value: flatten it or leave it out"
                     )
             yield found
 

@@ -222,7 +222,7 @@ def test_blanks_behind_delimiters_are_no_part_of_the_values(tmp_path):
     file.write_text(
         "age,work,sex\n" + "".join(f"{k}, State-gov, {'FM'[k % 2]}\n" for k in range(20, 90))
     )
-    codec, chunks = fitted(file)
+    chunks = read(TableCodec(), file)
     assert frame(chunks).equals(pd.read_csv(file, skipinitialspace=True, dtype=str))
     file.write_text("age, work, sex\n1, a, b\n2, c, d\n")
     assert TableCodec().labels(source(file)) == ["age", "work", "sex"]
@@ -298,7 +298,7 @@ def test_several_files_are_one_table(tmp_path):
     b = save(tmp_path / "b.csv.gz", [row[::-1] for row in people(30)], NAMES[::-1], delimiter=";")
     chunks = read(TableCodec(), a, b)
     assert frame(chunks).to_numpy().tolist() == people(40) + people(30)
-    c = save(tmp_path / "c.csv", [row[:-1] + ["1"] for row in people(9)], [*NAMES[:-1], "moon"])
+    c = save(tmp_path / "c.csv", [[*row[:-1], "1"] for row in people(9)], [*NAMES[:-1], "moon"])
     with pytest.raises(
         DataError, match=r"c.csv does not have .* a.csv \(it lacks 'planet' and adds 'moon'\)"
     ):
@@ -347,8 +347,8 @@ def test_columns_too_varied_to_be_counted_are_learnt_from_the_sample(tmp_path, m
         ("t.tsv", b"a,b\n1,2\n", "t.tsv has a single column 'a,b': .* by ',' and not by '\\\\t'"),
         ("t.csv.gz", b"a,b\n1,2\n", "t.csv.gz cannot be read"),
         ("t.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 999)[:-12], "t.csv.gz cannot be read"),
-        ("t.csv", b"a,b\n1,2\n1,2,3\n4\n1,2\n5,6,7\n8,9,0", r"4 of 6 .*line 3 has 3 values where the header has 2"),
-        ("t.csv", b'a,b\n1,2\n"3,4\n' + b"5,6\n" * 50, r"51 of 52 rows .*line 3 .* a quote were never closed"),
+        ("t.csv", b"a,b\n1,2\n1,2,3\n4\n1,2\n5,6,7\n8,9,0", r"4 of 6 .*line 3 has 3 values"),
+        ("t.csv", b'a,b\n1,2\n"3,4\n' + b"5,6\n" * 50, r"51 of 52 .*line 3 .* quote were never closed"),
         ("t.csv", b'a,b\n1,"' + b"x" * 200_000, "line 2: a value is longer than 131,072 characters"),
         ("t.jsonl", b"", "t.jsonl is empty"),
         ("t.jsonl", b'{"a": 1}\n{"a": [1]}\n', "t.jsonl line 2: column 'a' holds a list"),
@@ -366,15 +366,13 @@ def test_a_spoilt_file_is_named_with_what_is_wrong(tmp_path, name, content, sent
 
 def test_a_wrong_delimiter_is_refused_with_the_way_out(tmp_path):
     file = save(tmp_path / "t.csv", people(), delimiter=";")
-    with pytest.raises(
-        DataError, match="seem to be separated by ';' and not by ','; set codec.delimiter"
-    ):
+    with pytest.raises(DataError, match=r"by ';' and not by ','; set codec\.delimiter"):
         read(TableCodec(delimiter=","), file)
     assert len(read(TableCodec(delimiter=";"), file)[0]) == 300
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="gone.csv cannot be read"):
+    with pytest.raises(DataError, match=r"gone\.csv cannot be read"):
         read(TableCodec(), tmp_path / "gone.csv")
 
 
@@ -544,9 +542,10 @@ def test_late_keys_are_left_out_and_said(tmp_path, monkeypatch):
     assert any("'late' came only after" in w for w in codec.warnings())
 
 
-def parquet(file, nanoseconds=False):
+def parquet(file):
     """A table of every type that a table can have."""
     start = datetime(2024, 1, 5, 10, 30, 1)
+    zoned = start.replace(tzinfo=UTC)
     n = range(120)
     columns = {
         "i": pa.array([None if k % 9 == 0 else (k * 37) % 101 for k in n], pa.int32()),
@@ -558,7 +557,7 @@ def parquet(file, nanoseconds=False):
         "c": pa.array([["p", "q"][k % 2] for k in n]).dictionary_encode(),
         "day": pa.array([date(2024, 1, 1) + timedelta(days=k * k % 97) for k in n]),
         "t": pa.array([start + timedelta(seconds=k * k) for k in n], pa.timestamp("ns")),
-        "z": pa.array([start.replace(tzinfo=UTC) + timedelta(hours=k * k) for k in n], pa.timestamp("us", "UTC")),
+        "z": pa.array([zoned + timedelta(hours=k * k) for k in n], pa.timestamp("us", "UTC")),
         "m": pa.array([Decimal(k * k) / 4 for k in n], pa.decimal128(9, 2)),
         "e": pa.nulls(120),
     }  # fmt: skip
@@ -602,7 +601,7 @@ def test_types_that_no_table_has_are_refused(tmp_path):
     file = tmp_path / "t.parquet"
     pq.write_table(pa.table({"ok": [1, 2], "tags": [["a"], ["b"]]}), file)
     with pytest.raises(
-        DataError, match="t.parquet: column 'tags' is of type list<.*>, which cannot be modelled"
+        DataError, match=r"t\.parquet: column 'tags' is of type list<.*>, which cannot be modelled"
     ):
         read(TableCodec(), file)
 
@@ -610,7 +609,7 @@ def test_types_that_no_table_has_are_refused(tmp_path):
 def test_files_of_two_forms_are_refused(tmp_path, table):
     file = tmp_path / "t.jsonl"
     file.write_text("".join(json.dumps(dict(zip(NAMES, row, strict=True))) + "\n" for row in people(9)))
-    with pytest.raises(DataError, match="t.jsonl is not of one form with people.csv"):
+    with pytest.raises(DataError, match=r"t\.jsonl is not of one form with people\.csv"):
         read(TableCodec(), table, file)
 
 

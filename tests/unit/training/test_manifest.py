@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from genwright.errors import RunError
-from genwright.train import durable
-from genwright.train.manifest import seal
-from genwright.train.run import Run
+from genwright.training import durable
+from genwright.training.manifest import seal
+from genwright.training.run import Run
 
 
 def weights(step):

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from filelock import FileLock, Timeout
 
 from genwright.errors import RunError
-from genwright.train import durable
-from genwright.train.manifest import (
+from genwright.training import durable
+from genwright.training.manifest import (
     CODEC,
     FIXED,
     FORMAT,
@@ -50,7 +50,7 @@ from genwright.train.manifest import (
     versions,
     words,
 )
-from genwright.train.tensors import non_finite, pack, required_bytes, unpack
+from genwright.training.tensors import non_finite, pack, required_bytes, unpack
 
 if TYPE_CHECKING:
     import torch

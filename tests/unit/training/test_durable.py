@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genwright.errors import RunError
-from genwright.train import durable
+from genwright.training import durable
 
 
 class Spy:

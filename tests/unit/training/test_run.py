@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from genwright.errors import RunError
-from genwright.train import durable
-from genwright.train.run import Run, required_bytes
-from genwright.train.tensors import pack
+from genwright.training import durable
+from genwright.training.run import Run, required_bytes
+from genwright.training.tensors import pack
 
 RECIPE = {"family": "vae", "options": {"beta": 4.0}, "name": "Größe"}
 CODEC = {"codec": "table", "columns": ["a", "nan", "\udc80"]}
@@ -321,7 +321,7 @@ def test_a_second_training_in_one_folder_is_refused(run):
 
 
 def test_the_lock_of_a_killed_process_does_not_block(run):
-    code = "import sys; from genwright.train.run import Run\n"
+    code = "import sys; from genwright.training.run import Run\n"
     code += "with Run.open(sys.argv[1]).lock():\n print(1, flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -354,5 +354,5 @@ def test_an_error_of_the_training_itself_passes_the_lock_unchanged(run):
 
 
 def test_the_module_does_not_import_torch():
-    code = "import sys, genwright.train.run; sys.exit('torch' in sys.modules)"
+    code = "import sys, genwright.training.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

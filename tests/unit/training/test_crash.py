@@ -18,8 +18,8 @@ import pytest
 import torch
 
 from genwright.errors import RunError
-from genwright.train import durable
-from genwright.train.run import Run
+from genwright.training import durable
+from genwright.training.run import Run
 
 PIECE = 300  # so small that every file takes several writes
 GROWS = {"open_temp", "write", "mkdir", "replace"}  # what a full disk may refuse
