@@ -129,7 +129,8 @@ class _Held:
     def about(self, **more: Any) -> dict[str, Any]:
         """The facts that every kind of column tells."""
         share = self.missing / self.total if self.total else 0.0
-        return {"missing": round(share, 4), "distinct": len(self.counts), **more}
+        sample = {"sample": self.total} if self.rows > self.total else {}
+        return {"missing": round(share, 4), "distinct": len(self.counts), **sample, **more}
 
     def top(self, most: int = 5) -> list[list[Any]]:
         """The commonest values with their shares."""
@@ -160,7 +161,7 @@ def _guessed(held: _Held, most: int) -> Column:
         note = f"column {name!r} holds {value!r} in every row; it is written back, not modelled"
         return Constant(name=name, about=held.about(top=held.top()), notes=[note], value=value)
     if _is_boolean(held):
-        return _categorical(Boolean, held, most)
+        return _categorical(Boolean, held, 2)
     numbers = _numbers(held)
     if numbers is not None:
         style, strays = numbers
@@ -179,7 +180,7 @@ def _condition(held: _Held, most: int) -> Column:
     """A condition is made by a person, who says 3 or Bachelors: symbols rather than quantiles."""
     few = len(held.counts) <= most
     if held.counts and few and _is_boolean(held, also_one=True):
-        return _categorical(Boolean, held, most, strict=True)
+        return _categorical(Boolean, held, 2, strict=True)
     numbers = _numbers(held) if held.counts else None
     if numbers is not None and not numbers[1]:
         style = numbers[0]
@@ -212,10 +213,13 @@ def _forced(held: _Held, kind: str, most: int) -> Column:
             raise _refused(held, kind, "texts or integers", odd)
         return _identifier(held)
     if kind == "categorical":
+        odd = [value for value in held.counts if isinstance(value, date)]
+        if odd:
+            raise _refused(held, kind, "texts or numbers", odd)
         return _categorical(Categorical, held, most)
     if kind == "boolean":
         if len(held.counts) <= 2:
-            return _categorical(Boolean, held, most)
+            return _categorical(Boolean, held, 2)
         raise _refused(held, "boolean", "of two values", list(held.counts)[2:])
     if kind == "datetime":
         if dates := Dates.of(held.counts):
@@ -414,8 +418,8 @@ def _identifier(held: _Held) -> Identifier:
     nearly = "" if held.unique else "nearly "
     shown = ", ".join(map(repr, column.decode(np.zeros((2, column.stored)), np.random.default_rng(0))))
     column.notes.append(
-        f"column {held.name!r} looks like an identifier ({nearly}every value differs): it is not modelled, "
-        f"fresh ones are written ({shown}, ...); give it another type in codec.types to model it"
+        f"column {held.name!r} looks like an identifier ({nearly}every value differs): it is not "
+        f"modelled, fresh ones are written ({shown}, ...); another type in codec.types models it"
     )
     column.about = held.about(fresh=shown)
     return column

@@ -51,6 +51,8 @@ MISSING |= {
 """What `pandas.read_csv` takes for missing, and a few more spellings met in the wild."""
 
 EPOCH = datetime(1970, 1, 1)
+FULL = 16
+"""So many digits tell a float from any other; Python then writes the fewest that do."""
 
 
 def is_missing(value: Any) -> bool:
@@ -91,7 +93,8 @@ class Numbers:
     raw       what a raw value is: a text, or a number of Python's
     places    decimals that carry information: 0 for whole numbers, also for those written 39.0
     least     decimals that are always written, zeros or not
-    digits    where some are spelled with an exponent: the digits that count, in place of `places`
+    digits    where some have an exponent, or all the digits of a float: how many count, in place of
+              `places`
     comma     3,14 instead of 3.14
     """
 
@@ -115,14 +118,13 @@ class Numbers:
         parts = [(text.partition("e")[0].lstrip("+-"), "e" in text) for text in texts]
         decimals = [len(mantissa.partition(".")[2]) for mantissa, _ in parts]
         plain = [n for n, (_, exponent) in zip(decimals, parts, strict=True) if not exponent]
-        digits = None
-        if len(plain) < len(parts):
-            digits = max(len(mantissa.replace(".", "").lstrip("0")) for mantissa, _ in parts)
+        digits = max((len(mantissa.replace(".", "").lstrip("0")) for mantissa, _ in parts), default=0)
         whole = all((number(v, comma) or 0.0).is_integer() for v in finite)
+        by_digits = len(plain) < len(parts) or (digits >= FULL and not whole)
         places = 0 if whole else max(1, *decimals)
         # Without a point, 1e5 would come back as an integer's 100000.
         least = min(plain, default=1)
-        return cls(raw, places, least, min(digits, 17) if digits else None, comma)
+        return cls(raw, places, least, max(digits, 1) if by_digits else None, comma)
 
     @property
     def whole(self) -> bool:
@@ -141,7 +143,7 @@ class Numbers:
 
     def _text(self, value: float) -> str:
         if self.digits is not None and not self.whole:
-            text = f"{value:.{self.digits}g}"
+            text = repr(value) if self.digits >= FULL else f"{value:.{self.digits}g}"
             if "e" in text:
                 return text
         else:

@@ -70,7 +70,8 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, told: Told, dropout: float, causal: bool) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        # Three matrices, one product: Muon makes each of them orthogonal by itself.
+        self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.proj = nn.Linear(width, width, bias=False)
         self.wide = nn.Linear(width, 4 * width, bias=False)
         self.back = nn.Linear(4 * width, width, bias=False)
@@ -100,7 +101,8 @@ class Block(nn.Module):
     ) -> Tensor:
         first = 0 if cache is None else cache.length
         x = self.film(norm(h).transpose(1, 2), cond).transpose(1, 2)
-        q, k, v = (self._split(t) for t in self.qkv(x).chunk(3, dim=-1))
+        qkv = F.linear(x, torch.cat([self.q.weight, self.k.weight, self.v.weight]))
+        q, k, v = (self._split(t) for t in qkv.chunk(3, dim=-1))
         q, k = rotary(norm(q), first), rotary(norm(k), first)
         if cache is not None:
             k, v = cache.extend(layer, k, v)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genwright.families.base import Family, Phase
 from genwright.recipe import TrainOptions
+from genwright.training.muon import Muon
 
 __all__ = ["PhaseOptimizer", "hidden_matrices", "phase_parameters", "rate"]
 
@@ -58,7 +59,7 @@ class PhaseOptimizer:
             # A recipe's rate scales both, so that one number tunes a phase.
             scale = lr / phase.lr
             self.engines.append(
-                torch.optim.Muon(muon, lr=phase.muon_lr * scale, momentum=0.95, weight_decay=decay)
+                Muon(muon, lr=phase.muon_lr * scale, weight_decay=decay)
             )
         self.rates = [group["lr"] for engine in self.engines for group in engine.param_groups]
 

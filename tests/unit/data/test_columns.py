@@ -48,6 +48,7 @@ def back(column: Column, values):
         [f"{v / 4:g}" for v in range(-60, 60)],  # 1, 1.25, 1.5
         [f"{v},5" for v in range(60)],  # a decimal comma
         ["1e-05", "2.5e-07", *(f"{v}.5" for v in range(60))],
+        [repr(v / 7) for v in range(1, 60)] + ["0.1", "2.0"],
         [v * 3 for v in range(-30, 30)] * 2,
         [v / 8 for v in range(-30, 30)] * 2,
         [float(v * v) for v in range(60)] * 2,
@@ -69,7 +70,7 @@ def test_kind_follows_the_values_and_not_their_spelling():
     assert fit_column("x", [v + 0.5 for v in range(50)]).kind == "continuous"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.lists(
         st.one_of(
@@ -87,6 +88,13 @@ def test_any_numbers_come_back(values):
     for was, is_ in zip(values, back(column, values), strict=True):
         assert (is_ is None) == (was is None)
         assert was is None or is_ == pytest.approx(was, rel=1e-12)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 6), st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=60))
+def test_any_decimals_come_back_to_the_letter(places, integers):
+    values = [f"{k / 10**places:.{places}f}" for k in integers]
+    assert back(fit_column("x", values, kind="continuous"), values) == values
 
 
 def test_scores_are_standard_and_tame_a_heavy_tail():
@@ -317,6 +325,11 @@ def test_unseen_category_without_a_rest():
     assert back(fit_column("c", ["a", "b", "b", "NA"] * 9), ["z"]) == ["NA"]
 
 
+def test_values_of_several_types_are_categories():
+    values = [1, "a", 2.5, True, None, "1"] * 9
+    assert back(fit_column("c", values), values) == values
+
+
 def test_counts_of_all_rows_beat_a_sample():
     column = fit_column("c", ["a", "b"], counts={"a": 50, "b": 30, "c": 20}, rows=100)
     assert column.spans == (Symbol(3),)
@@ -380,6 +393,7 @@ def test_identifiers_are_never_copied(name, values, first):
 
 def test_an_identifier_of_a_sample_leaves_room_for_what_was_not_seen():
     column = fit_column("row", [str(k) for k in range(0, 1000, 10)], rows=1000)
+    assert column.facts()["sample"] == 100
     assert int(column.decode(np.zeros((1, 0)), rng())[0]) >= 1000
 
 
@@ -427,6 +441,7 @@ def test_a_kind_can_be_asked_for():
         ("datetime", ["2024-01-01", "soon"], "are not dates of one common format"),
         ("boolean", ["a", "b", "c"], "1 of 3 rows are not of two values, for example 'c'"),
         ("identifier", [1.5, 2.5], "are not texts or integers"),
+        ("categorical", [date(2024, 1, 5)], "are not texts or numbers, for example '2024-01-05'"),
     ],
 )
 def test_a_kind_that_does_not_fit_is_refused(kind, values, sentence):

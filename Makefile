@@ -1,0 +1,62 @@
+# Every target sets up what it needs, once: a change of pyproject.toml or of the constraints sets up again.
+# PYTHON chooses the interpreter of .venv, for example `make test PYTHON=python3.12`.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := constraints/py311-cpu.txt
+INSTALL := $(BIN)/python -m pip install --quiet -c $(CONSTRAINTS)
+
+CORE := $(VENV)/.core
+DEV := $(VENV)/.dev
+
+.PHONY: help setup demo check test journey bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make setup     everything for working on genwright, in $(VENV)"
+	@echo "make demo      train on real digits for a minute, and leave a page to look at"
+	@echo "make check     lint, format, types"
+	@echo "make test      all tests but the slow ones"
+	@echo "make journey   the slow ones: the command line on real data"
+	@echo "make bench     which benchmarks there are"
+	@echo "make clean     remove $(VENV) and caches; runs stay"
+
+$(BIN)/pip:
+	$(PYTHON) -c 'import sys; sys.exit("genwright needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+
+$(CORE): pyproject.toml $(CONSTRAINTS) | $(BIN)/pip
+	@echo "installing genwright into $(VENV): about a minute"
+	$(INSTALL) -e .
+	@touch $@
+
+$(DEV): pyproject.toml $(CONSTRAINTS) | $(BIN)/pip
+	@echo "installing genwright and its tools into $(VENV): about a minute"
+	$(INSTALL) -e '.[dev]'
+	@touch $@ $(CORE)
+
+setup: $(DEV)
+
+demo: $(CORE)
+	$(BIN)/genwright train recipes/digits.toml
+	@run=$$(ls -td runs/digits-diffusion* | head -n 1); \
+	echo "page:  $$run/index.html"; \
+	echo "sheet: $$(ls -td $$run/samples/*/sheet.png | head -n 1)"
+
+check: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: $(DEV)
+	$(BIN)/python -m pytest
+
+journey: $(DEV)
+	$(BIN)/python -m pytest -m journey
+
+bench: $(DEV)
+	@$(BIN)/python benchmarks/list.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
