@@ -55,8 +55,12 @@ test: $(DEV)
 journey: $(DEV)
 	$(BIN)/python -m pytest -m journey
 
-bench: $(DEV)
-	@$(BIN)/python benchmarks/list.py
+bench:
+	@grep -ls __main__ benchmarks/*.py | while read -r file; do \
+	  echo "$(BIN)/python $$file"; \
+	  sed -n '1{s/^"*/    /;s/"*$$//;p;}' "$$file"; \
+	done
+	@echo "After make setup, each says with -h what it wants; quote ratios of one run, not times of two."
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

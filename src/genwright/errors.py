@@ -27,6 +27,9 @@ __all__ = [
     "suggest",
 ]
 
+MANY = 20
+"""Names that a sentence lists at most."""
+
 
 class GenwrightError(Exception):
     """What a person can mend; the message says how."""
@@ -55,10 +58,13 @@ class RunError(GenwrightError):
 def suggest(name: str, known: Iterable[str]) -> str:
     """The tail of a sentence about an unknown name: the nearest known one, or all of them."""
     known = sorted(known)
-    near = get_close_matches(name, known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known: {', '.join(known)}" if known else "none is known"
+    folded = {other.casefold(): other for other in reversed(known)}
+    if near := get_close_matches(name.casefold(), folded, n=1):
+        return f"did you mean {folded[near[0]]!r}?"
+    if not known:
+        return "none is known"
+    more = f", ... ({len(known):,} in all)" if len(known) > MANY else ""
+    return f"known: {', '.join(known[:MANY])}{more}"
 
 
 def missing_extra(what: str, module: str, extra: str) -> GenwrightError:

@@ -99,6 +99,7 @@ class Model:
         chosen: Any = which if which is not None else "best" if run.best else "last"
         model.family.load_state_dict(run.weights(chosen))
         model.family.to(torch.device(device)).eval()
+        model.run = run
         return model
 
     # -- sampling ------------------------------------------------------------------------------

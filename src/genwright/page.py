@@ -15,7 +15,8 @@ from genwright.training.run import Run
 __all__ = ["write_page"]
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8886; --a: #2f6fde; --b: #d9662b; --c: #2e9e6b; --d: #9a55c9; }
+:root { color-scheme: light dark; --line: #8886;
+--a: #2f6fde; --b: #d9662b; --c: #2e9e6b; --d: #9a55c9; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 img { max-width: 100%; image-rendering: pixelated; border: 1px solid var(--line); }

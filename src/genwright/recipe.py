@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -60,7 +60,7 @@ class TrainOptions:
     optimizer: Literal["auto", "adamw", "muon"] = "auto"
     """Muon takes the hidden matrices of Transformers and leaves the rest to AdamW."""
     weight_decay: float | None = None
-    warmup: float = 0.05
+    warmup: float = 0.02
     """Share of training over which the rate grows."""
     decay: Literal["linear", "cosine", "none"] = "linear"
     """How the rate falls after the warm-up."""
@@ -81,18 +81,25 @@ class TrainOptions:
     """Examples drawn at each check."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "accumulate", "log_every"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"train.{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("batch_size", "minutes", "lr", "save_minutes", "clip"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise RecipeError(f"train.{name} must be above 0, got {value}")
-        if not 0 <= self.ema < 0.25 or not 0 <= self.warmup < 1 or self.checks < 0 or self.samples < 0:
+        for words, holds, names in _BOUNDS:
+            for name in names.split():
+                value = getattr(self, name)
+                if value is not None and not holds(value):
+                    raise RecipeError(f"train.{name} must be {words}, got {value}")
+        if self.batch_size is not None and self.batch_size % self.accumulate:
             raise RecipeError(
-                "train.ema must be from 0 to 0.25, train.warmup from 0 to 1, "
-                "train.checks and train.samples 0 or more"
+                f"train.batch_size={self.batch_size} cannot be split evenly into "
+                f"train.accumulate={self.accumulate} parts: choose a multiple of {self.accumulate}"
             )
+
+
+_BOUNDS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    ("1 or more", lambda x: x >= 1, "steps accumulate log_every batch_size"),
+    ("above 0", lambda x: x > 0, "minutes lr save_minutes clip"),
+    ("0 or more", lambda x: x >= 0, "weight_decay checks samples"),
+    ("0 or more and below 1", lambda x: 0 <= x < 1, "warmup"),
+    ("0 or more and below 0.25", lambda x: 0 <= x < 0.25, "ema"),
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ class Plugin:
 
 
 PLUGINS = ("codec", "task", "bridge", "family", "net")
+SEEDS = 2**63
 
 
 @dataclass(frozen=True)
@@ -120,16 +128,24 @@ class Recipe:
     size: Literal["xs", "s", "m", "l"] = "s"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < SEEDS:
+            raise RecipeError(f"seed must be 0 or more and below 2**63, got {self.seed}")
+
     # -- in ------------------------------------------------------------------------------------
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
         """From a TOML file. Raises `RecipeError` naming the file."""
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
-            raise RecipeError(f"there is no recipe at {path}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"there is no recipe at {path}: name a .toml file, or data") from None
+        except OSError as error:
+            raise RecipeError(f"the recipe {path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise RecipeError(f"{path} is not valid TOML: save it as text in UTF-8") from None
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise RecipeError(f"{path} is not valid TOML: {error}") from None
         try:
             return cls.of(values)
@@ -143,7 +159,7 @@ class Recipe:
         parts: dict[str, Any] = {}
         for name, value in values.items():
             if name not in known:
-                raise RecipeError(f"unknown option {name!r}; {suggest(name, known)}")
+                raise RecipeError(f"unknown option {name!r}; {cls._near(name)}")
             if name in PLUGINS:
                 parts[name] = cls._plugin(name, value)
             elif name == "data":
@@ -152,6 +168,14 @@ class Recipe:
                 parts[name] = TrainOptions(**_checked(TrainOptions, value, "train"))
         flat = {name: values[name] for name in ("size", "seed") if name in values}
         return cls(**parts, **_checked(cls, flat, ""))
+
+    @classmethod
+    def _near(cls, name: str) -> str:
+        """What may have been meant: an option without its section, or a name like it."""
+        for section, owner in (("data", DataOptions), ("train", TrainOptions)):
+            if name in (f.name for f in fields(owner)):
+                return f"did you mean '{section}.{name}'?"
+        return suggest(name, [f.name for f in fields(cls)])
 
     @staticmethod
     def _plugin(name: str, value: Any) -> Plugin:

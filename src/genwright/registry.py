@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from genwright.errors import RecipeError, suggest
 
@@ -99,22 +100,51 @@ def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> 
     """Bring each value of `given` to the type of its name. Raises `RecipeError`."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+    # A number is a text where only a text is wanted: a folder may be called 2024.
+    config = ConfigDict(allow_inf_nan=False, coerce_numbers_to_str=True)
     result = {}
     for name, value in given.items():
         full = f"{where}.{name}" if where else name
         if name not in types:
             raise RecipeError(f"unknown option {full}; {suggest(name, types)}")
         hint = types[name]
+        detail = ""
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
-            result[name] = adapter.validate_python(value)
+            result[name] = TypeAdapter(hint, config=config).validate_python(value)
         except ValidationError as error:
-            wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-            detail = error.errors()[0]["msg"]
-            raise RecipeError(
-                f"{full} cannot be {value!r}: wanted {wanted} ({detail[0].lower()}{detail[1:]})"
-            ) from None
+            if get_origin(hint) is Annotated:  # the bounds that stand beside the type
+                detail = f" ({error.errors()[0]['msg']})"
+        # pydantic takes true for 1, and a person who types it means something else.
+        if name not in result or (isinstance(value, bool) and not isinstance(result[name], bool)):
+            raise RecipeError(f"{full} cannot be {value!r}: wanted {_words(hint)}{detail}")
     return result
+
+
+_WORDS = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "a text",
+    type(None): "",
+}
+
+
+def _words(hint: Any) -> str:
+    """A type as a person would say it."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _words(parts[0])
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, parts))
+    if origin in (Union, UnionType):
+        return " or ".join(filter(None, map(_words, parts)))
+    if origin is tuple and Ellipsis not in parts:
+        return f"[{', '.join(map(_words, parts))}]"
+    if origin in (list, tuple):
+        return f"a list, each {_words(parts[0])}"
+    if origin is dict:
+        return f"a table of names, each with {_words(parts[1])}"
+    return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 def build(kind: str, name: str, given: Mapping[str, Any], *injected: Any, where: str) -> Any:

@@ -23,7 +23,8 @@ from genwright.recipe import TrainOptions
 from genwright.registry import build, names
 from genwright.training.optim import PhaseOptimizer
 
-STEPS = {"gan": 120}
+STEPS = {"gan": 150}
+OPTIONS = {"gan": TrainOptions(lr=2e-3)}  # a moment is short: make larger steps
 cells = pytest.mark.parametrize(
     ("family", "space"), [(family, space) for family in names("families") for space in SPACES]
 )
@@ -77,7 +78,7 @@ class Cell:
         return float(2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean())
 
     def train(self) -> None:
-        family, options = self.family.train(), TrainOptions()
+        family, options = self.family.train(), OPTIONS.get(self.name, TrainOptions())
         optimizers = {phase.name: PhaseOptimizer(family, phase, options) for phase in family.phases}
         steps = STEPS.get(self.name, 80)
         torch.manual_seed(0)

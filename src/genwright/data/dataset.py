@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from genwright.data.codec import Array, Bad, Chunk, Codec, Part, Reading, Source
 from genwright.data.columns import Column, fit_column, restore_column
@@ -147,16 +147,16 @@ def prepare(source: Source, options: Mapping[str, Any], reading: Reading) -> Dat
     codec = make_codec(source.codec, options)
     key = _key(source, options, reading)
     folder = cache_home() / "data" / key
-    if not _whole(folder):
-        partial = folder.with_name(f"{key}.{os.getpid()}")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # One builds, whoever else wants the same data waits: another training, or this one's other devices.
+    with FileLock(folder.with_suffix(".lock")):
+        if not _whole(folder):
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
             _build(source, codec, reading, partial)
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     return _load(source, make_codec(source.codec, options), reading, folder, key)
 
 
@@ -301,6 +301,8 @@ def _encode(
             keys.write(np.array(short, dtype=np.uint64).tobytes())
             for n, part in enumerate(PARTS):
                 index = np.flatnonzero(number == n)
+                if n:
+                    index = _known(given, chunk, index, survey)
                 if not index.size:
                     continue
                 some = _take(walk.codec, chunk, index)
@@ -321,6 +323,28 @@ def _encode(
         name: dict(sorted(count.items(), key=lambda kv: int(kv[0]))) for name, count in labels.items()
     }
     return survey, shapes, dtype
+
+
+def _known(given: Mapping[str, Column], chunk: Chunk, index: Array, survey: Survey) -> Array:
+    """Held-out examples whose conditions training has seen; the others could not be asked for."""
+    unknown: dict[str, set[Any]] = {name: set() for name in given}
+    for name, column in given.items():
+        for value in {chunk.given[name][i] for i in index.tolist()}:
+            try:
+                column.encode([value])
+            except DataError:
+                unknown[name].add(value)
+    keep = np.array(
+        [not any(chunk.given[name][i] in unknown[name] for name in given) for i in index.tolist()],
+        dtype=bool,
+    )
+    for name, values in unknown.items():
+        for value in sorted(map(str, values)):
+            survey.bad.append(
+                Bad(f"{name} = {value}", "stands only among the held-out examples; left out")
+            )
+            survey.bad_count += 1
+    return index[keep] if index.size else index
 
 
 def _imbalance(survey: Survey) -> list[str]:

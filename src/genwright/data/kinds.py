@@ -102,8 +102,6 @@ def indices(channel: NDArray[Any], k: int) -> list[int]:
 
 def _unknown(value: Any, name: str, known: Sequence[Any]) -> DataError:
     tail = suggest(str(value), [str(v) for v in known])
-    if len(tail) > 200:
-        tail = tail[:200].rpartition(",")[0] + f", ... ({len(known)} in all)"
     return DataError(f"there is no {value!r} among the values of {name!r}; {tail}")
 
 

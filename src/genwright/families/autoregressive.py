@@ -33,7 +33,7 @@ class Autoregressive(Family):
     accepts = frozenset({"symbol"})
     max_width = 65_536
     max_positions = 4_096
-    phases = (Phase("fit", lr=3e-3, betas=(0.9, 0.95), optimizer="muon", muon_lr=0.02),)
+    phases = (Phase("fit", lr=6e-3, betas=(0.9, 0.95), optimizer="muon", muon_lr=0.04),)
 
     def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
         super().__init__(space, cond, nets)

@@ -1,8 +1,8 @@
 """Muon: momentum whose matrix is made orthogonal before it is used (Jordan et al. 2024,
 https://kellerjordan.github.io/posts/muon/).
 
-The same update as `torch.optim.Muon`, which a test holds it to; but matrices of one shape are stacked and
-made orthogonal together, since a network has few shapes and many layers, and small products one by one
+The same update as `torch.optim.Muon`, which a test holds it to; but matrices of one shape are stacked
+and made orthogonal together: a network has few shapes and many layers, and small products one by one
 leave a processor waiting (`benchmarks/muon.py`).
 """
 
@@ -21,17 +21,14 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 def orthogonal(x: Tensor, rounds: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrices to a stack `(n, rows, columns)`, roughly: singular values
-    end between about 0.7 and 1.2. In bfloat16, which is all the iteration needs."""
-    wide = x.bfloat16()
-    tall = x.shape[1] > x.shape[2]
-    if tall:
-        wide = wide.mT
-    wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
+    """The nearest semi-orthogonal matrices to a stack `(n, rows, columns)` with no more rows than
+    columns, roughly: singular values end between about 0.7 and 1.2. bfloat16 is all it needs."""
+    y = x.bfloat16()
+    y = y / y.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
     for _ in range(rounds):
-        gram = wide @ wide.mT
-        wide = _A * wide + (_B * gram + _C * gram @ gram) @ wide
-    return (wide.mT if tall else wide).to(x.dtype)
+        gram = torch.bmm(y, y.mT)
+        y = torch.baddbmm(y, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), y, beta=_A)
+    return y.to(x.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -49,22 +46,33 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[nn.Parameter]] = {}
+            stacks: dict[tuple[int, int], list[nn.Parameter]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    by_shape.setdefault(parameter.shape, []).append(parameter)
-            for shape, parameters in by_shape.items():
-                update = orthogonal(torch.stack([self._nesterov(p, group["momentum"]) for p in parameters]))
-                # Tall matrices get the longer step that their larger output asks for.
-                lr = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(parameters, list(update.unbind()), alpha=-lr)
+                    rows, columns = parameter.shape
+                    stacks.setdefault((min(rows, columns), max(rows, columns)), []).append(parameter)
+            for parameters in stacks.values():
+                self._step(parameters, group["lr"], group["momentum"], group["weight_decay"])
 
-    def _nesterov(self, parameter: nn.Parameter, momentum: float) -> Tensor:
-        assert parameter.grad is not None
+    def _step(self, parameters: list[nn.Parameter], lr: float, momentum: float, decay: float) -> None:
+        """One stack; tall matrices lie in it on their side."""
+        averages = [self._average(p) for p in parameters]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        nesterov = torch._foreach_lerp(gradients, averages, momentum)
+        tall = [p.shape[0] > p.shape[1] for p in parameters]
+        flat = [g.mT if high else g for g, high in zip(nesterov, tall, strict=True)]
+        updates = orthogonal(torch.stack(flat)).unbind()
+        if decay:
+            torch._foreach_mul_([p.data for p in parameters], 1 - lr * decay)
+        for p, update, high in zip(parameters, updates, tall, strict=True):
+            # A tall matrix takes the longer step that its larger output asks for.
+            longer = (p.shape[0] / p.shape[1]) ** 0.5 if high else 1.0
+            p.add_(update.mT if high else update, alpha=-lr * longer)
+
+    def _average(self, parameter: nn.Parameter) -> Tensor:
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         average: Tensor = state["momentum"]
-        average.lerp_(parameter.grad, 1 - momentum)
-        return parameter.grad.lerp(average, momentum)
+        return average

@@ -1,0 +1,181 @@
+"""From a recipe to the parts of a training: data opened, choices settled, model put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from genwright import planning
+from genwright.bridges import Bridge
+from genwright.data.codec import Reading, Source
+from genwright.data.dataset import Dataset, make_codec, prepare
+from genwright.data.loader import Loader, in_order
+from genwright.data.source import find
+from genwright.errors import DataError, Incompatible, RunError
+from genwright.model import Model
+from genwright.planning import Verdict
+from genwright.recipe import Plugin, Recipe
+from genwright.registry import names, options, resolve
+from genwright.training import distributed
+from genwright.training.feed import Feed
+from genwright.training.run import Run
+from genwright.training.timing import seconds_per_step
+
+__all__ = ["Job", "open_data", "timed_verdicts"]
+
+FIT_SAMPLE = 20_000
+"""Training examples that a bridge is fitted on, at most."""
+
+
+@dataclass
+class Job:
+    """Everything that a training needs; nothing in the recipe is left open."""
+
+    recipe: Recipe
+    source: Source
+    dataset: Dataset
+    verdict: Verdict
+    model: Model
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Job:
+        """A new training. Raises `DataError`, `RecipeError` or `Incompatible` with the way out."""
+        recipe, source, dataset = open_data(recipe)
+        return cls.on(recipe, source, dataset)
+
+    @classmethod
+    def on(cls, recipe: Recipe, source: Source, dataset: Dataset) -> Job:
+        """A new training on data that is open."""
+        verdict, model = _settled(recipe, dataset)
+        return cls(model.recipe, source, dataset, verdict, model)
+
+    @classmethod
+    def resumed(cls, run: Run, settings: Iterable[str]) -> Job:
+        """A training to go on with, on the data it was begun with."""
+        recipe, source, dataset = open_data(Recipe.of(run.recipe).override(settings))
+        known = run.codec
+        if dataset.key != known["data"]:
+            raise RunError(
+                f"the data at {recipe.data.path} has changed since {run.path} was begun: "
+                f"put it back as it was, or begin a new run"
+            )
+        bridge = planning.make_bridge(known["bridge"]["name"], known["bridge"]["options"])
+        bridge.restore(known["bridge"]["state"])
+        verdict = planning.weigh(
+            recipe.family.name,
+            dataset.codec.space,
+            bridge=known["bridge"]["name"],
+            options=known["bridge"]["options"],
+        )
+        return cls(recipe, source, dataset, verdict, _model(recipe, dataset, bridge))
+
+    def known(self) -> dict[str, Any]:
+        """What sampling needs besides the recipe and the weights, as JSON."""
+        bridge = self.recipe.bridge
+        about = {"name": bridge.name, "options": bridge.options, "state": self.model.bridge.state()}
+        return self.dataset.state() | {"options": self.recipe.codec.options, "bridge": about}
+
+    def feed(self) -> Feed:
+        """Batches for this process."""
+        train, val = self.dataset.splits["train"], self.dataset.splits["val"]
+        if len(train) == 0:
+            dial = self.dataset.codec.dial
+            raise DataError(f"the training split holds no whole example; try --set {dial}")
+        loader = Loader(train, self.recipe.seed, rank=distributed.rank(), world=distributed.world())
+        return Feed(loader, val, self.model.bridge, self.model.task)
+
+    def seconds_per_step(self) -> float:
+        """Measured on one batch; the model is used up by it."""
+        family = self.model.family
+        size = self.recipe.train.batch_size or family.batch_size
+        return seconds_per_step(family, self.feed().next(size, family.device, 0), self.recipe.train)
+
+    def in_words(self) -> str:
+        """What was decided: the text of plan.txt."""
+        recipe, counts = self.recipe, self.dataset.survey.counts
+        minutes, steps = recipe.train.minutes, recipe.train.steps
+        length = f"{minutes:g} minutes" if minutes else f"{steps:,} steps"
+        lines = [
+            f"data     {recipe.data.path}: {counts['train']:,} to train on, "
+            f"{counts['val']:,} to choose by, {counts['test']:,} to judge by",
+            f"example  {self.dataset.codec.space}",
+            f"given    {', '.join(self.dataset.given) or 'nothing'}",
+            f"family   {self.verdict}",
+            f"net      {recipe.net.name}, size {recipe.size}",
+            f"train    {length}, seed {recipe.seed}",
+            *(f"warning  {warning}" for warning in self.dataset.survey.warnings),
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def open_data(recipe: Recipe) -> tuple[Recipe, Source, Dataset]:
+    """The data of a recipe, and the recipe with codec and conditions written out."""
+    source = find(recipe.data.path, recipe.codec.name)
+    codec = make_codec(source.codec, recipe.codec.options)
+    label = recipe.data.label
+    if label is None:
+        found = codec.labels(source) if codec.conditions_by_default else []
+        label = ["label"] if "label" in found else []
+    wanted = [name for name in ([label] if isinstance(label, str) else label) if name]
+    recipe = replace(
+        recipe,
+        codec=_written_out("codecs", source.codec, recipe.codec.options),
+        data=replace(recipe.data, label=wanted),
+    )
+    reading = Reading(tuple(wanted), recipe.data.group, recipe.data.val, recipe.data.test)
+    return recipe, source, prepare(source, recipe.codec.options, reading)
+
+
+def timed_verdicts(recipe: Recipe) -> tuple[Source, Dataset, list[Verdict]]:
+    """The data, and a verdict for each family or for the one the recipe names, with the time that a
+    step of it takes here."""
+    recipe, source, dataset = open_data(recipe)
+    named = recipe.family.name
+    found = []
+    for name in names("families") if named == "auto" else [named]:
+        one = recipe if name == named else replace(recipe, family=Plugin(name))
+        bridge, codec = recipe.bridge, dataset.codec
+        verdict = planning.weigh(
+            name, codec.space, bridge=bridge.name, options=bridge.options, dial=codec.dial
+        )
+        if verdict.outcome != "refused":
+            try:
+                seconds = Job.on(one, source, dataset).seconds_per_step()
+                verdict = replace(verdict, seconds_per_step=seconds)
+            except Incompatible as error:  # the space would do, but the family says no to something else
+                verdict = Verdict(name, "refused", reason=str(error))
+        found.append(verdict)
+    return source, dataset, found
+
+
+def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
+    """The verdict on the recipe's family, and the model with its fitted bridge."""
+    codec = dataset.codec
+    family = codec.default_family if recipe.family.name == "auto" else recipe.family.name
+    verdict, bridge = planning.choose_bridge(
+        family, codec.space, bridge=recipe.bridge.name, options=recipe.bridge.options, dial=codec.dial
+    )
+    batches = in_order(dataset.splits["train"], 1024, FIT_SAMPLE)
+    bridge.fit(codec.space, torch.cat([batch.x for batch in batches]))
+    settled = replace(
+        recipe,
+        task=_written_out("tasks", recipe.task.name, recipe.task.options),
+        bridge=_written_out("bridges", verdict.bridge, recipe.bridge.options),
+        family=_written_out("families", family, recipe.family.options),
+        net=_written_out("nets", recipe.net.name, recipe.net.options),
+    )
+    return verdict, _model(settled, dataset, bridge)
+
+
+def _model(recipe: Recipe, dataset: Dataset, bridge: Bridge) -> Model:
+    frequency = {name: dataset.survey.labels.get(name, {}) for name in dataset.given}
+    return Model(recipe, dataset.codec, dataset.given, frequency, bridge)
+
+
+def _written_out(kind: str, name: str, given: dict[str, Any]) -> Plugin:
+    """A plug-in with the defaults of all its options written out."""
+    defaults = {key: p.default for key, p in options(resolve(kind, name)).items()}
+    return Plugin(name, defaults | given)

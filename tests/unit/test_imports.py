@@ -1,0 +1,199 @@
+"""The shape of the house: imports go down, nothing heavy at the door, nothing unsafe inside."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import genwright
+from snippets import ROOT
+
+PACKAGE = ROOT / "src/genwright"
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
+
+DOWN = {
+    "errors": set(),
+    "space": {"errors"},
+    "batch": set(),
+    "registry": {"errors"},
+    "recipe": {"registry", "errors"},
+    "planning": {"registry", "errors"},
+    "bridges": {"space", "errors"},
+    "data": {"space", "batch", "registry", "errors"},
+    "tasks": {"space", "batch"},
+    "nets": {"space", "batch", "errors"},
+    "families": {"nets", "registry", "space", "batch", "errors"},
+    "training": {"families", "data", "tasks", "bridges", "recipe", "batch", "errors"},
+    "model": {
+        *("training", "families", "nets", "data", "tasks", "bridges", "planning", "recipe"),
+        *("registry", "space", "errors"),
+    },
+    "page": {"training", "data"},
+    "api": {
+        *("model", "page", "training", "families", "data", "bridges", "planning", "recipe"),
+        *("registry", "errors"),
+    },
+    "cli": {"api", "data", "registry", "errors", "root"},
+    "root": set(),
+}
+"""What each room may import. A room is a file or a folder of the package; `root` its `__init__.py`."""
+
+
+def room(module: str) -> str:
+    """`genwright.data.text` belongs to `data`."""
+    return module.split(".")[1] if "." in module else "root"
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def live(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker sees."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for other in child.orelse:
+                yield from live(other)
+            continue
+        yield child
+        yield from live(child)
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Full names of the modules of the package that are imported, at the top or later."""
+    found = set()
+    for node in live(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            base = node.module or ""
+            path = PACKAGE.parent.joinpath(*base.split("."))
+            for alias in node.names:
+                inner = path / alias.name
+                is_module = inner.with_suffix(".py").is_file() or inner.is_dir()
+                found.add(f"{base}.{alias.name}" if is_module else base)
+    return {name for name in found if name.split(".")[0] == "genwright"}
+
+
+ARROWS = sorted(
+    {
+        (room(module_of(file)), room(target), file.relative_to(ROOT).as_posix())
+        for file, tree in TREES.items()
+        for target in imports(tree)
+    }
+)
+
+
+def test_rooms_are_without_cycles() -> None:
+    TopologicalSorter(DOWN).prepare()  # raises CycleError
+    assert set().union(*DOWN.values()) <= DOWN.keys()
+
+
+def test_every_room_is_known() -> None:
+    assert {room(module_of(file)) for file in FILES} == DOWN.keys()
+
+
+def test_imports_go_down() -> None:
+    wrong = [
+        f"{file}: {here} may not import {there}"
+        for here, there, file in ARROWS
+        if here != there and there not in DOWN.get(here, set())
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+# -- the door --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("door", ["genwright", "genwright.cli"])
+def test_nothing_heavy_is_loaded_at_the_door(door: str) -> None:
+    heavy = ("torch", "numpy", "pandas", "sklearn", "PIL", "pydantic", "rich")
+    program = f"import sys, {door}; print(*[m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_surface_is_this_list() -> None:
+    assert genwright.__all__ == [
+        "Look",
+        "Model",
+        "Recipe",
+        "Space",
+        "__version__",
+        "load",
+        "look",
+        "plan",
+        "train",
+    ]
+    assert dir(genwright) == sorted(genwright.__all__)
+    for name in genwright.__all__:
+        assert getattr(genwright, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'tran'"):
+        _ = genwright.tran
+
+
+# -- what must not be there ------------------------------------------------------------------------
+
+UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+UNSAFE_CALLS = {"eval", "exec", "torch.load", "torch.save", "np.save", "numpy.save"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: module_of(file))
+def test_nothing_is_pickled_or_executed(file: Path) -> None:
+    for node in ast.walk(TREES[file]):
+        if isinstance(node, ast.Import):
+            assert not {alias.name.split(".")[0] for alias in node.names} & UNSAFE_MODULES
+        elif isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] not in UNSAFE_MODULES
+        elif isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in UNSAFE_CALLS, f"{file}:{node.lineno}"
+            unsafe = {k.arg: ast.unparse(k.value) for k in node.keywords}
+            assert unsafe.get("allow_pickle") in (None, "False"), f"{file}:{node.lineno}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: module_of(file))
+def test_files_are_small_and_named_for_something(file: Path) -> None:
+    assert file.stem not in ("utils", "util", "helpers", "misc", "common")
+    lines = len(file.read_text(encoding="utf-8").splitlines())
+    assert lines <= 420, f"{file.name} has {lines} lines: give a part of it a file of its own"
+
+
+def test_no_file_names_a_registry_or_a_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("not a checkout")
+    hosts = ("pypi", "pythonhosted", "npmjs", "anaconda", "download.pytorch", "artifactory", "mirrors")
+    patterns = [
+        r"(?<![\w.])/(?:work|root|tmp/env)(?![\w-])",
+        rf"\b(?:{'|'.join(map(re.escape, hosts))})\b[\w.-]*\.(?:org|com|net|cn|io)\b",
+        r"--(?:extra-)?index-url",
+    ]
+    found = []
+    for name in listed.stdout.splitlines():
+        file = ROOT / name
+        if file == Path(__file__) or not file.is_file():
+            continue
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture
+        found += [f"{name}: {m.group()}" for p in patterns for m in re.finditer(p, text)]
+    assert not found, "\n".join(found)

@@ -1,0 +1,154 @@
+"""The loop: what is trained when, what stops it, and two processes that stay one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from genwright import api
+from genwright.batch import Batch
+from genwright.errors import RecipeError, RunError
+from genwright.families.gan import GAN
+from genwright.families.vae import VAE
+from genwright.recipe import TrainOptions
+from genwright.training.ema import exponent
+from genwright.training.optim import PhaseOptimizer, rate
+from genwright.training.run import Run
+
+SCRIPT = """
+import sys, hashlib, torch
+from genwright import api
+from genwright.training import distributed, trainer
+
+def digest(family):
+    weights = b"".join(p.detach().numpy().tobytes() for p in family.parameters())
+    return hashlib.sha256(weights).hexdigest()
+
+record = trainer.Trainer._record
+def spy(self, step, terms):
+    record(self, step, terms)
+    if self._done(step):
+        print("DIGEST", distributed.rank(), distributed.world(), digest(self.family), flush=True)
+trainer.Trainer._record = spy
+api.train(sys.argv[1], family=sys.argv[2], size="xs", steps=6, out=sys.argv[3],
+          settings=["train.batch_size=8", "train.checks=2", "train.samples=2"])
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    images = np.random.default_rng(0).integers(0, 255, (40, 6, 6)).astype(np.uint8)
+    np.savez(tmp_path / "tiny.npz", images=images, label=np.arange(40) % 2)
+    return tmp_path / "tiny.npz"
+
+
+def quick(data: Path, out: Path, **more: object) -> None:
+    options = ["train.batch_size=8", "train.checks=2", "train.samples=2"]
+    api.train(data, family="vae", size="xs", steps=6, out=out, settings=options, **more)
+
+
+def test_two_processes_stay_one(data: Path, tmp_path: Path) -> None:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = str(s.getsockname()[1])
+    # GAN: two phases and gradients of gradients, which no wrapper survives.
+    command = [sys.executable, "-c", SCRIPT, str(data), "gan", str(tmp_path / "run")]
+    common = os.environ | {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "OMP_NUM_THREADS": "1",
+    }
+    both = [
+        subprocess.Popen(
+            command,
+            env=common | {"RANK": str(r), "LOCAL_RANK": str(r)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for r in range(2)
+    ]
+    said = [p.communicate(timeout=120)[0] for p in both]
+    assert [p.returncode for p in both] == [0, 0]
+    digests = [line.split() for out in said for line in out.splitlines() if line.startswith("DIGEST")]
+    assert {d[1] for d in digests} == {"0", "1"}
+    assert {d[2] for d in digests} == {"2"}
+    assert digests[0][3] == digests[1][3], "the processes' weights have drifted apart"
+    assert Run.open(tmp_path / "run").step == 6
+    assert api.load(tmp_path / "run").sample(2).examples is not None
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_nothing_that_is_not_finite_reaches_the_weights(
+    what: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = VAE.loss
+
+    def sick(self: VAE, batch: Batch, phase: str) -> dict[str, Tensor]:
+        terms = plain(self, batch, phase)
+        if self.clock.step == 4:
+            bad = terms["kl"] * torch.nan
+            if what == "gradient":  # finite itself, but not its slope: sqrt at 0
+                bad = (terms["kl"] * 0).sqrt()
+            terms["kl"] = bad
+        return terms
+
+    monkeypatch.setattr(VAE, "loss", sick)
+    with pytest.raises(RunError, match=r"not finite at step 5.*step 4.*train\.lr="):
+        quick(data, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert run.step == 4
+    assert all(torch.isfinite(t.float()).all() for t in run.weights().values())
+
+
+def test_phases_train_their_own_part_only() -> None:
+    from cases_training import tiny
+
+    family = tiny(GAN)
+    phases = {p.name: set(PhaseOptimizer(family, p, TrainOptions()).parameters) for p in family.phases}
+    assert phases["critic"].isdisjoint(phases["generator"])
+    assert phases["critic"] | phases["generator"] == {name for name, _ in family.named_parameters()}
+
+
+def test_a_batch_must_split_evenly(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="multiple of 3"):
+        api.train(
+            data,
+            size="xs",
+            steps=1,
+            out=tmp_path / "x",
+            settings=["train.batch_size=8", "train.accumulate=3"],
+        )
+
+
+def test_the_rate_warms_up_and_falls() -> None:
+    options = TrainOptions(warmup=0.1, decay="linear")
+    assert rate(0.0, options) < 0.01
+    assert rate(0.05, options) == pytest.approx(0.5)
+    assert rate(0.1, options) == pytest.approx(1.0)
+    assert rate(0.55, options) == pytest.approx(0.5)
+    assert rate(1.0, options) == 0.0
+    assert rate(0.55, TrainOptions(warmup=0.1, decay="cosine")) == pytest.approx(0.5)
+    assert rate(1.0, TrainOptions(decay="none")) == 1.0
+
+
+@pytest.mark.parametrize(("width", "gamma"), [(0.05, 16.97), (0.10, 6.94)])
+def test_ema_exponents_are_the_papers(width: float, gamma: float) -> None:
+    """Karras et al. 2024, section 3.1."""
+    assert exponent(width) == pytest.approx(gamma, abs=0.01)
+
+
+def test_training_leaves_the_callers_random_numbers_alone(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    quick(data, tmp_path / "run")
+    assert torch.equal(torch.rand(3), expected)
