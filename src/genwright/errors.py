@@ -24,6 +24,7 @@ __all__ = [
     "RunError",
     "Unsupported",
     "missing_extra",
+    "nearest",
     "suggest",
 ]
 
@@ -55,12 +56,18 @@ class RunError(GenwrightError):
     """The run folder cannot be read or written."""
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one, if any is."""
+    folded = {other.casefold(): other for other in known}
+    near = get_close_matches(name.casefold(), folded, n=1)
+    return folded[near[0]] if near else None
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """The tail of a sentence about an unknown name: the nearest known one, or all of them."""
     known = sorted(known)
-    folded = {other.casefold(): other for other in reversed(known)}
-    if near := get_close_matches(name.casefold(), folded, n=1):
-        return f"did you mean {folded[near[0]]!r}?"
+    if (near := nearest(name, known)) is not None:
+        return f"did you mean {near!r}?"
     if not known:
         return "none is known"
     more = f", ... ({len(known):,} in all)" if len(known) > MANY else ""

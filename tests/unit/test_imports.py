@@ -37,9 +37,11 @@ DOWN = {
         *("registry", "space", "errors"),
     },
     "page": {"training", "data"},
+    "assembly": {
+        *("model", "training", "data", "bridges", "planning", "recipe", "registry", "errors"),
+    },
     "api": {
-        *("model", "page", "training", "families", "data", "bridges", "planning", "recipe"),
-        *("registry", "errors"),
+        *("assembly", "model", "page", "training", "families", "planning", "recipe", "errors"),
     },
     "cli": {"api", "data", "registry", "errors", "root"},
     "root": set(),

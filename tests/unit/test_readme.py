@@ -7,6 +7,7 @@ import inspect
 import re
 import shlex
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import typer
 import genwright
 from genwright.api import make_recipe
 from genwright.cli import app
-from genwright.recipe import PLUGINS, Recipe
+from genwright.recipe import PLUGINS, Recipe, TrainOptions
 from genwright.registry import names, options, resolve
 from snippets import PAGES, ROOT, Snippet, blocks, headings, snippets
 
@@ -26,6 +27,14 @@ ALL = [
     if page != CHINESE
     for i, snippet in enumerate(snippets(page))
 ]
+
+
+def _options(kind: str, name: str) -> list[str]:
+    return list(options(resolve(kind, name)))
+
+
+def _knobs(family: str) -> list[str]:
+    return resolve("families", family).knobs()
 
 
 @pytest.mark.parametrize("snippet", ALL)
@@ -84,6 +93,30 @@ def _understood(program: str) -> None:
 @pytest.mark.parametrize("snippet", [s for s in ALL if not (s.values[0].slow or s.values[0].installs)])
 def test_what_is_quick_runs(snippet: Snippet, tmp_path: Path) -> None:
     snippet.run(tmp_path)
+
+
+TOLD = {
+    "families": [o for n in names("families") for o in (*_options("families", n), *_knobs(n))],
+    "data": [option for name in names("codecs") for option in _options("codecs", name)],
+    "training": [field.name for field in fields(TrainOptions)],
+    "planning": [o for name in names("bridges") for o in (name, *_options("bridges", name))],
+    "nets": names("nets"),
+    "command-line": ["look", "plan", "train", "sample", "list"],
+}
+
+
+@pytest.mark.parametrize("page", TOLD)
+def test_pages_name_every_option(page: str) -> None:
+    text = " ".join(re.findall(r"`([^`\n]+)`", (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")))
+    assert [name for name in TOLD[page] if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_defaults_of_training_are_those_of_the_code() -> None:
+    told = dict(
+        re.findall(r"^\| `(\w+)` \| `?(.*?)`? \|", (ROOT / "docs/training.md").read_text(), re.M)
+    )
+    known = {f.name: str(f.default) for f in fields(TrainOptions) if f.default is not None}
+    assert {name: told.get(name) for name in known} == known
 
 
 def test_both_readmes_tell_the_same() -> None:

@@ -154,9 +154,12 @@ def prepare(source: Source, options: Mapping[str, Any], reading: Reading) -> Dat
             partial = folder.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
-            _build(source, codec, reading, partial)
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
+            try:
+                _build(source, codec, reading, partial)
+                shutil.rmtree(folder, ignore_errors=True)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     return _load(source, make_codec(source.codec, options), reading, folder, key)
 
 
@@ -212,12 +215,24 @@ def _build(source: Source, codec: Codec, reading: Reading, folder: Path) -> None
     warnings = []
     if (few := _few(source, codec, reading)) is not None and (reading.val or reading.test):
         reading = replace(reading, val=0.0, test=0.0)
-        warnings.append(f"only {few} examples: none is held out, so over-fitting cannot be seen")
+        warnings.append(
+            f"only {few} different examples: none is held out, so over-fitting cannot be seen"
+        )
     walk = _Walk(source, codec, reading)
+    if not any(True for _ in walk):
+        together = "equal examples" if reading.group is None else f"equal values of {reading.group!r}"
+        raise DataError(
+            f"{source.root} leaves nothing to train on: all was held out, since {together} stay "
+            f"together; give more data, or lower data.val and data.test"
+        )
     codec.fit(walk)
     given = {name: _fit_given(name, walk) for name in reading.given}
     survey, shapes, dtype = _encode(walk, given, folder)
-    survey.warnings = warnings + codec.warnings() + _imbalance(survey)
+    warnings += codec.warnings()
+    warnings += [note for column in given.values() for note in column.warnings()]
+    if reading.val and not survey.counts["val"]:
+        warnings.append("no example fell to those to choose by: give more data, or raise data.val")
+    survey.warnings = warnings + _imbalance(survey) + _spoilt(survey)
     meta = {
         "files": {file.name: file.stat().st_size for file in folder.iterdir()},
         "state": codec.state(),
@@ -230,12 +245,14 @@ def _build(source: Source, codec: Codec, reading: Reading, folder: Path) -> None
 
 
 def _few(source: Source, codec: Codec, reading: Reading) -> int | None:
-    """How many examples there are, if they are few. Raises `DataError` if they are fewer than two."""
-    total, bad = 0, []
+    """How many different examples there are, if they are few. Raises `DataError` if they are fewer
+    than two in all."""
+    total, different, bad = 0, set[str](), list[Bad]()
     for chunk in codec.read(source, reading):
         total += len(chunk)
-        bad += chunk.bad
-        if total >= FEW or chunk.parts is not None:
+        different.update(chunk.keys)
+        bad += chunk.bad[: 1 - len(bad)]
+        if len(different) >= FEW or chunk.parts is not None:
             return None
     if total < 2:
         why = f" ({bad[0].name}: {bad[0].reason})" if bad else ""
@@ -243,7 +260,7 @@ def _few(source: Source, codec: Codec, reading: Reading) -> int | None:
             f"{source.root} holds {total or 'no'} usable example{'' if total == 1 else 's'}{why}; "
             f"training needs at least 2"
         )
-    return total
+    return len(different)
 
 
 def _parts(chunk: Chunk, reading: Reading) -> Array:
@@ -345,6 +362,14 @@ def _known(given: Mapping[str, Column], chunk: Chunk, index: Array, survey: Surv
             )
             survey.bad_count += 1
     return index[keep] if index.size else index
+
+
+def _spoilt(survey: Survey) -> list[str]:
+    """A sentence about what was left out, since training goes on without it."""
+    if not survey.bad:
+        return []
+    first = survey.bad[0]
+    return [f"{survey.bad_count:,} could not be used, the first {first.name}: {first.reason}"]
 
 
 def _imbalance(survey: Survey) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from genwright.data.codec import Codec, Source
 from genwright.data.home import cache_home
-from genwright.errors import DataError, suggest
+from genwright.errors import DataError, nearest
 from genwright.registry import names, resolve
 
 __all__ = ["BUILTIN", "find"]
@@ -35,18 +35,20 @@ def find(path: str | Path, codec: str = "auto") -> Source:
         return Source(_digits(), (_digits(),), "image", str(path))
     root = Path(path).expanduser()
     if not str(path):
-        raise DataError("no data was named: give a file, a folder or a built-in name (digits)")
-    if not root.exists():
-        hint = suggest(str(path), BUILTIN) if len(Path(path).parts) == 1 and not root.suffix else ""
         raise DataError(
-            f"there is no file or folder at {root}" + (f"; built-in data: {hint}" if hint else "")
+            "no data was named: give a file, a folder or a built-in name (digits), "
+            "or set data.path in the recipe"
         )
+    if not root.exists():
+        raise DataError(f"there is no file or folder at {root}; {_nearest(root)}")
     name = root.name.split(".")[0] or root.resolve().name
     if root.is_file():
         fits = _fitting(root)
         if codec == "auto" and not fits:
             raise DataError(f"{root} is of no kind that is read here: {_readable()}")
         return Source(root, (root,), fits[0] if codec == "auto" else codec, name)
+    if not root.is_dir():
+        raise DataError(f"{root} is neither a file nor a folder: name one of these")
     return _folder(root, codec, name)
 
 
@@ -58,7 +60,10 @@ def _folder(root: Path, codec: str, name: str) -> Source:
         reads: type[Codec] = resolve("codecs", codec)
         usable = [f for f in files if _suffix(f) in reads.reads and f.name not in SIDECARS]
         if not usable:
-            raise DataError(f"none of the {len(files)} files in {root} is {' '.join(reads.reads)}")
+            raise DataError(
+                f"none of the {len(files)} files in {root} is {' '.join(reads.reads)}: "
+                f"leave codec.name away, or name other data"
+            )
         return Source(root, tuple(usable), codec, name)
     kinds: dict[Path, str] = {}
     for file in files:
@@ -82,13 +87,29 @@ def _folder(root: Path, codec: str, name: str) -> Source:
     return Source(root, tuple(kinds), next(iter(counts)), name)
 
 
+def _nearest(missing: Path) -> str:
+    """What may have been meant: a neighbour, or data that is built in."""
+    while not missing.parent.is_dir():
+        missing = missing.parent
+    folder = missing.parent
+    neighbours = os.listdir(folder) if os.access(folder, os.R_OK) else []
+    near = nearest(missing.name, [*neighbours, *(BUILTIN if folder == Path() else ())])
+    if near is None:
+        return f"name a file, a folder, or what is built in ({', '.join(BUILTIN)})"
+    return f"did you mean {near if near in BUILTIN else folder / near}?"
+
+
 def _walk(root: Path) -> list[Path]:
     """All files below `root`, in a fixed order, without hidden ones."""
     found = []
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(d for d in folders if not d.startswith((".", "__MACOSX")))
         found += [Path(folder) / f for f in sorted(files) if not f.startswith(".")]
     return found
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"the folder {error.filename} cannot be read: {error.strerror}")
 
 
 def _suffix(file: Path) -> str:

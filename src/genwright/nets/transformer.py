@@ -29,7 +29,7 @@ def norm(x: Tensor) -> Tensor:
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
     """Scaled dot-product attention `(B, H, L, D)`. On a CPU always in fp32: its bfloat16 kernel takes
-    six times as long going backward (`benchmarks/attention.py`)."""
+    six times as long going backward (`benchmarks/kernels.py`)."""
     if q.device.type == "cpu":
         with torch.autocast("cpu", enabled=False):
             return F.scaled_dot_product_attention(

@@ -3,7 +3,7 @@ https://kellerjordan.github.io/posts/muon/).
 
 The same update as `torch.optim.Muon`, which a test holds it to; but matrices of one shape are stacked
 and made orthogonal together: a network has few shapes and many layers, and small products one by one
-leave a processor waiting (`benchmarks/muon.py`).
+leave a processor waiting (`benchmarks/kernels.py`).
 """
 
 from __future__ import annotations

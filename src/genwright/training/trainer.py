@@ -47,7 +47,7 @@ class Progress:
 
 def autocast(device: torch.device, precision: str, matrices: bool) -> torch.autocast:
     """bfloat16 for matrix products, if asked for or known to help: on a GPU that has it, and on a CPU
-    with bfloat16 instructions for Transformers (`benchmarks/precision.py`; small convolutions lose)."""
+    with bfloat16 instructions for Transformers (`benchmarks/kernels.py`; small convolutions lose)."""
     if precision == "auto":
         if device.type == "cuda":
             on = torch.cuda.is_bf16_supported()

@@ -1,0 +1,96 @@
+"""What the trainer costs beside the same network in a plain PyTorch loop.
+
+    python benchmarks/overhead.py [--family diffusion] [--steps 60] [--rounds 5]
+
+Both run the same family on digits with the same batch size and AdamW, in turns; the plain loop keeps the
+data in one tensor, draws random rows and does nothing else. Ours shuffles without repetition, clips,
+checks that all is finite, averages the weights and writes its log. Also: the loader's share of a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from _report import say
+from genwright.api import make_recipe
+from genwright.assembly import Job
+from genwright.batch import Batch
+from genwright.data.loader import in_order
+from genwright.training.run import Run
+from genwright.training.trainer import Trainer
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--family", default="diffusion")
+    options.add_argument("--size", default="s")
+    options.add_argument("--steps", type=int, default=60)
+    options.add_argument("--rounds", type=int, default=5)
+    args = options.parse_args()
+    settings = ["train.checks=0", "train.optimizer=adamw", "train.precision=fp32"]
+    recipe = make_recipe(
+        "digits", family=args.family, size=args.size, steps=args.steps, settings=settings
+    )
+    whole = next(iter(in_order(Job.of(recipe).dataset.splits["train"], 10_000)))
+    ours, plain, loading = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(args.rounds):
+            job = Job.of(recipe)
+            size = job.model.family.batch_size
+            run = Run.create(
+                Path(folder) / str(i), recipe=recipe.toml(), plan="", codec={"codec": "image"}
+            )
+            feed = job.feed()
+            took = 0.0
+            inner = feed.next
+
+            def timed(*given: object, inner: object = inner) -> Batch:
+                nonlocal took
+                began = time.perf_counter()
+                batch = inner(*given)  # type: ignore[operator]
+                took += time.perf_counter() - began
+                return batch
+
+            feed.next = timed  # type: ignore[method-assign]
+            trainer = Trainer(job.model.family, feed, run, recipe.train, seed=0)
+            trainer._check = lambda step: None  # type: ignore[method-assign, misc]
+            began = time.perf_counter()
+            trainer.fit()
+            ours.append((time.perf_counter() - began) / args.steps)
+            loading.append(took / (time.perf_counter() - began))
+
+            family = Job.of(recipe).model.family
+            family.prepare(whole)
+            began = time.perf_counter()
+            for phase in family.phases:
+                parameters = [
+                    p for name in phase.trains for p in family.get_submodule(name).parameters()
+                ]
+                optimizer = torch.optim.AdamW(parameters, lr=phase.lr, betas=phase.betas, fused=True)
+                for _ in range(args.steps):
+                    index = torch.randint(0, len(whole), (size,))
+                    batch = Batch(whole.x[index], {name: c[index] for name, c in whole.cond.items()})
+                    optimizer.zero_grad()
+                    torch.stack(list(family.loss(batch, phase.name).values())).sum().backward()
+                    optimizer.step()
+            plain.append((time.perf_counter() - began) / args.steps)
+    ratios = [p / o for p, o in zip(plain, ours, strict=True)]
+    say(
+        benchmark="overhead",
+        family=args.family,
+        size=args.size,
+        ms_per_step_ours=round(1e3 * statistics.median(ours), 2),
+        ms_per_step_plain=round(1e3 * statistics.median(plain), 2),
+        speed_against_plain=round(statistics.median(ratios), 3),
+        loader_share=round(statistics.median(loading), 4),
+    )
+
+
+if __name__ == "__main__":
+    main()

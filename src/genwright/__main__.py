@@ -1,0 +1,5 @@
+"""`python -m genwright`."""
+
+from genwright.cli import main
+
+main()
