@@ -60,7 +60,7 @@ bench:
 	  echo "$(BIN)/python $$file"; \
 	  sed -n '1{s/^"*/    /;s/"*$$//;p;}' "$$file"; \
 	done
-	@echo "After make setup, each says with -h what it wants; quote ratios of one run, not times of two."
+	@echo "Run make setup first; what each wants stands in its first lines. Quote ratios of one run, not times of two."
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -128,7 +128,7 @@ def train(
     with distributed.group():
         if resume is not None:
             run = Run.open(Path(resume))
-            return _fit(Job.resumed(run, _may_change(settings, choices)), run, watch)
+            return _fit(Job.resumed(run, _go_on(run, settings, choices)), run, watch)
         if data is None:
             raise RecipeError("name the data to train on (a file, a folder, digits), or --resume a run")
         job = Job.of(make_recipe(data, settings=settings, **choices))
@@ -162,8 +162,6 @@ def make_recipe(
     settings: Iterable[str] = (),
 ) -> Recipe:
     """The recipe for data or from a file, with the choices and then the settings applied."""
-    if steps is not None and minutes is not None:
-        raise RecipeError("give --steps or --minutes, not both")
     from_file = Path(data).suffix == ".toml"
     values = (Recipe.read(Path(data)) if from_file else Recipe()).toml()
     if not from_file:
@@ -172,27 +170,34 @@ def make_recipe(
         values["family"] = {"name": family}
     if label is not None:
         values["data"]["label"] = label if isinstance(label, str) else list(label)
-    if steps is not None:
-        values["train"].pop("minutes", None)
     values |= {name: value for name, value in (("size", size), ("seed", seed)) if value is not None}
-    values["train"] |= {
-        name: value for name, value in (("steps", steps), ("minutes", minutes)) if value is not None
-    }
-    return Recipe.of(values).override(settings)
+    return Recipe.of(_for_so_long(values, steps, minutes)).override(settings)
 
 
-def _may_change(settings: Iterable[str], choices: dict[str, Any]) -> list[str]:
-    """What a run that goes on may be told anew. Raises `RecipeError` for the rest."""
+def _for_so_long(values: dict[str, Any], steps: int | None, minutes: float | None) -> dict[str, Any]:
+    """A recipe's values with another length of training; one kind of length replaces the other."""
+    if steps is not None and minutes is not None:
+        raise RecipeError("give --steps or --minutes, not both")
+    train = dict(values["train"])
+    if steps is not None:
+        train |= {"steps": steps, "minutes": None}
+    if minutes is not None:
+        train |= {"minutes": minutes}
+    return values | {"train": train}
+
+
+def _go_on(run: Run, settings: Iterable[str], choices: dict[str, Any]) -> Recipe:
+    """The recipe of a run that goes on, longer perhaps. Raises `RecipeError` for any other change."""
     changed = {name: value for name, value in choices.items() if value is not None}
+    steps, minutes = changed.pop("steps", None), changed.pop("minutes", None)
     settings = list(settings)
-    fixed = [f"--{name}" for name in changed if name not in ("steps", "minutes")]
-    fixed += [setting for setting in settings if not setting.startswith("train.")]
+    fixed = [f"--{name}" for name in changed] + [s for s in settings if not s.startswith("train.")]
     if fixed:
         raise RecipeError(
             f"a run goes on as it began: with --resume only --steps, --minutes and --set train.* "
             f"can change, got {', '.join(fixed)}"
         )
-    return [*(f"train.{name}={value}" for name, value in changed.items()), *settings]
+    return Recipe.of(_for_so_long(run.recipe, steps, minutes)).override(settings)
 
 
 def _free(name: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,9 +52,9 @@ class Job:
         return cls(model.recipe, source, dataset, verdict, model)
 
     @classmethod
-    def resumed(cls, run: Run, settings: Iterable[str]) -> Job:
+    def resumed(cls, run: Run, recipe: Recipe) -> Job:
         """A training to go on with, on the data it was begun with."""
-        recipe, source, dataset = open_data(Recipe.of(run.recipe).override(settings))
+        recipe, source, dataset = open_data(recipe)
         known = run.codec
         if dataset.key != known["data"]:
             raise RunError(

@@ -6,32 +6,26 @@ Nothing here imports torch before a verb needs it, so that `--help` answers at o
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shlex
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from genwright import __version__
-from genwright.errors import GenwrightError, RecipeError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from genwright.api import Look
-    from genwright.planning import Verdict
-    from genwright.training.trainer import Progress
+from genwright.errors import GenwrightError, RecipeError, RunError, suggest
+from genwright.terminal import say, show_look, show_verdicts, watched
 
 app = typer.Typer(
     name="genwright",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -53,19 +47,28 @@ Label = Annotated[
 Size = Annotated[str | None, typer.Option(help="xs, s, m or l: how large the networks are")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines")]
 
-_DEBUG = False
+UsageError: type[Any] = typer.BadParameter.__bases__[0]
+"""Of an option that does not exist or has no such value."""
 
 
 # -- verbs -----------------------------------------------------------------------------------------
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"genwright {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Say the version and stop")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say the version and stop", callback=_version, is_eager=True),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from")] = False,
 ) -> None:
-    global _DEBUG
-    _DEBUG = _DEBUG or debug
+    """`--debug` may stand anywhere, so `main` looks for it."""
 
 
 @app.command()
@@ -79,11 +82,12 @@ def look(
     """What is in the data, what is wrong with it, which families fit, how long they would take."""
     from genwright import api
 
-    found = api.look(data, label=_labels(label), size=size, settings=settings or [])
+    with _memory(SMALLER):
+        found = api.look(data, label=_labels(label), size=size, settings=settings or [])
     if as_json:
-        _say(json.dumps(found.json(), ensure_ascii=False, indent=2))
+        say(json.dumps(found.json(), ensure_ascii=False, indent=2))
     else:
-        _show_look(found, api.make_recipe(data, settings=settings or []).train.steps)
+        show_look(found, api.make_recipe(data, settings=settings or []).train.steps)
 
 
 @app.command()
@@ -100,11 +104,12 @@ def plan(
 
     from genwright import api
 
-    found = api.plan(data, family=family, label=_labels(label), size=size, settings=settings or [])
+    with _memory(SMALLER):
+        found = api.plan(data, family=family, label=_labels(label), size=size, settings=settings or [])
     if as_json:
-        _say(json.dumps([asdict(verdict) for verdict in found], ensure_ascii=False, indent=2))
+        say(json.dumps([asdict(verdict) for verdict in found], ensure_ascii=False, indent=2))
     else:
-        _show_verdicts(found, api.make_recipe(data, settings=settings or []).train.steps)
+        show_verdicts(found, api.make_recipe(data, settings=settings or []).train.steps)
     if family is not None and found[0].outcome == "refused":
         raise typer.Exit(1)
 
@@ -115,7 +120,7 @@ def train(
     family: FamilyName = None,
     label: Label = None,
     size: Size = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps", min=1)] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for so long instead")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes")] = None,
     settings: Settings = None,
@@ -127,7 +132,14 @@ def train(
 
     if resume is not None and (data is not None or out is not None):
         raise RecipeError(f"--resume {resume} goes on with that run: leave the data and --out away")
-    with _stoppable() as (stop, stopped), _watched() as (begun, report):
+    with _stoppable() as stop, watched() as (announce, report), _memory(SMALLER):
+        began: list[int] = []
+
+        def begun(run: Any, verdict: Any) -> None:
+            announce(run, verdict)
+            began.append(run.step)
+            stop.training = True
+
         model = api.train(
             data,
             family=family,
@@ -146,18 +158,22 @@ def train(
     if not _is_main():
         return
     run = model.run.path
+    name = shlex.quote(str(run))
     if not model.finished:
-        _say(f"Stopped at step {model.run.step:,}; everything is saved. Go on with:")
-        _say(f"  genwright train --resume {run}")
-        raise typer.Exit(128 + (stopped() or signal.SIGINT))
-    _say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or make more:")
-    _say(f"  genwright sample {run} -n 64")
+        say(f"Stopped at step {model.run.step:,}; everything is saved. Go on with:")
+        say(f"  genwright train --resume {name}")
+        raise typer.Exit(128 + (stop.got or signal.SIGINT))
+    if began == [model.run.step]:
+        say(f"{run} has come to its end already: --steps or --minutes beyond that go on with it")
+        return
+    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or make more:")
+    say(f"  genwright sample {name} -n 64")
 
 
 @app.command()
 def sample(
     run: Annotated[Path, typer.Argument(help="A run folder")],
-    n: Annotated[int, typer.Option("-n", "--number", help="How many", min=1)] = 16,
+    n: Annotated[int, typer.Option("-n", "--number", help="How many")] = 16,
     given: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A condition, e.g. label=3; repeatable"),
@@ -174,14 +190,22 @@ def sample(
     """Make new examples as files a person can open."""
     from genwright import api
 
-    model = api.load(run, device=device)
-    knobs = {key: _literal(value) for key, value in map(_pair, settings or [])}
+    for name, value, least in (("-n", n, 1), ("--seed", seed, 0), ("--temperature", temperature, 0)):
+        if value is not None and not least <= value < 2**63:
+            raise RecipeError(f"{name} must be {least} or more, got {value}")
+    knobs = dict(map(_knob, settings or []))
     knobs |= {"temperature": temperature} if temperature is not None else {}
     knobs |= {"guidance_scale": guidance} if guidance is not None else {}
-    made = model.sample(n, dict(map(_pair, given or [])), seed=seed, **knobs)
-    folder = out if out is not None else run / "samples" / f"seed-{seed}"
+    folder = _empty(out) if out is not None else _free(run / "samples" / f"seed-{seed}")
+    with _memory("make fewer at once (--set chunk=16)"):
+        model = api.load(run, device=device)
+        known = [*model.family.knobs(), "chunk"]
+        for name in knobs:
+            if name not in (*known, "prompt"):  # which the model itself takes, or refuses
+                raise RecipeError(f"{model.family.name} has no knob {name!r}; {suggest(name, known)}")
+        made = model.sample(n, dict(map(_pair, given or [])), seed=seed, **knobs)
     files = made.write(folder)
-    _say(f"Made {n:,} in {folder}; see {files[0]}")
+    say(f"Made {n:,} in {folder}; see {files[0]}")
 
 
 @app.command("list")
@@ -191,147 +215,59 @@ def list_(as_json: AsJson = False) -> None:
     from genwright.registry import KINDS, names, resolve
 
     found: dict[str, dict[str, str]] = {
-        kind: {name: _sentence(resolve(kind, name)) for name in names(kind)} for kind in KINDS
+        kind: {name: _summary(resolve(kind, name)) for name in names(kind)} for kind in KINDS
     }
     found["data"] = dict(BUILTIN)
     found["runs"] = {str(path.parent): "" for path in sorted(Path("runs").glob("*/MANIFEST.json"))}
     if as_json:
-        _say(json.dumps(found, ensure_ascii=False, indent=2))
+        say(json.dumps(found, ensure_ascii=False, indent=2))
         return
     for kind, entries in found.items():
-        _say(f"{kind}:")
+        say(f"{kind}:")
         for name, sentence in entries.items():
-            _say(f"  {name:<16} {sentence}".rstrip())
+            say(f"  {name:<16} {sentence}".rstrip())
 
 
-# -- what a person sees ----------------------------------------------------------------------------
-
-
-def _show_look(found: Look, steps: int) -> None:
-    counts = found.counts
-    _say(f"{found.name}: {sum(counts.values()):,} examples of kind {found.codec}, each {found.space}")
-    _say(
-        f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, "
-        f"{counts['test']:,} to judge by"
-    )
-    for name, value in found.facts.items():
-        if name == "columns" and isinstance(value, dict):
-            for column, about in value.items():
-                _say(f"  {column:<20} " + ", ".join(f"{k} {v}" for k, v in about.items()))
-        else:
-            _say(f"  {name:<20} {value}")
-    for name, classes in found.labels.items():
-        _say(f"  given {name}: " + ", ".join(f"{value} ({count:,})" for value, count in classes.items()))
-    if found.available_labels:
-        _say(f"labels that can be given: {', '.join(found.available_labels)}")
-    if found.duplicates:
-        _say(f"duplicates: {found.duplicates:,} examples stand there more than once")
-    for bad in found.bad[:20]:
-        _say(f"bad: {bad['name']}: {bad['reason']}")
-    if found.bad_count > 20:
-        _say(f"bad: {found.bad_count - 20:,} more")
-    for warning in found.warnings:
-        _say(f"warning: {warning}")
-    _show_verdicts(found.families, steps)
-
-
-def _show_verdicts(verdicts: list[Verdict], steps: int) -> None:
-    for verdict in verdicts:
-        line = str(verdict)
-        if verdict.seconds_per_step is not None:
-            line += f": about {_duration(verdict.seconds_per_step * steps)} for {steps:,} steps here"
-        _say(line)
-        for way in verdict.ways:
-            _say(f"  try {way}")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _sentence(thing: type[Any]) -> str:
+def _summary(thing: type[Any]) -> str:
     """The first sentence of a docstring, on one line."""
     first = (thing.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
     return " ".join(first.split()).split(". ")[0]
 
 
-@contextmanager
-def _watched() -> Iterator[tuple[Callable[..., None], Callable[[Progress], None]]]:
-    """A live bar on a terminal, a plain line now and then elsewhere."""
-    console = _console()
-    if not console.is_terminal:
-        yield _announce, _plain_lines()
-        return
-    from rich import progress
-
-    bar = progress.Progress(
-        progress.TextColumn("step {task.fields[step]:>6,}"),
-        progress.BarColumn(bar_width=24),
-        progress.TaskProgressColumn(),
-        progress.TextColumn("{task.fields[line]}"),
-        console=console,
-        transient=False,
-    )
-    task = bar.add_task("train", total=1.0, step=0, line="")
-
-    def report(p: Progress) -> None:
-        bar.update(task, completed=p.share, step=p.step, line=_line(p))
-
-    with bar:
-        yield _announce, report
+# -- stopping --------------------------------------------------------------------------------------
 
 
-def _announce(run: Any, verdict: Verdict) -> None:
-    _say(f"{verdict}\ntraining into {run.path}")
+class _Stop:
+    """What Ctrl-C and SIGTERM do: end the command while it prepares; later end the training after its
+    step; and a second one ends it at once."""
 
+    def __init__(self) -> None:
+        self.training = not _is_main()  # the first process alone is told of the beginning
+        self.got: int | None = None
 
-def _plain_lines(every: float = 5.0) -> Callable[[Progress], None]:
-    last = time.monotonic()
+    def __call__(self) -> bool:
+        return self.got is not None
 
-    def report(p: Progress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= every or p.share >= 1:
-            last = time.monotonic()
-            _say(f"step {p.step:,} ({p.share:.0%}) {_line(p)}")
-
-    return report
-
-
-def _line(p: Progress) -> str:
-    terms = " ".join(f"{name} {value:.3f}" for name, value in p.terms.items())
-    val = f" val {p.val:.3f}" if p.val is not None else ""
-    return f"{terms}{val}  {p.examples_per_second:,.0f}/s  {_duration(p.seconds_left)} left"
-
-
-@contextmanager
-def _stoppable() -> Iterator[tuple[Callable[[], bool], Callable[[], int | None]]]:
-    """The first Ctrl-C or SIGTERM ends the training after its step; a second one ends it at once."""
-    got: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if got:
-            sys.stderr.write("stopped at once; the last save stands\n")
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if not self.training:
+            os.write(2, b"genwright: stopped before the training began\n")
+            sys.exit(128 + number)
+        if self.got is not None:
+            os.write(2, b"genwright: stopped at once; the last save stands\n")
             os._exit(128 + number)
-        got.append(number)
+        self.got = number
+        os.write(2, b"stopping after this step, to save; once more stops at once\n")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+@contextmanager
+def _stoppable() -> Iterator[_Stop]:
+    stop = _Stop()
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(got), lambda: got[0] if got else None
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _say(text: str) -> None:
-    typer.echo(text)
 
 
 # -- reading what was typed ------------------------------------------------------------------------
@@ -345,51 +281,103 @@ def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise RecipeError(f"wanted NAME=VALUE, got {text!r}")
-    return name.strip().removeprefix("sample."), value
+    return name.strip(), value
 
 
-def _literal(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _knob(text: str) -> tuple[str, Any]:
+    """A knob of the sampler; its value is JSON where it can be, and a prompt is always text."""
+    name, value = _pair(text)
+    name = name.removeprefix("sample.")
+    if name == "prompt":
+        return name, value
+    with suppress(ValueError):
+        return name, json.loads(value)
+    return name, value
+
+
+def _empty(folder: Path) -> Path:
+    """A folder to write to, in which nothing could be overwritten."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} exists and is no empty folder: choose another with --out")
+    return folder
+
+
+def _free(folder: Path) -> Path:
+    """The folder, or the next one that is not there yet, with a number behind it."""
+    free, number = folder, 1
+    while free.exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
 
 
 def _is_main() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    words = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
+# -- errors ----------------------------------------------------------------------------------------
+
+SMALLER = (
+    "use smaller steps (--set train.batch_size=16), split them (--set train.accumulate=4), or a "
+    "smaller model (--size xs)"
+)
+
+
+@contextmanager
+def _memory(way_out: str) -> Iterator[None]:
+    """Say which dial to turn where memory runs out."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        words = str(error)
+        if isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words:
+            raise GenwrightError(f"memory ran out: {way_out}") from error
+        raise
 
 
 def main() -> None:
-    """Run the command line; every error that a person can mend ends as one sentence."""
+    """Run the command line; every error ends as one sentence, with `--debug` as a traceback."""
     debug = "--debug" in sys.argv
-    if "--version" in sys.argv[1:2]:
-        _say(f"genwright {__version__}")
-        return
+    args = [arg for arg in sys.argv[1:] if arg != "--debug"] or ["--help"]
     try:
-        app(args=[arg for arg in sys.argv[1:] if arg != "--debug"])
-    except GenwrightError as error:
-        if debug:
-            raise
-        _fail(str(error), 1)
-    except (RuntimeError, MemoryError) as error:
-        if debug or not _out_of_memory(error):
-            raise
-        _fail(
-            "memory ran out: use smaller steps (--set train.batch_size=16), split them "
-            "(--set train.accumulate=4), or a smaller model (--size xs)",
-            1,
-        )
+        code = app(args=args, standalone_mode=False)
+        sys.stdout.flush()
+    except UsageError as error:
+        _fail(_usage(error), 2)
     except BrokenPipeError:
         os._exit(0)  # whoever read our output has left
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _fail("stopped", 130)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(_sentence(error), 1)
+    if code:
+        sys.exit(code)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, GenwrightError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: {error.strerror.lower()}"
+    return (
+        f"this should not have happened: {type(error).__name__}: {error}; "
+        f"the same command with --debug shows where, for a report"
+    )
+
+
+def _usage(error: Any) -> str:
+    """A sentence about an option, with the nearest known one where it is unknown."""
+    command = error.ctx.command_path if error.ctx is not None else "genwright"
+    if "possibilities" in vars(error) and error.ctx is not None:
+        known = [name for parameter in error.ctx.command.params for name in parameter.opts]
+        options = [name for name in known if name.startswith("-")]
+        return f"there is no option {error.option_name}; {suggest(error.option_name, options)}"
+    words = error.format_message().rstrip(".")
+    return f"{words[0].lower()}{words[1:]}; {command} --help tells more"
 
 
 def _fail(sentence: str, code: int) -> None:
-    typer.echo(f"genwright: {sentence}", err=True)
+    say(f"genwright: {sentence}", error=True)
     sys.exit(code)

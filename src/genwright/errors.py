@@ -56,10 +56,10 @@ class RunError(GenwrightError):
     """The run folder cannot be read or written."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like this one, if any is."""
+def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str | None:
+    """The known name that is most like this one, if one is at `least` so alike."""
     folded = {other.casefold(): other for other in known}
-    near = get_close_matches(name.casefold(), folded, n=1)
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=least)
     return folded[near[0]] if near else None
 
 

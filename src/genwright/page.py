@@ -43,7 +43,7 @@ def write_page(run: Run, preview: Preview, facts: dict[str, Any]) -> Path:
         f"<h2>Facts</h2><table>{rows}</table><h2>Plan</h2><pre>{escape(run.plan)}</pre></html>\n"
     )
     path = run.path / "index.html"
-    durable.write(path, page.encode())
+    durable.write(path, page.encode(errors="backslashreplace"))
     return path
 
 

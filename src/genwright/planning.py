@@ -73,11 +73,14 @@ def weigh(
             reason = "" if name == "none" else f"{space} becomes {target}"
             verdict = Verdict(family, outcome, name, reason)
             break
-        refusals.append(problem)
+        # A bridge that leads to what the family takes says more than one that does not.
+        refusals.insert(len(refusals) if target.kind in kind.accepts else 0, problem)
     if verdict is not None:
         return verdict
-    # What stops the family for good is the last thing met; the first is only why a bridge was tried.
-    return Verdict(family, "refused", reason=refusals[-1], ways=_ways(family, space, dial))
+    ways = _ways(family, space, dial)
+    if bridge != "auto" and weigh(family, space).outcome != "refused":
+        ways.insert(0, "--set bridge.name=auto")
+    return Verdict(family, "refused", reason=refusals[-1], ways=ways)
 
 
 def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str | None:
@@ -86,11 +89,10 @@ def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str 
     if space.kind not in kind.accepts:
         wanted = " or ".join(sorted(kind.accepts))
         return f"{family} takes {wanted} values, and this is {space.kind}: {space}{after}"
-    numbers = space.stored * space.positions
-    if kind.max_positions is not None and numbers > kind.max_positions:
+    if _too_long(kind, space):
         return (
             f"{family} takes at most {kind.max_positions:,} symbols in one example, "
-            f"and this has {numbers:,}: {space}{after}"
+            f"and this has {space.stored * space.positions:,}: {space}{after}"
         )
     widest = max(span.width for span in space.spans)
     if kind.max_width is not None and widest > kind.max_width:
@@ -101,13 +103,16 @@ def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str 
     return None
 
 
+def _too_long(kind: type[Family], space: Space) -> bool:
+    return kind.max_positions is not None and space.stored * space.positions > kind.max_positions
+
+
 def _ways(family: str, space: Space, dial: str) -> list[str]:
     """Ways out of a refusal, as options to type."""
-    ways = [f"--set {dial}" if dial else ""]
-    ways += [
+    ways = [f"--set {dial}"] if dial and _too_long(resolve("families", family), space) else []
+    return ways + [
         f"--family {other}" for other in names("families") if other != family and _takes(other, space)
     ]
-    return [way for way in ways if way]
 
 
 def _takes(family: str, space: Space) -> bool:

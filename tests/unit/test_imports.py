@@ -43,7 +43,9 @@ DOWN = {
     "api": {
         *("assembly", "model", "page", "training", "families", "planning", "recipe", "errors"),
     },
-    "cli": {"api", "data", "registry", "errors", "root"},
+    "cli": {"api", "terminal", "data", "registry", "errors", "root"},
+    "terminal": set(),
+    "__main__": {"cli"},
     "root": set(),
 }
 """What each room may import. A room is a file or a folder of the package; `root` its `__init__.py`."""

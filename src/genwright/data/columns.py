@@ -105,26 +105,52 @@ def _guessed(held: Held, most: int) -> Column:
 
 def _condition(held: Held, most: int) -> Column:
     """A condition is made by a person, who says 3 or Bachelors: symbols rather than quantiles."""
-    few = len(held.counts) <= most
-    if held.counts and few and _is_boolean(held, also_one=True):
+    column = _symbols(held, most) or _measured(held)
+    if column is None:
+        raise DataError(
+            f"{held.name!r} has {len(held.counts):,} different texts in {held.total:,} examples, and a "
+            f"condition has few that come again, at most {most:,}: group them in a column with fewer, or "
+            f'do not give it as a condition (--label "" gives none)'
+        )
+    if len(held.counts) + (held.missing > 0) == 1:
+        (value,) = held.counts or (held.spelling,)
+        column.notes.append(
+            f"the condition {held.name!r} is {value!r} in every example, so nothing can be told by it"
+        )
+    return column
+
+
+def _symbols(held: Held, most: int) -> Column | None:
+    """A condition of few values, none of which is better measured."""
+    if len(held.counts) > most:
+        return None
+    if held.counts and _is_boolean(held, also_one=True):
         return categorical(Boolean, held, 2, strict=True)
     numbers = _numbers(held) if held.counts else None
     if numbers is not None and not numbers[1]:
         style = numbers[0]
-        counted = style.whole and style.least == 0 and style.raw != "float"
-        atoms = "all" if counted and few else "none"
-        return numeric(Integer if style.whole else Continuous, held, style, [], atoms, strict=True)
-    if few and not any(isinstance(value, date) for value in held.counts):
-        return categorical(Categorical, held, most, strict=True)
-    if numbers is not None:
-        kind = Integer if numbers[0].whole else Continuous
-        return numeric(kind, held, *numbers, "none", strict=True)
+        # Whole numbers that differ in every row are learnt from only where near ones say something.
+        if not style.whole or style.least or style.raw == "float" or held.unique:
+            return None
+        return numeric(Integer, held, style, [], "all", strict=True)
+    if held.unique or any(isinstance(value, date) for value in held.counts):
+        return None
+    return categorical(Categorical, held, most, strict=True)
+
+
+def _measured(held: Held) -> Column | None:
+    """A condition of numbers or dates."""
+    if (numbers := _numbers(held)) is not None:
+        style, strays = numbers
+        column = numeric(
+            Integer if style.whole else Continuous, held, style, strays, "none", strict=True
+        )
+        if not strays and _counts_rows(held, style):
+            column.notes.append(f"the condition {held.name!r} looks as if it only counts the examples")
+        return column
     if dates := Dates.of(held.counts):
         return dated(held, *dates, "none", strict=True)
-    raise DataError(
-        f"{held.name!r} has {len(held.counts):,} different texts, and a condition has at most {most:,}: "
-        f"group them in a column with fewer, or do not give it as a condition"
-    )
+    return None
 
 
 def _forced(held: Held, kind: str, most: int) -> Column:

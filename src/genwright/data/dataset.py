@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from filelock import FileLock
 
 from genwright.data.codec import Array, Bad, Chunk, Codec, Part, Reading, Source
 from genwright.data.columns import Column, fit_column, restore_column
+from genwright.data.fitting import Tally
 from genwright.data.home import cache_home
+from genwright.data.survey import Survey
 from genwright.errors import DataError
 from genwright.registry import build
 from genwright.space import Space, Symbol
@@ -35,23 +38,9 @@ FEW = 20
 """Below so many training examples nothing is held out."""
 
 
-@dataclass
-class Survey:
-    """What was met on the way through the data."""
-
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
-    duplicates: int = 0
-    bad: list[Bad] = field(default_factory=list)
-    bad_count: int = 0
-    labels: dict[str, dict[str, int]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def state(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def restore(cls, state: Mapping[str, Any]) -> Survey:
-        return cls(**{**state, "bad": [Bad(**bad) for bad in state["bad"]]})
+def _windows(length: int, window: int, stride: int) -> int:
+    """How many whole windows a stream holds, one every `stride`."""
+    return max(0, (length - window) // stride + 1)
 
 
 @dataclass
@@ -89,7 +78,7 @@ class Split:
     def __len__(self) -> int:
         """Examples, or windows of a stream."""
         if self.window:
-            return max(0, (self.shape[0] - self.window) // self.stride + 1)
+            return _windows(self.shape[0], self.window, self.stride)
         return self.shape[0]
 
     def gather(self, index: Array) -> tuple[Array, dict[str, Array]]:
@@ -173,7 +162,7 @@ def _key(source: Source, options: Mapping[str, Any], reading: Reading) -> str:
     )
     for file in (*source.files, *(f for f in beside if f.is_file())):
         place = file.relative_to(source.root) if source.root.is_dir() else Path(file.name)
-        digest.update(str(place).encode())
+        digest.update(os.fsencode(place))  # which may be no text
         try:
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -232,7 +221,8 @@ def _build(source: Source, codec: Codec, reading: Reading, folder: Path) -> None
     warnings += [note for column in given.values() for note in column.warnings()]
     if reading.val and not survey.counts["val"]:
         warnings.append("no example fell to those to choose by: give more data, or raise data.val")
-    survey.warnings = warnings + _imbalance(survey) + _spoilt(survey)
+    survey.warnings = warnings
+    survey.warn()
     meta = {
         "files": {file.name: file.stat().st_size for file in folder.iterdir()},
         "state": codec.state(),
@@ -241,7 +231,7 @@ def _build(source: Source, codec: Codec, reading: Reading, folder: Path) -> None
         "shapes": shapes,
         "dtype": dtype,
     }
-    (folder / "meta.json").write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
+    (folder / "meta.json").write_text(json.dumps(meta), encoding="ascii")
 
 
 def _few(source: Source, codec: Codec, reading: Reading) -> int | None:
@@ -256,9 +246,11 @@ def _few(source: Source, codec: Codec, reading: Reading) -> int | None:
             return None
     if total < 2:
         why = f" ({bad[0].name}: {bad[0].reason})" if bad else ""
+        least = "training needs at least 2"
+        if reading.given:
+            least += f', each with {", ".join(reading.given)} (--label "" takes those without)'
         raise DataError(
-            f"{source.root} holds {total or 'no'} usable example{'' if total == 1 else 's'}{why}; "
-            f"training needs at least 2"
+            f"{source.root} holds {total or 'no'} usable example{'' if total == 1 else 's'}{why}; {least}"
         )
     return len(different)
 
@@ -274,7 +266,8 @@ def _parts(chunk: Chunk, reading: Reading) -> Array:
 
 def _unit(text: str) -> float:
     """A number in [0, 1) that depends on the text alone."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
+    content = text.encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest()) / 2**64
 
 
 def _take(codec: Codec, chunk: Chunk, index: Array) -> Chunk:
@@ -289,10 +282,10 @@ def _take(codec: Codec, chunk: Chunk, index: Array) -> Chunk:
 
 def _fit_given(name: str, walk: _Walk) -> Column:
     """The condition's own little codec, fitted on the training split."""
-    values: list[Any] = []
+    tally = Tally()
     for chunk in walk:
-        values += chunk.given[name]
-    return fit_column(name, values, as_condition=True)
+        tally.add(chunk.given[name])
+    return fit_column(name, tally.sample(), as_condition=True, counts=tally.counts, rows=tally.seen)
 
 
 def _encode(
@@ -301,7 +294,8 @@ def _encode(
     """All splits to flat files; what was met on the way, the shape of each split, and the dtype."""
     survey, dtype = Survey(), ""
     shapes: dict[str, list[int]] = {part: [0, *walk.codec.space.shape] for part in PARTS}
-    if walk.codec.layout == "stream":
+    stream = walk.codec.layout == "stream"
+    if stream:
         shapes = {part: [0] for part in PARTS}
     labels = {name: Counter[str]() for name in given}
     with ExitStack() as files:
@@ -312,8 +306,7 @@ def _encode(
         }
         keys = files.enter_context((folder / "keys").open("wb"))
         for chunk, number in walk.parts():
-            survey.bad += chunk.bad[: max(0, 100 - len(survey.bad))]
-            survey.bad_count += len(chunk.bad)
+            survey.spoilt(chunk.bad)
             short = [int(key, 16) & (2**64 - 1) for key in chunk.keys]
             keys.write(np.array(short, dtype=np.uint64).tobytes())
             for n, part in enumerate(PARTS):
@@ -333,6 +326,9 @@ def _encode(
                     out[part, f"given.{i}"].write(values.astype(np.float32).tobytes())
                     if part == "train" and all(isinstance(span, Symbol) for span in column.spans):
                         labels[name].update(str(int(v)) for v in values[:, 0])
+    if stream:
+        window = walk.codec.space.grid[0]
+        survey.counts = {part: _windows(shapes[part][0], window, max(1, window - 1)) for part in PARTS}
     every = np.fromfile(folder / "keys", dtype=np.uint64)
     survey.duplicates = len(every) - len(np.unique(every))
     (folder / "keys").unlink()
@@ -356,32 +352,9 @@ def _known(given: Mapping[str, Column], chunk: Chunk, index: Array, survey: Surv
         dtype=bool,
     )
     for name, values in unknown.items():
-        for value in sorted(map(str, values)):
-            survey.bad.append(
-                Bad(f"{name} = {value}", "stands only among the held-out examples; left out")
-            )
-            survey.bad_count += 1
+        reason = "stands only among the held-out examples; left out"
+        survey.spoilt([Bad(f"{name} = {value}", reason) for value in sorted(map(str, values))])
     return index[keep] if index.size else index
-
-
-def _spoilt(survey: Survey) -> list[str]:
-    """A sentence about what was left out, since training goes on without it."""
-    if not survey.bad:
-        return []
-    first = survey.bad[0]
-    return [f"{survey.bad_count:,} could not be used, the first {first.name}: {first.reason}"]
-
-
-def _imbalance(survey: Survey) -> list[str]:
-    """A sentence for each label whose rarest class is ten times rarer than its commonest."""
-    found = []
-    for name, counts in survey.labels.items():
-        if counts and max(counts.values()) > 10 * min(counts.values()):
-            found.append(
-                f"the classes of {name!r} are unbalanced: the rarest has {min(counts.values())} "
-                f"examples, the commonest {max(counts.values())}"
-            )
-    return found
 
 
 def _load(source: Source, codec: Codec, reading: Reading, folder: Path, key: str) -> Dataset:

@@ -18,7 +18,17 @@ from genwright.data.kinds import Categorical, Datetime, Numeric
 from genwright.data.scores import Scores
 from genwright.data.spelling import Dates, Numbers, is_missing
 
-__all__ = ["FEW", "SURE", "Held", "categorical", "dated", "identifier", "numeric", "plain_value"]
+__all__ = [
+    "FEW",
+    "SURE",
+    "Held",
+    "Tally",
+    "categorical",
+    "dated",
+    "identifier",
+    "numeric",
+    "plain_value",
+]
 
 POOL = 500
 """Rarer categories that are remembered to draw from."""
@@ -28,6 +38,39 @@ ATOM = 0.03
 """The share of rows from which a single number becomes a symbol."""
 SURE = 20
 """Rows from which "every value differs" says something."""
+
+
+class Tally:
+    """Values that come in pieces: how often each came, as long as not too many differ, and a sample of
+    at most `most`, each as likely, in their order."""
+
+    def __init__(self, most: int = 100_000, different: int = 50_000) -> None:
+        self.most, self.different, self.seen = most, different, 0
+        self.counts: Counter[Any] | None = Counter()
+        self._rng = np.random.default_rng(0)
+        self._values: list[Any] = []
+        self._drawn = np.zeros(0)
+
+    def add(self, values: Sequence[Any]) -> None:
+        self.seen += len(values)
+        if self.counts is not None:
+            self.counts.update(values)
+            if len(self.counts) > self.different:
+                self.counts = None
+        # Every value draws a number and the smallest numbers stay: how they are cut does not matter.
+        self._values += values
+        self._drawn = np.concatenate([self._drawn, self._rng.random(len(values))])
+        if len(self._values) > 2 * self.most:
+            self._cut()
+
+    def _cut(self) -> None:
+        kept = np.sort(np.argpartition(self._drawn, self.most)[: self.most])
+        self._values, self._drawn = [self._values[i] for i in kept.tolist()], self._drawn[kept]
+
+    def sample(self) -> list[Any]:
+        if len(self._values) > self.most:
+            self._cut()
+        return self._values
 
 
 @dataclass(frozen=True)

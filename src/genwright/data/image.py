@@ -75,9 +75,9 @@ class ImageCodec(Codec):
     ) -> None:
         self._size = (size, size) if isinstance(size, int) else size
         if self._size and not all(1 <= side <= LARGEST_SIDE for side in self._size):
-            raise RecipeError(f"size is 1 to {LARGEST_SIDE}, or two such numbers, not {size}")
+            raise RecipeError(f"codec.size is 1 to {LARGEST_SIDE}, or two such numbers, not {size}")
         if not all(0 <= value <= 255 for value in background):
-            raise RecipeError(f"background is three numbers of 0 to 255, not {background}")
+            raise RecipeError(f"codec.background is three numbers of 0 to 255, not {background}")
         if depth == 16 and channels in ("rgb", "rgba"):
             raise RecipeError(f"depth=16 is for grey pictures: with channels={channels} use depth=8")
         self._crop, self._channels, self._depth = crop, channels, depth

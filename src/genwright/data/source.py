@@ -53,6 +53,11 @@ def find(path: str | Path, codec: str = "auto") -> Source:
 
 
 def _folder(root: Path, codec: str, name: str) -> Source:
+    if (root / "MANIFEST.json").is_file():
+        raise DataError(
+            f"{root} is a run and no data: go on with it by --resume {root}, "
+            f"or name the data (a folder of its samples may be that)"
+        )
     files = _walk(root)
     if not files:
         raise DataError(f"the folder {root} is empty: put the files to learn from in it")
@@ -93,7 +98,8 @@ def _nearest(missing: Path) -> str:
         missing = missing.parent
     folder = missing.parent
     neighbours = os.listdir(folder) if os.access(folder, os.R_OK) else []
-    near = nearest(missing.name, [*neighbours, *(BUILTIN if folder == Path() else ())])
+    known = [*neighbours, *(BUILTIN if folder == Path() else ())]
+    near = nearest(missing.name, known, least=0.8)  # a suffix alone makes much alike
     if near is None:
         return f"name a file, a folder, or what is built in ({', '.join(BUILTIN)})"
     return f"did you mean {near if near in BUILTIN else folder / near}?"

@@ -140,10 +140,10 @@ class TableCodec(Codec):
             kinds = (
                 ", ".join(f"{c.name!r} is {c.kind}" for c in self._columns) or "all columns are given"
             )
-            raise DataError(
-                f"the table of {sample.seen:,} rows has no column to model ({kinds}); add a column that "
-                f"varies, or set its type in codec.types"
-            )
+            way = "add a column that varies, or set its type in codec.types"
+            if len(self._columns) == 1 and seen.delimiter and not given:
+                way += ", or codec.delimiter if this is several columns"
+            raise DataError(f"the table of {sample.seen:,} rows has no column to model ({kinds}); {way}")
 
     @property
     def space(self) -> Space:

@@ -514,9 +514,7 @@ def test_a_condition_of_dates_and_of_nothing():
 
 
 def test_a_condition_of_too_many_texts_is_refused():
-    with pytest.raises(
-        DataError, match="'name' has 2,000 different texts, and a condition has at most 1,000"
-    ):
+    with pytest.raises(DataError, match=r"'name' has 2,000 different texts .* at most 1,000"):
         fit_column("name", [f"n{k}x" for k in range(2000)], as_condition=True)
 
 

@@ -1,0 +1,146 @@
+"""What a person sees of a verb: sentences, tables of facts, and a training on its way.
+
+A live bar where there is a terminal, plain lines elsewhere. Nothing here computes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from genwright.api import Look
+    from genwright.planning import Verdict
+    from genwright.training.run import Run
+    from genwright.training.trainer import Progress
+
+__all__ = ["duration", "say", "show_look", "show_verdicts", "watched"]
+
+
+def say(text: str, *, error: bool = False) -> None:
+    typer.echo(text, err=error)
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+# -- look and plan ---------------------------------------------------------------------------------
+
+
+def show_look(found: Look, steps: int) -> None:
+    counts = found.counts
+    say(f"{found.name}: {sum(counts.values()):,} examples of kind {found.codec}, each {found.space}")
+    say(
+        f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, "
+        f"{counts['test']:,} to judge by"
+    )
+    for name, value in found.facts.items():
+        if name == "columns" and isinstance(value, dict):
+            for column, about in value.items():
+                say(f"  {column:<20} {_facts(about)}")
+        else:
+            say(f"  {name:<20} {_facts(value) if isinstance(value, dict) else value}")
+    for name, classes in found.labels.items():
+        say(f"  given {name}: " + ", ".join(f"{value} ({count:,})" for value, count in classes.items()))
+    if found.available_labels:
+        say(f"labels that can be given: {', '.join(found.available_labels)}")
+    if found.duplicates:
+        say(f"duplicates: {found.duplicates:,} of the examples are copies of another")
+    for bad in found.bad[:20]:
+        say(f"bad: {bad['name']}: {bad['reason']}")
+    if found.bad_count > 20:
+        say(f"bad: {found.bad_count - 20:,} more")
+    for warning in found.warnings:
+        say(f"warning: {warning}")
+    show_verdicts(found.families, steps)
+
+
+def _facts(about: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in about.items())
+
+
+def show_verdicts(verdicts: list[Verdict], steps: int) -> None:
+    for verdict in verdicts:
+        line = str(verdict)
+        if verdict.seconds_per_step is not None:
+            line += f": about {duration(verdict.seconds_per_step * steps)} for {steps:,} steps here"
+        say(line)
+        for way in verdict.ways:
+            say(f"  try {way}")
+
+
+# -- train -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def watched() -> Iterator[tuple[Callable[[Run, Verdict], None], Callable[[Progress], None]]]:
+    """What to call when a training begins and after each step: a live bar on a terminal, a plain line
+    now and then elsewhere."""
+    console = _console()
+    if not console.is_terminal:
+        yield _announce, _plain_lines()
+        return
+    from rich import progress
+
+    bar = progress.Progress(
+        progress.TextColumn("step {task.fields[step]:>6,}"),
+        progress.BarColumn(bar_width=24),
+        progress.TaskProgressColumn(),
+        progress.TextColumn("{task.fields[line]}"),
+        console=console,
+        transient=False,
+    )
+
+    def begun(run: Run, verdict: Verdict) -> None:
+        _announce(run, verdict)
+        bar.start()
+        bar.add_task("train", total=1.0, step=run.step, line="")
+
+    def report(p: Progress) -> None:
+        bar.update(bar.task_ids[0], completed=p.share, step=p.step, line=_line(p))
+
+    try:
+        yield begun, report
+    finally:
+        bar.stop()
+
+
+def _announce(run: Run, verdict: Verdict) -> None:
+    """The plan of a run that begins, with its warnings; where one goes on, from where."""
+    if run.step:
+        say(f"{verdict}\ngoing on in {run.path} from step {run.step:,}")
+    else:
+        say(f"{run.plan}training into {run.path}")
+
+
+def _plain_lines(every: float = 5.0) -> Callable[[Progress], None]:
+    last = time.monotonic()
+
+    def report(p: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every or p.share >= 1:
+            last = time.monotonic()
+            say(f"step {p.step:,} ({p.share:.0%}) {_line(p)}")
+
+    return report
+
+
+def _line(p: Progress) -> str:
+    terms = " ".join(f"{name} {value:.3f}" for name, value in p.terms.items())
+    val = f" val {p.val:.3f}" if p.val is not None else ""
+    return f"{terms}{val}  {p.examples_per_second:,.0f}/s  {duration(p.seconds_left)} left"
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)

@@ -1,0 +1,135 @@
+"""What every architecture promises for each role it offers, on grids of every rank it takes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from genwright.batch import Cond
+from genwright.errors import Unsupported
+from genwright.nets.cond import Conditioner
+from genwright.nets.roles import Nets, Told
+from genwright.registry import build, names
+from genwright.space import Real, Space, Symbol
+
+GRIDS = [(), (9,), (6, 7), (2, 5, 6)]
+SHAPED = ("map", "encode", "decode", "score")
+cases = pytest.mark.parametrize(
+    ("net", "role", "grid"),
+    [(net, role, grid) for net in names("nets") for role in SHAPED for grid in GRIDS],
+)
+
+
+def told_by(nets: Nets, role: str, grid: tuple[int, ...], n: int) -> tuple[Told, Cond]:
+    """All that the role can read, and some of it."""
+    slots = nets.slots(role, grid)  # type: ignore[arg-type]
+    told = Told(nets.dim, "tokens" in slots and bool(grid), 2 if "grid" in slots else 0)
+    cond = Cond(
+        torch.randn(n, nets.dim, requires_grad=True),
+        torch.randn(n, 4, nets.dim, requires_grad=True) if told.tokens else None,
+        torch.tensor([[True, True, True, False]]).repeat(n, 1) if told.tokens else None,
+        torch.randn(n, 2, *grid, requires_grad=True) if told.grid else None,
+    )
+    return told, cond
+
+
+@cases
+def test_shapes_gradients_and_independence(net: str, role: str, grid: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    nets: Nets = build("nets", net, {}, "xs", where="net")
+    offered = role in nets.reads or net == "auto"
+    if not offered or (not grid and net not in ("mlp", "auto")):
+        with pytest.raises(Unsupported, match=net):
+            make(nets, role, grid, told_by(nets, role, grid, 3)[0])
+        return
+    told, cond = told_by(nets, role, grid, 3)
+    module, x, shape = make(nets, role, grid, told)
+    for p in module.parameters():  # also where a net starts at zero
+        torch.nn.init.normal_(p, std=0.1)
+    out = module(x, cond)
+    assert out.shape == shape
+    (out * torch.randn_like(out)).sum().backward()
+    unreached = [name for name, p in module.named_parameters() if not reached(p)]
+    assert not unreached
+    for given in (cond.vector, cond.tokens, cond.grid):
+        assert given is None or reached(given)
+    module.eval()
+    with torch.no_grad():
+        before = module(x, cond)
+        x[1] += 1.0
+        after = module(x, cond)
+    others = [0, 2]
+    torch.testing.assert_close(before[others], after[others], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(before[1], after[1], atol=1e-5)
+    if cond.tokens is not None:
+        with torch.no_grad():
+            masked = Cond(cond.vector, cond.tokens.clone(), cond.tokens_mask, cond.grid)
+            masked.tokens[:, 3] += 5.0  # type: ignore[index]
+            torch.testing.assert_close(module(x, masked), after, rtol=1e-4, atol=1e-5)
+
+
+def reached(t: Tensor) -> bool:
+    return t.grad is not None and bool(t.grad.abs().sum() > 0)
+
+
+def make(
+    nets: Nets, role: str, grid: tuple[int, ...], told: Told
+) -> tuple[torch.nn.Module, Tensor, tuple[int, ...]]:
+    if role == "map":
+        return nets.map(grid, 3, 5, told), torch.randn(3, 3, *grid), (3, 5, *grid)
+    if role == "encode":
+        return nets.encode(grid, 3, 7, told), torch.randn(3, 3, *grid), (3, 7)
+    if role == "decode":
+        return nets.decode(grid, 6, 5, told), torch.randn(3, 6), (3, 5, *grid)
+    return nets.score(grid, 3, told), torch.randn(3, 3, *grid), (3,)
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_causal_sees_no_future_and_its_cache_changes_nothing(tokens: bool) -> None:
+    torch.manual_seed(0)
+    nets: Nets = build("nets", "transformer", {}, "xs", where="net")
+    net = nets.causal(12, Told(nets.dim, tokens)).eval()
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    cond = Cond(torch.randn(2, nets.dim), torch.randn(2, 3, nets.dim) if tokens else None)
+    h = torch.randn(2, 12, net.width)
+    with torch.no_grad():
+        whole = net(h, cond)
+        later = h.clone()
+        later[:, 7:] += torch.randn(2, 5, net.width)
+        torch.testing.assert_close(net(later, cond)[:, :7], whole[:, :7], rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(net(later, cond)[:, 7:], whole[:, 7:], atol=1e-3)
+        cache = net.cache(2, 12, h)
+        pieces = [net(h[:, a:b], cond, cache) for a, b in ((0, 4), (4, 5), (5, 9), (9, 12))]
+    assert cache.length == 12
+    torch.testing.assert_close(torch.cat(pieces, dim=1), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_conditions_enter_where_the_rule_says() -> None:
+    nets: Nets = build("nets", "auto", {}, "xs", where="net")
+    spaces = {
+        "label": Space((), (Symbol(3),)),
+        "low": Space((8, 8), (Real(1, bounded=True),)),
+        "caption": Space((5,), (Symbol(9, pad=0),)),
+    }
+    on_map = Conditioner(spaces, (8, 8), nets, "map")
+    assert on_map.where == {"label": "vector", "low": "grid", "caption": "tokens"}
+    on_decode = Conditioner(spaces, (8, 8), nets, "decode")
+    assert set(on_decode.where.values()) == {"vector"}
+    assert Conditioner({}, (8, 8), nets, "map").told == Told()
+
+
+def test_dropped_conditions_are_unseen_and_only_in_training() -> None:
+    torch.manual_seed(0)
+    nets: Nets = build("nets", "auto", {}, "xs", where="net")
+    tell = Conditioner({"label": Space((), (Symbol(3),))}, (), nets, "map", drop=0.5)
+    label, like = torch.tensor([[0], [1], [2], [2]]), torch.zeros(4, 1)
+    every = tell({"label": label}, 4, like, {"label": torch.ones(4, dtype=torch.bool)}).vector
+    assert torch.equal(every, tell.eval()({}, 4, like).vector)
+    assert torch.equal(
+        tell({"label": label}, 4, like).vector[2], tell({"label": label}, 4, like).vector[3]
+    )
+    share = torch.stack([tell.train().dropped(100, like)["label"] for _ in range(50)]).float().mean()
+    assert abs(share - 0.5) < 0.05
+    assert not tell.eval().dropped(100, like)["label"].any()

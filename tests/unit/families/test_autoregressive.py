@@ -1,0 +1,90 @@
+"""Exact probabilities, and sampling with all its dials."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from genwright.batch import Batch
+from genwright.errors import Incompatible
+from genwright.families.autoregressive import Autoregressive, _pick
+from genwright.nets.roles import Auto
+from genwright.space import Space, Symbol
+
+LABEL = {"label": Space((), (Symbol(2),))}
+
+
+def lively(space: Space, cond: dict[str, Space] | None = None) -> Autoregressive:
+    """Untrained but far from indifferent."""
+    torch.manual_seed(0)
+    family = Autoregressive(space, cond or {}, Auto("xs")).eval()
+    for p in family.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    return family
+
+
+@pytest.mark.parametrize(
+    "space",
+    [Space((), (Symbol(3), Symbol(2), Symbol(4))), Space((2, 2), (Symbol(3),))],
+    ids=["row", "level"],
+)
+def test_probabilities_of_all_examples_sum_to_one(space: Space) -> None:
+    family = lively(space)
+    sizes = [s.k for s in space.spans for _ in range(space.positions)]  # type: ignore[union-attr]
+    every = torch.tensor(list(itertools.product(*map(range, sizes)))).view(-1, *space.shape)
+    with torch.no_grad():
+        p = family.log_prob(Batch(every)).exp()
+    assert p.sum().item() == pytest.approx(1.0, abs=1e-4)
+    assert p.max() / p.min() > 10
+    drawn = family.sample(6000, seed=0, chunk=6000)
+    place = (drawn.view(6000, 1, -1) == every.view(1, len(every), -1)).all(2).float()
+    share = place.mean(0)
+    torch.testing.assert_close(share, p, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.5])
+def test_the_cache_changes_no_token(guidance: float) -> None:
+    family = lively(Space((20,), (Symbol(9),)), LABEL)
+    given = {"label": torch.arange(6)[:, None] % 2}
+    for length in (None, 53):  # also beyond the window, where it is read anew from half-way
+        knobs = {"guidance_scale": guidance, "length": length}
+        cached, plain = (family.sample(6, given, seed=1, cache=c, **knobs) for c in (True, False))
+        assert torch.equal(cached, plain)
+        assert cached.shape == (6, 1, length or 20)
+
+
+def test_a_prefix_is_kept_and_matters() -> None:
+    family = lively(Space((10,), (Symbol(5),)))
+    one = family.sample(4, seed=0, prefix=[1, 2, 3])
+    assert (one[:, 0, :3] == torch.tensor([1, 2, 3])).all()
+    other = family.sample(4, seed=0, prefix=[4, 4, 4])
+    assert not torch.equal(one[:, :, 3:], other[:, :, 3:])
+    with pytest.raises(Incompatible, match="from 0 to 4"):
+        family.sample(1, prefix=[5])
+
+
+def test_what_ends_stays_ended() -> None:
+    family = lively(Space((30,), (Symbol(3, pad=0),)))
+    made = family.sample(50, seed=0)
+    after = (made == 0).cumsum(2) > 0
+    assert (made[after] == 0).all()
+    assert after.any()
+
+
+def test_only_a_text_goes_beyond_its_window() -> None:
+    with pytest.raises(Incompatible, match="only a text"):
+        lively(Space((2, 2), (Symbol(3),))).sample(1, length=9)
+
+
+def test_top_k_top_p_and_temperature() -> None:
+    logits = torch.tensor([0.0, 1.0, 2.0, 3.0]).expand(4000, 4)
+    rng = torch.Generator().manual_seed(0)
+    assert set(_pick(logits, 1.0, 2, None, rng).tolist()) == {2, 3}
+    # softmax: .03 .09 .24 .64; the first that together hold .7 are 3 and 2.
+    assert set(_pick(logits, 1.0, None, 0.7, rng).tolist()) == {2, 3}
+    assert set(_pick(logits, 1.0, None, 0.5, rng).tolist()) == {3}
+    assert set(_pick(logits, 0.0, None, None, rng).tolist()) == {3}
+    share = torch.bincount(_pick(logits, 0.5, None, None, rng), minlength=4) / 4000
+    torch.testing.assert_close(share, (logits[0] / 0.5).softmax(0), rtol=0, atol=0.03)
