@@ -6,7 +6,6 @@ Nothing here imports torch before a verb needs it, so that `--help` answers at o
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shlex
@@ -340,7 +339,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     args = [arg for arg in sys.argv[1:] if arg != "--debug"] or ["--help"]
     try:
-        code = app(args=args, standalone_mode=False)
+        code = app(args=args, prog_name="genwright", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
         _fail(_usage(error), 2)

@@ -55,7 +55,7 @@ class TextCodec(Codec):
     encoding  of files without a byte order mark; None takes UTF-8, or else latin-1
     """
 
-    reads = (".txt", ".md", ".jsonl", ".txt.gz")
+    reads = (".txt", ".md", ".jsonl", ".txt.gz", ".md.gz", ".jsonl.gz")
     default_family = "autoregressive"
     dial = "codec.length=64"
 

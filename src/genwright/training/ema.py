@@ -11,6 +11,7 @@ import copy
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from genwright.families.base import Family
 
@@ -32,13 +33,19 @@ class EMA:
         self.width = width
         self.family = copy.deepcopy(family).requires_grad_(False).eval() if width else family
         self.gamma = exponent(width) if width else 0.0
+        # Walking a module tree takes as long as the arithmetic: once is enough.
+        self._mine: tuple[list[Tensor], list[Tensor]] = (
+            [*self.family.parameters()],
+            [*self.family.buffers()],
+        )
+        self._theirs: tuple[list[Tensor], list[Tensor]] = [*family.parameters()], [*family.buffers()]
 
     @torch.no_grad()
-    def update(self, family: Family, step: int) -> None:
+    def update(self, step: int) -> None:
         """Follow after step number `step`, counted from 1."""
         if not self.width:
             return
         keep = (1 - 1 / step) ** (self.gamma + 1)
-        torch._foreach_lerp_(list(self.family.parameters()), list(family.parameters()), 1 - keep)
-        for mine, new in zip(self.family.buffers(), family.buffers(), strict=True):
-            mine.copy_(new)
+        torch._foreach_lerp_(self._mine[0], self._theirs[0], 1 - keep)
+        for mine, theirs in zip(self._mine[1], self._theirs[1], strict=True):
+            mine.copy_(theirs)

@@ -18,9 +18,7 @@ __all__ = ["seconds_per_step"]
 def seconds_per_step(family: Family, batch: Batch, options: TrainOptions, repeats: int = 2) -> float:
     """The fastest of a few steps after one to warm up. The family is used up by it."""
     optimizers = {phase.name: PhaseOptimizer(family, phase, options) for phase in family.phases}
-    precision = autocast(
-        family.device, options.precision, any(p.optimizer == "muon" for p in family.phases)
-    )
+    precision = autocast(family, options.precision)
     times = []
     with torch.random.fork_rng():
         family.prepare(batch)

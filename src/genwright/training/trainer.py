@@ -45,16 +45,16 @@ class Progress:
     seconds_left: float = math.inf
 
 
-def autocast(device: torch.device, precision: str, matrices: bool) -> torch.autocast:
+def autocast(family: Family, precision: str) -> torch.autocast:
     """bfloat16 for matrix products, if asked for or known to help: on a GPU that has it, and on a CPU
-    with bfloat16 instructions for Transformers (`benchmarks/kernels.py`; small convolutions lose)."""
-    if precision == "auto":
-        if device.type == "cuda":
-            on = torch.cuda.is_bf16_supported()
-        else:
-            on = device.type == "cpu" and matrices and torch.cpu._is_avx512_bf16_supported()
-    else:
-        on = precision == "bf16"
+    with bfloat16 instructions for everything but the MLP of a row (`benchmarks/kernels.py`)."""
+    device = family.device
+    on = precision == "bf16"
+    if precision == "auto" and device.type == "cuda":
+        on = torch.cuda.is_bf16_supported()
+    elif precision == "auto" and device.type == "cpu":
+        large = bool(family.space.grid) or any(phase.optimizer == "muon" for phase in family.phases)
+        on = large and torch.cpu._is_avx512_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=on)
 
 
@@ -88,8 +88,7 @@ class Trainer:
         self.progress = Progress()
         self.best = math.inf
         self.seconds = 0.0
-        matrices = any(p.optimizer == "muon" for p in family.phases)
-        self.autocast = autocast(self.device, options.precision, matrices)
+        self.autocast = autocast(self.family, options.precision)
 
     def _local_batch(self) -> int:
         """Examples of one backward pass on this device."""
@@ -115,7 +114,7 @@ class Trainer:
             while not self._done(step):
                 terms = self._step(step)
                 step += 1
-                self.ema.update(self.family, step)
+                self.ema.update(step)
                 self._tell_time(time.monotonic() - began)
                 self._clock(step)
                 self._record(step, terms)
@@ -144,7 +143,7 @@ class Trainer:
         self._seed(step)
         for phase in self.family.phases:
             optimizer = self.optimizers[phase.name]
-            with _only_training(self.family, optimizer.parameters):
+            with _frozen(self.others[phase.name]):
                 for _ in range(phase.repeats):
                     totals: dict[str, Tensor] = {}
                     for _ in range(self.options.accumulate):
@@ -278,6 +277,11 @@ class Trainer:
         self.optimizers = {
             phase.name: PhaseOptimizer(self.family, phase, self.options) for phase in self.family.phases
         }
+        # While one phase is trained, the parameters of the others take no gradient.
+        self.others = {
+            name: [p for key, p in self.family.named_parameters() if key not in optimizer.parameters]
+            for name, optimizer in self.optimizers.items()
+        }
         self.ema = EMA(self.family, self.options.ema)
         if self.saved:
             self._restore()
@@ -326,16 +330,15 @@ class Trainer:
 
 
 @contextmanager
-def _only_training(family: Family, parameters: dict[str, nn.Parameter]) -> Iterator[None]:
-    """Gradients for these parameters alone."""
-    before = {name: p.requires_grad for name, p in family.named_parameters()}
-    for name, p in family.named_parameters():
-        p.requires_grad_(name in parameters)
+def _frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """No gradients for these."""
+    for p in parameters:
+        p.requires_grad_(False)
     try:
         yield
     finally:
-        for name, p in family.named_parameters():
-            p.requires_grad_(before[name])
+        for p in parameters:
+            p.requires_grad_(True)
 
 
 def _cuda(device: torch.device) -> list[int]:

@@ -1,0 +1,108 @@
+"""Calling the command line without a new process, and small data to call it on."""
+
+from __future__ import annotations
+
+import io
+import random
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from genwright import cli
+
+TINY = ("--size", "xs", "--steps", "3", "--set", "train.checks=1", "--set", "train.samples=2")
+"""Three steps of a small model."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left: its exit status and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call(*args: object) -> Said:
+    """The command line, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    before, sys.argv = sys.argv, ["genwright", *map(str, args)]
+    code: object = 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            cli.main()
+    except SystemExit as end:
+        code = end.code
+    finally:
+        sys.argv = before
+    assert code is None or isinstance(code, int)
+    return Said(code or 0, out.getvalue(), err.getvalue())
+
+
+def done(*args: object) -> Said:
+    """A command that works, and has nothing to complain of."""
+    said = call(*args)
+    assert (said.code, said.err) == (0, ""), said
+    return said
+
+
+def refused(*args: object, words: Iterable[str], code: int = 1) -> Said:
+    """A command that ends with one sentence that holds these words."""
+    said = call(*args)
+    assert said.code == code, said
+    assert said.err.startswith("genwright: "), said
+    assert said.err.count("\n") == 1, said
+    assert "should not have happened" not in said.err, said
+    for word in words:
+        assert word in said.err, (word, said.err)
+    return said
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+def pictures(folder: Path, count: int, *, side: int = 8, first: int = 0) -> Path:
+    """A folder of grey pictures that differ."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(first, first + count):
+        values = np.random.default_rng(i).integers(0, 256, (side, side), dtype=np.uint8)
+        Image.fromarray(values).save(folder / f"{i:03d}.png")
+    return folder
+
+
+def classes(folder: Path) -> Path:
+    """Pictures in the class folders a and b."""
+    pictures(folder / "a", 15)
+    pictures(folder / "b", 15, first=15)
+    return folder
+
+
+ROWS: list[tuple[object, ...]] = [
+    (round(draw.gauss(0, 1), 3), draw.choice("abc"), draw.randint(0, 9))
+    for draw in [random.Random(0)]
+    for _ in range(80)
+]
+
+
+def table(
+    path: Path,
+    rows: Iterable[Sequence[object]] = ROWS,
+    *,
+    head: str = "x,y,z",
+    sep: str = ",",
+    encoding: str = "utf-8",
+) -> Path:
+    """A CSV with a number, a class and a small integer."""
+    lines = [head.replace(",", sep), *(sep.join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding=encoding)
+    return path
+
+
+def text(path: Path) -> Path:
+    path.write_text("the quick brown fox jumps over the lazy dog. " * 40, encoding="utf-8")
+    return path
