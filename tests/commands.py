@@ -30,7 +30,7 @@ class Said:
 
 def call(*args: object) -> Said:
     """The command line, in this process."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     before, sys.argv = sys.argv, ["genwright", *map(str, args)]
     code: object = 0
     try:
@@ -41,7 +41,12 @@ def call(*args: object) -> Said:
     finally:
         sys.argv = before
     assert code is None or isinstance(code, int)
-    return Said(code or 0, out.getvalue(), err.getvalue())
+    return Said(code or 0, _written(out), _written(err))
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
 
 
 def done(*args: object) -> Said:

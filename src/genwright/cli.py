@@ -6,6 +6,7 @@ Nothing here imports torch before a verb needs it, so that `--help` answers at o
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -336,6 +337,9 @@ def _memory(way_out: str) -> Iterator[None]:
 
 def main() -> None:
     """Run the command line; every error ends as one sentence, with `--debug` as a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file may have a name that is no text
+            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     args = [arg for arg in sys.argv[1:] if arg != "--debug"] or ["--help"]
     try:

@@ -92,7 +92,7 @@ def test_a_bridge_comes_with_its_options() -> None:
 def test_options_want_the_name_of_their_bridge() -> None:
     with pytest.raises(RecipeError, match=r"\(bins\) need its name"):
         choose_bridge("autoregressive", PICTURE, options={"bins": 16})
-    with pytest.raises(RecipeError, match="'quantise'.*'quantize'"):
+    with pytest.raises(RecipeError, match=r"'quantise'.*'quantize'"):
         weigh("vae", PICTURE, bridge="quantise")
     with pytest.raises(RecipeError, match=r"bridge\.bin; did you mean 'bins'"):
         make_bridge("quantize", {"bin": 3})

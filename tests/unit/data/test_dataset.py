@@ -180,6 +180,8 @@ def test_bad_files_are_named_up_to_a_hundred_and_counted_beyond() -> None:
         (folder / f"bad{i:03d}.png").write_text("hello")
     survey = prepare(find(folder), {}, Reading()).survey
     assert (len(survey.bad), survey.bad_count) == (100, 130)
+    survey.spoilt(survey.bad[:3])
+    assert (len(survey.bad), survey.bad_count) == (100, 133)
 
 
 def test_a_label_that_is_only_held_out_is_left_out_and_named() -> None:

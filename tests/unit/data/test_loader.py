@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def test_in_order_is_every_example_once(rows: Split) -> None:
     some = [n for batch in in_order(rows, 4, most=10) for n in numbers(rows, batch.x)]
     assert len(some) == 10
     assert (some[0], some[-1]) == (0, 96)
-    assert all(8 <= b - a <= 12 for a, b in zip(some, some[1:], strict=False))
+    assert all(8 <= b - a <= 12 for a, b in pairwise(some))
 
 
 def test_conditions_go_with_their_examples(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_mix_is_refused_unless_a_codec_is_chosen() -> None:
         find("d")
     assert [f.suffix for f in find("d", "image").files] == [".png"] * 3
     assert [f.name for f in find("d", "table").files] == ["rows.csv"]
-    with pytest.raises(RecipeError, match="'tabel'.*'table'"):
+    with pytest.raises(RecipeError, match=r"'tabel'.*'table'"):
         find("d", "tabel")
 
 
