@@ -68,6 +68,11 @@ def refused(*args: object, words: Iterable[str], code: int = 1) -> Said:
     return said
 
 
+def train(*more: object) -> tuple[object, ...]:
+    """A tiny training on the table of the fixture `room`."""
+    return ("train", "rows.csv", "--family", "vae", *TINY, *more)
+
+
 # -- data ------------------------------------------------------------------------------------------
 
 

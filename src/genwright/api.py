@@ -27,7 +27,7 @@ from genwright.training import distributed
 from genwright.training.run import Run
 from genwright.training.trainer import Progress, Trainer
 
-__all__ = ["Look", "load", "look", "make_recipe", "plan", "train"]
+__all__ = ["Look", "free_folder", "load", "look", "make_recipe", "plan", "train"]
 
 
 @dataclass
@@ -132,7 +132,8 @@ def train(
         if data is None:
             raise RecipeError("name the data to train on (a file, a folder, digits), or --resume a run")
         job = Job.of(make_recipe(data, settings=settings, **choices))
-        path = Path(out) if out is not None else _free(f"{job.source.name}-{job.recipe.family.name}")
+        name = f"{job.source.name}-{job.recipe.family.name}"
+        path = Path(out) if out is not None else free_folder(Path("runs") / name)
         if distributed.is_main():
             Run.create(path, recipe=job.recipe.toml(), plan=job.in_words(), codec=job.known())
         distributed.wait()
@@ -200,13 +201,13 @@ def _go_on(run: Run, settings: Iterable[str], choices: dict[str, Any]) -> Recipe
     return Recipe.of(_for_so_long(run.recipe, steps, minutes)).override(settings)
 
 
-def _free(name: str) -> Path:
-    """A run folder of this name, or the next free one with a number behind it."""
-    path, number = Path("runs") / name, 1
-    while path.exists():
+def free_folder(folder: Path) -> Path:
+    """The folder, or the next one that is not there yet, with a number behind it."""
+    free, number = folder, 1
+    while free.exists():
         number += 1
-        path = Path("runs") / f"{name}-{number}"
-    return path
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
 
 
 # -- training --------------------------------------------------------------------------------------

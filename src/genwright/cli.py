@@ -196,7 +196,7 @@ def sample(
     knobs = dict(map(_knob, settings or []))
     knobs |= {"temperature": temperature} if temperature is not None else {}
     knobs |= {"guidance_scale": guidance} if guidance is not None else {}
-    folder = _empty(out) if out is not None else _free(run / "samples" / f"seed-{seed}")
+    folder = _empty(out) if out is not None else api.free_folder(run / "samples" / f"seed-{seed}")
     with _memory("make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
         known = [*model.family.knobs(), "chunk"]
@@ -300,15 +300,6 @@ def _empty(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder} exists and is no empty folder: choose another with --out")
     return folder
-
-
-def _free(folder: Path) -> Path:
-    """The folder, or the next one that is not there yet, with a number behind it."""
-    free, number = folder, 1
-    while free.exists():
-        number += 1
-        free = folder.with_name(f"{folder.name}-{number}")
-    return free
 
 
 def _is_main() -> bool:
