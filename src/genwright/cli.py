@@ -373,5 +373,5 @@ def _usage(error: Any) -> str:
 
 
 def _fail(sentence: str, code: int) -> None:
-    say(f"genwright: {sentence}", error=True)
+    say(f"genwright: {' '.join(sentence.split())}", error=True)  # a library may say it in lines
     sys.exit(code)

@@ -84,7 +84,7 @@ def test_a_second_signal_ends_it_at_once_and_the_last_save_stands() -> None:
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err) == (130, False)
     assert run("sample", "long", "-n", "3").returncode == 0
 
@@ -113,7 +113,7 @@ def test_two_trainings_in_one_folder() -> None:
         assert f"process {process.pid}" in run("train", "--resume", "long").stderr
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
 
 

@@ -187,11 +187,11 @@ def test_out_of_memory_names_the_dial(
 def test_a_mistake_of_ours_is_one_sentence_too(
     room: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(VAE, "loss", _raising(ZeroDivisionError("a bug")))
+    monkeypatch.setattr(VAE, "loss", _raising(ZeroDivisionError("a bug\n\n  in lines\n")))
     said = call(*train())
     assert said.code == 1
     assert said.err.count("\n") == 1
-    assert all(word in said.err for word in ("ZeroDivisionError", "a bug", "--debug"))
+    assert all(word in said.err for word in ("ZeroDivisionError", "a bug in lines", "--debug"))
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
@@ -268,3 +268,29 @@ def test_a_wrong_wish_of_sample_makes_nothing(
 def test_a_prompt_is_for_texts(room: Path) -> None:
     done("train", "faces", "--family", "autoregressive", "--label", "", "--out", "pixels", *TINY)
     refused("sample", "pixels", "--set", "prompt=hello", words=["prompt", "text"])
+
+
+# -- left to the owners of these rooms: take the mark away with the mend ---------------------------
+
+OPEN = {
+    "train.device": (train("--set", "train.device=cuda:99"), ["cuda:99", "cpu"]),
+    "train.device name": (train("--set", "train.device=cup"), ["cup", "cpu"]),
+    "accumulate": (train("--set", "train.accumulate=3"), ["128", "3"]),
+    "sample --device": (("sample", "row", "--device", "cuda:99"), ["cuda:99", "cpu"]),
+    "chunk": (("sample", "row", "--set", "chunk=0"), ["chunk", "1 or more"]),
+    "temperature": (("sample", "row", "--set", "temperature=-1"), ["temperature", "0 or more"]),
+    "top_p": (("sample", "text", "--set", "top_p=-1"), ["top_p"]),
+    "length": (("sample", "text", "--set", "length=-3"), ["length", "1 or more"]),
+    "long prompt": (("sample", "text", "--set", "prompt=" + "the " * 9), ["prompt", "17", "length"]),
+    "latent": (train("--set", "family.latent=-1"), ["family.latent"]),
+    "width": (train("--set", "net.width=-1"), ["net.width"]),
+    "dropout": (train("--set", "net.dropout=2"), ["net.dropout"]),
+}
+
+
+@pytest.mark.xfail(reason="in training/, model.py, families/ and nets/", raises=AssertionError)
+@pytest.mark.parametrize("case", OPEN)
+def test_what_is_still_open(room: Path, case: str) -> None:
+    args, words = OPEN[case]
+    refused(*args, words=words)
+    assert not Path("runs").exists()  # nothing may be begun before all is known to be right

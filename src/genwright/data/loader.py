@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,9 +19,11 @@ from genwright.data.codec import Array
 from genwright.data.dataset import Split
 from genwright.space import Symbol
 
-__all__ = ["Loader", "in_order", "permute"]
+__all__ = ["Loader", "in_order", "permute", "shuffled"]
 
 _ROUNDS = 6
+SMALL = 1 << 20
+"""An epoch of so many examples is shuffled at once: 8 MiB at most."""
 
 
 def permute(places: Array, n: int, seed: int) -> Array:
@@ -49,6 +52,16 @@ def permute(places: Array, n: int, seed: int) -> Array:
     return out.astype(np.int64)
 
 
+def shuffled(places: Array, n: int, seed: int) -> Array:
+    """`permute`, from a table of the whole epoch where that is small: it is the same for every batch."""
+    return _table(n, seed)[places] if n <= SMALL else permute(places, n, seed)
+
+
+@lru_cache(maxsize=2)
+def _table(n: int, seed: int) -> Array:
+    return permute(np.arange(n), n, seed)
+
+
 class Loader:
     """Batches of one split.
 
@@ -71,7 +84,7 @@ class Loader:
         numbers = np.empty_like(places)
         for epoch in np.unique(places // n):
             here = places // n == epoch
-            numbers[here] = permute(places[here] % n, n, self.seed * 1_000_003 + int(epoch))
+            numbers[here] = shuffled(places[here] % n, n, self.seed * 1_000_003 + int(epoch))
         return numbers
 
 

@@ -12,7 +12,7 @@ import torch
 from commands import classes, table, text
 from genwright.data.codec import Reading
 from genwright.data.dataset import Split, prepare
-from genwright.data.loader import Loader, in_order, permute
+from genwright.data.loader import Loader, in_order, permute, shuffled
 from genwright.data.source import find
 
 
@@ -141,3 +141,9 @@ def test_windows_of_a_stream(tmp_path: Path) -> None:
     assert torch.equal(held.x[1:, 0, 0], held.x[:-1, 0, -1])
     stream = torch.cat([held.x[0, 0, :1], scored])
     assert dataset.codec.decode(stream[None, None].numpy(), {})[0] in whole
+
+
+def test_an_epoch_in_a_table_is_the_same_epoch() -> None:
+    places = np.array([5, 0, 998, 31])
+    for n, seed in ((999, 0), (999, 1), (1000, 0)):
+        assert shuffled(places, n, seed).tolist() == permute(places, n, seed).tolist()
