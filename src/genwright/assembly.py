@@ -157,7 +157,7 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     verdict, bridge = planning.choose_bridge(
         family, codec.space, bridge=recipe.bridge.name, options=recipe.bridge.options, dial=codec.dial
     )
-    batches = in_order(dataset.splits["train"], 1024, FIT_SAMPLE)
+    batches = in_order(dataset.splits["train"], 1024, FIT_SAMPLE if bridge.learns else 1)
     bridge.fit(codec.space, torch.cat([batch.x for batch in batches]))
     settled = replace(
         recipe,

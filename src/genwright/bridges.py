@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ __all__ = ["Bridge", "Dequantize", "Identity", "OneHot", "Quantize"]
 class Bridge(ABC):
     """From stored examples of `source` to stored examples of `target`, and back."""
 
+    learns: ClassVar[bool] = False
+    """Whether `fit` looks at the examples; otherwise the space alone decides."""
     source: Space
     target: Space
 
@@ -88,6 +90,7 @@ class Quantize(Bridge):
     stays an atom.
     """
 
+    learns = True
     fine = 8  # quantiles kept in each bin
 
     def __init__(self, *, bins: int = 256) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -204,9 +204,6 @@ class Recipe:
             else:
                 place[last] = _value(text.strip())
         return Recipe.of(values)
-
-    def with_(self, **changes: Any) -> Recipe:
-        return replace(self, **changes)
 
     # -- out -----------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from genwright.data.home import cache_home
 from genwright.data.survey import Survey
 from genwright.errors import DataError
 from genwright.registry import build
-from genwright.space import Space, Symbol
+from genwright.space import Symbol
 
 __all__ = ["Dataset", "Split", "Survey", "make_codec", "prepare"]
 
@@ -105,11 +105,6 @@ class Dataset:
     survey: Survey
     key: str
     splits: dict[Part, Split]
-
-    @property
-    def spaces(self) -> dict[str, Space]:
-        """What each condition is made of."""
-        return {name: Space((), column.spans) for name, column in self.given.items()}
 
     def state(self) -> dict[str, Any]:
         """All that sampling needs to know of the data, as JSON: no example is in it."""

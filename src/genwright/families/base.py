@@ -86,10 +86,6 @@ class Family(nn.Module, ABC):
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         """Named terms of the loss, each a scalar; the trainer sums them."""
 
-    def monitor(self, batch: Batch, phase: str) -> dict[str, Tensor]:
-        """Numbers worth a line in the log beside the loss. Optional."""
-        return {}
-
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss on held-out examples: its sum and what to divide by, so that batches add up.
 
