@@ -6,6 +6,7 @@ gradients of gradients do not go through one. Gradients are averaged after the b
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ def group() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
+    # It binds the group of its import time as default arguments: imported later, as optimisers do, it
+    # keeps the group alive into the interpreter's end, where gloo's threads abort the process.
+    importlib.import_module("torch.distributed.nn")
     if torch.cuda.is_available():
         torch.cuda.set_device(local_device())
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
