@@ -33,9 +33,13 @@ class Autoregressive(Family):
     accepts = frozenset({"symbol"})
     max_width = 65_536
     max_positions = 4_096
-    phases = (Phase("fit", lr=6e-3, betas=(0.9, 0.95), optimizer="muon", muon_lr=0.04),)
+    phases = (
+        Phase("fit", lr=6e-3, betas=(0.9, 0.95), weight_decay=0.1, optimizer="muon", muon_lr=0.025),
+    )
 
-    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets, *, ngram: int = 4) -> None:
+        """ngram: a place is told the `ngram - 1` symbols before it directly, each by a table of its
+        own, so that attention need not learn to look them up."""
         super().__init__(space, cond, nets)
         self.channels = space.stored
         self.length = space.positions * self.channels
@@ -43,7 +47,10 @@ class Autoregressive(Family):
         self.tell = Conditioner(cond, space.grid, nets, "causal")
         self.net = nets.causal(self.length, self.tell.told)
         width = self.net.width
-        self.embed = nn.Embedding(sum(self.sizes), width)
+        # The nearest symbol first.
+        self.embeds = nn.ModuleList(
+            nn.Embedding(sum(self.sizes), width) for _ in range(min(ngram, self.length) - 1)
+        )
         self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
         self.start = nn.Parameter(0.02 * torch.randn(width))
         told = self.tell.told
@@ -57,7 +64,8 @@ class Autoregressive(Family):
         self.axes = nn.ParameterList(nn.Parameter(0.02 * torch.randn(size, width)) for size in axes)
         first = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
         self.register_buffer("first", first, persistent=False)
-        nn.init.normal_(self.embed.weight, std=0.5)
+        for back, table in enumerate(self.embeds):
+            nn.init.normal_(table.weight, std=0.3 if back else 0.5)  # type: ignore[arg-type]
 
     first: Tensor
 
@@ -83,16 +91,19 @@ class Autoregressive(Family):
         return place
 
     def _inputs(self, ids: Tensor, cond: Cond, begin: int, end: int) -> Tensor:
-        """What the network reads at places `begin` to `end` `(B, end - begin, width)`: the symbol
-        before each, and what marks the place. `ids` `(B, >= end - 1)`."""
+        """What the network reads at places `begin` to `end` `(B, end - begin, width)`: the symbols
+        just before each, and what marks the place. `ids` `(B, >= end - 1)`."""
         shift = self.first.repeat(self.length // self.channels)
-        before = slice(max(begin - 1, 0), end - 1)
-        h = self.embed(ids[:, before] + shift[before])
+        seen = ids[:, : end - 1] + shift[: end - 1]
+        h = ids.new_zeros(len(ids), end - begin, self.net.width, dtype=self.start.dtype)
+        for back, table in enumerate(self.embeds, 1):
+            read = table(seen[:, max(begin - back, 0) : max(end - back, 0)])
+            h = h + F.pad(read, (0, 0, h.shape[1] - read.shape[1], 0))
         if begin == 0:
-            start = self.start.expand(ids.shape[0], 1, -1)
+            start = self.start
             if self.from_vector is not None:
                 start = start + self.from_vector(cond.vector)[:, None]
-            h = torch.cat([start.to(h.dtype), h], dim=1)
+            h = h + F.pad(start.expand(len(ids), 1, -1), (0, 0, 0, h.shape[1] - 1))
         place = self._place()
         if place is not None:
             h = h + place[begin:end]

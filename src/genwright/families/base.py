@@ -37,7 +37,7 @@ class Phase:
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
     optimizer: Literal["adamw", "muon"] = "adamw"
-    muon_lr: float = 0.02
+    muon_lr: float = 0.02  # its momentum is the first of `betas`
     weight_decay: float = 0.0
 
 

@@ -58,7 +58,8 @@ class PhaseOptimizer:
         if muon:
             # A recipe's rate scales both, so that one number tunes a phase.
             scale = lr / phase.lr
-            self.engines.append(Muon(muon, lr=phase.muon_lr * scale, weight_decay=decay))
+            lr = phase.muon_lr * scale
+            self.engines.append(Muon(muon, lr=lr, momentum=phase.betas[0], weight_decay=decay))
         self.rates = [group["lr"] for engine in self.engines for group in engine.param_groups]
 
     def step(self, factor: float) -> None:
