@@ -140,7 +140,7 @@ def train(
         return _fit(job, Run.open(path), watch)
 
 
-def load(run: str | Path, *, which: str | int | None = None, device: str = "cpu") -> Model:
+def load(run: str | Path, *, which: str | int | None = None, device: str = "auto") -> Model:
     """The model of a run folder: its best weights if a held-out loss chose some, else the last."""
     opened = Run.open(Path(run))
     if not opened.step:
@@ -192,11 +192,13 @@ def _go_on(run: Run, settings: Iterable[str], choices: dict[str, Any]) -> Recipe
     changed = {name: value for name, value in choices.items() if value is not None}
     steps, minutes = changed.pop("steps", None), changed.pop("minutes", None)
     settings = list(settings)
-    fixed = [f"--{name}" for name in changed] + [s for s in settings if not s.startswith("train.")]
+    # Data may have moved; that it is the same is proved by its key.
+    free = ("train.", "data.path=")
+    fixed = [f"--{name}" for name in changed] + [s for s in settings if not s.startswith(free)]
     if fixed:
         raise RecipeError(
-            f"a run goes on as it began: with --resume only --steps, --minutes and --set train.* "
-            f"can change, got {', '.join(fixed)}"
+            f"a run goes on as it began: with --resume only --steps, --minutes, --set train.* and "
+            f"--set data.path= can change, got {', '.join(fixed)}"
         )
     return Recipe.of(_for_so_long(run.recipe, steps, minutes)).override(settings)
 
@@ -238,7 +240,7 @@ def _fit(job: Job, run: Run, watch: Watch) -> Model:
     model.run, model.finished = run, finished
     if not distributed.is_main():
         return model
-    trained = load(run.path)
+    trained = load(run.path, device=recipe.train.device)
     trained.finished = finished
     _page(job, trained, trainer, time.monotonic() - began)
     return trained

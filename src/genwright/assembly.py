@@ -22,6 +22,7 @@ from genwright.training import distributed
 from genwright.training.feed import Feed
 from genwright.training.run import Run
 from genwright.training.timing import seconds_per_step
+from genwright.training.trainer import local_batch
 
 __all__ = ["Job", "open_data", "timed_verdicts"]
 
@@ -49,7 +50,9 @@ class Job:
     def on(cls, recipe: Recipe, source: Source, dataset: Dataset) -> Job:
         """A new training on data that is open."""
         verdict, model = _settled(recipe, dataset)
-        return cls(model.recipe, source, dataset, verdict, model)
+        job = cls(model.recipe, source, dataset, verdict, model)
+        job._check()
+        return job
 
     @classmethod
     def resumed(cls, run: Run, recipe: Recipe) -> Job:
@@ -77,6 +80,12 @@ class Job:
         about = {"name": bridge.name, "options": bridge.options, "state": self.model.bridge.state()}
         return self.dataset.state() | {"options": self.recipe.codec.options, "bridge": about}
 
+    def _check(self) -> None:
+        """Raise now what would stop the training at its start, before anything is written."""
+        distributed.device(self.recipe.train.device)
+        local_batch(self.recipe.train, self.model.family)
+        self.feed()
+
     def feed(self) -> Feed:
         """Batches for this process."""
         train, val = self.dataset.splits["train"], self.dataset.splits["val"]
@@ -88,7 +97,7 @@ class Job:
 
     def seconds_per_step(self) -> float:
         """Measured on one batch; the model is used up by it."""
-        family = self.model.family
+        family = self.model.family.to(distributed.device(self.recipe.train.device))
         size = self.recipe.train.batch_size or family.batch_size
         return seconds_per_step(family, self.feed().next(size, family.device, 0), self.recipe.train)
 
@@ -116,8 +125,7 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Source, Dataset]:
     codec = make_codec(source.codec, recipe.codec.options)
     label = recipe.data.label
     if label is None:
-        found = codec.labels(source) if codec.conditions_by_default else []
-        label = ["label"] if "label" in found else []
+        label = codec.default_labels(source)
     wanted = [name for name in ([label] if isinstance(label, str) else label) if name]
     recipe = replace(
         recipe,

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
-from genwright.errors import Incompatible
 from genwright.space import Real, Slot, Space, Span, Symbol
 
 __all__ = ["Bridge", "Dequantize", "Identity", "OneHot", "Quantize"]
@@ -93,10 +93,8 @@ class Quantize(Bridge):
     learns = True
     fine = 8  # quantiles kept in each bin
 
-    def __init__(self, *, bins: int = 256) -> None:
+    def __init__(self, *, bins: Annotated[int, Ge(2)] = 256) -> None:
         """bins: the most symbols of one channel."""
-        if bins < 2:
-            raise Incompatible(f"quantize needs 2 bins or more, got {bins}")
         self.bins = bins
         self.tables: list[Tensor] = []
         """For each real channel the sorted quantiles `(k, fine + 1)` of its k bins."""

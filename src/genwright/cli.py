@@ -87,7 +87,7 @@ def look(
     if as_json:
         say(json.dumps(found.json(), ensure_ascii=False, indent=2))
     else:
-        show_look(found, api.make_recipe(data, settings=settings or []).train.steps)
+        show_look(found, api.make_recipe(data, settings=settings or []).train)
 
 
 @app.command()
@@ -109,7 +109,7 @@ def plan(
     if as_json:
         say(json.dumps([asdict(verdict) for verdict in found], ensure_ascii=False, indent=2))
     else:
-        show_verdicts(found, api.make_recipe(data, settings=settings or []).train.steps)
+        show_verdicts(found, api.make_recipe(data, settings=settings or []).train)
     if family is not None and found[0].outcome == "refused":
         raise typer.Exit(1)
 
@@ -185,7 +185,7 @@ def sample(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another knob of the sampler")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/seed-SEED")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """Make new examples as files a person can open."""
     from genwright import api

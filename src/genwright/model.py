@@ -28,6 +28,7 @@ from genwright.recipe import Recipe
 from genwright.registry import build
 from genwright.space import Space, Symbol
 from genwright.tasks.base import Task
+from genwright.training import distributed
 from genwright.training.run import Run
 
 __all__ = ["Model", "Samples"]
@@ -87,7 +88,7 @@ class Model:
             )
 
     @classmethod
-    def load(cls, run: Run, which: str | int | None = None, device: str = "cpu") -> Model:
+    def load(cls, run: Run, which: str | int | None = None, device: str = "auto") -> Model:
         """From a run: the best weights if a held-out loss chose some, else the last."""
         known = run.codec
         codec = make_codec(known["codec"], known["options"])
@@ -98,7 +99,7 @@ class Model:
         model = cls(Recipe.of(run.recipe), codec, given, known["frequency"], bridge)
         chosen: Any = which if which is not None else "best" if run.best else "last"
         model.family.load_state_dict(run.weights(chosen))
-        model.family.to(torch.device(device)).eval()
+        model.family.to(distributed.device(device)).eval()
         model.run = run
         return model
 
@@ -145,9 +146,8 @@ class Model:
         """`n` raw values for each condition that is given or can be drawn."""
         for name in given:
             if name not in self.given:
-                raise RecipeError(
-                    f"this model was trained without the condition {name!r}; {suggest(name, self.given)}"
-                )
+                way_out = suggest(name, self.given) if self.given else "train one with --label"
+                raise RecipeError(f"this model was trained without the condition {name!r}; {way_out}")
         values: dict[str, list[Any]] = {}
         for i, (name, column) in enumerate(self.given.items()):
             if name in given:

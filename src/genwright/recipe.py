@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import tomllib
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Lt
+
+from genwright.bounds import Count, Natural, NonNegative, Positive, Share
 from genwright.errors import RecipeError, suggest
 from genwright.registry import check
 
 __all__ = ["DataOptions", "Plugin", "Recipe", "TrainOptions"]
+
+SEEDS = 2**63
 
 
 @dataclass(frozen=True)
@@ -47,59 +52,45 @@ class DataOptions:
 class TrainOptions:
     """How long and how to train. None is decided by the family, the size and the machine."""
 
-    steps: int = 2000
+    steps: Count = 2000
     """Optimiser steps; not used when `minutes` is given."""
-    minutes: float | None = None
+    minutes: Positive | None = None
     """Train for so long instead. Such a run cannot be repeated byte for byte."""
-    batch_size: int | None = None
+    batch_size: Count | None = None
     """Examples in a step, over all devices and accumulated parts."""
-    accumulate: int = 1
+    accumulate: Count = 1
     """Parts a step is made of, one after the other, where memory is short."""
-    lr: float | None = None
+    lr: Positive | None = None
     """Learning rate, in place of the family's."""
     optimizer: Literal["auto", "adamw", "muon"] = "auto"
     """Muon takes the hidden matrices of Transformers and leaves the rest to AdamW."""
-    weight_decay: float | None = None
-    warmup: float = 0.02
+    weight_decay: NonNegative | None = None
+    warmup: Share = 0.02
     """Share of training over which the rate grows."""
     decay: Literal["linear", "cosine", "none"] = "linear"
     """How the rate falls after the warm-up."""
-    ema: float = 0.05
+    ema: Annotated[float, Ge(0), Lt(0.25)] = 0.05
     """Width of the weight average, as a share of the training so far; 0 is off."""
-    clip: float = 1.0
+    clip: Positive = 1.0
     """Largest norm of the gradient."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16 runs matrix products in bfloat16 (weights stay fp32); auto where it was measured to help."""
     device: str = "auto"
-    checks: int = 10
+    checks: Natural = 10
     """How often in a training to measure the held-out loss, save, and draw samples."""
-    save_minutes: float = 10.0
+    save_minutes: Positive = 10.0
     """Save at least so often."""
-    log_every: int = 10
+    log_every: Count = 10
     """Steps between two lines of metrics.jsonl."""
-    samples: int = 16
+    samples: Natural = 16
     """Examples drawn at each check."""
 
     def __post_init__(self) -> None:
-        for words, holds, names in _BOUNDS:
-            for name in names.split():
-                value = getattr(self, name)
-                if value is not None and not holds(value):
-                    raise RecipeError(f"train.{name} must be {words}, got {value}")
         if self.batch_size is not None and self.batch_size % self.accumulate:
             raise RecipeError(
                 f"train.batch_size={self.batch_size} cannot be split evenly into "
                 f"train.accumulate={self.accumulate} parts: choose a multiple of {self.accumulate}"
             )
-
-
-_BOUNDS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
-    ("1 or more", lambda x: x >= 1, "steps accumulate log_every batch_size"),
-    ("above 0", lambda x: x > 0, "minutes lr save_minutes clip"),
-    ("0 or more", lambda x: x >= 0, "weight_decay checks samples"),
-    ("0 or more and below 1", lambda x: 0 <= x < 1, "warmup"),
-    ("0 or more and below 0.25", lambda x: 0 <= x < 0.25, "ema"),
-)
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,6 @@ class Plugin:
 
 
 PLUGINS = ("codec", "task", "bridge", "family", "net")
-SEEDS = 2**63
 
 
 @dataclass(frozen=True)
@@ -126,11 +116,7 @@ class Recipe:
     net: Plugin = field(default_factory=Plugin)
     train: TrainOptions = field(default_factory=TrainOptions)
     size: Literal["xs", "s", "m", "l"] = "s"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seed < SEEDS:
-            raise RecipeError(f"seed must be 0 or more and below 2**63, got {self.seed}")
+    seed: Annotated[int, Ge(0), Lt(SEEDS)] = 0
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -222,7 +208,7 @@ def _checked(owner: type[Any], values: Any, where: str) -> dict[str, Any]:
     """Values of a section, checked against the fields of a dataclass."""
     if not isinstance(values, Mapping):
         raise RecipeError(f"{where} must be a section of options, got {values!r}")
-    return check(values, typing.get_type_hints(owner), where=where)
+    return check(values, typing.get_type_hints(owner, include_extras=True), where=where)
 
 
 def _value(text: str) -> Any:

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import astuple
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
 
 from genwright.errors import RecipeError, suggest
 
@@ -108,15 +112,11 @@ def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> 
         if name not in types:
             raise RecipeError(f"unknown option {full}; {suggest(name, types)}")
         hint = types[name]
-        detail = ""
-        try:
+        with suppress(ValidationError):
             result[name] = TypeAdapter(hint, config=config).validate_python(value)
-        except ValidationError as error:
-            if get_origin(hint) is Annotated:  # the bounds that stand beside the type
-                detail = f" ({error.errors()[0]['msg']})"
         # pydantic takes true for 1, and a person who types it means something else.
         if name not in result or (isinstance(value, bool) and not isinstance(result[name], bool)):
-            raise RecipeError(f"{full} cannot be {value!r}: wanted {_words(hint)}{detail}")
+            raise RecipeError(f"{full} cannot be {value!r}: wanted {_words(hint)}")
     return result
 
 
@@ -129,11 +129,15 @@ _WORDS = {
 }
 
 
+_BOUNDS = {Ge: "{} or more", Gt: "above {}", Le: "{} or less", Lt: "below {}"}
+
+
 def _words(hint: Any) -> str:
     """A type as a person would say it."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _words(parts[0])
+        bounds = [_BOUNDS[type(b)].format(*astuple(b)) for b in parts[1:] if type(b) in _BOUNDS]
+        return ", ".join([_words(parts[0]), *([" and ".join(bounds)] if bounds else [])])
     if origin is Literal:
         return "one of " + ", ".join(map(str, parts))
     if origin in (Union, UnionType):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from genwright.api import Look
     from genwright.planning import Verdict
+    from genwright.recipe import TrainOptions
     from genwright.training.run import Run
     from genwright.training.trainer import Progress
 
@@ -36,7 +37,7 @@ def duration(seconds: float) -> str:
 # -- look and plan ---------------------------------------------------------------------------------
 
 
-def show_look(found: Look, steps: int) -> None:
+def show_look(found: Look, train: TrainOptions) -> None:
     counts = found.counts
     say(f"{found.name}: {sum(counts.values()):,} examples of kind {found.codec}, each {found.space}")
     say(
@@ -61,18 +62,23 @@ def show_look(found: Look, steps: int) -> None:
         say(f"bad: {found.bad_count - 20:,} more")
     for warning in found.warnings:
         say(f"warning: {warning}")
-    show_verdicts(found.families, steps)
+    show_verdicts(found.families, train)
 
 
 def _facts(about: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in about.items())
 
 
-def show_verdicts(verdicts: list[Verdict], steps: int) -> None:
+def show_verdicts(verdicts: list[Verdict], train: TrainOptions) -> None:
     for verdict in verdicts:
         line = str(verdict)
         if verdict.seconds_per_step is not None:
-            line += f": about {duration(verdict.seconds_per_step * steps)} for {steps:,} steps here"
+            if train.minutes:
+                steps = 60 * train.minutes / verdict.seconds_per_step
+                line += f": about {steps:,.0f} steps in {train.minutes:g} minutes here"
+            else:
+                seconds = duration(verdict.seconds_per_step * train.steps)
+                line += f": about {seconds} for {train.steps:,} steps here"
         say(line)
         for way in verdict.ways:
             say(f"  try {way}")

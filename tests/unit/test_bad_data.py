@@ -91,7 +91,6 @@ REFUSED: dict[str, tuple[str, Make, list[str]]] = {
         ["no usable", "a.png", "not a picture"],
     ),
     "bomb": ("data", bomb, ["bomb.png", "50 megapixels", "bomb"]),
-    "most without a label": ("data", loose, ["'label'", '--label ""']),
     "a class each": ("data", icons, ["'label'", "different", '--label ""']),
     "empty table": ("data.csv", written(""), ["data.csv", "empty", "header"]),
     "blank table": ("data.csv", written("\n\n \n"), ["data.csv", "empty"]),
@@ -301,3 +300,11 @@ def test_a_label_can_hold_any_letter() -> None:
     done("train", "data", "--family", "vae", *TINY)
     done("sample", "runs/data-vae", "-n", "2", "--given", "label=猫 & =", "--out", "out")
     assert Path("out/labels.csv").read_text(encoding="utf-8").splitlines()[1].endswith("猫 & =")
+
+
+def test_pictures_beside_a_class_folder_are_not_dropped(tmp_path: Path) -> None:
+    loose(tmp_path / "data")
+    said = done("look", tmp_path / "data").out
+    assert "6 examples" in said
+    assert "labels that can be given: label" in said
+    refused("train", tmp_path / "data", "--label", "label", words=["'label'", '--label ""'])

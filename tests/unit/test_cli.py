@@ -104,7 +104,7 @@ def test_usage_is_one_sentence_with_the_nearest_name(args: tuple[str, ...], word
         ("train.steps=true", ["train.steps", "True", "whole number"]),
         ("train.steps=-3", ["train.steps", "1 or more", "-3"]),
         ("train.lr=0", ["train.lr", "above 0"]),
-        ("train.ema=1", ["train.ema", "0.25", "1.0"]),
+        ("train.ema=1", ["train.ema", "0.25", "1"]),
         ("train.optimizer=sgd", ["train.optimizer", "'sgd'", "auto, adamw, muon"]),
         ("size=xxl", ["size", "'xxl'", "xs, s, m, l"]),
         ("seed=-1", ["seed", "0 or more", "-1"]),

@@ -21,16 +21,17 @@ TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 
 DOWN = {
     "errors": set(),
+    "bounds": set(),
     "space": {"errors"},
     "batch": set(),
     "registry": {"errors"},
-    "recipe": {"registry", "errors"},
+    "recipe": {"bounds", "registry", "errors"},
     "planning": {"registry", "errors"},
     "bridges": {"space", "errors"},
-    "data": {"space", "batch", "registry", "errors"},
+    "data": {"bounds", "space", "batch", "registry", "errors"},
     "tasks": {"space", "batch"},
-    "nets": {"space", "batch", "errors"},
-    "families": {"nets", "registry", "space", "batch", "errors"},
+    "nets": {"bounds", "space", "batch", "errors"},
+    "families": {"bounds", "nets", "registry", "space", "batch", "errors"},
     "training": {"families", "data", "tasks", "bridges", "recipe", "batch", "errors"},
     "model": {
         *("training", "families", "nets", "data", "tasks", "bridges", "planning", "recipe"),

@@ -79,6 +79,12 @@ class Album:
                 continue
         return list(dict.fromkeys(found))
 
+    @property
+    def loose(self) -> bool:
+        """Whether some picture lies beside the class folders and has no label from elsewhere."""
+        labelled = self.sidecar is not None and "label" in self.sidecar.columns
+        return not labelled and any("/" not in self.name(path) for path in self.pictures)
+
     def rows(self, wanted: Sequence[str]) -> Iterator[Row | Bad]:
         """Every picture with its labels, in the order of the source, or why it cannot be used.
 

@@ -107,8 +107,6 @@ class Codec(ABC):
     default_family: ClassVar[str]
     """The family to train when none is named."""
 
-    conditions_by_default: ClassVar[bool] = False
-    """Whether a label named `label` becomes a condition without being asked for."""
     dial: ClassVar[str] = ""
     """The option that makes an example smaller, as a person would type it."""
 
@@ -120,6 +118,10 @@ class Codec(ABC):
     @abstractmethod
     def labels(self, source: Source) -> list[str]:
         """Names that could be given as conditions, found without reading every example."""
+
+    def default_labels(self, source: Source) -> list[str]:
+        """Those that become conditions without being asked for."""
+        return []
 
     @abstractmethod
     def read(self, source: Source, reading: Reading) -> Iterator[Chunk]:

@@ -60,7 +60,6 @@ class ImageCodec(Codec):
 
     reads: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".npz")
     default_family: ClassVar[str] = "diffusion"
-    conditions_by_default = True
     dial = "codec.size=32"
 
     def __init__(
@@ -96,6 +95,11 @@ class ImageCodec(Codec):
 
     def labels(self, source: Source) -> list[str]:
         return Album(source).labels()
+
+    def default_labels(self, source: Source) -> list[str]:
+        """The class folders, if no picture lies beside them."""
+        album = Album(source)
+        return ["label"] if "label" in album.labels() and not album.loose else []
 
     def read(self, source: Source, reading: Reading) -> Iterator[Chunk]:
         """Chunks of up to 256 `Picture`s, fewer where they are large."""

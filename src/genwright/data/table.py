@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genwright.bounds import Count
 from genwright.data.codec import Array, Bad, Chunk, Codec, Preview, Reading, Source
 from genwright.data.columns import KINDS, Column, fit_column, restore_column
 from genwright.data.table_files import inspect, rows, write
@@ -48,16 +49,11 @@ class TableCodec(Codec):
     def __init__(
         self,
         *,
-        max_categories: int = 100,
+        max_categories: Count = 100,
         delimiter: str | None = None,
         types: dict[str, str] | None = None,
-        fit_rows: int = 100_000,
+        fit_rows: Count = 100_000,
     ) -> None:
-        if max_categories < 1 or fit_rows < 1:
-            raise RecipeError(
-                f"codec.max_categories and codec.fit_rows are 1 or more, got {max_categories} "
-                f"and {fit_rows}"
-            )
         delimiter = "\t" if delimiter == "tab" else delimiter
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
             raise RecipeError(f"codec.delimiter is one character or 'tab', got {delimiter!r}")

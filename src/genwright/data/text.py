@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge
 
+from genwright.bounds import Count
 from genwright.data import alphabet as alphabets
 from genwright.data.alphabet import BPE, CODES, END, Alphabet, Characters
 from genwright.data.codec import Array, Bad, Chunk, Codec, Part, Preview, Reading, Source
@@ -62,19 +64,13 @@ class TextCodec(Codec):
     def __init__(
         self,
         *,
-        length: int = 256,
+        length: Count = 256,
         unit: Literal["auto", "char", "bpe"] = "auto",
-        vocab: int = 4096,
+        vocab: Annotated[int, Ge(BPE.least)] = 4096,
         layout: Literal["auto", "stream", "documents"] = "auto",
         field: str = "text",
         encoding: str | None = None,
     ) -> None:
-        if length < 1:
-            raise RecipeError(f"codec.length counts the ids of an example: 1 or more, got {length}")
-        if vocab < BPE.least:
-            raise RecipeError(
-                f"codec.vocab wants {BPE.least} or more (the end and all bytes), got {vocab}"
-            )
         try:
             " ".encode(encoding or "utf-8")
         except LookupError:

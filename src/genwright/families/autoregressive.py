@@ -11,12 +11,15 @@ never offered the alphabet of its neighbour. Sampling keeps the keys and values 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
+from genwright.bounds import Count, NonNegative, Portion
 from genwright.errors import Incompatible
 from genwright.families.base import Family, Phase
 from genwright.families.guidance import guide
@@ -37,7 +40,9 @@ class Autoregressive(Family):
         Phase("fit", lr=6e-3, betas=(0.9, 0.95), weight_decay=0.1, optimizer="muon", muon_lr=0.025),
     )
 
-    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets, *, ngram: int = 4) -> None:
+    def __init__(
+        self, space: Space, cond: Mapping[str, Space], nets: Nets, *, ngram: Annotated[int, Ge(2)] = 4
+    ) -> None:
         """ngram: a place is told the `ngram - 1` symbols before it directly, each by a table of its
         own, so that attention need not learn to look them up."""
         super().__init__(space, cond, nets)
@@ -152,11 +157,11 @@ class Autoregressive(Family):
         cond: dict[str, Tensor],
         rng: torch.Generator,
         *,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
+        temperature: NonNegative = 1.0,
+        top_k: Count | None = None,
+        top_p: Portion | None = None,
         guidance_scale: float = 1.0,
-        length: int | None = None,
+        length: Count | None = None,
         prefix: list[int] | None = None,
         cache: bool = True,
     ) -> Tensor:
@@ -171,7 +176,12 @@ class Autoregressive(Family):
             )
         ids = torch.empty(n, 0, dtype=torch.long, device=self.device)
         if prefix:
-            ids = torch.tensor(prefix, device=self.device).expand(n, -1)[:, : total - 1]
+            if len(prefix) >= total:
+                raise Incompatible(
+                    f"a prompt of {len(prefix)} symbols leaves no room in a sample of {total}: shorten "
+                    f"it, or ask for a longer one (length={2 * len(prefix)})"
+                )
+            ids = torch.tensor(prefix, device=self.device).expand(n, -1)
             if int(ids.max()) >= self.sizes[0] or int(ids.min()) < 0 or self.channels > 1:
                 raise Incompatible(f"a prefix needs one-span symbols from 0 to {self.sizes[0] - 1}")
         like = self.start
@@ -223,7 +233,7 @@ class _Reader:
 
 
 def _pick(
-    logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, rng: torch.Generator
+    logits: Tensor, temperature: float, top_k: int | None, top_p: Portion | None, rng: torch.Generator
 ) -> Tensor:
     """One symbol for each row of logits `(B, k)`."""
     if temperature <= 0:

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from genwright.batch import Batch
+from genwright.bounds import Count, Natural
 from genwright.errors import Incompatible, Unsupported, suggest
 from genwright.nets.roles import Nets
-from genwright.registry import coerce, options
+from genwright.registry import check, coerce, options
 from genwright.space import Kind, Space
 
 __all__ = ["Clock", "Family", "Phase"]
@@ -124,8 +125,7 @@ class Family(nn.Module, ABC):
             self.cond[name].check(value, f"the condition {name!r}")
             if value.shape[0] != n:
                 raise Incompatible(f"{n} samples need {n} values of {name!r}, got {value.shape[0]}")
-        if n < 1:
-            raise Incompatible(f"the number of samples must be 1 or more, got {n}")
+        check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
         checked = coerce(self._sample, knobs, where="sample")
         was_training = self.training
         self.eval()
@@ -168,6 +168,9 @@ class Family(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+
+_SAMPLE = {"n": Count, "seed": Natural, "chunk": Count}
 
 
 def _mix(seed: int, n: int) -> int:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genwright.batch import Batch, Cond
+from genwright.bounds import Count, NonNegative
 from genwright.families.base import Family, Phase
 from genwright.families.guidance import guided
 from genwright.families.schedules import EDM, Flow, Schedule
@@ -111,10 +112,10 @@ class Diffusion(Family):
         cond: dict[str, Tensor],
         rng: torch.Generator,
         *,
-        steps: int = 32,
+        steps: Count = 32,
         solver: Literal["euler", "heun", "dpm"] = "dpm",
         guidance_scale: float = 1.0,
-        temperature: float = 1.0,
+        temperature: NonNegative = 1.0,
     ) -> Tensor:
         """steps: of the solver; 4 to 8 are often enough with `dpm`.  guidance_scale: above 1
         exaggerates the condition.  temperature: spread of the noise that is started from."""

@@ -16,8 +16,10 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from genwright.batch import Batch
+from genwright.bounds import Count, NonNegative, Positive
 from genwright.families.base import Family, Phase
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
@@ -43,10 +45,10 @@ class GAN(Family):
         cond: Mapping[str, Space],
         nets: Nets,
         *,
-        latent: int = 64,
+        latent: Count = 64,
         loss: Literal["relativistic", "nonsaturating"] = "relativistic",
-        gamma: float = 1.0,
-        tau: float = 0.7,
+        gamma: NonNegative = 1.0,
+        tau: Positive = 0.7,
     ) -> None:
         """latent: dimensions of the noise.  loss: how real and fake are compared.  gamma: weight of
         the gradient penalties; it falls to a tenth over training.  tau: temperature of the soft
@@ -64,7 +66,9 @@ class GAN(Family):
         return self.space.relax(out, self.tau)
 
     def _judge(self, x: Tensor, batch: Batch, gone: dict[str, Tensor]) -> Tensor:
-        return self.critic(x, self.tell_critic(batch.cond, len(batch), x, gone)).float()
+        # The penalty differentiates twice, which only the plain kernel of attention can do.
+        with sdpa_kernel(SDPBackend.MATH):
+            return self.critic(x, self.tell_critic(batch.cond, len(batch), x, gone)).float()
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         # Maker and judge go without the same conditions, or the judge would ask of an untold fake
@@ -100,7 +104,7 @@ class GAN(Family):
         cond: dict[str, Tensor],
         rng: torch.Generator,
         *,
-        temperature: float = 1.0,
+        temperature: NonNegative = 1.0,
     ) -> Tensor:
         """temperature: spread of the noise, and of the draw of symbols."""
         z = temperature * torch.randn(n, self.latent, generator=rng, device=self.device)

@@ -10,11 +10,14 @@ arXiv:2006.13202), without which the balance of the two terms hangs on the scale
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from genwright.batch import Batch
+from genwright.bounds import Count, NonNegative
 from genwright.families.base import Family, Phase
 from genwright.families.guidance import guided
 from genwright.nets.cond import Conditioner
@@ -36,10 +39,10 @@ class VAE(Family):
         cond: Mapping[str, Space],
         nets: Nets,
         *,
-        latent: int = 32,
-        beta: float = 1.0,
-        kl_warmup: float = 0.2,
-        free_bits: float = 0.0,
+        latent: Count = 32,
+        beta: NonNegative = 1.0,
+        kl_warmup: Annotated[float, Ge(0), Le(1)] = 0.2,
+        free_bits: NonNegative = 0.0,
         decoder_variance: bool = True,
     ) -> None:
         """latent: dimensions of the code.  beta: weight of the KL term.  kl_warmup: share of
@@ -96,7 +99,7 @@ class VAE(Family):
         cond: dict[str, Tensor],
         rng: torch.Generator,
         *,
-        temperature: float = 1.0,
+        temperature: NonNegative = 1.0,
         guidance_scale: float = 1.0,
         noise: bool | None = None,
     ) -> Tensor:

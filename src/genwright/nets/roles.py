@@ -22,6 +22,7 @@ from typing import ClassVar, Literal, Protocol
 from torch import Tensor, nn
 
 from genwright.batch import Cond
+from genwright.bounds import Count, Share
 from genwright.errors import Unsupported
 
 __all__ = ["Auto", "Cache", "Causal", "Grid", "Net", "Nets", "Role", "Size", "Told"]
@@ -82,9 +83,9 @@ class Nets(ABC):
         self,
         size: Size = "s",
         *,
-        width: int | None = None,
-        depth: int | None = None,
-        dropout: float = 0.0,
+        width: Count | None = None,
+        depth: Count | None = None,
+        dropout: Share = 0.0,
     ) -> None:
         """width: channels of the first level (None: by size).  depth: blocks (None: by size).
         dropout: share of activations silenced in training."""

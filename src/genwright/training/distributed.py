@@ -15,7 +15,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["average_grads", "broadcast", "group", "is_main", "local_device", "rank", "wait", "world"]
+from genwright.errors import RecipeError
+
+__all__ = ["average_grads", "broadcast", "device", "group", "is_main", "rank", "wait", "world"]
 
 
 def world() -> int:
@@ -32,8 +34,21 @@ def is_main() -> bool:
     return rank() == 0
 
 
-def local_device() -> torch.device:
-    """The device of this process: its own GPU under torchrun, else the first there is."""
+def device(name: str = "auto") -> torch.device:
+    """A device by its name; "auto" is this process's own GPU under torchrun, else the first there is.
+    Raises `RecipeError` for one that is not there."""
+    if name == "auto":
+        return _local_device()
+    try:
+        found = torch.device(name)
+        torch.zeros(1, device=found)
+    except (RuntimeError, AssertionError):  # torch built without it asserts
+        there = " and ".join(dict.fromkeys((str(_local_device()), "cpu")))
+        raise RecipeError(f"there is no device {name!r} here: take {there}, or auto") from None
+    return found
+
+
+def _local_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if torch.backends.mps.is_available():
@@ -51,7 +66,7 @@ def group() -> Iterator[None]:
     # keeps the group alive into the interpreter's end, where gloo's threads abort the process.
     importlib.import_module("torch.distributed.nn")
     if torch.cuda.is_available():
-        torch.cuda.set_device(local_device())
+        torch.cuda.set_device(_local_device())
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield

@@ -26,7 +26,7 @@ from genwright.training.optim import PhaseOptimizer, rate
 from genwright.training.run import Run
 from genwright.training.tensors import required_bytes
 
-__all__ = ["Progress", "Trainer", "autocast"]
+__all__ = ["Progress", "Trainer", "autocast", "local_batch"]
 
 HELD_OUT = 4096
 """Held-out examples that a check looks at, at most."""
@@ -58,6 +58,18 @@ def autocast(family: Family, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=on)
 
 
+def local_batch(options: TrainOptions, family: Family) -> int:
+    """Examples of one backward pass on this device. Raises `RecipeError` if they do not come out even."""
+    total = options.batch_size or family.batch_size
+    parts = options.accumulate * distributed.world()
+    if total % parts:
+        raise RecipeError(
+            f"train.batch_size={total} cannot be split evenly into {options.accumulate} "
+            f"accumulated parts on {distributed.world()} devices: choose a multiple of {parts}"
+        )
+    return total // parts
+
+
 class Trainer:
     """Trains one family from one feed into one run folder.
 
@@ -78,28 +90,15 @@ class Trainer:
         report: Callable[[Progress], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
-        self.device = (
-            torch.device(options.device) if options.device != "auto" else distributed.local_device()
-        )
+        self.device = distributed.device(options.device)
         self.family = family.to(self.device)
         self.feed, self.run, self.options, self.seed = feed, run, options, seed
         self.draw, self.report, self.stop = draw, report, stop
-        self.batch = self._local_batch()
+        self.batch = local_batch(options, family)
         self.progress = Progress()
         self.best = math.inf
         self.seconds = 0.0
         self.autocast = autocast(self.family, options.precision)
-
-    def _local_batch(self) -> int:
-        """Examples of one backward pass on this device."""
-        total = self.options.batch_size or self.family.batch_size
-        parts = self.options.accumulate * distributed.world()
-        if total % parts:
-            raise RecipeError(
-                f"train.batch_size={total} cannot be split evenly into {self.options.accumulate} "
-                f"accumulated parts on {distributed.world()} devices: choose a multiple of {parts}"
-            )
-        return total // parts
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -167,10 +166,14 @@ class Trainer:
         """Average, check, clip and step; nothing that is not finite gets as far as the weights."""
         parameters = list(optimizer.parameters.values())
         distributed.average_grads(parameters)
-        norm = nn.utils.clip_grad_norm_(parameters, self.options.clip)
-        healthy = torch.isfinite(torch.stack([norm, *terms.values()]).sum())
-        if self._any(not bool(healthy)):
+        grads = [p.grad for p in parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(grads, foreach=True)
+        # Both come to the host together: a GPU waits once.
+        size, total = torch.stack([norm.float(), torch.stack(list(terms.values())).sum()]).tolist()
+        if self._any(not math.isfinite(size + total)):
             self._refuse(step, phase, terms)
+        if size > self.options.clip:
+            nn.utils.clip_grads_with_norm_(parameters, self.options.clip, norm, foreach=True)
         optimizer.step(factor)
 
     def _refuse(self, step: int, phase: Phase, terms: dict[str, Tensor]) -> None:

@@ -458,7 +458,6 @@ def test_encoding_another_table_is_refused(table, tmp_path):
             "codec.types.age cannot be 'number'; known: boolean, categorical",
         ),
         ({"delimiter": "::"}, "codec.delimiter is one character or 'tab', got '::'"),
-        ({"fit_rows": 0}, "codec.fit_rows are 1 or more"),
     ],
 )
 def test_options_are_checked(options, sentence):

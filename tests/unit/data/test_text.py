@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from genwright.data import textfiles
 from genwright.data.codec import Chunk, Reading, Source
+from genwright.data.dataset import make_codec
 from genwright.data.text import SEPARATOR, TextCodec
 from genwright.errors import DataError, GenwrightError, RecipeError
 from genwright.space import Space, Symbol
@@ -346,15 +347,15 @@ def test_no_text_to_train_on():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"length": 0}, r"codec\.length .* got 0"),
-        ({"vocab": 256}, r"codec\.vocab wants 257 or more"),
+        ({"length": 0}, r"codec\.length cannot be 0: .* 1 or more"),
+        ({"vocab": 256}, r"codec\.vocab cannot be 256: .* 257 or more"),
         ({"encoding": "utf-9"}, r"codec\.encoding cannot be 'utf-9'"),
         ({"encoding": "base64"}, r"codec\.encoding cannot be 'base64'"),
     ],
 )
 def test_impossible_options(options, sentence):
     with pytest.raises(RecipeError, match=sentence):
-        TextCodec(**options)
+        make_codec("text", options)
 
 
 def test_contradictions(tmp_path):

@@ -12,6 +12,7 @@ from genwright.errors import Incompatible, RecipeError, Unsupported
 from genwright.families.gan import GAN
 from genwright.families.vae import VAE
 from genwright.nets.roles import Auto
+from genwright.nets.transformer import TransformerNets
 from genwright.space import Real, Space, Symbol
 
 SPACE = Space((), (Real(3), Symbol(4)))
@@ -110,3 +111,13 @@ def test_what_a_family_has_not_it_says() -> None:
         vae.sample(1, tempurature=1.0)
     with pytest.raises(Incompatible, match="without the condition 'label'"):
         vae.sample(1, {"label": torch.zeros(1, 1).long()})
+
+
+def test_a_gan_learns_through_attention() -> None:
+    """Its penalty is differentiated twice, also by a net of Transformers."""
+    gan = GAN(Space((4,), (Real(2),)), {}, TransformerNets("xs"))
+    loss = gan.loss(Batch(torch.randn(8, 2, 4)), "critic")
+    loss["penalty"].backward()
+    grads = [p.grad for name, p in gan.critic.named_parameters() if ".q." in name]
+    assert len(grads) == 2
+    assert all(grad is not None and grad.isfinite().all() for grad in grads)
