@@ -189,7 +189,11 @@ class Trainer:
         )
 
     def _seed(self, step: int) -> None:
-        torch.manual_seed(self._mix(step, 0) ^ 0x5DEECE66D)
+        seed = self._mix(step, 0) ^ 0x5DEECE66D
+        # `torch.manual_seed` asks every backend there could be, which takes as long as the clipping.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type in ("cuda", "mps"):
+            getattr(torch, self.device.type).manual_seed(seed)
 
     def _mix(self, step: int, draw: int) -> int:
         """A seed for one draw of one step on one device."""
