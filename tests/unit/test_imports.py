@@ -32,6 +32,7 @@ DOWN = {
     "tasks": {"space", "batch"},
     "nets": {"bounds", "space", "batch", "errors"},
     "families": {"bounds", "nets", "registry", "space", "batch", "errors"},
+    "judge": {"data", "space", "bounds", "registry", "errors", "nets", "batch"},
     "training": {"families", "data", "tasks", "bridges", "recipe", "batch", "errors"},
     "model": {
         *("training", "families", "nets", "data", "tasks", "bridges", "planning", "recipe"),

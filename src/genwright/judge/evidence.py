@@ -1,0 +1,86 @@
+"""What is judged, and what it is held against.
+
+Four sets of examples of one kind: `train`, which the maker saw; `held`, which it did not, and against which
+it is measured; `spare`, further real ones, whose measure against `held` is the floor; and `fake`. A metric
+reads any of them in the form it understands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from genwright.data.codec import Array, Codec
+from genwright.space import Space
+
+__all__ = ["Evidence", "Sample"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`n` examples in every form that a metric reads.
+
+    x         stored `(n, stored, *grid)`: reals as the codec scales them, symbols by number
+    numbers   `(n, d)` float32: `x` with symbols one-hot, and the labels likewise, in one row
+    features  `(n, f)` float64: what a network or a projection makes of `numbers`
+    raw       the examples as the codec reads and writes them (a list, or a frame of columns)
+    given     raw values of the labels, by name, `n` each
+    keys      digests of content: equal examples have an equal key
+    """
+
+    x: Array
+    numbers: Array
+    features: Array
+    raw: Any
+    codec: Codec
+    given: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index: Array) -> Sample:
+        """The examples at `index`, in that order."""
+        places = index.tolist()
+        return replace(
+            self,
+            x=self.x[index],
+            numbers=self.numbers[index],
+            features=self.features[index],
+            raw=self.codec.take(self.raw, places),
+            given={name: [values[i] for i in places] for name, values in self.given.items()},
+            keys=tuple(self.keys[i] for i in places),
+        )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One question: is `fake` as good as `held` says it should be?
+
+    kind    the codec's name: image, table, text
+    space   of `x`
+    lens    what made `features`: its name, with a hash of its weights
+    """
+
+    kind: str
+    space: Space
+    lens: str
+    train: Sample
+    held: Sample
+    fake: Sample
+    spare: Sample | None = None
+
+    def about(self, fake: Sample) -> Evidence:
+        """The same question about another set."""
+        return replace(self, fake=fake)
+
+    def half(self, rng: np.random.Generator) -> Evidence:
+        """A random half of `held` and of `fake`, each drawn without replacement."""
+        held, fake = (
+            sample.take(np.sort(rng.permutation(len(sample))[: len(sample) // 2]))
+            for sample in (self.held, self.fake)
+        )
+        return replace(self, held=held, fake=fake)
