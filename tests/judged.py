@@ -10,7 +10,7 @@ import numpy as np
 
 from genwright.data.codec import Array
 from genwright.data.image import ImageCodec
-from genwright.judge.evidence import Evidence, Sample
+from genwright.judging.evidence import Evidence, Sample
 from genwright.space import Real, Space
 
 

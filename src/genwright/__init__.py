@@ -14,16 +14,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Look", "Model", "Recipe", "Space", "__version__", "load", "look", "plan", "train"]
+__all__ = ["Look", "Model", "Recipe", "Space", "__version__", "judge", "load", "look", "plan", "train"]
 
 if TYPE_CHECKING:
-    from genwright.api import Look, load, look, plan, train
+    from genwright.api import Look, judge, load, look, plan, train
     from genwright.model import Model
     from genwright.recipe import Recipe
     from genwright.space import Space
 
 _HOMES = {
     "Look": "genwright.api",
+    "judge": "genwright.api",
     "load": "genwright.api",
     "look": "genwright.api",
     "plan": "genwright.api",

@@ -4,6 +4,7 @@ look      what is in here, what is wrong with it, which families fit
 plan      how each family would take this data
 train     data in, a run folder and a model out
 load      a model from a run folder
+judge     is it good, is it varied, did it copy
 """
 
 from __future__ import annotations
@@ -16,18 +17,23 @@ from typing import Any
 
 import numpy as np
 
+from genwright import gather
 from genwright.assembly import Job, timed_verdicts
+from genwright.bounds import Count, Natural
 from genwright.errors import RecipeError, RunError
 from genwright.families.base import Family
+from genwright.judging.features import Kind
+from genwright.judging.judgement import Judgement
 from genwright.model import Model
 from genwright.page import write_page
 from genwright.planning import Verdict
 from genwright.recipe import Recipe
+from genwright.registry import check
 from genwright.training import distributed
 from genwright.training.run import Run
 from genwright.training.trainer import Progress, Trainer
 
-__all__ = ["Look", "free_folder", "load", "look", "make_recipe", "plan", "train"]
+__all__ = ["Look", "free_folder", "judge", "load", "look", "make_recipe", "plan", "train"]
 
 
 @dataclass
@@ -146,6 +152,57 @@ def load(run: str | Path, *, which: str | int | None = None, device: str = "auto
     if not opened.step:
         raise RunError(f"{run} holds no weights yet: go on with genwright train --resume {run}")
     return Model.load(opened, which, device)
+
+
+def judge(
+    run: str | Path | None = None,
+    *,
+    fake: str | Path | None = None,
+    real: str | Path | None = None,
+    holdout: str | Path | None = None,
+    against: str | Path | None = None,
+    label: str | None = None,
+    n: int = 2000,
+    seed: int = 0,
+    lens: Kind = "auto",
+    wanted: Sequence[str] = (),
+    device: str = "auto",
+) -> Judgement:
+    """A verdict on a run, or on samples of any origin.
+
+    run      a run folder, judged by what was held out of its data, or by `against`
+    fake     instead of a run: files with generated examples, of any tool
+    real     with `fake`: the data they were made after
+    holdout  with `fake`: real data that their maker did not see
+    n        the most examples of each to compare; the same number of each is used
+    lens     what turns examples into features: auto, pca, contrastive or classifier
+    wanted   names of metrics (empty: all that apply)
+    Raises `DataError` where nothing can be compared.
+    """
+    check(
+        {"n": n, "seed": seed, "lens": lens},
+        {"n": Count, "seed": Natural, "lens": Kind},
+        where="judge",
+    )
+    if (run is None) == (fake is None):
+        raise RecipeError("name a run to judge, or --fake with --real: one of both")
+    if run is not None:
+        if real is not None or holdout is not None:
+            raise RecipeError("--real and --holdout belong to --fake; a run takes --against")
+        model = load(run, device=device)
+        case = gather.of_run(model, n, seed, against=_path(against), lens=lens)
+        title = str(run)
+    else:
+        if real is None or against is not None:
+            raise RecipeError("--fake needs --real: the data it was made after (--against is for runs)")
+        paths = Path(str(fake)), Path(real), _path(holdout)
+        case = gather.of_files(*paths, n, seed, label=label, lens=lens)
+        title = str(fake)
+    return gather.judged(case, title, seed, wanted)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 # -- recipes ---------------------------------------------------------------------------------------

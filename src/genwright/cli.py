@@ -15,14 +15,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from genwright import __version__
 from genwright.errors import GenwrightError, RecipeError, RunError, suggest
-from genwright.terminal import say, show_look, show_verdicts, watched
+from genwright.stopping import is_main, stoppable
+from genwright.terminal import say, show_contest, show_look, show_verdicts, watched
 
 app = typer.Typer(
     name="genwright",
@@ -132,7 +132,7 @@ def train(
 
     if resume is not None and (data is not None or out is not None):
         raise RecipeError(f"--resume {resume} goes on with that run: leave the data and --out away")
-    with _stoppable() as stop, watched() as (announce, report), _memory(SMALLER):
+    with stoppable() as stop, watched() as (announce, report), _memory(SMALLER):
         began: list[int] = []
 
         def begun(run: Any, verdict: Any) -> None:
@@ -155,7 +155,7 @@ def train(
             stop=stop,
             begun=begun,
         )
-    if not _is_main():
+    if not is_main():
         return
     run = model.run.path
     name = shlex.quote(str(run))
@@ -208,6 +208,69 @@ def sample(
     say(f"Made {n:,} in {folder}; see {files[0]}")
 
 
+@app.command()
+def judge(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run folders; several are compared")
+    ] = None,
+    fake: Annotated[
+        Path | None, typer.Option(help="Instead of a run: generated examples of any tool")
+    ] = None,
+    real: Annotated[Path | None, typer.Option(help="With --fake: the data they were made after")] = None,
+    holdout: Annotated[
+        Path | None, typer.Option(help="With --fake: real data that their maker did not see")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="With a run: real data instead of its own held-out part")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="With --fake: the label or target column")] = None,
+    n: Annotated[int, typer.Option("-n", "--number", help="The most examples of each")] = 2000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
+    lens: Annotated[
+        str, typer.Option(help="What makes features: auto, pca, contrastive, classifier")
+    ] = "auto",
+    metric: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/judge or judged/FAKE")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Is it good, is it varied, did it copy: a verdict on runs, or on samples of any origin."""
+    from genwright import api
+    from genwright.judging import report
+
+    asked: list[Path | None] = [*(runs or [])] or [None]
+    if len(asked) > 1 and out is not None:
+        raise RecipeError("several runs get a report each, in RUN/judge: leave out --out")
+    found = []
+    for run in asked:
+        with _memory("compare fewer examples (-n 500)"):
+            judgement = api.judge(
+                run,
+                fake=fake,
+                real=real,
+                holdout=holdout,
+                against=against,
+                label=label,
+                n=n,
+                seed=seed,
+                lens=cast(Any, lens),  # which `api.judge` checks
+                wanted=metric or [],
+                device=device,
+            )
+        folder = out or (run / "judge" if run else Path("judged") / Path(str(fake)).stem)
+        files = report.write(judgement, folder)
+        found.append(judgement)
+        if not as_json:
+            say(report.summary(judgement))
+            say(f"See {files[0]}")
+    if as_json:
+        say(json.dumps([report.to_json(j) for j in found], ensure_ascii=False, indent=2))
+    elif len(found) > 1:
+        from genwright.judging.contest import contest
+
+        show_contest(contest(found), [j.title for j in found])
+
+
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Families, codecs, tasks, nets, bridges, built-in data, and the runs in ./runs."""
@@ -232,42 +295,6 @@ def _summary(thing: type[Any]) -> str:
     """The first sentence of a docstring, on one line."""
     first = (thing.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
     return " ".join(first.split()).split(". ")[0]
-
-
-# -- stopping --------------------------------------------------------------------------------------
-
-
-class _Stop:
-    """What Ctrl-C and SIGTERM do: end the command while it prepares; later end the training after its
-    step; and a second one ends it at once."""
-
-    def __init__(self) -> None:
-        self.training = not _is_main()  # the first process alone is told of the beginning
-        self.got: int | None = None
-
-    def __call__(self) -> bool:
-        return self.got is not None
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        if not self.training:
-            os.write(2, b"genwright: stopped before the training began\n")
-            sys.exit(128 + number)
-        if self.got is not None:
-            os.write(2, b"genwright: stopped at once; the last save stands\n")
-            os._exit(128 + number)
-        self.got = number
-        os.write(2, b"stopping after this step, to save; once more stops at once\n")
-
-
-@contextmanager
-def _stoppable() -> Iterator[_Stop]:
-    stop = _Stop()
-    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # -- reading what was typed ------------------------------------------------------------------------
@@ -300,10 +327,6 @@ def _empty(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder} exists and is no empty folder: choose another with --out")
     return folder
-
-
-def _is_main() -> bool:
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 # -- errors ----------------------------------------------------------------------------------------

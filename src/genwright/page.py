@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genwright.data.codec import Preview
-from genwright.training import durable
+from genwright.storage import durable
 from genwright.training.run import Run
 
 __all__ = ["write_page"]

@@ -39,7 +39,7 @@ def test_every_default_is_of_its_own_type(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_name_is_refused_with_the_nearest(kind: str) -> None:
-    first = names(kind)[-1]
+    first = min(names(kind))
     with pytest.raises(RecipeError, match=f"did you mean '{first}'"):
         resolve(kind, first + "x")
     with pytest.raises(RecipeError, match=f"among the {kind}; known: .*{first}"):

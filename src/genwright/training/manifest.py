@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from genwright.errors import RunError
-from genwright.training import durable
-from genwright.training.durable import Digest
+from genwright.storage import durable
+from genwright.storage.durable import Digest
 
 __all__ = [
     "CODEC",

@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from filelock import FileLock, Timeout
 
 from genwright.errors import RunError
-from genwright.training import durable
+from genwright.storage import durable
+from genwright.storage.tensors import non_finite, pack, required_bytes, unpack
 from genwright.training.manifest import (
     CODEC,
     FIXED,
@@ -50,7 +51,6 @@ from genwright.training.manifest import (
     versions,
     words,
 )
-from genwright.training.tensors import non_finite, pack, required_bytes, unpack
 
 if TYPE_CHECKING:
     import torch

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from genwright.errors import RecipeError, RunError
 from genwright.families.base import Family, Phase
 from genwright.recipe import TrainOptions
+from genwright.storage.tensors import required_bytes
 from genwright.training import distributed
 from genwright.training.ema import EMA
 from genwright.training.feed import Feed
 from genwright.training.optim import PhaseOptimizer, rate
 from genwright.training.run import Run
-from genwright.training.tensors import required_bytes
 
 __all__ = ["Progress", "Trainer", "autocast", "local_batch"]
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from genwright.errors import RunError
-from genwright.training import durable
+from genwright.storage import durable
 from genwright.training.run import Run
 
 PIECE = 300  # so small that every file takes several writes

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genwright.errors import RunError
-from genwright.training import durable
+from genwright.storage import durable
 from genwright.training.manifest import seal
 from genwright.training.run import Run
 

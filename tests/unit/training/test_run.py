@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from genwright.errors import RunError
-from genwright.training import durable
+from genwright.storage import durable
+from genwright.storage.tensors import pack
 from genwright.training.run import Run, required_bytes
-from genwright.training.tensors import pack
 
 RECIPE = {"family": "vae", "options": {"beta": 4.0}, "name": "Größe"}
 CODEC = {"codec": "table", "columns": ["a", "nan", "\udc80"]}

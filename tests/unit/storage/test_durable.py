@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genwright.errors import RunError
-from genwright.training import durable
+from genwright.storage import durable
 
 
 class Spy:

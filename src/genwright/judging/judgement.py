@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from genwright.data.codec import Preview
-from genwright.judge.metric import Group, Reading
+from genwright.judging.metric import Group, Reading
 
 __all__ = ["Finding", "Gallery", "Judgement", "Line"]
 

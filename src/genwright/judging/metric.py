@@ -19,7 +19,7 @@ import numpy as np
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
-from genwright.judge.evidence import Evidence
+from genwright.judging.evidence import Evidence
 
 __all__ = ["Group", "Mean", "Metric", "Rate", "Reading", "Statistic", "wilson"]
 

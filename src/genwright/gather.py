@@ -1,0 +1,297 @@
+"""From a run, or from files of any origin, to the evidence that is judged.
+
+Whatever is judged is read from files, a run's own samples too: the judge sees what a person gets.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genwright.assembly import open_data
+from genwright.data.codec import Array, Codec, Reading
+from genwright.data.dataset import Dataset, Split
+from genwright.data.source import find
+from genwright.errors import DataError
+from genwright.judging import panel
+from genwright.judging.baselines import BASELINES, Maker, baselines_for
+from genwright.judging.evidence import Evidence, Sample
+from genwright.judging.features import Kind, lens_for
+from genwright.judging.galleries import galleries
+from genwright.judging.judgement import Judgement
+from genwright.judging.lens import Lens
+from genwright.judging.numbers import numbers_of
+from genwright.model import Model
+from genwright.recipe import DataOptions, Recipe
+
+__all__ = ["Case", "judged", "makers", "of_files", "of_run"]
+
+MOST_TRAIN = 50_000
+"""Training examples that copies are looked for among, at most."""
+MOST_FAKE = 10_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """Evidence, what made it comparable, and what to say about it."""
+
+    evidence: Evidence
+    bench: Bench
+    facts: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The data a set is held against, and the lens everything is seen through."""
+
+    kind: str
+    codec: Codec
+    given: tuple[str, ...]
+    lens: Lens
+    dataset: Dataset
+
+    def sample(self, x: Array, raw: Any, given: Mapping[str, Sequence[Any]]) -> Sample:
+        """Stored examples in every form that a metric reads."""
+        labels = {name: [str(value) for value in values] for name, values in given.items()}
+        keys = tuple(
+            blake2b(np.ascontiguousarray(one).tobytes(), digest_size=16).hexdigest() for one in x
+        )
+        return Sample(
+            x=x,
+            numbers=numbers_of(x, self.codec.space),
+            features=self.lens(x),
+            raw=raw,
+            codec=self.codec,
+            given=labels,
+            keys=keys,
+        )
+
+    def decoded(self, x: Array, given: Mapping[str, Sequence[Any]]) -> Sample:
+        """Stored examples that come from no file."""
+        raw = self.codec.decode(x, given)
+        return self.sample(x, raw, given or _columns(self.kind, raw, self.given))
+
+    def real(self, split: Split, n: int, rng: np.random.Generator) -> Sample:
+        """At most `n` examples of a split, in a random order."""
+        index = rng.permutation(len(split))[:n]
+        x, stored = split.gather(index)
+        given = {
+            name: split.given[name].decode(values, np.random.default_rng(0))
+            for name, values in stored.items()
+        }
+        return self.decoded(x, given)
+
+    def read(self, path: Path, n: int, rng: np.random.Generator) -> tuple[Sample, list[str]]:
+        """At most `n` examples from files, and what is odd about them."""
+        notes = []
+        suffixes = {*path.suffixes}
+        if path.is_file() and not suffixes & {*self.codec.reads}:
+            raise DataError(
+                f"{path} is to be judged beside {self.kind} data, and is no {', '.join(self.codec.reads)}"
+            )
+        source = find(path, self.kind)
+        given = self.given if self.kind != "table" else ()
+        if missing := [name for name in given if name not in self.codec.labels(source)]:
+            notes.append(f"{path} has no {', '.join(missing)}: nothing that reads labels was measured")
+            given = ()
+        stored: list[Array] = []
+        labels: dict[str, list[Any]] = {name: [] for name in given}
+        sizes: set[tuple[int, int]] = set()
+        bad = 0
+        for chunk in self.codec.read(source, Reading(given, val=0.0, test=0.0)):
+            bad += len(chunk.bad)
+            if not len(chunk):
+                continue
+            if self.codec.layout == "stream":
+                stored += [self._windows(text) for text in chunk.examples]
+                continue
+            stored.append(self.codec.expand(self.codec.encode(chunk.examples)))
+            if self.kind == "image":
+                sizes |= {(one.height, one.width) for one in chunk.examples}
+            for name, values in chunk.given.items():
+                labels[name] += values
+        x = np.concatenate(stored) if stored else np.zeros((0, *self.codec.space.shape))
+        if others := sorted(sizes - {self.codec.space.grid}):
+            notes.append(
+                f"some pictures in {path} are {' x '.join(map(str, others[0]))} and were brought to "
+                f"{' x '.join(map(str, self.codec.space.grid))}, the size of the real ones"
+            )
+        if bad:
+            notes.append(f"{bad:,} of the examples in {path} could not be read")
+        if len(x) < 2:
+            raise DataError(f"{path} holds {len(x)} usable examples; a judgement needs at least 2")
+        index = np.sort(rng.permutation(len(x))[:n])
+        chosen = {name: [values[i] for i in index] for name, values in labels.items()}
+        return self.decoded(x[index], chosen), notes
+
+    def _windows(self, text: str) -> Array:
+        """A document as whole windows of the stream's length, side by side."""
+        length = self.codec.space.grid[0]
+        ids = self.codec.expand(self.codec.encode([text]))
+        whole = len(ids) // length
+        return ids[: whole * length].reshape(whole, 1, length)
+
+
+def of_run(model: Model, n: int, seed: int, *, against: Path | None = None, lens: Kind = "auto") -> Case:
+    """A run's samples against what was held out of its data, or against other real data."""
+    bench = _bench(model.recipe, seed, lens)
+    rng = np.random.default_rng([seed, 1])
+    held: Sample | None = None
+    notes: list[str] = []
+    if against is None:
+        count = _count(n, bench.dataset)
+    else:
+        held, notes = bench.read(against, min(n, MOST_FAKE), rng)
+        count = len(held)
+    with tempfile.TemporaryDirectory() as folder:
+        files = model.sample(count, seed=seed).write(folder)
+        lines = [file for file in files if file.suffix == ".jsonl"]
+        path = lines[0] if bench.kind == "text" and lines else Path(folder)
+        fake, odd = bench.read(path, count, rng)
+    return _case(bench, fake, held, count, seed, notes + odd)
+
+
+def of_files(
+    fake: Path,
+    real: Path,
+    holdout: Path | None,
+    n: int,
+    seed: int,
+    *,
+    label: str | None = None,
+    lens: Kind = "auto",
+) -> Case:
+    """Samples of any origin against real data. Without `holdout` a part of `real` is held out here."""
+    share = 0.25 if holdout is None else 0.2
+    data = DataOptions(path=str(real), label=label, val=share, test=share if holdout is None else 0.0)
+    bench = _bench(Recipe(data=data), seed, lens)
+    rng = np.random.default_rng([seed, 1])
+    held: Sample | None = None
+    notes: list[str] = []
+    if holdout is None:
+        notes.append(
+            "no holdout was named: if the maker saw all of the real data, then copying was judged "
+            "against examples that it had seen too"
+        )
+        count = _count(n, bench.dataset)
+    else:
+        held, found = bench.read(holdout, min(n, MOST_FAKE), rng)
+        notes += found
+        count = len(held)
+    sample, found = bench.read(fake, count, rng)
+    return _case(bench, sample, held, min(count, len(sample)), seed, notes + found)
+
+
+def judged(case: Case, title: str, seed: int, wanted: Sequence[str] = ()) -> Judgement:
+    """The verdict on a case."""
+    evidence = case.evidence
+    asked = panel.metrics(evidence, wanted)
+    others = panel.contenders(evidence, makers(case), seed)
+    found = panel.lines(evidence, others, asked, seed)
+    return Judgement(
+        title=title,
+        findings=tuple(panel.findings(found)),
+        facts=case.facts,
+        lines=tuple(found),
+        galleries=galleries(evidence, seed),
+        not_measured=case.notes,
+    )
+
+
+def makers(case: Case) -> dict[str, Callable[[np.random.Generator], Sample]]:
+    """The trivial generators, each making as many examples as there are to be judged."""
+    return {
+        name: partial(_made, case, maker)
+        for name, maker in BASELINES.items()
+        if name in (*baselines_for(case.evidence.space), "copycat")
+    }
+
+
+def _made(case: Case, maker: Maker, rng: np.random.Generator) -> Sample:
+    """Where there are labels, each class by itself and as often as it comes."""
+    evidence, bench = case.evidence, case.bench
+    train, n = evidence.train, len(evidence.fake)
+    if bench.kind == "table" or not train.given:
+        return bench.decoded(maker(train.x, evidence.space, n, rng), {})
+    (name, *_) = train.given
+    labels = np.array(train.given[name])
+    chosen = rng.permutation(labels)[:n] if n <= len(labels) else rng.choice(labels, n)
+    x = np.empty((n, *train.x.shape[1:]), train.x.dtype)
+    for value in np.unique(chosen):
+        places = chosen == value
+        x[places] = maker(train.x[labels == value], evidence.space, int(places.sum()), rng)
+    return bench.decoded(x, {name: chosen.tolist()})
+
+
+def _bench(recipe: Recipe, seed: int, lens: Kind) -> Bench:
+    """The data of a recipe, whole rows at a time, and the lens made of it."""
+    kind = find(recipe.data.path, recipe.codec.name).codec
+    label = recipe.data.label
+    if kind == "table":
+        recipe = replace(recipe, data=replace(recipe.data, label=""))
+    dataset = open_data(recipe)[2]
+    codec = dataset.codec
+    train = dataset.splits["train"]
+    if len(train) < 10:
+        raise DataError(f"{recipe.data.path} leaves {len(train)} examples to compare with: give more")
+    index = np.random.default_rng([seed, 2]).permutation(len(train))[:MOST_FAKE]
+    x, stored = train.gather(index)
+    names = tuple(dataset.given) or (
+        (label,) if isinstance(label, str) and label else tuple(label or ())
+    )
+    classes = None
+    if stored:
+        name = next(iter(stored))
+        classes = [str(v) for v in train.given[name].decode(stored[name], np.random.default_rng(0))]
+    made = lens_for(x, codec.space, classes, lens, seed, dataset.key)
+    return Bench(kind, codec, names, made, dataset)
+
+
+def _case(bench: Bench, fake: Sample, held: Sample | None, n: int, seed: int, notes: list[str]) -> Case:
+    """Equal numbers of everything but the training examples."""
+    rng = np.random.default_rng([seed, 3])
+    splits = bench.dataset.splits
+    train = bench.real(splits["train"], MOST_TRAIN, rng)
+    held = held if held is not None else bench.real(splits["test"], n, rng)
+    spare = bench.real(splits["val"], n, rng) if len(splits["val"]) >= n // 2 else None
+    if spare is None:
+        notes.append("too few further real examples for a floor")
+    elif len(spare) < n:
+        n = len(spare)
+    fake, held = (sample.take(np.arange(min(n, len(sample)))) for sample in (fake, held))
+    evidence = Evidence(bench.kind, bench.codec.space, bench.lens.name, train, held, fake, spare)
+    facts = {
+        "kind": bench.kind,
+        "example": str(bench.codec.space),
+        "data": bench.dataset.key,
+        "training examples": len(train),
+        "held-out examples": len(held),
+        "generated examples": len(fake),
+        "lens": bench.lens.name,
+        "seed": seed,
+    }
+    return Case(evidence, bench, facts, tuple(notes))
+
+
+def _count(n: int, dataset: Dataset) -> int:
+    """How many to compare: no more than are held out."""
+    held = len(dataset.splits["test"])
+    if held < 10:
+        raise DataError(
+            f"only {held} examples are held out to judge by: give more data, raise data.test, or name a "
+            f"holdout"
+        )
+    return min(n, held, MOST_FAKE)
+
+
+def _columns(kind: str, raw: Any, names: Sequence[str]) -> dict[str, list[Any]]:
+    """The labels that stand in a table's own columns."""
+    return {name: list(raw[name]) for name in names if name in raw} if kind == "table" else {}

@@ -1,0 +1,402 @@
+"""Whether the generated examples are copies of training examples.
+
+Further real examples are also near to some training example; so every number here has real examples that the
+maker did not see as its measure, and none of them reads a short distance alone as a copy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge
+
+from genwright.bounds import Count
+from genwright.data.codec import Array
+from genwright.errors import DataError
+from genwright.judging.evidence import Evidence, Sample
+from genwright.judging.metric import Metric, Rate, Reading, Z, wilson
+
+__all__ = [
+    "Authenticity",
+    "DataCopying",
+    "ExactCopies",
+    "Lookalike",
+    "NearCopies",
+    "NearestShare",
+    "lookalikes",
+    "mann_whitney",
+    "nearest",
+]
+
+Form = Literal["features", "numbers"]
+"""Of a `Sample`: where distances are measured."""
+Neighbours = Annotated[int, Ge(2)]
+
+BLOCK = 1024
+"""Rows of a block of distances: 8 MB of them at once, whatever the number of examples."""
+TAIL = 0.001
+"""The share of real examples that may pass for near copies, at most."""
+ALARM = 0.05
+"""The chance that one of all the examples of an honest maker passes for a near copy."""
+FILLED = 20
+"""Examples of either kind that a cell needs (the tau of Meehan et al.)."""
+
+
+# -- neighbours ----------------------------------------------------------------------------------
+
+
+def nearest(queries: Array, base: Array, k: int = 1, *, same: bool = False) -> tuple[Array, Array]:
+    """Euclidean distances `(n, k)` to the `k` nearest rows of `base`, ascending, and their places `(n, k)`.
+
+    With `same`, `queries` is `base`, and no row is its own neighbour. A row that equals another is at
+    exactly 0; distances are rounded to float32, so that equal ones compare equal in whatever order their
+    terms were added.
+    """
+    if len(base) < k + same:
+        raise DataError(
+            f"nearest neighbours: {k + same} different training or real examples are needed, there are "
+            f"{len(base)}; give more data"
+        )
+    centre = base.mean(axis=0, dtype=np.float64)
+    distances, places = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64)
+    for start in range(0, len(queries), BLOCK):
+        rows = slice(start, start + BLOCK)
+        block = queries[rows] - centre
+        found = _search(block, base, centre, k, start if same else None)
+        exact = np.empty(found.shape)
+        for i in range(k):
+            exact[:, i] = np.sqrt(((block - (base[found[:, i]] - centre)) ** 2).sum(axis=1))
+        exact = exact.astype(np.float32).astype(np.float64)
+        order = exact.argsort(axis=1, kind="stable")
+        distances[rows] = np.take_along_axis(exact, order, 1)
+        places[rows] = np.take_along_axis(found, order, 1)
+    return distances, places
+
+
+def _search(block: Array, base: Array, centre: Array, k: int, first: int | None) -> Array:
+    """Places `(n, k)` of the nearest rows of `base`, in no order; `first` is the block's own place there."""
+    gaps, places = np.full((len(block), k), np.inf), np.zeros((len(block), k), dtype=np.int64)
+    for start in range(0, len(base), BLOCK):
+        part = base[start : start + BLOCK] - centre
+        # |q - b|^2 less |q|^2, which is the same for the whole row.
+        here = (part * part).sum(axis=1) - 2.0 * (block @ part.T)
+        if first is not None:
+            own = np.arange(len(block)) + first - start
+            inside = (own >= 0) & (own < len(part))
+            here[inside, own[inside]] = np.inf
+        near = _smallest(here, k)
+        gaps = np.concatenate([gaps, np.take_along_axis(here, near, 1)], axis=1)
+        places = np.concatenate([places, near + start], axis=1)
+        best = _smallest(gaps, k)
+        gaps, places = np.take_along_axis(gaps, best, 1), np.take_along_axis(places, best, 1)
+    return places
+
+
+def _smallest(values: Array, k: int) -> Array:
+    """Columns of the `k` smallest values of each row."""
+    if k == 1:
+        return values.argmin(axis=1)[:, None]
+    if k >= values.shape[1]:
+        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    return np.argpartition(values, k - 1, axis=1)[:, :k]
+
+
+def _sorted(rows: Array) -> Array:
+    """The rows in an order that depends on what they are, not on how they came."""
+    contents = [row.tobytes() for row in rows]
+    return rows[sorted(range(len(rows)), key=contents.__getitem__)]
+
+
+def _distinct(rows: Array) -> Array:
+    """The places of the first of each group of equal rows."""
+    first: dict[bytes, int] = {}
+    for i, row in enumerate(rows + 0.0):  # -0.0 is 0.0
+        first.setdefault(row.tobytes(), i)
+    return np.array(list(first.values()), dtype=np.int64)
+
+
+def _rows(sample: Sample, form: Form) -> Array:
+    return sample.features if form == "features" else sample.numbers
+
+
+# -- copies --------------------------------------------------------------------------------------
+
+
+class ExactCopies(Rate):
+    """The share of generated examples whose content is that of a training example."""
+
+    name = "exact_copies"
+    group = "novelty"
+    better = "lower"
+    ideal = 0.0
+    how = (
+        "Share of generated examples that equal a training example; where real data repeat themselves, "
+        "the floor says how many do by themselves."
+    )
+
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
+        if not (evidence.train.keys and evidence.fake.keys):
+            raise DataError(f"{self.name} compares digests of content, and these examples have none")
+        seen = set(evidence.train.keys)
+        return sum(key in seen for key in evidence.fake.keys), len(evidence.fake)
+
+
+@dataclass(frozen=True)
+class Lookalike:
+    """A generated example, the training example it is most like, and the held-out one.
+
+    ratio   of the distances to the nearest and to the k-th nearest of the different training examples:
+            0 is a copy, near 1 is one among many neighbours
+    """
+
+    index: int
+    train: int
+    distance: float
+    held: int
+    held_distance: float
+    ratio: float
+
+
+def lookalikes(
+    evidence: Evidence, most: int | None = None, *, form: Form = "features", k: int = 5
+) -> list[Lookalike]:
+    """Generated examples (at most `most` of them), those that look most like copies first."""
+    fake = _rows(evidence.fake, form)
+    ratios, distances, train = _ratios(fake, _rows(evidence.train, form), k)
+    to_held, held = (found[:, 0] for found in nearest(fake, _rows(evidence.held, form)))
+    order = np.lexsort([distances, ratios])[:most]
+    return [
+        Lookalike(
+            int(i), int(train[i]), float(distances[i]), int(held[i]), float(to_held[i]), float(ratios[i])
+        )
+        for i in order
+    ]
+
+
+class NearCopies(Rate):
+    """The share of generated examples that are suspiciously near to one training example.
+
+    Nearness is the ratio of the distances to the nearest and to the `k`-th nearest of the different
+    training examples, so that a dense region, where everything is near, does not count. What ratio is
+    suspicious is learnt from the held-out examples: at most 0.1 % of them fall below it, and an honest
+    maker has one chance in twenty that any of its examples does. Such a tail is rarer than the held-out
+    examples can show, so it is extrapolated (see `_threshold`); the fewer they are, the lower it lies. In
+    data of two or three dimensions honest examples do fall very near to others, and only copies that are
+    all but exact are found.
+
+    k       neighbours that say how dense a region is
+    form    where distances are measured: features or numbers
+    """
+
+    name = "near_copies"
+    group = "novelty"
+    better = "lower"
+    ideal = 0.0
+    how = (
+        "Share of generated examples far nearer to one training example than real unseen ones ever are; "
+        "above 0 means copies, and the gallery shows them."
+    )
+
+    def __init__(self, *, k: Neighbours = 5, form: Form = "features") -> None:
+        self.k, self.form = k, form
+
+    def least(self, evidence: Evidence) -> int:
+        return 50
+
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
+        held, fake, train = (
+            _rows(sample, self.form) for sample in (evidence.held, evidence.fake, evidence.train)
+        )
+        real = _ratios(held, train, self.k)[0]
+        threshold = _threshold(real, len(fake), train.shape[1])
+        return int((_ratios(fake, train, self.k)[0] < threshold).sum()), len(fake)
+
+
+def _ratios(queries: Array, train: Array, k: int) -> tuple[Array, Array, Array]:
+    """For each query the ratio of the nearest and the k-th distance, the nearest one, and where it is."""
+    kept = _distinct(train)  # else a training example that is there k times would hide its copies
+    distances, places = nearest(queries, train[kept], k)
+    near, far = distances[:, 0], distances[:, -1]
+    ratios = np.divide(near, far, out=np.ones(len(near)), where=far > 0)
+    return ratios, near, kept[places[:, 0]]
+
+
+def _threshold(real: Array, n: int, width: int) -> float:
+    """The ratio below which one of `n` honest examples falls with probability `ALARM`.
+
+    Near 0 the chance of a ratio below r grows as r^a, where a is the dimension that the data really has.
+    Hill (1975) estimates a from the smallest ratios of real examples: sum log(edge / r) over m of them is
+    Gamma(m) / a. We take the lower end of its 95 % interval (Wilson & Hilferty 1931), and never more than
+    `width`: with few examples, or on a grid of symbols, a would come out too large and raise false alarms.
+    """
+    allowed = int(TAIL * len(real))
+    ordered = np.sort(real)
+    if ordered[allowed] == 0:
+        raise DataError(
+            f"near_copies: {(real == 0).mean():.1%} of the held-out examples equal training examples, so "
+            f"nearness tells no copy here; read exact_copies beside its floor, or remove the repeats"
+        )
+    tail = ordered[ordered > 0]
+    m = max(10, len(tail) // 20)
+    # Among symbols many ratios are equal; all that tie with the m-th are in, and the edge is the next one.
+    edge = tail[min(np.searchsorted(tail, tail[m - 1], side="right"), len(tail) - 1)]
+    m = max(1, int((tail < edge).sum()))
+    total = float(np.log(edge / tail[:m]).sum())
+    quantile = m * (1 - 1 / (9 * m) - Z / (3 * math.sqrt(m))) ** 3
+    power = min(quantile / total, width) if total > 0 else width
+    wanted = min(TAIL, ALARM / n)
+    level = edge * min(1.0, wanted * len(real) / m) ** (1 / power)
+    return float(min(level, ordered[allowed]))
+
+
+class NearestShare(Metric):
+    """The share of generated examples that are nearer to the training than to the held-out examples.
+
+    Both sets are equally large: of the larger, a random part. A tie, such as with an example that both
+    hold, counts half for each. The interval is Wilson's for fewer examples where many of them share a
+    neighbour: if training and held-out examples are exchangeable, so are the counts c of generated
+    examples that each is nearest to, and the number near the one half of N has variance N/4 var(c).
+
+    form    where distances are measured: features or numbers
+    """
+
+    name = "nearest_share"
+    group = "novelty"
+    better = "near"
+    ideal = 0.5
+    how = (
+        "Share of generated examples nearer to training than to unseen examples: 0.5 where the maker took "
+        "no more from the one than from the other. It says nothing of single copies."
+    )
+
+    def __init__(self, *, form: Form = "features") -> None:
+        self.form = form
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+        fake, sides = (
+            _rows(evidence.fake, self.form),
+            [_sorted(_rows(sample, self.form)) for sample in (evidence.train, evidence.held)],
+        )
+        size = min(map(len, sides))
+        parts = [side[np.sort(rng.permutation(len(side))[:size])] for side in sides]
+        (to_train, train), (to_held, held) = (
+            (found[:, 0] for found in nearest(fake, part)) for part in parts
+        )
+        won = (to_train < to_held) + 0.5 * (to_train == to_held)
+        share, n = float(won.mean()), len(fake)
+        owners, credit = np.concatenate([train, held + size]), np.concatenate([won, 1 - won])
+        counts = np.bincount(owners, weights=credit, minlength=2 * size)
+        design = max(1.0, 2 * size * float(counts.var(ddof=1)) / n)
+        effective = max(1, round(n / design))
+        return Reading(share, *wilson(round(share * effective), effective), n)
+
+
+class DataCopying(Metric):
+    """C_T of Meehan, Chaudhuri & Dasgupta (2020, arXiv:2004.05675), on the scale of a standard normal.
+
+    In each k-means cell of the training set, a Mann-Whitney test compares the distances to the training
+    set of generated and of held-out examples. The paper averages the cells' z by the share w of held-out
+    examples in them; that mean is divided by sqrt(sum w^2), its standard deviation, so that the result is
+    a z itself. Cells with fewer than 20 of either are left out: a maker that misses a cell is not judged
+    there.
+
+    cells   of k-means
+    form    where distances are measured: features or numbers
+    """
+
+    name = "c_t"
+    group = "novelty"
+    better = "near"
+    ideal = 0.0
+    how = (
+        "A z: below -2 generated examples lie nearer to the training set than unseen real ones, which is "
+        "copying; above 2 farther, which is underfitting. Blind to a few copies among many."
+    )
+
+    def __init__(self, *, cells: Count = 5, form: Form = "features") -> None:
+        self.cells, self.form = cells, form
+
+    def least(self, evidence: Evidence) -> int:
+        return FILLED * self.cells
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+        train = _sorted(_rows(evidence.train, self.form)).astype(np.float64)
+        others = [_rows(sample, self.form) for sample in (evidence.held, evidence.fake)]
+        (held, held_cells), (fake, fake_cells) = zip(
+            (nearest(rows, train)[0][:, 0] for rows in others),
+            _cells(train, others, self.cells, int(rng.integers(2**31))),
+            strict=True,
+        )
+        scores, weights = [], []
+        for cell in range(self.cells):
+            real, made = held[held_cells == cell], fake[fake_cells == cell]
+            if min(len(real), len(made)) >= FILLED:
+                scores.append(mann_whitney(made, real)[1])
+                weights.append(len(real))
+        if not scores:
+            raise DataError(
+                f"{self.name}: no cell of the training set holds {FILLED} held-out and {FILLED} generated "
+                f"examples; the two lie apart, or there are too few"
+            )
+        z = float(np.dot(weights, scores) / np.linalg.norm(weights))
+        return Reading(z, z - Z, z + Z, min(len(held), len(fake)))
+
+
+def _cells(train: Array, others: list[Array], cells: int, seed: int) -> list[Array]:
+    """The k-means cell of `train` that each row of the others is in."""
+    from sklearn.cluster import KMeans
+
+    cells = min(cells, len(_distinct(train)))
+    centres = KMeans(cells, n_init=3, random_state=seed).fit(train).cluster_centers_
+    return [nearest(rows, centres)[1][:, 0] for rows in others]
+
+
+def mann_whitney(a: Array, b: Array) -> tuple[float, float]:
+    """P(a > b), ties half, and its z with the variance corrected for ties (0 where all are equal)."""
+    _, inverse, counts = np.unique(np.concatenate([a, b]), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    m, n = len(a), len(b)
+    u = float(ranks[:m].sum()) - m * (m + 1) / 2
+    ties = float((counts.astype(np.float64) ** 3 - counts).sum()) / ((m + n) * (m + n - 1))
+    variance = m * n / 12 * (m + n + 1 - ties)
+    return u / (m * n), (u - m * n / 2) / math.sqrt(variance) if variance > 0 else 0.0
+
+
+class Authenticity(Metric):
+    """AuthPct of Alaa et al. (2022, arXiv:2102.08921), less that of the held-out examples.
+
+    A generated example is authentic if it is farther from its nearest training example than that one is
+    from its own nearest. Real unseen examples are so in some 71 % of cases, not in 50 or 100; hence the
+    difference, in percentage points, with the interval of Newcombe (1998, method 10).
+
+    form    where distances are measured: features or numbers
+    """
+
+    name = "authenticity"
+    group = "novelty"
+    better = "near"
+    ideal = 0.0
+    how = (
+        "Share of generated examples that keep their distance from the training example they are next to, "
+        "less that of unseen real ones, in percentage points: negative means too near."
+    )
+
+    def __init__(self, *, form: Form = "features") -> None:
+        self.form = form
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+        train = _rows(evidence.train, self.form)
+        own = nearest(train, train, same=True)[0][:, 0]
+        hits, sizes = [], []
+        for sample in (evidence.fake, evidence.held):
+            distances, places = nearest(_rows(sample, self.form), train)
+            hits.append(int((distances[:, 0] > own[places[:, 0]]).sum()))
+            sizes.append(len(sample))
+        fake, held = (hit / n for hit, n in zip(hits, sizes, strict=True))
+        (fake_low, fake_high), (held_low, held_high) = map(wilson, hits, sizes)
+        low = fake - held - math.hypot(fake - fake_low, held_high - held)
+        high = fake - held + math.hypot(fake_high - fake, held - held_low)
+        return Reading(100 * (fake - held), 100 * low, 100 * high, min(sizes))

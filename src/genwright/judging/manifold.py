@@ -1,0 +1,286 @@
+"""Whether generated examples lie where real ones do, and real ones where generated do: by the balls around
+examples that reach to their k-th neighbour.
+
+A generated example inside some real ball is believable (precision, density); a real ball that holds a
+generated example is covered (coverage); a real example inside some generated ball is within reach (recall).
+Even of two real sets these are not 1, except the clipped ones: read them beside the floor.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from genwright.bounds import Count
+from genwright.data.codec import Array
+from genwright.errors import DataError
+from genwright.judging.evidence import Evidence
+from genwright.judging.metric import Reading, Statistic
+
+__all__ = [
+    "Balls",
+    "ClippedCoverage",
+    "ClippedDensity",
+    "Coverage",
+    "Density",
+    "Precision",
+    "Recall",
+    "balls",
+    "expected_cover",
+    "nearest",
+    "slack",
+]
+
+BLOCK = 256
+"""Rows of a matrix of distances that are in memory at a time."""
+KEPT = 256
+"""Comparisons kept: the halves of some sets, for the metrics that share them."""
+ROUNDING = 1e-12
+"""Of a squared distance, relative to the squared lengths that it is a difference of."""
+
+
+@dataclass(frozen=True)
+class Balls:
+    """Which of `n` real and `m` generated examples lie in whose ball of `k` neighbours.
+
+    around      `(m,)` real balls that a generated example lies in
+    clipped     `(m,)` the same, no ball being larger than the median one
+    held        `(n,)` generated examples in a real ball
+    reached     `(n,)` generated balls that a real example lies in
+    """
+
+    k: int
+    around: Array
+    clipped: Array
+    held: Array
+    reached: Array
+
+
+def nearest(points: Array, k: int) -> Array:
+    """Squared distance of each of `(n, d)` to the `k` nearest others, rising, `(n, k)`."""
+    from sklearn.neighbors import NearestNeighbors
+
+    distances, _ = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points).kneighbors()
+    return np.asarray(distances**2)
+
+
+def slack(points: Array, radii: Array) -> Array:
+    """What rounding may add to a squared distance near `radii` (squared) from `points`; an example *on* a
+    ball, such as a copy of the k-th neighbour, is inside."""
+    return ROUNDING * ((points * points).sum(1) + radii)
+
+
+def balls(real: Array, fake: Array, k: int) -> Balls:
+    """Compare `(n, d)` with `(m, d)`, exactly up to `slack` and with memory that is linear in n and m.
+
+    The same two sets are compared once, whoever asks: by the digest of their content.
+    """
+    key = _digest(real), _digest(fake), k
+    if key not in _done:
+        _done[key] = _compare(real, fake, k)
+        if len(_done) > KEPT:
+            _done.popitem(last=False)
+    _done.move_to_end(key)
+    return _done[key]
+
+
+_done: OrderedDict[tuple[bytes, bytes, int], Balls] = OrderedDict()
+
+
+def _digest(points: Array) -> bytes:
+    return blake2b(np.ascontiguousarray(points).data).digest()
+
+
+def _compare(real: Array, fake: Array, k: int) -> Balls:
+    middle = np.median(real, axis=0)  # nearer the origin, distances lose fewer digits
+    real, fake = real - middle, fake - middle
+    reach, own = nearest(real, k)[:, -1], nearest(fake, k)[:, -1]
+    short = _clipped(reach)
+    reach, short = reach + slack(real, reach), short + slack(real, short)
+    own = own + slack(fake, own)
+
+    n, m = len(real), len(fake)
+    around, clipped = np.zeros(m, int), np.zeros(m, int)
+    held, reached = np.zeros(n, int), np.zeros(n, int)
+    for rows, squares in _squares(real, fake):
+        inside = squares <= reach[rows, None]
+        around += inside.sum(0)
+        held[rows] = inside.sum(1)
+        clipped += (squares <= short[rows, None]).sum(0)
+        reached[rows] = (squares <= own).sum(1)
+    return Balls(k, around, clipped, held, reached)
+
+
+def among(real: Array, k: int) -> Array:
+    """Clipped balls of others that each of `real` lies in, `(n,)`."""
+    real = real - np.median(real, axis=0)
+    short = _clipped(nearest(real, k)[:, -1])
+    short = short + slack(real, short)
+    count = np.full(len(real), -1)  # not in one's own
+    for rows, squares in _squares(real, real):
+        count += (squares <= short[rows, None]).sum(0)
+    return count
+
+
+def _clipped(radii: Array) -> Array:
+    """None larger than the median one."""
+    return np.minimum(radii, np.median(radii))
+
+
+def _squares(a: Array, b: Array) -> Iterator[tuple[slice, Array]]:
+    """Squared distances `(rows, m)`, block by block of the rows of `a`."""
+    lengths = (b * b).sum(1)
+    for i in range(0, len(a), BLOCK):
+        block = a[i : i + BLOCK]
+        squares = block @ b.T
+        squares *= -2
+        squares += lengths
+        squares += (block * block).sum(1)[:, None]
+        yield slice(i, i + BLOCK), squares
+
+
+class Manifold(Statistic):
+    """A number read off `Balls`."""
+
+    def __init__(self, *, k: Count = 5) -> None:
+        """k: the neighbour that a ball reaches to."""
+        self.k = k
+
+    @abstractmethod
+    def score(self, found: Balls) -> float: ...
+
+    def least(self, evidence: Evidence) -> int:
+        """Each half has k neighbours to every example, and more than those."""
+        return 4 * (self.k + 1)
+
+    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
+        return self.score(balls(evidence.held.features, evidence.fake.features, self.k))
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+        if not np.ptp(evidence.held.features, axis=0).any():
+            raise DataError(
+                f"{self.name}: all {len(evidence.held)} real examples have the same features, so that none "
+                f"is nearer than another; give more varied examples, or another lens"
+            )
+        # One and the same sequence of halves for every metric here, so that distances are taken once.
+        return super()._read(evidence, np.random.default_rng(0))
+
+
+class Precision(Manifold):
+    """Share of generated examples inside some real ball (Kynkäänniemi et al. 2019, eq. 1 and 2)."""
+
+    name = "precision"
+    group = "fidelity"
+    better = "higher"
+    how = "the share of generated examples that lie near some real one; outliers inflate it"
+
+    def score(self, found: Balls) -> float:
+        return float((found.around > 0).mean())
+
+
+class Recall(Manifold):
+    """Share of real examples inside some generated ball (Kynkäänniemi et al. 2019, eq. 1 and 3)."""
+
+    name = "recall"
+    group = "diversity"
+    better = "higher"
+    how = "the share of real examples that lie near some generated one; generated outliers inflate it"
+
+    def score(self, found: Balls) -> float:
+        return float((found.reached > 0).mean())
+
+
+class Density(Manifold):
+    """Real balls around a generated example, relative to k (Naeem et al. 2020, eq. 4)."""
+
+    name = "density"
+    group = "fidelity"
+    better = "near"
+    ideal = 1.0
+    how = "about 1 where generated examples are as crowded by real ones as real ones are; may exceed 1"
+
+    def score(self, found: Balls) -> float:
+        return float(found.around.mean()) / found.k
+
+
+class Coverage(Manifold):
+    """Share of real balls that hold a generated example (Naeem et al. 2020, eq. 5); of two real sets of
+    one size it is 1 - 2^-k."""
+
+    name = "coverage"
+    group = "diversity"
+    better = "higher"
+    how = "the share of real examples with a generated one among their near neighbours"
+
+    def score(self, found: Balls) -> float:
+        return float((found.held > 0).mean())
+
+
+class ClippedDensity(Manifold):
+    """Clipped Density (Salvy et al. 2025, arXiv:2507.01761).
+
+    As density, but a real ball is no larger than the median one, so that real outliers claim no room, and
+    a generated example counts at most 1, so that crowded ones do not make up for bad ones. Divided by the
+    same for real examples among themselves (each without its own ball), and at most 1: with a share f of
+    the examples replaced by noise it is 1 - f.
+    """
+
+    name = "clipped_density"
+    group = "fidelity"
+    better = "higher"
+    ideal = 1.0
+    how = "about the share of generated examples that are as believable as real ones"
+
+    def score(self, found: Balls) -> float:
+        """Before it is set against real ones."""
+        return float(np.minimum(found.clipped / found.k, 1).mean())
+
+    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
+        real = np.minimum(among(evidence.held.features, self.k) / self.k, 1).mean()
+        return min(1.0, super().measure(evidence, rng) / float(real))
+
+
+class ClippedCoverage(Manifold):
+    """Clipped Coverage (Salvy et al. 2025, arXiv:2507.01761).
+
+    Each real ball counts by how many generated examples it holds, relative to k and at most 1. What comes
+    of m good ones is known (`expected_cover`); the score is the share of the generated examples which,
+    were just those good, would give what was found; at most 1. The radii are not clipped here: a large
+    ball counts no more than any other, and the expectation holds for balls of exactly k neighbours.
+    """
+
+    name = "clipped_coverage"
+    group = "diversity"
+    better = "higher"
+    ideal = 1.0
+    how = "about the share of good generated examples that would cover the real ones as well as these do"
+
+    def score(self, found: Balls) -> float:
+        cover = float(np.minimum(found.held / found.k, 1).mean())
+        n, m = len(found.held), len(found.around)
+        counts = np.arange(m + 1)
+        return float(np.interp(cover, expected_cover(n, found.k, counts), counts)) / m
+
+
+def expected_cover(n: int, k: int, counts: Array) -> Array:
+    """E min(1, c / k) for the number c of `counts` good examples that fall into the ball of a real one
+    among `n`. The ball's share of the law is Beta(k, n - k), whatever the law, so c is beta-binomial."""
+    from scipy.special import betaln, gammaln
+
+    m = counts[:, None].astype(np.float64)
+    c = np.arange(k)
+    fits = c <= m
+    left = np.where(fits, m - c, 0)
+    log = (
+        gammaln(m + 1)
+        - gammaln(c + 1)
+        - gammaln(left + 1)
+        + betaln(k + c, n - k + left)
+        - betaln(k, n - k)
+    )
+    return np.asarray(1 - np.where(fits, (1 - c / k) * np.exp(log), 0).sum(1))

@@ -1,0 +1,229 @@
+"""All metrics on all contenders, and what follows from it.
+
+The model is one contender among several: further real examples (the floor), a copy of training examples,
+and the trivial generators. Each is judged by the same code with as many examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from genwright.errors import DataError
+from genwright.judging.evidence import Evidence, Sample
+from genwright.judging.judgement import Finding, Line
+from genwright.judging.metric import Metric, Reading
+from genwright.registry import build, names
+
+__all__ = ["contenders", "findings", "lines", "metrics"]
+
+ALPHA = 0.05
+WORTH = 0.013
+"""A difference below this share is not spoken of, however sure (Bischoff et al. 2024)."""
+
+
+def metrics(evidence: Evidence, wanted: Sequence[str] = ()) -> list[Metric]:
+    """The registered metrics that this kind of evidence can be asked, or those `wanted`."""
+    made: list[Metric] = [
+        build("metrics", name, {}, where="metric") for name in wanted or names("metrics")
+    ]
+    if wanted:
+        return made
+    return [m for m in made if m.kinds is None or evidence.kind in m.kinds]
+
+
+def contenders(
+    evidence: Evidence,
+    makers: Mapping[str, Callable[[np.random.Generator], Sample]],
+    seed: int,
+) -> dict[str, Sample]:
+    """The model and its company, by name. A maker that cannot is left out."""
+    found = {"model": evidence.fake}
+    if evidence.spare is not None:
+        found["floor"] = evidence.spare
+    for name, make in makers.items():
+        found[name] = make(np.random.default_rng([seed, *name.encode()]))
+    return found
+
+
+def lines(
+    evidence: Evidence, others: Mapping[str, Sample], asked: Sequence[Metric], seed: int
+) -> list[Line]:
+    """One line for each metric."""
+    return [_line(metric, evidence, others, seed) for metric in asked]
+
+
+def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed: int) -> Line:
+    """A metric's reading of every contender."""
+    about = {"metric": metric.name, "group": metric.group, "better": metric.better, "how": metric.how}
+    lacking = _lacking(metric, evidence)
+    if lacking:
+        return Line(**about, validated=metric.validated, model=None, refused=lacking)  # type: ignore[arg-type]
+    readings: dict[str, Reading] = {}
+    refused = ""
+    for name, sample in others.items():
+        try:
+            readings[name] = metric.read(evidence.about(sample), seed)
+        except DataError as error:
+            refused = refused or (str(error) if name == "model" else "")
+    model, floor = readings.pop("model", None), readings.pop("floor", None)
+    copycat = readings.pop("copycat", None)
+    return Line(
+        **about,  # type: ignore[arg-type]
+        validated=metric.validated,
+        model=model,
+        floor=floor,
+        copycat=copycat,
+        baselines=readings,
+        skill=_skill(metric.better, model, floor, readings),
+        refused=refused,
+    )
+
+
+def _lacking(metric: Metric, evidence: Evidence) -> str:
+    """Why a metric cannot be asked at all, in a sentence; "" if it can."""
+    if "labels" in metric.needs and not (evidence.held.given and evidence.fake.given):
+        return f"{metric.name} needs labels on the real and on the generated examples"
+    if "spare" in metric.needs and evidence.spare is None:
+        return f"{metric.name} needs further real examples, and too few are held out"
+    return ""
+
+
+def _far(better: str, floor: Reading) -> Callable[[Reading], float]:
+    """How much worse than real a reading is; at most 0 where it is as good."""
+    if better == "near":
+        return lambda r: abs(r.value - floor.value)
+    sign = 1.0 if better == "lower" else -1.0
+    return lambda r: sign * (r.value - floor.value)
+
+
+def _skill(
+    better: str, model: Reading | None, floor: Reading | None, baselines: Mapping[str, Reading]
+) -> float | None:
+    """(best baseline - model) / (best baseline - floor), or None where that says nothing."""
+    if model is None or floor is None or not baselines:
+        return None
+    far = _far(better, floor)
+    best = min(baselines.values(), key=far)
+    if far(best) <= 2 * max(_error(best), _error(floor)):
+        return None
+    return 1.0 - far(model) / far(best)
+
+
+def _error(reading: Reading) -> float:
+    """Standard error behind a 95 % interval."""
+    return (reading.high - reading.low) / 3.92
+
+
+# -- what follows ----------------------------------------------------------------------------------
+
+
+def findings(found: Sequence[Line]) -> list[Finding]:
+    """The verdict, claim by claim."""
+    sound = [line for line in found if line.validated and line.model is not None]
+    groups = {group: [line for line in sound if line.group == group] for group in _CLAIMS}
+    made = [
+        _claim(question, groups[group], _CLAIMS[group][1])
+        for group, (question, _) in _CLAIMS.items()
+        if any(line.floor is not None for line in groups[group])
+    ]
+    better = _beats_trivial(sound)
+    return ([better] if better else []) + made
+
+
+_CLAIMS: dict[str, tuple[str, str]] = {
+    "fidelity": ("Can it not be told from real examples?", "told from real ones"),
+    "diversity": ("Is it as varied as the real examples?", "of another variety than real ones"),
+    "novelty": (
+        "Is it new rather than copied?",
+        "closer to the training examples than new real ones are",
+    ),
+    "usefulness": ("Can it stand in for the real data?", "of less use than real ones"),
+    "validity": ("Does it keep the rules of the data?", "against rules that real ones keep"),
+}
+
+
+def _claim(question: str, of: Sequence[Line], fault: str) -> Finding:
+    """Whether every metric of a group finds the model where real examples are."""
+    tested = [(line, _p(line)) for line in of if line.floor is not None]
+    failed = [line.metric for line, p in _holm(tested) if _matters(line)]
+    if failed:
+        return Finding(
+            "not supported", question, f"the examples are {fault}, by {_listed(failed)} (Holm, 5 %)"
+        )
+    smallest = min(line.model.n for line, _ in tested if line.model is not None)
+    if smallest < 200:
+        return Finding(
+            "inconclusive",
+            question,
+            f"no difference was found by {_listed([line.metric for line, _ in tested])}, but {smallest} "
+            f"examples of each are too few to rule one out",
+        )
+    return Finding(
+        "supported",
+        question,
+        f"no difference beyond the noise of {smallest:,} examples of each, by "
+        f"{_listed([line.metric for line, _ in tested])}",
+    )
+
+
+def _beats_trivial(found: Sequence[Line]) -> Finding | None:
+    """Whether the model is better than the best trivial generator where those differ from real."""
+    scored = [line for line in found if line.skill is not None and line.group != "novelty"]
+    if not scored:
+        return None
+    worse: list[str] = []
+    better: list[str] = []
+    for line in scored:
+        assert line.model is not None
+        assert line.floor is not None
+        far = _far(line.better, line.floor)
+        best = min(line.baselines.values(), key=far)
+        gap, noise = far(best) - far(line.model), 1.96 * np.hypot(_error(best), _error(line.model))
+        (better if gap > noise else worse if gap < -noise else []).append(line.metric)
+    question = "Is it better than trivial generators?"
+    share = f"{len(better)} of {len(scored)} metrics that tell those from real ones"
+    if len(better) > 0.5 * len(scored) and len(worse) <= 0.25 * len(scored):
+        return Finding("supported", question, f"better by {share}")
+    if len(worse) > 0.5 * len(scored):
+        return Finding(
+            "not supported", question, f"worse by {len(worse)} of {len(scored)}: {_listed(worse)}"
+        )
+    return Finding("inconclusive", question, f"better by {share}, worse by {len(worse)}")
+
+
+def _p(line: Line) -> float:
+    """Chance of such a gap to the floor between equally good makers: a normal test of the two readings,
+    one-sided where only one side is a fault."""
+    assert line.model is not None
+    assert line.floor is not None
+    noise = float(np.hypot(_error(line.model), _error(line.floor)))
+    gap = _far(line.better, line.floor)(line.model)
+    if noise == 0:
+        return 1.0 if gap <= 0 else 0.0
+    return (2 if line.better == "near" else 1) * NormalDist().cdf(-gap / noise)
+
+
+def _holm(tested: Sequence[tuple[Line, float]]) -> list[tuple[Line, float]]:
+    """Those that stay significant when so many were looked at (Holm 1979)."""
+    ordered = sorted(tested, key=lambda pair: pair[1])
+    kept = []
+    for i, (line, p) in enumerate(ordered):
+        if p > ALPHA / (len(ordered) - i):
+            break
+        kept.append((line, p))
+    return kept
+
+
+def _matters(line: Line) -> bool:
+    """Whether the gap to the floor is worth a word."""
+    assert line.model is not None
+    assert line.floor is not None
+    return _far(line.better, line.floor)(line.model) > WORTH * max(abs(line.floor.value), 1e-12)
+
+
+def _listed(words: Sequence[Any]) -> str:
+    return ", ".join(map(str, words))

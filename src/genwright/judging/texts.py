@@ -1,0 +1,394 @@
+"""Texts: do they repeat, do they copy, are they made of the words and letters of real ones.
+
+`Sample.raw` is a list of texts: documents, or windows of a stream. Nothing here may be won by length:
+
+    two sets as wholes    are cut to equal numbers of characters, the smaller total of the two
+    one score a text      each generated text is cut at the median length of the real ones
+    a share               of n-grams or words does not grow with their number; nothing is cut
+
+Random letters are new, varied and never repeat. So these numbers are best where real texts are, not at
+an end of their scale.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import chain, pairwise
+from typing import Literal
+
+import numpy as np
+from scipy.special import rel_entr
+from scipy.stats import wasserstein_distance
+
+from genwright.bounds import Count
+from genwright.data.alphabet import points, repair
+from genwright.data.codec import Array
+from genwright.errors import DataError
+from genwright.judging.evidence import Evidence
+from genwright.judging.metric import Mean, Rate, Reading, Statistic, wilson
+
+__all__ = [
+    "CharacterNgramDistance",
+    "DistinctWords",
+    "Lengths",
+    "LongestCopy",
+    "NovelNgrams",
+    "Repetition",
+    "Share",
+    "Spelling",
+    "words",
+]
+
+TEXT = frozenset({"text"})
+LEAST = 10
+"""Texts with something to count in them."""
+LIMIT = 1 << 22
+"""Characters of the training texts that are searched, about 300 MB at work; of more, a part that the
+content of the texts decides. A copy of what was left out is not seen."""
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")
+
+
+# -- texts as rows of symbols ------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1 << 15)  # half-sampling asks for the same texts again and again
+def words(text: str) -> tuple[str, ...]:
+    """Runs of letters and digits as they are written, and each other visible character by itself. Where a
+    script puts no spaces between words (Han, kana, Thai), each character is one."""
+    return tuple(WORD.findall(text))
+
+
+def _ngrams(text: str, n: int) -> list[tuple[str, ...]]:
+    tokens = words(text)
+    return list(zip(*(tokens[i:] for i in range(n)), strict=False))
+
+
+def _some(texts: Sequence[str], size: int) -> list[str]:
+    """`size` characters of the texts, in an order that their content alone decides; the last one is cut."""
+    if sum(map(len, texts)) <= size:
+        return list(texts)
+    kept, left = [], size
+    for text in sorted(texts, key=lambda text: blake2b(repair(text).encode(), digest_size=8).digest()):
+        if left <= 0:
+            break
+        kept.append(text[:left])
+        left -= len(text)
+    return kept
+
+
+def _level(evidence: Evidence) -> tuple[list[str], list[str]]:
+    """Real and generated texts, with equally many characters."""
+    held, fake = evidence.held.raw, evidence.fake.raw
+    size = min(sum(map(len, held)), sum(map(len, fake)))
+    return _some(held, size), _some(fake, size)
+
+
+def _trimmed(evidence: Evidence) -> list[str]:
+    """Generated texts, none longer than the median of the real ones."""
+    size = int(np.median([len(text) for text in evidence.held.raw]))
+    return [text[:size] for text in evidence.fake.raw]
+
+
+def _trained(name: str, evidence: Evidence) -> list[str]:
+    texts = _some(evidence.train.raw, LIMIT)
+    if not any(texts):
+        raise DataError(f"{name} compares with the training texts, and they are empty")
+    return texts
+
+
+class _Windows:
+    """Hashes of all windows in rows of symbols, for any length: Karp & Rabin 1987, modulo 2^64.
+
+    With s_j the hash of symbol j and b odd, the window of n from i is sum_j s_{i+j} b^j, the difference
+    of two running sums of s_j b^j times b^-i. Two that differ are taken for equal about once in 2^64.
+    """
+
+    BASE = 0x9E3779B97F4A7C15
+
+    def __init__(self, rows: Sequence[Array]) -> None:
+        sizes = np.array([len(row) for row in rows], np.int64)
+        symbols = np.concatenate([np.zeros(0, np.uint64), *rows]).astype(np.uint64)
+        self.owner = np.repeat(np.arange(len(rows), dtype=np.int32), sizes)
+        self.left = (np.cumsum(sizes)[self.owner] - np.arange(len(symbols))).astype(np.int32)
+        self.sums = np.concatenate(
+            [np.zeros(1, np.uint64), np.cumsum(_mixed(symbols) * _powers(self.BASE, len(symbols)))]
+        )
+        self.back = _powers(pow(self.BASE, -1, 1 << 64), len(symbols))
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> _Windows:
+        """Of characters."""
+        return cls([points(repair(text)) for text in texts])
+
+    def hashes(self, n: int) -> tuple[Array, Array]:
+        """Of all windows of `n` symbols within one row, and the rows that they are in."""
+        starts = max(0, len(self.left) - n + 1)
+        whole = self.left[:starts] >= n
+        hashes = (self.sums[n:] - self.sums[:starts]) * self.back[:starts]
+        return hashes[whole], self.owner[:starts][whole]
+
+
+def _powers(base: int, n: int) -> Array:
+    """1, base, base^2, ... modulo 2^64, `(n,)`."""
+    factors = np.full(n, base, np.uint64)
+    factors[:1] = 1
+    return np.cumprod(factors)
+
+
+def _mixed(x: Array) -> Array:
+    """Neighbouring numbers to far ones: the finaliser of SplitMix64 (Steele et al. 2014)."""
+    x = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _among(few: Array, many: Array) -> Array:
+    """Which of `few` are in `many`. The table leaves little of `many` to sort."""
+    high, table = np.uint64(44), np.zeros(1 << 20, bool)
+    table[few >> high] = True
+    likely = np.sort(many[table[many >> high]])
+    if not len(likely):
+        return np.zeros(len(few), bool)
+    return likely[np.searchsorted(likely, few).clip(max=len(likely) - 1)] == few
+
+
+# -- novelty -----------------------------------------------------------------------------------
+
+
+class Share(Rate):
+    """A share of what texts are made of. Neighbours in a text are alike, so that n-grams count for fewer
+    than they are: Wilson's interval with the number that would stray as far if each were on its own
+    (Korn & Graubard 1998), by the spread of the ratio between texts (Cochran 1977, section 6.3)."""
+
+    kinds = TEXT
+    piece: str
+    """What a text needs to be counted."""
+
+    @abstractmethod
+    def counts(self, evidence: Evidence) -> tuple[Array, Array]:
+        """For each generated text, how many and of how many, `(texts,)` each."""
+
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
+        hits, sizes = self._counts(evidence)
+        return int(hits.sum()), int(sizes.sum())
+
+    def _counts(self, evidence: Evidence) -> tuple[Array, Array]:
+        hits, sizes = self.counts(evidence)
+        _enough(self.name, self.piece, int(np.count_nonzero(sizes)))
+        return hits[sizes > 0], sizes[sizes > 0]
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+        hits, sizes = self._counts(evidence)
+        texts, total = len(sizes), int(sizes.sum())
+        share = float(hits.sum() / total)
+        variance = float(((hits - share * sizes) ** 2).sum()) * texts / (texts - 1) / total**2
+        effective = texts if variance == 0 else min(total, max(1, round(share * (1 - share) / variance)))
+        return Reading(share, *wilson(round(share * effective), effective), texts)
+
+
+def _enough(name: str, piece: str, n: int) -> None:
+    if n < LEAST:
+        raise DataError(f"{name} needs {LEAST} generated texts with {piece}, there are {n}")
+
+
+class NovelNgrams(Share):
+    """The share of the generated n-grams that the training texts do not hold.
+
+    Carlini et al. (2021, arXiv:2012.07805) and McCoy et al. (2023, arXiv:2111.09509) look for copies in
+    this way. Real texts that were held out say how much is new without any copying.
+
+    unit  characters, or words
+    n     of them; None: 8 characters, 4 words
+    """
+
+    name = "novel_ngrams"
+    group = "novelty"
+    better = "near"
+    how = "Far below the floor the texts are copied; far above it they are made of what no one writes."
+
+    def __init__(
+        self, *, unit: Literal["characters", "words"] = "characters", n: Count | None = None
+    ) -> None:
+        self.unit, self.n = unit, n or (8 if unit == "characters" else 4)
+        self.piece = f"at least {self.n} {unit}"
+
+    def counts(self, evidence: Evidence) -> tuple[Array, Array]:
+        train, fake = self._windows(_trained(self.name, evidence), evidence.fake.raw)
+        hashes, owner = fake.hashes(self.n)
+        new = ~_among(hashes, train.hashes(self.n)[0])
+        texts = len(evidence.fake)
+        return np.bincount(owner[new], minlength=texts), np.bincount(owner, minlength=texts)
+
+    def _windows(self, *sets: Sequence[str]) -> list[_Windows]:
+        if self.unit == "characters":
+            return [_Windows.of(texts) for texts in sets]
+        number: dict[str, int] = {}
+        rows = [
+            [
+                np.array([number.setdefault(w, len(number)) for w in words(text)], np.uint64)
+                for text in texts
+            ]
+            for texts in sets
+        ]
+        return [_Windows(row) for row in rows]
+
+
+class LongestCopy(Mean):
+    """The longest piece of a generated text that stands in a training text, in characters.
+
+    By bisection on the length, for all texts at once, with a rolling hash: the longest common substring
+    of Karp & Rabin (1987). Generated texts are cut at the median length of real ones first.
+    """
+
+    name = "longest_copy"
+    group = "novelty"
+    better = "near"
+    kinds = TEXT
+    how = "Characters in a row, on average; the floor says how many real texts share with the training texts."
+
+    def scores(self, evidence: Evidence, rng: np.random.Generator) -> Array:
+        texts = [text for text in _trimmed(evidence) if text]
+        _enough(self.name, "characters", len(texts))
+        return _longest(_Windows.of(texts), _Windows.of(_trained(self.name, evidence)), texts)
+
+
+def _longest(fake: _Windows, train: _Windows, texts: Sequence[str]) -> Array:
+    """How many characters of each text, in a row, occur in training, `(texts,)`."""
+    # All begin with the same bounds: then they ask for the same few lengths, and each is hashed once.
+    low, high = np.zeros(len(texts), np.int64), np.full(len(texts), max(map(len, texts)))
+    while (unsure := low < high).any():
+        middle = (low + high + 1) // 2
+        for n in np.unique(middle[unsure]).tolist():
+            mine = unsure & (middle == n)
+            hashes, owner = fake.hashes(n)
+            hashes, owner = hashes[mine[owner]], owner[mine[owner]]
+            found = np.zeros(len(texts), bool)
+            found[owner[_among(hashes, train.hashes(n)[0])]] = True
+            low[mine & found], high[mine & ~found] = n, n - 1
+    return low
+
+
+# -- diversity ---------------------------------------------------------------------------------
+
+
+class Repetition(Mean):
+    """The share of the word n-grams of a text that it has used before: rep-n of Welleck et al. (2020,
+    arXiv:1908.04319), the mean over texts. They are cut at the median length of real ones first.
+
+    n  words
+    """
+
+    name = "repetition"
+    group = "diversity"
+    better = "near"
+    kinds = TEXT
+    how = "Well above the floor the texts run in circles; below it they repeat less than people do."
+
+    def __init__(self, *, n: Count = 4) -> None:
+        self.n = n
+
+    def scores(self, evidence: Evidence, rng: np.random.Generator) -> Array:
+        grams = [found for text in _trimmed(evidence) if (found := _ngrams(text, self.n))]
+        _enough(self.name, f"at least {self.n} words", len(grams))
+        return np.array([1 - len(set(found)) / len(found) for found in grams])
+
+
+class DistinctWords(Statistic):
+    """Different pairs of neighbouring words among all of them, distinct-2 of Li et al. (2016,
+    arXiv:1510.03055), over that of as many characters of real texts: it falls as texts grow, in both alike.
+    """
+
+    name = "distinct"
+    group = "diversity"
+    better = "near"
+    ideal = 1.0
+    kinds = TEXT
+    how = "1: as varied as as much real text. Far below, the texts say the same; above, they are noise."
+
+    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
+        held, fake = _level(evidence)
+        return self._share(fake, "generated") / self._share(held, "real")
+
+    def _share(self, texts: Sequence[str], what: str) -> float:
+        pairs = list(chain.from_iterable(pairwise(words(text)) for text in texts))
+        if not pairs:
+            raise DataError(f"{self.name}: no {what} text has two words")
+        return len(set(pairs)) / len(pairs)
+
+
+# -- validity and fidelity ---------------------------------------------------------------------
+
+
+class Spelling(Share):
+    """The share of the generated words that occur in the training texts."""
+
+    name = "known_words"
+    group = "validity"
+    better = "near"
+    piece = "words"
+    how = "Far below the floor words are misspelt or made up; at 1 nothing is said in a new word."
+
+    def counts(self, evidence: Evidence) -> tuple[Array, Array]:
+        known = set(chain.from_iterable(map(words, _trained(self.name, evidence))))
+        found = [words(text) for text in evidence.fake.raw]
+        hits = np.array([sum(word in known for word in row) for row in found])
+        return hits, np.array([len(row) for row in found])
+
+
+class Lengths(Statistic):
+    """Wasserstein-1 distance of the lengths of texts, in characters. Where all real ones have one length,
+    as the windows of a stream, it is of the lengths of words."""
+
+    name = "lengths"
+    group = "fidelity"
+    better = "lower"
+    ideal = 0.0
+    kinds = TEXT
+    how = "Characters by which texts are too long or too short on average, or words where texts are windows."
+
+    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
+        sets = evidence.held.raw, evidence.fake.raw
+        lengths = [[len(text) for text in texts] for texts in sets]
+        if len(set(lengths[0])) == 1:
+            lengths = [[len(word) for text in texts for word in words(text)] for texts in sets]
+        for what, some in zip(("real", "generated"), lengths, strict=True):
+            if not any(some):
+                raise DataError(f"{self.name}: the {what} texts are empty, or without words")
+        return float(wasserstein_distance(*lengths))
+
+
+class CharacterNgramDistance(Statistic):
+    """Jensen-Shannon divergence of the character n-grams (Lin 1991), in bits: 0 for equal shares, 1 where
+    none is in both. Two sets of real texts are not at 0, the less so the fewer characters they have.
+
+    n  characters
+    """
+
+    name = "ngram_js"
+    group = "fidelity"
+    better = "lower"
+    ideal = 0.0
+    kinds = TEXT
+    how = "Bits, 0 to 1: how well one n-gram tells generated from real; spelling and style, not sense."
+
+    def __init__(self, *, n: Count = 3) -> None:
+        self.n = n
+
+    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
+        held, fake = (_Windows.of(texts).hashes(self.n)[0] for texts in _level(evidence))
+        if not (len(held) and len(fake)):
+            raise DataError(f"{self.name} needs texts of {self.n} characters or more on both sides")
+        seen, place = np.unique(np.concatenate([held, fake]), return_inverse=True)
+        p = np.bincount(place[: len(held)], minlength=len(seen)) / len(held)
+        q = np.bincount(place[len(held) :], minlength=len(seen)) / len(fake)
+        m = (p + q) / 2
+        return float(rel_entr(p, m).sum() + rel_entr(q, m).sum()) / (2 * math.log(2))

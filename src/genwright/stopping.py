@@ -1,0 +1,50 @@
+"""Ctrl-C and the signal to terminate, while a training prepares and while it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["Stop", "is_main", "stoppable"]
+
+
+def is_main() -> bool:
+    """Whether this is the first of the processes that torchrun started, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+class Stop:
+    """What Ctrl-C and SIGTERM do: end the command while it prepares; later end the training after its
+    step; and a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self.training = not is_main()  # the first process alone is told of the beginning
+        self.got: int | None = None
+
+    def __call__(self) -> bool:
+        return self.got is not None
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if not self.training:
+            os.write(2, b"genwright: stopped before the training began\n")
+            sys.exit(128 + number)
+        if self.got is not None:
+            os.write(2, b"genwright: stopped at once; the last save stands\n")
+            os._exit(128 + number)
+        self.got = number
+        os.write(2, b"stopping after this step, to save; once more stops at once\n")
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    stop = Stop()
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

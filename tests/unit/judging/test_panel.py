@@ -1,0 +1,100 @@
+"""From readings to words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from genwright.judging.contest import contest
+from genwright.judging.judgement import Judgement, Line
+from genwright.judging.metric import Reading
+from genwright.judging.panel import _skill, findings
+
+
+def reading(value: float, error: float = 0.01, n: int = 1000) -> Reading:
+    return Reading(value, value - 1.96 * error, value + 1.96 * error, n)
+
+
+def line(model: float, **more: object) -> Line:
+    base = Line(
+        metric="fd",
+        group="fidelity",
+        better="lower",
+        how="",
+        validated=True,
+        model=reading(model),
+        floor=reading(1.0),
+        copycat=reading(1.0),
+        baselines={"marginals": reading(5.0), "mix": reading(3.0)},
+        skill=_skill("lower", reading(model), reading(1.0), {"a": reading(5.0), "b": reading(3.0)}),
+    )
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def said(*lines: Line) -> dict[str, str]:
+    return {f.question: f.outcome for f in findings(lines)}
+
+
+REAL = "Can it not be told from real examples?"
+TRIVIAL = "Is it better than trivial generators?"
+NEW = "Is it new rather than copied?"
+
+
+def test_skill_is_1_at_the_floor_and_0_at_the_best_baseline() -> None:
+    assert line(1.0).skill == pytest.approx(1)
+    assert line(3.0).skill == pytest.approx(0)
+    assert line(5.0).skill == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("better", ["lower", "higher", "near"])
+def test_skill_knows_the_direction(better: str) -> None:
+    sign = -1 if better == "higher" else 1
+    model, floor, trivial = (reading(sign * v) for v in (2.0, 1.0, 3.0))
+    assert _skill(better, model, floor, {"t": trivial}) == pytest.approx(0.5)
+
+
+def test_no_skill_where_trivial_generators_are_as_good_as_real() -> None:
+    assert _skill("lower", reading(1.0), reading(1.0), {"t": reading(1.01)}) is None
+    assert _skill("lower", reading(1.0), None, {"t": reading(2.0)}) is None
+
+
+def test_the_verdict_follows_the_readings() -> None:
+    assert said(line(1.0)) == {TRIVIAL: "supported", REAL: "supported"}
+    assert said(line(1.5)) == {TRIVIAL: "supported", REAL: "not supported"}
+    assert said(line(4.0)) == {TRIVIAL: "not supported", REAL: "not supported"}
+
+
+def test_few_examples_support_nothing() -> None:
+    few = replace(line(1.0), model=reading(1.0, 0.3, 50))
+    assert said(few)[REAL] == "inconclusive"
+
+
+def test_copying_is_a_fault_of_its_own() -> None:
+    copies = line(0.2, metric="exact_copies", group="novelty", floor=reading(0.0))
+    assert said(copies) == {NEW: "not supported"}
+
+
+def test_one_of_many_metrics_needs_more_than_a_stray() -> None:
+    """At two standard errors one of 20 strays by chance; Holm does not fall for it."""
+    strays = line(1.0 + 2.2 * 0.0141)
+    assert said(strays, *[line(1.0, metric=f"m{i}") for i in range(20)])[REAL] == "supported"
+
+
+def test_an_unvalidated_metric_does_not_speak() -> None:
+    assert said(line(9.0, validated=False)) == {}
+
+
+def judged(title: str, value: float, error: float = 0.01) -> Judgement:
+    return Judgement(title, (), {}, (replace(line(value), model=reading(value, error)),))
+
+
+def test_only_what_is_clear_is_ranked() -> None:
+    (clear,) = contest([judged("a", 2.0), judged("b", 1.0)])
+    assert clear.outcome == "b before a"
+    assert clear.ranks == {"a": 2, "b": 1}
+    (noisy,) = contest([judged("a", 2.0, 1.0), judged("b", 1.0, 1.0)])
+    assert noisy.outcome == "inconclusive"
+    assert noisy.ranks == {"a": 1, "b": 1}
+    (small,) = contest([judged("a", 1.010, 1e-5), judged("b", 1.0, 1e-5)])
+    assert small.outcome == "inconclusive"

@@ -1,0 +1,124 @@
+"""The judge from the command line: files of any origin in, a verdict out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import genwright
+from commands import TINY, done, pictures, refused
+
+FAST = ("--lens", "pca", "--metric", "kid", "--metric", "columns", "--metric", "exact_copies")
+
+
+def rows(path: Path, n: int, seed: int, noise: float = 0.3) -> Path:
+    """A table whose columns belong together."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    y = 2 * x + noise * rng.normal(size=n)
+    lines = [f"{a:.4f},{b:.4f},{'high' if b > 0 else 'low'}" for a, b in zip(x, y, strict=True)]
+    path.write_text("\n".join(["x,y,level", *lines]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("judged")
+    rows(folder / "real.csv", 800, 0)
+    rows(folder / "later.csv", 200, 1)
+    rows(folder / "good.csv", 200, 2)
+    rows(folder / "noisy.csv", 200, 3, noise=3.0)
+    copied = (folder / "real.csv").read_text().splitlines()[:201]
+    (folder / "copied.csv").write_text("\n".join(copied) + "\n")
+    return folder
+
+
+def judged(room: Path, fake: str, out: Path, *more: str) -> dict[str, object]:
+    done(
+        *("judge", "--fake", room / fake, "--real", room / "real.csv"),
+        *("--holdout", room / "later.csv", "--out", out, *(more or FAST)),
+    )
+    found: dict[str, object] = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    return found
+
+
+def of(report: dict[str, object], metric: str, who: str = "model") -> float:
+    lines = {line["metric"]: line for line in report["metrics"]}  # type: ignore[attr-defined]
+    value: float = lines[metric][who]["value"]
+    return value
+
+
+def test_another_tools_table_is_judged(room: Path, tmp_path: Path) -> None:
+    good = judged(room, "good.csv", tmp_path / "good")
+    noisy = judged(room, "noisy.csv", tmp_path / "noisy")
+    copied = judged(room, "copied.csv", tmp_path / "copied")
+    assert of(good, "kid") < of(noisy, "kid")
+    assert of(good, "columns") > of(noisy, "columns")
+    assert of(good, "exact_copies") == 0
+    # Copies are looked for among what is trained on, four fifths of the real ones.
+    assert of(copied, "exact_copies") > 0.7
+    assert of(good, "exact_copies", "copycat") == 1
+
+
+def test_the_same_seed_gives_the_same_bytes(room: Path, tmp_path: Path) -> None:
+    judged(room, "good.csv", tmp_path / "a")
+    judged(room, "good.csv", tmp_path / "b")
+    for name in ("report.html", "report.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_run_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows(tmp_path / "real.csv", 300, 0)
+    done("train", "real.csv", "--out", "run", *TINY)
+    said = done("judge", "run", *FAST).out
+    assert "run/judge/report.html" in said
+    assert Path("run/judge/report.json").is_file()
+    done("train", "real.csv", "--out", "other", "--seed", "1", *TINY)
+    assert "One training of each was compared" in done("judge", "run", "other", *FAST).out
+    judgement = genwright.judge("run", lens="pca", wanted=["kid"])
+    assert [line.metric for line in judgement.lines] == ["kid"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((), ["run", "--fake"]),
+        (("--fake", "good.csv"), ["--fake", "--real"]),
+        (("--fake", "good.csv", "--real", "nowhere.csv"), ["nowhere.csv"]),
+        (("--fake", "nowhere.csv", "--real", "real.csv"), ["nowhere.csv"]),
+        (("--fake", "letters.txt", "--real", "real.csv"), ["letters.txt", "table"]),
+        (("--fake", "less.csv", "--real", "real.csv"), ["'y'", "no column"]),
+        (("--fake", "one.csv", "--real", "real.csv"), ["one.csv", "1 usable"]),
+        (("--fake", "empty", "--real", "real.csv"), ["empty"]),
+        (("--fake", "good.csv", "--real", "good.csv", "-n", "0"), ["n", "1 or more"]),
+        (("--fake", "good.csv", "--real", "real.csv", "--lens", "pac"), ["lens", "pca"]),
+        (
+            ("--fake", "good.csv", "--real", "real.csv", "--metric", "kdi"),
+            ["'kdi'", "did you mean 'kid'"],
+        ),
+        (("nowhere",), ["nowhere"]),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_in_a_sentence(
+    room: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], words: list[str]
+) -> None:
+    monkeypatch.chdir(room)
+    Path("letters.txt").write_text("a b c " * 40)
+    Path("less.csv").write_text("x,level\n" + "0.1,low\n0.2,high\n" * 50)
+    Path("one.csv").write_text("x,y,level\n0.1,0.2,low\n")
+    Path("empty").mkdir(exist_ok=True)
+    refused("judge", *args, words=words)
+    assert not Path("judged").exists()
+
+
+def test_odd_pictures_are_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures(tmp_path / "real", 80)
+    pictures(tmp_path / "fake", 30, side=16, first=500)
+    said = done("judge", "--fake", "fake", "--real", "real", "--lens", "pca", "--metric", "pixels").out
+    assert "no holdout was named" in said
+    assert "16 x 16 and were brought to 8 x 8" in said
