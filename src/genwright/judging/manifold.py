@@ -227,7 +227,7 @@ class ClippedDensity(Manifold):
     As density, but a real ball is no larger than the median one, so that real outliers claim no room, and
     a generated example counts at most 1, so that crowded ones do not make up for bad ones. Divided by the
     same for real examples among themselves (each without its own ball), and at most 1: with a share f of
-    the examples replaced by noise it is 1 - f.
+    the examples replaced by noise it is 1 - f. Held to that by a test, not to the authors' code.
     """
 
     name = "clipped_density"

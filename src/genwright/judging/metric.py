@@ -69,7 +69,8 @@ class Metric(ABC):
         least, n = self.least(evidence), min(len(evidence.held), len(evidence.fake))
         if n < least:
             raise DataError(f"{self.name} needs {least} examples of each, there are {n}")
-        for what, sample in (("real", evidence.held), ("generated", evidence.fake)):
+        sets = (("training", evidence.train), ("real", evidence.held), ("generated", evidence.fake))
+        for what, sample in sets:
             if not (np.isfinite(sample.features).all() and np.isfinite(sample.numbers).all()):
                 raise DataError(f"{self.name}: some {what} examples hold values that are not finite")
         reading = self._read(evidence, np.random.default_rng([seed, *self.name.encode()]))
@@ -140,4 +141,6 @@ def wilson(hits: int, n: int, z: float = Z) -> tuple[float, float]:
     share = hits / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # The ends are exact at none and at all; rounding would leave them a hair inside.
+    low, high = 0.0 if hits == 0 else middle - half, 1.0 if hits == n else middle + half
+    return max(0.0, low), min(1.0, high)

@@ -69,7 +69,8 @@ def test_wilson_against_published_values() -> None:
     # Newcombe 1998, table I, method 3: 81 of 263 and 0 of 20.
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
-    assert wilson(20, 20)[1] == 1.0
+    assert wilson(0, 97)[0] == 0.0
+    assert wilson(97, 97)[1] == 1.0
 
 
 def test_the_same_seed_reads_the_same() -> None:
