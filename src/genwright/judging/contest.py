@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import NormalDist
 
+from genwright.errors import DataError
 from genwright.judging.judgement import Judgement, Line
 from genwright.judging.metric import Reading
 
@@ -34,7 +35,17 @@ class Round:
 
 
 def contest(judgements: Sequence[Judgement]) -> list[Round]:
-    """One round for each metric that all could be asked and that passed the battery."""
+    """One round for each metric that all could be asked and that passed the battery.
+
+    Raises `DataError` where they were not judged by one measure.
+    """
+    for what in ("data", "lens", "held-out examples"):
+        found = {str(judgement.facts.get(what)) for judgement in judgements}
+        if len(found) > 1:
+            raise DataError(
+                f"these cannot be ranked, since their {what} differ ({', '.join(sorted(found))}): compare "
+                f"models of one data set, with one seed and one -n"
+            )
     names = [judgement.title for judgement in judgements]
     tables = [{line.metric: line for line in judgement.lines} for judgement in judgements]
     rounds = []

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from genwright.errors import DataError
 from genwright.judging.contest import contest
 from genwright.judging.judgement import Judgement, Line
 from genwright.judging.metric import Reading
@@ -87,6 +88,12 @@ def test_an_unvalidated_metric_does_not_speak() -> None:
 
 def judged(title: str, value: float, error: float = 0.01) -> Judgement:
     return Judgement(title, (), {}, (replace(line(value), model=reading(value, error)),))
+
+
+def test_what_was_measured_differently_is_not_ranked() -> None:
+    one, other = judged("a", 1.0), judged("b", 2.0)
+    with pytest.raises(DataError, match=r"their lens differ \(pca-1, pca-2\)"):
+        contest([replace(one, facts={"lens": "pca-1"}), replace(other, facts={"lens": "pca-2"})])
 
 
 def test_only_what_is_clear_is_ranked() -> None:
