@@ -11,12 +11,9 @@ from statistics import NormalDist
 from genwright.errors import DataError
 from genwright.judging.judgement import Judgement, Line
 from genwright.judging.metric import Reading
+from genwright.judging.panel import WORTH
 
 __all__ = ["Round", "contest"]
-
-WORTH = 0.013
-"""The least relative difference that counts: below it, metrics of one model differ by as much between
-trainings (Bischoff et al. 2024)."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +86,6 @@ def _badness(line: Line) -> float:
 
 def _clear(mine: float, other: float, a: Reading, b: Reading, z: float) -> bool:
     """Whether `mine` is better beyond the noise of both readings and beyond what is worth a word."""
-    noise = z * math.hypot(a.high - a.low, b.high - b.low) / 3.92
+    noise = z * math.hypot(a.error, b.error)
     worth = WORTH * max(abs(a.value), abs(b.value))
     return other - mine > max(noise, worth)

@@ -39,6 +39,11 @@ class Reading:
     high: float
     n: int
 
+    @property
+    def error(self) -> float:
+        """The standard error behind the interval."""
+        return (self.high - self.low) / 3.92
+
 
 class Metric(ABC):
     """One question asked of an `Evidence`. A subclass says in its docstring what it measures and the

@@ -7,6 +7,7 @@ and the trivial generators. Each is judged by the same code with as many example
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
@@ -58,10 +59,16 @@ def lines(
 
 def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed: int) -> Line:
     """A metric's reading of every contender."""
-    about = {"metric": metric.name, "group": metric.group, "better": metric.better, "how": metric.how}
-    lacking = _lacking(metric, evidence)
-    if lacking:
-        return Line(**about, validated=metric.validated, model=None, refused=lacking)  # type: ignore[arg-type]
+    line = partial(
+        Line,
+        metric=metric.name,
+        group=metric.group,
+        better=metric.better,
+        how=metric.how,
+        validated=metric.validated,
+    )
+    if lacking := _lacking(metric, evidence):
+        return line(model=None, refused=lacking)
     readings: dict[str, Reading] = {}
     refused = ""
     for name, sample in others.items():
@@ -71,9 +78,7 @@ def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed
             refused = refused or (str(error) if name == "model" else "")
     model, floor = readings.pop("model", None), readings.pop("floor", None)
     copycat = readings.pop("copycat", None)
-    return Line(
-        **about,  # type: ignore[arg-type]
-        validated=metric.validated,
+    return line(
         model=model,
         floor=floor,
         copycat=copycat,
@@ -108,14 +113,9 @@ def _skill(
         return None
     far = _far(better, floor)
     best = min(baselines.values(), key=far)
-    if far(best) <= 2 * max(_error(best), _error(floor)):
+    if far(best) <= 2 * max(best.error, floor.error):
         return None
     return 1.0 - far(model) / far(best)
-
-
-def _error(reading: Reading) -> float:
-    """Standard error behind a 95 % interval."""
-    return (reading.high - reading.low) / 3.92
 
 
 # -- what follows ----------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def _beats_trivial(found: Sequence[Line]) -> Finding | None:
         assert line.floor is not None
         far = _far(line.better, line.floor)
         best = min(line.baselines.values(), key=far)
-        gap, noise = far(best) - far(line.model), 1.96 * np.hypot(_error(best), _error(line.model))
+        gap, noise = far(best) - far(line.model), 1.96 * np.hypot(best.error, line.model.error)
         (better if gap > noise else worse if gap < -noise else []).append(line.metric)
     question = "Is it better than trivial generators?"
     share = f"{len(better)} of {len(scored)} metrics that tell those from real ones"
@@ -200,7 +200,7 @@ def _p(line: Line) -> float:
     one-sided where only one side is a fault."""
     assert line.model is not None
     assert line.floor is not None
-    noise = float(np.hypot(_error(line.model), _error(line.floor)))
+    noise = float(np.hypot(line.model.error, line.floor.error))
     gap = _far(line.better, line.floor)(line.model)
     if noise == 0:
         return 1.0 if gap <= 0 else 0.0
