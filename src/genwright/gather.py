@@ -92,7 +92,7 @@ class Bench:
     def read(self, path: Path, n: int, rng: np.random.Generator) -> tuple[Sample, list[str]]:
         """At most `n` examples from files, and what is odd about them."""
         notes = []
-        suffixes = {*path.suffixes}
+        suffixes = {suffix.lower() for suffix in path.suffixes}
         if path.is_file() and not suffixes & {*self.codec.reads}:
             raise DataError(
                 f"{path} is to be judged beside {self.kind} data, and is no {', '.join(self.codec.reads)}"
