@@ -20,7 +20,7 @@ import torch
 
 from _report import interleaved, say
 from genwright.data.codec import Array
-from genwright.judging import distances, manifold
+from genwright.judging import distances, manifold, memo, neighbours
 
 
 def kid(real: Array, fake: Array) -> tuple[Callable[[], object], Callable[[], object]]:
@@ -36,8 +36,8 @@ def prdc(real: Array, fake: Array) -> tuple[Callable[[], object], Callable[[], o
     metrics = [manifold.Precision(), manifold.Recall(), manifold.Density(), manifold.Coverage()]
 
     def ours() -> list[float]:
-        manifold._done.clear()
-        found = manifold.balls(real, fake, 5)
+        memo._answers.clear()
+        found = neighbours.balls(real, fake, 5)
         return [metric.score(found) for metric in metrics]
 
     return ours, lambda: list(compute_prdc(real, fake, nearest_k=5).values())

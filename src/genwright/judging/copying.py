@@ -17,7 +17,9 @@ from genwright.bounds import Count
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence, Sample
+from genwright.judging.memo import once
 from genwright.judging.metric import Metric, Rate, Reading, Z, wilson
+from genwright.judging.neighbours import distinct, nearest
 
 __all__ = [
     "Authenticity",
@@ -28,15 +30,12 @@ __all__ = [
     "NearestShare",
     "lookalikes",
     "mann_whitney",
-    "nearest",
 ]
 
 Form = Literal["features", "numbers"]
 """Of a `Sample`: where distances are measured."""
 Neighbours = Annotated[int, Ge(2)]
 
-BLOCK = 1024
-"""Rows of a block of distances: 8 MB of them at once, whatever the number of examples."""
 TAIL = 0.001
 """The share of real examples that may pass for near copies, at most."""
 ALARM = 0.05
@@ -45,77 +44,10 @@ FILLED = 20
 """Examples of either kind that a cell needs (the tau of Meehan et al.)."""
 
 
-# -- neighbours ----------------------------------------------------------------------------------
-
-
-def nearest(queries: Array, base: Array, k: int = 1, *, same: bool = False) -> tuple[Array, Array]:
-    """Euclidean distances `(n, k)` to the `k` nearest rows of `base`, ascending, and their places `(n, k)`.
-
-    With `same`, `queries` is `base`, and no row is its own neighbour. A row that equals another is at
-    exactly 0; distances are rounded to float32, so that equal ones compare equal in whatever order their
-    terms were added.
-    """
-    if len(base) < k + same:
-        raise DataError(
-            f"nearest neighbours: {k + same} different training or real examples are needed, there are "
-            f"{len(base)}; give more data"
-        )
-    centre = base.mean(axis=0, dtype=np.float64)
-    distances, places = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64)
-    for start in range(0, len(queries), BLOCK):
-        rows = slice(start, start + BLOCK)
-        block = queries[rows] - centre
-        found = _search(block, base, centre, k, start if same else None)
-        exact = np.empty(found.shape)
-        for i in range(k):
-            exact[:, i] = np.sqrt(((block - (base[found[:, i]] - centre)) ** 2).sum(axis=1))
-        exact = exact.astype(np.float32).astype(np.float64)
-        order = exact.argsort(axis=1, kind="stable")
-        distances[rows] = np.take_along_axis(exact, order, 1)
-        places[rows] = np.take_along_axis(found, order, 1)
-    return distances, places
-
-
-def _search(block: Array, base: Array, centre: Array, k: int, first: int | None) -> Array:
-    """Places `(n, k)` of the nearest rows of `base`, in no order; `first` is the block's own place there."""
-    gaps, places = np.full((len(block), k), np.inf), np.zeros((len(block), k), dtype=np.int64)
-    for start in range(0, len(base), BLOCK):
-        part = base[start : start + BLOCK] - centre
-        # |q - b|^2 less |q|^2, which is the same for the whole row.
-        here = (part * part).sum(axis=1) - 2.0 * (block @ part.T)
-        if first is not None:
-            own = np.arange(len(block)) + first - start
-            inside = (own >= 0) & (own < len(part))
-            here[inside, own[inside]] = np.inf
-        near = _smallest(here, k)
-        gaps = np.concatenate([gaps, np.take_along_axis(here, near, 1)], axis=1)
-        places = np.concatenate([places, near + start], axis=1)
-        best = _smallest(gaps, k)
-        gaps, places = np.take_along_axis(gaps, best, 1), np.take_along_axis(places, best, 1)
-    return places
-
-
-def _smallest(values: Array, k: int) -> Array:
-    """Columns of the `k` smallest values of each row."""
-    if k == 1:
-        return values.argmin(axis=1)[:, None]
-    if k >= values.shape[1]:
-        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
-    return np.argpartition(values, k - 1, axis=1)[:, :k]
-
-
 def _sorted(rows: Array) -> Array:
     """The rows in an order that depends on what they are, not on how they came."""
     contents = [row.tobytes() for row in rows]
     return rows[sorted(range(len(rows)), key=contents.__getitem__)]
-
-
-def _distinct(rows: Array) -> Array:
-    """The places of the first of each group of equal rows."""
-    first: dict[bytes, int] = {}
-    for i, row in enumerate(rows + 0.0):  # -0.0 is 0.0
-        first.setdefault(row.tobytes(), i)
-    return np.array(list(first.values()), dtype=np.int64)
 
 
 def _rows(sample: Sample, form: Form) -> Array:
@@ -217,7 +149,7 @@ class NearCopies(Rate):
 
 def _ratios(queries: Array, train: Array, k: int) -> tuple[Array, Array, Array]:
     """For each query the ratio of the nearest and the k-th distance, the nearest one, and where it is."""
-    kept = _distinct(train)  # else a training example that is there k times would hide its copies
+    kept = distinct(train)  # else a training example that is there k times would hide its copies
     distances, places = nearest(queries, train[kept], k)
     near, far = distances[:, 0], distances[:, -1]
     ratios = np.divide(near, far, out=np.ones(len(near)), where=far > 0)
@@ -347,11 +279,15 @@ class DataCopying(Metric):
 
 def _cells(train: Array, others: list[Array], cells: int, seed: int) -> list[Array]:
     """The k-means cell of `train` that each row of the others is in."""
+    centres = once(_centres, train, cells, seed)
+    return [nearest(rows, centres)[1][:, 0] for rows in others]
+
+
+def _centres(train: Array, cells: int, seed: int) -> Array:
     from sklearn.cluster import KMeans
 
-    cells = min(cells, len(_distinct(train)))
-    centres = KMeans(cells, n_init=3, random_state=seed).fit(train).cluster_centers_
-    return [nearest(rows, centres)[1][:, 0] for rows in others]
+    cells = min(cells, len(distinct(train)))
+    return np.asarray(KMeans(cells, n_init=3, random_state=seed).fit(train).cluster_centers_)
 
 
 def mann_whitney(a: Array, b: Array) -> tuple[float, float]:

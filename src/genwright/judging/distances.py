@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from genwright.bounds import Count
 from genwright.data.codec import Array
 from genwright.errors import DataError
-from genwright.judging.evidence import Evidence, Sample
-from genwright.judging.metric import Reading, Statistic
+from genwright.judging.evidence import Evidence
+from genwright.judging.metric import Between, OfFeatures, Part, Reading
 
 __all__ = [
     "Frechet",
@@ -85,7 +87,7 @@ def _root(covariance: Array) -> Array:
     return np.asarray((vectors * np.sqrt(values.clip(0))) @ vectors.T)
 
 
-class Split(Statistic):
+class Split(OfFeatures):
     """A smooth statistic, read from halves that complement each other.
 
     Such a statistic has a part that is linear in the examples, of variance A, and one that is quadratic,
@@ -94,36 +96,21 @@ class Split(Statistic):
     Q, and half the difference strays by A + 2 Q; A + Q is wanted.
     """
 
-    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        state = rng.bit_generator.state
-        value = self.measure(evidence, rng)
-        splits = []
+    def _parts(self, n: int, m: int, rng: np.random.Generator) -> list[Part]:
+        """Both halves of each split, one after the other."""
+        halves = []
         for _ in range(SPLITS):
-            pair = []
-            for half in _split(evidence, rng):
-                inner = np.random.default_rng()
-                inner.bit_generator.state = state
-                pair.append(self.measure(half, inner))
-            splits.append(pair)
-        halves = np.array(splits)
-        apart = (halves[:, 0] - halves[:, 1]) / 2
+            held, fake = rng.permutation(n), rng.permutation(m)
+            halves.append((held[: n // 2], fake[: m // 2]))
+            halves.append((held[n // 2 : n // 2 * 2], fake[m // 2 : m // 2 * 2]))
+        return halves
+
+    def _spread(self, halves: Array) -> float:
+        pairs = halves.reshape(SPLITS, 2)
+        apart = (pairs[:, 0] - pairs[:, 1]) / 2
         # Only half of Q is taken off: both variances are told by few splits, and it stays positive.
-        variance = float((apart**2).mean() - halves.mean(1).var(ddof=1) / 2)
-        spread = T * math.sqrt(max(variance, 0.0))
-        centre = self.at(value, halves)
-        n = min(len(evidence.held), len(evidence.fake))
-        return Reading(value, centre - spread, centre + spread, n)
-
-
-def _split(evidence: Evidence, rng: np.random.Generator) -> tuple[Evidence, Evidence]:
-    """`held` and `fake`, each parted at random into two halves of one size."""
-    held, fake = (_parts(sample, rng) for sample in (evidence.held, evidence.fake))
-    return replace(evidence, held=held[0], fake=fake[0]), replace(evidence, held=held[1], fake=fake[1])
-
-
-def _parts(sample: Sample, rng: np.random.Generator) -> tuple[Sample, Sample]:
-    order, size = rng.permutation(len(sample)), len(sample) // 2
-    return sample.take(order[:size]), sample.take(order[size : 2 * size])
+        variance = float((apart**2).mean() - pairs.mean(1).var(ddof=1) / 2)
+        return T * math.sqrt(max(variance, 0.0))
 
 
 class Frechet(Split):
@@ -145,8 +132,8 @@ class Frechet(Split):
         """Fewer give a covariance that is singular, or nearly."""
         return 2 * evidence.held.features.shape[1]
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        return frechet(evidence.held.features, evidence.fake.features)
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+        return frechet(held, fake)
 
     def at(self, value: float, halves: Array) -> float:
         """Without the bias, of which a half has twice that of the whole."""
@@ -180,24 +167,43 @@ Kernel = Callable[[Array, Array], Array]
 def mmd(x: Array, y: Array, kernel: Kernel) -> float:
     """Squared maximum mean discrepancy of `(n, d)` and `(m, d)`: the unbiased estimate over all pairs of
     Gretton et al. (2012), eq. 3. It may be negative. Memory does not grow with the number of pairs."""
-    across = sum(_sum(kernel(a, b)) for a in _blocks(x) for b in _blocks(y))
-    return _unbiased(_within(x, kernel), _within(y, kernel), across, len(x), len(y))
+    return float(mmd_of(x, y, kernel, np.ones((len(x), 1)), np.ones((len(y), 1)))[0])
+
+
+def mmd_of(x: Array, y: Array, kernel: Kernel, in_x: Array, in_y: Array) -> Array:
+    """`mmd` of `h` parts of the two sets at once, `(h,)`: `in_x` `(n, h)` and `in_y` `(m, h)` are 1 where a
+    row is in the part, else 0. The kernel, which costs most, is taken once for all parts."""
+    blocks_x, blocks_y = _blocks(x, in_x), _blocks(y, in_y)
+    across = sum(_sum(kernel(a, b), p, q) for a, p in blocks_x for b, q in blocks_y)
+    within, other = (_within(blocks, kernel) for blocks in (blocks_x, blocks_y))
+    return _unbiased(within, other, across, in_x.sum(0), in_y.sum(0))
 
 
 def kid(x: Array, y: Array) -> float:
-    """`mmd` with the kernel (x . y / d + 1)^3 of Binkowski et al. (2018), section 4.
+    """`mmd` with the kernel (x . y / d + 1)^3 of Binkowski et al. (2018), section 4."""
+    return float(kid_of(x, y, np.ones((len(x), 1)), np.ones((len(y), 1)))[0])
 
-    With p = x . y / d that is 1 + 3 p + 3 p^2 + p^3. The ones cancel, and the sums of p and p^2 over pairs
-    are products of moments, exact at once; p^3 alone needs the pairs, and float32 is enough for it.
+
+def kid_of(x: Array, y: Array, in_x: Array, in_y: Array) -> Array:
+    """`kid` of parts, as `mmd_of`.
+
+    With p = x . y / d the kernel is 1 + 3 p + 3 p^2 + p^3. The ones cancel, and the sums of p and p^2 over
+    pairs are products of moments, exact at once; p^3 alone needs the pairs, and float32 is enough for it.
     """
     x, y = (z.astype(np.float64) / math.sqrt(z.shape[1]) for z in (x, y))
-    low = _unbiased(_low(x, x) - _low_own(x), _low(y, y) - _low_own(y), _low(x, y), len(x), len(y))
+    low = [
+        _unbiased(_low(a, a) - _low_own(a), _low(b, b) - _low_own(b), _low(a, b), len(a), len(b))
+        for a, b in ((x[p > 0], y[q > 0]) for p, q in zip(in_x.T, in_y.T, strict=True))
+    ]
     scale = max(float(np.abs(x).max()), float(np.abs(y).max())) or 1.0  # so that no cube overflows
     x, y = ((z / scale).astype(np.float32) for z in (x, y))
-    return low + scale**6 * mmd(x, y, _cube)
+    return np.array(low) + scale**6 * mmd_of(x, y, _cube, in_x, in_y)
 
 
-def _unbiased(within: float, other: float, across: float, n: int, m: int) -> float:
+Sums = TypeVar("Sums", float, Array)
+
+
+def _unbiased(within: Sums, other: Sums, across: Sums, n: Sums, m: Sums) -> Sums:
     """Of a kernel's sums over pairs of different rows of the one set, of the other, and across."""
     return within / (n * (n - 1)) + other / (m * (m - 1)) - 2 * across / (n * m)
 
@@ -220,25 +226,56 @@ def _cube(x: Array, y: Array) -> Array:
     return np.asarray(cubes)
 
 
-def _within(x: Array, kernel: Kernel) -> float:
-    """The sum over all ordered pairs of different rows."""
-    blocks, total = _blocks(x), 0.0
-    for i, a in enumerate(blocks):
+def _within(blocks: list[tuple[Array, Array]], kernel: Kernel) -> Array:
+    """The sums over all ordered pairs of different rows, by part."""
+    total = np.zeros(blocks[0][1].shape[1])
+    for i, (a, p) in enumerate(blocks):
         own = kernel(a, a)
         np.fill_diagonal(own, 0)
-        total += _sum(own) + 2 * sum(_sum(kernel(a, b)) for b in blocks[i + 1 :])
+        total += _sum(own, p, p)
+        total += 2 * sum(_sum(kernel(a, b), p, q) for b, q in blocks[i + 1 :])
     return total
 
 
-def _sum(block: Array) -> float:
-    return float(block.sum(dtype=np.float64))
+def _sum(block: Array, left: Array, right: Array) -> Array:
+    """Of the pairs `(n, m)` whose rows and columns are in a part, `(h,)`; added up in float64."""
+    return np.einsum("nh,nh->h", left, block.astype(np.float64, copy=False) @ right)
 
 
-def _blocks(x: Array) -> list[Array]:
-    return [x[i : i + BLOCK] for i in range(0, len(x), BLOCK)]
+def _blocks(x: Array, in_x: Array) -> list[tuple[Array, Array]]:
+    return [(x[i : i + BLOCK], in_x[i : i + BLOCK]) for i in range(0, len(x), BLOCK)]
 
 
-class Kid(Statistic):
+class Kernels(OfFeatures):
+    """A statistic of pairs: all parts at once, at little more than the price of one."""
+
+    @abstractmethod
+    def of(self, held: Array, fake: Array, in_held: Array, in_fake: Array) -> Array:
+        """The number of each part `(h,)`."""
+
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+        return float(self.of(held, fake, np.ones((len(held), 1)), np.ones((len(fake), 1)))[0])
+
+    def _of_parts(
+        self, held: Array, fake: Array, between: Between, parts: Sequence[Part], seed: int
+    ) -> Array:
+        return self.of(
+            held,
+            fake,
+            _members(len(held), [part[0] for part in parts]),
+            _members(len(fake), [part[1] for part in parts]),
+        )
+
+
+def _members(n: int, parts: Sequence[Array]) -> Array:
+    """Places of each part to `(n, h)`: 1 for those in it, else 0."""
+    found = np.zeros((n, len(parts)))
+    for h, places in enumerate(parts):
+        found[places, h] = 1
+    return found
+
+
+class Kid(Kernels):
     """Kernel distance: `mmd` of the features with a cubic kernel (Binkowski et al. 2018), over all
     pairs rather than the mean over drawn subsets."""
 
@@ -248,11 +285,11 @@ class Kid(Statistic):
     ideal = 0.0
     how = "distance in feature space without the bias of few examples; about 0, or below, for real ones"
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        return kid(evidence.held.features, evidence.fake.features)
+    def of(self, held: Array, fake: Array, in_held: Array, in_fake: Array) -> Array:
+        return kid_of(held, fake, in_held, in_fake)
 
 
-class Mmd(Statistic):
+class Mmd(Kernels):
     """`mmd` of the features with a Gaussian kernel exp(-|x - y|^2 / (2 s^2)), s the median distance of real
     examples (Gretton et al. 2012, section 8)."""
 
@@ -264,8 +301,7 @@ class Mmd(Statistic):
         "distance in feature space, seeing the shape of the whole law; about 0, or below, for real ones"
     )
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        held, fake = evidence.held.features, evidence.fake.features
+    def of(self, held: Array, fake: Array, in_held: Array, in_fake: Array) -> Array:
         middle = np.median(held, axis=0)  # nearer the origin, distances lose fewer digits
         scale = _median_square(held)
         if scale == 0:
@@ -273,7 +309,8 @@ class Mmd(Statistic):
                 "mmd: most real examples have the same features, so that there is no scale to measure in; "
                 "give more varied examples, or leave mmd out"
             )
-        return mmd(held - middle, fake - middle, lambda x, y: _gaussian(x, y, scale))
+        held, fake = held - middle, fake - middle
+        return mmd_of(held, fake, lambda x, y: _gaussian(x, y, scale), in_held, in_fake)
 
 
 def _gaussian(x: Array, y: Array, scale: float) -> Array:
@@ -299,7 +336,7 @@ def _median_square(x: Array) -> float:
 # -- sliced Wasserstein -------------------------------------------------------------------------
 
 
-class SlicedWasserstein(Statistic):
+class SlicedWasserstein(OfFeatures):
     """Sliced Wasserstein distance of order 2 (Bonneel et al. 2015): the root of the mean, over random
     directions, of the squared distance between sorted projections. It reads `numbers`, needs no network
     and is biased upwards by few examples."""
@@ -314,12 +351,16 @@ class SlicedWasserstein(Statistic):
         """directions: how many lines are drawn."""
         self.directions = directions
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        held, fake = (s.numbers.astype(np.float64) for s in (evidence.held, evidence.fake))
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        """Where each example stands along each line."""
+        held, fake = evidence.held.numbers, evidence.fake.numbers
         lines = rng.normal(size=(held.shape[1], self.directions))
         lines /= np.linalg.norm(lines, axis=0)
+        return held @ lines, fake @ lines, self.between
+
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
         points = min(len(held), len(fake))
-        real, made = (_quantiles(x @ lines, points) for x in (held, fake))
+        real, made = (_quantiles(x, points) for x in (held, fake))
         return float(np.sqrt(((real - made) ** 2).mean()))
 
 

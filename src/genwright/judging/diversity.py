@@ -10,7 +10,8 @@ from genwright.bounds import Count, Positive
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence, Sample
-from genwright.judging.metric import Rate, Statistic
+from genwright.judging.memo import once
+from genwright.judging.metric import Between, OfFeatures, Rate, Statistic
 
 __all__ = ["ClassScore", "ModesMissed", "Vendi", "missed", "vendi"]
 
@@ -33,7 +34,7 @@ def vendi(features: Array) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-class Vendi(Statistic):
+class Vendi(OfFeatures):
     """`vendi` of the generated examples over that of as many real ones, both centred on the real mean, so
     that the angles between them tell something (Friedman & Dieng 2022)."""
 
@@ -43,8 +44,7 @@ class Vendi(Statistic):
     ideal = 1.0
     how = "generated variety over real variety, whatever its quality: below 1 too alike, above 1 noisy"
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        held, fake = evidence.held.features, evidence.fake.features
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
         mean, n = held.mean(0), min(len(held), len(fake))  # the score grows with n
         real, made = (vendi((x if len(x) == n else rng.permutation(x)[:n]) - mean) for x in (held, fake))
         return made / real
@@ -68,21 +68,14 @@ class ClassScore(Statistic):
         """label: which one tells the class (the first, if not said). classes: the most there may be."""
         self.label = label
         self.classes = classes
-        self._known: tuple[Sample, Any] | None = None
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        classifier = self._classifier(evidence.train)
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        """The classes' probabilities."""
+        classifier = once(_fit, evidence.train.features, self._labels(evidence.train))
         held, fake = (
-            _class_score(classifier.predict_proba(sample.features))
-            for sample in (evidence.held, evidence.fake)
+            classifier.predict_proba(sample.features) for sample in (evidence.held, evidence.fake)
         )
-        return fake / held
-
-    def _classifier(self, train: Sample) -> Any:
-        """Fitted once for one `train`, which the halves of one evidence share."""
-        if self._known is None or self._known[0] is not train:
-            self._known = train, _fit(train.features, self._labels(train))
-        return self._known[1]
+        return held, fake, lambda held, fake, rng: _class_score(fake) / _class_score(held)
 
     def _labels(self, train: Sample) -> Array:
         label = self.label or next(iter(train.given), "label")
@@ -142,15 +135,19 @@ def missed(
 
 def _cells(evidence: Evidence, cells: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """The cell of each held and of each generated example."""
-    from sklearn.cluster import KMeans
-
     points = evidence.train.features
     if (different := len(np.unique(points, axis=0))) < cells:
         raise DataError(
             f"modes_missed needs {cells} different training examples to tell modes by, there are {different}"
         )
-    means = KMeans(cells, n_init=1, random_state=int(rng.integers(2**31))).fit(points)
+    means = once(_means, points, cells, int(rng.integers(2**31)))
     return means.predict(evidence.held.features), means.predict(evidence.fake.features)
+
+
+def _means(points: Array, cells: int, seed: int) -> Any:
+    from sklearn.cluster import KMeans
+
+    return KMeans(cells, n_init=1, random_state=seed).fit(points)
 
 
 class ModesMissed(Rate):

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from genwright.data.codec import Array, Codec
 from genwright.space import Space
 
@@ -76,11 +74,3 @@ class Evidence:
     def about(self, fake: Sample) -> Evidence:
         """The same question about another set."""
         return replace(self, fake=fake)
-
-    def half(self, rng: np.random.Generator) -> Evidence:
-        """A random half of `held` and of `fake`, each drawn without replacement."""
-        held, fake = (
-            sample.take(np.sort(rng.permutation(len(sample))[: len(sample) // 2]))
-            for sample in (self.held, self.fake)
-        )
-        return replace(self, held=held, fake=fake)

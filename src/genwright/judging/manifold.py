@@ -9,10 +9,6 @@ Even of two real sets these are not 1, except the clipped ones: read them beside
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 
@@ -20,131 +16,21 @@ from genwright.bounds import Count
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
-from genwright.judging.metric import Reading, Statistic
+from genwright.judging.metric import OfFeatures, Reading
+from genwright.judging.neighbours import Balls, among, balls
 
 __all__ = [
-    "Balls",
     "ClippedCoverage",
     "ClippedDensity",
     "Coverage",
     "Density",
     "Precision",
     "Recall",
-    "balls",
     "expected_cover",
-    "nearest",
-    "slack",
 ]
 
-BLOCK = 256
-"""Rows of a matrix of distances that are in memory at a time."""
-KEPT = 256
-"""Comparisons kept: the halves of some sets, for the metrics that share them."""
-ROUNDING = 1e-12
-"""Of a squared distance, relative to the squared lengths that it is a difference of."""
 
-
-@dataclass(frozen=True)
-class Balls:
-    """Which of `n` real and `m` generated examples lie in whose ball of `k` neighbours.
-
-    around      `(m,)` real balls that a generated example lies in
-    clipped     `(m,)` the same, no ball being larger than the median one
-    held        `(n,)` generated examples in a real ball
-    reached     `(n,)` generated balls that a real example lies in
-    """
-
-    k: int
-    around: Array
-    clipped: Array
-    held: Array
-    reached: Array
-
-
-def nearest(points: Array, k: int) -> Array:
-    """Squared distance of each of `(n, d)` to the `k` nearest others, rising, `(n, k)`."""
-    from sklearn.neighbors import NearestNeighbors
-
-    distances, _ = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points).kneighbors()
-    return np.asarray(distances**2)
-
-
-def slack(points: Array, radii: Array) -> Array:
-    """What rounding may add to a squared distance near `radii` (squared) from `points`; an example *on* a
-    ball, such as a copy of the k-th neighbour, is inside."""
-    return ROUNDING * ((points * points).sum(1) + radii)
-
-
-def balls(real: Array, fake: Array, k: int) -> Balls:
-    """Compare `(n, d)` with `(m, d)`, exactly up to `slack` and with memory that is linear in n and m.
-
-    The same two sets are compared once, whoever asks: by the digest of their content.
-    """
-    key = _digest(real), _digest(fake), k
-    if key not in _done:
-        _done[key] = _compare(real, fake, k)
-        if len(_done) > KEPT:
-            _done.popitem(last=False)
-    _done.move_to_end(key)
-    return _done[key]
-
-
-_done: OrderedDict[tuple[bytes, bytes, int], Balls] = OrderedDict()
-
-
-def _digest(points: Array) -> bytes:
-    return blake2b(np.ascontiguousarray(points).data).digest()
-
-
-def _compare(real: Array, fake: Array, k: int) -> Balls:
-    middle = np.median(real, axis=0)  # nearer the origin, distances lose fewer digits
-    real, fake = real - middle, fake - middle
-    reach, own = nearest(real, k)[:, -1], nearest(fake, k)[:, -1]
-    short = _clipped(reach)
-    reach, short = reach + slack(real, reach), short + slack(real, short)
-    own = own + slack(fake, own)
-
-    n, m = len(real), len(fake)
-    around, clipped = np.zeros(m, int), np.zeros(m, int)
-    held, reached = np.zeros(n, int), np.zeros(n, int)
-    for rows, squares in _squares(real, fake):
-        inside = squares <= reach[rows, None]
-        around += inside.sum(0)
-        held[rows] = inside.sum(1)
-        clipped += (squares <= short[rows, None]).sum(0)
-        reached[rows] = (squares <= own).sum(1)
-    return Balls(k, around, clipped, held, reached)
-
-
-def among(real: Array, k: int) -> Array:
-    """Clipped balls of others that each of `real` lies in, `(n,)`."""
-    real = real - np.median(real, axis=0)
-    short = _clipped(nearest(real, k)[:, -1])
-    short = short + slack(real, short)
-    count = np.full(len(real), -1)  # not in one's own
-    for rows, squares in _squares(real, real):
-        count += (squares <= short[rows, None]).sum(0)
-    return count
-
-
-def _clipped(radii: Array) -> Array:
-    """None larger than the median one."""
-    return np.minimum(radii, np.median(radii))
-
-
-def _squares(a: Array, b: Array) -> Iterator[tuple[slice, Array]]:
-    """Squared distances `(rows, m)`, block by block of the rows of `a`."""
-    lengths = (b * b).sum(1)
-    for i in range(0, len(a), BLOCK):
-        block = a[i : i + BLOCK]
-        squares = block @ b.T
-        squares *= -2
-        squares += lengths
-        squares += (block * block).sum(1)[:, None]
-        yield slice(i, i + BLOCK), squares
-
-
-class Manifold(Statistic):
+class Manifold(OfFeatures):
     """A number read off `Balls`."""
 
     def __init__(self, *, k: Count = 5) -> None:
@@ -158,8 +44,8 @@ class Manifold(Statistic):
         """Each half has k neighbours to every example, and more than those."""
         return 4 * (self.k + 1)
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        return self.score(balls(evidence.held.features, evidence.fake.features, self.k))
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+        return self.score(balls(held, fake, self.k))
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
         if not np.ptp(evidence.held.features, axis=0).any():
@@ -240,9 +126,9 @@ class ClippedDensity(Manifold):
         """Before it is set against real ones."""
         return float(np.minimum(found.clipped / found.k, 1).mean())
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        real = np.minimum(among(evidence.held.features, self.k) / self.k, 1).mean()
-        return min(1.0, super().measure(evidence, rng) / float(real))
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+        real = np.minimum(among(held, self.k) / self.k, 1).mean()
+        return min(1.0, super().between(held, fake, rng) / float(real))
 
 
 class ClippedCoverage(Manifold):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 from scipy.special import rel_entr
@@ -16,7 +15,7 @@ from genwright.bounds import Count, Positive
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
-from genwright.judging.metric import Reading, Statistic
+from genwright.judging.metric import Between, Statistic
 from genwright.judging.texts import TEXT
 
 __all__ = ["Mauve"]
@@ -53,47 +52,22 @@ class Mauve(Statistic):
     def least(self, evidence: Evidence) -> int:
         return 1000
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        return _Frontier(self.scale).measure(self._quantised(evidence, rng), rng)
-
-    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        # Clustering each half anew would take 24 times as long.
-        return _Frontier(self.scale)._read(self._quantised(evidence, rng), rng)
-
-    def _quantised(self, evidence: Evidence, rng: np.random.Generator) -> Evidence:
-        """The evidence with the cells `(n, REPEATS)` for features."""
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        """The cells `(n, REPEATS)`: clustering each half anew would take 24 times as long."""
         n = len(evidence.held)
         joint = np.concatenate([evidence.held.features, evidence.fake.features])
         cells = self.cells or min(500, max(2, round(min(n, len(joint) - n) / 10)))
         found = _clustered(joint, min(cells, len(joint)), rng)
-        held, fake = (
-            replace(evidence.held, features=found[:n]),
-            replace(evidence.fake, features=found[n:]),
-        )
-        return replace(evidence, held=held, fake=fake)
+        return found[:n], found[n:], self.frontier
 
-
-class _Frontier(Statistic):
-    """MAUVE of features that are cells."""
-
-    def __init__(self, scale: float) -> None:
-        self.scale = scale
-
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        held, fake = evidence.held.features, evidence.fake.features
+    def frontier(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+        """MAUVE of cells, the mean of the repeats."""
         cells = int(max(held.max(), fake.max())) + 1
-        return float(
-            np.mean(
-                [
-                    _area(
-                        np.bincount(a, minlength=cells) / len(a),
-                        np.bincount(b, minlength=cells) / len(b),
-                        self.scale,
-                    )
-                    for a, b in zip(held.T, fake.T, strict=True)
-                ]
-            )
-        )
+        areas = []
+        for real, made in zip(held.T, fake.T, strict=True):
+            p, q = (np.bincount(some, minlength=cells) / len(some) for some in (real, made))
+            areas.append(_area(p, q, self.scale))
+        return float(np.mean(areas))
 
 
 def _clustered(features: Array, cells: int, rng: np.random.Generator) -> Array:

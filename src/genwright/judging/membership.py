@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.judging.copying import mann_whitney, nearest
+from genwright.judging.copying import mann_whitney
 from genwright.judging.evidence import Evidence
 from genwright.judging.metric import Metric, Reading, wilson
+from genwright.judging.neighbours import nearest
 
 __all__ = ["Membership", "MembershipInference"]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -21,7 +22,7 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
 
-__all__ = ["Group", "Mean", "Metric", "Rate", "Reading", "Statistic", "wilson"]
+__all__ = ["Between", "Group", "Mean", "Metric", "OfFeatures", "Rate", "Reading", "Statistic", "wilson"]
 
 Group = Literal["fidelity", "diversity", "novelty", "likelihood", "usefulness", "validity"]
 Z = 1.959964
@@ -87,32 +88,68 @@ class Metric(ABC):
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading: ...
 
 
+Between = Callable[[Array, Array, np.random.Generator], float]
+"""Rows of the held-out and of the generated examples to one number."""
+Part = tuple[Array, Array]
+"""Places of some of the held-out and of some of the generated rows."""
+
+
 class Statistic(Metric):
-    """A number of two sets as wholes."""
+    """A number of two sets as wholes. What costs is done once, example by example; the number is then taken
+    of the rows that came of it, of all and of halves."""
 
     @abstractmethod
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        """The number. Deterministic in `evidence` and the state of `rng`."""
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        """A row for each held-out and for each generated example, and what is measured between them;
+        deterministic in `evidence` and the state of `rng`."""
 
     def at(self, value: float, halves: Array) -> float:
         """Where the interval is centred; a statistic with a known bias takes it off here."""
         return value
 
+    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
+        """The number alone."""
+        held, fake, between = self.rows(evidence, rng)
+        return between(held, fake, rng)
+
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        state = rng.bit_generator.state
-        value = self.measure(evidence, rng)
-        halves = []
-        for _ in range(HALVES):
-            half = evidence.half(rng)
-            inner = np.random.default_rng()
-            inner.bit_generator.state = state
-            halves.append(self.measure(half, inner))
-        # A half drawn without replacement strays from the whole as far as the whole strays from the
-        # truth: (n - m) / (n m) = 1 / n for m = n / 2.
-        spread = float(np.std(halves, ddof=1))
-        centre = self.at(value, np.array(halves))
-        n = min(len(evidence.held), len(evidence.fake))
-        return Reading(value, centre - Z * spread, centre + Z * spread, n)
+        held, fake, between = self.rows(evidence, rng)
+        seed = int(rng.integers(2**63))
+        value = between(held, fake, np.random.default_rng(seed))
+        halves = self._of_parts(held, fake, between, self._parts(len(held), len(fake), rng), seed)
+        spread = self._spread(halves)
+        centre = self.at(value, halves)
+        return Reading(value, centre - spread, centre + spread, min(len(held), len(fake)))
+
+    def _parts(self, n: int, m: int, rng: np.random.Generator) -> list[Part]:
+        """Halves of `n` and of `m` rows, drawn without replacement."""
+        return [(_half(n, rng), _half(m, rng)) for _ in range(HALVES)]
+
+    def _of_parts(
+        self, held: Array, fake: Array, between: Between, parts: Sequence[Part], seed: int
+    ) -> Array:
+        """The number of each part, with the same draws of chance for all."""
+        return np.array([between(held[i], fake[j], np.random.default_rng(seed)) for i, j in parts])
+
+    def _spread(self, halves: Array) -> float:
+        """Half the width of the interval. A half drawn without replacement strays from the whole as far as
+        the whole strays from the truth: (n - m) / (n m) = 1 / n for m = n / 2."""
+        return Z * float(np.std(halves, ddof=1))
+
+
+def _half(n: int, rng: np.random.Generator) -> Array:
+    return np.sort(rng.permutation(n)[: n // 2])
+
+
+class OfFeatures(Statistic):
+    """A statistic of the features."""
+
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        return evidence.held.features, evidence.fake.features, self.between
+
+    @abstractmethod
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+        """The number of features `(n, d)` and `(m, d)`."""
 
 
 class Rate(Metric):

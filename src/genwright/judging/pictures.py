@@ -7,18 +7,17 @@ the plain things that it overlooks.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import replace
 
 import numpy as np
-from sklearn.metrics import pairwise_distances_argmin, pairwise_distances_chunked
-from sklearn.neighbors import NearestNeighbors
+from sklearn.metrics import pairwise_distances_chunked
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence, Sample
-from genwright.judging.metric import Reading, Statistic
+from genwright.judging.metric import Between, Statistic
+from genwright.judging.neighbours import reach
 
-__all__ = ["PixelHistogram", "Sharpness", "Spectrum", "nearest", "ranked", "realism"]
+__all__ = ["PixelHistogram", "Sharpness", "Spectrum", "ranked", "realism"]
 
 IMAGE = frozenset({"image"})
 LEVELS = 256
@@ -30,8 +29,8 @@ MEMORY = 64
 """MiB of distances at a time."""
 
 
-class Rows(Statistic):
-    """A statistic of one row of numbers for each picture. The rows are made once, not for each half."""
+class Pictures(Statistic):
+    """A statistic of one row of numbers for each picture."""
 
     group = "fidelity"
     kinds = IMAGE
@@ -39,23 +38,16 @@ class Rows(Statistic):
     """The smallest height and width."""
 
     @abstractmethod
-    def rows(self, x: Array) -> Array:
+    def look(self, x: Array) -> Array:
         """Pictures `(n, C, H, W)` float64 to rows `(n, f)`."""
 
     @abstractmethod
     def compare(self, held: Array, fake: Array) -> float:
         """The number, from the rows of both."""
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        return self.compare(self._rows(evidence.held), self._rows(evidence.fake))
-
-    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        held, fake = (
-            replace(sample, x=rows, numbers=rows, features=rows)
-            for sample in (evidence.held, evidence.fake)
-            for rows in [self._rows(sample)]
-        )
-        return _OfRows(self)._read(replace(evidence, held=held, fake=fake), rng)
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        held, fake = (self._rows(sample) for sample in (evidence.held, evidence.fake))
+        return held, fake, lambda held, fake, rng: self.compare(held, fake)
 
     def _rows(self, sample: Sample) -> Array:
         x = sample.x
@@ -66,21 +58,11 @@ class Rows(Statistic):
             )
         step = max(1, BLOCK // max(1, x[0].size))
         return np.concatenate(
-            [self.rows(x[i : i + step].astype(np.float64)) for i in range(0, len(x), step)]
+            [self.look(x[i : i + step].astype(np.float64)) for i in range(0, len(x), step)]
         )
 
 
-class _OfRows(Statistic):
-    """The same, of features that are rows already."""
-
-    def __init__(self, metric: Rows) -> None:
-        self.metric = metric
-
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        return self.metric.compare(evidence.held.features, evidence.fake.features)
-
-
-class Spectrum(Rows):
+class Spectrum(Pictures):
     """How much of each fineness: the difference of the power spectra, averaged over all directions
     (azimuthal integration, Durall et al. 2020, arXiv:2003.01826), in decades (powers of ten), as an
     absolute value and the mean over spatial frequencies without the zeroth.
@@ -96,7 +78,7 @@ class Spectrum(Rows):
         "In powers of ten: 0.3 is twice or half the power; blur lacks the fine, an upsampler adds to it."
     )
 
-    def rows(self, x: Array) -> Array:
+    def look(self, x: Array) -> Array:
         """The mean power in rings one cycle a picture wide, `(n, rings)`; the corners are the last."""
         height, width = x.shape[2:]
         power = (np.abs(np.fft.fft2(x, norm="ortho")) ** 2).mean(1)
@@ -113,7 +95,7 @@ def _decades(power: Array) -> Array:
     return np.log10(power.mean(0) + NOISE)
 
 
-class PixelHistogram(Rows):
+class PixelHistogram(Pictures):
     """Wasserstein-1 distance of the values of pixels, by channel, their mean; in levels out of 255."""
 
     name = "pixels"
@@ -121,7 +103,7 @@ class PixelHistogram(Rows):
     ideal = 0.0
     how = "Levels of 255 by which pixels are too dark or too bright on average, wherever they stand."
 
-    def rows(self, x: Array) -> Array:
+    def look(self, x: Array) -> Array:
         """How many pixels at each level, as shares, `(n, C 256)`."""
         n, channels = x.shape[:2]
         level = (
@@ -136,7 +118,7 @@ class PixelHistogram(Rows):
         return float(np.abs(gap.cumsum(1)).sum(1).mean())
 
 
-class Sharpness(Rows):
+class Sharpness(Pictures):
     """The variance of the Laplacian of a picture (Pech-Pacheco et al. 2000), its median over generated
     ones by that over real ones."""
 
@@ -146,7 +128,7 @@ class Sharpness(Rows):
     side = 3
     how = "1: as sharp as real pictures; below, blurred; above, noisy."
 
-    def rows(self, x: Array) -> Array:
+    def look(self, x: Array) -> Array:
         """`(n, 1)`, of the mean of the channels."""
         grey = x.mean(1)
         middle = grey[:, 1:-1, 1:-1]
@@ -175,7 +157,7 @@ def realism(evidence: Evidence, k: int = 3) -> Array:
     held, fake = evidence.held.features, evidence.fake.features
     if len(held) <= k:
         raise DataError(f"realism needs more than {k} real examples, there are {len(held)}")
-    radius = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(held).kneighbors()[0][:, -1]
+    radius = np.sqrt(reach(held, k))
     dense = radius <= np.median(radius)
     blocks = pairwise_distances_chunked(
         fake, held[dense], reduce_func=lambda d, _: _ratio(radius[dense], d), working_memory=MEMORY
@@ -191,13 +173,3 @@ def _ratio(radius: Array, distance: Array) -> Array:
 def ranked(evidence: Evidence, k: int = 3) -> Array:
     """The generated examples by realism, the best first, `(n,)` indices."""
     return np.argsort(-realism(evidence, k), kind="stable")
-
-
-def nearest(evidence: Evidence, index: Array) -> tuple[Array, Array]:
-    """The nearest training and the nearest held-out example, by features, to each of the generated ones at
-    `index`: two arrays of indices `(len(index),)`. If the first is much nearer, it was copied."""
-    fake = evidence.fake.features[index]
-    train, held = (
-        pairwise_distances_argmin(fake, sample.features) for sample in (evidence.train, evidence.held)
-    )
-    return train, held

@@ -24,7 +24,7 @@ from genwright.judging.frames import (
     ranked_values,
     values_of,
 )
-from genwright.judging.metric import Statistic
+from genwright.judging.metric import Between, Statistic
 
 __all__ = ["ColumnPairs", "ColumnShapes"]
 
@@ -42,17 +42,27 @@ class ColumnShapes(Statistic):
     kinds = frozenset({"table"})
     how = "Whether each column by itself is as real: 1 is alike; it is blind to how they go together."
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        shapes = []
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        """Numbers, and codes of categories, one column each."""
+        held, fake, fars = [], [], []
         for name, column in modelled(evidence).items():
-            real, fake = values_of(evidence.held, name), values_of(evidence.fake, name)
+            real, made = values_of(evidence.held, name), values_of(evidence.fake, name)
             if isinstance(column, Numeric):
-                far = _kolmogorov(numbers_of(column, real), numbers_of(column, fake))
+                fars.append(_kolmogorov)
+                held.append(numbers_of(column, real))
+                fake.append(numbers_of(column, made))
             else:
+                fars.append(_variation)
                 known = ranked_values(real)
-                far = _variation(codes_of(real, known), codes_of(fake, known), len(known) + 2)
-            shapes.append(1 - far)
-        return float(np.mean(shapes))
+                held.append(codes_of(real, known))
+                fake.append(codes_of(made, known))
+
+        def likeness(real: Array, made: Array, rng: np.random.Generator) -> float:
+            return 1 - float(
+                np.mean([far(a, b) for far, a, b in zip(fars, real.T, made.T, strict=True)])
+            )
+
+        return np.stack(held, 1).astype(np.float64), np.stack(fake, 1).astype(np.float64), likeness
 
 
 def _kolmogorov(a: Array, b: Array) -> float:
@@ -83,7 +93,8 @@ class ColumnPairs(Statistic):
     def __init__(self, *, pairs: Count = 500) -> None:
         self.pairs = pairs
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        """The cell of each column."""
         columns = modelled(evidence)
         if len(columns) < 2:
             raise DataError("pairs needs a table of two columns or more that vary, there is one")
@@ -91,14 +102,22 @@ class ColumnPairs(Statistic):
             _binned(column, values_of(evidence.held, name), values_of(evidence.fake, name))
             for name, column in columns.items()
         ]
-        couples = list(combinations(binned, 2))
+        couples = list(combinations(range(len(binned)), 2))
         if len(couples) > self.pairs:
             couples = [couples[i] for i in np.sort(rng.permutation(len(couples))[: self.pairs])]
-        far = [
-            _variation(a.real * b.size + b.real, a.fake * b.size + b.fake, a.size * b.size)
-            for a, b in couples
-        ]
-        return 1 - float(np.mean(far))
+        sizes = [one.size for one in binned]
+
+        def likeness(real: Array, made: Array, rng: np.random.Generator) -> float:
+            far = [
+                _variation(*(cells[:, a] * sizes[b] + cells[:, b] for cells in (real, made)))
+                for a, b in couples
+            ]
+            return 1 - float(np.mean(far))
+
+        held, fake = (
+            np.stack(cells, 1) for cells in zip(*((b.real, b.fake) for b in binned), strict=True)
+        )
+        return held, fake, likeness
 
 
 @dataclass(frozen=True)
@@ -131,7 +150,9 @@ def _cuts(numbers: Array) -> Array:
     return np.unique(np.concatenate([[-HUGE], ends, atoms, [HUGE]]))
 
 
-def _variation(a: Array, b: Array, size: int) -> float:
-    """The total variation of two samples of codes below `size`."""
-    p, q = (np.bincount(codes, minlength=size) / len(codes) for codes in (a, b))
+def _variation(a: Array, b: Array) -> float:
+    """The total variation of two samples of codes, counted from 0."""
+    codes = a.astype(np.int64), b.astype(np.int64)
+    size = 1 + max(int(some.max()) for some in codes)
+    p, q = (np.bincount(some, minlength=size) / len(some) for some in codes)
     return float(np.abs(p - q).sum() / 2)

@@ -30,7 +30,7 @@ from genwright.data.alphabet import points, repair
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
-from genwright.judging.metric import Mean, Rate, Reading, Statistic, wilson
+from genwright.judging.metric import Between, Mean, Rate, Reading, Statistic, wilson
 
 __all__ = [
     "CharacterNgramDistance",
@@ -84,9 +84,8 @@ def _some(texts: Sequence[str], size: int) -> list[str]:
     return kept
 
 
-def _level(evidence: Evidence) -> tuple[list[str], list[str]]:
+def _level(held: Sequence[str], fake: Sequence[str]) -> tuple[list[str], list[str]]:
     """Real and generated texts, with equally many characters."""
-    held, fake = evidence.held.raw, evidence.fake.raw
     size = min(sum(map(len, held)), sum(map(len, fake)))
     return _some(held, size), _some(fake, size)
 
@@ -302,7 +301,21 @@ class Repetition(Mean):
         return np.array([1 - len(set(found)) / len(found) for found in grams])
 
 
-class DistinctWords(Statistic):
+class OfTexts(Statistic):
+    """A statistic of two sets of texts."""
+
+    kinds = TEXT
+
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        held, fake = (np.array(sample.raw, dtype=object) for sample in (evidence.held, evidence.fake))
+        return held, fake, lambda held, fake, rng: self.compare(held.tolist(), fake.tolist())
+
+    @abstractmethod
+    def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
+        """The number of two sets of texts."""
+
+
+class DistinctWords(OfTexts):
     """Different pairs of neighbouring words among all of them, distinct-2 of Li et al. (2016,
     arXiv:1510.03055), over that of as many characters of real texts: it falls as texts grow, in both alike.
     """
@@ -311,12 +324,11 @@ class DistinctWords(Statistic):
     group = "diversity"
     better = "near"
     ideal = 1.0
-    kinds = TEXT
     how = "1: as varied as as much real text. Far below, the texts say the same; above, they are noise."
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        held, fake = _level(evidence)
-        return self._share(fake, "generated") / self._share(held, "real")
+    def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
+        real, made = _level(held, fake)
+        return self._share(made, "generated") / self._share(real, "real")
 
     def _share(self, texts: Sequence[str], what: str) -> float:
         pairs = list(chain.from_iterable(pairwise(words(text)) for text in texts))
@@ -344,7 +356,7 @@ class Spelling(Share):
         return hits, np.array([len(row) for row in found])
 
 
-class Lengths(Statistic):
+class Lengths(OfTexts):
     """Wasserstein-1 distance of the lengths of texts, in characters. Where all real ones have one length,
     as the windows of a stream, it is of the lengths of words."""
 
@@ -352,11 +364,10 @@ class Lengths(Statistic):
     group = "fidelity"
     better = "lower"
     ideal = 0.0
-    kinds = TEXT
     how = "Characters by which texts are too long or too short on average, or words where texts are windows."
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        sets = evidence.held.raw, evidence.fake.raw
+    def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
+        sets = held, fake
         lengths = [[len(text) for text in texts] for texts in sets]
         if len(set(lengths[0])) == 1:
             lengths = [[len(word) for text in texts for word in words(text)] for texts in sets]
@@ -366,7 +377,7 @@ class Lengths(Statistic):
         return float(wasserstein_distance(*lengths))
 
 
-class CharacterNgramDistance(Statistic):
+class CharacterNgramDistance(OfTexts):
     """Jensen-Shannon divergence of the character n-grams (Lin 1991), in bits: 0 for equal shares, 1 where
     none is in both. Two sets of real texts are not at 0, the less so the fewer characters they have.
 
@@ -377,18 +388,17 @@ class CharacterNgramDistance(Statistic):
     group = "fidelity"
     better = "lower"
     ideal = 0.0
-    kinds = TEXT
     how = "Bits, 0 to 1: how well one n-gram tells generated from real; spelling and style, not sense."
 
     def __init__(self, *, n: Count = 3) -> None:
         self.n = n
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        held, fake = (_Windows.of(texts).hashes(self.n)[0] for texts in _level(evidence))
-        if not (len(held) and len(fake)):
+    def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
+        real, made = (_Windows.of(texts).hashes(self.n)[0] for texts in _level(held, fake))
+        if not (len(real) and len(made)):
             raise DataError(f"{self.name} needs texts of {self.n} characters or more on both sides")
-        seen, place = np.unique(np.concatenate([held, fake]), return_inverse=True)
-        p = np.bincount(place[: len(held)], minlength=len(seen)) / len(held)
-        q = np.bincount(place[len(held) :], minlength=len(seen)) / len(fake)
+        seen, place = np.unique(np.concatenate([real, made]), return_inverse=True)
+        p = np.bincount(place[: len(real)], minlength=len(seen)) / len(real)
+        q = np.bincount(place[len(real) :], minlength=len(seen)) / len(made)
         m = (p + q) / 2
         return float(rel_entr(p, m).sum() + rel_entr(q, m).sum()) / (2 * math.log(2))

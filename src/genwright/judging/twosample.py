@@ -10,8 +10,8 @@ import numpy as np
 from genwright.bounds import Count
 from genwright.data.codec import Array
 from genwright.judging.evidence import Evidence
-from genwright.judging.manifold import nearest, slack
 from genwright.judging.metric import Rate
+from genwright.judging.neighbours import nearest
 
 __all__ = ["ClassifierTwoSample", "NearestNeighbourTwoSample"]
 
@@ -109,20 +109,13 @@ class NearestNeighbourTwoSample(Rate):
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
         n = min(len(evidence.held), len(evidence.fake))
         held, fake = (_some(sample.features, n, rng) for sample in (evidence.held, evidence.fake))
-        middle = np.median(held, axis=0)
-        held, fake = held - middle, fake - middle
-        halves = _right(held, fake) + _right(fake, held)
-        return halves // 2, 2 * n
+        return (_right(held, fake) + _right(fake, held)) // 2, 2 * n
 
 
 def _right(own: Array, other: Array) -> int:
     """Twice how many of `own` have their nearest among themselves; an equal distance counts 1."""
-    from sklearn.metrics import pairwise_distances_argmin_min
-
-    mine = nearest(own, 1)[:, 0]
-    theirs = pairwise_distances_argmin_min(own, other)[1] ** 2
-    room = slack(own, mine)
-    return int((mine < theirs - room).sum() + (mine <= theirs + room).sum())
+    mine, theirs = nearest(own, own, same=True)[0], nearest(own, other)[0]
+    return int((mine < theirs).sum() + (mine <= theirs).sum())
 
 
 def _some(rows: Array, n: int, rng: np.random.Generator) -> Array:

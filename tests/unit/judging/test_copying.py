@@ -19,10 +19,10 @@ from genwright.judging.copying import (
     _threshold,
     lookalikes,
     mann_whitney,
-    nearest,
 )
 from genwright.judging.evidence import Evidence
 from genwright.judging.metric import Metric, Reading
+from genwright.judging.neighbours import nearest
 from judged import evidence
 
 METRICS = [ExactCopies, NearCopies, NearestShare, DataCopying, Authenticity]

@@ -9,9 +9,11 @@ from scipy.stats import spearmanr
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
+from genwright.judging import distances
 from genwright.judging.distances import (
     Frechet,
     FrechetInfinity,
+    Kernels,
     Kid,
     Mmd,
     SlicedWasserstein,
@@ -217,3 +219,20 @@ def test_generic_interval_covers_kid(shift: float) -> None:
         found = Kid().read(pair, trial)
         hits += found.low <= true <= found.high
     assert hits >= 0.8 * 50
+
+
+# -- parts of two sets -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", [Kid(), Mmd()], ids=lambda m: m.name)
+def test_all_parts_at_once_give_what_each_gives_alone(
+    metric: Kernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distances, "BLOCK", 64)
+    monkeypatch.setattr(distances, "_median_square", lambda held: 5.0)  # of the whole, in both
+    held, fake, rng = normal(0, 150), normal(1, 130) + 0.3, np.random.default_rng(0)
+    parts = [*metric._parts(150, 130, rng), (np.arange(150), np.arange(130))]
+    together = metric._of_parts(held, fake, metric.between, parts, 0)
+    alone = [metric.between(held[i], fake[j], rng) for i, j in parts]
+    assert together == pytest.approx(alone, rel=1e-5, abs=1e-9)
+    assert together.std() > 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from scipy.stats import binomtest, spearmanr
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
-from genwright.judging.diversity import ClassScore, ModesMissed, Vendi, missed, vendi
+from genwright.judging import diversity
+from genwright.judging.diversity import ClassScore, ModesMissed, Vendi, _fit, missed, vendi
 from genwright.judging.evidence import Evidence
 from judged import evidence, sample
 
@@ -90,17 +92,27 @@ def test_class_score_agrees_with_its_definition() -> None:
     metric = ClassScore()
     scores = []
     for one in (found.fake, found.held):
-        p = metric._classifier(found.train).predict_proba(one.features)
+        p = _fit(found.train.features, np.array(found.train.given["label"])).predict_proba(one.features)
         divergence = [sum(q * np.log(q / m) for q, m in zip(row, p.mean(0), strict=True)) for row in p]
         scores.append(np.exp(np.mean(divergence)))
     assert metric.read(found).value == pytest.approx(scores[0] / scores[1], rel=1e-9)
 
 
-def test_class_score_fits_for_the_train_it_is_given() -> None:
-    metric, found = ClassScore(), labelled(modes(9)[0])
-    first = metric._classifier(found.train)
-    assert metric._classifier(found.half(np.random.default_rng(0)).train) is first
-    assert metric._classifier(replace(found.train)) is not first
+def test_class_score_fits_once_and_for_the_train_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = []
+
+    def counted(features: Array, labels: Array) -> Any:
+        fitted.append(labels)
+        return _fit(features, labels)
+
+    monkeypatch.setattr(diversity, "_fit", counted)
+    found = labelled(modes(9)[0])
+    ClassScore().read(found)
+    ClassScore().read(found.about(found.held))
+    assert len(fitted) == 1
+    other = replace(found.train, given={"label": found.train.given["label"][::-1]})
+    ClassScore().read(replace(found, train=other))
+    assert len(fitted) == 2
 
 
 def test_class_score_without_labels_is_refused() -> None:

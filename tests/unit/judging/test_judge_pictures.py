@@ -17,7 +17,7 @@ from genwright.errors import DataError
 from genwright.judging import pictures as module
 from genwright.judging.evidence import Evidence
 from genwright.judging.metric import Metric, Statistic
-from genwright.judging.pictures import PixelHistogram, Sharpness, Spectrum, nearest, ranked, realism
+from genwright.judging.pictures import PixelHistogram, Sharpness, Spectrum, ranked, realism
 from judged import evidence, sample
 
 METRICS = [Spectrum, PixelHistogram, Sharpness]
@@ -155,15 +155,15 @@ def test_colour_and_oblong_pictures(metric: Metric) -> None:
 
 def test_a_wave_has_its_power_in_one_ring() -> None:
     wave = np.broadcast_to(np.cos(2 * np.pi * 4 * np.arange(16) / 16), (2, 1, 16, 16))
-    rows = Spectrum().rows(wave + 0.3)  # the mean is of no frequency
+    rows = Spectrum().look(wave + 0.3)  # the mean is of no frequency
     assert rows.shape == (2, 11)  # the corner is at 16 sqrt(1/2)
     np.testing.assert_array_equal(rows[0] > 1e-9, np.arange(1, 12) == 4)
-    np.testing.assert_allclose(rows, Spectrum().rows(wave.swapaxes(2, 3)), atol=1e-12)
+    np.testing.assert_allclose(rows, Spectrum().look(wave.swapaxes(2, 3)), atol=1e-12)
 
 
 def test_white_noise_has_its_variance_at_every_frequency() -> None:
     noise = np.random.default_rng(0).normal(0, 0.2, (2000, 3, 8, 8))
-    np.testing.assert_allclose(Spectrum().rows(noise).mean(0), 0.04, rtol=0.05)
+    np.testing.assert_allclose(Spectrum().look(noise).mean(0), 0.04, rtol=0.05)
 
 
 def test_twice_the_contrast_is_four_times_the_power() -> None:
@@ -191,8 +191,8 @@ def test_a_slope_has_no_laplacian_and_a_point_has_that_of_the_textbook() -> None
     slope = np.add.outer(np.arange(5.0), 2 * np.arange(5.0))[None, None]
     point = np.zeros((1, 1, 5, 5))
     point[..., 2, 2] = 1
-    assert Sharpness().rows(slope)[0, 0] == 0
-    assert Sharpness().rows(point)[0, 0] == pytest.approx((4**2 + 4) / 9)  # -4 amid four 1, mean 0
+    assert Sharpness().look(slope)[0, 0] == 0
+    assert Sharpness().look(point)[0, 0] == pytest.approx((4**2 + 4) / 9)  # -4 amid four 1, mean 0
 
 
 def test_sharpness_of_flat_pictures_is_refused() -> None:
@@ -232,18 +232,6 @@ def test_a_hermit_vouches_for_nothing() -> None:
     rng = np.random.default_rng(0)
     held = np.concatenate([rng.normal(size=(50, 2)), [[100.0, 0.0]]])
     assert realism(evidence(held, np.array([[60.0, 0.0]] * 2)))[0] < 0.1
-
-
-def test_the_nearest_are_found_in_both_sets() -> None:
-    train, held, spare = digits()
-    fake = spare[:20].copy()
-    fake[4], fake[11] = train[30] + 0.01, held[55]
-    in_train, in_held = nearest(asked(held, fake, train), np.array([4, 11]))
-    assert in_train.shape == in_held.shape == (2,)
-    assert in_train[0] == 30
-    assert in_held[1] == 55
-    distances = cdist(fake[[4, 11]].reshape(2, -1), train.reshape(len(train), -1))
-    np.testing.assert_array_equal(in_train, distances.argmin(1))
 
 
 def test_realism_of_too_few_is_refused() -> None:

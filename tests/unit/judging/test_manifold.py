@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
-from genwright.judging import manifold
+from genwright.judging import neighbours
 from genwright.judging.manifold import (
     ClippedCoverage,
     ClippedDensity,
@@ -18,10 +18,9 @@ from genwright.judging.manifold import (
     Manifold,
     Precision,
     Recall,
-    balls,
     expected_cover,
-    nearest,
 )
+from genwright.judging.neighbours import balls, reach
 from judged import evidence
 
 K = 5
@@ -99,7 +98,7 @@ def clipped_density(real: Array, fake: Array) -> float:
 def test_agrees_with_the_definition(
     metric: Manifold, reference: Callable[[Array, Array], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manifold, "BLOCK", 64)
+    monkeypatch.setattr(neighbours, "BLOCK", 64)
     real, fake = normal(0, 150), 0.3 + 1.2 * normal(1, 110)
     found = measure(metric, real, fake)
     assert found == pytest.approx(reference(real, fake), abs=1e-12)
@@ -108,8 +107,8 @@ def test_agrees_with_the_definition(
 
 def test_distances_are_exact_far_from_the_origin() -> None:
     x = 1e6 + normal(0, 200)
-    exact = np.sort(cdist(x, x), axis=1)[:, 1 : K + 1]
-    assert np.sqrt(nearest(x - np.median(x, 0), K)) == pytest.approx(exact, rel=1e-8)
+    exact = np.sort(cdist(x, x), axis=1)[:, K]
+    assert np.sqrt(reach(x, K)) == pytest.approx(exact, rel=1e-8)
     near, far = balls(normal(0), normal(1), K), balls(1e6 + normal(0), 1e6 + normal(1), K)
     assert all(np.array_equal(getattr(near, f), getattr(far, f)) for f in ("around", "held", "reached"))
 
@@ -237,8 +236,13 @@ def test_same_seed_same_reading_around_the_value(metric: Manifold) -> None:
 
 def test_distances_are_taken_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
-    compare = manifold._compare
-    monkeypatch.setattr(manifold, "_compare", lambda *given: taken.append(1) or compare(*given))
+    compare = neighbours._balls
+
+    def counted(real: Array, fake: Array, k: int) -> neighbours.Balls:
+        taken.append(1)
+        return compare(real, fake, k)
+
+    monkeypatch.setattr(neighbours, "_balls", counted)
     found = evidence(normal(10, 100), normal(11, 100))
     for metric in METRICS:
         metric.read(found)

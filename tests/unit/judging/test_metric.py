@@ -10,11 +10,11 @@ import pytest
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
-from genwright.judging.metric import Group, Mean, Rate, Statistic, wilson
+from genwright.judging.metric import Group, Mean, OfFeatures, Rate, wilson
 from judged import evidence
 
 
-class Shift(Statistic):
+class Shift(OfFeatures):
     """Difference of the means of the first feature."""
 
     name = "shift"
@@ -22,8 +22,8 @@ class Shift(Statistic):
     better = "near"
     how = "0 is best"
 
-    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
-        return float(evidence.fake.features[:, 0].mean() - evidence.held.features[:, 0].mean())
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+        return float(fake[:, 0].mean() - held[:, 0].mean())
 
 
 class Positive(Rate):
@@ -94,6 +94,14 @@ def test_too_few_are_refused_with_the_number_needed() -> None:
 
 
 def test_a_half_repeats_nothing() -> None:
-    half = normal(0).half(np.random.default_rng(0))
-    assert len(half.held) == len(half.fake) == 50
-    assert len(set(half.held.keys)) == 50
+    seen: list[Array] = []
+
+    class Seen(Shift):
+        def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+            seen.extend([held, fake])
+            return super().between(held, fake, rng)
+
+    Seen().read(normal(0))
+    assert [len(rows) for rows in seen] == [100, 100] + [50] * 48
+    assert all(len(np.unique(rows, axis=0)) == len(rows) for rows in seen)
+    assert not np.array_equal(seen[2], seen[4])

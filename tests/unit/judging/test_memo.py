@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from genwright.data.codec import Array
+from genwright.judging import memo
+from genwright.judging.memo import once
+
+asked: list[int] = []
+
+
+def total(rows: Array, k: int) -> float:
+    asked.append(k)
+    return k * float(rows.sum())
+
+
+def test_equal_questions_are_answered_once() -> None:
+    asked.clear()
+    rows = np.random.default_rng(0).normal(size=(7, 3))
+    assert once(total, rows, 2) == once(total, rows.copy(), 2) == 2 * rows.sum()
+    assert asked == [2]
+    once(total, rows, 3)
+    assert asked == [2, 3]
+    # Another shape, another type and another value are other questions.
+    for other in (rows.reshape(3, 7), rows.astype(np.float32), rows + 1e-9):
+        once(total, other, 2)
+    assert asked == [2, 3, 2, 2, 2]
+
+
+def test_only_so_many_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memo, "KEPT", 2)
+    asked.clear()
+    rows = np.ones((2, 2))
+    for k in (11, 12, 13, 11):
+        once(total, rows, k)
+    assert asked == [11, 12, 13, 11]
+    assert len(memo._answers) == 2
