@@ -162,7 +162,7 @@ def train(
     if not model.finished:
         say(f"Stopped at step {model.run.step:,}; everything is saved. Go on with:")
         say(f"  genwright train --resume {name}")
-        raise typer.Exit(128 + (stop.got or signal.SIGINT))
+        sys.exit(128 + (stop.got or signal.SIGINT))  # and it was told of already
     if began == [model.run.step]:
         say(f"{run} has come to its end already: --steps or --minutes beyond that go on with it")
         return
@@ -369,6 +369,8 @@ def main() -> None:
         if debug:
             raise
         _fail(_sentence(error), 1)
+    if code == 130:  # what typer makes of Ctrl-C
+        _fail("stopped", code)
     if code:
         sys.exit(code)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from genwright.data.codec import Preview
+from genwright.data.showing import as_html
 from genwright.storage import durable
 from genwright.training.run import Run
 
@@ -39,25 +39,12 @@ def write_page(run: Run, preview: Preview, facts: dict[str, Any]) -> Path:
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
         f"<style>{_STYLE}</style><h1>{title}</h1>"
-        f"<h2>Samples</h2>{_look(preview)}<h2>Training</h2>{_curves(run.metrics())}"
+        f"<h2>Samples</h2>{as_html(preview, 'samples')}<h2>Training</h2>{_curves(run.metrics())}"
         f"<h2>Facts</h2><table>{rows}</table><h2>Plan</h2><pre>{escape(run.plan)}</pre></html>\n"
     )
     path = run.path / "index.html"
     durable.write(path, page.encode(errors="backslashreplace"))
     return path
-
-
-def _look(preview: Preview) -> str:
-    if preview.kind == "png":
-        return (
-            f'<img alt="samples" src="data:image/png;base64,{base64.b64encode(preview.png).decode()}">'
-        )
-    if preview.kind == "text":
-        return f"<pre>{escape(preview.text)}</pre>"
-    head, *body = preview.rows
-    cells = "".join(f"<th>{escape(c)}</th>" for c in head)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in body)
-    return f'<div class="scroll"><table><tr>{cells}</tr>{lines}</table></div>'
 
 
 def _curves(metrics: list[dict[str, Any]]) -> str:

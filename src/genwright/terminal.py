@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from genwright.api import Look
-    from genwright.judging.contest import Round
+    from genwright.judging.contest import Contest, Order
     from genwright.planning import Verdict
     from genwright.recipe import TrainOptions
     from genwright.training.run import Run
@@ -88,19 +88,20 @@ def show_verdicts(verdicts: list[Verdict], train: TrainOptions) -> None:
 # -- judge -----------------------------------------------------------------------------------------
 
 
-def show_contest(rounds: list[Round], names: list[str]) -> None:
-    """Ranks by metric; equal ranks where the difference is within the noise."""
+def show_contest(found: Contest, names: list[str]) -> None:
+    """Ranks by metric and overall; equal ranks where the difference is within the noise."""
     say("")
     for number, name in enumerate(names, 1):
         say(f"[{number}] {name}")
     say(f"{'metric':<20} {'  '.join(f'[{i}]' for i in range(1, len(names) + 1))}  outcome")
     short = {name: f"[{number}]" for number, name in enumerate(names, 1)}
-    for one in rounds:
+    orders: list[tuple[str, Order]] = [(one.metric, one) for one in found.rounds]
+    for metric, one in [*orders, ("overall", found)]:
         ranks = "  ".join(f"{one.ranks[name]:>3}" for name in names)
         outcome = one.outcome
         for name in sorted(names, key=len, reverse=True):
             outcome = outcome.replace(name, short[name])
-        say(f"{one.metric:<20} {ranks}  {outcome}")
+        say(f"{metric:<20} {ranks}  {outcome}")
     say("One training of each was compared: another seed of the same settings may rank otherwise.")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import genwright
-from commands import TINY, done, pictures, refused
+from commands import TINY, call, done, pictures, refused
 
 FAST = ("--lens", "pca", "--metric", "kid", "--metric", "columns", "--metric", "exact_copies")
 
@@ -122,3 +122,15 @@ def test_odd_pictures_are_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     said = done("judge", "--fake", "fake", "--real", "real", "--lens", "pca", "--metric", "pixels").out
     assert "no holdout was named" in said
     assert "16 x 16 and were brought to 8 x 8" in said
+
+
+def test_ctrl_c_ends_a_judgement_in_a_sentence(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(room)
+
+    def interrupted(*args: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genwright.gather.judged", interrupted)
+    said = call("judge", "--fake", "good.csv", "--real", "real.csv", *FAST)
+    assert (said.code, said.out, said.err) == (130, "", "genwright: stopped\n")
+    assert not Path("judged").exists()

@@ -11,30 +11,51 @@ from statistics import NormalDist
 from genwright.errors import DataError
 from genwright.judging.judgement import Judgement, Line
 from genwright.judging.metric import Reading
-from genwright.judging.panel import WORTH
+from genwright.judging.panel import ALPHA, WORTH, holm
 
-__all__ = ["Round", "contest"]
+__all__ = ["Contest", "Order", "Round", "contest"]
+
+AHEAD = 0.75
+"""Of the metrics that tell two models apart: a share that one must win to be before the other."""
+
+Win = tuple[str, str]
+"""The better model and the worse."""
 
 
 @dataclass(frozen=True)
-class Round:
-    """One metric over all models.
+class Order:
+    """Who is before whom.
 
-    readings  by model
-    ranks     by model, from 1; models that cannot be told apart share the better rank
-    outcome   in words: "A before B", or "inconclusive"
+    ranks    by model, from 1; models that cannot be told apart share the better rank
+    outcome  in words: "A before B", or "inconclusive"
     """
 
-    metric: str
-    readings: Mapping[str, Reading]
     ranks: Mapping[str, int]
     outcome: str
 
 
-def contest(judgements: Sequence[Judgement]) -> list[Round]:
-    """One round for each metric that all could be asked and that passed the battery.
+@dataclass(frozen=True)
+class Round(Order):
+    """By one metric; with its readings by model."""
 
-    Raises `DataError` where they were not judged by one measure.
+    metric: str
+    readings: Mapping[str, Reading]
+
+
+@dataclass(frozen=True)
+class Contest(Order):
+    """Over all rounds: a model is before another if it is better in three quarters of the metrics that tell
+    the two apart."""
+
+    rounds: tuple[Round, ...]
+
+
+def contest(judgements: Sequence[Judgement]) -> Contest:
+    """A round for each metric that all could be asked and that passed the battery, and the order overall.
+
+    So many pairs are compared that some would differ by chance: Holm (1979) over all of them, so that of
+    equally good models one is put before another, in any round, in 1 of 20 contests.
+    Raises `DataError` where the models were not judged by one measure.
     """
     for what in ("data", "lens", "held-out examples"):
         found = {str(judgement.facts.get(what)) for judgement in judgements}
@@ -44,48 +65,86 @@ def contest(judgements: Sequence[Judgement]) -> list[Round]:
                 f"models of one data set, with one seed and one -n"
             )
     names = [judgement.title for judgement in judgements]
+    if len(set(names)) < len(names):
+        raise DataError(f"a model cannot be ranked against itself: name each once ({', '.join(names)})")
+    asked = _asked(judgements)
+    compared = [
+        ((metric, _ordered(lines, pair)), _p(lines, pair))
+        for metric, lines in asked.items()
+        for pair in combinations(names, 2)
+    ]
+    wins: dict[str, set[Win]] = {metric: set() for metric in asked}
+    for (metric, win), _ in holm(compared, ALPHA):
+        if _worth(asked[metric], win):
+            wins[metric].add(win)
+    rounds = tuple(_round(metric, lines, wins[metric]) for metric, lines in asked.items())
+    overall = _overall(names, wins)
+    return Contest(_ranks(names, overall), _words(names, overall), rounds)
+
+
+def _asked(judgements: Sequence[Judgement]) -> dict[str, dict[str, Line]]:
+    """For each metric that all models have a reading of, their lines by name."""
     tables = [{line.metric: line for line in judgement.lines} for judgement in judgements]
-    rounds = []
-    for metric in tables[0]:
-        lines = [table.get(metric) for table in tables]
-        if any(line is None or line.model is None or not line.validated for line in lines):
-            continue
-        rounds.append(_round(names, [line for line in lines if line is not None]))
-    return rounds
-
-
-def _round(names: Sequence[str], lines: Sequence[Line]) -> Round:
-    readings = {
-        name: line.model for name, line in zip(names, lines, strict=True) if line.model is not None
+    return {
+        metric: {j.title: table[metric] for j, table in zip(judgements, tables, strict=True)}
+        for metric in tables[0]
+        if all(
+            (line := table.get(metric)) is not None and line.model is not None and line.validated
+            for table in tables
+        )
     }
-    # Holm's first step for every pair: no order is claimed that one of them would overthrow.
-    pairs = len(names) * (len(names) - 1) / 2
-    z = NormalDist().inv_cdf(1 - 0.025 / max(pairs, 1))
-    bad = {name: _badness(line) for name, line in zip(names, lines, strict=True)}
-    ahead = {
-        (a, b)
-        for one, other in combinations(names, 2)
-        for a, b in ((one, other), (other, one))
-        if _clear(bad[a], bad[b], readings[a], readings[b], z)
-    }
-    ranks = {name: 1 + sum((other, name) in ahead for other in names) for name in names}
-    if not ahead:
-        return Round(lines[0].metric, readings, ranks, "inconclusive")
-    words = [f"{a} before {b}" for a, b in sorted(ahead, key=lambda pair: (bad[pair[0]], bad[pair[1]]))]
-    return Round(lines[0].metric, readings, ranks, "; ".join(words))
 
 
-def _badness(line: Line) -> float:
-    """Lower is better."""
+def _reading(line: Line) -> Reading:
     assert line.model is not None
-    if line.better == "near":
-        centre = line.floor.value if line.floor is not None else 0.0
-        return abs(line.model.value - centre)
-    return line.model.value if line.better == "lower" else -line.model.value
+    return line.model
 
 
-def _clear(mine: float, other: float, a: Reading, b: Reading, z: float) -> bool:
-    """Whether `mine` is better beyond the noise of both readings and beyond what is worth a word."""
-    noise = z * math.hypot(a.error, b.error)
-    worth = WORTH * max(abs(a.value), abs(b.value))
-    return other - mine > max(noise, worth)
+def _ordered(lines: Mapping[str, Line], pair: Win) -> Win:
+    """The pair with the better one first."""
+    a, b = pair
+    return (a, b) if _gap(lines, (a, b)) >= 0 else (b, a)
+
+
+def _gap(lines: Mapping[str, Line], pair: Win) -> float:
+    """By how much the second is farther from real than the first."""
+    near, far = (lines[name].far(_reading(lines[name])) for name in pair)
+    return far - near
+
+
+def _p(lines: Mapping[str, Line], pair: Win) -> float:
+    """Chance of such a gap, in either direction, between equally good models."""
+    gap, noise = abs(_gap(lines, pair)), math.hypot(*(_reading(lines[name]).error for name in pair))
+    if noise == 0:
+        return 1.0 if gap == 0 else 0.0
+    return 2 * NormalDist().cdf(-gap / noise)
+
+
+def _worth(lines: Mapping[str, Line], win: Win) -> bool:
+    return _gap(lines, win) > WORTH * max(abs(_reading(lines[name]).value) for name in win)
+
+
+def _round(metric: str, lines: Mapping[str, Line], wins: set[Win]) -> Round:
+    names = sorted(lines, key=lambda name: lines[name].far(_reading(lines[name])))
+    readings = {name: _reading(line) for name, line in lines.items()}
+    return Round(_ranks(list(lines), wins), _words(names, wins), metric, readings)
+
+
+def _overall(names: Sequence[str], wins: Mapping[str, set[Win]]) -> set[Win]:
+    ahead = set()
+    for a, b in combinations(names, 2):
+        mine, others = (sum(win in won for won in wins.values()) for win in ((a, b), (b, a)))
+        if max(mine, others) >= AHEAD * (mine + others) > 0:
+            ahead.add((a, b) if mine > others else (b, a))
+    return ahead
+
+
+def _ranks(names: Sequence[str], wins: set[Win]) -> dict[str, int]:
+    return {name: 1 + sum((other, name) in wins for other in names) for name in names}
+
+
+def _words(names: Sequence[str], wins: set[Win]) -> str:
+    """The wins in an order of the names."""
+    place = {name: i for i, name in enumerate(names)}
+    ordered = sorted(wins, key=lambda win: (place[win[0]], place[win[1]]))
+    return "; ".join(f"{a} before {b}" for a, b in ordered) or "inconclusive"

@@ -36,6 +36,20 @@ class Line:
     skill: float | None = None
     refused: str = ""
 
+    def far(self, reading: Reading) -> float:
+        """How much worse than real `reading` is, in the metric's own unit; below 0 where it is better.
+        Without a floor, how much worse than 0."""
+        centre = self.floor.value if self.floor is not None else 0.0
+        gap = reading.value - centre
+        return abs(gap) if self.better == "near" else gap if self.better == "lower" else -gap
+
+    @property
+    def best(self) -> str | None:
+        """The baseline that is hardest to beat; None where nothing says which."""
+        if not self.baselines or (self.better == "near" and self.floor is None):
+            return None
+        return min(self.baselines, key=lambda name: self.far(self.baselines[name]))
+
 
 @dataclass(frozen=True)
 class Finding:

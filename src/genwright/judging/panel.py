@@ -7,9 +7,10 @@ and the trivial generators. Each is judged by the same code with as many example
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import NormalDist
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from genwright.judging.judgement import Finding, Line
 from genwright.judging.metric import Metric, Reading
 from genwright.registry import build, names
 
-__all__ = ["contenders", "findings", "lines", "metrics"]
+__all__ = ["contenders", "findings", "holm", "lines", "metrics"]
 
 ALPHA = 0.05
 WORTH = 0.013
@@ -76,16 +77,9 @@ def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed
             readings[name] = metric.read(evidence.about(sample), seed)
         except DataError as error:
             refused = refused or (str(error) if name == "model" else "")
-    model, floor = readings.pop("model", None), readings.pop("floor", None)
-    copycat = readings.pop("copycat", None)
-    return line(
-        model=model,
-        floor=floor,
-        copycat=copycat,
-        baselines=readings,
-        skill=_skill(metric.better, model, floor, readings),
-        refused=refused,
-    )
+    model, floor, copycat = (readings.pop(name, None) for name in ("model", "floor", "copycat"))
+    made = line(model=model, floor=floor, copycat=copycat, baselines=readings, refused=refused)
+    return replace(made, skill=_skill(made))
 
 
 def _lacking(metric: Metric, evidence: Evidence) -> str:
@@ -97,25 +91,14 @@ def _lacking(metric: Metric, evidence: Evidence) -> str:
     return ""
 
 
-def _far(better: str, floor: Reading) -> Callable[[Reading], float]:
-    """How much worse than real a reading is; at most 0 where it is as good."""
-    if better == "near":
-        return lambda r: abs(r.value - floor.value)
-    sign = 1.0 if better == "lower" else -1.0
-    return lambda r: sign * (r.value - floor.value)
-
-
-def _skill(
-    better: str, model: Reading | None, floor: Reading | None, baselines: Mapping[str, Reading]
-) -> float | None:
+def _skill(line: Line) -> float | None:
     """(best baseline - model) / (best baseline - floor), or None where that says nothing."""
-    if model is None or floor is None or not baselines:
+    if line.model is None or line.floor is None or line.best is None:
         return None
-    far = _far(better, floor)
-    best = min(baselines.values(), key=far)
-    if far(best) <= 2 * max(best.error, floor.error):
+    best = line.baselines[line.best]
+    if line.far(best) <= 2 * max(best.error, line.floor.error):
         return None
-    return 1.0 - far(model) / far(best)
+    return 1.0 - line.far(line.model) / line.far(best)
 
 
 # -- what follows ----------------------------------------------------------------------------------
@@ -149,7 +132,7 @@ _CLAIMS: dict[str, tuple[str, str]] = {
 def _claim(question: str, of: Sequence[Line], fault: str) -> Finding:
     """Whether every metric of a group finds the model where real examples are."""
     tested = [(line, _p(line)) for line in of if line.floor is not None]
-    failed = [line.metric for line, p in _holm(tested) if _matters(line)]
+    failed = [line.metric for line, p in holm(tested, ALPHA) if _matters(line)]
     if failed:
         return Finding(
             "not supported", question, f"the examples are {fault}, by {_listed(failed)} (Holm, 5 %)"
@@ -179,10 +162,10 @@ def _beats_trivial(found: Sequence[Line]) -> Finding | None:
     better: list[str] = []
     for line in scored:
         assert line.model is not None
-        assert line.floor is not None
-        far = _far(line.better, line.floor)
-        best = min(line.baselines.values(), key=far)
-        gap, noise = far(best) - far(line.model), 1.96 * np.hypot(best.error, line.model.error)
+        assert line.best is not None
+        best = line.baselines[line.best]
+        gap = line.far(best) - line.far(line.model)
+        noise = 1.96 * np.hypot(best.error, line.model.error)
         (better if gap > noise else worse if gap < -noise else []).append(line.metric)
     question = "Is it better than trivial generators?"
     share = f"{len(better)} of {len(scored)} metrics that tell those from real ones"
@@ -201,20 +184,23 @@ def _p(line: Line) -> float:
     assert line.model is not None
     assert line.floor is not None
     noise = float(np.hypot(line.model.error, line.floor.error))
-    gap = _far(line.better, line.floor)(line.model)
+    gap = line.far(line.model)
     if noise == 0:
         return 1.0 if gap <= 0 else 0.0
     return (2 if line.better == "near" else 1) * NormalDist().cdf(-gap / noise)
 
 
-def _holm(tested: Sequence[tuple[Line, float]]) -> list[tuple[Line, float]]:
-    """Those that stay significant when so many were looked at (Holm 1979)."""
+Tested = TypeVar("Tested")
+
+
+def holm(tested: Sequence[tuple[Tested, float]], level: float) -> list[tuple[Tested, float]]:
+    """Those with their p that stay significant at `level` when so many were looked at (Holm 1979)."""
     ordered = sorted(tested, key=lambda pair: pair[1])
     kept = []
-    for i, (line, p) in enumerate(ordered):
-        if p > ALPHA / (len(ordered) - i):
+    for i, (one, p) in enumerate(ordered):
+        if p > level / (len(ordered) - i):
             break
-        kept.append((line, p))
+        kept.append((one, p))
     return kept
 
 
@@ -222,7 +208,7 @@ def _matters(line: Line) -> bool:
     """Whether the gap to the floor is worth a word."""
     assert line.model is not None
     assert line.floor is not None
-    return _far(line.better, line.floor)(line.model) > WORTH * max(abs(line.floor.value), 1e-12)
+    return line.far(line.model) > WORTH * max(abs(line.floor.value), 1e-12)
 
 
 def _listed(words: Sequence[Any]) -> str:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import textwrap
 import unicodedata
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -18,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from genwright.data.codec import Preview
-from genwright.errors import DataError
+from genwright.data.showing import as_html
 from genwright.judging.charts import STYLE, figures, grouped, skill_of, table
 from genwright.judging.judgement import Finding, Gallery, Judgement, Line
 from genwright.judging.metric import Reading
+from genwright.storage import durable
 
 __all__ = ["SCHEMA", "html", "summary", "to_json", "write"]
 
@@ -34,23 +32,15 @@ def write(judgement: Judgement, folder: Path) -> list[Path]:
     """`report.html` and `report.json` in `folder`, each wholly or not at all."""
     twin = json.dumps(to_json(judgement), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     contents = {"report.html": html(judgement), "report.json": twin + "\n"}
+    # A file name may hold what UTF-8 cannot; as \\udcff it is legal JSON too.
+    data = {folder / name: text.encode(errors="backslashreplace") for name, text in contents.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_replace(folder / name, text) for name, text in contents.items()]
+        for path, text in data.items():
+            durable.write(path, text)
     except OSError as error:
-        why = error.strerror or error
-        raise DataError(f"cannot write the report in {folder} ({why}); choose another folder") from error
-
-
-def _replace(path: Path, text: str) -> Path:
-    """The file under a temporary name first, so that the former one stays until the new one is whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # A file name may hold what UTF-8 cannot; as \udcff it is legal JSON too.
-        temporary.write_bytes(text.encode(errors="backslashreplace"))
-        return temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise durable.explain(error, folder, sum(map(len, data.values()))) from error
+    return list(data)
 
 
 # -- JSON ------------------------------------------------------------------------------------------
@@ -96,7 +86,6 @@ def to_json(judgement: Judgement) -> dict[str, Any]:
 
 
 def _line_json(line: Line) -> dict[str, Any]:
-    best = _best(line)
     return {
         "metric": line.metric,
         "group": line.group,
@@ -108,7 +97,7 @@ def _line_json(line: Line) -> dict[str, Any]:
         "floor": _reading_json(line.floor),
         "copycat": _reading_json(line.copycat),
         "baselines": {name: _reading_json(r) for name, r in line.baselines.items()},
-        "best_baseline": best[0] if best else None,
+        "best_baseline": line.best,
         "skill": _plain(line.skill),
     }
 
@@ -131,21 +120,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def _best(line: Line) -> tuple[str, Reading] | None:
-    """The baseline that is hardest to beat; None where nothing says which."""
-    floor = line.floor
-    if not line.baselines or (line.better == "near" and floor is None):
-        return None
-
-    def bad(item: tuple[str, Reading]) -> float:
-        value = item[1].value
-        if line.better == "near" and floor is not None:
-            return abs(value - floor.value)
-        return value if line.better == "lower" else -value
-
-    return min(line.baselines.items(), key=bad)
 
 
 # -- what both pages order -------------------------------------------------------------------------
@@ -212,31 +186,12 @@ def _verdict(findings: Iterable[Finding]) -> str:
 
 def _gallery(gallery: Gallery) -> str:
     rows = "".join(
-        f'<figure>{_look(shown, caption)}<figcaption dir="auto">{escape(caption)}</figcaption></figure>'
+        f'<figure>{as_html(shown, caption)}<figcaption dir="auto">{escape(caption)}</figcaption></figure>'
         for caption, shown in gallery.rows
     )
     return (
         f'<div class="gallery"><h3 dir="auto">{escape(gallery.title)}</h3>'
         f'<p dir="auto">{escape(gallery.note)}</p>{rows}</div>'
-    )
-
-
-def _look(shown: Preview, caption: str) -> str:
-    if shown.kind == "png":
-        data = b64encode(shown.png).decode()
-        return f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-    if shown.kind == "text":
-        return f'<pre dir="auto">{escape(shown.text)}</pre>'
-    if not shown.rows:
-        return "<p>no rows</p>"
-    head, *body = shown.rows
-    heads = "".join(f'<th scope="col" dir="auto">{escape(cell)}</th>' for cell in head)
-    lines = "".join(
-        "<tr>" + "".join(f'<td dir="auto">{escape(cell)}</td>' for cell in row) + "</tr>" for row in body
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 
 
@@ -314,7 +269,6 @@ def _figures(judgement: Judgement, room: int) -> list[str]:
 
 
 def _cells(line: Line) -> list[str]:
-    best = _best(line)
     model = "not measured"
     if line.model is not None:
         value, low, high = figures(line.model)
@@ -324,7 +278,7 @@ def _cells(line: Line) -> list[str]:
         model,
         figures(line.floor)[0] if line.floor else "-",
         figures(line.copycat)[0] if line.copycat else "-",
-        f"{figures(best[1])[0]} {_clean(best[0])}" if best else "-",
+        f"{figures(line.baselines[line.best])[0]} {_clean(line.best)}" if line.best else "-",
         skill_of(line.skill) or "-",
     ]
 

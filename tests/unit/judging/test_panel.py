@@ -28,9 +28,9 @@ def line(model: float, **more: object) -> Line:
         floor=reading(1.0),
         copycat=reading(1.0),
         baselines={"marginals": reading(5.0), "mix": reading(3.0)},
-        skill=_skill("lower", reading(model), reading(1.0), {"a": reading(5.0), "b": reading(3.0)}),
     )
-    return replace(base, **more)  # type: ignore[arg-type]
+    made = replace(base, **more)  # type: ignore[arg-type]
+    return replace(made, skill=_skill(made))
 
 
 def said(*lines: Line) -> dict[str, str]:
@@ -52,12 +52,13 @@ def test_skill_is_1_at_the_floor_and_0_at_the_best_baseline() -> None:
 def test_skill_knows_the_direction(better: str) -> None:
     sign = -1 if better == "higher" else 1
     model, floor, trivial = (reading(sign * v) for v in (2.0, 1.0, 3.0))
-    assert _skill(better, model, floor, {"t": trivial}) == pytest.approx(0.5)
+    found = replace(line(0), better=better, model=model, floor=floor, baselines={"t": trivial})
+    assert _skill(found) == pytest.approx(0.5)
 
 
 def test_no_skill_where_trivial_generators_are_as_good_as_real() -> None:
-    assert _skill("lower", reading(1.0), reading(1.0), {"t": reading(1.01)}) is None
-    assert _skill("lower", reading(1.0), None, {"t": reading(2.0)}) is None
+    assert line(1.0, baselines={"t": reading(1.01)}).skill is None
+    assert line(1.0, floor=None).skill is None
 
 
 def test_the_verdict_follows_the_readings() -> None:
@@ -96,12 +97,44 @@ def test_what_was_measured_differently_is_not_ranked() -> None:
         contest([replace(one, facts={"lens": "pca-1"}), replace(other, facts={"lens": "pca-2"})])
 
 
+def outcomes(*judgements: Judgement) -> list[str]:
+    found = contest(judgements)
+    return [one.outcome for one in (*found.rounds, found)]
+
+
 def test_only_what_is_clear_is_ranked() -> None:
-    (clear,) = contest([judged("a", 2.0), judged("b", 1.0)])
-    assert clear.outcome == "b before a"
-    assert clear.ranks == {"a": 2, "b": 1}
-    (noisy,) = contest([judged("a", 2.0, 1.0), judged("b", 1.0, 1.0)])
-    assert noisy.outcome == "inconclusive"
+    found = contest([judged("a", 2.0), judged("b", 1.0)])
+    assert found.rounds[0].ranks == found.ranks == {"a": 2, "b": 1}
+    assert found.rounds[0].outcome == found.outcome == "b before a"
+    noisy = contest([judged("a", 2.0, 1.0), judged("b", 1.0, 1.0)])
+    assert noisy.outcome == noisy.rounds[0].outcome == "inconclusive"
     assert noisy.ranks == {"a": 1, "b": 1}
-    (small,) = contest([judged("a", 1.010, 1e-5), judged("b", 1.0, 1e-5)])
-    assert small.outcome == "inconclusive"
+    assert outcomes(judged("a", 1.010, 1e-5), judged("b", 1.0, 1e-5)) == ["inconclusive"] * 2
+
+
+def many(title: str, *values: float) -> Judgement:
+    """A judgement with a line for each value, of standard error 0.1."""
+    lines = [replace(line(v, metric=f"m{i}"), model=reading(v, 0.1)) for i, v in enumerate(values)]
+    return Judgement(title, (), {}, tuple(lines))
+
+
+def test_overall_one_is_before_another_if_it_wins_three_quarters() -> None:
+    assert outcomes(many("a", 1, 1, 1, 2), many("b", 2, 2, 2, 1))[-1] == "a before b"
+    assert outcomes(many("a", 1, 1, 2), many("b", 2, 2, 1))[-1] == "inconclusive"
+    # What tells nobody apart does not count.
+    assert outcomes(many("a", 1, 1, 1, 1), many("b", 1, 1, 1, 2))[-1] == "a before b"
+    three = contest([many("a", 3, 3), many("b", 1, 1), many("c", 2, 2)])
+    assert three.ranks == {"a": 3, "b": 1, "c": 2}
+    assert three.rounds[0].outcome == "b before c; b before a; c before a"
+
+
+def test_one_stray_of_many_comparisons_orders_nothing() -> None:
+    """At 2.5 standard errors of the difference one of 40 strays by chance."""
+    stray = 1 + 2.5 * 0.1 * 2**0.5
+    assert outcomes(many("a", 1), many("b", stray))[-1] == "a before b"
+    assert outcomes(many("a", *[1.0] * 40), many("b", stray, *[1.0] * 39))[-1] == "inconclusive"
+
+
+def test_a_model_is_not_ranked_against_itself() -> None:
+    with pytest.raises(DataError, match="name each once"):
+        contest([judged("a", 1.0), judged("a", 1.0)])

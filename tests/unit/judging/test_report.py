@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
@@ -18,10 +19,11 @@ import pytest
 from PIL import Image
 
 from genwright.data.codec import Preview
-from genwright.errors import DataError
+from genwright.errors import RunError
 from genwright.judging import charts, report
 from genwright.judging.judgement import Finding, Gallery, Judgement, Line
 from genwright.judging.metric import Reading
+from genwright.storage import durable
 
 EVIL = "<script>alert(\"1\")</script> & 'q' \u202eevil\u2069 שלום 🎲 \udcff"
 
@@ -516,7 +518,7 @@ def test_the_best_baseline_is_the_hardest_to_beat() -> None:
     assert best["coverage"] == "marginals"
     assert best["density_gap"] == "close"  # nearest to the floor
     assert best["bits"] is None
-    assert report._best(replace(TINY, floor=None)) is None
+    assert replace(TINY, floor=None).best is None
 
 
 def test_facts_become_json() -> None:
@@ -542,20 +544,18 @@ def test_a_failed_write_leaves_the_former_report(
     report.write(BARE, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
 
-    def full(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[:10])
-        raise OSError(28, "No space left on device")
+    def full(fd: int, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(DataError, match=r"cannot write the report in .*No space left"):
+    monkeypatch.setattr(durable.io, "write", full)
+    with pytest.raises(RunError, match=r"the disk of .* is full"):
         report.write(DEMO, tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="choose another folder"):
+    with pytest.raises(RunError, match="choose another folder"):
         report.write(BARE, tmp_path / "file")
 
 
