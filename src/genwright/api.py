@@ -22,6 +22,7 @@ from genwright.assembly import Job, timed_verdicts
 from genwright.bounds import Count, Natural
 from genwright.errors import RecipeError, RunError
 from genwright.families.base import Family
+from genwright.foretelling import likelihood_of
 from genwright.judging.features import Kind
 from genwright.judging.judgement import Judgement
 from genwright.model import Model
@@ -166,6 +167,7 @@ def judge(
     seed: int = 0,
     lens: Kind = "auto",
     wanted: Sequence[str] = (),
+    oracle: float | None = None,
     device: str = "auto",
 ) -> Judgement:
     """A verdict on a run, or on samples of any origin.
@@ -177,6 +179,7 @@ def judge(
     n        the most examples of each to compare; the same number of each is used
     lens     what turns examples into features: auto, pca, contrastive or classifier
     wanted   names of metrics (empty: all that apply)
+    oracle   nats of an example under the law of the data, where that is known: the likelihood's floor
     Raises `DataError` where nothing can be compared.
     """
     check(
@@ -191,14 +194,15 @@ def judge(
             raise RecipeError("--real and --holdout belong to --fake; a run takes --against")
         model = load(run, device=device)
         case = gather.of_run(model, n, seed, against=_path(against), lens=lens)
+        likelihood = None if against or wanted else likelihood_of(model, n, seed, oracle)
         title = str(run)
     else:
         if real is None or against is not None:
             raise RecipeError("--fake needs --real: the data it was made after (--against is for runs)")
         paths = Path(str(fake)), Path(real), _path(holdout)
-        case = gather.of_files(*paths, n, seed, label=label, lens=lens)
+        case, likelihood = gather.of_files(*paths, n, seed, label=label, lens=lens), None
         title = str(fake)
-    return gather.judged(case, title, seed, wanted)
+    return gather.judged(case, title, seed, wanted, likelihood)
 
 
 def _path(path: str | Path | None) -> Path | None:

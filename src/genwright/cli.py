@@ -230,6 +230,10 @@ def judge(
         str, typer.Option(help="What makes features: auto, pca, contrastive, classifier")
     ] = "auto",
     metric: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable")] = None,
+    oracle: Annotated[
+        float | None,
+        typer.Option(help="Nats of an example under the law of the data, where it is known"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/judge or judged/FAKE")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
     as_json: AsJson = False,
@@ -255,6 +259,7 @@ def judge(
                 seed=seed,
                 lens=cast(Any, lens),  # which `api.judge` checks
                 wanted=metric or [],
+                oracle=oracle,
                 device=device,
             )
         folder = out or (run / "judge" if run else Path("judged") / Path(str(fake)).stem)

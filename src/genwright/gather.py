@@ -27,6 +27,7 @@ from genwright.judging.features import Kind, lens_for
 from genwright.judging.galleries import galleries
 from genwright.judging.judgement import Judgement
 from genwright.judging.lens import Lens
+from genwright.judging.likelihood import Likelihood, line
 from genwright.judging.numbers import numbers_of
 from genwright.model import Model
 from genwright.recipe import DataOptions, Recipe
@@ -190,12 +191,20 @@ def of_files(
     return _case(bench, sample, held, min(count, len(sample)), seed, notes + found)
 
 
-def judged(case: Case, title: str, seed: int, wanted: Sequence[str] = ()) -> Judgement:
-    """The verdict on a case."""
+def judged(
+    case: Case,
+    title: str,
+    seed: int,
+    wanted: Sequence[str] = (),
+    likelihood: Likelihood | None = None,
+) -> Judgement:
+    """The verdict on a case, and on what its model makes of unseen examples where it can tell."""
     evidence = case.evidence
     asked = panel.metrics(evidence, wanted)
     others = panel.contenders(evidence, makers(case), seed)
     found = panel.lines(evidence, others, asked, seed)
+    if likelihood is not None:
+        found.append(line(likelihood))
     return Judgement(
         title=title,
         findings=tuple(panel.findings(found)),

@@ -20,7 +20,8 @@ from genwright.families.base import Family
 from genwright.nets.roles import Auto
 from genwright.planning import choose_bridge
 from genwright.recipe import TrainOptions
-from genwright.registry import build, names
+from genwright.registry import build, names, resolve
+from genwright.space import Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer
 
 STEPS = {"gan": 150}
@@ -170,3 +171,42 @@ def test_law_samples_depend_on_the_label_as_the_data_do(family: str, space: str)
     want = effect(c.bridge.inverse(c.x, torch.Generator().manual_seed(0)), c.label)
     share = (effect(made, label) / want).mean().item()
     assert 0.5 < share < 1.5, f"the label moves samples {share:.2f} times as far as the data"
+
+
+# -- likelihoods -----------------------------------------------------------------------------------
+
+
+def everything(family: str) -> tuple[Space, Tensor, float]:
+    """A space so small that all of it can be asked about: its points, and the volume of each."""
+    if "symbol" in resolve("families", family).accepts:
+        space = Space((), (Symbol(3), Symbol(2)))
+        return space, torch.cartesian_prod(torch.arange(3), torch.arange(2)), 1.0
+    line = torch.linspace(-8, 8, 161)
+    return Space((), (Real(2),)), torch.cartesian_prod(line, line), float(line[1] - line[0]) ** 2
+
+
+@pytest.mark.parametrize(
+    "family", [f for f in names("families") if resolve("families", f).likelihood != "none"]
+)
+def test_a_likelihood_adds_up_to_one(family: str) -> None:
+    """Trained for a moment, so that it is of some shape; a bound adds up to less."""
+    space, points, volume = everything(family)
+    torch.manual_seed(0)
+    made: Family = build("families", family, {}, space, {}, Auto("xs"), where="family")
+    inner = torch.nonzero(points.float().square().sum(1) < 3).flatten()
+    x = points[inner[torch.randint(0, len(inner), (512,))]]
+    made.prepare(Batch(x))
+    optimizers = [(phase, PhaseOptimizer(made, phase, TrainOptions())) for phase in made.phases]
+    made.clock.progress = 1.0  # past any warm-up
+    for _ in range(100):
+        for phase, optimizer in optimizers:
+            made.zero_grad()
+            torch.stack(list(made.loss(Batch(x), phase.name).values())).sum().backward()
+            optimizer.step(1.0)
+    with torch.no_grad():
+        p = made.eval().log_prob(Batch(points)).double().exp()
+    assert p.shape == (len(points),)
+    total = float(p.sum() * volume)
+    exact = resolve("families", family).likelihood == "exact"
+    assert total == pytest.approx(1, abs=0.01) if exact else 0.6 < total < 1.02
+    assert p.max() > 1.3 * p.mean()

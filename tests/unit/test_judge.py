@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import genwright
 from commands import TINY, call, done, pictures, refused
+from genwright.assembly import Job, open_data
+from genwright.foretelling import likelihood_of
+from genwright.judging.likelihood import line
 
 FAST = ("--lens", "pca", "--metric", "kid", "--metric", "columns", "--metric", "exact_copies")
 
@@ -134,3 +138,39 @@ def test_ctrl_c_ends_a_judgement_in_a_sentence(room: Path, monkeypatch: pytest.M
     said = call("judge", "--fake", "good.csv", "--real", "real.csv", *FAST)
     assert (said.code, said.out, said.err) == (130, "", "genwright: stopped\n")
     assert not Path("judged").exists()
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"), [("autoregressive", "exact"), ("vae", "bound"), ("gan", "none")]
+)
+def test_a_run_of_texts_is_asked_what_unseen_ones_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, kind: str
+) -> None:
+    """As many nats as its own held-out loss says, by another way; no more, where that is a looser bound."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    Path("texts").mkdir()
+    for i in range(60):
+        letters = rng.choice(list("abcdé"), 400, p=[0.6, 0.1, 0.1, 0.1, 0.1])
+        Path(f"texts/{i}.txt").write_text("".join(letters))
+    sizes = ("--set", "codec.length=32", "--set", "data.test=0.3")
+    done("train", "texts", "--out", "run", "--family", family, *sizes, *TINY)
+    model = genwright.load("run")
+    found = likelihood_of(model, 500, 0, oracle=1.0)
+    if kind == "none":
+        assert found is None
+        return
+    assert found is not None
+    assert (found.unit, found.exact) == ("bits_per_byte", kind == "exact")
+    feed = Job.resumed(model.run, model.recipe).feed()
+    feed.held = open_data(model.recipe)[2].splits["test"]
+    with torch.no_grad():
+        sums = [model.family.heldout(batch) for batch in feed.heldout(64, 500, torch.device("cpu"))]
+    told = float(sum(total for total, _ in sums))
+    assert found.model.sum() == pytest.approx(told, rel=1e-4 if kind == "exact" else 0.05)
+    assert kind == "exact" or found.model.sum() < told
+    # Counting says what the letters cost, é being two bytes.
+    law = -sum(p * np.log2(p) for p in (0.6, 0.1, 0.1, 0.1, 0.1)) / 1.1
+    known = line(found)
+    assert known.baselines["marginals"].value == pytest.approx(law, rel=0.05)
+    assert known.floor is not None

@@ -34,6 +34,7 @@ class Autoregressive(Family):
     """A causal network over the symbols of an example."""
 
     accepts = frozenset({"symbol"})
+    likelihood = "exact"
     max_width = 65_536
     max_positions = 4_096
     phases = (

@@ -65,6 +65,8 @@ class Family(nn.Module, ABC):
     max_positions: ClassVar[int | None] = None
     """Stored numbers of one example that are still affordable (None: no limit)."""
     unpaired: ClassVar[bool] = False
+    likelihood: ClassVar[Literal["none", "bound", "exact"]] = "none"
+    """What `log_prob` gives: nothing, a lower bound, or the log-likelihood itself."""
     has_heldout: ClassVar[bool] = True
     """Whether a held-out loss means something for this family."""
     batch_size: ClassVar[int] = 128
@@ -152,8 +154,8 @@ class Family(nn.Module, ABC):
     # -- capabilities --------------------------------------------------------------------------
 
     def log_prob(self, batch: Batch) -> Tensor:
-        """Exact log-likelihood of each example in nats `(B,)`."""
-        raise Unsupported(f"{self.name} offers no exact likelihood")
+        """Log-likelihood of each example in nats `(B,)`, or a lower bound of it: see `likelihood`."""
+        raise Unsupported(f"{self.name} offers no likelihood")
 
     def encode(self, batch: Batch) -> Tensor:
         """A latent code for each example `(B, dim)`."""

@@ -24,10 +24,11 @@ __all__ = [
     "baselines_for",
     "copula",
     "copycat",
+    "is_text",
     "marginals",
     "mix",
     "ngram",
-    "ngram_bits",
+    "ngram_nats",
 ]
 
 NEIGHBOURS = 5
@@ -212,29 +213,32 @@ def ngram(x: Array, space: Space, n: int, rng: np.random.Generator) -> Array:
     return model.draw(n, rows.shape[1], rng).astype(x.dtype).reshape(n, *x.shape[1:])
 
 
-def ngram_bits(train: Array, held: Array, space: Space, order: int = ORDER) -> float:
-    """Cross-entropy of held-out texts under n-grams of training texts, in bits per symbol.
+def ngram_nats(train: Array, held: Array, space: Space, order: int = ORDER) -> Array:
+    """What each symbol of held-out texts costs under n-grams of training texts, in nats `(n, length)`.
 
-    Padding behind an end does not count.
+    Padding behind an end costs nothing.
     """
     rows, span = _texts(train, space)
-    bits = NGram(_fewer(rows, np.random.default_rng(0)), span.k, order).bits(_texts(held, space)[0])
+    nats = np.log(2) * NGram(_fewer(rows, np.random.default_rng(0)), span.k, order).bits(
+        _texts(held, space)[0]
+    )
     if span.pad is not None:
         ended = np.cumsum(_flat(held) == span.pad, axis=1)
-        bits = bits[(ended == 0) | ((ended == 1) & (_flat(held) == span.pad))]
-    return float(bits.mean())
+        nats[~((ended == 0) | ((ended == 1) & (_flat(held) == span.pad)))] = 0
+    return np.asarray(nats)
 
 
 def _texts(x: Array, space: Space) -> tuple[Array, Symbol]:
     """The symbols `(m, length)`, and their span."""
-    if not _is_text(space):
+    if not is_text(space):
         raise DataError(f"n-grams are for texts, one row of symbols, and these are {space}")
     span = space.spans[0]
     assert isinstance(span, Symbol)
     return _flat(x).astype(np.int64), span
 
 
-def _is_text(space: Space) -> bool:
+def is_text(space: Space) -> bool:
+    """Whether it is one row of symbols."""
     return len(space.grid) == 1 and len(space.spans) == 1 and space.kind == "symbol"
 
 
@@ -365,4 +369,4 @@ BASELINES: dict[str, Maker] = {
 def baselines_for(space: Space) -> list[str]:
     """The names of those a model of this space is held against. A blend of two texts is none, and a
     copycat stands beside them, since what it copies is as good as real."""
-    return ["marginals", "ngram"] if _is_text(space) else ["marginals", "mix", "copula"]
+    return ["marginals", "ngram"] if is_text(space) else ["marginals", "mix", "copula"]

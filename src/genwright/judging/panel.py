@@ -17,6 +17,7 @@ import numpy as np
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence, Sample
 from genwright.judging.judgement import Finding, Line
+from genwright.judging.likelihood import finding
 from genwright.judging.metric import Metric, Reading
 from genwright.registry import build, names
 
@@ -113,8 +114,8 @@ def findings(found: Sequence[Line]) -> list[Finding]:
         for group, (question, _) in _CLAIMS.items()
         if any(line.floor is not None for line in groups[group])
     ]
-    better = _beats_trivial(sound)
-    return ([better] if better else []) + made
+    foretold = [finding(line) for line in sound if line.group == "likelihood"]
+    return [one for one in (_beats_trivial(sound), *foretold) if one is not None] + made
 
 
 _CLAIMS: dict[str, tuple[str, str]] = {

@@ -12,7 +12,7 @@ import pytest
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging import baselines
-from genwright.judging.baselines import BASELINES, NGram, baselines_for, ngram_bits
+from genwright.judging.baselines import BASELINES, NGram, baselines_for, ngram_nats
 from genwright.space import Real, Space, Symbol
 
 ROW = Space((), (Real(2), Symbol(4)))
@@ -255,23 +255,24 @@ def test_ngrams_reach_the_entropy_of_a_chain() -> None:
     entropy = -(stay / stay.sum()) @ np.where(
         step > 0, step * np.log2(step, where=step > 0, out=0 * step), 0
     ).sum(1)
-    bits = ngram_bits(x[:500], x[500:], space)
+    bits = ngram_nats(x[:500], x[500:], space).mean() / np.log(2)
     assert entropy < bits + 0.02 < entropy + 0.06
-    assert ngram_bits(x[:500], x[500:], space, order=1) > bits + 0.5
+    assert ngram_nats(x[:500], x[500:], space, order=1).mean() / np.log(2) > bits + 0.5
     drawn = made("ngram", x[:500], space, 300)
     impossible = step[drawn[:, 0, :-1], drawn[:, 0, 1:]] == 0
     assert impossible.mean() < 0.005
-    assert ngram_bits(x[:500], drawn, space) == pytest.approx(bits, abs=0.03)
+    assert ngram_nats(x[:500], drawn, space).mean() / np.log(2) == pytest.approx(bits, abs=0.03)
 
 
 def test_padding_behind_the_end_does_not_count() -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(4, size=(200, 1, 12))
     x[:, 0, 6:] = 4
-    few = ngram_bits(x[:100], x[100:], TEXT)
-    model = NGram(x[:100, 0], 5)
-    assert few == pytest.approx(model.bits(x[100:, 0])[:, :7].mean())
-    assert few > ngram_bits(x[:100], x[100:], Space((12,), (Symbol(5),)))
+    nats = ngram_nats(x[:100], x[100:], TEXT)
+    wanted = NGram(x[:100, 0], 5).bits(x[100:, 0])[:, :7] * np.log(2)
+    assert nats[:, :7] == pytest.approx(wanted)
+    assert (nats[:, 7:] == 0).all()
+    assert (ngram_nats(x[:100], x[100:], Space((12,), (Symbol(5),)))[:, 7:] > 0).all()
 
 
 def test_ngrams_of_anything_else_are_refused() -> None:
