@@ -20,6 +20,7 @@ import numpy as np
 from genwright import gather
 from genwright.assembly import Job, timed_verdicts
 from genwright.bounds import Count, Natural
+from genwright.checkup import Checkup
 from genwright.errors import RecipeError, RunError
 from genwright.families.base import Family
 from genwright.foretelling import likelihood_of
@@ -135,16 +136,18 @@ def train(
     with distributed.group():
         if resume is not None:
             run = Run.open(Path(resume))
-            return _fit(Job.resumed(run, _go_on(run, settings, choices)), run, watch)
+            job = Job.resumed(run, _go_on(run, settings, choices))
+            return _fit(job, run, watch, _checkup(job))
         if data is None:
             raise RecipeError("name the data to train on (a file, a folder, digits), or --resume a run")
         job = Job.of(make_recipe(data, settings=settings, **choices))
+        checkup = _checkup(job)
         name = f"{job.source.name}-{job.recipe.family.name}"
         path = Path(out) if out is not None else free_folder(Path("runs") / name)
         if distributed.is_main():
             Run.create(path, recipe=job.recipe.toml(), plan=job.in_words(), codec=job.known())
         distributed.wait()
-        return _fit(job, Run.open(path), watch)
+        return _fit(job, Run.open(path), watch, checkup)
 
 
 def load(run: str | Path, *, which: str | int | None = None, device: str = "auto") -> Model:
@@ -276,7 +279,12 @@ def free_folder(folder: Path) -> Path:
 # -- training --------------------------------------------------------------------------------------
 
 
-def _fit(job: Job, run: Run, watch: Watch) -> Model:
+def _checkup(job: Job) -> Checkup | None:
+    """Who judges within the training, if the recipe wishes it; the first process does so for all."""
+    return Checkup(job.recipe) if job.recipe.train.judge and distributed.is_main() else None
+
+
+def _fit(job: Job, run: Run, watch: Watch, checkup: Checkup | None) -> Model:
     """Train to the end or to a stop; the model that comes back holds the kept weights."""
     recipe, model = job.recipe, job.model
     if watch.begun is not None and distributed.is_main():
@@ -286,6 +294,12 @@ def _fit(job: Job, run: Run, watch: Watch) -> Model:
         samples = model.using(family).sample(recipe.train.samples, seed=recipe.seed)
         samples.write(run.samples_dir(step))
 
+    def judged(family: Family, step: int) -> dict[str, float]:
+        assert checkup is not None
+        samples = model.using(family).sample(checkup.n, seed=recipe.seed)
+        readings = checkup(samples, run.path / "judge" / f"{step:06d}.json")
+        return {name: reading.value for name, reading in readings.items()}
+
     trainer = Trainer(
         model.family,
         job.feed(),
@@ -293,6 +307,7 @@ def _fit(job: Job, run: Run, watch: Watch) -> Model:
         recipe.train,
         recipe.seed,
         draw=draw,
+        judge=judged if recipe.train.judge else None,
         report=watch.report,
         stop=watch.stop,
     )
@@ -322,6 +337,7 @@ def _page(job: Job, model: Model, trainer: Trainer, seconds: float) -> None:
         "device": str(trainer.device),
     }
     if model.run.best:
-        facts["held-out loss"] = f"{trainer.best:.4f}, least at step {model.run.best:,}; kept"
+        what = "kid of samples" if trainer.by_judge else "held-out loss"
+        facts[what] = f"{trainer.best:.4g}, least at step {model.run.best:,}; kept"
     many = 100 if len(space.grid) > 1 else 12
     write_page(model.run, model.sample(many, seed=job.recipe.seed).preview(), facts)

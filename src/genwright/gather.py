@@ -29,10 +29,10 @@ from genwright.judging.judgement import Judgement
 from genwright.judging.lens import Lens
 from genwright.judging.likelihood import Likelihood, line
 from genwright.judging.numbers import numbers_of
-from genwright.model import Model
+from genwright.model import Model, Samples
 from genwright.recipe import DataOptions, Recipe
 
-__all__ = ["Case", "judged", "makers", "of_files", "of_run"]
+__all__ = ["MOST_TRAIN", "Bench", "Case", "bench_of", "judged", "makers", "of_files", "of_run"]
 
 MOST_TRAIN = 50_000
 """Training examples that copies are looked for among, at most."""
@@ -133,6 +133,13 @@ class Bench:
         chosen = {name: [values[i] for i in index] for name, values in labels.items()}
         return self.decoded(x[index], chosen), notes
 
+    def reread(self, samples: Samples, n: int, rng: np.random.Generator) -> tuple[Sample, list[str]]:
+        """Samples of a model, from the files that a person gets."""
+        with tempfile.TemporaryDirectory() as folder:
+            files = samples.write(folder)
+            lines = [file for file in files if file.suffix == ".jsonl"]
+            return self.read(lines[0] if self.kind == "text" and lines else Path(folder), n, rng)
+
     def _windows(self, text: str) -> Array:
         """A document as whole windows of the stream's length, side by side."""
         length = self.codec.space.grid[0]
@@ -143,7 +150,7 @@ class Bench:
 
 def of_run(model: Model, n: int, seed: int, *, against: Path | None = None, lens: Kind = "auto") -> Case:
     """A run's samples against what was held out of its data, or against other real data."""
-    bench = _bench(model.recipe, seed, lens)
+    bench = bench_of(model.recipe, seed, lens)
     rng = np.random.default_rng([seed, 1])
     held: Sample | None = None
     notes: list[str] = []
@@ -152,11 +159,7 @@ def of_run(model: Model, n: int, seed: int, *, against: Path | None = None, lens
     else:
         held, notes = bench.read(against, min(n, MOST_FAKE), rng)
         count = len(held)
-    with tempfile.TemporaryDirectory() as folder:
-        files = model.sample(count, seed=seed).write(folder)
-        lines = [file for file in files if file.suffix == ".jsonl"]
-        path = lines[0] if bench.kind == "text" and lines else Path(folder)
-        fake, odd = bench.read(path, count, rng)
+    fake, odd = bench.reread(model.sample(count, seed=seed), count, rng)
     return _case(bench, fake, held, count, seed, notes + odd)
 
 
@@ -173,7 +176,7 @@ def of_files(
     """Samples of any origin against real data. Without `holdout` a part of `real` is held out here."""
     share = 0.25 if holdout is None else 0.2
     data = DataOptions(path=str(real), label=label, val=share, test=share if holdout is None else 0.0)
-    bench = _bench(Recipe(data=data), seed, lens)
+    bench = bench_of(Recipe(data=data), seed, lens)
     rng = np.random.default_rng([seed, 1])
     held: Sample | None = None
     notes: list[str] = []
@@ -240,7 +243,7 @@ def _made(case: Case, maker: Maker, rng: np.random.Generator) -> Sample:
     return bench.decoded(x, {name: chosen.tolist()})
 
 
-def _bench(recipe: Recipe, seed: int, lens: Kind) -> Bench:
+def bench_of(recipe: Recipe, seed: int, lens: Kind) -> Bench:
     """The data of a recipe, whole rows at a time, and the lens made of it."""
     kind = find(recipe.data.path, recipe.codec.name).codec
     label = recipe.data.label

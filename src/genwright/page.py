@@ -52,7 +52,7 @@ def _curves(metrics: list[dict[str, Any]]) -> str:
     series: dict[str, list[tuple[float, float]]] = {}
     for record in metrics:
         for name, value in record.items():
-            if (name.startswith("loss/") or name == "val_loss") and math.isfinite(value):
+            if (name.startswith(("loss/", "judge/")) or name == "val_loss") and math.isfinite(value):
                 series.setdefault(name, []).append((record["step"], value))
     return "".join(_chart(name, points, i) for i, (name, points) in enumerate(series.items()))
 

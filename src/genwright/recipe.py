@@ -84,12 +84,23 @@ class TrainOptions:
     """Steps between two lines of metrics.jsonl."""
     samples: Natural = 16
     """Examples drawn at each check."""
+    judge: Natural = 0
+    """Judge samples at every so many checks, against the examples to choose by; 0 is never."""
+    judge_examples: Count = 1000
+    """How many to judge, at most."""
+    keep: Literal["auto", "loss", "judge"] = "auto"
+    """Keep the weights with the least held-out loss, or those whose samples the judge finds nearest to real
+    ones (the least `kid`); auto: by the loss where the family has one."""
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and self.batch_size % self.accumulate:
             raise RecipeError(
                 f"train.batch_size={self.batch_size} cannot be split evenly into "
                 f"train.accumulate={self.accumulate} parts: choose a multiple of {self.accumulate}"
+            )
+        if self.keep == "judge" and not self.judge:
+            raise RecipeError(
+                "train.keep=judge has nothing to go by: say how often to judge, e.g. --set train.judge=1"
             )
 
 

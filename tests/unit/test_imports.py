@@ -41,6 +41,7 @@ DOWN = {
     },
     "page": {"training", "storage", "data"},
     "foretelling": {"judging", "assembly", "model", "data", "space", "batch"},
+    "checkup": {"gather", "judging", "model", "recipe", "storage", "errors"},
     "gather": {"judging", "assembly", "model", "data", "recipe", "errors"},
     "assembly": {
         *("model", "training", "data", "bridges", "planning", "recipe", "registry", "errors"),
@@ -48,6 +49,7 @@ DOWN = {
     "api": {
         *(
             "assembly",
+            "checkup",
             "foretelling",
             "gather",
             "judging",

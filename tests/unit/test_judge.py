@@ -14,6 +14,7 @@ from commands import TINY, call, done, pictures, refused
 from genwright.assembly import Job, open_data
 from genwright.foretelling import likelihood_of
 from genwright.judging.likelihood import line
+from genwright.judging.metric import Reading
 
 FAST = ("--lens", "pca", "--metric", "kid", "--metric", "columns", "--metric", "exact_copies")
 
@@ -174,3 +175,63 @@ def test_a_run_of_texts_is_asked_what_unseen_ones_cost(
     known = line(found)
     assert known.baselines["marginals"].value == pytest.approx(law, rel=0.05)
     assert known.floor is not None
+
+
+# -- within a training -----------------------------------------------------------------------------
+
+WATCHED = ("--set", "train.judge=1", "--set", "train.judge_examples=60", "--set", "data.val=0.2")
+
+
+def test_the_judge_looks_in_on_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows(tmp_path / "real.csv", 400, 0)
+    few = ("--family", "gan", "--steps", "12", "--set", "train.checks=4", "--size", "xs")
+    done("train", "real.csv", "--out", "run", *few, *WATCHED)
+    records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    found = {record["step"]: record["judge/kid"] for record in records if "judge/kid" in record}
+    assert list(found) == [3, 6, 9, 12]
+    model = genwright.load("run")
+    # A GAN has no held-out loss, so it is the judge who chooses.
+    assert model.run.best == min(found, key=lambda step: found[step])
+    kept = json.loads(Path("run/judge/000006.json").read_text())
+    assert kept["metrics"]["kid"]["value"] == found[6]
+    assert kept["n"] == 60
+    assert {"precision", "coverage", "exact_copies"} <= kept["metrics"].keys()
+    assert "kid of samples" in Path("run/index.html").read_text()
+
+
+def test_looking_in_changes_nothing_and_the_loss_or_the_judge_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows(tmp_path / "real.csv", 400, 0)
+    few = ("--family", "vae", "--steps", "12", "--set", "train.checks=4", "--size", "xs")
+    few = (*few, "--set", "data.val=0.2")
+    done("train", "real.csv", "--out", "plain", *few)
+    done("train", "real.csv", "--out", "watched", *few, *WATCHED)
+    # Judged scores in which the loss and the judge differ: the judge likes the first check best.
+    scores = iter([1.0, 2.0, 3.0, 4.0])
+    monkeypatch.setattr(
+        "genwright.checkup.Checkup.__call__",
+        lambda self, samples, path: {"kid": Reading(value := next(scores), value, value, 60)},
+    )
+    done("train", "real.csv", "--out", "chosen", *few, *WATCHED, "--set", "train.keep=judge")
+    plain, watched, chosen = (genwright.load(name).run for name in ("plain", "watched", "chosen"))
+    assert plain.best == watched.best != 3
+    assert chosen.best == 3
+    last = [run.weights("last") for run in (plain, watched, chosen)]
+    assert all(torch.equal(last[0][name], other[name]) for other in last[1:] for name in last[0])
+
+
+def test_judging_without_enough_to_choose_by_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows(tmp_path / "real.csv", 100, 0)
+    refused(
+        "train", "real.csv", "--out", "run", "--set", "train.judge=1", words=["50 examples", "data.val"]
+    )
+    assert not Path("run").exists()
+    refused(
+        "train", "real.csv", "--set", "train.keep=judge", words=["train.keep=judge", "train.judge=1"]
+    )

@@ -74,6 +74,7 @@ class Trainer:
     """Trains one family from one feed into one run folder.
 
     draw    makes samples of the averaged family at a check and puts them in the run's folder
+    judge   gives figures of the averaged family's samples by name, the first to be chosen by: less is better
     report  is told of the progress after every step
     stop    says whether to end after this step (Ctrl-C)
     """
@@ -87,13 +88,14 @@ class Trainer:
         seed: int,
         *,
         draw: Callable[[Family, int], None] | None = None,
+        judge: Callable[[Family, int], dict[str, float]] | None = None,
         report: Callable[[Progress], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
         self.device = distributed.device(options.device)
         self.family = family.to(self.device)
         self.feed, self.run, self.options, self.seed = feed, run, options, seed
-        self.draw, self.report, self.stop = draw, report, stop
+        self.draw, self.judge, self.report, self.stop = draw, judge, report, stop
         self.batch = local_batch(options, family)
         self.progress = Progress()
         self.best = math.inf
@@ -222,18 +224,40 @@ class Trainer:
     # -- checks --------------------------------------------------------------------------------
 
     def _check(self, step: int) -> None:
-        """Held-out loss, save, samples."""
-        val = self._validate()
-        better = val is not None and val < self.best
+        """Held-out loss, verdict, save, samples."""
+        val, score = self._validate(), self._judged(step)
         if val is not None:
-            self.best = min(self.best, val)
-            self.progress.val, self.progress.best = val, self.best
+            self.progress.val = val
             if distributed.is_main():
                 self.run.log({"step": step, "val_loss": val})
+        found = score if self.by_judge else val
+        better = found is not None and found < self.best
+        if found is not None:
+            self.best = self.progress.best = min(self.best, found)
         self._save(step, best=better)
         if self.draw is not None and self.options.samples and distributed.is_main():
             self.draw(self.ema.family, step)
         distributed.wait()
+
+    @property
+    def by_judge(self) -> bool:
+        """Whether the judge chooses the weights that are kept."""
+        keep = self.options.keep
+        held = self.family.has_heldout and self.feed.held is not None and len(self.feed.held) > 0
+        return self.judge is not None and (keep == "judge" or (keep == "auto" and not held))
+
+    def _judged(self, step: int) -> float | None:
+        """The figure to choose by, at every so many checks and at the end; the first process measures for
+        all."""
+        due = self.options.judge and self._check_number() % self.options.judge == 0
+        if self.judge is None or not (due or self._done(step)):
+            return None
+        score = math.inf
+        if distributed.is_main():
+            found = self.judge(self.ema.family, step)
+            self.run.log({"step": step, **{f"judge/{name}": value for name, value in found.items()}})
+            score = next(iter(found.values()), math.inf)
+        return distributed.first_says(score, self.device)
 
     @torch.no_grad()
     def _validate(self) -> float | None:
