@@ -272,7 +272,10 @@ def _row(line: Line) -> str:
         for name, reading in line.baselines.items()
     )
     skill = typeset(skill_of(line.skill))
-    battery = "✓ passes" if line.validated else '<b class="fails">✗ unvalidated</b>'
+    shown = "✓ passes" if line.validated else '<b class="fails">✗ unvalidated</b>'
+    battery = f'<span title="{escape(line.battery)}">{shown}</span>'
+    if not line.validated and line.battery:
+        battery += f'<p class="name">{escape(line.battery)}</p>'
     cells = (
         model,
         strip(line),

@@ -31,10 +31,6 @@ __all__ = [
 
 BLOCK = 512
 """Rows and columns of a matrix of pairs that are in memory at a time."""
-SPLITS = 12
-"""Into halves, for one interval."""
-T = 2.178813
-"""Two-sided 95 % of Student's t with `SPLITS` degrees of freedom."""
 MOST = 1000
 """Rows of which the median distance is taken."""
 
@@ -87,37 +83,11 @@ def _root(covariance: Array) -> Array:
     return np.asarray((vectors * np.sqrt(values.clip(0))) @ vectors.T)
 
 
-class Split(OfFeatures):
-    """A smooth statistic, read from halves that complement each other.
-
-    Such a statistic has a part that is linear in the examples, of variance A, and one that is quadratic,
-    of variance Q, which rules where the two laws are close. A half drawn by itself strays by A + 3 Q: up to
-    sqrt(3) too wide. Of the two halves of one split, the linear part cancels in the mean, which strays by
-    Q, and half the difference strays by A + 2 Q; A + Q is wanted.
-    """
-
-    def _parts(self, n: int, m: int, rng: np.random.Generator) -> list[Part]:
-        """Both halves of each split, one after the other."""
-        halves = []
-        for _ in range(SPLITS):
-            held, fake = rng.permutation(n), rng.permutation(m)
-            halves.append((held[: n // 2], fake[: m // 2]))
-            halves.append((held[n // 2 : n // 2 * 2], fake[m // 2 : m // 2 * 2]))
-        return halves
-
-    def _spread(self, halves: Array) -> float:
-        pairs = halves.reshape(SPLITS, 2)
-        apart = (pairs[:, 0] - pairs[:, 1]) / 2
-        # Only half of Q is taken off: both variances are told by few splits, and it stays positive.
-        variance = float((apart**2).mean() - pairs.mean(1).var(ddof=1) / 2)
-        return T * math.sqrt(max(variance, 0.0))
-
-
-class Frechet(Split):
+class Frechet(OfFeatures):
     """Squared Fréchet distance of two Gaussians fitted to the features (Heusel et al. 2017).
 
     The value is biased upwards by about `floor`, as 1/n (Chong & Forsyth 2020), and is for comparing with
-    the floor at the same n; the interval is for the distance without that bias, so it may lie below.
+    the floor at the same n; the interval is for what other examples, as many, would give.
     """
 
     name = "fd"
@@ -135,10 +105,6 @@ class Frechet(Split):
     def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
         return frechet(held, fake)
 
-    def at(self, value: float, halves: Array) -> float:
-        """Without the bias, of which a half has twice that of the whole."""
-        return 2 * value - float(halves.mean())
-
 
 class FrechetInfinity(Frechet):
     """`Frechet` extrapolated to infinitely many examples (Chong & Forsyth 2020), by two points: of n and
@@ -152,6 +118,10 @@ class FrechetInfinity(Frechet):
     def least(self, evidence: Evidence) -> int:
         """Each half is a `Frechet` too."""
         return 2 * super().least(evidence)
+
+    def at(self, value: float, halves: Array) -> float:
+        """Without the bias, of which a half has twice that of the whole."""
+        return 2 * value - float(halves.mean())
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
         reading = super()._read(evidence, rng)
@@ -337,9 +307,9 @@ def _median_square(x: Array) -> float:
 
 
 class SlicedWasserstein(OfFeatures):
-    """Sliced Wasserstein distance of order 2 (Bonneel et al. 2015): the root of the mean, over random
-    directions, of the squared distance between sorted projections. It reads `numbers`, needs no network
-    and is biased upwards by few examples."""
+    """Sliced Wasserstein distance of order 1 (Bonneel et al. 2015): the mean, over random directions, of the
+    distance between sorted projections; of order 2 one outlier would count as much as hundreds of examples.
+    It reads `numbers`, needs no network and is biased upwards by few examples."""
 
     name = "sw"
     group = "fidelity"
@@ -361,7 +331,7 @@ class SlicedWasserstein(OfFeatures):
     def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
         points = min(len(held), len(fake))
         real, made = (_quantiles(x, points) for x in (held, fake))
-        return float(np.sqrt(((real - made) ** 2).mean()))
+        return float(np.abs(real - made).mean())
 
 
 def _quantiles(x: Array, points: int) -> Array:

@@ -98,7 +98,7 @@ def ranked_values(values: Sequence[Any]) -> list[Any]:
     return sorted(present, key=lambda value: (-counts[value], str(value)))
 
 
-def folded(values: Sequence[Any], known: Sequence[Any]) -> Array:
-    """Codes of the frequent values; then one each for the rare, the missing and the unknown."""
-    rare = np.arange(len(known)).clip(max=FREQUENT)
-    return np.concatenate([rare, [FREQUENT + 1, FREQUENT + 2]])[codes_of(values, known)]
+def folded(values: Sequence[Any], known: Sequence[Any], most: int = FREQUENT) -> Array:
+    """Codes of the `most` frequent values; then one each for the rare, the missing and the unknown."""
+    rare = np.arange(len(known)).clip(max=most)
+    return np.concatenate([rare, [most + 1, most + 2]])[codes_of(values, known)]

@@ -20,6 +20,7 @@ class Line:
     floor      of further real examples: as good as it gets with so many
     copycat    of a copy of training examples
     baselines  of trivial generators, by name
+    battery    what its checks on known cases have shown; it speaks in the verdict only if `validated`
     skill      (best baseline - model) / (best baseline - floor): 1 is as good as real, 0 as bad as trivial;
                None where the baselines are no worse than the floor
     """
@@ -35,6 +36,7 @@ class Line:
     baselines: Mapping[str, Reading] = field(default_factory=dict)
     skill: float | None = None
     refused: str = ""
+    battery: str = ""
 
     def far(self, reading: Reading) -> float:
         """How much worse than real `reading` is, in the metric's own unit; below 0 where it is better.

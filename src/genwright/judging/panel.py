@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from genwright.errors import DataError
+from genwright.judging import battery
 from genwright.judging.evidence import Evidence, Sample
 from genwright.judging.judgement import Finding, Line
 from genwright.judging.likelihood import finding
@@ -67,7 +68,8 @@ def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed
         group=metric.group,
         better=metric.better,
         how=metric.how,
-        validated=metric.validated,
+        validated=battery.validated(metric.name),
+        battery=battery.in_words(metric.name),
     )
     if lacking := _lacking(metric, evidence):
         return line(model=None, refused=lacking)

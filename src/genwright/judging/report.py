@@ -53,7 +53,7 @@ def to_json(judgement: Judgement) -> dict[str, Any]:
     title         text
     findings      list of {outcome, question, because}; outcome is "supported", "not supported" or
                   "inconclusive"
-    metrics       list of {metric, group, better, how, validated, model, refused, floor, copycat,
+    metrics       list of {metric, group, better, how, validated, battery, model, refused, floor, copycat,
                   baselines, best_baseline, skill}
                       model, floor, copycat   reading or null; where model is null, refused says why
                       baselines               reading by name
@@ -92,6 +92,7 @@ def _line_json(line: Line) -> dict[str, Any]:
         "better": line.better,
         "how": line.how,
         "validated": line.validated,
+        "battery": line.battery,
         "model": _reading_json(line.model),
         "refused": line.refused,
         "floor": _reading_json(line.floor),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -27,6 +28,9 @@ from genwright.judging.frames import (
 from genwright.judging.metric import Between, Statistic
 
 __all__ = ["ColumnPairs", "ColumnShapes"]
+
+ROWS = 100
+"""Held-out rows to a joint cell, on average: with fewer, real rows look unlike real rows."""
 
 
 class ColumnShapes(Statistic):
@@ -76,9 +80,10 @@ def _kolmogorov(a: Array, b: Array) -> float:
 class ColumnPairs(Statistic):
     """Columns two by two: the mean over pairs of columns of 1 - the total variation of their joint histogram.
 
-    Numbers are cut at the deciles of the held-out rows, where a value that holds several deciles is a cell
-    of its own; of categories the frequent ones are told apart. Unlike a comparison of two correlations it
-    is 1 only where the joint cells are alike, whatever the dependence.
+    Numbers are cut into 3 to 10 equal shares of the held-out rows, as many as leave 100 rows to a joint cell,
+    where a value that holds several shares is a cell of its own; of categories the most frequent, as many,
+    are told apart. Unlike a comparison of two correlations it is 1 only where the joint cells are alike,
+    whatever the dependence.
 
     pairs    columns meet in at most so many pairs, drawn at random where there are more
     """
@@ -98,8 +103,9 @@ class ColumnPairs(Statistic):
         columns = modelled(evidence)
         if len(columns) < 2:
             raise DataError("pairs needs a table of two columns or more that vary, there is one")
+        bins = int(np.clip(math.sqrt(len(evidence.held) / ROWS), 3, 10))
         binned = [
-            _binned(column, values_of(evidence.held, name), values_of(evidence.fake, name))
+            _binned(column, values_of(evidence.held, name), values_of(evidence.fake, name), bins)
             for name, column in columns.items()
         ]
         couples = list(combinations(range(len(binned)), 2))
@@ -129,22 +135,23 @@ class _Binned:
     size: int
 
 
-def _binned(column: Column, real: Sequence[Any], fake: Sequence[Any]) -> _Binned:
+def _binned(column: Column, real: Sequence[Any], fake: Sequence[Any], bins: int) -> _Binned:
     if isinstance(column, Numeric):
         numbers, made = numbers_of(column, real), numbers_of(column, fake)
-        cuts = _cuts(numbers)
+        cuts = _cuts(numbers, bins)
         return _Binned(np.searchsorted(cuts, numbers), np.searchsorted(cuts, made), len(cuts) + 1)
     known = ranked_values(real)
-    return _Binned(folded(real, known), folded(fake, known), FREQUENT + 3)
+    few = min(bins, FREQUENT)
+    return _Binned(folded(real, known, few), folded(fake, known, few), few + 3)
 
 
-def _cuts(numbers: Array) -> Array:
+def _cuts(numbers: Array, bins: int) -> Array:
     """Ascending ends of cells, each of which still belongs to its cell."""
     finite = numbers[np.isfinite(numbers)]
     if not len(finite):
         return np.array([-HUGE, HUGE])
     ends, held = np.unique(
-        np.quantile(finite, np.arange(1, 10) / 10, method="inverted_cdf"), return_counts=True
+        np.quantile(finite, np.arange(1, bins) / bins, method="inverted_cdf"), return_counts=True
     )
     atoms = np.nextafter(ends[held > 1], -np.inf)
     return np.unique(np.concatenate([[-HUGE], ends, atoms, [HUGE]]))

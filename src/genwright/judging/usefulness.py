@@ -158,7 +158,9 @@ class _Task:
                 inputs.append(np.array(values) if numeric else codes_of(values, self.known[name]))
         x = np.stack(inputs, axis=1).astype(np.float64)
         kept = np.isfinite(y)
-        return _Rows(np.where(np.isfinite(x), x, np.nan)[kept], y[kept])
+        x, y = np.where(np.isfinite(x), x, np.nan)[kept], y[kept]
+        order = np.lexsort([*x.T, y])  # so that the order in which rows came decides nothing
+        return _Rows(x[order], y[order])
 
     def foretell(self, rows: _Rows, held: _Rows, trees: int) -> Array:
         """The target of the held-out rows, learnt from `rows`."""

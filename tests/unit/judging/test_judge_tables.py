@@ -262,10 +262,10 @@ def test_what_is_missing_among_numbers_is_a_value() -> None:
 
 def test_pairs_by_hand() -> None:
     """One number tells the word; each by itself it is the same."""
-    numbers = [float(i) + 0.5 for i in range(100)]
-    real = two(numbers, ["low"] * 50 + ["high"] * 50)
-    fake = two(numbers, ["high"] * 50 + ["low"] * 50)
-    half = two(numbers, ["low", "high"] * 50)
+    numbers = [float(i) + 0.5 for i in range(1800)]  # enough for four shares, of 450 rows
+    real = two(numbers, ["low"] * 900 + ["high"] * 900)
+    fake = two(numbers, ["high"] * 900 + ["low"] * 900)
+    half = two(numbers, ["low", "high"] * 900)
     for made, wanted in ((real, 1.0), (half, 0.5), (fake, 0.0)):
         asked = question(made, real, real, labels=())
         assert ColumnPairs().measure(asked, np.random.default_rng(0)) == pytest.approx(wanted)

@@ -430,6 +430,7 @@ METRIC = {
     "better": (str,),
     "how": (str,),
     "validated": (bool,),
+    "battery": (str,),
     "model": (dict, None),
     "refused": (str,),
     "floor": (dict, None),

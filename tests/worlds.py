@@ -1,0 +1,293 @@
+"""Laws to draw from whose every fault is known: what metrics of the judge are held to (see battery.py)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from genwright.data.codec import Array, Chunk
+from genwright.data.image import ImageCodec
+from genwright.data.table import TableCodec
+from genwright.judging.evidence import Evidence, Sample
+from genwright.space import Real, Space
+from judged import sample
+
+__all__ = ["WORLDS", "World"]
+
+
+class World(ABC):
+    """A law, and its faults. `Raw` is whatever examples are here."""
+
+    kind: str
+    n = 1000
+
+    @abstractmethod
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Any:
+        """Real examples of ten modes; `but` one of them; with a `new` one for a fifth of the examples."""
+
+    @abstractmethod
+    def noisy(self, raw: Any, level: float, seed: int) -> Any: ...
+
+    @abstractmethod
+    def trivial(self, raw: Any, seed: int) -> Any:
+        """Every number by itself."""
+
+    @abstractmethod
+    def join(self, a: Any, b: Any) -> Any: ...
+
+    @abstractmethod
+    def take(self, raw: Any, index: Array) -> Any: ...
+
+    @abstractmethod
+    def sample(self, raw: Any) -> Sample: ...
+
+    def collapsed(self, raw: Any) -> Any:
+        """Three examples, over and over."""
+        return self.take(raw, np.arange(self.n) % 3)
+
+    def copying(self, share: float, seed: int) -> Any:
+        """Real examples, of which a share are training examples."""
+        copies = max(1, round(share * self.n))
+        train = self.draw(2 * self.n, 1)
+        index = np.random.default_rng(seed).permutation(2 * self.n)[:copies]
+        fresh = self.take(self.draw(self.n, seed), np.arange(self.n - copies))
+        return self.join(self.take(train, index), fresh)
+
+    @cache  # noqa: B019 - there are four worlds
+    def question(self) -> Evidence:
+        """Whose `fake` are real: the floor."""
+        train, held, spare, fake = (
+            self.sample(self.draw(n, seed))
+            for n, seed in ((2 * self.n, 1), (self.n, 2), (self.n, 3), (self.n, 4))
+        )
+        return Evidence(self.kind, self.space(), "known", train, held, fake, spare)
+
+    def space(self) -> Space:
+        return Space((), (Real(2),))
+
+
+CENTRES = 5 * np.random.default_rng(99).normal(size=(11, 6))
+
+
+def _modes(n: int, rng: np.random.Generator, but: bool, new: bool) -> Array:
+    which = rng.integers(9 if but else 10, size=n)
+    return np.where(rng.random(n) < 0.2, 10, which) if new else which
+
+
+class Rows(World):
+    """Ten normals in six dimensions, each with its label; what is seen are the numbers themselves."""
+
+    kind = "rows"
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Any:
+        rng = np.random.default_rng(seed)
+        which = _modes(n, rng, but, new)
+        return CENTRES[which] + rng.normal(size=(n, 6)), which.astype(str)
+
+    def noisy(self, raw: Any, level: float, seed: int) -> Any:
+        return raw[0] + 6 * level * np.random.default_rng(seed).normal(size=raw[0].shape), raw[1]
+
+    def trivial(self, raw: Any, seed: int) -> Any:
+        rng = np.random.default_rng(seed)
+        return np.column_stack([rng.permutation(column) for column in raw[0].T]), rng.permutation(raw[1])
+
+    def join(self, a: Any, b: Any) -> Any:
+        return tuple(np.concatenate(parts) for parts in zip(a, b, strict=True))
+
+    def take(self, raw: Any, index: Array) -> Any:
+        return raw[0][index], raw[1][index]
+
+    def sample(self, raw: Any) -> Sample:
+        return sample(raw[0], raw[1].tolist())
+
+
+class Table(World):
+    """Columns that hang together: numbers, categories, a sum, an order, a label that can be foretold."""
+
+    kind = "table"
+    TOWNS = ("Ulm", "Bonn", "Kiel", "Trier", "Jena", "Mainz", "Hof", "Celle", "Suhl", "Olpe", "Rom")
+
+    VALUES: ClassVar[dict[str, Sequence[Any]]] = {
+        "children": range(4),
+        "town": TOWNS[:10],
+        "class": ("good", "bad"),
+    }
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        which = _modes(n, rng, but, new)
+        x = CENTRES[which, 0] / 5 + 0.3 * rng.normal(size=n)
+        rent = np.round(500 + 80 * x + 20 * rng.normal(size=n), 1)
+        food = np.round(200 + 50 * CENTRES[which, 1] / 5 + 20 * rng.normal(size=n), 1)
+        return pd.DataFrame(
+            {
+                "rent": rent,
+                "food": food,
+                "costs": np.round(rent + food, 1),
+                "income": np.round(rent + food + rng.exponential(300, n), 1),
+                "children": rng.poisson(np.exp(0.4 * x)),
+                "town": np.array(self.TOWNS)[which],
+                "class": np.where(x + (food - 200) / 60 + 0.5 * rng.normal(size=n) > 0, "good", "bad"),
+            }
+        )
+
+    def noisy(self, raw: pd.DataFrame, level: float, seed: int) -> pd.DataFrame:
+        """A share of the cells moved, or another category."""
+        rng, made = np.random.default_rng(seed), raw.copy()
+        for name in raw:
+            if name in self.VALUES:
+                other = rng.choice(self.VALUES[name], len(raw))
+            else:
+                other = np.round(raw[name] + 0.5 * raw[name].std() * rng.normal(size=len(raw)), 1)
+            made[name] = np.where(rng.random(len(raw)) < level, other, raw[name])
+        return made
+
+    def trivial(self, raw: pd.DataFrame, seed: int) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        return pd.DataFrame({name: rng.permutation(raw[name].to_numpy()) for name in raw})
+
+    def join(self, a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([a, b], ignore_index=True)
+
+    def take(self, raw: pd.DataFrame, index: Array) -> pd.DataFrame:
+        return raw.iloc[index].reset_index(drop=True)
+
+    @cache  # noqa: B019
+    def codec(self) -> TableCodec:
+        codec = TableCodec()
+        frame = self.draw(2 * self.n, 1)
+        codec.fit([Chunk(frame.astype(str), [str(i) for i in range(len(frame))])])
+        return codec
+
+    def sample(self, raw: pd.DataFrame) -> Sample:
+        texts = raw.astype(str)
+        numbers = np.column_stack(
+            [
+                raw[["rent", "food", "costs", "income", "children"]].to_numpy(float) / 100,
+                *[(raw["town"] == town).to_numpy(float) for town in self.TOWNS],
+                (raw["class"] == "good").to_numpy(float),
+            ]
+        )
+        made = sample(numbers, raw["class"].tolist())
+        keys = tuple("|".join(row) for row in texts.itertuples(index=False))
+        return replace(
+            made, raw=texts, codec=self.codec(), given={"class": list(raw["class"])}, keys=keys
+        )
+
+    def space(self) -> Space:
+        return self.codec().space
+
+
+class Pictures(World):
+    """A blob in one of ten places, of 8 x 8 pixels."""
+
+    kind = "image"
+    n = 300
+    PLACES = np.random.default_rng(5).uniform(1, 6, (11, 2))
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Array:
+        rng = np.random.default_rng(seed)
+        at = self.PLACES[_modes(n, rng, but, new)] + 0.3 * rng.normal(size=(n, 2))
+        y, x = np.mgrid[:8, :8]
+        far = (y - at[:, :1, None]) ** 2 + (x - at[:, 1:, None]) ** 2
+        light = rng.uniform(0.8, 1.2, (n, 1, 1))
+        return np.clip(2 * light * np.exp(-far / 2) - 1, -1, 1)[:, None]
+
+    def noisy(self, raw: Array, level: float, seed: int) -> Array:
+        return np.clip(raw + level * np.random.default_rng(seed).normal(size=raw.shape), -1, 1)
+
+    def trivial(self, raw: Array, seed: int) -> Array:
+        rng = np.random.default_rng(seed)
+        flat = raw.reshape(len(raw), -1)
+        return np.column_stack([rng.permutation(column) for column in flat.T]).reshape(raw.shape)
+
+    def join(self, a: Array, b: Array) -> Array:
+        return np.concatenate([a, b])
+
+    def take(self, raw: Array, index: Array) -> Array:
+        return raw[index]
+
+    def sample(self, raw: Array) -> Sample:
+        return replace(sample(raw.reshape(len(raw), -1)), x=raw.astype(np.float32))
+
+    def space(self) -> Space:
+        return Space((8, 8), (Real(1, bounded=True),))
+
+
+class Texts(World):
+    """Words in chains with few ways to go on; each of ten kinds of text has words of its own. What is seen
+    are counts of letters."""
+
+    kind = "text"
+    n = 300
+    LETTERS = "abcdefghijklmnopqrstuvwxyz "
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(7)
+        letters = list(self.LETTERS[:-1])
+        self.words = ["".join(rng.choice(letters, rng.integers(2, 9))) for _ in range(110)]
+        self.odds = rng.dirichlet(np.full(10, 0.2), size=110).cumsum(1)
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> list[str]:
+        rng = np.random.default_rng(seed)
+        return [self._text(kind, rng) for kind in _modes(n, rng, but, new).tolist()]
+
+    def _text(self, kind: int, rng: np.random.Generator) -> str:
+        at, text = 10 * kind + int(rng.integers(10)), []
+        for u in rng.random(rng.integers(25, 50)):
+            at = 10 * kind + min(int(np.searchsorted(self.odds[at], u)), 9)
+            text.append(self.words[at])
+        return " ".join(text)
+
+    def noisy(self, raw: list[str], level: float, seed: int) -> list[str]:
+        """Wrong letters, and words left out."""
+        rng = np.random.default_rng(seed)
+        made = []
+        for text in raw:
+            kept = [word for word in text.split() if rng.random() >= level / 2]
+            letters = np.array(list(" ".join(kept)))
+            wrong = rng.random(len(letters)) < level / 2
+            letters[wrong] = rng.choice(list(self.LETTERS), int(wrong.sum()))
+            made.append("".join(letters))
+        return made
+
+    def trivial(self, raw: list[str], seed: int) -> list[str]:
+        rng = np.random.default_rng(seed)
+        pool = np.array(list("".join(raw)))
+        return ["".join(rng.choice(pool, len(raw[i]) // 2)) for i in range(len(raw))]
+
+    def collapsed(self, raw: list[str]) -> list[str]:
+        """And each of them running in a circle."""
+        return [" ".join(2 * text.split()[: len(text.split()) // 2]) for text in super().collapsed(raw)]
+
+    def join(self, a: list[str], b: list[str]) -> list[str]:
+        return a + b
+
+    def take(self, raw: list[str], index: Array) -> list[str]:
+        return [raw[i] for i in index.tolist()]
+
+    def sample(self, raw: list[str]) -> Sample:
+        counts = np.array([[text.count(letter) for letter in self.LETTERS] for text in raw], np.float64)
+        made = sample(counts.reshape(len(raw), len(self.LETTERS)))
+        return replace(made, raw=raw, codec=ImageCodec(), keys=tuple(raw))
+
+
+class ManyTexts(Texts):
+    """As many as MAUVE asks for."""
+
+    n = 1000
+
+
+WORLDS: dict[str, World] = {
+    "rows": Rows(),
+    "table": Table(),
+    "image": Pictures(),
+    "text": Texts(),
+    "many texts": ManyTexts(),
+}
