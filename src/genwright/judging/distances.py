@@ -14,7 +14,7 @@ from genwright.bounds import Count
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
-from genwright.judging.metric import Between, OfFeatures, Part, Reading
+from genwright.judging.metric import Between, OfFeatures, Part, Reading, varied
 
 __all__ = [
     "Frechet",
@@ -323,7 +323,7 @@ class SlicedWasserstein(OfFeatures):
 
     def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
         """Where each example stands along each line."""
-        held, fake = evidence.held.numbers, evidence.fake.numbers
+        held, fake = varied(self.name, evidence.held.numbers), evidence.fake.numbers
         lines = rng.normal(size=(held.shape[1], self.directions))
         lines /= np.linalg.norm(lines, axis=0)
         return held @ lines, fake @ lines, self.between

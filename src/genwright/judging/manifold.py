@@ -14,7 +14,6 @@ import numpy as np
 
 from genwright.bounds import Count
 from genwright.data.codec import Array
-from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
 from genwright.judging.metric import OfFeatures, Reading
 from genwright.judging.neighbours import Balls, among, balls
@@ -48,11 +47,6 @@ class Manifold(OfFeatures):
         return self.score(balls(held, fake, self.k))
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        if not np.ptp(evidence.held.features, axis=0).any():
-            raise DataError(
-                f"{self.name}: all {len(evidence.held)} real examples have the same features, so that none "
-                f"is nearer than another; give more varied examples, or another lens"
-            )
         # One and the same sequence of halves for every metric here, so that distances are taken once.
         return super()._read(evidence, np.random.default_rng(0))
 

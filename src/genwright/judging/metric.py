@@ -22,7 +22,18 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
 
-__all__ = ["Between", "Group", "Mean", "Metric", "OfFeatures", "Rate", "Reading", "Statistic", "wilson"]
+__all__ = [
+    "Between",
+    "Group",
+    "Mean",
+    "Metric",
+    "OfFeatures",
+    "Rate",
+    "Reading",
+    "Statistic",
+    "varied",
+    "wilson",
+]
 
 Group = Literal["fidelity", "diversity", "novelty", "likelihood", "usefulness", "validity"]
 Z = 1.959964
@@ -142,11 +153,22 @@ class OfFeatures(Statistic):
     """A statistic of the features."""
 
     def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
-        return evidence.held.features, evidence.fake.features, self.between
+        return varied(self.name, evidence.held.features), evidence.fake.features, self.between
 
     @abstractmethod
     def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
         """The number of features `(n, d)` and `(m, d)`."""
+
+
+def varied(name: str, real: Array) -> Array:
+    """The rows of real examples. Raises `DataError` where they are all the same: a lens that sees nothing
+    would find everything perfect."""
+    if not np.ptp(real, axis=0).any():
+        raise DataError(
+            f"{name}: all {len(real)} real examples have the same features, so that none is nearer than "
+            f"another; give more varied examples, or another lens"
+        )
+    return real
 
 
 class Rate(Metric):

@@ -10,7 +10,7 @@ import numpy as np
 from genwright.bounds import Count
 from genwright.data.codec import Array
 from genwright.judging.evidence import Evidence
-from genwright.judging.metric import Rate
+from genwright.judging.metric import Rate, varied
 from genwright.judging.neighbours import nearest
 
 __all__ = ["ClassifierTwoSample", "NearestNeighbourTwoSample"]
@@ -43,6 +43,7 @@ class ClassifierTwoSample(Rate):
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
         n = min(len(evidence.held), len(evidence.fake), self.most)
+        varied(self.name, evidence.held.numbers)
         held, fake = (_some(sample.numbers, n, rng) for sample in (evidence.held, evidence.fake))
         rows, made = np.vstack([held, fake]), np.repeat([False, True], n)
         order, pair = _pairs(rows, made)
@@ -108,6 +109,7 @@ class NearestNeighbourTwoSample(Rate):
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
         n = min(len(evidence.held), len(evidence.fake))
+        varied(self.name, evidence.held.features)
         held, fake = (_some(sample.features, n, rng) for sample in (evidence.held, evidence.fake))
         return (_right(held, fake) + _right(fake, held)) // 2, 2 * n
 
