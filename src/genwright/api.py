@@ -166,6 +166,7 @@ def judge(
     holdout: str | Path | None = None,
     against: str | Path | None = None,
     label: str | None = None,
+    group: str | None = None,
     n: int = 2000,
     seed: int = 0,
     lens: Kind = "auto",
@@ -179,6 +180,8 @@ def judge(
     fake     instead of a run: files with generated examples, of any tool
     real     with `fake`: the data they were made after
     holdout  with `fake`: real data that their maker did not see
+    label    with `fake`: a column or a label that tells classes apart
+    group    with `fake`: a column whose equal values (a person's visits) are never on both sides of a split
     n        the most examples of each to compare; the same number of each is used
     lens     what turns examples into features: auto, pca, contrastive or classifier
     wanted   names of metrics (empty: all that apply)
@@ -203,7 +206,7 @@ def judge(
         if real is None or against is not None:
             raise RecipeError("--fake needs --real: the data it was made after (--against is for runs)")
         paths = Path(str(fake)), Path(real), _path(holdout)
-        case, likelihood = gather.of_files(*paths, n, seed, label=label, lens=lens), None
+        case, likelihood = gather.of_files(*paths, n, seed, label=label, group=group, lens=lens), None
         title = str(fake)
     return gather.judged(case, title, seed, wanted, likelihood)
 

@@ -224,6 +224,9 @@ def judge(
         Path | None, typer.Option(help="With a run: real data instead of its own held-out part")
     ] = None,
     label: Annotated[str | None, typer.Option(help="With --fake: the label or target column")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="With --fake: a column whose equal values stay on one side")
+    ] = None,
     n: Annotated[int, typer.Option("-n", "--number", help="The most examples of each")] = 2000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
     lens: Annotated[
@@ -255,6 +258,7 @@ def judge(
                 holdout=holdout,
                 against=against,
                 label=label,
+                group=group,
                 n=n,
                 seed=seed,
                 lens=cast(Any, lens),  # which `api.judge` checks

@@ -171,11 +171,15 @@ def of_files(
     seed: int,
     *,
     label: str | None = None,
+    group: str | None = None,
     lens: Kind = "auto",
 ) -> Case:
-    """Samples of any origin against real data. Without `holdout` a part of `real` is held out here."""
+    """Samples of any origin against real data. Without `holdout` a part of `real` is held out here, and
+    examples of one `group` on one side."""
     share = 0.25 if holdout is None else 0.2
-    data = DataOptions(path=str(real), label=label, val=share, test=share if holdout is None else 0.0)
+    data = DataOptions(
+        path=str(real), label=label, group=group, val=share, test=share if holdout is None else 0.0
+    )
     bench = bench_of(Recipe(data=data), seed, lens)
     rng = np.random.default_rng([seed, 1])
     held: Sample | None = None

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import genwright
+from genwright import gather
 from commands import TINY, call, done, pictures, refused
 from genwright.assembly import Job, open_data
 from genwright.foretelling import likelihood_of
@@ -175,6 +176,31 @@ def test_a_run_of_texts_is_asked_what_unseen_ones_cost(
     known = line(found)
     assert known.baselines["marginals"].value == pytest.approx(law, rel=0.05)
     assert known.floor is not None
+
+
+def test_what_is_held_out_shares_no_group_with_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    owner = {1000 + int(x): f"p{i // 4}" for i, x in enumerate(rng.permutation(4000)[:400])}
+    lines = [f"{person},{x},{rng.normal():.3f}" for x, person in owner.items()]
+    for name in ("real.csv", "fake.csv"):
+        Path(name).write_text("\n".join(["person,x,y", *lines]) + "\n")
+
+    def shared(group: str | None) -> int:
+        paths = Path("fake.csv"), Path("real.csv")
+        question = gather.of_files(*paths, None, 200, 0, group=group, lens="pca").evidence
+        assert question.spare is not None
+        # Who a row is of, told by another column: so many people are not a category to a table.
+        sides = [
+            {owner[round(float(x))] for x in s.raw["x"]}
+            for s in (question.train, question.held, question.spare)
+        ]
+        return len(sides[0] & sides[1]) + len(sides[0] & sides[2])
+
+    assert shared(None) > 20
+    assert shared("person") == 0
 
 
 # -- within a training -----------------------------------------------------------------------------
