@@ -192,11 +192,11 @@ def test_what_is_held_out_shares_no_group_with_training(
         paths = Path("fake.csv"), Path("real.csv")
         question = gather.of_files(*paths, None, 200, 0, group=group, lens="pca").evidence
         assert question.spare is not None
-        # Who a row is of, told by another column: so many people are not a category to a table.
-        sides = [
-            {owner[round(float(x))] for x in s.raw["x"]}
-            for s in (question.train, question.held, question.spare)
-        ]
+        # Who a row is of, told by another column: so many people are no category to a table. Numbers beyond
+        # those to train on become the last of those.
+        columns = [s.raw["x"].astype(int) for s in (question.train, question.held, question.spare)]
+        inner = [x[x.between(columns[0].min() + 1, columns[0].max() - 1)] for x in columns]
+        sides = [{owner[x] for x in column} for column in inner]
         return len(sides[0] & sides[1]) + len(sides[0] & sides[2])
 
     assert shared(None) > 20
