@@ -117,7 +117,7 @@ class NearCopies(Rate):
     maker has one chance in twenty that any of its examples does. Such a tail is rarer than the held-out
     examples can show, so it is extrapolated (see `_threshold`); the fewer they are, the lower it lies. In
     data of two or three dimensions honest examples do fall very near to others, and only copies that are
-    all but exact are found.
+    all but exact are found. Where real examples repeat each other, equal ones are left to `exact_copies`.
 
     k       neighbours that say how dense a region is
     form    where distances are measured: features or numbers
@@ -142,9 +142,16 @@ class NearCopies(Rate):
         held, fake, train = (
             _rows(sample, self.form) for sample in (evidence.held, evidence.fake, evidence.train)
         )
-        real = _ratios(held, train, self.k)[0]
+        real, made = (_ratios(rows, train, self.k)[0] for rows in (held, fake))
+        if (real == 0).mean() > TAIL:  # real examples repeat each other: an equal one shows nothing
+            real, made = real[real > 0], made[made > 0]
+        if len(real) < self.least(evidence):
+            raise DataError(
+                f"{self.name}: all but {len(real)} of the held-out examples equal training examples, so "
+                f"nearness tells no copy here; read exact_copies beside its floor, or remove the repeats"
+            )
         threshold = _threshold(real, len(fake), train.shape[1])
-        return int((_ratios(fake, train, self.k)[0] < threshold).sum()), len(fake)
+        return int((made < threshold).sum()), len(fake)
 
 
 def _ratios(queries: Array, train: Array, k: int) -> tuple[Array, Array, Array]:
@@ -166,11 +173,6 @@ def _threshold(real: Array, n: int, width: int) -> float:
     """
     allowed = int(TAIL * len(real))
     ordered = np.sort(real)
-    if ordered[allowed] == 0:
-        raise DataError(
-            f"near_copies: {(real == 0).mean():.1%} of the held-out examples equal training examples, so "
-            f"nearness tells no copy here; read exact_copies beside its floor, or remove the repeats"
-        )
     tail = ordered[ordered > 0]
     m = max(10, len(tail) // 20)
     # Among symbols many ratios are equal; all that tie with the m-th are in, and the edge is the next one.
