@@ -104,6 +104,7 @@ class Bench:
             notes.append(f"{path} has no {', '.join(missing)}: nothing that reads labels was measured")
             given = ()
         stored: list[Array] = []
+        rows: list[Any] = []
         labels: dict[str, list[Any]] = {name: [] for name in given}
         sizes: set[tuple[int, int]] = set()
         bad = 0
@@ -115,6 +116,7 @@ class Bench:
                 stored += [self._windows(text) for text in chunk.examples]
                 continue
             stored.append(self.codec.expand(self.codec.encode(chunk.examples)))
+            rows.append(chunk.examples)
             if self.kind == "image":
                 sizes |= {(one.height, one.width) for one in chunk.examples}
             for name, values in chunk.given.items():
@@ -131,7 +133,13 @@ class Bench:
             raise DataError(f"{path} holds {len(x)} usable examples; a judgement needs at least 2")
         index = np.sort(rng.permutation(len(x))[:n])
         chosen = {name: [values[i] for i in index] for name, values in labels.items()}
-        return self.decoded(x[index], chosen), notes
+        if self.kind != "table":
+            return self.decoded(x[index], chosen), notes
+        # As they stand in the file: a codec brings what cannot be back to what can.
+        import pandas as pd
+
+        raw = pd.concat(rows, ignore_index=True).iloc[index].reset_index(drop=True)
+        return self.sample(x[index], raw, _columns(self.kind, raw, self.given)), notes
 
     def reread(self, samples: Samples, n: int, rng: np.random.Generator) -> tuple[Sample, list[str]]:
         """Samples of a model, from the files that a person gets."""
@@ -283,6 +291,13 @@ def _case(bench: Bench, fake: Sample, held: Sample | None, n: int, seed: int, no
     elif len(spare) < n:
         n = len(spare)
     fake, held = (sample.take(np.arange(min(n, len(sample)))) for sample in (fake, held))
+    known = set(held.keys)
+    if (same := sum(key in known for key in fake.keys)) > len(fake) / 2:
+        notes.insert(
+            0,
+            f"{same:,} of the {len(fake):,} generated examples equal held-out ones: their maker has seen the "
+            f"exam, and nothing here shows how good it is; name another holdout",
+        )
     evidence = Evidence(bench.kind, bench.codec.space, bench.lens.name, train, held, fake, spare)
     facts = {
         "kind": bench.kind,

@@ -178,6 +178,30 @@ def test_a_run_of_texts_is_asked_what_unseen_ones_cost(
     assert known.floor is not None
 
 
+def test_rows_are_judged_as_they_stand_in_the_file(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as a codec would mend them: a value that cannot be stays one."""
+    monkeypatch.chdir(room)
+    lines = Path("good.csv").read_text().splitlines()
+    for name, wrong in (("huge", "1e300"), ("gap", "")):
+        broken = [lines[0]] + [",".join([wrong, *line.split(",")[1:]]) for line in lines[1:]]
+        Path(f"{name}.csv").write_text("\n".join(broken) + "\n")
+    found = {
+        name: genwright.judge(fake=f"{name}.csv", real="real.csv", lens="pca", wanted=["validity"])
+        for name in ("good", "huge", "gap")
+    }
+    values = {name: j.lines[0].model.value for name, j in found.items() if j.lines[0].model}
+    assert values["good"] > 0.95
+    assert values["huge"] == values["gap"] == 0
+
+
+def test_who_has_seen_the_exam_is_told(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(room)
+    judgement = genwright.judge(
+        fake="good.csv", real="real.csv", holdout="good.csv", lens="pca", wanted=["kid"]
+    )
+    assert "their maker has seen the exam" in judgement.not_measured[0]
+
+
 def test_what_is_held_out_shares_no_group_with_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -200,6 +200,7 @@ class NearestShare(Metric):
     name = "nearest_share"
     group = "novelty"
     better = "near"
+    fault = "above"
     ideal = 0.5
     how = (
         "Share of generated examples nearer to training than to unseen examples: 0.5 where the maker took "
@@ -244,6 +245,7 @@ class DataCopying(Metric):
     name = "c_t"
     group = "novelty"
     better = "near"
+    fault = "below"
     ideal = 0.0
     how = (
         "A z: below -2 generated examples lie nearer to the training set than unseen real ones, which is "
@@ -316,6 +318,7 @@ class Authenticity(Metric):
     name = "authenticity"
     group = "novelty"
     better = "near"
+    fault = "below"
     ideal = 0.0
     how = (
         "Share of generated examples that keep their distance from the training example they are next to, "

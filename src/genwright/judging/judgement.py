@@ -37,6 +37,7 @@ class Line:
     skill: float | None = None
     refused: str = ""
     battery: str = ""
+    fault: Literal["above", "below", "either"] = "either"
 
     def far(self, reading: Reading) -> float:
         """How much worse than real `reading` is, in the metric's own unit; below 0 where it is better.
@@ -44,6 +45,13 @@ class Line:
         centre = self.floor.value if self.floor is not None else 0.0
         gap = reading.value - centre
         return abs(gap) if self.better == "near" else gap if self.better == "lower" else -gap
+
+    def faulty(self, reading: Reading) -> float:
+        """`far`, but below 0 on the side of the floor that is no fault."""
+        if self.floor is None or self.better != "near" or self.fault == "either":
+            return self.far(reading)
+        gap = reading.value - self.floor.value
+        return gap if self.fault == "above" else -gap
 
     @property
     def best(self) -> str | None:

@@ -66,6 +66,9 @@ class Metric(ABC):
     group: ClassVar[Group]
     better: ClassVar[Literal["lower", "higher", "near"]]
     """"near": best where real examples are; the floor says where that is."""
+    fault: ClassVar[Literal["above", "below", "either"]] = "either"
+    """Where better is "near": the side on which the verdict finds fault; a metric of copying finds none in
+    examples that are farther away than real ones."""
     ideal: ClassVar[float | None] = None
     """Where the best there can be lies, if that is known without looking."""
     kinds: ClassVar[frozenset[str] | None] = None

@@ -70,6 +70,7 @@ def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed
         how=metric.how,
         validated=battery.validated(metric.name),
         battery=battery.in_words(metric.name),
+        fault=metric.fault,
     )
     if lacking := _lacking(metric, evidence):
         return line(model=None, refused=lacking)
@@ -80,6 +81,13 @@ def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed
             readings[name] = metric.read(evidence.about(sample), seed)
         except DataError as error:
             refused = refused or (str(error) if name == "model" else "")
+        except (
+            Exception
+        ) as error:  # one metric that breaks, perhaps of another package, ends no judgement
+            broken = (
+                f"{metric.name} broke, which should not have happened: {type(error).__name__}: {error}"
+            )
+            refused = refused or (broken if name == "model" else "")
     model, floor, copycat = (readings.pop(name, None) for name in ("model", "floor", "copycat"))
     made = line(model=model, floor=floor, copycat=copycat, baselines=readings, refused=refused)
     return replace(made, skill=_skill(made))
@@ -187,10 +195,11 @@ def _p(line: Line) -> float:
     assert line.model is not None
     assert line.floor is not None
     noise = float(np.hypot(line.model.error, line.floor.error))
-    gap = line.far(line.model)
+    gap = line.faulty(line.model)
     if noise == 0:
         return 1.0 if gap <= 0 else 0.0
-    return (2 if line.better == "near" else 1) * NormalDist().cdf(-gap / noise)
+    both = line.better == "near" and line.fault == "either"
+    return (2 if both else 1) * NormalDist().cdf(-gap / noise)
 
 
 Tested = TypeVar("Tested")
@@ -211,7 +220,7 @@ def _matters(line: Line) -> bool:
     """Whether the gap to the floor is worth a word."""
     assert line.model is not None
     assert line.floor is not None
-    return line.far(line.model) > WORTH * max(abs(line.floor.value), 1e-12)
+    return line.faulty(line.model) > WORTH * max(abs(line.floor.value), 1e-12)
 
 
 def _listed(words: Sequence[Any]) -> str:

@@ -212,6 +212,7 @@ class NovelNgrams(Share):
     name = "novel_ngrams"
     group = "novelty"
     better = "near"
+    fault = "below"
     how = "Far below the floor the texts are copied; far above it they are made of what no one writes."
 
     def __init__(
@@ -251,6 +252,7 @@ class LongestCopy(Mean):
     name = "longest_copy"
     group = "novelty"
     better = "near"
+    fault = "above"
     kinds = TEXT
     how = "Characters in a row, on average; the floor says how many real texts share with the training texts."
 

@@ -171,7 +171,8 @@ class _Task:
         with threadpool_limits(
             1
         ):  # on a few thousand rows, threads wait for each other more than they work
-            guess: Array = model.fit(rows.x, rows.y).predict(held.x)
+            empty = np.isnan(rows.x).all(axis=0)  # which its bins cannot take
+            guess: Array = model.fit(np.where(empty, 0.0, rows.x), rows.y).predict(held.x)
         return guess
 
     def score(self, truth: Array, guess: Array, weights: Array) -> Array:

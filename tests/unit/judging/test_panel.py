@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
+from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.contest import contest
+from genwright.judging.distances import Kid
 from genwright.judging.judgement import Judgement, Line
-from genwright.judging.metric import Reading
-from genwright.judging.panel import _skill, findings
+from genwright.judging.metric import Group, OfFeatures, Reading
+from genwright.judging.panel import _skill, findings, lines
+from judged import evidence
 
 
 def reading(value: float, error: float = 0.01, n: int = 1000) -> Reading:
@@ -77,6 +82,18 @@ def test_copying_is_a_fault_of_its_own() -> None:
     assert said(copies) == {NEW: "not supported"}
 
 
+def test_only_what_is_nearer_than_real_is_copied() -> None:
+    def outcome(value: float, fault: str) -> str:
+        near = replace(
+            line(1.0), metric="c_t", group="novelty", better="near", fault=fault, model=reading(value)
+        )
+        return said(near)[NEW]
+
+    assert outcome(0.5, "below") == outcome(1.5, "above") == "not supported"
+    assert outcome(1.5, "below") == outcome(0.5, "above") == "supported"
+    assert outcome(1.5, "either") == outcome(0.5, "either") == "not supported"
+
+
 def test_one_of_many_metrics_needs_more_than_a_stray() -> None:
     """At two standard errors one of 20 strays by chance; Holm does not fall for it."""
     strays = line(1.0 + 2.2 * 0.0141)
@@ -138,3 +155,22 @@ def test_one_stray_of_many_comparisons_orders_nothing() -> None:
 def test_a_model_is_not_ranked_against_itself() -> None:
     with pytest.raises(DataError, match="name each once"):
         contest([judged("a", 1.0), judged("a", 1.0)])
+
+
+class Broken(OfFeatures):
+    name = "broken"
+    group: ClassVar[Group] = "fidelity"
+    better = "lower"
+    how = "not at all"
+
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+        raise ZeroDivisionError("oh")
+
+
+def test_a_metric_that_breaks_ends_no_judgement() -> None:
+    rng = np.random.default_rng(0)
+    asked = evidence(rng.normal(size=(200, 2)), rng.normal(size=(200, 2)))
+    broken, kid = lines(asked, {"model": asked.fake}, [Broken(), Kid()], 0)
+    assert broken.model is None
+    assert broken.refused == "broken broke, which should not have happened: ZeroDivisionError: oh"
+    assert kid.model is not None

@@ -48,7 +48,9 @@ def test_kid_is_torchmetrics_over_all_pairs(shift: float) -> None:
     a, b = pair(shift)
     first, second = torch.from_numpy(a), torch.from_numpy(b)
     assert kid(a, b) == pytest.approx(float(poly_mmd(first, second)), rel=1e-5)
-    metric = KernelInceptionDistance(feature=Plain(), subsets=1, subset_size=400).set_dtype(torch.float64)
+    metric = KernelInceptionDistance(feature=Plain(), subsets=1, subset_size=400).set_dtype(
+        torch.float64
+    )
     metric.update(first, real=True)
     metric.update(second, real=False)
     assert kid(a, b) == pytest.approx(float(metric.compute()[0]), rel=1e-5)
