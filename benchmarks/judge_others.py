@@ -6,7 +6,7 @@ TRAIN.csv is what the tools see, HELD.csv what they do not. Their packages are i
 own (DIR, made if it is not there), since their licence (BUSL) lets a benchmark run them but not this package
 depend on them. Beside them: independent marginals, each column of TRAIN.csv drawn by itself. Rows that are in
 OUT already are not made again. SDMetrics' own quality score is given for comparison. The exit status is 1 if
-the judge does not put TVAE before the marginals.
+the judge puts the marginals before TVAE.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def main() -> None:
     wins = {one.metric: one.outcome for one in ranked.rounds if one.metric in SHOWN}
     say(benchmark="judge_others order", outcome=ranked.outcome, rounds=wins)
     tvae, *_, plain = (judgement.title for judgement in found)
-    sys.exit(1 if ranked.ranks[plain] <= ranked.ranks[tvae] else 0)
+    sys.exit(1 if ranked.ranks[plain] < ranked.ranks[tvae] else 0)
 
 
 if __name__ == "__main__":

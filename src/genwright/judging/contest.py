@@ -16,7 +16,7 @@ from genwright.judging.panel import ALPHA, WORTH, holm
 __all__ = ["Contest", "Order", "Round", "contest"]
 
 AHEAD = 0.75
-"""Of the metrics that tell two models apart: a share that one must win to be before the other."""
+"""Of the metrics of one question that tell two models apart: a share that one must win."""
 
 Win = tuple[str, str]
 """The better model and the worse."""
@@ -44,8 +44,9 @@ class Round(Order):
 
 @dataclass(frozen=True)
 class Contest(Order):
-    """Over all rounds: a model is before another if it is better in three quarters of the metrics that tell
-    the two apart."""
+    """Over all rounds: a model is before another if it is better in some question (fidelity, diversity,
+    novelty, ...) and worse in none. It is better in a question if it is in three quarters of its metrics
+    that tell the two apart; and to be farther from copying, say, than real examples are is no merit."""
 
     rounds: tuple[Round, ...]
 
@@ -78,7 +79,8 @@ def contest(judgements: Sequence[Judgement]) -> Contest:
         if _worth(asked[metric], win):
             wins[metric].add(win)
     rounds = tuple(_round(metric, lines, wins[metric]) for metric, lines in asked.items())
-    overall = _overall(names, wins)
+    groups = {metric: next(iter(lines.values())).group for metric, lines in asked.items()}
+    overall = _overall(names, wins, groups)
     return Contest(_ranks(names, overall), _words(names, overall), rounds)
 
 
@@ -107,8 +109,8 @@ def _ordered(lines: Mapping[str, Line], pair: Win) -> Win:
 
 
 def _gap(lines: Mapping[str, Line], pair: Win) -> float:
-    """By how much the second is farther from real than the first."""
-    near, far = (lines[name].far(_reading(lines[name])) for name in pair)
+    """By how much the second is worse than the first, neither being better than real."""
+    near, far = (max(0.0, lines[name].faulty(_reading(lines[name]))) for name in pair)
     return far - near
 
 
@@ -130,12 +132,17 @@ def _round(metric: str, lines: Mapping[str, Line], wins: set[Win]) -> Round:
     return Round(_ranks(list(lines), wins), _words(names, wins), metric, readings)
 
 
-def _overall(names: Sequence[str], wins: Mapping[str, set[Win]]) -> set[Win]:
+def _overall(names: Sequence[str], wins: Mapping[str, set[Win]], groups: Mapping[str, str]) -> set[Win]:
     ahead = set()
     for a, b in combinations(names, 2):
-        mine, others = (sum(win in won for won in wins.values()) for win in ((a, b), (b, a)))
-        if max(mine, others) >= AHEAD * (mine + others) > 0:
-            ahead.add((a, b) if mine > others else (b, a))
+        better = set()
+        for group in set(groups.values()):
+            won = [wins[metric] for metric, of in groups.items() if of == group]
+            mine, others = (sum(win in one for one in won) for win in ((a, b), (b, a)))
+            if max(mine, others) >= AHEAD * (mine + others) > 0:
+                better.add((a, b) if mine > others else (b, a))
+        if len(better) == 1:
+            ahead |= better
     return ahead
 
 

@@ -135,7 +135,7 @@ def many(title: str, *values: float) -> Judgement:
     return Judgement(title, (), {}, tuple(lines))
 
 
-def test_overall_one_is_before_another_if_it_wins_three_quarters() -> None:
+def test_overall_one_is_before_another_if_better_in_some_question_and_worse_in_none() -> None:
     assert outcomes(many("a", 1, 1, 1, 2), many("b", 2, 2, 2, 1))[-1] == "a before b"
     assert outcomes(many("a", 1, 1, 2), many("b", 2, 2, 1))[-1] == "inconclusive"
     # What tells nobody apart does not count.
@@ -143,6 +143,20 @@ def test_overall_one_is_before_another_if_it_wins_three_quarters() -> None:
     three = contest([many("a", 3, 3), many("b", 1, 1), many("c", 2, 2)])
     assert three.ranks == {"a": 3, "b": 1, "c": 2}
     assert three.rounds[0].outcome == "b before c; b before a; c before a"
+    # Five times more like real column by column, and of no use.
+    columns, useful = many("columns", 1, 1, 1, 1, 1, 3), many("useful", 2, 2, 2, 2, 2, 1)
+    assert outcomes(columns, useful)[-1] == "columns before useful"
+    for judgement in (columns, useful):
+        object.__setattr__(
+            judgement,
+            "lines",
+            (*judgement.lines[:5], replace(judgement.lines[5], group="usefulness")),
+        )
+    assert outcomes(columns, useful)[-1] == "inconclusive"
+
+
+def test_to_be_better_than_real_is_no_merit() -> None:
+    assert outcomes(many("a", 0.2), many("b", 1.0)) == ["inconclusive", "inconclusive"]
 
 
 def test_one_stray_of_many_comparisons_orders_nothing() -> None:
