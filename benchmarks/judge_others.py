@@ -38,13 +38,14 @@ frame = pd.read_csv(source, skipinitialspace=True)
 texts = [c for c in frame if not pd.api.types.is_numeric_dtype(frame[c])]
 if kind == "copula":
     from copulas.multivariate import GaussianMultivariate
+    from copulas.univariate import BetaUnivariate
     codes = {c: frame[c].value_counts(normalize=True) for c in texts}
     ends = {c: np.concatenate([[0], counts.cumsum().to_numpy()]) for c, counts in codes.items()}
     dense, rng = frame.copy(), np.random.default_rng(0)
     for c in texts:
         place = frame[c].map({v: i for i, v in enumerate(codes[c].index)}).to_numpy()
         dense[c] = ends[c][place] + rng.random(len(frame)) * np.diff(ends[c])[place]
-    model = GaussianMultivariate()
+    model = GaussianMultivariate(distribution=BetaUnivariate)
     model.fit(dense)
     made = model.sample(rows)
     for c in texts:
