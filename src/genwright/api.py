@@ -339,6 +339,7 @@ def _page(job: Job, model: Model, trainer: Trainer, seconds: float) -> None:
         "seed": job.recipe.seed,
         "device": str(trainer.device),
     }
+    facts["guard"] = "; ".join(trainer.guard.alarms) or "no alarm"
     if model.run.best:
         what = "kid of samples" if trainer.by_judge else "held-out loss"
         facts[what] = f"{trainer.best:.4g}, least at step {model.run.best:,}; kept"

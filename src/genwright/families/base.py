@@ -44,10 +44,14 @@ class Phase:
 
 @dataclass
 class Clock:
-    """How far training has come: the trainer sets it before each step, schedules read it."""
+    """How far training has come: the trainer sets it before each step, schedules read it.
+
+    setbacks  how often training went back to a healthy state: what can be gentler then may be
+    """
 
     step: int = 0
     progress: float = 0.0
+    setbacks: int = 0
 
 
 class Family(nn.Module, ABC):

@@ -23,6 +23,7 @@ from genwright.storage.tensors import required_bytes
 from genwright.training import distributed
 from genwright.training.ema import EMA
 from genwright.training.feed import Feed
+from genwright.training.guard import MOST, Alarm, Guard, Ill
 from genwright.training.optim import PhaseOptimizer, rate
 from genwright.training.run import Run
 
@@ -41,6 +42,7 @@ class Progress:
     terms: dict[str, float] = field(default_factory=dict)
     val: float | None = None
     best: float | None = None
+    notice: str = ""
     examples_per_second: float = 0.0
     seconds_left: float = math.inf
 
@@ -100,6 +102,7 @@ class Trainer:
         self.progress = Progress()
         self.best = math.inf
         self.seconds = 0.0
+        self.guard = Guard()
         self.autocast = autocast(self.family, options.precision)
 
     # -- the loop ------------------------------------------------------------------------------
@@ -113,8 +116,13 @@ class Trainer:
             began = time.monotonic() - self.seconds
             step, check = self.saved, self._check_number()
             while not self._done(step):
-                terms = self._step(step)
+                try:
+                    terms = self._step(step)
+                except Ill as ill:
+                    step = self._go_back(step, ill.alarm)
+                    continue
                 step += 1
+                self.guard.passed()
                 self.ema.update(step)
                 self._tell_time(time.monotonic() - began)
                 self._clock(step)
@@ -139,7 +147,7 @@ class Trainer:
     def _step(self, step: int) -> dict[str, Tensor]:
         """All phases once: the loss terms of the last round of each."""
         seen: dict[str, Tensor] = {}
-        factor = rate(self.family.clock.progress, self.options)
+        factor = rate(self.family.clock.progress, self.options) * self.guard.gentleness
         draws = 0
         self._seed(step)
         for phase in self.family.phases:
@@ -172,23 +180,39 @@ class Trainer:
         norm = nn.utils.get_total_norm(grads, foreach=True)
         # Both come to the host together: a GPU waits once.
         size, total = torch.stack([norm.float(), torch.stack(list(terms.values())).sum()]).tolist()
-        if self._any(not math.isfinite(size + total)):
-            self._refuse(step, phase, terms)
+        bad = "" if math.isfinite(total) else _not_finite(terms)
+        alarm = self.guard.look(phase.name, total, size, bad)
+        if self._any(alarm is not None):
+            raise Ill(
+                alarm or Alarm("elsewhere", "another process found fault with its part of the step")
+            )
         if size > self.options.clip:
             nn.utils.clip_grads_with_norm_(parameters, self.options.clip, norm, foreach=True)
         optimizer.step(factor)
 
-    def _refuse(self, step: int, phase: Phase, terms: dict[str, Tensor]) -> None:
-        """Stop before the optimiser step: the weights are still those of the last good step."""
-        bad = [name for name, term in terms.items() if not bool(torch.isfinite(term))]
-        what = f"the loss term {bad[0]!r}" if bad else "the gradient"
-        if phase is self.family.phases[0]:
-            self._save(step)
-        raise RunError(
-            f"{what} was not finite at step {step + 1}; the last good state (step {self.saved}) "
-            f"is in {self.run.path}: look for outliers in the data, or train with a lower rate "
-            f"(--set train.lr={(self.options.lr or phase.lr) / 4:g})"
-        )
+    def _go_back(self, step: int, alarm: Alarm) -> int:
+        """To the last healthy state, to go on more gently and with other examples; the step of that state.
+
+        Raises `RunError` where that has helped too often: the weights on disk are those of that state.
+        """
+        words = f"{alarm.words} at step {step + 1}"
+        self.family.zero_grad(set_to_none=True)
+        self._restore(*self._healthy)
+        if self.guard.setbacks >= MOST:
+            phase = self.family.phases[0]
+            slower = (self.options.lr or phase.lr) / 2 ** (MOST + 2)
+            raise RunError(
+                f"{words}, after going back {MOST} times; the last good state (step {self.saved}) is in "
+                f"{self.run.path}: look for outliers in the data, or train with a lower rate "
+                f"(--set train.lr={slower:g})"
+            )
+        self.guard.set_back(words)
+        back = self._healthy_step
+        self.progress.notice = f"{words}: back to step {back}, at half the rate"
+        if distributed.is_main():
+            self.run.log({"step": step, "guard": alarm.cause, "words": words, "back_to": back})
+        self._clock(back)
+        return back
 
     def _seed(self, step: int) -> None:
         seed = self._mix(step, 0) ^ 0x5DEECE66D
@@ -213,6 +237,7 @@ class Trainer:
         """Tell families how far training has come."""
         for family in (self.family, self.ema.family):
             family.clock.step, family.clock.progress = step, self._share(step)
+            family.clock.setbacks = self.guard.setbacks
 
     def _done(self, step: int) -> bool:
         return self._share(step) >= 1
@@ -315,9 +340,15 @@ class Trainer:
         }
         self.ema = EMA(self.family, self.options.ema)
         if self.saved:
-            self._restore()
+            state, meta = self.run.training_state()
+            self._restore(state, self.run.weights("last", self.device))
+            self.feed.loader.place = meta["place"]
+            self.best = math.inf if meta["best"] is None else meta["best"]
+            self.seconds = meta["seconds"]
+            self.guard.restore(meta["guard"])
         elif distributed.is_main():
             self.run.preflight(required_bytes(self.ema.family.state_dict(), self._state()))
+        self._remember(self.saved)
         self._first, self._started = self.saved, time.monotonic()
         self._clock(self.saved)
 
@@ -336,13 +367,24 @@ class Trainer:
                 "best": self.best if math.isfinite(self.best) else None,
                 "seconds": self.seconds,
                 "world": distributed.world(),
+                "guard": self.guard.state(),
             }
             self.run.save(step, self.ema.family.state_dict(), self._state(), meta, best=best)
         self.saved, self._last_save = step, time.monotonic()
+        self._remember(step)
         distributed.wait()
 
-    def _restore(self) -> None:
-        state, meta = self.run.training_state()
+    def _remember(self, step: int) -> None:
+        """Keep this state, on every process, to go back to. In the host's memory: a device has none to
+        spare."""
+        kept = [
+            {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+            for state in (self._state(), self.ema.family.state_dict())
+        ]
+        self._healthy, self._healthy_step = (kept[0], kept[1]), step
+
+    def _restore(self, state: dict[str, Tensor], averaged: dict[str, Tensor]) -> None:
+        """Family, optimisers and averaged weights."""
         split: dict[str, dict[str, Tensor]] = {"family": {}}
         for key, tensor in state.items():
             room, _, name = key.partition("/")
@@ -352,12 +394,9 @@ class Trainer:
             split.setdefault(room, {})[name] = tensor
         self.family.load_state_dict(split["family"])
         if self.options.ema:
-            self.ema.family.load_state_dict(self.run.weights("last", self.device))
+            self.ema.family.load_state_dict(averaged)
         for phase, optimizer in self.optimizers.items():
             optimizer.restore(split.get(f"optimizer/{phase}", {}))
-        self.feed.loader.place = meta["place"]
-        self.best = math.inf if meta["best"] is None else meta["best"]
-        self.seconds = meta["seconds"]
 
 
 @contextmanager
@@ -370,6 +409,11 @@ def _frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
     finally:
         for p in parameters:
             p.requires_grad_(True)
+
+
+def _not_finite(terms: dict[str, Tensor]) -> str:
+    """The first term that is not."""
+    return next((name for name, term in terms.items() if not bool(torch.isfinite(term))), "")
 
 
 def _cuda(device: torch.device) -> list[int]:
