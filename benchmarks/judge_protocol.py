@@ -41,8 +41,9 @@ def noised(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> pd.Dat
 def moved(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     made = rows.copy()
     for name in made.select_dtypes("number"):
-        step = 0.01 * rows[name].std()
-        made[name] = made[name] + np.rint(step * rng.normal(size=len(rows))).astype(rows[name].dtype)
+        step = np.rint(0.01 * rows[name].std() * rng.normal(size=len(rows))).astype(rows[name].dtype)
+        atom = rows[name].mode()[0]  # a capital gain of 0 is none at all, and not nearly 7
+        made[name] = made[name] + np.where(rows[name] == atom, 0, step)
     return made
 
 
