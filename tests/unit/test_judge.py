@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import genwright
-from genwright import gather
 from commands import TINY, call, done, pictures, refused
+from genwright import gather
 from genwright.assembly import Job, open_data
 from genwright.foretelling import likelihood_of
 from genwright.judging.likelihood import line
