@@ -43,6 +43,7 @@ KINDS: dict[str, dict[str, str]] = {
         "auto": "genwright.nets.roles:Auto",
         "mlp": "genwright.nets.mlp:MLPNets",
         "conv": "genwright.nets.conv:ConvNets",
+        "resnet": "genwright.nets.resnet:ResNetNets",
         "unet": "genwright.nets.unet:UNetNets",
         "transformer": "genwright.nets.transformer:TransformerNets",
     },

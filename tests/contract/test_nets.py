@@ -39,7 +39,7 @@ def test_shapes_gradients_and_independence(net: str, role: str, grid: tuple[int,
     torch.manual_seed(0)
     nets: Nets = build("nets", net, {}, "xs", where="net")
     offered = role in nets.reads or net == "auto"
-    if not offered or (not grid and net not in ("mlp", "auto")):
+    if not offered or (not grid and net not in ("mlp", "resnet", "auto")):
         with pytest.raises(Unsupported, match=net):
             make(nets, role, grid, told_by(nets, role, grid, 3)[0])
         return

@@ -1,31 +1,46 @@
-"""Generative adversarial network, in the form that is known to converge (R3GAN, Huang et al. 2024,
-arXiv:2501.05441): a relativistic pairing loss (Jolicoeur-Martineau 2019, arXiv:1807.00734) with zero-
-centred gradient penalties on real (R1, Mescheder et al. 2018, arXiv:1801.04406) and fake (R2) data.
+"""Generative adversarial networks: a generator, and a critic that tells its examples from real ones.
+
+By default in the form that is known to converge (R3GAN, Huang et al. 2024, arXiv:2501.05441): a relativistic
+pairing loss (Jolicoeur-Martineau 2019, arXiv:1807.00734) with zero-centred gradient penalties on real (R1,
+Mescheder et al. 2018, arXiv:1801.04406) and fake (R2) data.
 
     critic     softplus(D(fake) - D(real)) + gamma/2 * (|grad D(real)|^2 + |grad D(fake)|^2)
     generator  softplus(D(real) - D(fake))
 
-Symbols reach the critic one-hot; fakes of them are straight-through Gumbel-softmax draws.
+`adversarial` has this and the other losses. Symbols reach the critic one-hot; fakes of them are
+straight-through Gumbel-softmax draws.
+
+Against collapse the critic may see several examples at once (PacGAN, Lin et al. 2018, arXiv:1712.04086);
+against few examples there is `diffaugment`. Some of the noise may be binary: what a generator makes of
+Gaussian noise is connected, so that it fills the gaps of data which lie in pieces (Khayatkhoei et al. 2018,
+arXiv:1806.00880).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils import parametrizations
 
-from genwright.batch import Batch
-from genwright.bounds import Count, NonNegative, Positive
+from genwright.batch import Batch, Cond
+from genwright.bounds import Count, Natural, NonNegative, Portion, Positive
+from genwright.errors import Incompatible, RecipeError
+from genwright.families.adversarial import LOSSES, Penalty, between, off_one, slope
 from genwright.families.base import Family, Phase
+from genwright.families.diffaugment import Augment
 from genwright.nets.cond import Conditioner
-from genwright.nets.roles import Nets
+from genwright.nets.resnet import ResNetNets
+from genwright.nets.roles import Auto, Grid, Net, Nets, Told
 from genwright.space import Space
 
-__all__ = ["GAN"]
+__all__ = ["GAN", "Projection"]
 
 
 class GAN(Family):
@@ -34,7 +49,7 @@ class GAN(Family):
     accepts = frozenset({"real", "symbol", "mixed"})
     has_heldout = False
     batch_size = 64
-    phases = (
+    phases: tuple[Phase, ...] = (
         Phase("critic", ("critic", "tell_critic"), lr=5e-4, betas=(0.0, 0.99)),
         Phase("generator", ("generator", "tell_generator"), lr=5e-4, betas=(0.0, 0.99)),
     )
@@ -45,58 +60,171 @@ class GAN(Family):
         cond: Mapping[str, Space],
         nets: Nets,
         *,
-        latent: Count = 64,
-        loss: Literal["relativistic", "nonsaturating"] = "relativistic",
-        gamma: NonNegative = 1.0,
+        latent: Count | None = None,
+        bits: Natural | None = None,
+        loss: Literal[
+            "relativistic", "nonsaturating", "vanilla", "lsgan", "hinge", "wgan", "wgan-gp"
+        ] = "relativistic",
+        penalty: Literal["auto", "none", "r1", "r1r2", "gp"] = "auto",
+        gamma: NonNegative | None = None,
+        critic_steps: Count | None = None,
+        weight_clip: Positive = 0.01,
+        spectral_norm: bool = False,
+        pack: Count = 1,
+        condition: Literal["channel", "projection"] = "channel",
+        augment: Literal["none", "auto", "always"] = "none",
+        augment_target: Portion = 0.6,
+        augment_ramp: Count = 100_000,
         tau: Positive = 0.7,
     ) -> None:
-        """latent: dimensions of the noise.  loss: how real and fake are compared.  gamma: weight of
-        the gradient penalties; it falls to a tenth over training.  tau: temperature of the soft
-        gradient through symbols."""
+        """latent: dimensions of the noise (None: 64, in a small space fewer).  bits: binary dimensions
+        beside them (None: 8 for a row, 0 on a grid).  loss: how real and fake are compared.  penalty:
+        on the critic's gradient; auto is what the loss's paper has.  gamma: its weight (None: 10 for
+        gp, else by the numbers in an example, up to 1); that of r1 and r1r2 falls to a tenth over
+        training.  critic_steps: for one of the generator (None: the loss's own).  weight_clip: largest
+        weight of a `wgan` critic.  spectral_norm: keep the largest singular value of the critic's
+        layers at 1.  pack: examples that the critic sees at once.  condition: how it is told the
+        condition, within its layers or by a projection.  augment: change real and fake examples before
+        the critic sees them; auto as far as it overfits.  augment_target: mean sign of the critic's
+        trust in real examples above which it does.  augment_ramp: examples after which all can be
+        changed.  tau: temperature of the soft gradient through symbols."""
         super().__init__(space, cond, nets)
-        self.latent, self.kind, self.gamma, self.tau = latent, loss, gamma, tau
+        self.latent = latent or min(64, 4 * space.width * space.positions)
+        self.tau, self.pack, self.weight_clip = tau, pack, weight_clip
+        self.bits = (0 if space.grid else 8) if bits is None else bits
+        self.kind = LOSSES[loss]
+        self.penalty: Penalty = self.kind.penalty if penalty == "auto" else penalty
+        self.gamma = _gamma(self.penalty, space) if gamma is None else gamma
+        self.phases = _phases(self.phases, space.grid, critic_steps or self.kind.critic_steps)
+        nets = _fitting(nets, space.grid)
         self.tell_generator = Conditioner(cond, space.grid, nets, "decode")
-        self.tell_critic = Conditioner(cond, space.grid, nets, "score")
-        self.generator = nets.decode(space.grid, latent, space.width, self.tell_generator.told)
-        self.critic = nets.score(space.grid, space.width, self.tell_critic.told)
+        projects = condition == "projection"
+        self.tell_critic = Conditioner(cond, space.grid, nets, "encode" if projects else "score")
+        self.generator = nets.decode(
+            space.grid, self.latent + self.bits, space.width, self.tell_generator.told
+        )
+        told = self.tell_critic.told
+        if told.tokens and (projects or pack > 1):
+            raise Incompatible(
+                "a critic with family.condition=projection or family.pack above 1 cannot read a condition "
+                "place by place: leave both as they are, or choose net.name=conv"
+            )
+        told = Told(pack * told.vector, told.tokens, pack * told.grid)
+        width = pack * space.width
+        self.critic = (
+            Projection(nets, space.grid, width, told)
+            if projects
+            else nets.score(space.grid, width, told)
+        )
+        self.spectral_norm = spectral_norm
+        if spectral_norm:
+            _normalise(self.critic)
+        self.augment = (
+            Augment(
+                space,
+                adapts=augment == "auto",
+                target=augment_target,
+                ramp=augment_ramp,
+                moves=not told.grid,
+            )
+            if augment != "none"
+            else None
+        )
 
-    def _fake(self, batch: Batch, gone: dict[str, Tensor]) -> Tensor:
-        z = torch.randn(len(batch), self.latent, device=batch.x.device)
-        out = self.generator(z, self.tell_generator(batch.cond, len(batch), z, gone))
-        return self.space.relax(out, self.tau)
-
-    def _judge(self, x: Tensor, batch: Batch, gone: dict[str, Tensor]) -> Tensor:
-        # The penalty differentiates twice, which only the plain kernel of attention can do.
-        with sdpa_kernel(SDPBackend.MATH):
-            return self.critic(x, self.tell_critic(batch.cond, len(batch), x, gone)).float()
+    # -- training ------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        if self.kind.clips:
+            self._clip()
+        batch = self._whole(batch)
+        # The power iteration of the spectral norm keeps its vectors in fp32.
+        plain = torch.autocast(batch.x.device.type, enabled=False)
+        with plain if self.spectral_norm else nullcontext():
+            return self._critic(batch) if phase == "critic" else self._generator(batch)
+
+    def _critic(self, batch: Batch) -> dict[str, Tensor]:
+        gone, real = self._gone(batch), self.space.embed(batch.x)
+        with torch.no_grad():
+            fake = self._fake(batch, gone)
+        told = self._told(batch, gone)
+        both = torch.cat([real, fake]).requires_grad_(self.penalty in ("r1", "r1r2"))
+        on_real, on_fake = self._judge(both, _twice(told)).chunk(2)
+        terms = {"critic": self.kind.critic(on_real, on_fake).mean()}
+        if self.augment is not None and self.training:
+            self.augment.follow(self.kind.trust(on_real, on_fake).detach())
+        if self.penalty == "gp":
+            x = between(real, fake).requires_grad_()
+            terms["penalty"] = (
+                self._calm * self.gamma * off_one(slope(self._judge(x, told), x, self.pack)).mean()
+            )
+        elif self.penalty != "none":
+            scores = on_real if self.penalty == "r1" else torch.cat([on_real, on_fake])
+            weight = 0.5 * self._calm * self.gamma * 0.1**self.clock.progress
+            terms["penalty"] = weight * slope(scores, both, self.pack).sum() / len(on_real)
+        return terms
+
+    def _generator(self, batch: Batch) -> dict[str, Tensor]:
+        gone = self._gone(batch)
+        told = self._told(batch, gone)
+        on_fake = self._judge(self._fake(batch, gone), told)
+        on_real = on_fake.detach()
+        if self.kind.compares:
+            on_real = self._judge(self.space.embed(batch.x), told)
+        return {"generator": self.kind.generator(on_real, on_fake).mean()}
+
+    @property
+    def _calm(self) -> float:
+        """After each setback of training the penalty weighs twice as much."""
+        return 2.0**self.clock.setbacks
+
+    def _whole(self, batch: Batch) -> Batch:
+        """As many examples as make whole packs."""
+        n = len(batch) - len(batch) % self.pack
+        if n == 0:
+            raise RecipeError(
+                f"family.pack={self.pack} needs batches of {self.pack} examples or more, got {len(batch)}: "
+                f"choose a larger train.batch_size"
+            )
+        if n == len(batch):
+            return batch
+        return Batch(batch.x[:n], {name: value[:n] for name, value in batch.cond.items()})
+
+    def _gone(self, batch: Batch) -> dict[str, Tensor]:
         # Maker and judge go without the same conditions, or the judge would ask of an untold fake
         # what it could not know.
-        gone = self.tell_critic.dropped(len(batch), batch.x)
-        real = self.space.embed(batch.x)
-        if phase == "generator":
-            fake = self._judge(self._fake(batch, gone), batch, gone)
-            if self.kind == "nonsaturating":
-                return {"generator": F.softplus(-fake).mean()}
-            return {"generator": F.softplus(self._judge(real, batch, gone) - fake).mean()}
-        with torch.no_grad():
-            made = self._fake(batch, gone)
-        real, made = real.requires_grad_(), made.requires_grad_()
-        on_real, on_fake = self._judge(real, batch, gone), self._judge(made, batch, gone)
-        gap = (
-            F.softplus(on_fake - on_real)
-            if self.kind == "relativistic"
-            else F.softplus(-on_real) + F.softplus(on_fake)
-        )
-        gamma = self.gamma * 0.1**self.clock.progress
-        penalty = self._slope(on_real, real) + self._slope(on_fake, made)
-        return {"critic": gap.mean(), "penalty": 0.5 * gamma * penalty}
+        return self.tell_critic.dropped(len(batch), batch.x)
 
-    def _slope(self, score: Tensor, x: Tensor) -> Tensor:
-        """Mean squared norm of the critic's gradient at its input."""
-        (grad,) = torch.autograd.grad(score.sum(), x, create_graph=True)
-        return grad.float().square().flatten(1).sum(1).mean()
+    def _fake(self, batch: Batch, gone: dict[str, Tensor]) -> Tensor:
+        n, device = len(batch), batch.x.device
+        z = torch.randn(n, self.latent, device=device)
+        z = torch.cat([z, _signs(torch.rand(n, self.bits, device=device))], dim=1)
+        return self.space.relax(self.generator(z, self.tell_generator(batch.cond, n, z, gone)), self.tau)
+
+    def _told(self, batch: Batch, gone: dict[str, Tensor]) -> Cond:
+        """What the critic is told of each pack."""
+        cond = self.tell_critic(batch.cond, len(batch), batch.x, gone)
+        grid = None if cond.grid is None else self._packed(cond.grid)
+        return replace(cond, vector=self._packed(cond.vector), grid=grid)
+
+    def _packed(self, x: Tensor) -> Tensor:
+        """`(B, C, ...)` to `(B / pack, pack * C, ...)`."""
+        return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])
+
+    def _judge(self, x: Tensor, told: Cond) -> Tensor:
+        """Scores of embedded examples, one for each pack."""
+        if self.augment is not None:
+            x = self.augment(x)
+        # A penalty differentiates twice, which only the plain kernel of attention can do.
+        with sdpa_kernel(SDPBackend.MATH):
+            return self.critic(self._packed(x), told).float()
+
+    @torch.no_grad()
+    def _clip(self) -> None:
+        """At the start of each loss: the generator's comes after the last step of the critic."""
+        for p in self.critic.parameters():
+            p.clamp_(-self.weight_clip, self.weight_clip)
+
+    # -- sampling ------------------------------------------------------------------------------
 
     def _sample(
         self,
@@ -105,8 +233,81 @@ class GAN(Family):
         rng: torch.Generator,
         *,
         temperature: NonNegative = 1.0,
+        truncation: Positive | None = None,
     ) -> Tensor:
-        """temperature: spread of the noise, and of the draw of symbols."""
-        z = temperature * torch.randn(n, self.latent, generator=rng, device=self.device)
+        """temperature: spread of the noise, and of the draw of symbols.  truncation: draw again the noise
+        that is further than this from 0 (Brock et al. 2019, arXiv:1809.11096, section 3.1): more typical
+        examples, and fewer kinds of them."""
+        z = torch.empty(n, self.latent, device=self.device)
+        if truncation is None:
+            z.normal_(generator=rng)
+        else:
+            nn.init.trunc_normal_(z, a=-truncation, b=truncation, generator=rng)
+        bits = _signs(torch.rand(n, self.bits, generator=rng, device=self.device))
+        z = torch.cat([temperature * z, bits], dim=1)
         out = self.generator(z, self.tell_generator(cond, n, z))
         return self.space.draw(self.space.squash(out), temperature, rng)
+
+
+class Projection(Net):
+    """A critic that is told by an inner product (Miyato & Koyama 2018, arXiv:1802.05637, eq. 3):
+
+    D(x, y) = w . h(x) + (V y) . h(x)
+    """
+
+    def __init__(self, nets: Nets, grid: Grid, n_in: int, told: Told) -> None:
+        super().__init__()
+        self.features = nets.encode(grid, n_in, nets.dim, Told(grid=told.grid))
+        self.plain = nn.Linear(nets.dim, 1, bias=False)
+        self.embed = nn.Linear(told.vector, nets.dim, bias=False) if told.vector else None
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        untold = Cond(cond.vector[:, :0], grid=cond.grid)
+        h = F.leaky_relu(self.features(x, untold), 0.2)
+        out: Tensor = self.plain(h).squeeze(1)
+        return out if self.embed is None else out + (self.embed(cond.vector) * h).sum(1)
+
+
+def _fitting(nets: Nets, grid: Grid) -> Nets:
+    """Where the choice is left to us, a row's nets have no normalisation: over a few numbers it hides from
+    a critic how far they lie from each other."""
+    if grid or not isinstance(nets, Auto):
+        return nets
+    return ResNetNets(
+        nets.size, width=nets.width or None, depth=nets.depth or None, dropout=nets.dropout
+    )
+
+
+def _gamma(penalty: Penalty, space: Space) -> float:
+    """A squared gradient adds up over the numbers of an example."""
+    return 10.0 if penalty == "gp" else min(1.0, space.width * space.positions / 40)
+
+
+def _phases(phases: tuple[Phase, ...], grid: Grid, critic_steps: int) -> tuple[Phase, ...]:
+    if not grid:  # a small net takes larger steps
+        phases = tuple(replace(phase, lr=1e-3) for phase in phases)
+    return (replace(phases[0], repeats=critic_steps), *phases[1:])
+
+
+def _normalise(net: nn.Module) -> None:
+    """Divide each weight matrix by its largest singular value (Miyato et al. 2018, arXiv:1802.05957)."""
+    for module in list(net.modules()):
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            if not module.weight.any():  # a matrix of zeros has nothing to divide by
+                nn.init.orthogonal_(module.weight)
+            parametrizations.spectral_norm(module)
+
+
+def _signs(uniform: Tensor) -> Tensor:
+    """Numbers of [0, 1) to -1 and 1."""
+    return 2 * (uniform < 0.5).to(uniform.dtype) - 1
+
+
+def _twice(cond: Cond) -> Cond:
+    """For a batch and another one that is told the same."""
+
+    def double(t: Tensor | None) -> Tensor | None:
+        return None if t is None else torch.cat([t, t])
+
+    vector = torch.cat([cond.vector, cond.vector])
+    return Cond(vector, double(cond.tokens), double(cond.tokens_mask), double(cond.grid))

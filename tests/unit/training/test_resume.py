@@ -17,7 +17,10 @@ STEPS = 12
 OPTIONS = {
     # The KL warm-up and the weight average are still ramping where the runs are cut.
     "vae": ["family.kl_warmup=0.9", "train.accumulate=2"],
-    "gan": ["train.accumulate=2"],
+    "gan": [
+        *("train.accumulate=2", "family.spectral_norm=true"),
+        *("family.augment=auto", "family.augment_ramp=100"),
+    ],
     "autoregressive": [],
     "diffusion": ["train.precision=bf16"],
 }

@@ -1,0 +1,133 @@
+"""Residual networks in which the blocks themselves go up and down a pyramid of grids (Gulrajani et al. 2017,
+arXiv:1704.00028, appendix F; Miyato et al. 2018, arXiv:1802.05957, appendix B), and the same for a row.
+
+There is no normalisation: the last layer of each block starts at zero instead (Zhang et al. 2019,
+arXiv:1901.09321). So an example's score hangs on that example alone and gradient penalties are well
+defined; and a critic of a row can tell apart what a norm over its few numbers would blur.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genwright.batch import Cond
+from genwright.nets.blocks import FiLM, conv, pyramid, resize, with_grid
+from genwright.nets.roles import Grid, Net, Nets, Told
+
+__all__ = ["ResNetNets"]
+
+
+def _leaky(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.2)
+
+
+def _layer(rank: int, n_in: int, n_out: int, kernel: int = 3, bias: bool = True) -> nn.Module:
+    """A convolution, or for a row a linear map."""
+    return conv(rank, n_in, n_out, kernel, bias=bias) if rank else nn.Linear(n_in, n_out, bias=bias)
+
+
+class Block(nn.Module):
+    """Two layers, FiLM between them, added to the input; both are brought to `grid` on the way."""
+
+    def __init__(
+        self, grid: Grid, n_in: int, n_out: int, told: Told, dropout: float, *, up: bool = False
+    ) -> None:
+        super().__init__()
+        self.grid, self.up = grid, up
+        self.first = _layer(len(grid), n_in, n_out)
+        self.film = FiLM(told.vector, n_out)
+        self.drop = nn.Dropout(dropout)
+        self.second = _layer(len(grid), n_out, n_out, bias=False)
+        self.skip = _layer(len(grid), n_in, n_out, kernel=1) if n_in != n_out else nn.Identity()
+        nn.init.zeros_(self.second.weight)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        wide = resize(x, self.grid) if self.up else x
+        h = _leaky(x)
+        h = self.first(resize(h, self.grid) if self.up else h)
+        h = self.second(self.drop(_leaky(self.film(h, cond))))
+        out: Tensor = self.skip(wide) + h
+        return (
+            out if self.up or out.shape[2:] == self.grid else F.interpolate(out, self.grid, mode="area")
+        )
+
+
+class Encoder(Net):
+    """An example `(B, n_in, *grid)` to a vector `(B, n_out)`, or `(B,)` where `n_out` is None."""
+
+    def __init__(
+        self, grid: Grid, n_in: int, n_out: int | None, nets: ResNetNets, told: Told, *, pool: bool
+    ) -> None:
+        super().__init__()
+        levels, sizes = nets.levels(grid)
+        self.n_out, self.pool = n_out, pool
+        self.first = _layer(len(grid), n_in + told.grid, sizes[0])
+        self.blocks = nn.ModuleList()
+        for i, (level, size) in enumerate(zip(levels, sizes, strict=True)):
+            for j in range(nets.depth):
+                before = sizes[max(i - 1, 0)] if j == 0 else size
+                # A level ends by going down to the next.
+                after = levels[min(i + 1, len(levels) - 1)] if j == nets.depth - 1 else level
+                self.blocks.append(Block(after, before, size, told, nets.dropout))
+        positions = 1 if pool else math.prod(levels[-1])
+        # Scores are only ever compared, so that a constant would go untrained.
+        self.last = nn.Linear(sizes[-1] * positions, n_out or 1, bias=n_out is not None)
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        h = self.first(with_grid(x, cond))
+        for block in self.blocks:
+            h = block(h, cond)
+        h = _leaky(h).flatten(2).sum(2) if self.pool and h.ndim > 2 else _leaky(h).flatten(1)
+        out: Tensor = self.last(h)
+        return out if self.n_out else out.squeeze(1)
+
+
+class Decoder(Net):
+    """A vector `(B, n_in)` to an example `(B, n_out, *grid)`."""
+
+    def __init__(self, grid: Grid, n_in: int, n_out: int, nets: ResNetNets, told: Told) -> None:
+        super().__init__()
+        levels, sizes = nets.levels(grid)
+        levels, sizes = levels[::-1], sizes[::-1]
+        self.coarsest = levels[0]
+        self.first = nn.Linear(n_in, sizes[0] * math.prod(levels[0]))
+        self.blocks = nn.ModuleList()
+        for i, (level, size) in enumerate(zip(levels, sizes, strict=True)):
+            for j in range(nets.depth):
+                before = sizes[max(i - 1, 0)] if j == 0 else size
+                self.blocks.append(Block(level, before, size, told, nets.dropout, up=True))
+        self.last = _layer(len(grid), sizes[-1], n_out)
+
+    def forward(self, z: Tensor, cond: Cond) -> Tensor:
+        h = self.first(z).view(z.shape[0], -1, *self.coarsest)
+        for block in self.blocks:
+            h = block(h, cond)
+        out: Tensor = self.last(_leaky(h))
+        return out
+
+
+class ResNetNets(Nets):
+    """Residual encoders, decoders and scores for rows and for grids of one to three axes. `width` is that
+    of a row's layers; on a grid the finest level has a quarter of it."""
+
+    reads = {"encode": frozenset({"grid"}), "decode": frozenset(), "score": frozenset({"grid"})}  # noqa: RUF012
+    sizes = {"xs": (64, 1), "s": (128, 2), "m": (256, 2), "l": (512, 3)}  # noqa: RUF012
+
+    def levels(self, grid: Grid) -> tuple[list[Grid], list[int]]:
+        """Grids from fine to coarse, and the channels of each: doubling, up to eight times the first."""
+        if not grid:
+            return [()], [self.width]
+        levels = pyramid(grid)
+        return levels, [max(self.width // 4, 1) * min(2**i, 8) for i in range(len(levels))]
+
+    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return Encoder(grid, n_in, n_out, self, told, pool=False)
+
+    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return Decoder(grid, n_in, n_out, self, told)
+
+    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
+        return Encoder(grid, n_in, None, self, told, pool=True)
