@@ -230,7 +230,10 @@ def judge(
     n: Annotated[int, typer.Option("-n", "--number", help="The most examples of each")] = 2000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
     lens: Annotated[
-        str, typer.Option(help="What makes features: auto, pca, contrastive, classifier")
+        str,
+        typer.Option(
+            help="What makes features: auto, pca, contrastive, classifier; efficientnet, minilm, inception"
+        ),
     ] = "auto",
     metric: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable")] = None,
     oracle: Annotated[

@@ -275,7 +275,9 @@ def bench_of(recipe: Recipe, seed: int, lens: Kind) -> Bench:
     if stored:
         name = next(iter(stored))
         classes = [str(v) for v in train.given[name].decode(stored[name], np.random.default_rng(0))]
-    made = lens_for(x, codec.space, classes, lens, seed, dataset.key)
+    made = lens_for(
+        x, codec.space, classes, lens, seed, dataset.key, raw=lambda stored: codec.decode(stored, {})
+    )
     return Bench(kind, codec, names, made, dataset)
 
 
@@ -286,6 +288,8 @@ def _case(bench: Bench, fake: Sample, held: Sample | None, n: int, seed: int, no
     train = bench.real(splits["train"], MOST_TRAIN, rng)
     held = held if held is not None else bench.real(splits["test"], n, rng)
     spare = bench.real(splits["val"], n, rng) if len(splits["val"]) >= n // 2 else None
+    if caution := bench.lens.caution(min(len(splits["train"]), MOST_FAKE)):
+        notes.append(caution)
     if spare is None:
         notes.append("too few further real examples for a floor")
     elif len(spare) < n:

