@@ -345,7 +345,7 @@ class Trainer:
             self.feed.loader.place = meta["place"]
             self.best = math.inf if meta["best"] is None else meta["best"]
             self.seconds = meta["seconds"]
-            self.guard.restore(meta["guard"])
+            self.guard.restore(meta.get("guard") or Guard().state())  # earlier versions saved none
         elif distributed.is_main():
             self.run.preflight(required_bytes(self.ema.family.state_dict(), self._state()))
         self._remember(self.saved)
