@@ -85,19 +85,23 @@ class Points(Feed):
         return Batch(self.bridge.forward(self.x[index])).to(device)
 
 
-def train(
-    x: Tensor, bridge: Bridge, args: argparse.Namespace, options: dict[str, Any], seed: int
-) -> Family:
+def train(points: Points, args: argparse.Namespace, options: dict[str, Any], seed: int) -> Family:
     """The averaged family."""
     torch.manual_seed(seed)
     nets = build("nets", args.net, {}, args.size, where="net")
-    family = build("families", args.family, options, bridge.target, {}, nets, where="family")
+    family = build("families", args.family, options, points.bridge.target, {}, nets, where="family")
+    many = args.steps or 1000
     wanted = TrainOptions(
-        steps=args.steps, batch_size=args.batch, lr=args.lr, checks=1, log_every=args.steps
+        steps=many,
+        minutes=None if args.steps else args.minutes,
+        batch_size=args.batch,
+        lr=args.lr,
+        checks=1,
+        log_every=many,
     )
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", recipe={}, plan="", codec={})
-        trainer = Trainer(family, Points(x, bridge), run, wanted, seed)
+        trainer = Trainer(family, points, run, wanted, seed)
         trainer.fit()
         return trainer.ema.family
 
@@ -143,7 +147,7 @@ def main() -> None:
             bridge = choose_bridge(args.family, SPACE, bridge="quantize", options={"bins": args.bins})[1]
         bridge.fit(SPACE, x[:20_000])
         began = time.perf_counter()
-        family = train(x, bridge, args, options, seed)
+        family = train(Points(x, bridge), args, options, seed)
         seconds = time.perf_counter() - began
         made = bridge.inverse(family.sample(N, seed=seed), torch.Generator().manual_seed(seed))
         rows.append(law.measure(made.double().numpy() * std + mean))
