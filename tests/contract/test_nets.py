@@ -9,12 +9,12 @@ from torch import Tensor
 from genwright.batch import Cond
 from genwright.errors import Unsupported
 from genwright.nets.cond import Conditioner
-from genwright.nets.roles import Nets, Told
+from genwright.nets.roles import Nets, Told, coarser
 from genwright.registry import build, names
 from genwright.space import Real, Space, Symbol
 
 GRIDS = [(), (9,), (6, 7), (2, 5, 6)]
-SHAPED = ("map", "encode", "decode", "score")
+SHAPED = ("map", "encode", "decode", "score", "shrink", "grow")
 cases = pytest.mark.parametrize(
     ("net", "role", "grid"),
     [(net, role, grid) for net in names("nets") for role in SHAPED for grid in GRIDS],
@@ -82,7 +82,33 @@ def make(
         return nets.encode(grid, 3, 7, told), torch.randn(3, 3, *grid), (3, 7)
     if role == "decode":
         return nets.decode(grid, 6, 5, told), torch.randn(3, 6), (3, 5, *grid)
+    if role == "shrink":
+        return nets.shrink(grid, 4, 3, 5, told), torch.randn(3, 3, *grid), (3, 5, *coarser(grid, 4))
+    if role == "grow":
+        return nets.grow(grid, 4, 3, 5, told), torch.randn(3, 3, *coarser(grid, 4)), (3, 5, *grid)
     return nets.score(grid, 3, told), torch.randn(3, 3, *grid), (3,)
+
+
+def test_a_code_keeps_its_place() -> None:
+    """What lies at one corner changes the codes near it and leaves those far away alone."""
+    torch.manual_seed(0)
+    assert [coarser((28, 9), factor) for factor in (1, 2, 4, 8)] == [(28, 9), (14, 5), (7, 3), (4, 2)]
+    for name in ("conv", "resnet"):
+        nets: Nets = build("nets", name, {"width": 8, "depth": 1}, "xs", where="net")
+        there, back = nets.shrink((64,), 4, 1, 2, Told()), nets.grow((64,), 4, 2, 1, Told())
+        for p in (*there.parameters(), *back.parameters()):
+            torch.nn.init.normal_(p, std=0.3)
+        x, nothing = torch.zeros(1, 1, 64), Cond(torch.zeros(1, 0))
+        other = x.clone()
+        other[..., 0] = 1.0
+        moved = (there(x, nothing) - there(other, nothing)).abs().sum(1)[0]
+        assert moved[0] > 1e-3
+        assert moved[8:].max() == 0
+        z, other = torch.zeros(1, 2, 16), torch.zeros(1, 2, 16)
+        other[..., 0] = 1.0
+        moved = (back(z, nothing) - back(other, nothing)).abs()[0, 0]
+        assert moved[0] > 1e-4
+        assert moved[32:].max() == 0
 
 
 @pytest.mark.parametrize("tokens", [False, True])

@@ -9,9 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.roles import Grid
+from genwright.nets.roles import Grid, coarser
 
-__all__ = ["Attention", "FiLM", "TimeEmbedding", "conv", "groups", "pyramid", "resize", "with_grid"]
+__all__ = [
+    "Attention",
+    "FiLM",
+    "TimeEmbedding",
+    "conv",
+    "groups",
+    "halvings",
+    "pyramid",
+    "resize",
+    "with_grid",
+]
 
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -36,6 +46,13 @@ def pyramid(grid: Grid, smallest: int = 4, most: int = 4) -> list[Grid]:
     while len(levels) <= most and max(levels[-1]) > smallest:
         levels.append(tuple(-(-n // 2) if n > smallest else n for n in levels[-1]))
     return levels
+
+
+def halvings(grid: Grid, factor: int) -> list[Grid]:
+    """Grids from `grid` to the one that is `factor` times coarser, each half of the one before."""
+    assert factor > 0
+    assert factor & (factor - 1) == 0, "the factor is a power of two"
+    return [coarser(grid, 2**i) for i in range(factor.bit_length())]
 
 
 def stride(fine: Grid, coarse: Grid) -> Grid:

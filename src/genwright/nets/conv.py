@@ -1,4 +1,4 @@
-"""Residual convolutional networks between a grid and a vector, for one to three axes.
+"""Residual convolutional networks between a grid and a vector or a coarser grid, for one to three axes.
 
 No normalisation over the batch, and none over space either: the last layer of each block starts
 at zero (Zhang et al. 2019, arXiv:1901.09321), which is what R3GAN (Huang et al. 2024,
@@ -8,15 +8,16 @@ arXiv:2501.05441) found to be enough, and it leaves gradient penalties well defi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, conv, pyramid, resize, stride, with_grid
+from genwright.nets.blocks import FiLM, conv, halvings, pyramid, resize, stride, with_grid
 from genwright.nets.roles import Grid, Net, Nets, Told
 
-__all__ = ["ConvNets", "Decoder", "Encoder"]
+__all__ = ["ConvNets", "Decoder", "Encoder", "Grow", "Shrink"]
 
 
 class Block(nn.Module):
@@ -41,7 +42,34 @@ def _channels(width: int, levels: int) -> list[int]:
     return [width * min(2**i, 8) for i in range(levels)]
 
 
-class Encoder(Net):
+class Down(Net):
+    """From fine to coarse: blocks at each of the given grids, and a stride to the next."""
+
+    def __init__(
+        self, grids: list[Grid], n_in: int, width: int, depth: int, dropout: float, told: Told
+    ) -> None:
+        super().__init__()
+        rank, self.sizes = len(grids[0]), _channels(width, len(grids))
+        self.first = conv(rank, n_in + told.grid, self.sizes[0])
+        self.levels = nn.ModuleList(
+            nn.ModuleList(Block(rank, c, told, dropout) for _ in range(depth)) for c in self.sizes
+        )
+        self.down = nn.ModuleList(
+            conv(rank, self.sizes[i], self.sizes[i + 1], stride=stride(grids[i], grids[i + 1]))
+            for i in range(len(grids) - 1)
+        )
+
+    def trunk(self, x: Tensor, cond: Cond) -> Tensor:
+        h: Tensor = self.first(with_grid(x, cond))
+        for i, level in enumerate(self.levels):
+            if i:
+                h = self.down[i - 1](h)
+            for block in level:  # type: ignore[attr-defined]
+                h = block(h, cond)
+        return F.leaky_relu(h, 0.2)
+
+
+class Encoder(Down):
     """A grid `(B, n_in, *grid)` to a vector `(B, n_out)`, or `(B,)` where `n_out` is None."""
 
     def __init__(
@@ -54,43 +82,57 @@ class Encoder(Net):
         dropout: float,
         told: Told,
     ) -> None:
-        super().__init__()
-        rank, levels = len(grid), pyramid(grid)
-        sizes = _channels(width, len(levels))
+        grids = pyramid(grid)
+        super().__init__(grids, n_in, width, depth, dropout, told)
         self.n_out = n_out
-        self.first = conv(rank, n_in + told.grid, sizes[0])
-        self.levels = nn.ModuleList(
-            nn.ModuleList(Block(rank, c, told, dropout) for _ in range(depth)) for c in sizes
-        )
-        self.down = nn.ModuleList(
-            conv(rank, sizes[i], sizes[i + 1], stride=stride(levels[i], levels[i + 1]))
-            for i in range(len(levels) - 1)
-        )
         # Scores are only ever compared, so that a constant would go untrained.
-        self.last = nn.Linear(sizes[-1] * math.prod(levels[-1]), n_out or 1, bias=n_out is not None)
+        self.last = nn.Linear(self.sizes[-1] * math.prod(grids[-1]), n_out or 1, bias=n_out is not None)
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
-        h = self.first(with_grid(x, cond))
-        for i, level in enumerate(self.levels):
-            if i:
-                h = self.down[i - 1](h)
-            for block in level:  # type: ignore[attr-defined]
-                h = block(h, cond)
-        out: Tensor = self.last(F.leaky_relu(h, 0.2).flatten(1))
+        out: Tensor = self.last(self.trunk(x, cond).flatten(1))
         return out if self.n_out else out.squeeze(1)
 
 
-class Decoder(Net):
-    """A vector `(B, n_in)` to a grid `(B, n_out, *grid)`."""
+class Shrink(Down):
+    """A grid `(B, n_in, *grids[0])` to the coarsest one `(B, n_out, *grids[-1])`."""
 
     def __init__(
-        self, grid: Grid, n_in: int, n_out: int, width: int, depth: int, dropout: float, told: Told
+        self,
+        grids: list[Grid],
+        n_in: int,
+        n_out: int,
+        width: int,
+        depth: int,
+        dropout: float,
+        told: Told,
     ) -> None:
+        super().__init__(grids, n_in, width, depth, dropout, told)
+        self.last = conv(len(grids[0]), self.sizes[-1], n_out)
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        out: Tensor = self.last(self.trunk(x, cond))
+        return out
+
+
+class Up(Net):
+    """From coarse to fine: blocks at each of the given grids (fine first), resized in between."""
+
+    def __init__(
+        self,
+        grids: list[Grid],
+        first: Callable[[int], nn.Module],
+        n_out: int,
+        width: int,
+        depth: int,
+        dropout: float,
+        told: Told,
+    ) -> None:
+        """first: what makes the channels of the coarsest grid, from their number."""
         super().__init__()
-        rank = len(grid)
-        self.grids = pyramid(grid)[::-1]
+        rank = len(grids[0])
+        self.grids = grids[::-1]
         sizes = _channels(width, len(self.grids))[::-1]
-        self.first = nn.Linear(n_in, sizes[0] * math.prod(self.grids[0]))
+        self.first = first(sizes[0])
         self.levels = nn.ModuleList(
             nn.ModuleList(Block(rank, c, told, dropout) for _ in range(depth)) for c in sizes
         )
@@ -108,10 +150,49 @@ class Decoder(Net):
         return out
 
 
+class Decoder(Up):
+    """A vector `(B, n_in)` to a grid `(B, n_out, *grid)`."""
+
+    def __init__(
+        self, grid: Grid, n_in: int, n_out: int, width: int, depth: int, dropout: float, told: Told
+    ) -> None:
+        grids = pyramid(grid)
+
+        def first(channels: int) -> nn.Module:
+            return nn.Linear(n_in, channels * math.prod(grids[-1]))
+
+        super().__init__(grids, first, n_out, width, depth, dropout, told)
+
+
+class Grow(Up):
+    """A coarse grid `(B, n_in, *grids[-1])` to the finest one `(B, n_out, *grids[0])`."""
+
+    def __init__(
+        self,
+        grids: list[Grid],
+        n_in: int,
+        n_out: int,
+        width: int,
+        depth: int,
+        dropout: float,
+        told: Told,
+    ) -> None:
+        def first(channels: int) -> nn.Module:
+            return conv(len(grids[0]), n_in, channels)
+
+        super().__init__(grids, first, n_out, width, depth, dropout, told)
+
+
 class ConvNets(Nets):
     """Convolutional encoders, decoders and scores for grids of one to three axes."""
 
-    reads = {"encode": frozenset({"grid"}), "decode": frozenset(), "score": frozenset({"grid"})}  # noqa: RUF012
+    reads = {  # noqa: RUF012 - a constant of the class
+        "encode": frozenset({"grid"}),
+        "decode": frozenset(),
+        "score": frozenset({"grid"}),
+        "shrink": frozenset({"grid"}),
+        "grow": frozenset(),
+    }
     sizes = {"xs": (8, 1), "s": (32, 1), "m": (64, 2), "l": (96, 3)}  # noqa: RUF012
 
     def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
@@ -125,3 +206,13 @@ class ConvNets(Nets):
     def score(self, grid: Grid, n_in: int, told: Told) -> Net:
         self._grid(grid)
         return Encoder(grid, n_in, None, self.width, self.depth, self.dropout, told)
+
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        self._grid(grid)
+        grids = halvings(grid, factor)
+        return Shrink(grids, n_in, n_out, self.width, self.depth, self.dropout, told)
+
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        self._grid(grid)
+        grids = halvings(grid, factor)
+        return Grow(grids, n_in, n_out, self.width, self.depth, self.dropout, told)

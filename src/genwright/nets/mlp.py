@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.nets.blocks import FiLM, with_grid
-from genwright.nets.roles import Grid, Net, Nets, Told
+from genwright.nets.roles import Grid, Net, Nets, Told, coarser
 
 __all__ = ["MLP", "MLPNets"]
 
@@ -68,6 +68,8 @@ class MLPNets(Nets):
         "encode": frozenset({"grid"}),
         "decode": frozenset(),
         "score": frozenset({"grid"}),
+        "shrink": frozenset({"grid"}),
+        "grow": frozenset(),
     }
     sizes = {"xs": (64, 2), "s": (256, 3), "m": (512, 4), "l": (1024, 6)}  # noqa: RUF012
 
@@ -85,3 +87,9 @@ class MLPNets(Nets):
 
     def score(self, grid: Grid, n_in: int, told: Told) -> Net:
         return self._mlp((n_in + told.grid) * math.prod(grid), (), told)
+
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        return self._mlp((n_in + told.grid) * math.prod(grid), (n_out, *coarser(grid, factor)), told)
+
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        return self._mlp(n_in * math.prod(coarser(grid, factor)), (n_out, *grid), told)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, conv, pyramid, resize, with_grid
+from genwright.nets.blocks import FiLM, conv, halvings, pyramid, resize, with_grid
 from genwright.nets.roles import Grid, Net, Nets, Told
 
 __all__ = ["ResNetNets"]
@@ -109,11 +109,64 @@ class Decoder(Net):
         return out
 
 
+class Shrink(Net):
+    """A grid `(B, n_in, *grids[0])` to the coarsest one `(B, n_out, *grids[-1])`."""
+
+    def __init__(self, grids: list[Grid], n_in: int, n_out: int, nets: ResNetNets, told: Told) -> None:
+        super().__init__()
+        sizes = nets.channels(grids)
+        rank = len(grids[0])
+        self.first = _layer(rank, n_in + told.grid, sizes[0])
+        self.blocks = nn.ModuleList()
+        for i, (level, size) in enumerate(zip(grids, sizes, strict=True)):
+            for j in range(nets.depth):
+                before = sizes[max(i - 1, 0)] if j == 0 else size
+                after = grids[min(i + 1, len(grids) - 1)] if j == nets.depth - 1 else level
+                self.blocks.append(Block(after, before, size, told, nets.dropout))
+        self.last = _layer(rank, sizes[-1], n_out)
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        h = self.first(with_grid(x, cond))
+        for block in self.blocks:
+            h = block(h, cond)
+        out: Tensor = self.last(_leaky(h))
+        return out
+
+
+class Grow(Net):
+    """A coarse grid `(B, n_in, *grids[-1])` to the finest one `(B, n_out, *grids[0])`."""
+
+    def __init__(self, grids: list[Grid], n_in: int, n_out: int, nets: ResNetNets, told: Told) -> None:
+        super().__init__()
+        grids, sizes = grids[::-1], nets.channels(grids)[::-1]
+        rank = len(grids[0])
+        self.first = _layer(rank, n_in, sizes[0])
+        self.blocks = nn.ModuleList()
+        for i, (level, size) in enumerate(zip(grids, sizes, strict=True)):
+            for j in range(nets.depth):
+                before = sizes[max(i - 1, 0)] if j == 0 else size
+                self.blocks.append(Block(level, before, size, told, nets.dropout, up=True))
+        self.last = _layer(rank, sizes[-1], n_out)
+
+    def forward(self, z: Tensor, cond: Cond) -> Tensor:
+        h = self.first(z)
+        for block in self.blocks:
+            h = block(h, cond)
+        out: Tensor = self.last(_leaky(h))
+        return out
+
+
 class ResNetNets(Nets):
     """Residual encoders, decoders and scores for rows and for grids of one to three axes. `width` is that
     of a row's layers; on a grid the finest level has a quarter of it."""
 
-    reads = {"encode": frozenset({"grid"}), "decode": frozenset(), "score": frozenset({"grid"})}  # noqa: RUF012
+    reads = {  # noqa: RUF012 - a constant of the class
+        "encode": frozenset({"grid"}),
+        "decode": frozenset(),
+        "score": frozenset({"grid"}),
+        "shrink": frozenset({"grid"}),
+        "grow": frozenset(),
+    }
     sizes = {"xs": (64, 1), "s": (128, 2), "m": (256, 2), "l": (512, 3)}  # noqa: RUF012
 
     def levels(self, grid: Grid) -> tuple[list[Grid], list[int]]:
@@ -121,7 +174,12 @@ class ResNetNets(Nets):
         if not grid:
             return [()], [self.width]
         levels = pyramid(grid)
-        return levels, [max(self.width // 4, 1) * min(2**i, 8) for i in range(len(levels))]
+        return levels, self.channels(levels)
+
+    def channels(self, grids: list[Grid]) -> list[int]:
+        """Of each grid, from fine to coarse."""
+        first = max(self.width // 4, 1) if grids[0] else self.width
+        return [first * min(2**i, 8) if grids[0] else first for i in range(len(grids))]
 
     def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
         return Encoder(grid, n_in, n_out, self, told, pool=False)
@@ -131,3 +189,9 @@ class ResNetNets(Nets):
 
     def score(self, grid: Grid, n_in: int, told: Told) -> Net:
         return Encoder(grid, n_in, None, self, told, pool=True)
+
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        return Shrink(halvings(grid, factor) if grid else [()], n_in, n_out, self, told)
+
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        return Grow(halvings(grid, factor) if grid else [()], n_in, n_out, self, told)

@@ -1,11 +1,13 @@
 """What a family may ask of a network, and who answers.
 
-Five roles say what goes in and what comes out, `(B, C, *grid)` throughout:
+Seven roles say what goes in and what comes out, `(B, C, *grid)` throughout:
 
     map      grid in, the same grid out     a denoiser, a velocity, a masked model
     encode   grid in, a vector out          the posterior of a VAE, an encoder of a condition
     decode   a vector in, grid out          the decoder of a VAE, a generator
     score    grid in, one number out        a critic, an energy
+    shrink   grid in, a coarser grid out    the encoder to codes that keep their place
+    grow     a coarser grid in, grid out    the decoder of such codes
     causal   a sequence in, the same out    position i sees the positions up to i; with a cache
 
 Every network is called as `net(x, cond)`. An architecture offers the roles it can; `Auto` picks
@@ -25,11 +27,16 @@ from genwright.batch import Cond
 from genwright.bounds import Count, Share
 from genwright.errors import Unsupported
 
-__all__ = ["Auto", "Cache", "Causal", "Grid", "Net", "Nets", "Role", "Size", "Told"]
+__all__ = ["Auto", "Cache", "Causal", "Grid", "Net", "Nets", "Role", "Size", "Told", "coarser"]
 
 Grid = tuple[int, ...]
-Role = Literal["map", "encode", "decode", "score", "causal"]
+Role = Literal["map", "encode", "decode", "score", "shrink", "grow", "causal"]
 Size = Literal["xs", "s", "m", "l"]
+
+
+def coarser(grid: Grid, factor: int) -> Grid:
+    """The grid with every axis `factor` times shorter, rounded up. A row stays a row."""
+    return tuple(-(-n // factor) for n in grid)
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,14 @@ class Nets(ABC):
     def score(self, grid: Grid, n_in: int, told: Told) -> Net:
         raise self._no("score")
 
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        """From `grid` to `coarser(grid, factor)`; the factor is a power of two."""
+        raise self._no("shrink")
+
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        """From `coarser(grid, factor)` to `grid`."""
+        raise self._no("grow")
+
     def causal(self, length: int, told: Told) -> Causal:
         raise self._no("causal")
 
@@ -177,6 +192,12 @@ class Auto(Nets):
 
     def score(self, grid: Grid, n_in: int, told: Told) -> Net:
         return self._pick("score", grid).score(grid, n_in, told)
+
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        return self._pick("shrink", grid).shrink(grid, factor, n_in, n_out, told)
+
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+        return self._pick("grow", grid).grow(grid, factor, n_in, n_out, told)
 
     def causal(self, length: int, told: Told) -> Causal:
         return self._pick("causal", ()).causal(length, told)
