@@ -1,5 +1,4 @@
-"""Other people's image models on the same pictures for the same time: run by `fashion.py`, in an environment of
-its own.
+"""Other people's image models on the same pictures for the same time, in an environment of their own.
 
     pip install torch torchvision pythae denoising-diffusion-pytorch
     python benchmarks/peers_images.py pythae-vae train.npz out.npz --minutes 10 -n 5000 [--seed 0]
@@ -19,6 +18,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -56,10 +56,8 @@ def pythae_vae(images: Tensor, seconds: float, n: int, seed: int) -> tuple[Tenso
         )
         trainer = BaseTrainer(model, data, training_config=settings, callbacks=[watch])
         end = time.monotonic() + seconds
-        try:
+        with suppress(TimeoutError):
             trainer.train()
-        except TimeoutError:
-            pass
         torch.manual_seed(seed)
         made = NormalSampler(model.eval()).sample(num_samples=n, return_gen=True)
     return made.reshape(n, 28, 28), watch.steps
