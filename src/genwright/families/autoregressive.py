@@ -22,6 +22,7 @@ from genwright.batch import Batch, Cond
 from genwright.bounds import Count, NonNegative, Portion
 from genwright.errors import Incompatible
 from genwright.families.base import Family, Phase
+from genwright.families.choosing import Dials, choose
 from genwright.families.guidance import guide
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Cache, Nets
@@ -161,15 +162,18 @@ class Autoregressive(Family):
         temperature: NonNegative = 1.0,
         top_k: Count | None = None,
         top_p: Portion | None = None,
+        min_p: Portion | None = None,
         guidance_scale: float = 1.0,
         length: Count | None = None,
         prefix: list[int] | None = None,
         cache: bool = True,
     ) -> Tensor:
         """temperature: of the softmax; 0 always takes the likeliest.  top_k: only the k likeliest.
-        top_p: only the likeliest that together hold this probability.  guidance_scale: above 1
-        exaggerates the condition.  length: symbols to make; a text may go on beyond the training
-        window.  prefix: symbols to begin with.  cache: keep keys and values (False: plain path)."""
+        top_p: only the likeliest that together hold this probability.  min_p: only those at least
+        so many times as likely as the likeliest.  guidance_scale: above 1 exaggerates the condition.
+        length: symbols to make; a text may go on beyond the training window.  prefix: symbols to
+        begin with.  cache: keep what was seen (False: plain path)."""
+        dials = Dials(temperature, top_k, top_p, min_p)
         total = self.length if length is None else length * self.channels
         if total > self.length and (len(self.space.grid) != 1 or self.tell.told.grid):
             raise Incompatible(
@@ -195,7 +199,8 @@ class Autoregressive(Family):
             logits = told.read(ids)
             if untold is not None:
                 logits = guide(logits, untold.read(ids), guidance_scale)
-            new = _pick(logits, temperature, top_k, top_p, rng)
+            u = torch.rand(n, generator=rng, device=self.device)
+            new = choose(dials.law(logits), u)
             if pad is not None:
                 new = torch.where(done, torch.full_like(new, pad), new)
                 done = done | (new == pad)
@@ -231,21 +236,3 @@ class _Reader:
         h = family._inputs(ids, self.cond, seen, ids.shape[1] + 1)
         hidden = family.net(h, self.cond, self.cache)[:, -1]
         return family._logits(hidden, ids.shape[1] % family.channels)
-
-
-def _pick(
-    logits: Tensor, temperature: float, top_k: int | None, top_p: Portion | None, rng: torch.Generator
-) -> Tensor:
-    """One symbol for each row of logits `(B, k)`."""
-    if temperature <= 0:
-        return logits.argmax(1)
-    logits = logits / temperature
-    if top_k is not None and top_k < logits.shape[1]:
-        least = logits.topk(max(1, top_k), dim=1).values[:, -1:]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    if top_p is not None and top_p < 1:
-        ordered, order = logits.sort(dim=1, descending=True)
-        p = ordered.softmax(1)
-        ordered = ordered.masked_fill(p.cumsum(1) - p > top_p, -torch.inf)
-        logits = torch.full_like(logits, -torch.inf).scatter(1, order, ordered)
-    return torch.multinomial(logits.softmax(1), 1, generator=rng).squeeze(1)

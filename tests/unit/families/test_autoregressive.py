@@ -9,7 +9,7 @@ import torch
 
 from genwright.batch import Batch
 from genwright.errors import Incompatible
-from genwright.families.autoregressive import Autoregressive, _pick
+from genwright.families.autoregressive import Autoregressive
 from genwright.nets.roles import Auto
 from genwright.space import Space, Symbol
 
@@ -76,15 +76,3 @@ def test_what_ends_stays_ended() -> None:
 def test_only_a_text_goes_beyond_its_window() -> None:
     with pytest.raises(Incompatible, match="only a text"):
         lively(Space((2, 2), (Symbol(3),))).sample(1, length=9)
-
-
-def test_top_k_top_p_and_temperature() -> None:
-    logits = torch.tensor([0.0, 1.0, 2.0, 3.0]).expand(4000, 4)
-    rng = torch.Generator().manual_seed(0)
-    assert set(_pick(logits, 1.0, 2, None, rng).tolist()) == {2, 3}
-    # softmax: .03 .09 .24 .64; the first that together hold .7 are 3 and 2.
-    assert set(_pick(logits, 1.0, None, 0.7, rng).tolist()) == {2, 3}
-    assert set(_pick(logits, 1.0, None, 0.5, rng).tolist()) == {3}
-    assert set(_pick(logits, 0.0, None, None, rng).tolist()) == {3}
-    share = torch.bincount(_pick(logits, 0.5, None, None, rng), minlength=4) / 4000
-    torch.testing.assert_close(share, (logits[0] / 0.5).softmax(0), rtol=0, atol=0.03)
