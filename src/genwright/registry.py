@@ -46,6 +46,8 @@ KINDS: dict[str, dict[str, str]] = {
         "resnet": "genwright.nets.resnet:ResNetNets",
         "unet": "genwright.nets.unet:UNetNets",
         "transformer": "genwright.nets.transformer:TransformerNets",
+        "wavenet": "genwright.nets.wavenet:WaveNetNets",
+        "pixelcnn": "genwright.nets.pixelcnn:PixelCNNNets",
     },
     "bridges": {
         "none": "genwright.bridges:Identity",

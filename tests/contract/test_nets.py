@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
+from cases import LABEL, data, effect
 from torch import Tensor
 
-from genwright.batch import Cond
+from genwright.batch import Batch, Cond
 from genwright.errors import Unsupported
+from genwright.families.autoregressive import Autoregressive
 from genwright.nets.cond import Conditioner
-from genwright.nets.roles import Nets, Told, coarser
+from genwright.nets.roles import Causal, Nets, Told, coarser
+from genwright.recipe import TrainOptions
 from genwright.registry import build, names
 from genwright.space import Real, Space, Symbol
+from genwright.training.optim import PhaseOptimizer
 
 GRIDS = [(), (9,), (6, 7), (2, 5, 6)]
 SHAPED = ("map", "encode", "decode", "score", "shrink", "grow")
@@ -111,25 +117,140 @@ def test_a_code_keeps_its_place() -> None:
         assert moved[32:].max() == 0
 
 
-@pytest.mark.parametrize("tokens", [False, True])
-def test_causal_sees_no_future_and_its_cache_changes_nothing(tokens: bool) -> None:
+CAUSAL = {  # net, grid, channels at each position, whether it reads tokens
+    "transformer": ("transformer", (12,), 1, False),
+    "transformer-tokens": ("transformer", (12,), 1, True),
+    "wavenet": ("wavenet", (12,), 1, False),
+    "wavenet-row": ("wavenet", (), 12, False),
+    "pixelcnn": ("pixelcnn", (3, 4), 1, False),
+    "pixelcnn-colour": ("pixelcnn", (3, 2), 2, False),
+    "pixelcnn-column": ("pixelcnn", (12, 1), 1, False),
+}
+
+
+def causal(
+    name: str, grid: tuple[int, ...], channels: int, tokens: bool, **options: int
+) -> tuple[Causal, Cond]:
+    """A net over 12 places that is far from indifferent, and what it is told."""
     torch.manual_seed(0)
-    nets: Nets = build("nets", "transformer", {}, "xs", where="net")
-    net = nets.causal(12, Told(nets.dim, tokens)).eval()
+    nets: Nets = build("nets", name, options, "xs", where="net")
+    net = nets.causal(12, Told(nets.dim, tokens), grid=grid, channels=channels).eval()
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.2)
-    cond = Cond(torch.randn(2, nets.dim), torch.randn(2, 3, nets.dim) if tokens else None)
+    vector = torch.randn(2, nets.dim, requires_grad=True)
+    return net, Cond(vector, torch.randn(2, 3, nets.dim) if tokens else None)
+
+
+@pytest.mark.parametrize("case", CAUSAL.values(), ids=CAUSAL)
+def test_causal_sees_no_future_and_its_cache_changes_nothing(
+    case: tuple[str, tuple[int, ...], int, bool],
+) -> None:
+    net, cond = causal(*case)
     h = torch.randn(2, 12, net.width)
     with torch.no_grad():
         whole = net(h, cond)
-        later = h.clone()
-        later[:, 7:] += torch.randn(2, 5, net.width)
-        torch.testing.assert_close(net(later, cond)[:, :7], whole[:, :7], rtol=1e-4, atol=1e-5)
-        assert not torch.allclose(net(later, cond)[:, 7:], whole[:, 7:], atol=1e-3)
-        cache = net.cache(2, 12, h)
-        pieces = [net(h[:, a:b], cond, cache) for a, b in ((0, 4), (4, 5), (5, 9), (9, 12))]
-    assert cache.length == 12
-    torch.testing.assert_close(torch.cat(pieces, dim=1), whole, rtol=1e-4, atol=1e-5)
+        for place in range(12):
+            later = h.clone()
+            later[:, place] += torch.randn(2, net.width)
+            changed = net(later, cond)
+            assert torch.equal(changed[:, :place], whole[:, :place])
+            assert not torch.allclose(changed[:, place], whole[:, place], atol=1e-3)
+        for cuts in ((0, 4, 5, 9, 12), (0, 12), tuple(range(13))):
+            cache = net.cache(2, 12, h)
+            pieces = [net(h[:, a:b], cond, cache) for a, b in itertools.pairwise(cuts)]
+            assert cache.length == 12
+            torch.testing.assert_close(torch.cat(pieces, dim=1), whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CAUSAL.values(), ids=CAUSAL)
+def test_causal_reaches_parameters_conditions_and_one_row_alone(
+    case: tuple[str, tuple[int, ...], int, bool],
+) -> None:
+    net, cond = causal(*case)
+    h = torch.randn(2, 12, net.width)
+    out = net(h, cond)
+    (out * torch.randn_like(out)).sum().backward()
+    assert not [name for name, p in net.named_parameters() if not reached(p)]
+    assert reached(cond.vector)
+    with torch.no_grad():
+        h[1] += 1.0
+        again = net(h, cond)
+    torch.testing.assert_close(again[0], out[0].detach(), rtol=1e-4, atol=1e-5)
+
+
+def seen(net: Causal, cond: Cond, place: int, length: int) -> list[int]:
+    """The places whose input moves the answer at `place`."""
+    h = torch.randn(2, length, net.width, requires_grad=True)
+    (out,) = torch.autograd.grad(net(h, cond)[:, place].square().sum(), h)
+    return torch.nonzero(out.abs().sum((0, 2))).flatten().tolist()
+
+
+def test_a_wavenet_sees_as_far_as_it_says() -> None:
+    net, cond = causal("wavenet", (), 12, False, depth=2, taps=3)
+    assert net.reach == 6  # two taps back of 1, two of 2
+    assert seen(net, cond, 10, 12) == list(range(4, 11))
+    whole, cond = causal("wavenet", (), 12, False)
+    assert seen(whole, cond, 11, 12) == list(range(12)), "four doublings cover twelve places"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_pixelcnn_has_no_blind_spot_and_sees_as_far_as_it_says(channels: int) -> None:
+    """What is before a place and near is seen, also to its upper right; what is far is not."""
+    nets: Nets = build("nets", "pixelcnn", {"depth": 2, "cycle": 1}, "xs", where="net")
+    rows, columns = 6, 9
+    length = rows * columns * channels
+    net = nets.causal(length, Told(), grid=(rows, columns), channels=channels)
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    cond = Cond(torch.zeros(2, 0))
+    size = columns * channels
+    row, column = 4, 4
+    place = row * size + column * channels
+    found = set(seen(net, cond, place, length))
+    assert max(found) == place
+    # An input tells of the symbol before it, so that symbol j is seen through input j + 1 at the latest.
+    symbols = {j - 1 for j in found} - {-1}
+    above = {(j // size, j % size // channels) for j in symbols if j < row * size}
+    near = {(r, c) for r in (1, 2, 3) for c in range(column - 2, column + 3)}
+    assert near <= above, "two layers see three rows up and two columns to each side"
+    assert not any(r < 1 for r, _ in above)
+    left = [j for j in symbols if j >= row * size]
+    assert left == list(range(place - len(left), place))
+    assert len(left) >= 2 * channels
+
+
+@pytest.mark.parametrize("grid", [(), (12,), (2, 2, 3)])
+def test_a_pixelcnn_needs_two_axes(grid: tuple[int, ...]) -> None:
+    nets: Nets = build("nets", "pixelcnn", {}, "xs", where="net")
+    for ask in (nets.slots, lambda role, grid: nets.causal(12, Told(), grid=grid)):
+        with pytest.raises(Unsupported, match=r"two axes.*net\.name=transformer or net\.name=wavenet"):
+            ask("causal", grid)
+
+
+@pytest.mark.parametrize(
+    ("net", "space"),
+    [
+        ("wavenet", Space((12,), (Symbol(10),))),
+        ("wavenet", Space((6, 7), (Symbol(5),))),
+        ("pixelcnn", Space((6, 7), (Symbol(5),))),
+        ("pixelcnn", Space((4, 4), (Symbol(4), Symbol(4), Symbol(4)))),
+    ],
+    ids=str,
+)
+def test_law_convolutions_learn_the_label(net: str, space: Space) -> None:
+    """As the contract has it for every family: samples depend on the label as the data do."""
+    x, label = data(space)
+    torch.manual_seed(0)
+    family = Autoregressive(space, LABEL, build("nets", net, {}, "xs", where="net")).train()
+    optimizer = PhaseOptimizer(family, family.phases[0], TrainOptions())
+    for _ in range(60):
+        index = torch.randint(0, len(x), (64,))
+        family.zero_grad()
+        family.loss(Batch(x[index], {"label": label[index]}), "fit")["nll"].backward()
+        optimizer.step(1.0)
+    asked = torch.arange(300)[:, None] % 2
+    share = effect(family.sample(300, {"label": asked}, seed=1), asked) / effect(x, label)
+    assert 0.7 < share.mean() < 1.3
 
 
 def test_conditions_enter_where_the_rule_says() -> None:

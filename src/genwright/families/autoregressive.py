@@ -52,7 +52,7 @@ class Autoregressive(Family):
         self.length = space.positions * self.channels
         self.sizes = [span.k for span in space.spans if isinstance(span, Symbol)]
         self.tell = Conditioner(cond, space.grid, nets, "causal")
-        self.net = nets.causal(self.length, self.tell.told)
+        self.net = nets.causal(self.length, self.tell.told, grid=space.grid, channels=self.channels)
         width = self.net.width
         # The nearest symbol first.
         self.embeds = nn.ModuleList(

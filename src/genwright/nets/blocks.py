@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.roles import Grid, coarser
+from genwright.nets.roles import Grid, Told, coarser
 
 __all__ = [
     "Attention",
@@ -70,6 +70,12 @@ def with_grid(x: Tensor, cond: Cond) -> Tensor:
     return x if cond.grid is None else torch.cat([x, cond.grid.to(x.dtype)], dim=1)
 
 
+def norm(x: Tensor) -> Tensor:
+    """Zero mean and unit spread over the last axis, without parameters. Unlike a root-mean-square norm
+    it is one kernel on every device, which matters more here than the mean it takes away."""
+    return F.layer_norm(x, (x.shape[-1],))
+
+
 class FiLM(nn.Module):
     """Feature-wise linear modulation by the condition vector (Perez et al. 2018, arXiv:1709.07871):
     `x * (1 + scale) + shift`, the identity at the start. With `dim` 0 it stays the identity."""
@@ -88,6 +94,27 @@ class FiLM(nn.Module):
         scale, shift = self.linear(F.silu(cond.vector)).chunk(2, dim=1)
         shape = (x.shape[0], x.shape[1], *[1] * (x.ndim - 2))
         return x * (1 + scale.view(shape)) + shift.view(shape)
+
+
+class Gate(nn.Module):
+    """`tanh(W_f x + V_f c) . sigmoid(W_g x + V_g c)` over the last axis, `(B, ..., n_in)` to
+    `(B, ..., n_out)`; c is the condition vector, the same at every place (van den Oord et al. 2016,
+    arXiv:1606.05328, eq. 4)."""
+
+    def __init__(self, n_in: int, n_out: int, told: Told) -> None:
+        super().__init__()
+        # Two matrices, one product: Muon makes each of them orthogonal by itself.
+        self.value, self.gate = (nn.Linear(n_in, n_out, bias=False) for _ in range(2))
+        self.bias = nn.Parameter(torch.zeros(2 * n_out))
+        self.film = nn.Linear(told.vector, 2 * n_out, bias=False) if told.vector else None
+
+    def forward(self, x: Tensor, cond: Cond) -> Tensor:
+        z = F.linear(x, torch.cat([self.value.weight, self.gate.weight]), self.bias)
+        if self.film is not None:
+            told = self.film(F.silu(cond.vector))
+            z = z + told.view(len(told), *[1] * (z.ndim - 2), -1)
+        value, gate = z.chunk(2, dim=-1)
+        return value.tanh() * gate.sigmoid()
 
 
 class Attention(nn.Module):

@@ -133,7 +133,8 @@ class Nets(ABC):
         """From `coarser(grid, factor)` to `grid`."""
         raise self._no("grow")
 
-    def causal(self, length: int, told: Told) -> Causal:
+    def causal(self, length: int, told: Told, *, grid: Grid = (), channels: int = 1) -> Causal:
+        """Over `length` places: `channels` at each position of `grid`, in row-major order."""
         raise self._no("causal")
 
     def _grid(self, grid: Grid) -> None:
@@ -199,5 +200,5 @@ class Auto(Nets):
     def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
         return self._pick("grow", grid).grow(grid, factor, n_in, n_out, told)
 
-    def causal(self, length: int, told: Told) -> Causal:
-        return self._pick("causal", ()).causal(length, told)
+    def causal(self, length: int, told: Told, *, grid: Grid = (), channels: int = 1) -> Causal:
+        return self._pick("causal", grid).causal(length, told, grid=grid, channels=channels)

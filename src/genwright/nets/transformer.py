@@ -15,16 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, with_grid
+from genwright.nets.blocks import FiLM, norm, with_grid
 from genwright.nets.roles import Cache, Causal, Grid, Net, Nets, Told
 
 __all__ = ["KVCache", "TransformerNets"]
-
-
-def norm(x: Tensor) -> Tensor:
-    """Zero mean and unit spread over the last axis, without parameters. Unlike a root-mean-square norm
-    it is one kernel on every device, which matters more here than the mean it takes away."""
-    return F.layer_norm(x, (x.shape[-1],))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
@@ -249,5 +243,5 @@ class TransformerNets(Nets):
     def score(self, grid: Grid, n_in: int, told: Told) -> Net:
         return self._grid_net(grid, n_in, None, told, pool=True)
 
-    def causal(self, length: int, told: Told) -> Causal:
+    def causal(self, length: int, told: Told, *, grid: Grid = (), channels: int = 1) -> Causal:
         return CausalTransformer(self.width, self.depth, length, told, self.dropout)

@@ -30,7 +30,7 @@ def hidden_matrices(family: Family) -> set[str]:
     return {
         f"{name}.weight"
         for name, module in family.named_modules()
-        if isinstance(module, nn.Linear) and ".blocks." in name and ".film." not in name
+        if isinstance(module, nn.Linear) and ".blocks." in name and ".film." not in f"{name}."
     }
 
 
