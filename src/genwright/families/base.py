@@ -133,6 +133,7 @@ class Family(nn.Module, ABC):
                 raise Incompatible(f"{n} samples need {n} values of {name!r}, got {value.shape[0]}")
         check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
         checked = coerce(self._sample, knobs, where="sample")
+        self._guidable(checked.get("guidance_scale", 1.0), cond)
         was_training = self.training
         self.eval()
         try:
@@ -145,6 +146,17 @@ class Family(nn.Module, ABC):
         finally:
             self.train(was_training)
         return torch.cat(parts)
+
+    def _guidable(self, scale: float, cond: Mapping[str, Tensor]) -> None:
+        """Refuse to exaggerate what is not there."""
+        if scale == 1.0 or cond:
+            return
+        there = (
+            f"none of {', '.join(map(repr, self.cond))} is given: give one (--given NAME=VALUE)"
+            if self.cond
+            else "this model was trained without any: leave it out, or train one with --label"
+        )
+        raise Incompatible(f"guidance_scale={scale:g} weighs a condition, and {there}")
 
     @abstractmethod
     def _sample(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:

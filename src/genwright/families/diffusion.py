@@ -1,6 +1,6 @@
 """Diffusion: learn to undo noise, then walk from noise to data.
 
-One family for flow matching and EDM, which are schedules, and for every kind of space: symbols are
+One family for DDPM, EDM and flow matching, which are schedules, and for every kind of space: symbols are
 noised as one-hot vectors and read back as the likeliest (as in Chen et al. 2023, arXiv:2208.04202).
 """
 
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from genwright.batch import Batch, Cond
 from genwright.bounds import Count, NonNegative
+from genwright.errors import RecipeError
 from genwright.families.base import Family, Phase
 from genwright.families.guidance import guided
-from genwright.families.schedules import EDM, Flow, Schedule
+from genwright.families.schedules import DDPM, EDM, Flow, Schedule
 from genwright.families.solvers import SOLVERS
 from genwright.nets.blocks import TimeEmbedding
 from genwright.nets.cond import Conditioner
@@ -25,7 +26,7 @@ from genwright.space import Real, Space, Symbol
 
 __all__ = ["Diffusion"]
 
-SCHEDULES: dict[str, type[Schedule]] = {"flow": Flow, "edm": EDM}
+SCHEDULES: dict[str, type[Schedule]] = {"flow": Flow, "edm": EDM, "ddpm": DDPM}
 
 
 class Diffusion(Family):
@@ -40,11 +41,14 @@ class Diffusion(Family):
         cond: Mapping[str, Space],
         nets: Nets,
         *,
-        schedule: Literal["flow", "edm"] = "flow",
+        schedule: Literal["flow", "edm", "ddpm"] = "flow",
+        betas: Literal["cosine", "linear"] | None = None,
+        prediction: Literal["v", "epsilon"] | None = None,
     ) -> None:
-        """schedule: flow matching, or EDM."""
+        """schedule: flow matching, EDM or DDPM.  betas: how the noise of ddpm grows (None: cosine).
+        prediction: what its network answers with, v or the noise (None: v)."""
         super().__init__(space, cond, nets)
-        self.schedule = SCHEDULES[schedule]()
+        self.schedule = _schedule(schedule, betas, prediction)
         self.tell = Conditioner(cond, space.grid, nets, "map", extra=True)
         self.time = TimeEmbedding(nets.dim)
         self.net = nets.map(space.grid, space.width, space.width, self.tell.told)
@@ -113,12 +117,13 @@ class Diffusion(Family):
         rng: torch.Generator,
         *,
         steps: Count = 32,
-        solver: Literal["euler", "heun", "dpm"] = "dpm",
+        solver: Literal["euler", "heun", "dpm", "ancestral", "sde"] = "dpm",
         guidance_scale: float = 1.0,
         temperature: NonNegative = 1.0,
     ) -> Tensor:
-        """steps: of the solver; 4 to 8 are often enough with `dpm`.  guidance_scale: above 1
-        exaggerates the condition.  temperature: spread of the noise that is started from."""
+        """steps: of the solver; 8 are often enough with `dpm`.  solver: euler, heun and dpm follow an ODE;
+        ancestral and sde add fresh noise, and want more steps.  guidance_scale: above 1 exaggerates the
+        condition.  temperature: spread of the noise."""
         schedule = self.schedule
         shape = (n, self.space.width, *self.space.grid)
         noise = torch.randn(shape, generator=rng, device=self.device)
@@ -132,7 +137,7 @@ class Diffusion(Family):
             return torch.minimum(torch.maximum(schedule.clean(answer, x, at), low), high)
 
         times = schedule.times(steps, self.device)
-        x = SOLVERS[solver](schedule).solve(
+        x = SOLVERS[solver](schedule, rng, temperature).solve(
             denoise, temperature * schedule.sigma(times[0]) * noise, times
         )
         return self.space.draw(self._plain(x))
@@ -148,6 +153,20 @@ class Diffusion(Family):
         shape = (1, -1, *[1] * len(self.space.grid))
         scale = self.schedule.data_std / self.std
         return ((low - self.mean) * scale).view(shape), ((high - self.mean) * scale).view(shape)
+
+
+def _schedule(
+    name: str, betas: Literal["cosine", "linear"] | None, prediction: Literal["v", "epsilon"] | None
+) -> Schedule:
+    if name == "ddpm":
+        return DDPM(betas or "cosine", prediction or "v")
+    for option, value in (("betas", betas), ("prediction", prediction)):
+        if value is not None:
+            raise RecipeError(
+                f"family.{option}={value} says how a ddpm is made, and family.schedule is {name}: leave it "
+                f"out, or set family.schedule=ddpm"
+            )
+    return SCHEDULES[name]()
 
 
 def _rms(x: Tensor) -> Tensor:

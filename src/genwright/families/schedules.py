@@ -1,19 +1,20 @@
 """How data turns to noise: `x_t = alpha(t) x + sigma(t) e`, for data of a given spread.
 
 A schedule says which times are trained on and sampled at, what the network is shown and asked for,
-and how its answer becomes an estimate of the clean example. Flow matching and EDM differ in nothing
-else, so that any solver serves both.
+and how its answer becomes an estimate of the clean example. DDPM, EDM and flow matching differ in
+nothing else, so that any solver serves them all.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["EDM", "Flow", "Schedule"]
+__all__ = ["DDPM", "EDM", "Flow", "Schedule"]
 
 
 class Schedule(ABC):
@@ -51,6 +52,67 @@ class Schedule(ABC):
     @abstractmethod
     def loss(self, answer: Tensor, x: Tensor, noise: Tensor, clean: Tensor, t: Tensor) -> Tensor:
         """Squared error of the answer, weighted as the method has it; the shape of `x`."""
+
+
+class DDPM(Schedule):
+    """Ho et al. 2020 (arXiv:2006.11239) in the variance-preserving form alpha^2 + sigma^2 = 1. Time is the
+    angle between them as a share of its last value, so that x_t moves at an even pace; the betas say
+    which of the angles are trained on, one for each of their `levels`.
+
+    linear  betas from 1e-4 to 0.02: alpha^2 = exp(-0.1 l - 9.95 l^2) at level l of (0, 1]  (Song et al.
+            2021, arXiv:2011.13456, eq. 33)
+    cosine  alpha = cos(b + c l) / cos(b)  (Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17). Their betas
+            are clipped at the end; here c is such that it ends where the linear ones do.
+
+    The network answers with the noise, or with v = alpha e - sigma x (Salimans & Ho 2022,
+    arXiv:2202.00512), which tells the clean example even where nearly all is noise.
+    """
+
+    data_std = 1.0
+    levels = 1000
+    low, high = 0.1, 20.0  # the linear betas, times their number
+    last = math.acos(math.exp(-0.25 * (low + high)))
+    begin = 0.008 / 1.008 * math.pi / 2
+
+    def __init__(
+        self, betas: Literal["cosine", "linear"] = "cosine", prediction: Literal["v", "epsilon"] = "v"
+    ) -> None:
+        self.betas, self.prediction = betas, prediction
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return (self.last * t).cos()
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return (self.last * t).sin()
+
+    def slope(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+        noise = (x - self.alpha(t) * clean) / self.sigma(t)
+        return self.last * (self.alpha(t) * noise - self.sigma(t) * clean)
+
+    def draw(self, u: Tensor) -> Tensor:
+        level = (u.double() * self.levels).ceil() / self.levels
+        if self.betas == "linear":
+            log_square = -self.low * level - 0.5 * (self.high - self.low) * level.square()
+            alpha = (0.5 * log_square).exp()
+        else:
+            end = math.acos(math.cos(self.last) * math.cos(self.begin))
+            alpha = (self.begin + (end - self.begin) * level).cos() / math.cos(self.begin)
+        return (alpha.acos() / self.last).to(u.dtype)
+
+    def times(self, steps: int, device: torch.device) -> Tensor:
+        return torch.linspace(1, 0, steps + 1, device=device)
+
+    def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        return x, t.flatten()
+
+    def clean(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        return alpha * x - sigma * answer if self.prediction == "v" else (x - sigma * answer) / alpha
+
+    def loss(self, answer: Tensor, x: Tensor, noise: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+        if self.prediction == "epsilon":
+            return (answer - noise).square()
+        return (answer - self.alpha(t) * noise + self.sigma(t) * clean).square()
 
 
 class Flow(Schedule):

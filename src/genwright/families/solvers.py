@@ -1,4 +1,5 @@
-"""From noise to data along the probability-flow ODE, in a chosen number of steps.
+"""From noise to data in a chosen number of steps: along the probability-flow ODE, or with fresh noise at each
+step along an SDE of the same marginal laws (Song et al. 2021, arXiv:2011.13456, section 4.3).
 
 The base owns the walk over the times; a solver owns one step. `denoise(x, t)` is the estimate of the
 clean example.
@@ -15,16 +16,22 @@ from torch import Tensor
 
 from genwright.families.schedules import Schedule
 
-__all__ = ["DPM", "SOLVERS", "Euler", "Heun", "Solver"]
+__all__ = ["DPM", "SDE", "SOLVERS", "Ancestral", "Denoise", "Euler", "Heun", "Solver"]
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
 class Solver(ABC):
-    """Walks from the first to the last of the times."""
+    """Walks from the first to the last of the times.
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
+    rng          of the fresh noise, where a solver takes any
+    temperature  spread of that noise
+    """
+
+    def __init__(
+        self, schedule: Schedule, rng: torch.Generator | None = None, temperature: float = 1.0
+    ) -> None:
+        self.schedule, self.rng, self.temperature = schedule, rng, temperature
 
     def solve(self, denoise: Denoise, x: Tensor, times: Tensor) -> Tensor:
         for t, s in pairwise(times):
@@ -35,25 +42,51 @@ class Solver(ABC):
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """From time `t` to the less noisy time `s`."""
 
+    def _keeping(self, x: Tensor, clean: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """The same noise at `s`, if the clean example is right."""
+        alpha, sigma = self.schedule.alpha, self.schedule.sigma
+        keep = sigma(s) / sigma(t)
+        return keep * x + (alpha(s) - alpha(t) * keep) * clean
+
+    def _renewing(self, x: Tensor, clean: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """A draw of what was at `s`, given `x` at `t` and the clean example (Kingma et al. 2021,
+        arXiv:2107.00630, eq. 32, which holds for every schedule)."""
+        alpha, sigma = self.schedule.alpha, self.schedule.sigma
+        ratio = alpha(t) * sigma(s) / (alpha(s) * sigma(t))  # of the signal-to-noise ratios' roots
+        share = 1 - ratio.square()
+        z = torch.empty_like(x).normal_(generator=self.rng)
+        fresh = self.temperature * sigma(s) * share.sqrt() * z
+        return sigma(s) / sigma(t) * ratio * x + alpha(s) * share * clean + fresh
+
 
 class Euler(Solver):
-    """First order; one call of the network a step. On these schedules the same as DDIM
-    (Song et al. 2021, arXiv:2010.02502)."""
+    """First order; one call of the network a step. As in DDIM (Song et al. 2021, arXiv:2010.02502,
+    eq. 12 without noise), which is Euler's method for `flow` and `edm`."""
 
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        return x + (s - t) * self.schedule.slope(x, denoise(x, t), t)
+        return self._keeping(x, denoise(x, t), t, s)
 
 
 class Heun(Solver):
-    """Second order; two calls a step, one in the last (Karras et al. 2022, algorithm 1)."""
+    """Second order; two calls a step, one in the last (Karras et al. 2022, arXiv:2206.00364,
+    algorithm 1)."""
 
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        before = self.schedule.slope(x, denoise(x, t), t)
-        guess = x + (s - t) * before
+        clean = denoise(x, t)
         if s == 0:
-            return guess
+            return self._keeping(x, clean, t, s)
+        before = self.schedule.slope(x, clean, t)
+        guess = x + (s - t) * before
         after = self.schedule.slope(guess, denoise(guess, s), s)
         return x + (s - t) * 0.5 * (before + after)
+
+
+class Ancestral(Solver):
+    """First order, with fresh noise at each step (Ho et al. 2020, arXiv:2006.11239, algorithm 2; DDIM
+    with eta = 1). Wants many steps, and forgets the errors of earlier ones."""
+
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        return self._renewing(x, denoise(x, t), t, s)
 
 
 class DPM(Solver):
@@ -65,22 +98,35 @@ class DPM(Solver):
         return super().solve(denoise, x, times)
 
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        schedule = self.schedule
         now = clean = denoise(x, t)
-        at = self._half_log_snr(t)
         if s == 0:
             return clean
-        h = self._half_log_snr(s) - at
+        at = self._half_log_snr(t)
         if self._last is not None and bool(torch.isfinite(self._last[1])):
             before, then = self._last
-            ratio = (at - then) / h
+            ratio = (at - then) / (self._half_log_snr(s) - at)
             clean = now + (now - before) / (2 * ratio)
         self._last = (now, at)
-        keep = schedule.sigma(s) / schedule.sigma(t)
-        return keep * x + (schedule.alpha(s) - schedule.alpha(t) * keep) * clean
+        return self._move(x, clean, t, s)
+
+    def _move(self, x: Tensor, clean: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        return self._keeping(x, clean, t, s)
 
     def _half_log_snr(self, t: Tensor) -> Tensor:
         return (self.schedule.alpha(t) / self.schedule.sigma(t)).log()
 
 
-SOLVERS: dict[str, type[Solver]] = {"euler": Euler, "heun": Heun, "dpm": DPM}
+class SDE(DPM):
+    """SDE-DPM-Solver++(2M) (the same paper, appendix B): `dpm` with fresh noise at each step."""
+
+    def _move(self, x: Tensor, clean: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        return self._renewing(x, clean, t, s)
+
+
+SOLVERS: dict[str, type[Solver]] = {
+    "euler": Euler,
+    "heun": Heun,
+    "dpm": DPM,
+    "ancestral": Ancestral,
+    "sde": SDE,
+}
