@@ -315,7 +315,13 @@ def _fit(job: Job, run: Run, watch: Watch, checkup: Checkup | None) -> Model:
         stop=watch.stop,
     )
     began = time.monotonic()
-    finished = trainer.fit()
+    try:
+        finished = trainer.fit()
+    except RunError:
+        if trainer.gave_up and run.step and distributed.is_main():
+            trained = load(run.path, device=recipe.train.device)
+            _page(job, trained, trainer, time.monotonic() - began)
+        raise
     model.run, model.finished = run, finished
     if not distributed.is_main():
         return model
@@ -339,7 +345,6 @@ def _page(job: Job, model: Model, trainer: Trainer, seconds: float) -> None:
         "seed": job.recipe.seed,
         "device": str(trainer.device),
     }
-    facts["guard"] = "; ".join(trainer.guard.alarms) or "no alarm"
     if model.run.best:
         what = "kid of samples" if trainer.by_judge else "held-out loss"
         facts[what] = f"{trainer.best:.4g}, least at step {model.run.best:,}; kept"

@@ -168,7 +168,14 @@ def of_run(model: Model, n: int, seed: int, *, against: Path | None = None, lens
         held, notes = bench.read(against, min(n, MOST_FAKE), rng)
         count = len(held)
     fake, odd = bench.reread(model.sample(count, seed=seed), count, rng)
-    return _case(bench, fake, held, count, seed, notes + odd)
+    case = _case(bench, fake, held, count, seed, notes + odd)
+    seen = [
+        f"step {record['step']:,}: {record['words']}"
+        for record in model.run.metrics()
+        if "guard" in record
+    ]
+    case.facts["noticed in training"] = "; ".join(seen) or "nothing"
+    return case
 
 
 def of_files(

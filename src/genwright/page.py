@@ -35,11 +35,13 @@ def write_page(run: Run, preview: Preview, facts: dict[str, Any]) -> Path:
     rows = "".join(
         f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in facts.items()
     )
+    metrics = run.metrics()
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
         f"<style>{_STYLE}</style><h1>{title}</h1>"
-        f"<h2>Samples</h2>{as_html(preview, 'samples')}<h2>Training</h2>{_curves(run.metrics())}"
+        f"<h2>Samples</h2>{as_html(preview, 'samples')}<h2>Training</h2>{_curves(metrics)}"
+        f"<h2>What the guard saw</h2>{_alarms(metrics)}"
         f"<h2>Facts</h2><table>{rows}</table><h2>Plan</h2><pre>{escape(run.plan)}</pre></html>\n"
     )
     path = run.path / "index.html"
@@ -47,12 +49,26 @@ def write_page(run: Run, preview: Preview, facts: dict[str, Any]) -> Path:
     return path
 
 
+def _alarms(metrics: list[dict[str, Any]]) -> str:
+    """What went wrong in training, and what was done about it."""
+    rows = "".join(
+        f"<tr><td>{record['step']:,}</td><td>{escape(record['guard'])}</td>"
+        f"<td>{escape(record['words'])}</td><td>{escape(record.get('did', ''))}</td></tr>"
+        for record in metrics
+        if "guard" in record
+    )
+    head = "<tr><th>step</th><th>cause</th><th>what</th><th>what it did</th></tr>"
+    return f"<table>{head}{rows}</table>" if rows else "<p>no alarm</p>"
+
+
 def _curves(metrics: list[dict[str, Any]]) -> str:
     """A small chart for each loss term, and one for the held-out loss."""
     series: dict[str, list[tuple[float, float]]] = {}
     for record in metrics:
         for name, value in record.items():
-            if (name.startswith(("loss/", "judge/")) or name == "val_loss") and math.isfinite(value):
+            if (
+                name.startswith(("loss/", "judge/")) or name in ("val_loss", "coverage")
+            ) and math.isfinite(value):
                 series.setdefault(name, []).append((record["step"], value))
     return "".join(_chart(name, points, i) for i, (name, points) in enumerate(series.items()))
 

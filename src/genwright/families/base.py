@@ -7,6 +7,7 @@ networks in `__init__` by role, and give `loss` and `_sample`.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from genwright.nets.roles import Nets
 from genwright.registry import check, coerce, options
 from genwright.space import Kind, Space
 
-__all__ = ["Clock", "Family", "Phase"]
+__all__ = ["Clock", "Family", "Phase", "Vital"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,35 @@ class Phase:
     optimizer: Literal["adamw", "muon"] = "adamw"
     muon_lr: float = 0.02  # its momentum is the first of `betas`
     weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Vital:
+    """A figure by which a family that falls ill is known: `loss` leaves it in `Family.signs`.
+
+    sign      its name there
+    cause     what is wrong where it is beyond its bounds, in a word or two
+    words     the same in a sentence; {value} and {usual} stand for the figure and for its median before
+    helps     what to try
+    below, above  the bounds
+    of_usual  they are multiples of the figure's median over the steps before
+    least     nothing is said while that median is below
+    lasting   steps in a row
+    after     share of training before which nothing is said
+    heals     going back to a healthy state may help; else it is told and no more
+    """
+
+    sign: str
+    cause: str
+    words: str
+    helps: str
+    below: float = -math.inf
+    above: float = math.inf
+    of_usual: bool = False
+    least: float = 0.0
+    lasting: int = 5
+    after: float = 0.0
+    heals: bool = True
 
 
 @dataclass
@@ -76,6 +106,8 @@ class Family(nn.Module, ABC):
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
+    vitals: ClassVar[tuple[Vital, ...]] = ()
+    """By what a training that goes wrong in this family's own way is known."""
 
     def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
         super().__init__()
@@ -83,6 +115,8 @@ class Family(nn.Module, ABC):
         self.cond = dict(cond)
         self.nets = nets
         self.clock = Clock()
+        self.signs: dict[str, Tensor] = {}
+        """Scalars that the last `loss` left for `vitals`; one that is not there is not looked at."""
 
     # -- training ------------------------------------------------------------------------------
 

@@ -1,30 +1,33 @@
 """A training that watches itself: it names what goes wrong, goes back to the last healthy state and goes on
 more gently, three times at most.
 
-What is watched is at hand in every step, the loss and the norm of the gradient of each phase: a value that is
-not finite, a loss that leaps together with its gradient, a gradient that explodes or dies. Thresholds are
-medians and median absolute deviations of the steps before, so that they fit any family and any scale.
+In every step, at hand for nothing: the loss and the norm of the gradient of each phase, and what the family
+itself calls its vital signs. Every few steps, by layer: gradients that do not get through, weights that do
+not move or that grow at a bound. At the checks: the held-out loss beside the training loss, and how much of
+the data the samples cover. Thresholds come from the steps before, so that they fit any family and scale, and
+what is seen must last: one odd batch is none.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
+
+from genwright.families.base import Vital
+from genwright.training.anatomy import Anatomy, Figures, Pulse
+from genwright.training.usual import Usual
 
 __all__ = ["MOST", "Alarm", "Guard", "Ill"]
 
 MOST = 3
 """Times to go back before giving up."""
-WINDOW = 64
-"""Steps that thresholds are taken from."""
-TIMES = 6 * 1.4826
-"""Median absolute deviations above the median: six standard deviations of a normal."""
 LASTING = 3
-"""Steps in a row before a leap or an explosion counts: one odd batch is none."""
+"""Steps in a row before a leap or an explosion counts."""
 EXPLODED = 100.0
 """Times the median norm of the gradient."""
 DEAD, DYING = 1e-9, 20
@@ -32,64 +35,231 @@ DEAD, DYING = 1e-9, 20
 WARM = 20
 """Steps over which the rate grows again."""
 
+EVERY = 8
+"""Steps between two looks at layers and weights."""
+MOVING = 0.01
+"""The share of the full rate below which weights may stand still."""
+SWOLLEN, GROWN = 3.0, 1.3
+"""Times that a part's weights grow in two looks: ill by itself, and where the loss says so too."""
+FADED, FADING = 1e-4, 13
+"""The gradient of a part's first layer beside that of its last, and looks in a row: a hundred steps."""
+
+LOW, BARE = 0.5, 0.25
+"""Of what real examples cover: low, and low half-way too."""
+LOST = 0.6
+"""Of what was covered before."""
+RISING, RISE = 3, 0.05
+"""Checks in a row of a rising held-out loss, and the rise as a share of the fall before."""
+PATIENCE = 300
+"""Steps in which something must be learnt."""
+
 
 @dataclass(frozen=True)
 class Alarm:
-    """What is wrong, in a word and in a sentence."""
+    """What is wrong, in a word and in a sentence; what to try; whether going back may help."""
 
     cause: str
     words: str
+    helps: str = "data without outliers"
+    heals: bool = True
 
 
 class Ill(Exception):
-    """The step cannot be finished; the trainer mends it."""
+    """Training cannot go on from here; the trainer mends it."""
 
-    def __init__(self, alarm: Alarm) -> None:
+    def __init__(self, alarm: Alarm, step: int) -> None:
         super().__init__(alarm.words)
-        self.alarm = alarm
+        self.alarm, self.step = alarm, step
 
 
 class Guard:
-    """Looks at each phase of each step.
+    """Looks at each phase of each step, and at each check.
 
     setbacks  how often training went back
-    alarms    what for, in words
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, anatomies: Mapping[str, Anatomy] | None = None, vitals: Sequence[Vital] = ()
+    ) -> None:
+        self.anatomies, self.vitals = dict(anatomies or {}), tuple(vitals)
         self.setbacks, self.since = 0, WARM
-        self.alarms: list[str] = []
-        self._seen: dict[str, deque[tuple[float, float]]] = {}
+        self._usual: dict[str, Usual] = {}
         self._lasting: dict[str, int] = {}
+        self._slow: dict[str, int] = {}  # of what is only told: nothing waits for it
+        self._looks: dict[str, list[dict[str, Any]]] = {}
+        self._checks: list[list[float]] = []
+        self._reached = 0.0
+        self._told: list[str] = []
 
-    def look(self, phase: str, loss: float, norm: float, bad: str = "") -> Alarm | None:
-        """What is wrong with the loss and the norm of the gradient of a phase; None if nothing is.
+    # -- in every step -------------------------------------------------------------------------
 
-        bad   the term of the loss that is not finite, if one is not
+    def look(self, pulse: Pulse, bad: str = "") -> Alarm | None:
+        """What is wrong with a phase in this step; None if nothing is.
+
+        bad   what is not finite, if something is not
         """
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            what = f"the loss term {bad!r}" if bad else "the gradient"
-            return Alarm("not finite", f"{what} was not finite")
-        seen = self._seen.setdefault(phase, deque(maxlen=WINDOW))
-        if len(seen) < WINDOW // 2:
-            seen.append((loss, norm))
+        if not (math.isfinite(pulse.loss) and math.isfinite(pulse.norm)):
+            alarm = Alarm("not finite", f"{bad or 'the gradient'} was not finite")
+            return self._blamed(alarm, pulse)
+        usual = self._usual.setdefault(pulse.phase, Usual())
+        found = [self._vital(vital, pulse, usual) for vital in self.vitals if vital.sign in pulse.signs]
+        looks = self._looks.setdefault(pulse.phase, [])
+        if (
+            pulse.phase in self.anatomies
+            and pulse.step >= (looks[-1]["step"] if looks else -EVERY) + EVERY
+        ):
+            found += self._inside(pulse, looks)
+        found.append(self._usually(pulse, usual))
+        alarms = [alarm for alarm in found if alarm is not None]
+        grave = next((alarm for alarm in alarms if alarm.heals), None)
+        return grave or next(filter(self._is_news, alarms), None)
+
+    def _vital(self, vital: Vital, pulse: Pulse, usual: Usual) -> Alarm | None:
+        value, middle = pulse.signs[vital.sign], usual.median.get(vital.sign, math.nan)
+        times = middle if vital.of_usual else 1.0
+        wrong = value < vital.below * times or value > vital.above * times
+        wrong = wrong and pulse.share >= vital.after and not middle < vital.least
+        counts = self._lasting if vital.heals else self._slow
+        if not _lasts(counts, f"{pulse.phase}/{vital.cause}", wrong, vital.lasting):
             return None
-        usual_loss, usual_norm = (median(values) for values in zip(*seen, strict=True))
-        leaps = _beyond([one for one, _ in seen], usual_loss, loss)
-        swells = _beyond([one for _, one in seen], usual_norm, norm)
-        checks = {
-            "spike": (leaps and swells, LASTING),
-            "exploding gradient": (norm > EXPLODED * usual_norm > 0, LASTING),
-            "vanishing gradient": (norm < DEAD, DYING),
+        words = f"{vital.words.format(value=value, usual=middle)}, for {vital.lasting} steps"
+        return Alarm(vital.cause, words, vital.helps, vital.heals)
+
+    def _usually(self, pulse: Pulse, usual: Usual) -> Alarm | None:
+        """The loss and the norm of the gradient beside those of the steps before."""
+        loss, norm, phase = pulse.loss, pulse.norm, pulse.phase
+        odd = any(self._lasting.values())
+        alarm = None
+        if usual.median:
+            before, size = usual.median["loss"], usual.median["norm"]
+            leaps = loss > usual.high["loss"] and norm > usual.high["norm"]
+            if _lasts(self._lasting, f"{phase}/spike", leaps, LASTING):
+                words = f"the loss of {phase!r} leapt to {loss:.3g} from about {before:.3g}"
+                alarm = Alarm("spike", f"{words}, for {LASTING} steps")
+            elif _lasts(self._lasting, f"{phase}/exploding", norm > EXPLODED * size > 0, LASTING):
+                words = f"the gradient of {phase!r} grew to {norm:.3g} from about {size:.3g}"
+                alarm = Alarm("exploding gradient", f"{words}{self._where(pulse)}, for {LASTING} steps")
+            elif _lasts(self._lasting, f"{phase}/vanishing", norm < DEAD, DYING):
+                words = f"the gradient of {phase!r} was {norm:.1g} for {DYING} steps"
+                alarm = Alarm("vanishing gradient", f"{words}, so that nothing is learnt")
+            odd |= leaps
+        if not odd:  # what is odd does not become the measure
+            usual.add({"loss": loss, "norm": norm, **pulse.signs})
+        return alarm and self._blamed(alarm, pulse)
+
+    def _blamed(self, alarm: Alarm, pulse: Pulse) -> Alarm:
+        """By a more exact name: that of a vital sign that is bad just now, or of a rate that is too high."""
+        for vital in self.vitals:
+            if alarm.cause == "spike" and self._lasting.get(f"{pulse.phase}/{vital.cause}"):
+                usual = self._usual[pulse.phase].median[vital.sign]
+                words = vital.words.format(value=pulse.signs[vital.sign], usual=usual)
+                return Alarm(vital.cause, words, vital.helps)
+        if (looks := self._looks.get(pulse.phase)) and pulse.phase in self.anatomies:
+            part, times = self._growth(pulse.phase, pulse.weights(), looks[0]["weights"])
+            if times > GROWN:
+                return _too_high(f"{alarm.words}; the weights of {part!r} had grown {times:.2g} times")
+        return alarm
+
+    # -- every few steps -----------------------------------------------------------------------
+
+    def _inside(self, pulse: Pulse, looks: list[dict[str, Any]]) -> list[Alarm | None]:
+        """Parts and layers, beside those of the last two looks."""
+        anatomy, weights, found = self.anatomies[pulse.phase], pulse.weights(), list[Alarm | None]()
+        still, steps = pulse.rate >= MOVING and bool(looks), f"for {EVERY} steps"
+        for name, part in anatomy.parts.items():
+            if still and not pulse.grads[part].any() and not any(looks[-1]["grads"][part]):
+                words = f"no gradient reached {name!r} {steps}, so that it learns nothing"
+                found.append(_frozen(words))
+            elif still and weights[part].tolist() == looks[-1]["weights"][part]:
+                found.append(
+                    _frozen(f"the weights of {name!r} did not move {steps}, though it is trained")
+                )
+        if looks:
+            name, times = self._growth(pulse.phase, weights, looks[0]["weights"])
+            if times > SWOLLEN:
+                words = (
+                    f"the weights of {name!r} grew {times:.2g} times in {pulse.step - looks[0]['step']}"
+                )
+                found.append(_too_high(f"{words} steps"))
+        layers = dict(zip(anatomy.layers, anatomy.by_layer(pulse.grads), strict=True))
+        for name, (first, last) in anatomy.deep.items():
+            faded = bool(layers[first] < FADED * layers[last])
+            if _lasts(self._slow, f"{pulse.phase}/{name}/faded", faded, FADING):
+                words = f"the gradient of {first!r} stayed below {FADED:g} of that of {last!r}"
+                found.append(
+                    Alarm("vanishing gradient", words, "a shallower net (--set net.depth=)", False)
+                )
+        look = {"step": pulse.step, "weights": weights.tolist(), "grads": pulse.grads.tolist()}
+        looks[:] = [*looks[-1:], look]
+        return found
+
+    def _growth(self, phase: str, now: Figures, before: Sequence[float]) -> tuple[str, float]:
+        """The part whose weights grew most, and how many times."""
+        growth = {
+            name: float(np.linalg.norm(now[part])) / max(float(np.linalg.norm(before[part])), 1e-12)
+            for name, part in self.anatomies[phase].parts.items()
         }
-        for cause, (wrong, steps) in checks.items():
-            key = f"{phase}/{cause}"
-            self._lasting[key] = self._lasting.get(key, 0) + 1 if wrong else 0
-            if self._lasting[key] >= steps:
-                return Alarm(cause, _words(cause, phase, loss, usual_loss, norm, usual_norm, steps))
-        if not (leaps and swells):  # what is odd does not become the measure
-            seen.append((loss, norm))
+        return max(growth.items(), key=lambda one: one[1], default=("", 1.0))
+
+    def _where(self, pulse: Pulse) -> str:
+        """The layer that most of a gradient is in."""
+        if pulse.phase not in self.anatomies:
+            return ""
+        anatomy = self.anatomies[pulse.phase]
+        return f", most of it in {anatomy.layers[int(anatomy.by_layer(pulse.grads).argmax())]!r}"
+
+    # -- at checks -----------------------------------------------------------------------------
+
+    def check(self, step: int, share: float, val: float | None) -> list[Alarm]:
+        """What the held-out loss says beside the training loss. Told, not mended: the best weights are
+        kept anyway."""
+        first = next(iter(self._usual.values()), None)
+        if first is None or not first.median or val is None:
+            return []
+        train = first.median["loss"]
+        self._checks.append([step, val, train])
+        found = []
+        best = min(self._checks, key=lambda one: one[1])
+        tail = [one[1] for one in self._checks[-RISING - 1 :]]
+        rises = len(tail) > RISING and all(a < b for a, b in pairwise(tail))
+        fall = self._checks[0][1] - best[1]
+        if rises and val - best[1] > RISE * fall and train < best[2]:
+            words = (
+                f"the held-out loss rose from {best[1]:.4g} at step {best[0]:.0f} to {val:.4g} while the "
+                f"training loss fell: the training examples are being learnt by heart"
+            )
+            helps = "more data, a smaller net or fewer steps"
+            found.append(Alarm("over-fitting", words, helps, heals=False))
+        start, spread = first.first["loss"]
+        if share >= LOW and step >= PATIENCE and train > start - 0.5 * spread:
+            words = f"the loss is {train:.4g}, as in the first steps ({start:.4g}): nothing is learnt"
+            found.append(Alarm("stalled", words, "another rate (--set train.lr=)", heals=False))
+        return [alarm for alarm in found if self._is_news(alarm)]
+
+    def is_low(self, covered: float) -> bool:
+        """Whether to measure again."""
+        return covered < LOW
+
+    def cover(self, share: float, covered: float) -> Alarm | None:
+        """What `covered`, the share of real examples near some sample as part of that share among real
+        examples themselves, says at a check."""
+        before, self._reached = self._reached, max(self._reached, covered)
+        words = f"the samples cover {covered:.0%} of what real examples cover"
+        if before >= LOW > covered and covered < LOST * before:
+            words = f"{words}, after {before:.0%} before"
+            return Alarm("coverage collapse", words, "a lower rate or more data")
+        if before < LOW and covered < (LOW if share >= 1 else BARE) and share >= 0.5:
+            words = f"{words}, and never covered more: kinds of examples are missing, or it is too early"
+            alarm = Alarm("coverage collapse", words, "a longer training or other options", False)
+            return alarm if self._is_news(alarm) else None
         return None
+
+    # -- what follows --------------------------------------------------------------------------
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing odd is being watched: only then is a state worth going back to."""
+        return not any(self._lasting.values())
 
     @property
     def gentleness(self) -> float:
@@ -100,12 +270,20 @@ class Guard:
         """A step went well."""
         self.since += 1
 
-    def set_back(self, words: str) -> None:
-        """Training goes back: what was seen since is forgotten."""
-        self.setbacks, self.since = self.setbacks + 1, 0
-        self.alarms.append(words)
-        self._seen.clear()
-        self._lasting.clear()
+    def set_back(self, healthy: Mapping[str, Any]) -> None:
+        """Training goes back: what is known is what was known then, but not that it was well."""
+        setbacks, told = self.setbacks + 1, self._told
+        self.restore(healthy)
+        self.setbacks, self.since, self._told = setbacks, 0, told
+
+    def _is_news(self, alarm: Alarm) -> bool:
+        """What is only told is told once."""
+        if alarm.heals:
+            return True
+        news = alarm.cause not in self._told
+        if news:
+            self._told.append(alarm.cause)
+        return news
 
     # -- for an exact resume -------------------------------------------------------------------
 
@@ -114,30 +292,34 @@ class Guard:
         return {
             "setbacks": self.setbacks,
             "since": self.since,
-            "alarms": self.alarms,
-            "seen": {phase: [list(pair) for pair in seen] for phase, seen in self._seen.items()},
-            "lasting": self._lasting,
+            "usual": {phase: usual.state() for phase, usual in self._usual.items()},
+            "lasting": dict(self._lasting),
+            "slow": dict(self._slow),
+            "looks": {phase: [dict(look) for look in looks] for phase, looks in self._looks.items()},
+            "checks": [list(one) for one in self._checks],
+            "reached": self._reached,
+            "told": list(self._told),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave, of this version or of one that knew less."""
         self.setbacks, self.since = state["setbacks"], state["since"]
-        self.alarms, self._lasting = list(state["alarms"]), dict(state["lasting"])
-        self._seen = {
-            phase: deque(((loss, norm) for loss, norm in pairs), maxlen=WINDOW)
-            for phase, pairs in state["seen"].items()
-        }
+        self._usual = {phase: Usual.of(one) for phase, one in state.get("usual", {}).items()}
+        self._lasting = dict(state["lasting"]) if "usual" in state else {}
+        self._slow = dict(state.get("slow", {}))
+        self._looks = {phase: list(looks) for phase, looks in state.get("looks", {}).items()}
+        self._checks = [list(one) for one in state.get("checks", [])]
+        self._reached, self._told = state.get("reached", 0.0), list(state.get("told", []))
 
 
-def _beyond(values: list[float], usual: float, value: float) -> bool:
-    spread = median(abs(one - usual) for one in values)
-    return value > usual + TIMES * max(spread, 0.01 * abs(usual))
+def _lasts(counts: dict[str, int], key: str, wrong: bool, steps: int) -> bool:
+    counts[key] = counts.get(key, 0) + 1 if wrong else 0
+    return counts[key] >= steps
 
 
-def _words(
-    cause: str, phase: str, loss: float, usual: float, norm: float, usual_norm: float, steps: int
-) -> str:
-    if cause == "spike":
-        return f"the loss of {phase!r} leapt to {loss:.3g} from about {usual:.3g}, for {steps} steps"
-    if cause == "exploding gradient":
-        return f"the gradient of {phase!r} grew to {norm:.3g} from about {usual_norm:.3g}, for {steps} steps"
-    return f"the gradient of {phase!r} was 0 for {steps} steps, so that nothing is learnt"
+def _frozen(words: str) -> Alarm:
+    return Alarm("frozen", words, "a higher rate, or another loss")
+
+
+def _too_high(words: str) -> Alarm:
+    return Alarm("rate too high", words, "a lower rate")

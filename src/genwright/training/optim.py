@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +13,7 @@ from genwright.families.base import Family, Phase
 from genwright.recipe import TrainOptions
 from genwright.training.muon import Muon
 
-__all__ = ["PhaseOptimizer", "hidden_matrices", "phase_parameters", "rate"]
+__all__ = ["PhaseOptimizer", "frozen", "hidden_matrices", "phase_parameters", "rate"]
 
 
 def phase_parameters(family: Family, phase: Phase) -> dict[str, nn.Parameter]:
@@ -100,6 +102,18 @@ class PhaseOptimizer:
                 else value.to(parameter.device)
             )
             owner[parameter].state[parameter][what] = kept
+
+
+@contextmanager
+def frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """No gradients for these."""
+    for p in parameters:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in parameters:
+            p.requires_grad_(True)
 
 
 def rate(progress: float, options: TrainOptions) -> float:

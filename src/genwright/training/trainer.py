@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from genwright.batch import Batch
 from genwright.errors import RecipeError, RunError
 from genwright.families.base import Family, Phase
 from genwright.recipe import TrainOptions
 from genwright.storage.tensors import required_bytes
 from genwright.training import distributed
+from genwright.training.anatomy import Anatomy, Pulse
 from genwright.training.ema import EMA
 from genwright.training.feed import Feed
 from genwright.training.guard import MOST, Alarm, Guard, Ill
-from genwright.training.optim import PhaseOptimizer, rate
+from genwright.training.measuring import autocast, heldout_loss
+from genwright.training.optim import PhaseOptimizer, frozen, phase_parameters, rate
 from genwright.training.run import Run
+from genwright.training.snapshot import Snapshot
 
-__all__ = ["Progress", "Trainer", "autocast", "local_batch"]
+__all__ = ["Progress", "Trainer", "local_batch"]
 
 HELD_OUT = 4096
 """Held-out examples that a check looks at, at most."""
@@ -47,19 +51,6 @@ class Progress:
     seconds_left: float = math.inf
 
 
-def autocast(family: Family, precision: str) -> torch.autocast:
-    """bfloat16 for matrix products, if asked for or known to help: on a GPU that has it, and on a CPU
-    with bfloat16 instructions for everything but the MLP of a row (`benchmarks/kernels.py`)."""
-    device = family.device
-    on = precision == "bf16"
-    if precision == "auto" and device.type == "cuda":
-        on = torch.cuda.is_bf16_supported()
-    elif precision == "auto" and device.type == "cpu":
-        large = bool(family.space.grid) or any(phase.optimizer == "muon" for phase in family.phases)
-        on = large and torch.cpu._is_avx512_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=on)
-
-
 def local_batch(options: TrainOptions, family: Family) -> int:
     """Examples of one backward pass on this device. Raises `RecipeError` if they do not come out even."""
     total = options.batch_size or family.batch_size
@@ -77,6 +68,8 @@ class Trainer:
 
     draw    makes samples of the averaged family at a check and puts them in the run's folder
     judge   gives figures of the averaged family's samples by name, the first to be chosen by: less is better
+    cover   says how much of the data the averaged family's samples cover, beside real examples: 1 is as much;
+            asked a second time in a check, it looks at others
     report  is told of the progress after every step
     stop    says whether to end after this step (Ctrl-C)
     """
@@ -91,18 +84,24 @@ class Trainer:
         *,
         draw: Callable[[Family, int], None] | None = None,
         judge: Callable[[Family, int], dict[str, float]] | None = None,
+        cover: Callable[[Family, int], float] | None = None,
         report: Callable[[Progress], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
         self.device = distributed.device(options.device)
         self.family = family.to(self.device)
         self.feed, self.run, self.options, self.seed = feed, run, options, seed
-        self.draw, self.judge, self.report, self.stop = draw, judge, report, stop
+        self.draw, self.judge, self.cover = draw, judge, cover
+        self.report, self.stop = report, stop
         self.batch = local_batch(options, family)
         self.progress = Progress()
         self.best = math.inf
         self.seconds = 0.0
-        self.guard = Guard()
+        self.guard = Guard(
+            {phase.name: Anatomy(phase_parameters(self.family, phase)) for phase in family.phases},
+            family.vitals,
+        )
+        self.gave_up = False
         self.autocast = autocast(self.family, options.precision)
 
     # -- the loop ------------------------------------------------------------------------------
@@ -114,28 +113,36 @@ class Trainer:
         with torch.random.fork_rng(devices=_cuda(self.device)), own:
             self._begin()
             began = time.monotonic() - self.seconds
-            step, check = self.saved, self._check_number()
+            step, self._checked = self.saved, self._check_number()
             while not self._done(step):
                 try:
                     terms = self._step(step)
+                    step += 1
+                    self.guard.passed()
+                    self.ema.update(step)
+                    self._tell_time(time.monotonic() - began)
+                    self._clock(step)
+                    self._record(step, terms)
+                    if self._look_up(step):
+                        break
                 except Ill as ill:
-                    step = self._go_back(step, ill.alarm)
-                    continue
-                step += 1
-                self.guard.passed()
-                self.ema.update(step)
-                self._tell_time(time.monotonic() - began)
-                self._clock(step)
-                self._record(step, terms)
-                if self._check_number() > check or self._done(step):
-                    check = self._check_number()
-                    self._check(step)
-                elif self._any(time.monotonic() - self._last_save > 60 * self.options.save_minutes):
-                    self._save(step)
-                if self._any(bool(self.stop and self.stop())):
-                    self._save(step)
-                    break
+                    step = self._go_back(ill.step, ill.alarm)
             return self._done(step)
+
+    def _look_up(self, step: int) -> bool:
+        """A check, a save or a stop, if it is time for one and, but at the end, nothing odd is being watched:
+        what is saved is what there is to go back to. Whether to stop."""
+        check = self._check_number() > self._checked
+        save = self._any(time.monotonic() - self._last_save > 60 * self.options.save_minutes)
+        stop = self._any(bool(self.stop and self.stop()))
+        if not self._done(step) and (not (check or save or stop) or self._any(not self.guard.calm)):
+            return False
+        if check or self._done(step):
+            self._checked = self._check_number()
+            self._check(step)
+        elif save or stop:
+            self._save(step)
+        return stop
 
     def _any(self, flag: bool) -> bool:
         return distributed.agree(flag, self.device)
@@ -151,13 +158,13 @@ class Trainer:
         draws = 0
         self._seed(step)
         for phase in self.family.phases:
-            optimizer = self.optimizers[phase.name]
-            with _frozen(self.others[phase.name]):
+            with frozen(self.others[phase.name]):
                 for _ in range(phase.repeats):
                     totals: dict[str, Tensor] = {}
                     for _ in range(self.options.accumulate):
                         batch = self.feed.next(self.batch, self.device, self._mix(step, draws))
                         draws += 1
+                        self.family.signs.clear()
                         with self.autocast:
                             terms = self.family.loss(batch, phase.name)
                         total = torch.stack(list(terms.values())).sum()
@@ -166,53 +173,66 @@ class Trainer:
                             totals[name] = (
                                 totals.get(name, 0.0) + term.detach() / self.options.accumulate
                             )
-                    self._finish(step, phase, optimizer, totals, factor)
+                    self._finish(step, phase, batch, totals, factor)
                     seen |= totals
         return seen
 
     def _finish(
-        self, step: int, phase: Phase, optimizer: PhaseOptimizer, terms: dict[str, Tensor], factor: float
+        self, step: int, phase: Phase, batch: Batch, terms: dict[str, Tensor], factor: float
     ) -> None:
         """Average, check, clip and step; nothing that is not finite gets as far as the weights."""
-        parameters = list(optimizer.parameters.values())
-        distributed.average_grads(parameters)
-        grads = [p.grad for p in parameters if p.grad is not None]
-        norm = nn.utils.get_total_norm(grads, foreach=True)
-        # Both come to the host together: a GPU waits once.
-        size, total = torch.stack([norm.float(), torch.stack(list(terms.values())).sum()]).tolist()
-        bad = "" if math.isfinite(total) else _not_finite(terms)
-        alarm = self.guard.look(phase.name, total, size, bad)
+        optimizer, anatomy = self.optimizers[phase.name], self.guard.anatomies[phase.name]
+        distributed.average_grads(anatomy.parameters)
+        norm, size, total, signs, grads = anatomy.measure(terms, self.family.signs)
+        share = self.family.clock.progress
+        pulse = Pulse(phase.name, step, total, size, signs, grads, anatomy.weigh, factor, share)
+        bad = "" if math.isfinite(total) else _not_finite(terms, batch)
+        alarm = self.guard.look(pulse, bad)
+        if alarm is not None and not alarm.heals:
+            self._tell(step + 1, alarm, "told")
+            alarm = None
         if self._any(alarm is not None):
-            raise Ill(
-                alarm or Alarm("elsewhere", "another process found fault with its part of the step")
-            )
+            other = Alarm("elsewhere", "another process found fault with its part of the step")
+            raise Ill(alarm or other, step + 1)
         if size > self.options.clip:
-            nn.utils.clip_grads_with_norm_(parameters, self.options.clip, norm, foreach=True)
+            nn.utils.clip_grads_with_norm_(anatomy.parameters, self.options.clip, norm, foreach=True)
         optimizer.step(factor)
+
+    def _tell(self, step: int, alarm: Alarm, did: str) -> None:
+        """Of an alarm and what was done about it: who watches, and the run."""
+        self.progress.notice = f"{alarm.words} at step {step}: {did}"
+        if distributed.is_main():
+            self.run.log({"step": step, "guard": alarm.cause, "words": alarm.words, "did": did})
 
     def _go_back(self, step: int, alarm: Alarm) -> int:
         """To the last healthy state, to go on more gently and with other examples; the step of that state.
 
-        Raises `RunError` where that has helped too often: the weights on disk are those of that state.
+        Raises `RunError` where that has helped too often: what is on disk is that state, and the best one.
         """
-        words = f"{alarm.words} at step {step + 1}"
         self.family.zero_grad(set_to_none=True)
-        self._restore(*self._healthy)
+        back, known = self.snapshot.go_back()
         if self.guard.setbacks >= MOST:
-            phase = self.family.phases[0]
-            slower = (self.options.lr or phase.lr) / 2 ** (MOST + 2)
-            raise RunError(
-                f"{words}, after going back {MOST} times; the last good state (step {self.saved}) is in "
-                f"{self.run.path}: look for outliers in the data, or train with a lower rate "
-                f"(--set train.lr={slower:g})"
-            )
-        self.guard.set_back(words)
-        back = self._healthy_step
-        self.progress.notice = f"{words}: back to step {back}, at half the rate"
-        if distributed.is_main():
-            self.run.log({"step": step, "guard": alarm.cause, "words": words, "back_to": back})
+            self.gave_up = True
+            self._tell(step, alarm, f"given up, after going back {MOST} times")
+            raise RunError(self._last_words(step, alarm))
+        self.guard.set_back(known)
+        self._tell(step, alarm, f"back to step {back}, at half the rate")
         self._clock(back)
         return back
+
+    def _last_words(self, step: int, alarm: Alarm) -> str:
+        kept, path = self.run.best or self.run.step, self.run.path
+        phase = self.family.phases[0]
+        slower = (self.options.lr or phase.lr) / 2 ** (MOST + 2)
+        return (
+            f"{alarm.words} at step {step}, after going back {MOST} times; "
+            + (
+                f"the best weights (step {kept}) are kept in {path}"
+                if kept
+                else f"{path} has no weights"
+            )
+            + f": try {alarm.helps}, or begin anew at a lower rate (--set train.lr={slower:g})"
+        )
 
     def _seed(self, step: int) -> None:
         seed = self._mix(step, 0) ^ 0x5DEECE66D
@@ -249,8 +269,11 @@ class Trainer:
     # -- checks --------------------------------------------------------------------------------
 
     def _check(self, step: int) -> None:
-        """Held-out loss, verdict, save, samples."""
+        """Held-out loss, cover, verdict, save, samples."""
+        self._covered(step)
         val, score = self._validate(), self._judged(step)
+        for alarm in self.guard.check(step, self._share(step), val):
+            self._tell(step, alarm, "told")
         if val is not None:
             self.progress.val = val
             if distributed.is_main():
@@ -263,6 +286,27 @@ class Trainer:
         if self.draw is not None and self.options.samples and distributed.is_main():
             self.draw(self.ema.family, step)
         distributed.wait()
+
+    def _covered(self, step: int) -> None:
+        """How much of the data the samples cover; the first process measures for all, and what is low twice.
+
+        Raises `Ill` where that has collapsed."""
+        found: list[float] = []
+        while self.cover is not None and len(found) < 2:
+            one = self.cover(self.ema.family, step) if distributed.is_main() else 0.0
+            found.append(distributed.first_says(one, self.device))
+            if not self.guard.is_low(found[-1]):
+                break
+        if not found:
+            return
+        covered = sum(found) / len(found)
+        if distributed.is_main():
+            self.run.log({"step": step, "coverage": covered})
+        alarm = self.guard.cover(self._share(step), covered)
+        if alarm is not None and alarm.heals:
+            raise Ill(alarm, step)
+        if alarm is not None:
+            self._tell(step, alarm, "told")
 
     @property
     def by_judge(self) -> bool:
@@ -284,23 +328,17 @@ class Trainer:
             score = next(iter(found.values()), math.inf)
         return distributed.first_says(score, self.device)
 
-    @torch.no_grad()
     def _validate(self) -> float | None:
         """The averaged weights' held-out loss; the first process measures for all."""
-        family = self.ema.family
-        if not family.has_heldout or self.feed.held is None or len(self.feed.held) == 0:
+        family, held = self.ema.family, self.feed.held
+        if not family.has_heldout or held is None or len(held) == 0:
             return None
-        total = count = 0.0
-        was_training = family.training
-        family.eval()
+        loss = 0.0
         if distributed.is_main():
             torch.manual_seed(0)
-            for batch in self.feed.heldout(256, HELD_OUT, self.device):
-                with self.autocast:
-                    one, n = family.heldout(batch)
-                total, count = total + float(one), count + float(n)
-        family.train(was_training)
-        return distributed.first_says(total / max(count, 1.0), self.device)
+            batches = self.feed.heldout(256, HELD_OUT, self.device)
+            loss = heldout_loss(family, batches, self.autocast)
+        return distributed.first_says(loss, self.device)
 
     def _record(self, step: int, terms: dict[str, Tensor]) -> None:
         options, total = self.options, self.batch * self.options.accumulate * distributed.world()
@@ -339,24 +377,19 @@ class Trainer:
             for name, optimizer in self.optimizers.items()
         }
         self.ema = EMA(self.family, self.options.ema)
+        self.snapshot = Snapshot(self.family, self.optimizers, self.ema)
         if self.saved:
             state, meta = self.run.training_state()
-            self._restore(state, self.run.weights("last", self.device))
+            self.snapshot.restore(state, self.run.weights("last", self.device))
             self.feed.loader.place = meta["place"]
             self.best = math.inf if meta["best"] is None else meta["best"]
             self.seconds = meta["seconds"]
             self.guard.restore(meta.get("guard") or Guard().state())  # earlier versions saved none
         elif distributed.is_main():
-            self.run.preflight(required_bytes(self.ema.family.state_dict(), self._state()))
-        self._remember(self.saved)
+            self.run.preflight(required_bytes(self.ema.family.state_dict(), self.snapshot.state()))
+        self.snapshot.remember(self.saved, self.guard.state())
         self._first, self._started = self.saved, time.monotonic()
         self._clock(self.saved)
-
-    def _state(self) -> dict[str, Tensor]:
-        state = {f"family/{name}": tensor for name, tensor in self.family.state_dict().items()}
-        for phase, optimizer in self.optimizers.items():
-            state |= {f"optimizer/{phase}/{name}": tensor for name, tensor in optimizer.state().items()}
-        return state
 
     def _save(self, step: int, *, best: bool = False) -> None:
         if step <= self.saved:
@@ -369,51 +402,17 @@ class Trainer:
                 "world": distributed.world(),
                 "guard": self.guard.state(),
             }
-            self.run.save(step, self.ema.family.state_dict(), self._state(), meta, best=best)
+            self.run.save(step, self.ema.family.state_dict(), self.snapshot.state(), meta, best=best)
         self.saved, self._last_save = step, time.monotonic()
-        self._remember(step)
+        self.snapshot.remember(step, self.guard.state())
         distributed.wait()
 
-    def _remember(self, step: int) -> None:
-        """Keep this state, on every process, to go back to. In the host's memory: a device has none to
-        spare."""
-        kept = [
-            {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
-            for state in (self._state(), self.ema.family.state_dict())
-        ]
-        self._healthy, self._healthy_step = (kept[0], kept[1]), step
 
-    def _restore(self, state: dict[str, Tensor], averaged: dict[str, Tensor]) -> None:
-        """Family, optimisers and averaged weights."""
-        split: dict[str, dict[str, Tensor]] = {"family": {}}
-        for key, tensor in state.items():
-            room, _, name = key.partition("/")
-            if room == "optimizer":
-                phase, _, name = name.partition("/")
-                room = f"optimizer/{phase}"
-            split.setdefault(room, {})[name] = tensor
-        self.family.load_state_dict(split["family"])
-        if self.options.ema:
-            self.ema.family.load_state_dict(averaged)
-        for phase, optimizer in self.optimizers.items():
-            optimizer.restore(split.get(f"optimizer/{phase}", {}))
-
-
-@contextmanager
-def _frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
-    """No gradients for these."""
-    for p in parameters:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in parameters:
-            p.requires_grad_(True)
-
-
-def _not_finite(terms: dict[str, Tensor]) -> str:
-    """The first term that is not."""
-    return next((name for name, term in terms.items() if not bool(torch.isfinite(term))), "")
+def _not_finite(terms: dict[str, Tensor], batch: Batch) -> str:
+    """What is not: the batch itself, or the first term that is not."""
+    if not bool(torch.isfinite(batch.x.float()).all()):
+        return "the batch of examples"
+    return next((f"the loss term {n!r}" for n, t in terms.items() if not bool(torch.isfinite(t))), "")
 
 
 def _cuda(device: torch.device) -> list[int]:

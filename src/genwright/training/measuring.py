@@ -1,0 +1,39 @@
+"""How a family is run: in which precision, and over held-out examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from genwright.batch import Batch
+from genwright.families.base import Family
+
+__all__ = ["autocast", "heldout_loss"]
+
+
+def autocast(family: Family, precision: str) -> torch.autocast:
+    """bfloat16 for matrix products, if asked for or known to help: on a GPU that has it, and on a CPU
+    with bfloat16 instructions for everything but the MLP of a row (`benchmarks/kernels.py`)."""
+    device = family.device
+    on = precision == "bf16"
+    if precision == "auto" and device.type == "cuda":
+        on = torch.cuda.is_bf16_supported()
+    elif precision == "auto" and device.type == "cpu":
+        large = bool(family.space.grid) or any(phase.optimizer == "muon" for phase in family.phases)
+        on = large and torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=on)
+
+
+@torch.no_grad()
+def heldout_loss(family: Family, batches: Iterable[Batch], precision: torch.autocast) -> float:
+    """The mean over examples."""
+    total = count = 0.0
+    was_training = family.training
+    family.eval()
+    for batch in batches:
+        with precision:
+            one, n = family.heldout(batch)
+        total, count = total + float(one), count + float(n)
+    family.train(was_training)
+    return total / max(count, 1.0)
