@@ -36,7 +36,7 @@ def prdc(real: Array, fake: Array) -> tuple[Callable[[], object], Callable[[], o
     metrics = [manifold.Precision(), manifold.Recall(), manifold.Density(), manifold.Coverage()]
 
     def ours() -> list[float]:
-        memo._answers.clear()
+        memo.answers.clear()
         found = neighbours.balls(real, fake, 5)
         return [metric.score(found) for metric in metrics]
 

@@ -73,7 +73,16 @@ class Bench:
             codec=self.codec,
             given=labels,
             keys=keys,
+            digest=self._digest(keys, labels, raw),
         )
+
+    def _digest(self, keys: tuple[str, ...], labels: Mapping[str, Sequence[str]], raw: Any) -> bytes:
+        """Of everything in a sample; all but the rows of a table follow from the codec and what is stored."""
+        content = blake2b("".join([self.dataset.key, *keys]).encode(), digest_size=16)
+        content.update(repr(sorted((name, list(values)) for name, values in labels.items())).encode())
+        if self.kind == "table":
+            content.update(raw.to_csv(index=False).encode("utf-8", "surrogatepass"))
+        return content.digest()
 
     def decoded(self, x: Array, given: Mapping[str, Sequence[Any]]) -> Sample:
         """Stored examples that come from no file."""

@@ -14,6 +14,7 @@ from commands import TINY, call, done, pictures, refused
 from genwright import gather
 from genwright.assembly import Job, open_data
 from genwright.foretelling import likelihood_of
+from genwright.judging import memo, panel
 from genwright.judging.likelihood import line
 from genwright.judging.metric import Reading
 
@@ -71,9 +72,22 @@ def test_another_tools_table_is_judged(room: Path, tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_bytes(room: Path, tmp_path: Path) -> None:
     judged(room, "good.csv", tmp_path / "a")
+    panel.readings.clear()
+    memo.answers.clear()
     judged(room, "good.csv", tmp_path / "b")
     for name in ("report.html", "report.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_company_of_several_models_is_read_once(room: Path, tmp_path: Path) -> None:
+    panel.readings.clear()
+    judged(room, "good.csv", tmp_path / "good")
+    before = len(panel.readings)
+    assert before == len(FAST[3::2]) * len(("model", "floor", "copycat", "marginals", "mix", "copula"))
+    kept = judged(room, "noisy.csv", tmp_path / "noisy")
+    assert len(panel.readings) == before + len(FAST[3::2])
+    panel.readings.clear()
+    assert judged(room, "noisy.csv", tmp_path / "noisy") == kept
 
 
 def test_a_run_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

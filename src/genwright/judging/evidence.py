@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any
 
 from genwright.data.codec import Array, Codec
+from genwright.judging.memo import digest
 from genwright.space import Space
 
 __all__ = ["Evidence", "Sample"]
@@ -27,6 +29,7 @@ class Sample:
     raw       the examples as the codec reads and writes them (a list, or a frame of columns)
     given     raw values of the labels, by name, `n` each
     keys      digests of content: equal examples have an equal key
+    digest    of all that is above, if it is known: what was read of such a sample need not be read again
     """
 
     x: Array
@@ -36,6 +39,7 @@ class Sample:
     codec: Codec
     given: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    digest: bytes = b""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -51,6 +55,7 @@ class Sample:
             raw=self.codec.take(self.raw, places),
             given={name: [values[i] for i in places] for name, values in self.given.items()},
             keys=tuple(self.keys[i] for i in places),
+            digest=self.digest and blake2b(self.digest + digest(index), digest_size=16).digest(),
         )
 
 

@@ -11,13 +11,33 @@ import numpy as np
 
 from genwright.data.codec import Array
 
-__all__ = ["once"]
+__all__ = ["Memo", "digest", "once"]
 
 KEPT = 512
 """Answers kept: those about the halves of some sets."""
 
 Answer = TypeVar("Answer")
-_answers: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+
+
+class Memo(OrderedDict[tuple[object, ...], Any]):
+    """Answers by what was asked; of too many, those go that were asked for longest ago."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def keep(self, key: tuple[object, ...], make: Callable[[], Answer]) -> Answer:
+        """What is kept there, made if need be. What it raises is not kept."""
+        if key not in self:
+            self[key] = make()
+            while len(self) > self.most:
+                self.popitem(last=False)
+        self.move_to_end(key)
+        found: Answer = self[key]
+        return found
+
+
+answers = Memo(KEPT)
 
 
 def once(make: Callable[..., Answer], *asked: Array | int | bool) -> Answer:
@@ -26,18 +46,13 @@ def once(make: Callable[..., Answer], *asked: Array | int | bool) -> Answer:
     key = (
         make.__module__,
         make.__qualname__,
-        *(_digest(one) if isinstance(one, np.ndarray) else one for one in asked),
+        *(digest(one) if isinstance(one, np.ndarray) else one for one in asked),
     )
-    if key not in _answers:
-        _answers[key] = make(*asked)
-        while len(_answers) > KEPT:
-            _answers.popitem(last=False)
-    _answers.move_to_end(key)
-    found: Answer = _answers[key]
-    return found
+    return answers.keep(key, lambda: make(*asked))
 
 
-def _digest(rows: Array) -> bytes:
+def digest(rows: Array) -> bytes:
+    """Of shape, type and content."""
     content = blake2b(f"{rows.shape} {rows.dtype}".encode(), digest_size=16)
     content.update(np.ascontiguousarray(rows).data)
     return content.digest()

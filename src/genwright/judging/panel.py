@@ -19,6 +19,7 @@ from genwright.judging import battery
 from genwright.judging.evidence import Evidence, Sample
 from genwright.judging.judgement import Finding, Line
 from genwright.judging.likelihood import finding
+from genwright.judging.memo import Memo
 from genwright.judging.metric import Metric, Reading
 from genwright.registry import build, names
 
@@ -27,6 +28,10 @@ __all__ = ["contenders", "findings", "holm", "lines", "metrics"]
 ALPHA = 0.05
 WORTH = 0.013
 """A difference below this share is not spoken of, however sure (Bischoff et al. 2024)."""
+KEPT = 8192
+"""Readings kept: of a few dozen judgements."""
+
+readings = Memo(KEPT)
 
 
 def metrics(evidence: Evidence, wanted: Sequence[str] = ()) -> list[Metric]:
@@ -74,11 +79,11 @@ def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed
     )
     if lacking := _lacking(metric, evidence):
         return line(model=None, refused=lacking)
-    readings: dict[str, Reading] = {}
+    found: dict[str, Reading] = {}
     refused = ""
     for name, sample in others.items():
         try:
-            readings[name] = metric.read(evidence.about(sample), seed)
+            found[name] = _read(metric, evidence.about(sample), seed)
         except DataError as error:
             refused = refused or (str(error) if name == "model" else "")
         except (
@@ -88,9 +93,20 @@ def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed
                 f"{metric.name} broke, which should not have happened: {type(error).__name__}: {error}"
             )
             refused = refused or (broken if name == "model" else "")
-    model, floor, copycat = (readings.pop(name, None) for name in ("model", "floor", "copycat"))
-    made = line(model=model, floor=floor, copycat=copycat, baselines=readings, refused=refused)
+    model, floor, copycat = (found.pop(name, None) for name in ("model", "floor", "copycat"))
+    made = line(model=model, floor=floor, copycat=copycat, baselines=found, refused=refused)
     return replace(made, skill=_skill(made))
+
+
+def _read(metric: Metric, evidence: Evidence, seed: int) -> Reading:
+    """Several models of one data set have the same company, which is read but once."""
+    sets = (evidence.train, evidence.held, evidence.spare, evidence.fake)
+    digests = [sample.digest for sample in sets if sample is not None]
+    if not all(digests):
+        return metric.read(evidence, seed)
+    options = repr(sorted(vars(metric).items()))
+    key = (type(metric), options, seed, evidence.kind, evidence.lens, evidence.spare is None, *digests)
+    return readings.keep(key, lambda: metric.read(evidence, seed))
 
 
 def _lacking(metric: Metric, evidence: Evidence) -> str:

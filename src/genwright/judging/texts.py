@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -30,7 +31,7 @@ from genwright.data.alphabet import points, repair
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
-from genwright.judging.metric import Between, Mean, Rate, Reading, Statistic, wilson
+from genwright.judging.metric import Between, Mean, Rate, Reading, Statistic, Z, wilson
 
 __all__ = [
     "CharacterNgramDistance",
@@ -320,6 +321,10 @@ class OfTexts(Statistic):
 class DistinctWords(OfTexts):
     """Different pairs of neighbouring words among all of them, distinct-2 of Li et al. (2016,
     arXiv:1510.03055), over that of as many characters of real texts: it falls as texts grow, in both alike.
+
+    The interval is the jackknife's over texts (Efron & Stein 1981). Halves will not do: what stands in many
+    texts is in nearly every half, so that they stray less than the whole does (the intervals held the truth
+    in 75 % of 200 trials).
     """
 
     name = "distinct"
@@ -330,13 +335,38 @@ class DistinctWords(OfTexts):
 
     def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
         real, made = _level(held, fake)
-        return self._share(made, "generated") / self._share(real, "real")
+        return _distinct(self._pairs(made, "generated"))[0] / _distinct(self._pairs(real, "real"))[0]
 
-    def _share(self, texts: Sequence[str], what: str) -> float:
-        pairs = list(chain.from_iterable(pairwise(words(text)) for text in texts))
-        if not pairs:
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+        texts = zip(_level(evidence.held.raw, evidence.fake.raw), ("real", "generated"), strict=True)
+        sets = [self._pairs(some, what) for some, what in texts]
+        if (n := min(map(len, sets))) < LEAST:
+            raise DataError(
+                f"{self.name} needs {LEAST} texts of two words or more on both sides, of equally many "
+                f"characters in all; there are {n}"
+            )
+        (real, real_error), (made, made_error) = map(_distinct, sets)
+        off = Z * made / real * math.hypot(real_error / real, made_error / made)
+        return Reading(made / real, made / real - off, made / real + off, n)
+
+    def _pairs(self, texts: Sequence[str], what: str) -> list[list[tuple[str, str]]]:
+        """The pairs of each text that has any."""
+        found = [pairs for text in texts if (pairs := list(pairwise(words(text))))]
+        if not found:
             raise DataError(f"{self.name}: no {what} text has two words")
-        return len(set(pairs)) / len(pairs)
+        return found
+
+
+def _distinct(texts: Sequence[Sequence[tuple[str, str]]]) -> tuple[float, float]:
+    """Different pairs over all of them, and the standard error by leaving out one text after another."""
+    within = Counter(chain.from_iterable(map(set, texts)))
+    alone = np.array([sum(within[pair] == 1 for pair in set(pairs)) for pairs in texts])
+    sizes, n = np.array([len(pairs) for pairs in texts]), len(texts)
+    share = len(within) / sizes.sum()
+    if n == 1:
+        return share, 0.0
+    without = (len(within) - alone) / (sizes.sum() - sizes)
+    return float(share), math.sqrt((n - 1) * float(without.var()))
 
 
 # -- validity and fidelity ---------------------------------------------------------------------

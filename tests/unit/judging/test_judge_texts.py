@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -471,3 +472,27 @@ def test_mauve_of_few_different_features_does_not_warn() -> None:
 def test_every_metric_is_for_texts() -> None:
     for make in [*METRICS, Mauve]:
         assert make().kinds == {"text"}
+
+
+def test_the_interval_of_distinct_pairs_is_the_jackknife() -> None:
+    held = [f"a b {word} {word}x a b" for word in "cdefghijklmnop"]
+    fake = [f"{held[2]} many more words in this one", *held[3:]]
+    reading = DistinctWords().read(asked(held, fake))
+    held, fake = module._level(held, fake)
+    relative = 0.0
+    for some in (held, fake):
+        without = [_share([*some[:i], *some[i + 1 :]]) for i in range(len(some))]
+        relative += (len(some) - 1) * float(np.var(without)) / _share(some) ** 2
+    assert reading.value == pytest.approx(_share(fake) / _share(held))
+    assert reading.error == pytest.approx(reading.value * relative**0.5, rel=1e-4)
+
+
+def _share(some: list[str]) -> float:
+    pairs = [pair for text in some for pair in pairwise(words(text))]
+    return len(set(pairs)) / len(pairs)
+
+
+def test_distinct_pairs_of_one_long_text_have_no_interval() -> None:
+    fake = ["w w"] * 9 + [" ".join(map(str, range(99)))]
+    with pytest.raises(DataError, match=r"10 texts .* there are 2"):
+        DistinctWords().read(asked(documents(10, 1), fake))

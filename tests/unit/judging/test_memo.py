@@ -5,7 +5,7 @@ import pytest
 
 from genwright.data.codec import Array
 from genwright.judging import memo
-from genwright.judging.memo import once
+from genwright.judging.memo import Memo, once
 
 asked: list[int] = []
 
@@ -29,10 +29,10 @@ def test_equal_questions_are_answered_once() -> None:
 
 
 def test_only_so_many_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memo, "KEPT", 2)
+    monkeypatch.setattr(memo, "answers", Memo(2))
     asked.clear()
     rows = np.ones((2, 2))
-    for k in (11, 12, 13, 11):
+    for k in (11, 12, 11, 13, 11, 12):
         once(total, rows, k)
-    assert asked == [11, 12, 13, 11]
-    assert len(memo._answers) == 2
+    assert asked == [11, 12, 13, 12]
+    assert len(memo.answers) == 2
