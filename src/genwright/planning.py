@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Verdict", "choose_bridge", "make_bridge", "verdicts", "weigh"]
 
-BRIDGES = ("quantize", "onehot")
-"""Tried in this order where a family cannot take the data as it is."""
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -54,12 +51,12 @@ def weigh(
 ) -> Verdict:
     """The verdict on one family.
 
-    bridge   "auto" tries none, then each in turn; a name tries that one alone
+    bridge   "auto" tries none, then those of the family in turn; a name tries that one alone
     options  of the bridge
     dial     how a person makes an example of this data smaller, for the way out
     """
     kind: type[Family] = resolve("families", family)
-    tried = ("none", *BRIDGES) if bridge == "auto" else (bridge,)
+    tried = ("none", *kind.bridges) if bridge == "auto" else (bridge,)
     verdict, refusals = None, []
     for name in tried:
         try:

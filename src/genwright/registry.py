@@ -30,6 +30,7 @@ KINDS: dict[str, dict[str, str]] = {
         "gan": "genwright.families.gan:GAN",
         "autoregressive": "genwright.families.autoregressive:Autoregressive",
         "diffusion": "genwright.families.diffusion:Diffusion",
+        "flow": "genwright.families.flow:Flow",
     },
     "codecs": {
         "image": "genwright.data.image:ImageCodec",

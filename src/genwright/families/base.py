@@ -94,6 +94,8 @@ class Family(nn.Module, ABC):
 
     accepts: ClassVar[frozenset[Kind]]
     """Kinds of space taken as they are; others need a bridge."""
+    bridges: ClassVar[tuple[str, ...]] = ("quantize", "onehot")
+    """Tried in this order where the data cannot be taken as it is."""
     max_width: ClassVar[int | None] = 1024
     """Channels at one position that a dense network still takes (None: no limit)."""
     max_positions: ClassVar[int | None] = None
