@@ -23,6 +23,7 @@ OPTIONS = {
     ],
     "autoregressive": [],
     "diffusion": ["train.precision=bf16"],
+    "flow": ["family.steps=2"],
 }
 
 
@@ -43,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(family: str) -> list[str]:
     return [
-        *OPTIONS[family],
+        *OPTIONS.get(family, []),
         "train.batch_size=8",
         "train.log_every=1",
         "train.checks=4",
