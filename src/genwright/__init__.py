@@ -14,10 +14,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Look", "Model", "Recipe", "Space", "__version__", "judge", "load", "look", "plan", "train"]
+__all__ = [
+    "Look",
+    "Model",
+    "Recipe",
+    "Space",
+    "__version__",
+    "judge",
+    "load",
+    "look",
+    "plan",
+    "train",
+    "translate",
+]
 
 if TYPE_CHECKING:
-    from genwright.api import Look, judge, load, look, plan, train
+    from genwright.api import Look, judge, load, look, plan, train, translate
     from genwright.model import Model
     from genwright.recipe import Recipe
     from genwright.space import Space
@@ -29,6 +41,7 @@ _HOMES = {
     "look": "genwright.api",
     "plan": "genwright.api",
     "train": "genwright.api",
+    "translate": "genwright.api",
     "Model": "genwright.model",
     "Recipe": "genwright.recipe",
     "Space": "genwright.space",

@@ -4,6 +4,7 @@ look      what is in here, what is wrong with it, which families fit
 plan      how each family would take this data
 train     data in, a run folder and a model out
 load      a model from a run folder
+translate what a person has, brought to another domain
 judge     is it good, is it varied, did it copy
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from genwright import gather
-from genwright.assembly import Job, timed_verdicts
+from genwright.assembly import Job, timed_verdicts, with_sources
 from genwright.bounds import Count, Natural
 from genwright.checkup import Checkup
 from genwright.errors import RecipeError, RunError
@@ -26,7 +27,7 @@ from genwright.families.base import Family
 from genwright.foretelling import likelihood_of
 from genwright.judging.features import Kind
 from genwright.judging.judgement import Judgement
-from genwright.model import Model
+from genwright.model import Model, Samples
 from genwright.page import write_page
 from genwright.planning import Verdict
 from genwright.recipe import Recipe
@@ -34,8 +35,19 @@ from genwright.registry import check
 from genwright.training import distributed
 from genwright.training.run import Run
 from genwright.training.trainer import Progress, Trainer
+from genwright.translating import translated
 
-__all__ = ["Look", "free_folder", "judge", "load", "look", "make_recipe", "plan", "train"]
+__all__ = [
+    "Look",
+    "free_folder",
+    "judge",
+    "load",
+    "look",
+    "make_recipe",
+    "plan",
+    "train",
+    "translate",
+]
 
 
 @dataclass
@@ -155,7 +167,29 @@ def load(run: str | Path, *, which: str | int | None = None, device: str = "auto
     opened = Run.open(Path(run))
     if not opened.step:
         raise RunError(f"{run} holds no weights yet: go on with genwright train --resume {run}")
-    return Model.load(opened, which, device)
+    model = Model.load(opened, which, device)
+    return model if model.task.paired else with_sources(model)
+
+
+def translate(
+    run: str | Path,
+    data: str | Path | Sequence[str | Path] | None = None,
+    to: str | None = None,
+    *,
+    n: int = 16,
+    seed: int = 0,
+    device: str = "auto",
+    **knobs: Any,
+) -> Samples:
+    """Examples brought to another domain by a model of cyclegan, stargan or style.
+
+    data   files or folders (None: `n` held-out examples of the run's own data, of other domains)
+    to     the domain (None: any, as often as they came in training)
+    knobs  of the family's sampler
+    Raises `Unsupported` where the run does not translate, `DataError` for what cannot be read.
+    """
+    check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="translate")
+    return translated(load(run, device=device), data, to, n=n, seed=seed, **knobs)
 
 
 def judge(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from genwright import planning
 from genwright.bridges import Bridge
-from genwright.data.codec import Reading, Source
+from genwright.data.codec import Array, Reading, Source
 from genwright.data.dataset import Dataset, make_codec, prepare
-from genwright.data.loader import Loader, in_order
+from genwright.data.loader import Loader, in_order, strata
 from genwright.data.source import find
-from genwright.errors import DataError, Incompatible, RunError
+from genwright.data.sources import Sources
+from genwright.errors import DataError, Incompatible, RecipeError, RunError
 from genwright.model import Model
 from genwright.planning import Verdict
 from genwright.recipe import Plugin, Recipe
@@ -24,7 +26,7 @@ from genwright.training.run import Run
 from genwright.training.timing import seconds_per_step
 from genwright.training.trainer import local_batch
 
-__all__ = ["Job", "open_data", "timed_verdicts"]
+__all__ = ["Job", "open_data", "timed_verdicts", "with_sources"]
 
 FIT_SAMPLE = 20_000
 """Training examples that a bridge is fitted on, at most."""
@@ -83,7 +85,12 @@ class Job:
     def _check(self) -> None:
         """Raise now what would stop the training at its start, before anything is written."""
         distributed.device(self.recipe.train.device)
-        local_batch(self.recipe.train, self.model.family)
+        size = local_batch(self.recipe.train, self.model.family)
+        if (strata := self._strata()) is not None and size < len(strata):
+            raise RecipeError(
+                f"a step on one device sees {size} examples, too few for one of each of the {len(strata)} "
+                f"domains: choose a larger train.batch_size, or a smaller train.accumulate"
+            )
         self.feed()
 
     def feed(self) -> Feed:
@@ -92,8 +99,18 @@ class Job:
         if len(train) == 0:
             dial = self.dataset.codec.dial
             raise DataError(f"the training split holds no whole example; try --set {dial}")
-        loader = Loader(train, self.recipe.seed, rank=distributed.rank(), world=distributed.world())
+        loader = Loader(
+            train,
+            self.recipe.seed,
+            rank=distributed.rank(),
+            world=distributed.world(),
+            strata=self._strata(),
+        )
         return Feed(loader, val, self.model.bridge, self.model.task)
+
+    def _strata(self) -> list[Array] | None:
+        """The training examples of each domain, by number, where the task is without pairs."""
+        return None if self.model.task.paired else strata(self.dataset.splits["train"])
 
     def seconds_per_step(self) -> float:
         """Measured on one batch; the model is used up by it."""
@@ -162,6 +179,7 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     """The verdict on the recipe's family, and the model with its fitted bridge."""
     codec = dataset.codec
     family = codec.default_family if recipe.family.name == "auto" else recipe.family.name
+    task = planning.choose_task(family, recipe.task.name)
     verdict, bridge = planning.choose_bridge(
         family, codec.space, bridge=recipe.bridge.name, options=recipe.bridge.options, dial=codec.dial
     )
@@ -169,7 +187,7 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     bridge.fit(codec.space, torch.cat([batch.x for batch in batches]))
     settled = replace(
         recipe,
-        task=_written_out("tasks", recipe.task.name, recipe.task.options),
+        task=_written_out("tasks", task, recipe.task.options),
         bridge=_written_out("bridges", verdict.bridge, recipe.bridge.options),
         family=_written_out("families", family, recipe.family.options),
         net=_written_out("nets", recipe.net.name, recipe.net.options),
@@ -179,7 +197,15 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
 
 def _model(recipe: Recipe, dataset: Dataset, bridge: Bridge) -> Model:
     frequency = {name: dataset.survey.labels.get(name, {}) for name in dataset.given}
-    return Model(recipe, dataset.codec, dataset.given, frequency, bridge)
+    model = Model(recipe, dataset.codec, dataset.given, frequency, bridge)
+    model.sources = partial(Sources.of, dataset)
+    return model
+
+
+def with_sources(model: Model) -> Model:
+    """A loaded model that finds examples to translate: its data is opened when they are wanted."""
+    model.sources = lambda: Sources.of(open_data(model.recipe)[2])
+    return model
 
 
 def _written_out(kind: str, name: str, given: dict[str, Any]) -> Plugin:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
 from genwright import __version__
-from genwright.errors import GenwrightError, RecipeError, RunError, suggest
+from genwright.errors import RecipeError, RunError, suggest
+from genwright.sentences import SMALLER, UsageError, memory, sentence, usage
 from genwright.stopping import is_main, stoppable
 from genwright.terminal import say, show_contest, show_look, show_verdicts, watched
 
@@ -39,16 +40,13 @@ Settings = Annotated[
 Data = Annotated[
     str, typer.Argument(metavar="PATH|NAME|RECIPE.toml", help="A file, a folder, digits, a recipe")
 ]
-FamilyName = Annotated[str | None, typer.Option(help="vae, gan, autoregressive, diffusion")]
+FamilyName = Annotated[str | None, typer.Option(help="vae, gan, diffusion, ...: see genwright list")]
 Label = Annotated[
     list[str] | None,
     typer.Option(help='Label or column to condition on; repeatable, "" for none'),
 ]
 Size = Annotated[str | None, typer.Option(help="xs, s, m or l: how large the networks are")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines")]
-
-UsageError: type[Any] = typer.BadParameter.__bases__[0]
-"""Of an option that does not exist or has no such value."""
 
 
 # -- verbs -----------------------------------------------------------------------------------------
@@ -82,7 +80,7 @@ def look(
     """What is in the data, what is wrong with it, which families fit, how long they would take."""
     from genwright import api
 
-    with _memory(SMALLER):
+    with memory(SMALLER):
         found = api.look(data, label=_labels(label), size=size, settings=settings or [])
     if as_json:
         say(json.dumps(found.json(), ensure_ascii=False, indent=2))
@@ -104,7 +102,7 @@ def plan(
 
     from genwright import api
 
-    with _memory(SMALLER):
+    with memory(SMALLER):
         found = api.plan(data, family=family, label=_labels(label), size=size, settings=settings or [])
     if as_json:
         say(json.dumps([asdict(verdict) for verdict in found], ensure_ascii=False, indent=2))
@@ -132,7 +130,7 @@ def train(
 
     if resume is not None and (data is not None or out is not None):
         raise RecipeError(f"--resume {resume} goes on with that run: leave the data and --out away")
-    with stoppable() as stop, watched() as (announce, report), _memory(SMALLER):
+    with stoppable() as stop, watched() as (announce, report), memory(SMALLER):
         began: list[int] = []
 
         def begun(run: Any, verdict: Any) -> None:
@@ -167,7 +165,10 @@ def train(
         say(f"{run} has come to its end already: --steps or --minutes beyond that go on with it")
         return
     say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or make more:")
-    say(f"  genwright sample {name} -n 64")
+    more = "sample {} -n 64"
+    if not model.task.paired:
+        more = f"translate {{}} --to {shlex.quote(str(model.domains[0]))}"
+    say(f"  genwright {more.format(name)}")
 
 
 @app.command()
@@ -197,7 +198,7 @@ def sample(
     knobs |= {"temperature": temperature} if temperature is not None else {}
     knobs |= {"guidance_scale": guidance} if guidance is not None else {}
     folder = _empty(out) if out is not None else api.free_folder(run / "samples" / f"seed-{seed}")
-    with _memory("make fewer at once (--set chunk=16)"):
+    with memory("make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
         known = [*model.family.knobs(), "chunk"]
         for name in knobs:
@@ -206,6 +207,39 @@ def sample(
         made = model.sample(n, dict(map(_pair, given or [])), seed=seed, **knobs)
     files = made.write(folder)
     say(f"Made {n:,} in {folder}; see {files[0]}")
+
+
+@app.command()
+def translate(
+    run: Annotated[Path, typer.Argument(help="A run folder of cyclegan, stargan or style")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Files or folders; none takes held-out examples"),
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="DOMAIN", help="The domain to bring them to")] = None,
+    n: Annotated[int, typer.Option("-n", "--number", help="How many held-out examples")] = 16,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A knob of the sampler")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/to-DOMAIN")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+) -> None:
+    """Bring examples to another domain; one picture shows each above what was made of it."""
+    from genwright import api
+
+    folder = _empty(out) if out is not None else None
+    with memory("make fewer at once (--set chunk=16)"):
+        made = api.translate(
+            run, files or None, to, n=n, seed=seed, device=device, **dict(map(_knob, settings or []))
+        )
+    if folder is None:
+        name = re.sub(r"[^\w.-]+", "-", str(to)).strip(".") or "domain"
+        folder = api.free_folder(run / "samples" / f"to-{name}")
+    written = made.write(folder)
+    for note in made.notes:
+        say(f"left out: {note}", error=True)
+    say(f"Made {len(made):,} in {folder}; see {written[0]}")
 
 
 @app.command()
@@ -253,7 +287,7 @@ def judge(
         raise RecipeError("several runs get a report each, in RUN/judge: leave out --out")
     found = []
     for run in asked:
-        with _memory("compare fewer examples (-n 500)"):
+        with memory("compare fewer examples (-n 500)"):
             judgement = api.judge(
                 run,
                 fake=fake,
@@ -299,8 +333,8 @@ def list_(as_json: AsJson = False) -> None:
         return
     for kind, entries in found.items():
         say(f"{kind}:")
-        for name, sentence in entries.items():
-            say(f"  {name:<16} {sentence}".rstrip())
+        for name, words in entries.items():
+            say(f"  {name:<16} {words}".rstrip())
 
 
 def _summary(thing: type[Any]) -> str:
@@ -343,23 +377,6 @@ def _empty(folder: Path) -> Path:
 
 # -- errors ----------------------------------------------------------------------------------------
 
-SMALLER = (
-    "use smaller steps (--set train.batch_size=16), split them (--set train.accumulate=4), or a "
-    "smaller model (--size xs)"
-)
-
-
-@contextmanager
-def _memory(way_out: str) -> Iterator[None]:
-    """Say which dial to turn where memory runs out."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        words = str(error)
-        if isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words:
-            raise GenwrightError(f"memory ran out: {way_out}") from error
-        raise
-
 
 def main() -> None:
     """Run the command line; every error ends as one sentence, with `--debug` as a traceback."""
@@ -372,7 +389,7 @@ def main() -> None:
         code = app(args=args, prog_name="genwright", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
-        _fail(_usage(error), 2)
+        _fail(usage(error), 2)
     except BrokenPipeError:
         os._exit(0)  # whoever read our output has left
     except (KeyboardInterrupt, typer.Abort):
@@ -380,35 +397,13 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        _fail(_sentence(error), 1)
+        _fail(sentence(error), 1)
     if code == 130:  # what typer makes of Ctrl-C
         _fail("stopped", code)
     if code:
         sys.exit(code)
 
 
-def _sentence(error: Exception) -> str:
-    if isinstance(error, GenwrightError):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'}: {error.strerror.lower()}"
-    return (
-        f"this should not have happened: {type(error).__name__}: {error}; "
-        f"the same command with --debug shows where, for a report"
-    )
-
-
-def _usage(error: Any) -> str:
-    """A sentence about an option, with the nearest known one where it is unknown."""
-    command = error.ctx.command_path if error.ctx is not None else "genwright"
-    if "possibilities" in vars(error) and error.ctx is not None:
-        known = [name for parameter in error.ctx.command.params for name in parameter.opts]
-        options = [name for name in known if name.startswith("-")]
-        return f"there is no option {error.option_name}; {suggest(error.option_name, options)}"
-    words = error.format_message().rstrip(".")
-    return f"{words[0].lower()}{words[1:]}; {command} --help tells more"
-
-
-def _fail(sentence: str, code: int) -> None:
-    say(f"genwright: {' '.join(sentence.split())}", error=True)  # a library may say it in lines
+def _fail(words: str, code: int) -> None:
+    say(f"genwright: {' '.join(words.split())}", error=True)  # a library may say it in lines
     sys.exit(code)

@@ -7,8 +7,8 @@ and when a run is loaded: from a recipe and what was learnt from the data.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from genwright.bridges import Bridge
-from genwright.data.codec import Codec, Preview
+from genwright.data.codec import Array, Codec, Preview
 from genwright.data.columns import Column, restore_column
 from genwright.data.dataset import make_codec
+from genwright.data.sources import Sources
 from genwright.errors import RecipeError, Unsupported, suggest
 from genwright.families.base import Family
+from genwright.families.translator import Translator
 from genwright.nets.roles import Nets
 from genwright.planning import make_bridge
 from genwright.recipe import Recipe
@@ -36,20 +38,34 @@ __all__ = ["Model", "Samples"]
 
 @dataclass
 class Samples:
-    """Generated examples in their raw form, with the conditions they were made for."""
+    """Generated examples in their raw form, with the conditions they were made for.
+
+    sources  what they were translated from, in the same order, where they were
+    notes    what was left out, and why
+    """
 
     examples: Any
     given: dict[str, list[Any]]
     codec: Codec
+    sources: Any = None
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.given.values()), self.examples))
 
     def write(self, folder: str | Path) -> list[Path]:
         """Files a person can open; the first shows them all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        return self.codec.write(self.examples, self.given, folder)
+        files = self.codec.write(self.examples, self.given, folder)
+        if self.sources is not None and (shown := self.preview()).kind == "png":
+            files[0].write_bytes(shown.png)
+        return files
 
     def preview(self) -> Preview:
-        return self.codec.preview(self.examples)
+        if self.sources is None:
+            return self.codec.preview(self.examples)
+        return self.codec.beside(self.sources, self.examples)
 
 
 class Model:
@@ -59,10 +75,12 @@ class Model:
     given      the conditions' own codecs, by name
     frequency  how often each symbol of a condition came in training, by its index
     run        the run folder it belongs to, once there is one
+    sources    opens the data, to find examples to translate, where the model translates
     finished   whether its training came to its end
     """
 
     run: Run
+    sources: Callable[[], Sources] | None = None
     finished: bool = True
 
     def __init__(
@@ -113,7 +131,7 @@ class Model:
         seed: int = 0,
         **knobs: Any,
     ) -> Samples:
-        """`n` new examples.
+        """`n` new examples. A model that translates brings held-out examples to the domain in `given`.
 
         given  a value, or `n` values, for some of the conditions; those left out are drawn as often
                as they came in training, or left open where they are not symbols
@@ -122,6 +140,8 @@ class Model:
         The same seed gives the same bytes on the same machine. Raises `DataError` for an unknown
         value, `RecipeError` for an unknown knob.
         """
+        if not self.task.paired:
+            return self._translated(n, dict(given or {}), seed, knobs)
         values = self._values(n, dict(given or {}), seed)
         cond = {name: self._encode(name, some) for name, some in values.items()}
         if (prompt := knobs.pop("prompt", None)) is not None:
@@ -132,6 +152,53 @@ class Model:
             knobs["prefix"] = self.codec.prompt(prompt).tolist()
         x = self.family.sample(n, cond, seed=seed, **knobs)
         return self.decode(x, values, cond, seed)
+
+    def translate(self, x: Array, to: Any, *, seed: int = 0, **knobs: Any) -> Samples:
+        """Stored examples `(n, stored, *grid)` brought to a domain, or each to its own of `n`.
+
+        Raises `Unsupported` where the model does not translate, `DataError` for an unknown domain.
+        """
+        known = self.domains
+        (name,) = self.given
+        values = self._values(len(x), {name: to}, seed)
+        if wrong := set(values[name]) - set(known):
+            raise Unsupported(
+                f"this model does not translate to {min(map(str, wrong))}, only to "
+                f"{', '.join(map(str, known))}"
+            )
+        domain = self._encode(name, values[name])
+        stored = torch.from_numpy(np.ascontiguousarray(x))
+        cond = {"source": self.bridge.forward(stored), "domain": domain}
+        made = self.decode(self.family.sample(len(x), cond, seed=seed, **knobs), values, cond, seed)
+        made.sources = self.codec.decode(np.asarray(x), {})
+        return made
+
+    def _translated(self, n: int, given: dict[str, Any], seed: int, knobs: Mapping[str, Any]) -> Samples:
+        """Held-out examples, each brought to another domain."""
+        assert isinstance(self.family, Translator)
+        assert self.sources is not None, "set by who knows the data"
+        (name,) = self.given
+        values = self._values(n, given, seed)[name]
+        domain = self._encode(name, values).flatten().numpy()
+        x = self.sources().draw(domain, self.family.origins, seed)
+        return self.translate(x, values, seed=seed, **knobs)
+
+    @property
+    def domains(self) -> list[Any]:
+        """The domains that it translates to, by name. Raises `Unsupported` if it does not translate."""
+        if not isinstance(self.family, Translator):
+            raise Unsupported(
+                f"{self.recipe.family.name} makes new examples and translates none: genwright sample makes "
+                f"some; to translate, train --family cyclegan or stargan"
+            )
+        (column,) = self.given.values()
+        stored = np.array(self.family.targets, dtype=np.float32)[:, None]
+        return column.decode(stored, np.random.default_rng(0))
+
+    @property
+    def kind(self) -> str:
+        """The registered name of the codec."""
+        return self.recipe.codec.name
 
     def decode(
         self, x: Tensor, values: dict[str, list[Any]], cond: Mapping[str, Tensor], seed: int
@@ -158,12 +225,20 @@ class Model:
                     raise RecipeError(f"{n} samples need one value or {n} of {name!r}, got {len(some)}")
                 # As the column itself writes the value: "3" for a label typed as 3.
                 values[name] = column.decode(column.encode(some), np.random.default_rng(0))
-            elif counts := self.frequency.get(name):
+            elif counts := self._asked_for(name):
                 indices = _proportional(counts, n, np.random.default_rng([seed, i]))
                 values[name] = column.decode(
                     indices[:, None].astype(np.float32), np.random.default_rng(0)
                 )
         return values
+
+    def _asked_for(self, name: str) -> Mapping[str, int]:
+        """How often each symbol of a condition came, of those that can be asked for."""
+        counts = self.frequency.get(name, {})
+        if not isinstance(self.family, Translator):
+            return counts
+        targets = {str(symbol) for symbol in self.family.targets}
+        return {symbol: count for symbol, count in counts.items() if symbol in targets}
 
     def _encode(self, name: str, values: list[Any]) -> Tensor:
         column = self.given[name]

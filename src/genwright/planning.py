@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from genwright.bridges import Bridge
     from genwright.families.base import Family
     from genwright.space import Space
+    from genwright.tasks.base import Task
 
-__all__ = ["Verdict", "choose_bridge", "make_bridge", "verdicts", "weigh"]
+__all__ = ["Verdict", "choose_bridge", "choose_task", "make_bridge", "verdicts", "weigh"]
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,40 @@ def _ways(family: str, space: Space, dial: str) -> list[str]:
     """Ways out of a refusal, as options to type."""
     ways = [f"--set {dial}"] if dial and _too_long(resolve("families", family), space) else []
     return ways + [
-        f"--family {other}" for other in names("families") if other != family and _takes(other, space)
+        f"--family {other}"
+        for other in names("families")
+        if other != family and _like(other, family) and _takes(other, space)
     ]
+
+
+def _like(other: str, family: str) -> bool:
+    """Whether both learn from pairs, or both without."""
+    unpaired: bool = resolve("families", other).unpaired
+    return unpaired == resolve("families", family).unpaired
 
 
 def _takes(family: str, space: Space) -> bool:
     return _problem(resolve("families", family), family, space, "none") is None
+
+
+def choose_task(family: str, task: str) -> str:
+    """The name of the task; "auto" is the one for the family. Raises `Incompatible` where they do not fit."""
+    unpaired: bool = resolve("families", family).unpaired
+    if task == "auto":
+        return "unpaired" if unpaired else "generate"
+    kind: type[Task] = resolve("tasks", task)
+    if kind.paired == (not unpaired):
+        return task
+    if unpaired:
+        raise Incompatible(
+            f"{family} learns from examples of several domains without pairs, and the task {task!r} shows it "
+            f"pairs: leave task.name at auto, or choose another family"
+        )
+    others = " or ".join(name for name in names("families") if resolve("families", name).unpaired)
+    raise Incompatible(
+        f"the task {task!r} shows examples of several domains without pairs, and {family} learns from pairs "
+        f"of an example and what is given: leave task.name at auto, or --family {others}"
+    )
 
 
 def verdicts(space: Space, dial: str = "") -> list[Verdict]:

@@ -121,7 +121,7 @@ class Recipe:
 
     data: DataOptions = field(default_factory=DataOptions)
     codec: Plugin = field(default_factory=Plugin)
-    task: Plugin = field(default_factory=lambda: Plugin("generate"))
+    task: Plugin = field(default_factory=Plugin)
     bridge: Plugin = field(default_factory=Plugin)
     family: Plugin = field(default_factory=Plugin)
     net: Plugin = field(default_factory=Plugin)

@@ -31,6 +31,7 @@ KINDS: dict[str, dict[str, str]] = {
         "autoregressive": "genwright.families.autoregressive:Autoregressive",
         "diffusion": "genwright.families.diffusion:Diffusion",
         "flow": "genwright.families.flow:Flow",
+        "cyclegan": "genwright.families.cyclegan:CycleGAN",
     },
     "codecs": {
         "image": "genwright.data.image:ImageCodec",
@@ -39,6 +40,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "tasks": {
         "generate": "genwright.tasks.generate:Generate",
+        "unpaired": "genwright.tasks.unpaired:Unpaired",
     },
     "nets": {
         "auto": "genwright.nets.roles:Auto",

@@ -30,7 +30,7 @@ DOWN = {
     "planning": {"registry", "errors"},
     "bridges": {"space", "errors"},
     "data": {"bounds", "space", "batch", "registry", "errors"},
-    "tasks": {"space", "batch"},
+    "tasks": {"space", "batch", "errors"},
     "nets": {"bounds", "space", "batch", "errors"},
     "families": {"bounds", "nets", "registry", "space", "batch", "errors"},
     "judging": {"data", "storage", "space", "bounds", "registry", "errors", "nets", "batch"},
@@ -40,6 +40,7 @@ DOWN = {
         *("registry", "space", "errors"),
     },
     "page": {"training", "storage", "data"},
+    "translating": {"model", "data", "errors"},
     "foretelling": {"judging", "assembly", "model", "data", "space", "batch"},
     "checkup": {"gather", "judging", "model", "recipe", "storage", "errors"},
     "gather": {"judging", "assembly", "model", "data", "recipe", "errors"},
@@ -56,12 +57,16 @@ DOWN = {
             "model",
             "page",
             "training",
+            "translating",
             "families",
             "planning",
         ),
         *("recipe", "registry", "bounds", "errors"),
     },
-    "cli": {"api", "judging", "stopping", "terminal", "data", "registry", "errors", "root"},
+    "cli": {
+        *("api", "judging", "sentences", "stopping", "terminal", "data", "registry", "errors", "root"),
+    },
+    "sentences": {"errors"},
     "stopping": set(),
     "terminal": set(),
     "__main__": {"cli"},
@@ -158,6 +163,7 @@ def test_the_surface_is_this_list() -> None:
         "look",
         "plan",
         "train",
+        "translate",
     ]
     assert dir(genwright) == sorted(genwright.__all__)
     for name in genwright.__all__:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from genwright.errors import Incompatible, RecipeError
-from genwright.planning import choose_bridge, make_bridge, verdicts, weigh
+from genwright.planning import choose_bridge, choose_task, make_bridge, verdicts, weigh
 from genwright.registry import names, resolve
 from genwright.space import Real, Space, Symbol
 
@@ -52,6 +52,7 @@ def test_what_is_too_long_is_told_the_dial() -> None:
     assert "12,288" in verdict.reason
     assert verdict.ways[0] == "--set codec.size=32"
     assert "--family diffusion" in verdict.ways
+    assert "--family cyclegan" not in verdict.ways  # which learns without pairs
 
 
 def test_a_dial_is_no_way_out_of_another_trouble() -> None:
@@ -81,6 +82,15 @@ def test_every_family_that_is_named_as_a_way_out_is_one(family: str, space: Spac
 def test_a_refusal_is_raised_with_the_ways_out() -> None:
     with pytest.raises(Incompatible, match=r"at most 4,096.*--set codec\.size=32; or --family"):
         choose_bridge("autoregressive", LARGE, dial="codec.size=32")
+
+
+@pytest.mark.parametrize("family", names("families"))
+def test_a_task_is_chosen_for_the_family_and_no_other_is_taken(family: str) -> None:
+    unpaired = resolve("families", family).unpaired
+    right, wrong = ("unpaired", "generate") if unpaired else ("generate", "unpaired")
+    assert choose_task(family, "auto") == choose_task(family, right) == right
+    with pytest.raises(Incompatible, match=rf"{family} learns from.*: leave task.name at auto, or"):
+        choose_task(family, wrong)
 
 
 def test_a_bridge_comes_with_its_options() -> None:

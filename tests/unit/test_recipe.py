@@ -20,7 +20,7 @@ def recipe_of(toml: str) -> Recipe:
 def test_everything_has_a_default() -> None:
     recipe = recipe_of("")
     assert recipe == Recipe()
-    assert (recipe.size, recipe.seed, recipe.task.name) == ("s", 0, "generate")
+    assert (recipe.size, recipe.seed, recipe.task.name) == ("s", 0, "auto")
 
 
 def test_sections_become_options() -> None:

@@ -175,6 +175,10 @@ class Codec(ABC):
     def preview(self, examples: Any) -> Preview:
         """A look at some examples."""
 
+    def beside(self, sources: Any, examples: Any) -> Preview:
+        """A look at some examples and what they were made from, where that can be shown together."""
+        return self.preview(examples)
+
     # -- what it knows -------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:

@@ -81,6 +81,10 @@ class Split:
             return _windows(self.shape[0], self.window, self.stride)
         return self.shape[0]
 
+    def conditions(self, name: str) -> Array:
+        """One condition of all examples `(n, stored)`."""
+        return self._given[name]
+
     def gather(self, index: Array) -> tuple[Array, dict[str, Array]]:
         """Examples `(n, stored, *grid)` and their conditions, by number, in the given order."""
         if self.window:

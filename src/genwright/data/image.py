@@ -253,6 +253,11 @@ class ImageCodec(Codec):
     def preview(self, examples: Sequence[Picture | Array]) -> Preview:
         return Preview("png", png=sheet(examples))
 
+    def beside(self, sources: Sequence[Picture | Array], examples: Sequence[Picture | Array]) -> Preview:
+        """Each source above what was made from it."""
+        pairs = zip(map(pixels, sources), map(pixels, examples), strict=True)
+        return Preview("png", png=sheet([np.concatenate(pair) for pair in pairs]))
+
     # -- what it knows -------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ permutation computed place by place (a Feistel cipher on the example numbers), w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +19,7 @@ from genwright.data.codec import Array
 from genwright.data.dataset import Split
 from genwright.space import Symbol
 
-__all__ = ["Loader", "in_order", "permute", "shuffled"]
+__all__ = ["Loader", "in_order", "permute", "shuffled", "strata"]
 
 _ROUNDS = 6
 SMALL = 1 << 20
@@ -65,11 +65,22 @@ def _table(n: int, seed: int) -> Array:
 class Loader:
     """Batches of one split.
 
-    place  examples handed out so far, on all devices together: the whole state
+    place   examples handed out so far, on all devices together: the whole state
+    strata  numbers of the examples of each sort: they come in turn, however rare a sort is (None: each
+            example as often as any other)
     """
 
-    def __init__(self, split: Split, seed: int, *, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        split: Split,
+        seed: int,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        strata: Sequence[Array] | None = None,
+    ) -> None:
         self.split, self.seed = split, seed
+        self.strata = list(strata or ())
         self.rank, self.world = rank, world
         self.place = 0
 
@@ -80,12 +91,33 @@ class Loader:
         return _batch(self.split, self._numbers(np.arange(first, first + size)))
 
     def _numbers(self, places: Array) -> Array:
-        n = len(self.split)
+        if not self.strata:
+            return _in_epochs(places, len(self.split), self.seed, shuffled)
         numbers = np.empty_like(places)
-        for epoch in np.unique(places // n):
-            here = places // n == epoch
-            numbers[here] = shuffled(places[here] % n, n, self.seed * 1_000_003 + int(epoch))
+        for i, stratum in enumerate(self.strata):
+            here = places % len(self.strata) == i
+            order = _in_epochs(places[here] // len(self.strata), len(stratum), self.seed + i, permute)
+            numbers[here] = stratum[order]
         return numbers
+
+
+def _in_epochs(places: Array, n: int, seed: int, order: Callable[[Array, int, int], Array]) -> Array:
+    """Numbers below n, in another order in each epoch."""
+    numbers = np.empty_like(places)
+    for epoch in np.unique(places // n):
+        here = places // n == epoch
+        numbers[here] = order(places[here] % n, n, seed * 1_000_003 + int(epoch))
+    return numbers
+
+
+def strata(split: Split) -> list[Array]:
+    """The numbers of the examples with each symbol of the first condition."""
+    (name, column), *_ = split.given.items()
+    span = column.spans[0]
+    assert isinstance(span, Symbol), f"{name} has no symbols"
+    symbols = split.conditions(name)[:, 0]
+    found = [np.flatnonzero(symbols == symbol) for symbol in range(span.k)]
+    return [numbers for numbers in found if len(numbers)]
 
 
 def in_order(split: Split, size: int, most: int | None = None) -> Iterator[Batch]:

@@ -29,11 +29,33 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-__all__ = ["LOSSES", "Adversarial", "Penalty", "between", "off_one", "slope"]
+from genwright.batch import Cond
+from genwright.nets.resnet import ResNetNets
+from genwright.nets.roles import Auto, Grid, Net, Nets
+from genwright.space import Space
 
+__all__ = [
+    "LOSSES",
+    "Adversarial",
+    "Criticism",
+    "Loss",
+    "Penalty",
+    "between",
+    "critic_nets",
+    "criticise",
+    "judged_by",
+    "off_one",
+    "slope",
+    "usual_gamma",
+]
+
+Loss = Literal["relativistic", "nonsaturating", "vanilla", "lsgan", "hinge", "wgan", "wgan-gp"]
 Penalty = Literal["none", "r1", "r1r2", "gp"]
 Pair = Callable[[Tensor, Tensor], Tensor]
+Judge = Callable[[Tensor, int], Tensor]
+"""Embedded examples, and how many copies of the batch they are, to scores."""
 
 
 @dataclass(frozen=True)
@@ -131,3 +153,66 @@ def between(real: Tensor, fake: Tensor) -> Tensor:
     """A point evenly drawn on the line from each real example to a fake one."""
     part = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
     return real + part * (fake - real)
+
+
+# -- the critic's step -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Criticism:
+    """What a critic makes small, by name, and its scores of real and of fake examples."""
+
+    terms: dict[str, Tensor]
+    on_real: Tensor
+    on_fake: Tensor
+
+
+def criticise(
+    judge: Judge,
+    real: Tensor,
+    fake: Tensor,
+    kind: Adversarial,
+    penalty: Penalty,
+    gamma: float,
+    *,
+    fading: float = 1.0,
+    pack: int = 1,
+) -> Criticism:
+    """The critic's loss on embedded examples `(B, width, *grid)`, and its penalty.
+
+    gamma   the penalty's weight
+    fading  R1 and R2 are multiplied by it: they may weigh less as training goes on
+    pack    neighbours that a score belongs to
+    """
+    both = torch.cat([real, fake]).requires_grad_(penalty in ("r1", "r1r2"))
+    on_real, on_fake = judge(both, 2).chunk(2)
+    terms = {"critic": kind.critic(on_real, on_fake).mean()}
+    if penalty == "gp":
+        x = between(real, fake).requires_grad_()
+        terms["penalty"] = gamma * off_one(slope(judge(x, 1), x, pack)).mean()
+    elif penalty != "none":
+        scores = on_real if penalty == "r1" else torch.cat([on_real, on_fake])
+        terms["penalty"] = 0.5 * gamma * fading * slope(scores, both, pack).sum() / len(on_real)
+    return Criticism(terms, on_real, on_fake)
+
+
+def judged_by(critic: Net, x: Tensor, told: Cond) -> Tensor:
+    """Scores of embedded examples, in fp32."""
+    # A penalty differentiates twice, which only the plain kernel of attention can do.
+    with sdpa_kernel(SDPBackend.MATH):
+        return critic(x, told).float()
+
+
+def usual_gamma(penalty: Penalty, space: Space) -> float:
+    """A squared gradient adds up over the numbers of an example."""
+    return 10.0 if penalty == "gp" else min(1.0, space.width * space.positions / 40)
+
+
+def critic_nets(nets: Nets, grid: Grid) -> Nets:
+    """Where the choice is left to us, a row's nets have no normalisation: over a few numbers it hides from
+    a critic how far they lie from each other."""
+    if grid or not isinstance(nets, Auto):
+        return nets
+    return ResNetNets(
+        nets.size, width=nets.width or None, depth=nets.depth or None, dropout=nets.dropout
+    )

@@ -26,18 +26,24 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrizations
 
 from genwright.batch import Batch, Cond
 from genwright.bounds import Count, Natural, NonNegative, Portion, Positive
 from genwright.errors import Incompatible, RecipeError
-from genwright.families.adversarial import LOSSES, Penalty, between, off_one, slope
+from genwright.families.adversarial import (
+    LOSSES,
+    Loss,
+    Penalty,
+    critic_nets,
+    criticise,
+    judged_by,
+    usual_gamma,
+)
 from genwright.families.base import Family, Phase
 from genwright.families.diffaugment import Augment
 from genwright.nets.cond import Conditioner
-from genwright.nets.resnet import ResNetNets
-from genwright.nets.roles import Auto, Grid, Net, Nets, Told
+from genwright.nets.roles import Grid, Net, Nets, Told
 from genwright.space import Space
 
 __all__ = ["GAN", "Projection"]
@@ -62,9 +68,7 @@ class GAN(Family):
         *,
         latent: Count | None = None,
         bits: Natural | None = None,
-        loss: Literal[
-            "relativistic", "nonsaturating", "vanilla", "lsgan", "hinge", "wgan", "wgan-gp"
-        ] = "relativistic",
+        loss: Loss = "relativistic",
         penalty: Literal["auto", "none", "r1", "r1r2", "gp"] = "auto",
         gamma: NonNegative | None = None,
         critic_steps: Count | None = None,
@@ -94,9 +98,9 @@ class GAN(Family):
         self.bits = (0 if space.grid else 8) if bits is None else bits
         self.kind = LOSSES[loss]
         self.penalty: Penalty = self.kind.penalty if penalty == "auto" else penalty
-        self.gamma = _gamma(self.penalty, space) if gamma is None else gamma
+        self.gamma = usual_gamma(self.penalty, space) if gamma is None else gamma
         self.phases = _phases(self.phases, space.grid, critic_steps or self.kind.critic_steps)
-        nets = _fitting(nets, space.grid)
+        nets = critic_nets(nets, space.grid)
         self.tell_generator = Conditioner(cond, space.grid, nets, "decode")
         projects = condition == "projection"
         self.tell_critic = Conditioner(cond, space.grid, nets, "encode" if projects else "score")
@@ -147,21 +151,19 @@ class GAN(Family):
         with torch.no_grad():
             fake = self._fake(batch, gone)
         told = self._told(batch, gone)
-        both = torch.cat([real, fake]).requires_grad_(self.penalty in ("r1", "r1r2"))
-        on_real, on_fake = self._judge(both, _twice(told)).chunk(2)
-        terms = {"critic": self.kind.critic(on_real, on_fake).mean()}
+        found = criticise(
+            lambda x, copies: self._judge(x, _twice(told) if copies == 2 else told),
+            real,
+            fake,
+            self.kind,
+            self.penalty,
+            self._calm * self.gamma,
+            fading=0.1**self.clock.progress,
+            pack=self.pack,
+        )
         if self.augment is not None and self.training:
-            self.augment.follow(self.kind.trust(on_real, on_fake).detach())
-        if self.penalty == "gp":
-            x = between(real, fake).requires_grad_()
-            terms["penalty"] = (
-                self._calm * self.gamma * off_one(slope(self._judge(x, told), x, self.pack)).mean()
-            )
-        elif self.penalty != "none":
-            scores = on_real if self.penalty == "r1" else torch.cat([on_real, on_fake])
-            weight = 0.5 * self._calm * self.gamma * 0.1**self.clock.progress
-            terms["penalty"] = weight * slope(scores, both, self.pack).sum() / len(on_real)
-        return terms
+            self.augment.follow(self.kind.trust(found.on_real, found.on_fake).detach())
+        return found.terms
 
     def _generator(self, batch: Batch) -> dict[str, Tensor]:
         gone = self._gone(batch)
@@ -214,9 +216,7 @@ class GAN(Family):
         """Scores of embedded examples, one for each pack."""
         if self.augment is not None:
             x = self.augment(x)
-        # A penalty differentiates twice, which only the plain kernel of attention can do.
-        with sdpa_kernel(SDPBackend.MATH):
-            return self.critic(self._packed(x), told).float()
+        return judged_by(self.critic, self._packed(x), told)
 
     @torch.no_grad()
     def _clip(self) -> None:
@@ -266,21 +266,6 @@ class Projection(Net):
         h = F.leaky_relu(self.features(x, untold), 0.2)
         out: Tensor = self.plain(h).squeeze(1)
         return out if self.embed is None else out + (self.embed(cond.vector) * h).sum(1)
-
-
-def _fitting(nets: Nets, grid: Grid) -> Nets:
-    """Where the choice is left to us, a row's nets have no normalisation: over a few numbers it hides from
-    a critic how far they lie from each other."""
-    if grid or not isinstance(nets, Auto):
-        return nets
-    return ResNetNets(
-        nets.size, width=nets.width or None, depth=nets.depth or None, dropout=nets.dropout
-    )
-
-
-def _gamma(penalty: Penalty, space: Space) -> float:
-    """A squared gradient adds up over the numbers of an example."""
-    return 10.0 if penalty == "gp" else min(1.0, space.width * space.positions / 40)
 
 
 def _phases(phases: tuple[Phase, ...], grid: Grid, critic_steps: int) -> tuple[Phase, ...]:

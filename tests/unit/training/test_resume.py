@@ -24,6 +24,7 @@ OPTIONS = {
     "autoregressive": [],
     "diffusion": ["train.precision=bf16"],
     "flow": ["family.steps=2"],
+    "cyclegan": ["family.pool=4"],
 }
 
 

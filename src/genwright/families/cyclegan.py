@@ -1,0 +1,185 @@
+"""CycleGAN: two domains, learnt from each other without pairs (Zhu et al. 2017, arXiv:1703.10593).
+
+Two generators, one to each domain, and two critics that tell their examples from real ones. What is brought
+to the other domain and back must be what it was (section 3.2), so that a generator keeps all of an example
+that the other domain can hold; and what is of the domain already stays as it is (section 5.2):
+
+    generators  sum over both domains of  adversarial(G(a)) + cycle * |F(G(a)) - a| + identity * |G(b) - b|
+    critics     the loss of `adversarial`, by default least squares
+
+The distance is that of `translator.apart`: absolute for numbers, cross entropy for symbols, which reach
+critic and way back as straight-through Gumbel-softmax draws. With `pool` a critic is now and then shown a
+fake of former steps in place of a new one (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genwright.batch import Batch, Cond
+from genwright.bounds import Count, Natural, NonNegative, Positive
+from genwright.errors import Incompatible
+from genwright.families.adversarial import (
+    LOSSES,
+    Loss,
+    Penalty,
+    critic_nets,
+    criticise,
+    judged_by,
+    usual_gamma,
+)
+from genwright.families.base import Phase
+from genwright.families.translator import Translator, apart
+from genwright.nets.roles import Nets, Told
+from genwright.space import Space
+
+__all__ = ["CycleGAN"]
+
+
+class CycleGAN(Translator):
+    """Two generators and two critics, one of each for each of two domains."""
+
+    accepts = frozenset({"real", "symbol", "mixed"})
+    batch_size = 32
+    phases: tuple[Phase, ...] = (
+        Phase("critic", ("critics",), lr=5e-4, betas=(0.5, 0.99)),
+        Phase("generator", ("generators",), lr=5e-4, betas=(0.5, 0.99)),
+    )
+
+    def __init__(
+        self,
+        space: Space,
+        cond: Mapping[str, Space],
+        nets: Nets,
+        *,
+        cycle: NonNegative = 10.0,
+        identity: NonNegative = 5.0,
+        loss: Loss = "lsgan",
+        penalty: Literal["auto", "none", "r1", "r1r2", "gp"] = "auto",
+        gamma: NonNegative | None = None,
+        critic_steps: Count | None = None,
+        weight_clip: Positive = 0.01,
+        pool: Natural = 0,
+        tau: Positive = 0.7,
+    ) -> None:
+        """cycle: weight of the way there and back.  identity: weight of leaving alone what is of the domain
+        already.  loss: how real and fake are compared.  penalty: on the critics' gradient; auto is R1 for
+        lsgan, else what the loss's paper has.  gamma: its weight (None: 10 for gp, else by the numbers in an
+        example, up to 1).  critic_steps: for one of the generators (None: the loss's own).  weight_clip:
+        largest weight of a `wgan` critic.  pool: former fakes that are kept for each critic (the paper has
+        50, with batches of one).  tau: temperature of the soft gradient through symbols."""
+        super().__init__(space, cond, nets)
+        if self.domains != 2:
+            raise Incompatible(
+                f"cyclegan translates between 2 domains, and these are {self.domains}: --family stargan "
+                f"takes any number, or leave all but two out"
+            )
+        self.cycle, self.identity, self.tau, self.weight_clip = cycle, identity, tau, weight_clip
+        self.kind = LOSSES[loss]
+        usual: Penalty = "r1" if loss == "lsgan" else self.kind.penalty
+        self.penalty: Penalty = usual if penalty == "auto" else penalty
+        self.gamma = usual_gamma(self.penalty, space) if gamma is None else gamma
+        steps = critic_steps or self.kind.critic_steps
+        self.phases = (replace(self.phases[0], repeats=steps), *self.phases[1:])
+        grid, width = space.grid, space.width
+        self.generators = nn.ModuleList(nets.map(grid, width, width, Told()) for _ in range(2))
+        judges = critic_nets(nets, grid)
+        self.critics = nn.ModuleList(judges.score(grid, width, Told()) for _ in range(2))
+        self.pool = pool
+        if pool:
+            self.register_buffer("kept", torch.zeros(2, pool, width, *grid))
+            self.register_buffer("filled", torch.zeros(2, dtype=torch.long))
+
+    kept: Tensor
+    filled: Tensor
+
+    # -- training ------------------------------------------------------------------------------
+
+    def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        if self.kind.clips:
+            self._clip()
+        parts = self._by_domain(batch)
+        return self._critic(parts) if phase == "critic" else self._generator(parts)
+
+    def _critic(self, parts: list[Tensor]) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        for to in range(2):
+            with torch.no_grad():
+                fake = self.space.relax(self._bring(self.space.embed(parts[1 - to]), to), self.tau)
+                fake = self._pooled(fake, to) if self.pool and self.training else fake
+            found = criticise(
+                partial(self._judge, to),
+                self.space.embed(parts[to]),
+                fake,
+                self.kind,
+                self.penalty,
+                2.0**self.clock.setbacks * self.gamma,
+                fading=0.1**self.clock.progress,
+            )
+            for name, term in found.terms.items():
+                terms[name] = terms.get(name, 0.0) + term
+        return terms
+
+    def _generator(self, parts: list[Tensor]) -> dict[str, Tensor]:
+        zero = torch.zeros((), device=parts[0].device)
+        adversarial, cycle, identity = zero, zero, zero
+        for to in range(2):
+            source, own = parts[1 - to], parts[to]
+            fake = self.space.relax(self._bring(self.space.embed(source), to), self.tau)
+            real, on_fake = self.space.embed(own), self._judge(to, fake)
+            on_real = self._judge(to, real) if self.kind.compares else on_fake.detach()
+            adversarial = adversarial + self.kind.generator(on_real, on_fake).mean()
+            if self.cycle:
+                cycle = cycle + apart(self.space, self._bring(fake, 1 - to), source)
+            if self.identity:
+                identity = identity + apart(self.space, self._bring(real, to), own)
+        terms = {"generator": adversarial, "cycle": self.cycle * cycle}
+        return terms | ({"identity": self.identity * identity} if self.identity else {})
+
+    def _judge(self, to: int, x: Tensor, copies: int = 1) -> Tensor:
+        """Scores of embedded examples by the critic of one domain."""
+        critic: Any = self.critics[to]
+        return judged_by(critic, x, _untold(x))
+
+    def _bring(self, x: Tensor, to: int) -> Tensor:
+        """The answer of one generator for embedded examples."""
+        out: Tensor = self.generators[to](x, _untold(x))
+        return out
+
+    @torch.no_grad()
+    def _pooled(self, fake: Tensor, to: int) -> Tensor:
+        """Each fake, or with one chance in two a former one whose place it then takes."""
+        shown = fake.clone()
+        for i, one in enumerate(fake):
+            filled = int(self.filled[to])
+            if filled < self.pool:
+                self.kept[to, filled], self.filled[to] = one, filled + 1
+            elif torch.rand(()) < 0.5:
+                place = int(torch.randint(self.pool, ()))
+                shown[i], self.kept[to, place] = self.kept[to, place].clone(), one
+        return shown
+
+    @torch.no_grad()
+    def _clip(self) -> None:
+        for p in self.critics.parameters():
+            p.clamp_(-self.weight_clip, self.weight_clip)
+
+    # -- sampling ------------------------------------------------------------------------------
+
+    def answer(self, source: Tensor, domain: Tensor) -> Tensor:
+        out = torch.empty_like(source)
+        for to in range(2):
+            rows = domain == to
+            if bool(rows.any()):
+                out[rows] = self._bring(source[rows], to).to(out.dtype)
+        return out
+
+
+def _untold(x: Tensor) -> Cond:
+    return Cond(x.new_zeros(len(x), 0))

@@ -1,0 +1,113 @@
+"""What families have in common that translate between domains without pairs.
+
+Each training example comes with its own domain alone. A sample is made of a source, an example of any
+domain, and the domain to bring it to.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genwright.batch import Batch
+from genwright.bounds import NonNegative
+from genwright.errors import Incompatible, RecipeError, Unsupported
+from genwright.families.base import Family
+from genwright.nets.roles import Nets
+from genwright.space import Space, Symbol
+
+__all__ = ["Translator", "apart"]
+
+
+class Translator(Family):
+    """A family that brings a source to a domain.
+
+    domains  how many there are
+    """
+
+    unpaired = True
+    has_heldout = False
+
+    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+        """Raises `Incompatible` unless a source and the domain to bring it to are what is given."""
+        super().__init__(space, cond, nets)
+        domain = cond["domain"].spans[0] if "domain" in cond else None
+        if set(cond) != {"source", "domain"} or not isinstance(domain, Symbol):
+            raise Incompatible(
+                f"{self.name} learns to translate between domains, so it is given a source and a domain, not "
+                f"{', '.join(cond) or 'nothing'}: leave task.name at auto, or choose another family"
+            )
+        self.domains = domain.k
+
+    @property
+    def targets(self) -> list[int]:
+        """The domains that it can bring a source to."""
+        return list(range(self.domains))
+
+    @property
+    def origins(self) -> list[int]:
+        """The domains that a source is meant to be of."""
+        return list(range(self.domains))
+
+    @abstractmethod
+    def answer(self, source: Tensor, domain: Tensor) -> Tensor:
+        """The network's answer for embedded sources `(B, width, *grid)` brought to domains `(B,)`."""
+
+    def _sample(
+        self,
+        n: int,
+        cond: dict[str, Tensor],
+        rng: torch.Generator,
+        *,
+        temperature: NonNegative = 1.0,
+    ) -> Tensor:
+        """temperature: of the draw of symbols; numbers follow from the source alone."""
+        source, domain = self._asked(cond)
+        out = self.answer(self.space.embed(source), domain)
+        return self.space.draw(self.space.squash(out), temperature, rng)
+
+    def _asked(self, cond: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Stored sources, and the domains `(B,)` to bring them to."""
+        for name, what in (("source", "the examples to translate"), ("domain", "a domain for each")):
+            if name not in cond:
+                raise Unsupported(f"{self.name} makes nothing out of nothing: give {what} as {name!r}")
+        domain = cond["domain"].flatten()
+        if wrong := sorted(set(domain.tolist()) - set(self.targets)):
+            raise Unsupported(
+                f"this {self.name} does not translate to domain number {wrong[0]}; it does to "
+                f"{', '.join(map(str, self.targets))}"
+            )
+        return cond["source"], domain
+
+    def _by_domain(self, batch: Batch) -> list[Tensor]:
+        """The stored examples of each domain; of every one as many. Raises `RecipeError` if one has none."""
+        domain = batch.cond["domain"].flatten()
+        parts = [batch.x[domain == number] for number in range(self.domains)]
+        least = min(map(len, parts))
+        if not least:
+            raise RecipeError(
+                f"a batch of {len(batch)} examples lacks one of the {self.domains} domains: choose a larger "
+                f"train.batch_size"
+            )
+        return [part[:least] for part in parts]
+
+
+def apart(space: Space, out: Tensor, x: Tensor) -> Tensor:
+    """How far a network's answer is from stored examples, a scalar: the absolute difference of numbers and
+    the cross entropy of symbols, on average over what an example holds."""
+    total = torch.zeros((), device=out.device)
+    for slot, part in zip(space.slots(), _split(space, space.squash(out).float()), strict=True):
+        truth = x[:, slot.stored]
+        if isinstance(slot.span, Symbol):
+            total = total + F.cross_entropy(part, truth.squeeze(1).long())
+        else:
+            total = total + slot.span.n * (part - truth.float()).abs().mean()
+    return total / space.stored
+
+
+def _split(space: Space, out: Tensor) -> list[Tensor]:
+    return [out[:, slot.width] for slot in space.slots()]

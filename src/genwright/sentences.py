@@ -1,0 +1,55 @@
+"""What went wrong on the command line, as one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from genwright.errors import GenwrightError, suggest
+
+__all__ = ["SMALLER", "UsageError", "memory", "sentence", "usage"]
+
+UsageError: type[Any] = typer.BadParameter.__bases__[0]
+"""Of an option that does not exist or has no such value."""
+
+SMALLER = (
+    "use smaller steps (--set train.batch_size=16), split them (--set train.accumulate=4), or a "
+    "smaller model (--size xs)"
+)
+
+
+@contextmanager
+def memory(way_out: str) -> Iterator[None]:
+    """Say which dial to turn where memory runs out."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        words = str(error)
+        if isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words:
+            raise GenwrightError(f"memory ran out: {way_out}") from error
+        raise
+
+
+def sentence(error: Exception) -> str:
+    if isinstance(error, GenwrightError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: {error.strerror.lower()}"
+    return (
+        f"this should not have happened: {type(error).__name__}: {error}; "
+        f"the same command with --debug shows where, for a report"
+    )
+
+
+def usage(error: Any) -> str:
+    """A sentence about an option, with the nearest known one where it is unknown."""
+    command = error.ctx.command_path if error.ctx is not None else "genwright"
+    if "possibilities" in vars(error) and error.ctx is not None:
+        known = [name for parameter in error.ctx.command.params for name in parameter.opts]
+        options = [name for name in known if name.startswith("-")]
+        return f"there is no option {error.option_name}; {suggest(error.option_name, options)}"
+    words = error.format_message().rstrip(".")
+    return f"{words[0].lower()}{words[1:]}; {command} --help tells more"
