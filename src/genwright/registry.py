@@ -27,6 +27,7 @@ __all__ = ["KINDS", "build", "check", "coerce", "names", "options", "resolve"]
 KINDS: dict[str, dict[str, str]] = {
     "families": {
         "vae": "genwright.families.vae:VAE",
+        "vqvae": "genwright.families.vqvae:VQVAE",
         "gan": "genwright.families.gan:GAN",
         "autoregressive": "genwright.families.autoregressive:Autoregressive",
         "diffusion": "genwright.families.diffusion:Diffusion",

@@ -110,6 +110,11 @@ class Family(nn.Module, ABC):
     phases: tuple[Phase, ...] = (Phase("fit"),)
     vitals: ClassVar[tuple[Vital, ...]] = ()
     """By what a training that goes wrong in this family's own way is known."""
+    shared: ClassVar[Mapping[str, Literal["mean", "first"]]] = {}
+    """Buffers that every device keeps a part of, and how they become one after each step: their mean over
+    the devices, or what the first one has."""
+    code: Space | None = None
+    """What `compress` writes, where an example alone decides its code."""
 
     def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
         super().__init__()
@@ -212,6 +217,14 @@ class Family(nn.Module, ABC):
     def encode(self, batch: Batch) -> Tensor:
         """A latent code for each example `(B, dim)`."""
         raise Unsupported(f"{self.name} offers no latent code")
+
+    def compress(self, batch: Batch) -> Tensor:
+        """Stored examples of `code`, always the same ones for the same examples."""
+        raise Unsupported(f"{self.name} offers no codes that another model could be trained on")
+
+    def expand(self, code: Tensor, rng: torch.Generator) -> Tensor:
+        """Stored examples of the space from those of `code`; what the code leaves open is drawn."""
+        raise Unsupported(f"{self.name} offers no codes that another model could be trained on")
 
     # ------------------------------------------------------------------------------------------
 

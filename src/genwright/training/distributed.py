@@ -16,8 +16,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from genwright.errors import RecipeError
+from genwright.families.base import Family
 
-__all__ = ["average_grads", "broadcast", "device", "group", "is_main", "rank", "wait", "world"]
+__all__ = ["average_grads", "broadcast", "device", "group", "is_main", "rank", "share", "wait", "world"]
 
 
 def world() -> int:
@@ -89,6 +90,20 @@ def average_grads(parameters: Iterable[nn.Parameter]) -> None:
     for parameter, grad in zip(parameters, grads, strict=True):
         parameter.grad = flat[at : at + grad.numel()].view_as(grad).to(grad.dtype)
         at += grad.numel()
+
+
+@torch.no_grad()
+def share(family: Family) -> None:
+    """Make one of the statistics that each process has gathered from its own examples."""
+    if world() == 1 or not family.shared:
+        return
+    for name, how in family.shared.items():
+        buffer = family.get_buffer(name)
+        if how == "mean":
+            dist.all_reduce(buffer)
+            buffer /= world()
+        else:
+            dist.broadcast(buffer, src=0)
 
 
 def mean(values: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -153,9 +153,8 @@ class Trainer:
 
     def _step(self, step: int) -> dict[str, Tensor]:
         """All phases once: the loss terms of the last round of each."""
-        seen: dict[str, Tensor] = {}
+        seen, draws = dict[str, Tensor](), 0
         factor = rate(self.family.clock.progress, self.options) * self.guard.gentleness
-        draws = 0
         self._seed(step)
         for phase in self.family.phases:
             with frozen(self.others[phase.name]):
@@ -175,6 +174,7 @@ class Trainer:
                             )
                     self._finish(step, phase, batch, totals, factor)
                     seen |= totals
+        distributed.share(self.family)
         return seen
 
     def _finish(
@@ -352,8 +352,9 @@ class Trainer:
             self.progress.terms = {name: float(term) for name, term in terms.items()}
             if distributed.is_main():
                 factor = rate(self.family.clock.progress, options)
-                losses = {f"loss/{name}": value for name, value in self.progress.terms.items()}
-                self.run.log({"step": step, "examples": step * total, "rate": factor, **losses})
+                found = {f"loss/{name}": value for name, value in self.progress.terms.items()}
+                found |= {f"sign/{name}": float(sign) for name, sign in self.family.signs.items()}
+                self.run.log({"step": step, "examples": step * total, "rate": factor, **found})
         if self.report is not None and distributed.is_main():
             self.report(self.progress)
 

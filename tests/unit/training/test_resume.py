@@ -17,6 +17,7 @@ STEPS = 12
 OPTIONS = {
     # The KL warm-up and the weight average are still ramping where the runs are cut.
     "vae": ["family.kl_warmup=0.9", "train.accumulate=2"],
+    "vqvae": ["train.accumulate=2", "family.codes=16"],
     "gan": [
         *("train.accumulate=2", "family.spectral_norm=true"),
         *("family.augment=auto", "family.augment_ramp=100"),

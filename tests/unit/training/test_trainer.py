@@ -29,7 +29,8 @@ from genwright import api
 from genwright.training import distributed, trainer
 
 def digest(family):
-    weights = b"".join(p.detach().numpy().tobytes() for p in family.parameters())
+    tensors = [*family.parameters(), *(family.get_buffer(name) for name in family.shared)]
+    weights = b"".join(t.detach().numpy().tobytes() for t in tensors)
     return hashlib.sha256(weights).hexdigest()
 
 record = trainer.Trainer._record
@@ -58,12 +59,13 @@ def quick(data: Path, out: Path, **more: object) -> None:
     api.train(data, family="vae", size="xs", steps=6, out=out, settings=options, **more)
 
 
-def test_two_processes_stay_one(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["gan", "vqvae"])
+def test_two_processes_stay_one(family: str, data: Path, tmp_path: Path) -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = str(s.getsockname()[1])
-    # GAN: two phases and gradients of gradients, which no wrapper survives.
-    command = [sys.executable, "-c", SCRIPT, str(data), "gan", str(tmp_path / "run")]
+    # GAN: two phases and gradients of gradients, which no wrapper survives. VQ-VAE: statistics of its own.
+    command = [sys.executable, "-c", SCRIPT, str(data), family, str(tmp_path / "run")]
     common = os.environ | {
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
