@@ -32,6 +32,7 @@ OPTIONS = {
     "cyclegan": TrainOptions(lr=3e-3),
 }  # a moment is short: make larger steps
 SETTINGS = {"flow": {"steps": 2}}  # of the family itself, where its default is more than a moment
+KNOBS = {"masked": {"steps": 12}}  # of the sampler, where its defaults take long
 CELLS = [
     (family, space)
     for family in names("families")
@@ -48,6 +49,7 @@ class Cell:
 
     def __init__(self, name: str, space: str) -> None:
         self.name, self.space = name, SPACES[space]
+        self.knobs: dict[str, int] = KNOBS.get(name, {})
         self.unpaired = resolve("families", name).unpaired
         x, self.label = data(self.space)
         verdict, self.bridge = choose_bridge(name, self.space, bridge="auto")
@@ -111,7 +113,9 @@ class Cell:
 
     def energy(self, family: Family, x: Tensor) -> float:
         """Squared energy distance of 256 samples to data, which falls as a sampler learns."""
-        fake = self.bridge.inverse(family.sample(256, self.given(self.label[:256]), seed=3))
+        fake = self.bridge.inverse(
+            family.sample(256, self.given(self.label[:256]), seed=3, **self.knobs)
+        )
         a, b = fake.float().flatten(1), x[256:512].float().flatten(1)
         return float(2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean())
 
@@ -157,7 +161,7 @@ def test_gradient_reaches_every_parameter(family: str, space: str) -> None:
 @cells
 def test_samples_are_of_the_space(family: str, space: str) -> None:
     c = cell(family, space)
-    made = c.family.sample(5, c.given(c.label[:5]), seed=0)
+    made = c.family.sample(5, c.given(c.label[:5]), seed=0, **c.knobs)
     c.bridge.target.check(made, "a sample")
     assert torch.isfinite(made.float()).all()
     back = c.bridge.inverse(made, torch.Generator().manual_seed(0))
@@ -173,11 +177,11 @@ def test_samples_are_of_the_space(family: str, space: str) -> None:
 def test_same_seed_same_bytes(family: str, space: str) -> None:
     c = cell(family, space)
     given = c.given(c.label[:32])
-    one, two = (c.family.sample(32, given, seed=5) for _ in range(2))
+    one, two = (c.family.sample(32, given, seed=5, **c.knobs) for _ in range(2))
     assert torch.equal(one, two)
     # What is made of a source may follow from it alone.
     certain = c.unpaired and c.bridge.target.kind == "real"
-    assert torch.equal(one, c.family.sample(32, given, seed=6)) == certain
+    assert torch.equal(one, c.family.sample(32, given, seed=6, **c.knobs)) == certain
 
 
 @cells
@@ -186,16 +190,18 @@ def test_saved_and_loaded_it_gives_the_same_bytes(family: str, space: str) -> No
     given = c.given(c.label[:32])
     again = c.make(seed=99)
     again.load_state_dict(load(save({k: v.contiguous() for k, v in c.family.state_dict().items()})))
-    assert torch.equal(again.sample(32, given, seed=5), c.family.sample(32, given, seed=5))
+    assert torch.equal(
+        again.sample(32, given, seed=5, **c.knobs), c.family.sample(32, given, seed=5, **c.knobs)
+    )
 
 
 @cells
 def test_rows_of_a_batch_do_not_see_each_other(family: str, space: str) -> None:
     c = cell(family, space)
     label = c.label[:16].clone()
-    one = c.family.sample(16, c.given(label), seed=5)
+    one = c.family.sample(16, c.given(label), seed=5, **c.knobs)
     label[3] = 1 - label[3]
-    two = c.family.sample(16, c.given(label), seed=5)
+    two = c.family.sample(16, c.given(label), seed=5, **c.knobs)
     others = torch.arange(16) != 3
     torch.testing.assert_close(one[others], two[others], rtol=1e-4, atol=1e-4)
 
@@ -205,7 +211,7 @@ def test_law_samples_depend_on_the_label_as_the_data_do(family: str, space: str)
     c = cell(family, space)
     label = torch.arange(400)[:, None] % 2
     made = c.bridge.inverse(
-        c.family.sample(400, c.given(label), seed=1), torch.Generator().manual_seed(0)
+        c.family.sample(400, c.given(label), seed=1, **c.knobs), torch.Generator().manual_seed(0)
     )
     want = effect(c.bridge.inverse(c.x, torch.Generator().manual_seed(0)), c.label)
     share = (effect(made, label) / want).mean().item()

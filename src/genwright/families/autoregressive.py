@@ -2,16 +2,14 @@
 
     log p(x) = sum_i log p(x_i | x_1 .. x_{i-1})
 
-Any space of symbols is laid out as one sequence, position by position in row-major order and span by
-span at each: a text is read from left to right, a row column by column, a picture of quantised pixels
-line by line. Every span has its own embeddings and its own head, so that a column with two values is
-never offered the alphabet of its neighbour. Sampling keeps the keys and values of what came before.
+Any space of symbols is laid out as one sequence (`symbols.py`). Sampling keeps what a network needs of
+the places before; a part of an example can be given where it comes first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -21,26 +19,20 @@ from torch import Tensor, nn
 from genwright.batch import Batch, Cond
 from genwright.bounds import Count, NonNegative, Portion
 from genwright.errors import Incompatible
-from genwright.families.base import Family, Phase
 from genwright.families.choosing import Dials, choose
 from genwright.families.guidance import guide
+from genwright.families.symbols import SymbolFamily
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Cache, Nets
-from genwright.space import Space, Symbol
+from genwright.space import Space
 
 __all__ = ["Autoregressive"]
 
 
-class Autoregressive(Family):
+class Autoregressive(SymbolFamily):
     """A causal network over the symbols of an example."""
 
-    accepts = frozenset({"symbol"})
     likelihood = "exact"
-    max_width = 65_536
-    max_positions = 4_096
-    phases = (
-        Phase("fit", lr=6e-3, betas=(0.9, 0.95), weight_decay=0.1, optimizer="muon", muon_lr=0.025),
-    )
 
     def __init__(
         self, space: Space, cond: Mapping[str, Space], nets: Nets, *, ngram: Annotated[int, Ge(2)] = 4
@@ -48,9 +40,6 @@ class Autoregressive(Family):
         """ngram: a place is told the `ngram - 1` symbols before it directly, each by a table of its
         own, so that attention need not learn to look them up."""
         super().__init__(space, cond, nets)
-        self.channels = space.stored
-        self.length = space.positions * self.channels
-        self.sizes = [span.k for span in space.spans if isinstance(span, Symbol)]
         self.tell = Conditioner(cond, space.grid, nets, "causal")
         self.net = nets.causal(self.length, self.tell.told, grid=space.grid, channels=self.channels)
         width = self.net.width
@@ -69,18 +58,10 @@ class Autoregressive(Family):
         )
         axes = space.grid if len(space.grid) > 1 else ()
         self.axes = nn.ParameterList(nn.Parameter(0.02 * torch.randn(size, width)) for size in axes)
-        first = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
-        self.register_buffer("first", first, persistent=False)
         for back, table in enumerate(self.embeds):
             nn.init.normal_(table.weight, std=0.3 if back else 0.5)  # type: ignore[arg-type]
 
-    first: Tensor
-
     # -- the sequence --------------------------------------------------------------------------
-
-    def _flat(self, x: Tensor) -> Tensor:
-        """Stored `(B, C, *grid)` to a sequence `(B, P * C)`."""
-        return x.reshape(len(x), self.channels, -1).transpose(1, 2).flatten(1)
 
     def _place(self) -> Tensor | None:
         """`(L, width)`: what marks each place of the sequence besides its number; None if nothing."""
@@ -119,10 +100,6 @@ class Autoregressive(Family):
             h = h + given.repeat_interleave(self.channels, dim=1)[:, begin:end]
         return h
 
-    def _logits(self, hidden: Tensor, channel: int) -> Tensor:
-        begin = sum(self.sizes[:channel])
-        return F.linear(hidden, self.head[begin : begin + self.sizes[channel]]).float()
-
     # -- training ------------------------------------------------------------------------------
 
     def _nats(self, batch: Batch) -> Tensor:
@@ -158,6 +135,7 @@ class Autoregressive(Family):
         n: int,
         cond: dict[str, Tensor],
         rng: torch.Generator,
+        given: tuple[Tensor, Tensor] | None = None,
         *,
         temperature: NonNegative = 1.0,
         top_k: Count | None = None,
@@ -180,7 +158,11 @@ class Autoregressive(Family):
                 f"only a text can go on beyond its {self.length} places, asked for {total}"
             )
         ids = torch.empty(n, 0, dtype=torch.long, device=self.device)
+        if given is not None:
+            ids = self._beginning(*given)
         if prefix:
+            if given is not None:
+                raise Incompatible("a prefix and known parts cannot both be given: leave one away")
             if len(prefix) >= total:
                 raise Incompatible(
                     f"a prompt of {len(prefix)} symbols leaves no room in a sample of {total}: shorten "
@@ -193,8 +175,10 @@ class Autoregressive(Family):
         told = _Reader(self, self.tell(cond, n, like), n, cache)
         free = bool(cond) and guidance_scale != 1.0
         untold = _Reader(self, self.tell({}, n, like), n, cache) if free else None
-        pad = getattr(self.space.spans[0], "pad", None) if self.channels == 1 else None
+        pad = self.pad
         done = torch.zeros(n, dtype=torch.bool, device=self.device)
+        if given is not None and pad is not None:
+            done = (ids == pad).any(1)
         while ids.shape[1] < total:
             logits = told.read(ids)
             if untold is not None:
@@ -207,8 +191,24 @@ class Autoregressive(Family):
             ids = torch.cat([ids, new[:, None]], dim=1)
             if pad is not None and bool(done.all()):
                 ids = F.pad(ids, (0, total - ids.shape[1]), value=pad)
-        grid = self.space.grid if length is None else (length,)
-        return ids.view(n, -1, self.channels).transpose(1, 2).reshape(n, self.channels, *grid)
+        return self._stored(ids, self.space.grid if length is None else (length,))
+
+    def _infill(
+        self, x: Tensor, known: Tensor, cond: dict[str, Tensor], rng: torch.Generator, **knobs: Any
+    ) -> Tensor:
+        return self._sample(len(x), cond, rng, (x, known), **knobs)
+
+    def _beginning(self, x: Tensor, known: Tensor) -> Tensor:
+        """The known symbols, if they are the first ones `(n, places)`. Raises `Incompatible`."""
+        flat = self._flat(known)
+        count = int(flat[0].sum())
+        first = torch.arange(self.length, device=flat.device) < count
+        if not torch.equal(flat, first.expand_as(flat)):
+            raise Incompatible(
+                "autoregressive goes on from what comes first and can keep nothing that stands behind a "
+                "gap: give the beginning alone, or train --family masked, which fills gaps anywhere"
+            )
+        return self._flat(x)[:, :count]
 
 
 class _Reader:

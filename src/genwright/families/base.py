@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -163,7 +163,47 @@ class Family(nn.Module, ABC):
         chunk  examples made at once: a matter of memory, and part of what the seed fixes
         knobs  the keywords of this family's sampler (see `knobs()`); unknown ones are refused
         """
-        cond = dict(cond or {})
+        return self._by_chunks(self._sample, n, (), dict(cond or {}), seed, chunk, knobs)
+
+    @torch.no_grad()
+    def infill(
+        self,
+        x: Tensor,
+        known: Tensor,
+        cond: Mapping[str, Tensor] | None = None,
+        *,
+        seed: int = 0,
+        chunk: int = 256,
+        **knobs: Any,
+    ) -> Tensor:
+        """Examples that are stored `x` `(n, stored, *grid)` where `known`, of the same shape, is true;
+        all else is made to go with it. The rest as in `sample`. Raises `Unsupported` unless the family
+        can, `Incompatible` for what it cannot keep."""
+        self.space.check(x, "what is given")
+        if known.shape != x.shape or known.dtype != torch.bool:
+            raise Incompatible(
+                f"which numbers are known is a mask of true and false, shaped as the examples "
+                f"{tuple(x.shape)}, got {tuple(known.shape)} of {known.dtype}"
+            )
+        x = torch.where(known, x, torch.zeros_like(x))  # whatever stands in a gap
+        for slot in self.space.slots():
+            k = getattr(slot.span, "k", None)
+            part = x[:, slot.stored]
+            if k is not None and part.numel() and not 0 <= part.min() <= part.max() < k:
+                raise Incompatible(f"a known symbol is none of the {k}, numbered from 0 to {k - 1}")
+        return self._by_chunks(self._infill, len(x), (x, known), dict(cond or {}), seed, chunk, knobs)
+
+    def _by_chunks(
+        self,
+        make: Callable[..., Tensor],
+        n: int,
+        given: tuple[Tensor, ...],
+        cond: dict[str, Tensor],
+        seed: int,
+        chunk: int,
+        knobs: dict[str, Any],
+    ) -> Tensor:
+        """All that is asked for is checked here; `make` is `_sample` or `_infill`."""
         for name, value in cond.items():
             if name not in self.cond:
                 raise Incompatible(
@@ -183,7 +223,8 @@ class Family(nn.Module, ABC):
                 stop = min(start + chunk, n)
                 rng = torch.Generator(self.device).manual_seed(_mix(seed, start))
                 some = {name: value[start:stop].to(self.device) for name, value in cond.items()}
-                parts.append(self._sample(stop - start, some, rng, **checked))
+                whole = tuple(t[start:stop].to(self.device) for t in given)
+                parts.append(make(*(whole or (stop - start,)), some, rng, **checked))
         finally:
             self.train(was_training)
         return torch.cat(parts)
@@ -202,6 +243,15 @@ class Family(nn.Module, ABC):
     @abstractmethod
     def _sample(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
         """`n` examples; sampling knobs are keyword-only arguments of the override."""
+
+    def _infill(
+        self, x: Tensor, known: Tensor, cond: dict[str, Tensor], rng: torch.Generator, **knobs: Any
+    ) -> Tensor:
+        """A capability: fill the gaps of `x`, with the knobs of `_sample`."""
+        raise Unsupported(
+            f"{self.name} makes whole examples and cannot keep a part of one: train --family masked, which "
+            f"can, or autoregressive, which goes on from a beginning"
+        )
 
     @classmethod
     def knobs(cls) -> list[str]:

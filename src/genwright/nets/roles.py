@@ -1,14 +1,15 @@
 """What a family may ask of a network, and who answers.
 
-Seven roles say what goes in and what comes out, `(B, C, *grid)` throughout:
+Eight roles say what goes in and what comes out, `(B, C, *grid)` throughout:
 
-    map      grid in, the same grid out     a denoiser, a velocity, a masked model
+    map      grid in, the same grid out     a denoiser, a velocity
     encode   grid in, a vector out          the posterior of a VAE, an encoder of a condition
     decode   a vector in, grid out          the decoder of a VAE, a generator
     score    grid in, one number out        a critic, an energy
     shrink   grid in, a coarser grid out    the encoder to codes that keep their place
     grow     a coarser grid in, grid out    the decoder of such codes
     causal   a sequence in, the same out    position i sees the positions up to i; with a cache
+    fill     grid in, the same grid out     as map, among symbols that stand or are hidden
 
 Every network is called as `net(x, cond)`. An architecture offers the roles it can; `Auto` picks
 one for each role and grid. Sizes come from one dial, xs | s | m | l.
@@ -30,7 +31,7 @@ from genwright.errors import Unsupported
 __all__ = ["Auto", "Cache", "Causal", "Grid", "Net", "Nets", "Role", "Size", "Told", "coarser"]
 
 Grid = tuple[int, ...]
-Role = Literal["map", "encode", "decode", "score", "shrink", "grow", "causal"]
+Role = Literal["map", "encode", "decode", "score", "shrink", "grow", "causal", "fill"]
 Size = Literal["xs", "s", "m", "l"]
 
 
@@ -109,12 +110,16 @@ class Nets(ABC):
 
     def slots(self, role: Role, grid: Grid) -> frozenset[str]:
         """What the network of this role reads beside the vector. Raises `Unsupported`."""
+        role = "map" if role == "fill" else role
         if role not in self.reads:
             raise self._no(role)
         return self.reads[role]
 
     def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
         raise self._no("map")
+
+    def fill(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self.map(grid, n_in, n_out, told)
 
     def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
         raise self._no("encode")
@@ -158,7 +163,7 @@ class Nets(ABC):
 
 class Auto(Nets):
     """The fitting architecture for each role and grid: an MLP for a row, convolutions and a U-Net
-    for a grid, a Transformer for what is causal."""
+    for a grid, a Transformer for symbols: what is causal, and what fills gaps."""
 
     def _pick(self, role: Role, grid: Grid) -> Nets:
         from genwright.nets.conv import ConvNets
@@ -168,7 +173,7 @@ class Auto(Nets):
 
         architecture: type[Nets] = (
             TransformerNets
-            if role == "causal"
+            if role in ("causal", "fill")
             else MLPNets
             if not grid
             else UNetNets
@@ -184,6 +189,9 @@ class Auto(Nets):
 
     def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
         return self._pick("map", grid).map(grid, n_in, n_out, told)
+
+    def fill(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+        return self._pick("fill", grid).fill(grid, n_in, n_out, told)
 
     def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
         return self._pick("encode", grid).encode(grid, n_in, n_out, told)

@@ -1,0 +1,63 @@
+"""What families of symbols share: an example as one sequence, and a head for each span.
+
+The sequence goes position by position in row-major order and span by span at each: a text is read from
+left to right, a row column by column, a picture of quantised pixels line by line. Place `p * C + c` holds
+the c-th of C spans at position p. Every span has its own slice of the tables, so that a column with two
+values is never offered the alphabet of its neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genwright.families.base import Family, Phase
+from genwright.nets.roles import Nets
+from genwright.space import Space, Symbol
+
+__all__ = ["SymbolFamily"]
+
+
+class SymbolFamily(Family):
+    """A family over spaces of symbols alone; others reach it by a bridge."""
+
+    accepts = frozenset({"symbol"})
+    max_width = 65_536
+    max_positions = 4_096
+    phases = (
+        Phase("fit", lr=6e-3, betas=(0.9, 0.95), weight_decay=0.1, optimizer="muon", muon_lr=0.025),
+    )
+
+    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+        super().__init__(space, cond, nets)
+        self.channels = space.stored
+        self.length = space.positions * self.channels
+        self.sizes = [span.k for span in space.spans if isinstance(span, Symbol)]
+        first = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
+        self.register_buffer("first", first, persistent=False)
+
+    first: Tensor
+    """Where each span's symbols begin in a table of them all."""
+    head: nn.Parameter
+    """`(sum of the sizes, width)`: the answer for each symbol, made by the subclass."""
+
+    @property
+    def pad(self) -> int | None:
+        """The symbol that ends a text, if there is one."""
+        return getattr(self.space.spans[0], "pad", None) if self.channels == 1 else None
+
+    def _flat(self, x: Tensor) -> Tensor:
+        """Stored `(B, C, *grid)` to a sequence `(B, P * C)`."""
+        return x.reshape(len(x), self.channels, -1).transpose(1, 2).flatten(1)
+
+    def _stored(self, ids: Tensor, grid: tuple[int, ...]) -> Tensor:
+        """A sequence back to stored examples on `grid`."""
+        return ids.view(len(ids), -1, self.channels).transpose(1, 2).reshape(-1, self.channels, *grid)
+
+    def _logits(self, hidden: Tensor, channel: int) -> Tensor:
+        """`(..., width)` to what one span says `(..., k)`."""
+        begin = int(sum(self.sizes[:channel]))
+        return F.linear(hidden, self.head[begin : begin + self.sizes[channel]]).float()
