@@ -34,6 +34,7 @@ KINDS: dict[str, dict[str, str]] = {
         "diffusion": "genwright.families.diffusion:Diffusion",
         "flow": "genwright.families.flow:Flow",
         "cyclegan": "genwright.families.cyclegan:CycleGAN",
+        "energy": "genwright.families.energy:Energy",
     },
     "codecs": {
         "image": "genwright.data.image:ImageCodec",

@@ -25,7 +25,7 @@ from genwright.registry import build, names, resolve
 from genwright.space import Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer
 
-STEPS = {"gan": 150, "flow": 60, "cyclegan": 40, "vqvae": 100}
+STEPS = {"gan": 150, "flow": 60, "cyclegan": 40, "energy": 60, "vqvae": 100}
 OPTIONS = {
     "gan": TrainOptions(lr=2e-3),
     "flow": TrainOptions(lr=1e-2),

@@ -103,7 +103,7 @@ class Family(nn.Module, ABC):
     unpaired: ClassVar[bool] = False
     likelihood: ClassVar[Literal["none", "bound", "exact"]] = "none"
     """What `log_prob` gives: nothing, a lower bound, or the log-likelihood itself."""
-    has_heldout: ClassVar[bool] = True
+    has_heldout: bool = True
     """Whether a held-out loss means something for this family."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
@@ -129,6 +129,10 @@ class Family(nn.Module, ABC):
 
     def prepare(self, batch: Batch) -> None:
         """Look at one batch before the first step, to set scales from the data. Optional."""
+
+    def exchange(self, gather: Callable[[Tensor], list[Tensor]]) -> None:
+        """Where several processes train together: bring what each has found since the last step, beside
+        gradients, to all of them. `gather` gives every process's tensor, in the same order. Optional."""
 
     @abstractmethod
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:

@@ -9,15 +9,20 @@ defined; and a critic of a row can tell apart what a norm over its few numbers w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
+from genwright.bounds import Count, Share
 from genwright.nets.blocks import FiLM, conv, halvings, pyramid, resize, with_grid
-from genwright.nets.roles import Grid, Net, Nets, Told
+from genwright.nets.roles import Grid, Net, Nets, Size, Told
 
 __all__ = ["ResNetNets"]
+
+
+Bend = Callable[[Tensor], Tensor]
 
 
 def _leaky(x: Tensor) -> Tensor:
@@ -33,22 +38,22 @@ class Block(nn.Module):
     """Two layers, FiLM between them, added to the input; both are brought to `grid` on the way."""
 
     def __init__(
-        self, grid: Grid, n_in: int, n_out: int, told: Told, dropout: float, *, up: bool = False
+        self, grid: Grid, n_in: int, n_out: int, told: Told, nets: ResNetNets, *, up: bool = False
     ) -> None:
         super().__init__()
-        self.grid, self.up = grid, up
+        self.grid, self.up, self.bend = grid, up, nets.bend
         self.first = _layer(len(grid), n_in, n_out)
         self.film = FiLM(told.vector, n_out)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(nets.dropout)
         self.second = _layer(len(grid), n_out, n_out, bias=False)
         self.skip = _layer(len(grid), n_in, n_out, kernel=1) if n_in != n_out else nn.Identity()
         nn.init.zeros_(self.second.weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         wide = resize(x, self.grid) if self.up else x
-        h = _leaky(x)
+        h = self.bend(x)
         h = self.first(resize(h, self.grid) if self.up else h)
-        h = self.second(self.drop(_leaky(self.film(h, cond))))
+        h = self.second(self.drop(self.bend(self.film(h, cond))))
         out: Tensor = self.skip(wide) + h
         return (
             out if self.up or out.shape[2:] == self.grid else F.interpolate(out, self.grid, mode="area")
@@ -63,7 +68,7 @@ class Encoder(Net):
     ) -> None:
         super().__init__()
         levels, sizes = nets.levels(grid)
-        self.n_out, self.pool = n_out, pool
+        self.n_out, self.pool, self.bend = n_out, pool, nets.bend
         self.first = _layer(len(grid), n_in + told.grid, sizes[0])
         self.blocks = nn.ModuleList()
         for i, (level, size) in enumerate(zip(levels, sizes, strict=True)):
@@ -71,7 +76,7 @@ class Encoder(Net):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
                 # A level ends by going down to the next.
                 after = levels[min(i + 1, len(levels) - 1)] if j == nets.depth - 1 else level
-                self.blocks.append(Block(after, before, size, told, nets.dropout))
+                self.blocks.append(Block(after, before, size, told, nets))
         positions = 1 if pool else math.prod(levels[-1])
         # Scores are only ever compared, so that a constant would go untrained.
         self.last = nn.Linear(sizes[-1] * positions, n_out or 1, bias=n_out is not None)
@@ -80,7 +85,8 @@ class Encoder(Net):
         h = self.first(with_grid(x, cond))
         for block in self.blocks:
             h = block(h, cond)
-        h = _leaky(h).flatten(2).sum(2) if self.pool and h.ndim > 2 else _leaky(h).flatten(1)
+        h = self.bend(h)
+        h = h.flatten(2).sum(2) if self.pool and h.ndim > 2 else h.flatten(1)
         out: Tensor = self.last(h)
         return out if self.n_out else out.squeeze(1)
 
@@ -92,20 +98,20 @@ class Decoder(Net):
         super().__init__()
         levels, sizes = nets.levels(grid)
         levels, sizes = levels[::-1], sizes[::-1]
-        self.coarsest = levels[0]
+        self.coarsest, self.bend = levels[0], nets.bend
         self.first = nn.Linear(n_in, sizes[0] * math.prod(levels[0]))
         self.blocks = nn.ModuleList()
         for i, (level, size) in enumerate(zip(levels, sizes, strict=True)):
             for j in range(nets.depth):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
-                self.blocks.append(Block(level, before, size, told, nets.dropout, up=True))
+                self.blocks.append(Block(level, before, size, told, nets, up=True))
         self.last = _layer(len(grid), sizes[-1], n_out)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = self.first(z).view(z.shape[0], -1, *self.coarsest)
         for block in self.blocks:
             h = block(h, cond)
-        out: Tensor = self.last(_leaky(h))
+        out: Tensor = self.last(self.bend(h))
         return out
 
 
@@ -122,7 +128,7 @@ class Shrink(Net):
             for j in range(nets.depth):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
                 after = grids[min(i + 1, len(grids) - 1)] if j == nets.depth - 1 else level
-                self.blocks.append(Block(after, before, size, told, nets.dropout))
+                self.blocks.append(Block(after, before, size, told, nets))
         self.last = _layer(rank, sizes[-1], n_out)
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
@@ -145,7 +151,7 @@ class Grow(Net):
         for i, (level, size) in enumerate(zip(grids, sizes, strict=True)):
             for j in range(nets.depth):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
-                self.blocks.append(Block(level, before, size, told, nets.dropout, up=True))
+                self.blocks.append(Block(level, before, size, told, nets, up=True))
         self.last = _layer(rank, sizes[-1], n_out)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
@@ -168,6 +174,21 @@ class ResNetNets(Nets):
         "grow": frozenset(),
     }
     sizes = {"xs": (64, 1), "s": (128, 2), "m": (256, 2), "l": (512, 3)}  # noqa: RUF012
+
+    def __init__(
+        self,
+        size: Size = "s",
+        *,
+        width: Count | None = None,
+        depth: Count | None = None,
+        dropout: Share = 0.0,
+        smooth: bool = False,
+    ) -> None:
+        """width: channels of the first level (None: by size).  depth: blocks of a level (None: by size).
+        dropout: share of activations silenced in training.  smooth: SiLU instead of leaky ReLU, for where
+        slopes are learnt."""
+        super().__init__(size, width=width, depth=depth, dropout=dropout)
+        self.bend: Bend = F.silu if smooth else _leaky
 
     def levels(self, grid: Grid) -> tuple[list[Grid], list[int]]:
         """Grids from fine to coarse, and the channels of each: doubling, up to eight times the first."""

@@ -18,7 +18,18 @@ from torch import Tensor, nn
 from genwright.errors import RecipeError
 from genwright.families.base import Family
 
-__all__ = ["average_grads", "broadcast", "device", "group", "is_main", "rank", "share", "wait", "world"]
+__all__ = [
+    "average_grads",
+    "broadcast",
+    "device",
+    "gather",
+    "group",
+    "is_main",
+    "rank",
+    "share",
+    "wait",
+    "world",
+]
 
 
 def world() -> int:
@@ -94,9 +105,10 @@ def average_grads(parameters: Iterable[nn.Parameter]) -> None:
 
 @torch.no_grad()
 def share(family: Family) -> None:
-    """Make one of the statistics that each process has gathered from its own examples."""
-    if world() == 1 or not family.shared:
+    """Make one of what each process has found in its own examples: statistics, and what `exchange` brings."""
+    if world() == 1:
         return
+    family.exchange(gather)
     for name, how in family.shared.items():
         buffer = family.get_buffer(name)
         if how == "mean":
@@ -122,6 +134,15 @@ def broadcast(module: nn.Module) -> None:
         return
     for tensor in (*module.parameters(), *module.buffers()):
         dist.broadcast(tensor.data, src=0)
+
+
+def gather(tensor: Tensor) -> list[Tensor]:
+    """Every process's tensor, in the order of ranks; all of one shape."""
+    sent = tensor.detach().contiguous()
+    sent = sent.byte() if tensor.dtype == torch.bool else sent
+    got = [torch.empty_like(sent) for _ in range(world())]
+    dist.all_gather(got, sent)
+    return [one.to(tensor.dtype) for one in got]
 
 
 def agree(flag: bool, device: torch.device) -> bool:

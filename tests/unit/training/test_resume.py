@@ -26,6 +26,7 @@ OPTIONS = {
     "diffusion": ["train.precision=bf16"],
     "flow": ["family.steps=2"],
     "cyclegan": ["family.pool=4"],
+    "energy": ["family.objective=contrastive", "family.chain=3", "family.buffer=64"],
 }
 
 
