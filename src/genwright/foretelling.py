@@ -31,6 +31,7 @@ def likelihood_of(model: Model, n: int, seed: int, oracle: float | None = None) 
     """
     if model.family.likelihood == "none" or model.recipe.bridge.name == "onehot":
         return None
+    n = min(n, model.family.likelihood_examples or n)
     dataset = open_data(model.recipe)[2]
     asked = model.family.space
     levels = dataset.codec_name == "image" and asked.kind == "real"

@@ -23,7 +23,9 @@ from genwright.nets.roles import Nets
 from genwright.registry import check, coerce, options
 from genwright.space import Kind, Space
 
-__all__ = ["Clock", "Family", "Phase", "Vital"]
+__all__ = ["Clock", "Family", "Likelihood", "Phase", "Vital"]
+
+Likelihood = Literal["none", "bound", "exact"]
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,12 @@ class Family(nn.Module, ABC):
     max_positions: ClassVar[int | None] = None
     """Stored numbers of one example that are still affordable (None: no limit)."""
     unpaired: ClassVar[bool] = False
-    likelihood: ClassVar[Literal["none", "bound", "exact"]] = "none"
-    """What `log_prob` gives: nothing, a lower bound, or the log-likelihood itself."""
+    likelihood: Likelihood = "none"
+    """What `log_prob` gives: nothing, a lower bound, or the log-likelihood itself. A family that has one for
+    some spaces alone says so in its class, and "none" in its objects over the others."""
+    likelihood_examples: int | None = None
+    """Held-out examples that are enough to judge by, where one takes many passes (None: as many as there
+    are)."""
     has_heldout: bool = True
     """Whether a held-out loss means something for this family."""
     batch_size: ClassVar[int] = 128

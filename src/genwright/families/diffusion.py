@@ -6,6 +6,7 @@ noised as one-hot vectors and read back as the likeliest (as in Chen et al. 2023
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, NonNegative
+from genwright.bounds import Count, Natural, NonNegative
 from genwright.errors import RecipeError
-from genwright.families.base import Family, Phase
+from genwright.families.base import Family, Likelihood, Phase
+from genwright.families.density import log_change
 from genwright.families.guidance import guided
 from genwright.families.schedules import DDPM, EDM, Flow, Schedule
 from genwright.families.solvers import SOLVERS
@@ -27,12 +29,15 @@ from genwright.space import Real, Space, Symbol
 __all__ = ["Diffusion"]
 
 SCHEDULES: dict[str, type[Schedule]] = {"flow": Flow, "edm": EDM, "ddpm": DDPM}
+WALK = {"row": 40, "grid": 20}
+"""Steps from an example to noise, for its likelihood."""
 
 
 class Diffusion(Family):
     """A network that removes noise, and a solver that uses it."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
+    likelihood: Likelihood = "exact"
     phases = (Phase("fit", lr=2e-3, betas=(0.9, 0.99)),)
 
     def __init__(
@@ -41,17 +46,26 @@ class Diffusion(Family):
         cond: Mapping[str, Space],
         nets: Nets,
         *,
-        schedule: Literal["flow", "edm", "ddpm"] = "flow",
+        schedule: Literal["flow", "edm", "ddpm"] | None = None,
         betas: Literal["cosine", "linear"] | None = None,
         prediction: Literal["v", "epsilon"] | None = None,
+        waves: Natural | None = None,
     ) -> None:
-        """schedule: flow matching, EDM or DDPM.  betas: how the noise of ddpm grows (None: cosine).
-        prediction: what its network answers with, v or the noise (None: v)."""
+        """schedule: flow matching, EDM or DDPM (None: edm for a row, whose law may be far narrower than its
+        spread, and flow on a grid).  betas: how the noise of ddpm grows (None: cosine).
+        prediction: what its network answers with, v or the noise (None: v).  waves: lengths of the sines
+        and cosines that the network sees of each number beside the number itself (None: 4 for a row, 0
+        on a grid)."""
         super().__init__(space, cond, nets)
-        self.schedule = _schedule(schedule, betas, prediction)
+        self.schedule = _schedule(schedule or ("flow" if space.grid else "edm"), betas, prediction)
         self.tell = Conditioner(cond, space.grid, nets, "map", extra=True)
         self.time = TimeEmbedding(nets.dim)
-        self.net = nets.map(space.grid, space.width, space.width, self.tell.told)
+        self.waves = (0 if space.grid else 4) if waves is None else waves
+        width = space.width + 2 * self.waves * space.real_channels
+        self.net = nets.map(space.grid, width, space.width, self.tell.told)
+        if space.kind != "real":  # a density of one-hot vectors says nothing of their symbols
+            self.likelihood = "none"
+        self.likelihood_examples = 128 if space.grid else 512
         # The data's own centre and spread, by channel, set once by `prepare`.
         self.register_buffer("mean", torch.zeros(space.width))
         self.register_buffer("std", torch.ones(space.width))
@@ -85,7 +99,18 @@ class Diffusion(Family):
     def _answer(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
         """The network's answer at time `t` `(B, 1, ...)`."""
         seen, number = self.schedule.shown(x, t)
-        return self.net(seen, cond.plus(self.time(number))).float()
+        return self.net(self._wavy(seen), cond.plus(self.time(number))).float()
+
+    def _wavy(self, seen: Tensor) -> Tensor:
+        """Each real number with its waves: a smooth network follows sharp changes that way (Tancik et al.
+        2020, arXiv:2006.10739)."""
+        if not self.waves or not self.space.real_channels:
+            return seen
+        real = torch.cat(
+            [seen[:, slot.width] for slot in self.space.slots() if isinstance(slot.span, Real)], dim=1
+        )
+        phases = [3.0**i * real for i in range(self.waves)]
+        return torch.cat([seen, *(f for phase in phases for f in (phase.sin(), phase.cos()))], dim=1)
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         return {"denoise": self._errors(batch).mean()}
@@ -109,6 +134,33 @@ class Diffusion(Family):
             share = batch.mask.float().flatten(1).mean(1).clamp_min(1e-6)
             return (errors * batch.mask[:, None]).flatten(1).mean(1) / share
         return errors.flatten(1).mean(1)
+
+    # -- likelihood ----------------------------------------------------------------------------
+
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Log-density of each stored example in nats `(B,)`, along the probability-flow ODE; see `density`.
+        All positions of an example count, whatever its mask. Raises `Unsupported` where there are symbols.
+        """
+        if self.likelihood == "none":
+            return super().log_prob(batch)
+        schedule = self.schedule
+        with torch.autocast(batch.x.device.type, enabled=False):
+            x = self._normal(batch.x)
+            told = self.tell(batch.cond, len(x), x)
+
+            def velocity(x: Tensor, t: Tensor) -> Tensor:
+                at = t.expand(len(x)).view(-1, *[1] * (x.ndim - 1))
+                return schedule.slope(x, schedule.clean(self._answer(x, at, told), x, at), at)
+
+            times = schedule.path(WALK["grid" if self.space.grid else "row"], x.device)
+            noise, change = log_change(velocity, x, times)
+        sigma = schedule.sigma(times[-1])
+        z = noise.flatten(1).double() / sigma
+        normal = -0.5 * z.square().sum(1) - z.shape[1] * (sigma.log() + 0.5 * math.log(2 * math.pi))
+        scale = self.space.positions * (schedule.data_std / self.std).log().sum()
+        return (normal + change + scale).float()
+
+    # -- sampling ------------------------------------------------------------------------------
 
     def _sample(
         self,

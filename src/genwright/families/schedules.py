@@ -42,6 +42,11 @@ class Schedule(ABC):
         """`steps + 1` times to sample at, from noise to data."""
 
     @abstractmethod
+    def path(self, steps: int, device: torch.device) -> Tensor:
+        """`steps + 1` times from data (nearly: what is less noisy was hardly trained on) to noise, dense
+        where little noise changes much."""
+
+    @abstractmethod
     def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """What the network sees: its input, and the number `(B,)` that stands for the time."""
 
@@ -73,6 +78,7 @@ class DDPM(Schedule):
     low, high = 0.1, 20.0  # the linear betas, times their number
     last = math.acos(math.exp(-0.25 * (low + high)))
     begin = 0.008 / 1.008 * math.pi / 2
+    first = 0.004  # about the least noisy level
 
     def __init__(
         self, betas: Literal["cosine", "linear"] = "cosine", prediction: Literal["v", "epsilon"] = "v"
@@ -101,6 +107,9 @@ class DDPM(Schedule):
 
     def times(self, steps: int, device: torch.device) -> Tensor:
         return torch.linspace(1, 0, steps + 1, device=device)
+
+    def path(self, steps: int, device: torch.device) -> Tensor:
+        return _ramp(self.first, 1, 3, steps, device)
 
     def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         return x, t.flatten()
@@ -137,6 +146,9 @@ class Flow(Schedule):
     def times(self, steps: int, device: torch.device) -> Tensor:
         return torch.linspace(1, 0, steps + 1, device=device)
 
+    def path(self, steps: int, device: torch.device) -> Tensor:
+        return _ramp(1e-3, 1, 3, steps, device)
+
     def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         return x, t.flatten()
 
@@ -171,9 +183,11 @@ class EDM(Schedule):
         """Equation 5, and a last step to 0."""
         if steps == 1:
             return torch.tensor([self.highest, 0.0], device=device)
-        ramp = torch.linspace(0, 1, steps, device=device)
-        high, low = self.highest ** (1 / self.rho), self.lowest ** (1 / self.rho)
-        return torch.cat([(high + ramp * (low - high)) ** self.rho, ramp.new_zeros(1)])
+        ramp = _ramp(self.highest, self.lowest, self.rho, steps - 1, device)
+        return torch.cat([ramp, ramp.new_zeros(1)])
+
+    def path(self, steps: int, device: torch.device) -> Tensor:
+        return _ramp(self.lowest, self.highest, self.rho, steps, device)
 
     def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         return x / (t.square() + self.data_std**2).sqrt(), t.flatten().log() / 4
@@ -185,3 +199,9 @@ class EDM(Schedule):
     def loss(self, answer: Tensor, x: Tensor, noise: Tensor, clean: Tensor, t: Tensor) -> Tensor:
         weight = (t.square() + self.data_std**2) / (t * self.data_std).square()
         return weight * (self.clean(answer, x, t) - clean).square()
+
+
+def _ramp(begin: float, end: float, rho: float, steps: int, device: torch.device) -> Tensor:
+    """`steps + 1` numbers whose roots of order `rho` lie evenly (Karras et al. 2022, eq. 5)."""
+    low, high = begin ** (1 / rho), end ** (1 / rho)
+    return torch.linspace(low, high, steps + 1, device=device) ** rho

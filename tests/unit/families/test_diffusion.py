@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from genwright.batch import Batch, Cond
-from genwright.errors import Incompatible, RecipeError
+from genwright.errors import Incompatible, RecipeError, Unsupported
+from genwright.families import density
 from genwright.families.base import Family
+from genwright.families.density import log_change
 from genwright.families.diffusion import SCHEDULES, Diffusion
 from genwright.families.guidance import guide, guided
 from genwright.families.schedules import DDPM, EDM, Flow, Schedule
@@ -124,7 +126,7 @@ def test_a_ddpm_is_trained_at_the_levels_of_its_betas() -> None:
 
 @pytest.mark.parametrize("option", [{"betas": "linear"}, {"prediction": "epsilon"}])
 def test_options_of_a_ddpm_are_for_it_alone(option: dict[str, str]) -> None:
-    with pytest.raises(RecipeError, match="is flow: leave it out"):
+    with pytest.raises(RecipeError, match="is edm: leave it out"):
         Diffusion(Space((), (Real(2),)), {}, Auto("xs"), **option)  # type: ignore[arg-type]
     Diffusion(Space((), (Real(2),)), {}, Auto("xs"), schedule="ddpm", **option)  # type: ignore[arg-type]
 
@@ -180,3 +182,50 @@ def test_prepare_brings_data_to_the_schedules_spread(schedule: str) -> None:
     torch.testing.assert_close(normal[:, :2].std(0), torch.full((2,), spread), rtol=0.01, atol=0)
     torch.testing.assert_close(normal.mean(0), torch.zeros(6), rtol=0, atol=0.01)
     torch.testing.assert_close(space.draw(family._plain(normal)), x, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_likelihood_of_a_normal_law_is_known(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the best answer there is in place of the network's: summed number by number, and by probes, which
+    are exact where the field does not mix the numbers."""
+    monkeypatch.setattr(density, "FEW", 4)
+    shift, stretch = torch.linspace(-1, 2, 10), torch.linspace(0.2, 3, 10)
+    x = shift + stretch * torch.randn(2000, 10, generator=torch.Generator().manual_seed(0))
+    check_normal(Diffusion(Space((), (Real(3),)), {}, Auto("xs"), schedule=schedule), x[:, :3])  # type: ignore[arg-type]
+    grid = Space((5,), (Real(2),))
+    check_normal(Diffusion(grid, {}, Auto("xs"), schedule=schedule), x.view(-1, 2, 5))  # type: ignore[arg-type]
+
+
+def check_normal(family: Diffusion, x: Tensor) -> None:
+    """Each number of `x` is normal and stands alone."""
+    family.prepare(Batch(x))
+    normal, schedule = family._normal(x), family.schedule
+    mean, variance = normal.mean(0), normal.var(0)
+
+    def clean(answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        return mean + alpha * variance / (alpha**2 * variance + sigma**2) * (x - alpha * mean)
+
+    schedule.clean = clean  # type: ignore[method-assign]
+    law = torch.distributions.Normal(x.mean(0), x.std(0))
+    want = law.log_prob(x[:64]).flatten(1).sum(1)
+    torch.testing.assert_close(family.log_prob(Batch(x[:64])), want, rtol=0, atol=0.03)
+
+
+def test_the_probes_of_a_divergence_are_right_on_average_and_the_exact_one_exactly() -> None:
+    matrix = torch.randn(20, 20, generator=torch.Generator().manual_seed(0))
+    for n, tolerance in ((5, 1e-4), (20, 0.8)):
+        some = matrix[:n, :n]
+        x, times = torch.zeros(1000, n), torch.linspace(0, 1, 3)
+        moved, change = log_change(lambda x, t, some=some: x @ some.T + t, x, times)
+        assert change.mean() == pytest.approx(some.trace().item(), abs=tolerance)
+        again = log_change(lambda x, t, some=some: x @ some.T + t, x, times)
+        assert torch.equal(change, again[1])
+        assert torch.equal(moved, again[0])
+
+
+def test_symbols_have_no_likelihood() -> None:
+    family = Diffusion(Space((), (Real(1), Symbol(3))), {}, Auto("xs"))
+    assert family.likelihood == "none"
+    with pytest.raises(Unsupported):
+        family.log_prob(Batch(torch.zeros(2, 2)))
