@@ -77,7 +77,7 @@ class Points(Feed):
 
     def __init__(self, x: Tensor, bridge: Bridge) -> None:
         self.x, self.bridge, self.held = x, bridge, None
-        self.loader: Any = SimpleNamespace(place=0)
+        self.loader: Any = SimpleNamespace(place=0, split=x)
 
     def next(self, size: int, device: torch.device, seed: int) -> Batch:
         rng = torch.Generator().manual_seed(seed)

@@ -84,6 +84,9 @@ class TrainOptions:
     """Steps between two lines of metrics.jsonl."""
     samples: Natural = 16
     """Examples drawn at each check."""
+    cover: Natural | None = None
+    """See at every so many checks how much of the data samples cover; 0 is never (none: at each where one
+    pass of a network makes an example, at every fifth where an example is small)."""
     judge: Natural = 0
     """Judge samples at every so many checks, against the examples to choose by; 0 is never."""
     judge_examples: Count = 1000

@@ -147,6 +147,7 @@ BOUNDS = [
     ("save_minutes", 0.1, 0),
     ("log_every", 1, 0),
     ("samples", 0, -1),
+    ("cover", 0, -1),
     ("judge", 0, -1),
     ("judge_examples", 1, 0),
 ]

@@ -68,6 +68,7 @@ class Adversarial:
     critic_steps       the paper's critic steps for one of the generator
     compares           the generator's loss looks at real examples too
     clips              the critic's weights are clipped
+    doubts             the critic's loss is 0 where it is sure of all examples
     """
 
     critic: Pair
@@ -77,6 +78,7 @@ class Adversarial:
     critic_steps: int = 1
     compares: bool = False
     clips: bool = False
+    doubts: bool = True
 
 
 def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
@@ -123,6 +125,7 @@ LOSSES: dict[str, Adversarial] = {
         trust=_gap,
         critic_steps=5,
         clips=True,
+        doubts=False,
     ),
     "wgan-gp": Adversarial(
         critic=lambda real, fake: fake - real,
@@ -130,6 +133,7 @@ LOSSES: dict[str, Adversarial] = {
         trust=_gap,
         penalty="gp",
         critic_steps=5,
+        doubts=False,
     ),
 }
 

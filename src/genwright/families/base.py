@@ -111,6 +111,8 @@ class Family(nn.Module, ABC):
     are)."""
     has_heldout: bool = True
     """Whether a held-out loss means something for this family."""
+    quick: ClassVar[bool] = False
+    """Whether one pass of a network makes an example: then many are drawn at each check."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
     phases: tuple[Phase, ...] = (Phase("fit"),)

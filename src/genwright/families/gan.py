@@ -40,7 +40,7 @@ from genwright.families.adversarial import (
     judged_by,
     usual_gamma,
 )
-from genwright.families.base import Family, Phase
+from genwright.families.base import Family, Phase, Vital
 from genwright.families.diffaugment import Augment
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Grid, Net, Nets, Told
@@ -54,10 +54,22 @@ class GAN(Family):
 
     accepts = frozenset({"real", "symbol", "mixed"})
     has_heldout = False
+    quick = True
     batch_size = 64
     phases: tuple[Phase, ...] = (
         Phase("critic", ("critic", "tell_critic"), lr=5e-4, betas=(0.0, 0.99)),
         Phase("generator", ("generator", "tell_generator"), lr=5e-4, betas=(0.0, 0.99)),
+    )
+
+    vitals = (
+        Vital(
+            sign="doubt",
+            cause="discriminator saturated",
+            words="the critic tells real from generated examples without any doubt (its loss is {value:.1g})",
+            helps="a penalty (--set family.penalty=r1r2) or a larger family.gamma",
+            below=1e-3,
+            lasting=12,
+        ),
     )
 
     def __init__(
@@ -161,6 +173,8 @@ class GAN(Family):
             fading=0.1**self.clock.progress,
             pack=self.pack,
         )
+        if self.kind.doubts:
+            self.signs["doubt"] = found.terms["critic"].detach()
         if self.augment is not None and self.training:
             self.augment.follow(self.kind.trust(found.on_real, found.on_fake).detach())
         return found.terms

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch
 from genwright.bounds import Count, NonNegative
-from genwright.families.base import Family, Phase
+from genwright.families.base import Family, Phase, Vital
 from genwright.families.guidance import guided
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
@@ -29,6 +29,8 @@ __all__ = ["VAE"]
 
 DRAWS = 64
 """Of the posterior, for one likelihood."""
+ACTIVE = 0.01
+"""Nats that a dimension of the code tells, at least, if it is used."""
 
 
 class VAE(Family):
@@ -36,7 +38,30 @@ class VAE(Family):
 
     accepts = frozenset({"real", "symbol", "mixed"})
     likelihood = "bound"
+    quick = True
     phases = (Phase("fit", lr=1e-3),)
+    vitals = (
+        Vital(
+            sign="kl",
+            cause="KL collapse",
+            words="the code tells {value:.2g} nats of an example, and told about {usual:.3g} before",
+            helps="a smaller family.beta, or family.free_bits=0.1",
+            below=0.01,
+            of_usual=True,
+            least=0.1,
+            lasting=3,
+        ),
+        Vital(
+            sign="active",
+            cause="KL collapse",
+            words="no dimension of the code depends on the example any more: the code is not used",
+            helps="a smaller family.beta, or family.free_bits=0.1",
+            below=0.5,
+            lasting=50,
+            after=0.3,
+            heals=False,
+        ),
+    )
 
     def __init__(
         self,
@@ -87,7 +112,10 @@ class VAE(Family):
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         rec, kl = self._terms(batch)
         warm = min(1.0, self.clock.progress / self.kl_warmup) if self.kl_warmup else 1.0
-        paid = kl.mean(0).clamp_min(self.free_bits).sum()
+        kl = kl.mean(0)
+        told = kl.detach()
+        self.signs |= {"kl": told.sum(), "active": (told > ACTIVE).sum()}
+        paid = kl.clamp_min(self.free_bits).sum()
         return {"reconstruction": rec.mean(), "kl": self.beta * warm * paid}
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:

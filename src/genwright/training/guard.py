@@ -40,7 +40,7 @@ EVERY = 8
 MOVING = 0.01
 """The share of the full rate below which weights may stand still."""
 SWOLLEN, GROWN = 3.0, 1.3
-"""Times that a part's weights grow in two looks: ill by itself, and where the loss says so too."""
+"""Times that a phase's weights grow in two looks: ill by itself, and where the loss says so too."""
 FADED, FADING = 1e-4, 13
 """The gradient of a part's first layer beside that of its last, and looks in a row: a hundred steps."""
 
@@ -155,9 +155,9 @@ class Guard:
                 words = vital.words.format(value=pulse.signs[vital.sign], usual=usual)
                 return Alarm(vital.cause, words, vital.helps)
         if (looks := self._looks.get(pulse.phase)) and pulse.phase in self.anatomies:
-            part, times = self._growth(pulse.phase, pulse.weights(), looks[0]["weights"])
+            times = _growth(pulse.weights(), looks[0]["weights"])
             if times > GROWN:
-                return _too_high(f"{alarm.words}; the weights of {part!r} had grown {times:.2g} times")
+                return _too_high(f"{alarm.words}; its weights had grown {times:.2g} times")
         return alarm
 
     # -- every few steps -----------------------------------------------------------------------
@@ -165,22 +165,18 @@ class Guard:
     def _inside(self, pulse: Pulse, looks: list[dict[str, Any]]) -> list[Alarm | None]:
         """Parts and layers, beside those of the last two looks."""
         anatomy, weights, found = self.anatomies[pulse.phase], pulse.weights(), list[Alarm | None]()
-        still, steps = pulse.rate >= MOVING and bool(looks), f"for {EVERY} steps"
+        still = pulse.rate >= MOVING and bool(looks)
         for name, part in anatomy.parts.items():
             if still and not pulse.grads[part].any() and not any(looks[-1]["grads"][part]):
-                words = f"no gradient reached {name!r} {steps}, so that it learns nothing"
+                words = f"no gradient reached {name!r} for {EVERY} steps, so that it learns nothing"
                 found.append(_frozen(words))
             elif still and weights[part].tolist() == looks[-1]["weights"][part]:
-                found.append(
-                    _frozen(f"the weights of {name!r} did not move {steps}, though it is trained")
-                )
+                found.append(_frozen(f"the weights of {name!r} did not move for {EVERY} steps"))
         if looks:
-            name, times = self._growth(pulse.phase, weights, looks[0]["weights"])
+            times, steps = _growth(weights, looks[0]["weights"]), pulse.step - looks[0]["step"]
             if times > SWOLLEN:
-                words = (
-                    f"the weights of {name!r} grew {times:.2g} times in {pulse.step - looks[0]['step']}"
-                )
-                found.append(_too_high(f"{words} steps"))
+                words = f"the weights of {pulse.phase!r} grew {times:.2g} times in {steps} steps"
+                found.append(_too_high(words))
         layers = dict(zip(anatomy.layers, anatomy.by_layer(pulse.grads), strict=True))
         for name, (first, last) in anatomy.deep.items():
             faded = bool(layers[first] < FADED * layers[last])
@@ -192,14 +188,6 @@ class Guard:
         look = {"step": pulse.step, "weights": weights.tolist(), "grads": pulse.grads.tolist()}
         looks[:] = [*looks[-1:], look]
         return found
-
-    def _growth(self, phase: str, now: Figures, before: Sequence[float]) -> tuple[str, float]:
-        """The part whose weights grew most, and how many times."""
-        growth = {
-            name: float(np.linalg.norm(now[part])) / max(float(np.linalg.norm(before[part])), 1e-12)
-            for name, part in self.anatomies[phase].parts.items()
-        }
-        return max(growth.items(), key=lambda one: one[1], default=("", 1.0))
 
     def _where(self, pulse: Pulse) -> str:
         """The layer that most of a gradient is in."""
@@ -315,6 +303,11 @@ class Guard:
 def _lasts(counts: dict[str, int], key: str, wrong: bool, steps: int) -> bool:
     counts[key] = counts.get(key, 0) + 1 if wrong else 0
     return counts[key] >= steps
+
+
+def _growth(now: Figures, before: Sequence[float]) -> float:
+    """How many times the weights of a phase have grown; a part of them may have begun at nought."""
+    return float(np.linalg.norm(now)) / max(float(np.linalg.norm(before)), 1e-12)
 
 
 def _frozen(words: str) -> Alarm:

@@ -23,6 +23,7 @@ from genwright.recipe import TrainOptions
 from genwright.storage.tensors import required_bytes
 from genwright.training import distributed
 from genwright.training.anatomy import Anatomy, Pulse
+from genwright.training.cover import Cover, affordable
 from genwright.training.ema import EMA
 from genwright.training.feed import Feed
 from genwright.training.guard import MOST, Alarm, Guard, Ill
@@ -68,8 +69,6 @@ class Trainer:
 
     draw    makes samples of the averaged family at a check and puts them in the run's folder
     judge   gives figures of the averaged family's samples by name, the first to be chosen by: less is better
-    cover   says how much of the data the averaged family's samples cover, beside real examples: 1 is as much;
-            asked a second time in a check, it looks at others
     report  is told of the progress after every step
     stop    says whether to end after this step (Ctrl-C)
     """
@@ -84,15 +83,14 @@ class Trainer:
         *,
         draw: Callable[[Family, int], None] | None = None,
         judge: Callable[[Family, int], dict[str, float]] | None = None,
-        cover: Callable[[Family, int], float] | None = None,
         report: Callable[[Progress], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
         self.device = distributed.device(options.device)
         self.family = family.to(self.device)
         self.feed, self.run, self.options, self.seed = feed, run, options, seed
-        self.draw, self.judge, self.cover = draw, judge, cover
-        self.report, self.stop = report, stop
+        self.draw, self.judge, self.report, self.stop = draw, judge, report, stop
+        self.cover: Cover | None = None
         self.batch = local_batch(options, family)
         self.progress = Progress()
         self.best = math.inf
@@ -102,6 +100,7 @@ class Trainer:
             family.vitals,
         )
         self.gave_up = False
+        self.cover_every = affordable(family) if options.cover is None else options.cover
         self.autocast = autocast(self.family, options.precision)
 
     # -- the loop ------------------------------------------------------------------------------
@@ -292,8 +291,9 @@ class Trainer:
 
         Raises `Ill` where that has collapsed."""
         found: list[float] = []
-        while self.cover is not None and len(found) < 2:
-            one = self.cover(self.ema.family, step) if distributed.is_main() else 0.0
+        due = self.cover_every and self._check_number() % self.cover_every == 0
+        while self.cover is not None and (due or self._done(step)) and len(found) < 2:
+            one = self.cover(self.ema.family, len(found)) if distributed.is_main() else 0.0
             found.append(distributed.first_says(one, self.device))
             if not self.guard.is_low(found[-1]):
                 break
@@ -389,6 +389,7 @@ class Trainer:
         elif distributed.is_main():
             self.run.preflight(required_bytes(self.ema.family.state_dict(), self.snapshot.state()))
         self.snapshot.remember(self.saved, self.guard.state())
+        self.cover = Cover.of(self.family, self.feed, self.seed) if self.cover_every else None
         self._first, self._started = self.saved, time.monotonic()
         self._clock(self.saved)
 

@@ -147,6 +147,13 @@ def test_a_rate_that_is_too_high_is_named() -> None:
     assert after(watched(), pulse(WINDOW, math.nan, 1.0, weights=30 * ONES)) == ["rate too high"]
 
 
+def test_a_part_that_begins_at_nought_may_grow() -> None:
+    head = np.where(np.arange(6) < 3, 10.0, 0.0)
+    grown = [pulse(WINDOW + i, 3.0, 1.5, weights=head + 1e-3 * i) for i in range(2 * EVERY)]
+    guard = Guard({"fit": ANATOMY})
+    assert set(after(guard, *grown)) == {None}
+
+
 def test_a_gradient_that_fades_on_its_way_is_told_once() -> None:
     grads = ONES.copy()
     grads[ANATOMY.parts["encoder"].start] = 1e-6
