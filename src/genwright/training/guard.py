@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,10 @@ EVERY = 8
 """Steps between two looks at layers and weights."""
 MOVING = 0.01
 """The share of the full rate below which weights may stand still."""
-SWOLLEN, GROWN = 3.0, 1.3
-"""Times that a phase's weights grow in two looks: ill by itself, and where the loss says so too."""
+RUSH, HASTE = 20.0, 5.0
+"""Times the usual way of weights between two looks: ill by itself, and where the loss says so too."""
+WAYS = 8, 4
+"""Looks that the usual way is taken from, at most and at least."""
 FADED, FADING = 1e-4, 13
 """The gradient of a part's first layer beside that of its last, and looks in a row: a hundred steps."""
 
@@ -86,7 +89,7 @@ class Guard:
         self._usual: dict[str, Usual] = {}
         self._lasting: dict[str, int] = {}
         self._slow: dict[str, int] = {}  # of what is only told: nothing waits for it
-        self._looks: dict[str, list[dict[str, Any]]] = {}
+        self._looks: dict[str, dict[str, Any]] = {}
         self._checks: list[list[float]] = []
         self._reached = 0.0
         self._told: list[str] = []
@@ -103,12 +106,9 @@ class Guard:
             return self._blamed(alarm, pulse)
         usual = self._usual.setdefault(pulse.phase, Usual())
         found = [self._vital(vital, pulse, usual) for vital in self.vitals if vital.sign in pulse.signs]
-        looks = self._looks.setdefault(pulse.phase, [])
-        if (
-            pulse.phase in self.anatomies
-            and pulse.step >= (looks[-1]["step"] if looks else -EVERY) + EVERY
-        ):
-            found += self._inside(pulse, looks)
+        look = self._looks.get(pulse.phase)
+        if pulse.phase in self.anatomies and (look is None or pulse.step >= look["step"] + EVERY):
+            found += self._inside(pulse, look)
         found.append(self._usually(pulse, usual))
         alarms = [alarm for alarm in found if alarm is not None]
         grave = next((alarm for alarm in alarms if alarm.heals), None)
@@ -154,39 +154,39 @@ class Guard:
                 usual = self._usual[pulse.phase].median[vital.sign]
                 words = vital.words.format(value=pulse.signs[vital.sign], usual=usual)
                 return Alarm(vital.cause, words, vital.helps)
-        if (looks := self._looks.get(pulse.phase)) and pulse.phase in self.anatomies:
-            times = _growth(pulse.weights(), looks[0]["weights"])
-            if times > GROWN:
-                return _too_high(f"{alarm.words}; its weights had grown {times:.2g} times")
+        look = self._looks.get(pulse.phase)
+        times = _haste(pulse.weights(), look) if look else 0.0
+        if times > HASTE:
+            return _too_high(f"{alarm.words}, after steps {times:.0f} times as large as before")
         return alarm
 
     # -- every few steps -----------------------------------------------------------------------
 
-    def _inside(self, pulse: Pulse, looks: list[dict[str, Any]]) -> list[Alarm | None]:
-        """Parts and layers, beside those of the last two looks."""
+    def _inside(self, pulse: Pulse, last: Mapping[str, Any] | None) -> list[Alarm | None]:
+        """Parts and layers, beside the last look at them."""
         anatomy, weights, found = self.anatomies[pulse.phase], pulse.weights(), list[Alarm | None]()
-        still = pulse.rate >= MOVING and bool(looks)
-        for name, part in anatomy.parts.items():
-            if still and not pulse.grads[part].any() and not any(looks[-1]["grads"][part]):
-                words = f"no gradient reached {name!r} for {EVERY} steps, so that it learns nothing"
-                found.append(_frozen(words))
-            elif still and weights[part].tolist() == looks[-1]["weights"][part]:
-                found.append(_frozen(f"the weights of {name!r} did not move for {EVERY} steps"))
-        if looks:
-            times, steps = _growth(weights, looks[0]["weights"]), pulse.step - looks[0]["step"]
-            if times > SWOLLEN:
-                words = f"the weights of {pulse.phase!r} grew {times:.2g} times in {steps} steps"
+        ways: list[float] = []
+        if last is not None:
+            ways = [*last["ways"], _way(weights, last["weights"])][-WAYS[0] :]
+            if (times := _haste(weights, last)) > RUSH:
+                words = f"the weights of {pulse.phase!r} go {times:.0f} times as far as before"
                 found.append(_too_high(words))
+        if last is not None and pulse.rate >= MOVING:
+            for name, part in anatomy.parts.items():
+                if not pulse.grads[part].any() and not any(last["grads"][part]):
+                    words = f"no gradient reached {name!r} for {EVERY} steps, so that it learns nothing"
+                    found.append(_frozen(words))
+                elif weights[part].tolist() == last["weights"][part]:
+                    found.append(_frozen(f"the weights of {name!r} did not move for {EVERY} steps"))
         layers = dict(zip(anatomy.layers, anatomy.by_layer(pulse.grads), strict=True))
-        for name, (first, last) in anatomy.deep.items():
-            faded = bool(layers[first] < FADED * layers[last])
+        for name, (first, deepest) in anatomy.deep.items():
+            faded = bool(layers[first] < FADED * layers[deepest])
             if _lasts(self._slow, f"{pulse.phase}/{name}/faded", faded, FADING):
-                words = f"the gradient of {first!r} stayed below {FADED:g} of that of {last!r}"
-                found.append(
-                    Alarm("vanishing gradient", words, "a shallower net (--set net.depth=)", False)
-                )
-        look = {"step": pulse.step, "weights": weights.tolist(), "grads": pulse.grads.tolist()}
-        looks[:] = [*looks[-1:], look]
+                words = f"the gradient of {first!r} stayed below {FADED:g} of that of {deepest!r}"
+                helps = "a shallower net (--set net.depth=)"
+                found.append(Alarm("vanishing gradient", words, helps, heals=False))
+        look = {"weights": weights.tolist(), "grads": pulse.grads.tolist(), "ways": ways}
+        self._looks[pulse.phase] = {"step": pulse.step, **look}
         return found
 
     def _where(self, pulse: Pulse) -> str:
@@ -283,7 +283,7 @@ class Guard:
             "usual": {phase: usual.state() for phase, usual in self._usual.items()},
             "lasting": dict(self._lasting),
             "slow": dict(self._slow),
-            "looks": {phase: [dict(look) for look in looks] for phase, looks in self._looks.items()},
+            "looks": dict(self._looks),
             "checks": [list(one) for one in self._checks],
             "reached": self._reached,
             "told": list(self._told),
@@ -295,7 +295,7 @@ class Guard:
         self._usual = {phase: Usual.of(one) for phase, one in state.get("usual", {}).items()}
         self._lasting = dict(state["lasting"]) if "usual" in state else {}
         self._slow = dict(state.get("slow", {}))
-        self._looks = {phase: list(looks) for phase, looks in state.get("looks", {}).items()}
+        self._looks = dict(state.get("looks", {}))
         self._checks = [list(one) for one in state.get("checks", [])]
         self._reached, self._told = state.get("reached", 0.0), list(state.get("told", []))
 
@@ -305,9 +305,15 @@ def _lasts(counts: dict[str, int], key: str, wrong: bool, steps: int) -> bool:
     return counts[key] >= steps
 
 
-def _growth(now: Figures, before: Sequence[float]) -> float:
-    """How many times the weights of a phase have grown; a part of them may have begun at nought."""
-    return float(np.linalg.norm(now)) / max(float(np.linalg.norm(before)), 1e-12)
+def _way(now: Figures, before: Sequence[float]) -> float:
+    """How far weights have gone, by the norm of each."""
+    return float(np.linalg.norm(now - before))
+
+
+def _haste(now: Figures, look: Mapping[str, Any]) -> float:
+    """The way since a look as a multiple of the usual one between two; 0 while that is not known."""
+    usual = median(look["ways"]) if len(look["ways"]) >= WAYS[1] else 0.0
+    return _way(now, look["weights"]) / usual if usual else 0.0
 
 
 def _frozen(words: str) -> Alarm:

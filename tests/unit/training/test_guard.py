@@ -127,31 +127,29 @@ def test_a_part_without_a_gradient_is_frozen() -> None:
 
 
 def test_weights_that_do_not_move_are_frozen_unless_the_rate_is_nought() -> None:
-    found = after(watched(), *lasting(2 * EVERY, weights=3 * ONES))
-    assert "frozen" in found
-    slow = [replace(one, rate=MOVING / 2) for one in lasting(2 * EVERY, weights=3 * ONES)]
+    still = (10 + 1e-3 * WINDOW) * ONES
+    assert "frozen" in after(watched(), *lasting(2 * EVERY, weights=still))
+    slow = [replace(one, rate=MOVING / 2) for one in lasting(2 * EVERY, weights=still)]
     assert set(after(watched(), *slow)) == {None}
-    half = [
-        pulse(WINDOW + i, 3.0, 1.5, weights=np.where(np.arange(6) < 3, 1.0, 2 + 1e-4 * i))
-        for i in range(16)
-    ]
-    guard = watched()
-    assert "'encoder'" in next(filter(None, map(guard.look, half))).words
+    encoder = np.arange(len(ONES)) < 3
+    half = [pulse(i, 3.0, 1.5, weights=np.where(encoder, 1.0, 2 + 1e-3 * i)) for i in range(2 * EVERY)]
+    alarm = next(filter(None, map(Guard({"fit": ANATOMY}).look, half)))
+    assert "'encoder'" in alarm.words
 
 
 def test_a_rate_that_is_too_high_is_named() -> None:
-    grown = [pulse(WINDOW + i, 3.0, 1.5, weights=10 * 1.2**i * ONES) for i in range(2 * EVERY)]
-    assert "rate too high" in after(watched(), *grown)
-    leaps = [pulse(WINDOW + i, 50.0, 30.0, weights=10 * 1.2**i * ONES) for i in range(LASTING)]
+    end = 10 + 1e-3 * WINDOW
+    rush = [pulse(WINDOW + i, 3.0, 1.5, weights=(end + 0.1 * i) * ONES) for i in range(2 * EVERY)]
+    assert "rate too high" in after(watched(), *rush)
+    leaps = [pulse(WINDOW + i, 50.0, 30.0, weights=(end + 0.1 * i) * ONES) for i in range(LASTING)]
     assert after(watched(), *leaps)[-1] == "rate too high"
     assert after(watched(), pulse(WINDOW, math.nan, 1.0, weights=30 * ONES)) == ["rate too high"]
 
 
 def test_a_part_that_begins_at_nought_may_grow() -> None:
     head = np.where(np.arange(6) < 3, 10.0, 0.0)
-    grown = [pulse(WINDOW + i, 3.0, 1.5, weights=head + 1e-3 * i) for i in range(2 * EVERY)]
-    guard = Guard({"fit": ANATOMY})
-    assert set(after(guard, *grown)) == {None}
+    grown = [pulse(i, 3.0, 1.5, weights=head + 1e-3 * i) for i in range(8 * EVERY)]
+    assert set(after(Guard({"fit": ANATOMY}), *grown)) == {None}
 
 
 def test_a_gradient_that_fades_on_its_way_is_told_once() -> None:
