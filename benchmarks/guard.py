@@ -10,7 +10,7 @@ judge's coverage of 2,000 samples of the averaged weights beside 2,000 real ones
 the same training without the fault: within 5 % it is mended.
 
     rate       100 times the learning rate                           any family
-    batch      a batch of NaN                                        any family
+    batch      a batch of NaN (of symbols: a loss of NaN)            any family
     frozen     the generator's optimiser does nothing                gan
     saturated  the critic is told the answer: +-20 on its scores     gan
     codebook   all examples are given one code                       vqvae
@@ -101,6 +101,16 @@ class Sick(Trainer):
             def poisoned(*given: Any) -> Batch:
                 batch = following(*given)
                 return Batch(batch.x * torch.nan) if self.sick else batch
+
+            losses = family.loss
+
+            def spoilt(batch: Batch, phase: str) -> dict[str, Tensor]:
+                terms = losses(batch, phase)
+                return {name: term * torch.nan for name, term in terms.items()} if self.sick else terms
+
+            if family.space.kind == "symbol":  # which have no NaN
+                family.loss = spoilt  # type: ignore[method-assign]  # the fault
+                return
 
             feed.next = poisoned  # type: ignore[method-assign]  # the fault
         if self.fault == "saturated":
