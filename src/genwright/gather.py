@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,30 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """What files hold: examples as a codec stores them, a table's rows as they stand, labels, and what is
+    odd about them."""
+
+    x: Array
+    rows: Sequence[Any]
+    labels: Mapping[str, list[Any]]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
 class Bench:
     """The data a set is held against, and the lens everything is seen through."""
 
     kind: str
     codec: Codec
     given: tuple[str, ...]
-    lens: Lens
     dataset: Dataset
+    lens_of: Callable[[], Lens]
+
+    @cached_property
+    def lens(self) -> Lens:
+        """Trained when it is first looked through: what is wrong with a file is said before."""
+        return self.lens_of()
 
     def sample(self, x: Array, raw: Any, given: Mapping[str, Sequence[Any]]) -> Sample:
         """Stored examples in every form that a metric reads."""
@@ -99,8 +115,8 @@ class Bench:
         }
         return self.decoded(x, given)
 
-    def read(self, path: Path, n: int, rng: np.random.Generator) -> tuple[Sample, list[str]]:
-        """At most `n` examples from files, and what is odd about them."""
+    def read(self, path: Path) -> Stored:
+        """The examples in files. Raises `DataError` where they are no two, or of another kind."""
         notes = []
         suffixes = {suffix.lower() for suffix in path.suffixes}
         if path.is_file() and not suffixes & {*self.codec.reads}:
@@ -139,23 +155,33 @@ class Bench:
         if bad:
             notes.append(f"{bad:,} of the examples in {path} could not be read")
         if len(x) < 2:
-            raise DataError(f"{path} holds {len(x)} usable examples; a judgement needs at least 2")
-        index = np.sort(rng.permutation(len(x))[:n])
-        chosen = {name: [values[i] for i in index] for name, values in labels.items()}
+            what = (
+                f"whole windows of {self.codec.space.grid[0]} symbols, as long as those of the real text,"
+                if self.codec.layout == "stream"
+                else "usable examples"
+            )
+            raise DataError(f"{path} holds {len(x)} {what}; a judgement needs at least 2")
+        return Stored(x, rows, labels, notes)
+
+    def chosen(self, stored: Stored, n: int, rng: np.random.Generator) -> Sample:
+        """At most `n` of them."""
+        index = np.sort(rng.permutation(len(stored.x))[:n])
+        labels = {name: [values[i] for i in index] for name, values in stored.labels.items()}
         if self.kind != "table":
-            return self.decoded(x[index], chosen), notes
+            return self.decoded(stored.x[index], labels)
         # As they stand in the file: a codec brings what cannot be back to what can.
         import pandas as pd
 
-        raw = pd.concat(rows, ignore_index=True).iloc[index].reset_index(drop=True)
-        return self.sample(x[index], raw, _columns(self.kind, raw, self.given)), notes
+        raw = pd.concat(stored.rows, ignore_index=True).iloc[index].reset_index(drop=True)
+        return self.sample(stored.x[index], raw, _columns(self.kind, raw, self.given))
 
     def reread(self, samples: Samples, n: int, rng: np.random.Generator) -> tuple[Sample, list[str]]:
-        """Samples of a model, from the files that a person gets."""
+        """Samples of a model, from the files that a person gets, and what is odd about them."""
         with tempfile.TemporaryDirectory() as folder:
             files = samples.write(folder)
             lines = [file for file in files if file.suffix == ".jsonl"]
-            return self.read(lines[0] if self.kind == "text" and lines else Path(folder), n, rng)
+            stored = self.read(lines[0] if self.kind == "text" and lines else Path(folder))
+        return self.chosen(stored, n, rng), stored.notes
 
     def _windows(self, text: str) -> Array:
         """A document as whole windows of the stream's length, side by side."""
@@ -174,7 +200,8 @@ def of_run(model: Model, n: int, seed: int, *, against: Path | None = None, lens
     if against is None:
         count = _count(n, bench.dataset)
     else:
-        held, notes = bench.read(against, min(n, MOST_FAKE), rng)
+        stored = bench.read(against)
+        held, notes = bench.chosen(stored, min(n, MOST_FAKE), rng), stored.notes
         count = len(held)
     fake, odd = bench.reread(model.sample(count, seed=seed), count, rng)
     case = _case(bench, fake, held, count, seed, notes + odd)
@@ -206,20 +233,21 @@ def of_files(
     )
     bench = bench_of(Recipe(data=data), seed, lens)
     rng = np.random.default_rng([seed, 1])
+    made, exam = bench.read(fake), None if holdout is None else bench.read(holdout)
     held: Sample | None = None
     notes: list[str] = []
-    if holdout is None:
+    if exam is None:
         notes.append(
             "no holdout was named: if the maker saw all of the real data, then copying was judged "
             "against examples that it had seen too"
         )
         count = _count(n, bench.dataset)
     else:
-        held, found = bench.read(holdout, min(n, MOST_FAKE), rng)
-        notes += found
+        held = bench.chosen(exam, min(n, MOST_FAKE), rng)
+        notes += exam.notes
         count = len(held)
-    sample, found = bench.read(fake, count, rng)
-    return _case(bench, sample, held, min(count, len(sample)), seed, notes + found)
+    sample = bench.chosen(made, count, rng)
+    return _case(bench, sample, held, min(count, len(sample)), seed, notes + made.notes)
 
 
 def judged(
@@ -291,10 +319,13 @@ def bench_of(recipe: Recipe, seed: int, lens: Kind) -> Bench:
     if stored:
         name = next(iter(stored))
         classes = [str(v) for v in train.given[name].decode(stored[name], np.random.default_rng(0))]
-    made = lens_for(
-        x, codec.space, classes, lens, seed, dataset.key, raw=lambda stored: codec.decode(stored, {})
-    )
-    return Bench(kind, codec, names, made, dataset)
+
+    def lens_of() -> Lens:
+        return lens_for(
+            x, codec.space, classes, lens, seed, dataset.key, raw=lambda stored: codec.decode(stored, {})
+        )
+
+    return Bench(kind, codec, names, dataset, lens_of)
 
 
 def _case(bench: Bench, fake: Sample, held: Sample | None, n: int, seed: int, notes: list[str]) -> Case:

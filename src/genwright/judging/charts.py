@@ -349,7 +349,8 @@ color: var(--quiet); } th { font-weight: 600; }
 .figures small { display: block; font-weight: 400; } .model .value { font-size: 1.125rem; font-weight: 600; }
 .num { font-variant-numeric: tabular-nums; white-space: nowrap; } .none { color: var(--quiet); }
 .where { width: 14rem; } .how { min-width: 10rem; color: var(--quiet); } .metric { min-width: 8.5rem; }
-.baselines div + div { margin-top: .35rem; } .name { color: var(--quiet); }
+.figures .baselines { min-width: 13rem; } .figures .baselines small { display: inline; }
+.name { color: var(--quiet); }
 .fails { color: var(--bad); } .figures thead th, .skill, .battery { overflow-wrap: normal; }
 .strip { display: block; width: 13.5rem; overflow: visible; }
 .strip text { font-size: 9.5px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
@@ -368,10 +369,11 @@ font: .875rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
 .card th { font-weight: 400; color: var(--quiet); min-width: 7rem; padding-left: 0; }
 @media (max-width: 82rem) { .figures, .figures tbody, .figures caption { display: block; }
 .figures thead { position: absolute; clip-path: inset(50%); height: 1px; overflow: hidden; }
-.figures tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .4rem 1rem;
+.figures tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(7rem, 1fr)); gap: .4rem 1rem;
 padding: .8rem 0; border-bottom: 1px solid var(--line); } .figures .group { padding: 0; margin-top: 1rem; }
 .figures th, .figures td { border: 0; padding: 0; } .figures .group th { padding: .4rem .6rem; }
 .figures [scope], .figures .how { grid-column: 1 / -1; } .figures .where { grid-column: span 2; width: auto; }
+.figures .baselines { grid-column: span 2; min-width: 0; }
 .figures td::before { content: attr(data-label); display: block; font-size: .8125rem; color: var(--quiet); }
 .figures .where::before { display: none; } .strip { width: 24rem; max-width: 100%; } }
 @media print { .verdict li, .figures tr, figure { break-inside: avoid; } nav { display: none; } }

@@ -11,9 +11,12 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence, Sample
 from genwright.judging.memo import once
-from genwright.judging.metric import Between, OfFeatures, Rate, Statistic
+from genwright.judging.metric import Between, Metric, OfFeatures, Reading, Statistic, Z, wilson
 
 __all__ = ["ClassScore", "ModesMissed", "Vendi", "missed", "vendi"]
+
+DRAWS = 200
+"""Of counts, for the interval of `modes_missed`."""
 
 
 # -- Vendi score --------------------------------------------------------------------------------
@@ -121,21 +124,32 @@ def missed(
     when it holds significantly fewer generated than held examples: exact binomial test, given how many
     both are, Holm (1979) over the cells at `level`.
     """
+    real, made = _cells(evidence, per_cell, rng)
+    cells = _number(evidence, per_cell)
+    held, fake = (np.bincount(x, minlength=cells) for x in (real, made))
+    return np.flatnonzero(_missed(held, fake, level)[real])
+
+
+def _missed(held: Array, fake: Array, level: float) -> Array:
+    """Which cells are missed, by how many examples they hold, `(..., cells)`."""
     from scipy.special import bdtr
 
-    cells = max(10, len(evidence.held) // per_cell)
-    real, made = _cells(evidence, cells, rng)
-    held, fake = (np.bincount(x, minlength=cells) for x in (real, made))
-    share = len(made) / (len(real) + len(made))
+    share = fake.sum(-1, keepdims=True) / (held + fake).sum(-1, keepdims=True)
     p = bdtr(fake, held + fake, share)
-    order = np.argsort(p, kind="stable")
-    passed = np.minimum.accumulate(p[order] * np.arange(cells, 0, -1) <= level)
-    return np.flatnonzero(np.isin(real, order[passed]))
+    order = np.argsort(p, axis=-1, kind="stable")
+    steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1) <= level
+    found = np.empty(p.shape, dtype=bool)
+    np.put_along_axis(found, order, np.logical_and.accumulate(steps, axis=-1), -1)
+    return found
 
 
-def _cells(evidence: Evidence, cells: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def _number(evidence: Evidence, per_cell: int) -> int:
+    return max(10, len(evidence.held) // per_cell)
+
+
+def _cells(evidence: Evidence, per_cell: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """The cell of each held and of each generated example."""
-    points = evidence.train.features
+    points, cells = evidence.train.features, _number(evidence, per_cell)
     if (different := len(np.unique(points, axis=0))) < cells:
         raise DataError(
             f"modes_missed needs {cells} different training examples to tell modes by, there are {different}"
@@ -150,9 +164,13 @@ def _means(points: Array, cells: int, seed: int) -> Any:
     return KMeans(cells, n_init=1, random_state=seed).fit(points)
 
 
-class ModesMissed(Rate):
+class ModesMissed(Metric):
     """Share of real examples in regions where generated ones are significantly too few (`missed`); the
-    idea is that of Richardson & Weiss (2018), with one-sided exact tests and Holm's correction."""
+    idea is that of Richardson & Weiss (2018), with one-sided exact tests and Holm's correction.
+
+    A region is missed as a whole or not at all, and may be by a hair: to Wilson's interval for the share
+    comes what the share strays by where the counts in the regions are drawn anew, each from its law as seen.
+    """
 
     name = "modes_missed"
     group = "diversity"
@@ -165,6 +183,17 @@ class ModesMissed(Rate):
         self.per_cell = per_cell
         self.level = level
 
-    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
-        found = missed(evidence, rng, per_cell=self.per_cell, level=self.level)
-        return len(found), len(evidence.held)
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+        cells, n = _number(evidence, self.per_cell), len(evidence.held)
+        held, fake = (np.bincount(x, minlength=cells) for x in _cells(evidence, self.per_cell, rng))
+        hits = int(held[_missed(held, fake, self.level)].sum())
+        again = [rng.multinomial(one.sum(), one / one.sum(), DRAWS) for one in (held, fake)]
+        shares = (again[0] * _missed(again[0], again[1], self.level)).sum(1) / n
+        strays = Z * float(np.std(shares))
+        value, (low, high) = hits / n, wilson(hits, n)
+        return Reading(
+            value,
+            value - float(np.hypot(value - low, strays)),
+            value + float(np.hypot(high - value, strays)),
+            n,
+        )

@@ -9,6 +9,7 @@ Even of two real sets these are not 1, except the clipped ones: read them beside
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,6 +50,19 @@ class Manifold(OfFeatures):
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
         # One and the same sequence of halves for every metric here, so that distances are taken once.
         return super()._read(evidence, np.random.default_rng(0))
+
+
+class Capped(Manifold):
+    """Of what is at most 1. The cap is put on the number, not on the halves: all at the cap, they would not
+    stray, and the number would look sure."""
+
+    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
+        return min(1.0, super().measure(evidence, rng))
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+        reading = super()._read(evidence, rng)
+        value, spread = min(1.0, reading.value), (reading.high - reading.low) / 2
+        return replace(reading, value=value, low=value - spread, high=value + spread)
 
 
 class Precision(Manifold):
@@ -101,7 +115,7 @@ class Coverage(Manifold):
         return float((found.held > 0).mean())
 
 
-class ClippedDensity(Manifold):
+class ClippedDensity(Capped):
     """Clipped Density (Salvy et al. 2025, arXiv:2507.01761).
 
     As density, but a real ball is no larger than the median one, so that real outliers claim no room, and
@@ -122,10 +136,10 @@ class ClippedDensity(Manifold):
 
     def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
         real = np.minimum(among(held, self.k) / self.k, 1).mean()
-        return min(1.0, super().between(held, fake, rng) / float(real))
+        return super().between(held, fake, rng) / float(real)
 
 
-class ClippedCoverage(Manifold):
+class ClippedCoverage(Capped):
     """Clipped Coverage (Salvy et al. 2025, arXiv:2507.01761).
 
     Each real ball counts by how many generated examples it holds, relative to k and at most 1. What comes
@@ -143,7 +157,7 @@ class ClippedCoverage(Manifold):
     def score(self, found: Balls) -> float:
         cover = float(np.minimum(found.held / found.k, 1).mean())
         n, m = len(found.held), len(found.around)
-        counts = np.arange(m + 1)
+        counts = np.arange(2 * m + 1)  # chance may cover more than good ones do on average
         return float(np.interp(cover, expected_cover(n, found.k, counts), counts)) / m
 
 

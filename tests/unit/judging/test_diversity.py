@@ -192,3 +192,16 @@ def test_modes_missed_is_the_same_for_a_seed_and_any_order() -> None:
 def test_too_few_different_training_examples() -> None:
     with pytest.raises(DataError, match="20 different training examples to tell modes by, there are 1"):
         ModesMissed().read(evidence(modes(0)[0], modes(1)[0], np.ones((100, 6))))
+
+
+def test_a_mode_missed_by_a_hair_may_not_be_missed() -> None:
+    def clusters(*sizes: int) -> Array:
+        return np.repeat(10.0 * np.eye(20), sizes, axis=0)
+
+    held, found = clusters(*[50] * 20), {}
+    for left in (22, 0):
+        fake = clusters(left, *[52] * 19)
+        found[left] = ModesMissed().read(evidence(held, fake))
+        assert found[left].value == 0.05
+    assert found[22].low < 0 < found[0].low
+    assert found[22].error > 2 * found[0].error

@@ -20,6 +20,7 @@ from genwright.judging.manifold import (
     Recall,
     expected_cover,
 )
+from genwright.judging.metric import Metric
 from genwright.judging.neighbours import balls, reach
 from judged import evidence
 
@@ -262,3 +263,14 @@ def test_degenerate_sets(metric: Manifold) -> None:
     # A generator that says one thing is measured: it is what these numbers are for.
     alike = metric.read(evidence(normal(0, 50), np.zeros((50, 6))))
     assert alike.value <= 0.5 if metric.group == "diversity" else alike.value > 0.3
+
+
+@pytest.mark.parametrize("metric", [ClippedDensity(), ClippedCoverage()], ids=lambda one: one.name)
+def test_what_stands_at_its_cap_is_not_sure_for_that(metric: Metric) -> None:
+    rng = np.random.default_rng(0)
+    held, fake = rng.normal(size=(300, 2)), 0.7 * rng.normal(size=(300, 2))
+    held, fake = (held, fake) if metric.name == "clipped_density" else (held, held + 0.01)
+    reading = metric.read(evidence(held, fake))
+    assert reading.value == 1
+    assert reading.low < 0.99
+    assert reading.high - reading.value == pytest.approx(reading.value - reading.low)
