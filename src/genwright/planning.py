@@ -87,6 +87,8 @@ def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str 
     if space.kind not in kind.accepts:
         wanted = " or ".join(sorted(kind.accepts))
         return f"{family} takes {wanted} values, and this is {space.kind}: {space}{after}"
+    if len(space.grid) < kind.least_axes:
+        return f"{family} looks at how neighbours go together, and a row has none: {space}{after}"
     if _too_long(kind, space):
         return (
             f"{family} takes at most {kind.max_positions:,} symbols in one example, "

@@ -35,6 +35,8 @@ KINDS: dict[str, dict[str, str]] = {
         "flow": "genwright.families.flow:Flow",
         "cyclegan": "genwright.families.cyclegan:CycleGAN",
         "energy": "genwright.families.energy:Energy",
+        "stargan": "genwright.families.stargan:StarGAN",
+        "style": "genwright.families.style:Style",
     },
     "codecs": {
         "image": "genwright.data.image:ImageCodec",

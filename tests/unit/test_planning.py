@@ -25,6 +25,7 @@ def test_a_verdict_is_what_the_family_declares(family: str, space: Space) -> Non
     numbers = space.stored * space.positions
     fits = (
         space.kind in kind.accepts
+        and len(space.grid) >= kind.least_axes
         and (kind.max_positions is None or numbers <= kind.max_positions)
         and (kind.max_width is None or max(span.width for span in space.spans) <= kind.max_width)
     )

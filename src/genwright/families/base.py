@@ -102,7 +102,10 @@ class Family(nn.Module, ABC):
     """Channels at one position that a dense network still takes (None: no limit)."""
     max_positions: ClassVar[int | None] = None
     """Stored numbers of one example that are still affordable (None: no limit)."""
+    least_axes: ClassVar[int] = 0
+    """Axes that the grid of an example has at least."""
     unpaired: ClassVar[bool] = False
+    """Whether it learns from domains without pairs; see the task of that name."""
     likelihood: Likelihood = "none"
     """What `log_prob` gives: nothing, a lower bound, or the log-likelihood itself. A family that has one for
     some spaces alone says so in its class, and "none" in its objects over the others."""

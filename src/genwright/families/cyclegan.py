@@ -35,14 +35,14 @@ from genwright.families.adversarial import (
     usual_gamma,
 )
 from genwright.families.base import Phase
-from genwright.families.translator import Translator, apart
+from genwright.families.translator import Rival, apart
 from genwright.nets.roles import Nets, Told
 from genwright.space import Space
 
 __all__ = ["CycleGAN"]
 
 
-class CycleGAN(Translator):
+class CycleGAN(Rival):
     """Two generators and two critics, one of each for each of two domains."""
 
     accepts = frozenset({"real", "symbol", "mixed"})

@@ -20,7 +20,7 @@ from genwright.families.base import Family
 from genwright.nets.roles import Nets
 from genwright.space import Space, Symbol
 
-__all__ = ["Translator", "apart"]
+__all__ = ["Rival", "Translator", "apart"]
 
 
 class Translator(Family):
@@ -53,23 +53,6 @@ class Translator(Family):
         """The domains that a source is meant to be of."""
         return list(range(self.domains))
 
-    @abstractmethod
-    def answer(self, source: Tensor, domain: Tensor) -> Tensor:
-        """The network's answer for embedded sources `(B, width, *grid)` brought to domains `(B,)`."""
-
-    def _sample(
-        self,
-        n: int,
-        cond: dict[str, Tensor],
-        rng: torch.Generator,
-        *,
-        temperature: NonNegative = 1.0,
-    ) -> Tensor:
-        """temperature: of the draw of symbols; numbers follow from the source alone."""
-        source, domain = self._asked(cond)
-        out = self.answer(self.space.embed(source), domain)
-        return self.space.draw(self.space.squash(out), temperature, rng)
-
     def _asked(self, cond: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Stored sources, and the domains `(B,)` to bring them to."""
         for name, what in (("source", "the examples to translate"), ("domain", "a domain for each")):
@@ -94,6 +77,27 @@ class Translator(Family):
                 f"train.batch_size"
             )
         return [part[:least] for part in parts]
+
+
+class Rival(Translator):
+    """One that is trained against critics: its answer is drawn as that of a generator."""
+
+    @abstractmethod
+    def answer(self, source: Tensor, domain: Tensor) -> Tensor:
+        """The network's answer for embedded sources `(B, width, *grid)` brought to domains `(B,)`."""
+
+    def _sample(
+        self,
+        n: int,
+        cond: dict[str, Tensor],
+        rng: torch.Generator,
+        *,
+        temperature: NonNegative = 1.0,
+    ) -> Tensor:
+        """temperature: of the draw of symbols; numbers follow from the source alone."""
+        source, domain = self._asked(cond)
+        out = self.answer(self.space.embed(source), domain)
+        return self.space.draw(self.space.squash(out), temperature, rng)
 
 
 def apart(space: Space, out: Tensor, x: Tensor) -> Tensor:

