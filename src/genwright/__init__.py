@@ -20,6 +20,7 @@ __all__ = [
     "Recipe",
     "Space",
     "__version__",
+    "edit",
     "judge",
     "load",
     "look",
@@ -29,13 +30,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from genwright.api import Look, judge, load, look, plan, train, translate
+    from genwright.api import Look, edit, judge, load, look, plan, train, translate
     from genwright.model import Model
     from genwright.recipe import Recipe
     from genwright.space import Space
 
 _HOMES = {
     "Look": "genwright.api",
+    "edit": "genwright.api",
     "judge": "genwright.api",
     "load": "genwright.api",
     "look": "genwright.api",

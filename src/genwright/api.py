@@ -5,6 +5,7 @@ plan      how each family would take this data
 train     data in, a run folder and a model out
 load      a model from a run folder
 translate what a person has, brought to another domain
+edit      examples changed in the latent space of a run
 judge     is it good, is it varied, did it copy
 """
 
@@ -22,6 +23,7 @@ from genwright import gather
 from genwright.assembly import Job, timed_verdicts, with_sources
 from genwright.bounds import Count, Natural
 from genwright.checkup import Checkup
+from genwright.editing import edited
 from genwright.errors import RecipeError, RunError
 from genwright.families.base import Family
 from genwright.foretelling import likelihood_of
@@ -39,6 +41,8 @@ from genwright.translating import translated
 
 __all__ = [
     "Look",
+    "edit",
+    "empty_folder",
     "free_folder",
     "judge",
     "load",
@@ -192,6 +196,12 @@ def translate(
     return translated(load(run, device=device), data, to, n=n, seed=seed, **knobs)
 
 
+def edit(run: str | Path, *, device: str = "auto", **how: Any) -> Samples:
+    """Examples changed in the latent space of a run; `how` is of `editing.edited`: `between` two examples,
+    more of an `attribute`, or along main `directions`."""
+    return edited(load(run, device=device), **how)
+
+
 def judge(
     run: str | Path | None = None,
     *,
@@ -302,6 +312,13 @@ def _go_on(run: Run, settings: Iterable[str], choices: dict[str, Any]) -> Recipe
             f"--set data.path= can change, got {', '.join(fixed)}"
         )
     return Recipe.of(_for_so_long(run.recipe, steps, minutes)).override(settings)
+
+
+def empty_folder(folder: Path) -> Path:
+    """A folder to write to, in which nothing could be overwritten. Raises `RunError` for another."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} exists and is no empty folder: choose another with --out")
+    return folder
 
 
 def free_folder(folder: Path) -> Path:

@@ -20,7 +20,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from genwright import __version__
-from genwright.errors import RecipeError, RunError, suggest
+from genwright.cli_edit import edit
+from genwright.errors import RecipeError, suggest
 from genwright.sentences import SMALLER, UsageError, memory, sentence, usage
 from genwright.stopping import is_main, stoppable
 from genwright.terminal import say, show_contest, show_look, show_verdicts, watched
@@ -197,7 +198,9 @@ def sample(
     knobs = dict(map(_knob, settings or []))
     knobs |= {"temperature": temperature} if temperature is not None else {}
     knobs |= {"guidance_scale": guidance} if guidance is not None else {}
-    folder = _empty(out) if out is not None else api.free_folder(run / "samples" / f"seed-{seed}")
+    folder = (
+        api.empty_folder(out) if out is not None else api.free_folder(run / "samples" / f"seed-{seed}")
+    )
     with memory("make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
         known = [*model.family.knobs(), "chunk"]
@@ -228,7 +231,7 @@ def translate(
     """Bring examples to another domain; one picture shows each above what was made of it."""
     from genwright import api
 
-    folder = _empty(out) if out is not None else None
+    folder = api.empty_folder(out) if out is not None else None
     with memory("make fewer at once (--set chunk=16)"):
         made = api.translate(
             run, files or None, to, n=n, seed=seed, device=device, **dict(map(_knob, settings or []))
@@ -343,6 +346,9 @@ def _summary(thing: type[Any]) -> str:
     return " ".join(first.split()).split(". ")[0]
 
 
+app.command()(edit)
+
+
 # -- reading what was typed ------------------------------------------------------------------------
 
 
@@ -366,13 +372,6 @@ def _knob(text: str) -> tuple[str, Any]:
     with suppress(ValueError):
         return name, json.loads(value)
     return name, value
-
-
-def _empty(folder: Path) -> Path:
-    """A folder to write to, in which nothing could be overwritten."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder} exists and is no empty folder: choose another with --out")
-    return folder
 
 
 # -- errors ----------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ TOLD = {
     "training": [field.name for field in fields(TrainOptions)],
     "planning": [o for name in names("bridges") for o in (name, *_options("bridges", name))],
     "nets": names("nets"),
-    "command-line": ["look", "plan", "train", "sample", "list"],
+    "command-line": ["look", "plan", "train", "sample", "edit", "list"],
 }
 
 

@@ -113,6 +113,9 @@ class Codec(ABC):
     layout: Literal["examples", "stream"] = "examples"
     """`stream`: `encode` gives one long row of tokens, and an example is a window of it."""
 
+    row: int | None = None
+    """Examples in a row of what shows them all, where their order says something (None: as it fits)."""
+
     # -- in ------------------------------------------------------------------------------------
 
     @abstractmethod

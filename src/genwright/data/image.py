@@ -236,7 +236,7 @@ class ImageCodec(Codec):
             return []
         folder.mkdir(parents=True, exist_ok=True)
         contact = folder / SHEET
-        contact.write_bytes(sheet(examples))
+        contact.write_bytes(sheet(examples, columns=self.row))
         digits = max(5, len(str(len(examples) - 1)))
         files = [folder / f"{i:0{digits}d}.png" for i in range(len(examples))]
         for path, example in zip(files, examples, strict=True):
@@ -251,7 +251,7 @@ class ImageCodec(Codec):
         return [contact, *files, table]
 
     def preview(self, examples: Sequence[Picture | Array]) -> Preview:
-        return Preview("png", png=sheet(examples))
+        return Preview("png", png=sheet(examples, columns=self.row))
 
     def beside(self, sources: Sequence[Picture | Array], examples: Sequence[Picture | Array]) -> Preview:
         """Each source above what was made from it."""

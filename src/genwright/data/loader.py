@@ -19,7 +19,7 @@ from genwright.data.codec import Array
 from genwright.data.dataset import Split
 from genwright.space import Symbol
 
-__all__ = ["Loader", "in_order", "permute", "shuffled", "strata"]
+__all__ = ["Loader", "in_order", "permute", "shuffled", "strata", "taken"]
 
 _ROUNDS = 6
 SMALL = 1 << 20
@@ -126,6 +126,11 @@ def in_order(split: Split, size: int, most: int | None = None) -> Iterator[Batch
     numbers = np.arange(n) if most is None or n <= most else np.linspace(0, n - 1, most).astype(np.int64)
     for start in range(0, len(numbers), size):
         yield _batch(split, numbers[start : start + size])
+
+
+def taken(split: Split, numbers: Array) -> Batch:
+    """The examples with these numbers, in this order."""
+    return _batch(split, numbers)
 
 
 def _batch(split: Split, numbers: Array) -> Batch:

@@ -330,16 +330,21 @@ def to_image(array: Array) -> Image.Image:
 
 
 def sheet(
-    examples: Sequence[Picture | Array], *, most: int = 100, side: int = 2048, gap: int = 2
+    examples: Sequence[Picture | Array],
+    *,
+    most: int = 100,
+    side: int = 2048,
+    gap: int = 2,
+    columns: int | None = None,
 ) -> bytes:
     """A PNG of the first `most` of at least one example in a grid, at most `side` pixels each way.
 
-    The sheet comes out near square. A small picture is enlarged by a whole factor without blurring, so
-    that 8 x 8 digits can be seen; a large one is shrunk.
+    The sheet comes out near square, unless `columns` are given. A small picture is enlarged by a whole
+    factor without blurring, so that 8 x 8 digits can be seen; a large one is shrunk.
     """
     shown = [pixels(example) for example in examples[:most]]
     high, wide = max(p.shape[0] for p in shown), max(p.shape[1] for p in shown)
-    columns = min(len(shown), ceil(sqrt(len(shown) * high / wide)))
+    columns = min(len(shown), columns or ceil(sqrt(len(shown) * high / wide)))
     rows = ceil(len(shown) / columns)
     scale = min(((side - gap) // columns - gap) / wide, ((side - gap) // rows - gap) / high)
     if scale >= 1:

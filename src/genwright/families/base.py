@@ -116,6 +116,8 @@ class Family(nn.Module, ABC):
     """Whether a held-out loss means something for this family."""
     quick: ClassVar[bool] = False
     """Whether one pass of a network makes an example: then many are drawn at each check."""
+    code_dim: int = 0
+    """Numbers in a code that `decode` reads, standard normal by law; 0 where there is no `decode`."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
@@ -282,6 +284,11 @@ class Family(nn.Module, ABC):
     def encode(self, batch: Batch) -> Tensor:
         """A latent code for each example `(B, dim)`."""
         raise Unsupported(f"{self.name} offers no latent code")
+
+    def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        """The likeliest stored example of each code `(B, code_dim)`: the way back of `encode`, and what
+        codes of the standard normal law are drawn for."""
+        raise Unsupported(f"{self.name} makes no examples of latent codes")
 
     def compress(self, batch: Batch) -> Tensor:
         """Stored examples of `code`, always the same ones for the same examples."""

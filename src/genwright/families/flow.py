@@ -76,6 +76,7 @@ class Flow(Family):
         arXiv:1511.01844, section 3.1).  noise: spread of what is added to unbounded numbers in training,
         for the like reason, where many of them are equal."""
         super().__init__(space, cond, nets)
+        self.code_dim = space.stored * space.positions
         # The networks of a row bear larger steps than those of a grid, and leave fewer strays that way.
         self.phases = (Phase("fit", lr=2e-3 if space.grid else 5e-3),)
         self.levels, self.noise = levels, noise
@@ -201,6 +202,9 @@ class Flow(Family):
     def encode(self, batch: Batch) -> Tensor:
         """The latent `(B, stored * positions)`, standard normal if the model is true."""
         return self._forward(batch.x, self.tell(batch.cond, len(batch), batch.x))[0]
+
+    def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        return self._inverse(codes, self.tell(cond, len(codes), codes))
 
     def _sample(
         self,

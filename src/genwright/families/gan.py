@@ -108,6 +108,7 @@ class GAN(Family):
         self.latent = latent or min(64, 4 * space.width * space.positions)
         self.tau, self.pack, self.weight_clip = tau, pack, weight_clip
         self.bits = (0 if space.grid else 8) if bits is None else bits
+        self.code_dim = self.latent + self.bits
         self.kind = LOSSES[loss]
         self.penalty: Penalty = self.kind.penalty if penalty == "auto" else penalty
         self.gamma = usual_gamma(self.penalty, space) if gamma is None else gamma
@@ -237,6 +238,13 @@ class GAN(Family):
         """At the start of each loss: the generator's comes after the last step of the critic."""
         for p in self.critic.parameters():
             p.clamp_(-self.weight_clip, self.weight_clip)
+
+    def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        """A code is the noise, and a number for each binary dimension, of which the sign counts."""
+        bits = _signs((codes[:, self.latent :] > 0).to(codes.dtype))
+        z = torch.cat([codes[:, : self.latent], bits], dim=1)
+        out = self.generator(z, self.tell_generator(cond, len(z), z))
+        return self.space.draw(self.space.squash(out))
 
     # -- sampling ------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ class VAE(Family):
         that cost nothing.  decoder_variance: learn the spread of real channels (else it is 1)."""
         super().__init__(space, cond, nets)
         self.latent, self.beta, self.kl_warmup, self.free_bits = latent, beta, kl_warmup, free_bits
+        self.code_dim = latent
         self.tell_encoder = Conditioner(cond, space.grid, nets, "encode")
         self.tell_decoder = Conditioner(cond, space.grid, nets, "decode")
         self.encoder = nets.encode(space.grid, space.width, 2 * latent, self.tell_encoder.told)
@@ -140,6 +141,9 @@ class VAE(Family):
 
     def encode(self, batch: Batch) -> Tensor:
         return self._posterior(batch)[0]
+
+    def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        return self.space.draw(self.decoder(codes, self.tell_decoder(cond, len(codes), codes)))
 
     def _sample(
         self,

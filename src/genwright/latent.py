@@ -1,0 +1,59 @@
+"""Ways between codes and directions among them: numbers only, whatever they stand for.
+
+Codes `(B, dim)` here are those of a family's `decode`, standard normal by law.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["between", "main_directions", "slerp", "towards"]
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """From `a` to `b` `(dim,)` at the places `t` `(n,)` of [0, 1]: along the great circle (Shoemake 1985),
+    with a length between theirs.
+
+    Codes of many normal numbers all lie at about one distance from 0, and a straight line leaves it: what
+    is decoded half-way would be like no example (White 2016, arXiv:1609.04468, section 2.1).
+    """
+    one, other = a.norm(), b.norm()
+    cosine = (a @ b / (one * other).clamp_min(1e-12)).clamp(-1, 1)
+    angle = cosine.acos()
+    if min(one, other) < 1e-6 or not 1e-4 < angle < torch.pi - 1e-3:  # no circle, or any
+        return torch.lerp(a, b, t[:, None])
+    turned = ((1 - t) * angle).sin()[:, None] * a / one + (t * angle).sin()[:, None] * b / other
+    return turned / angle.sin() * torch.lerp(one, other, t)[:, None]
+
+
+def between(a: Tensor, b: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """`steps` codes from `a` to `b`, both among them, and their places in [0, 1]."""
+    t = torch.linspace(0, 1, steps, device=a.device)
+    way = slerp(a, b, t)
+    way[0], way[-1] = a, b
+    return way, t
+
+
+def towards(codes: Tensor, has: Tensor) -> Tensor:
+    """From the mean of the codes that lack an attribute to that of those that have it `(dim,)`; `has`
+    `(B,)` says which (Larsen et al. 2016, arXiv:1512.09300, section 5.1.1)."""
+    return codes[has].mean(0) - codes[~has].mean(0)
+
+
+def main_directions(codes: Tensor, made: Tensor, number: int) -> Tensor:
+    """Along which what is made changes most `(number, dim)`, the most important first.
+
+    Principal components of what was made `(B, features)` of the codes `(B, dim)`, and the codes' regression
+    on them (GANSpace, Haerkoenen et al. 2020, arXiv:2004.02546, section 3.2, with the output for a layer).
+    A whole step changes a component by about one standard deviation.
+    """
+    made = (made - made.mean(0)).double()
+    centred = (codes - codes.mean(0)).double()
+    u, s, _ = torch.linalg.svd(made, full_matrices=False)
+    real = int((s > 1e-6 * s[0].clamp_min(1e-12)).sum())
+    u = u[:, : min(number, real)]
+    found = u.T @ centred / (len(codes) - 1) ** 0.5  # slopes for components of unit spread
+    # The sign of a component is a convention: its largest number is positive.
+    largest = found.abs().argmax(1, keepdim=True)
+    return (found * found.gather(1, largest).sign()).to(codes.dtype)
