@@ -106,12 +106,13 @@ def main() -> None:
     options.add_argument("out", type=Path)
     options.add_argument("--venv", type=Path, default=Path("others-venv"))
     options.add_argument("--epochs", type=int, default=30)
+    options.add_argument("--tools", nargs="*", default=["ctgan", "copula"], help="beside TVAE")
     options.add_argument("-n", type=int, default=2000)
     args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     python, rows = tools(args.venv), len(pd.read_csv(args.train))
     found = []
-    for kind in ("tvae", "ctgan", "copula", "marginals"):
+    for kind in ("tvae", *args.tools, "marginals"):
         target, began = args.out / f"{kind}.csv", time.monotonic()
         if target.exists():
             pass

@@ -156,7 +156,7 @@ class Bench:
             notes.append(f"{bad:,} of the examples in {path} could not be read")
         if len(x) < 2:
             what = (
-                f"whole windows of {self.codec.space.grid[0]} symbols, as long as those of the real text,"
+                f"whole windows of {self.codec.space.grid[0]} symbols (those of the real text are so long)"
                 if self.codec.layout == "stream"
                 else "usable examples"
             )

@@ -135,6 +135,21 @@ def test_what_cannot_be_judged_is_refused_in_a_sentence(
     assert not Path("judged").exists()
 
 
+def test_a_wrong_file_is_refused_before_a_lens_is_trained(
+    room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: object, **more: object) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.chdir(room)
+    monkeypatch.setattr(gather, "lens_for", never)
+    Path("one.csv").write_text("x,y,level\n0.1,0.2,low\n")
+    refused("judge", "--fake", "one.csv", "--real", "real.csv", words=["one.csv", "1 usable"])
+    Path("long.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 900)
+    Path("line.txt").write_text("one line\n")
+    refused("judge", "--fake", "line.txt", "--real", "long.txt", words=["line.txt", "whole windows"])
+
+
 def test_odd_pictures_are_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "real", 80)
