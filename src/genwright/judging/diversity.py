@@ -49,8 +49,8 @@ class Vendi(OfFeatures):
 
     def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
         mean, n = held.mean(0), min(len(held), len(fake))  # the score grows with n
-        real, made = (vendi((x if len(x) == n else rng.permutation(x)[:n]) - mean) for x in (held, fake))
-        return made / real
+        real, made = ((x if len(x) == n else rng.permutation(x)[:n]) - mean for x in (held, fake))
+        return vendi(made) / once(vendi, real)  # the real ones are the same for all contenders
 
 
 # -- classes ------------------------------------------------------------------------------------
