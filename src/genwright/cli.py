@@ -205,7 +205,7 @@ def sample(
         model = api.load(run, device=device)
         known = [*model.family.knobs(), "chunk"]
         for name in knobs:
-            if name not in (*known, "prompt"):  # which the model itself takes, or refuses
+            if name not in (*known, "prompt", "infill"):  # which the model itself takes, or refuses
                 raise RecipeError(f"{model.family.name} has no knob {name!r}; {suggest(name, known)}")
         made = model.sample(n, dict(map(_pair, given or [])), seed=seed, **knobs)
     files = made.write(folder)
@@ -364,10 +364,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _knob(text: str) -> tuple[str, Any]:
-    """A knob of the sampler; its value is JSON where it can be, and a prompt is always text."""
+    """A knob of the sampler; its value is JSON where it can be. A prompt is always text, and so is what
+    stands around gaps unless it names columns."""
     name, value = _pair(text)
     name = name.removeprefix("sample.")
-    if name == "prompt":
+    if name == "prompt" or (name == "infill" and not value.lstrip().startswith("{")):
         return name, value
     with suppress(ValueError):
         return name, json.loads(value)

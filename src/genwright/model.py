@@ -135,7 +135,9 @@ class Model:
 
         given  a value, or `n` values, for some of the conditions; those left out are drawn as often
                as they came in training, or left open where they are not symbols
-        knobs  of the family's sampler: temperature, guidance_scale, steps, ...; `prompt` for a text
+        knobs  of the family's sampler: temperature, guidance_scale, steps, ...; `prompt` for a text to go on
+               from; `infill` for what is known of each example: a text with a `_` for each symbol to be
+               made, or some columns of a table by name
 
         The same seed gives the same bytes on the same machine. Raises `DataError` for an unknown
         value, `RecipeError` for an unknown knob.
@@ -150,8 +152,34 @@ class Model:
                     f"{self.recipe.family.name} cannot go on from a prompt; autoregressive can"
                 )
             knobs["prefix"] = self.codec.prompt(prompt).tolist()
+        if (template := knobs.pop("infill", None)) is not None:
+            return self._infilled(template, n, values, cond, seed, knobs)
         x = self.family.sample(n, cond, seed=seed, **knobs)
         return self.decode(x, values, cond, seed)
+
+    def _infilled(
+        self,
+        template: Any,
+        n: int,
+        values: dict[str, list[Any]],
+        cond: Mapping[str, Tensor],
+        seed: int,
+        knobs: dict[str, Any],
+    ) -> Samples:
+        """`n` examples that all hold to the template."""
+        gaps = self.codec.gaps(template)
+        if self.bridge.target.shape != self.bridge.source.shape:
+            raise Unsupported(
+                f"the bridge {self.recipe.bridge.name!r} changes how many numbers an example has, so that a "
+                f"part of one cannot be given: train with --set bridge.name=quantize"
+            )
+        x, known = (torch.from_numpy(a).repeat(n, *[1] * (a.ndim - 1)) for a in gaps[:2])
+        made = self.family.infill(self.bridge.forward(x), known, cond, seed=seed, **knobs)
+        stored = self.bridge.inverse(made, torch.Generator(made.device).manual_seed(seed)).cpu()
+        stored = torch.where(known, x, stored)  # as it was given, not as the bridge has it
+        stored = stored[..., : gaps.wanted or stored.shape[-1]]
+        examples = self.codec.decode(stored.numpy(), values)
+        return Samples(examples, values, self.codec)
 
     def translate(self, x: Array, to: Any, *, seed: int = 0, **knobs: Any) -> Samples:
         """Stored examples `(n, stored, *grid)` brought to a domain, or each to its own of `n`.

@@ -253,6 +253,16 @@ def test_law_convolutions_learn_the_label(net: str, space: Space) -> None:
     assert 0.7 < share.mean() < 1.3
 
 
+def test_what_maps_fills_and_auto_fills_with_a_transformer() -> None:
+    nets: Nets = build("nets", "auto", {}, "xs", where="net")
+    transformer: Nets = build("nets", "transformer", {}, "xs", where="net")
+    for grid in ((5,), (3, 4)):
+        assert nets.slots("fill", grid) == transformer.slots("fill", grid) == {"grid", "tokens"}
+        assert type(nets.fill(grid, 3, 5, Told())) is type(transformer.fill(grid, 3, 5, Told()))
+    unet: Nets = build("nets", "unet", {}, "xs", where="net")
+    assert type(unet.fill((4, 4), 3, 5, Told())) is type(unet.map((4, 4), 3, 5, Told()))
+
+
 def test_conditions_enter_where_the_rule_says() -> None:
     nets: Nets = build("nets", "auto", {}, "xs", where="net")
     spaces = {

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from genwright.errors import Unsupported
 from genwright.space import Space
 
-__all__ = ["Array", "Bad", "Chunk", "Codec", "Part", "Preview", "Reading", "Source"]
+__all__ = ["Array", "Bad", "Chunk", "Codec", "Gaps", "Part", "Preview", "Reading", "Source"]
 
 Array = NDArray[Any]
 Part = Literal["train", "val", "test"]
@@ -95,6 +95,15 @@ class Preview:
     text: str = ""
 
 
+class Gaps(NamedTuple):
+    """A stored example of which a part is known: `x` and `known`, true where it is, `(1, stored, *grid)`
+    each. `wanted`: of a stream, how many places were asked for (None: all of the example)."""
+
+    x: Array
+    known: Array
+    wanted: int | None = None
+
+
 class Codec(ABC):
     """Raw files of one modality, to tensors and back.
 
@@ -159,6 +168,13 @@ class Codec(ABC):
     def prompt(self, text: str) -> Array:
         """The tokens `(n,)` of the beginning of an example, to go on from."""
         raise Unsupported(f"a prompt is for a text, and this model makes {self.space}")
+
+    def gaps(self, template: Any) -> Gaps:
+        """An example of which a part is given, as a person writes it. Raises `DataError` for what cannot
+        be one, `Unsupported` where nothing can be."""
+        raise Unsupported(
+            f"gaps can be filled in a text or a row of a table, and this model makes {self.space}"
+        )
 
     def augment(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Vary a training batch `(B, stored, *grid)` without changing its meaning."""

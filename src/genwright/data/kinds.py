@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -66,6 +66,11 @@ class Column(ABC):
     def encode(self, values: Sequence[Any]) -> Stored:
         """Raw values to `(n, stored)`. A value unknown to the column is brought to the nearest thing
         it knows; a condition's column raises `DataError` instead."""
+
+    def exactly(self, value: Any) -> Stored:
+        """One value that a person gives `(stored,)`. Raises `DataError` for one the column does not know,
+        which `encode` would bring to the nearest."""
+        return self.encode([value])[0]
 
     @abstractmethod
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
@@ -170,6 +175,15 @@ class Numeric(Column):
         channels = [symbol, score] if len(self.spans) == 2 else [symbol if first == 0 else score]
         return np.stack(channels, axis=1)[place].astype(np.float32)
 
+    def exactly(self, value: Any) -> Stored:
+        number = self.style.read(value)
+        if self.scores is not None and np.isfinite(number) and number not in self.atoms:
+            least, most = self.scores.numbers[0], self.scores.numbers[-1]
+            if not least <= number <= most:
+                shown = " to ".join(map(str, self.style.write([least, most])))
+                raise DataError(f"{value!r} is outside of what {self.name!r} was learnt from: {shown}")
+        return replace(self, strict=True).encode([value])[0]
+
     def _other(self, value: Any, first: int) -> int:
         """The symbol of what is no number."""
         if isinstance(value, str) and value in self.strays:
@@ -240,6 +254,9 @@ class Categorical(Column):
         codes = [known.get(value, -1) for value in distinct]
         codes = [self._other(v) if i < 0 else i for i, v in zip(codes, distinct, strict=True)]
         return np.array(codes, dtype=np.float32)[place][:, None]
+
+    def exactly(self, value: Any) -> Stored:
+        return replace(self, strict=True).encode([value])[0]
 
     def _other(self, value: Any) -> int:
         """The symbol of what is none of the values."""

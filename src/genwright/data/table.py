@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genwright.bounds import Count
-from genwright.data.codec import Array, Bad, Chunk, Codec, Preview, Reading, Source
+from genwright.data.codec import Array, Bad, Chunk, Codec, Gaps, Preview, Reading, Source
 from genwright.data.columns import KINDS, Column, fit_column, restore_column
 from genwright.data.table_files import inspect, rows, write
 from genwright.data.table_frames import Form, assemble, library, raw
@@ -157,6 +157,36 @@ class TableCodec(Codec):
         return np.concatenate(parts, axis=1).astype(
             np.int32 if self.space.kind == "symbol" else np.float32
         )
+
+    def gaps(self, template: Any) -> Gaps:
+        """Values of some columns, by name; the other columns are to be made."""
+        if not isinstance(template, Mapping) or not template:
+            some = next((column.name for column in self._columns if column.spans), "")
+            raise DataError(
+                f"infill wants the columns that are known, as JSON, for example "
+                f"infill='{{\"{some}\": ...}}', got {template!r}"
+            )
+        columns = {column.name: column for column in self._columns}
+        for name, value in template.items():
+            if not isinstance(value, str | int | float | None):
+                raise DataError(f"infill wants one value for {name!r}, got {value!r}")
+            if name not in columns:
+                given = name in self._fitted.columns
+                way_out = f"give it with --given {name}=..." if given else suggest(name, columns)
+                raise DataError(f"infill cannot hold {name!r}: {way_out}")
+            if not columns[name].spans:
+                raise DataError(
+                    f"infill cannot hold {name!r}: a {columns[name].kind} is written back and not modelled"
+                )
+        x = np.zeros((1, self.space.stored), np.float32)
+        known = np.zeros((1, self.space.stored), bool)
+        first = 0
+        for name, column in columns.items():
+            if name in template:
+                x[0, first : first + column.stored] = column.exactly(template[name])
+                known[0, first : first + column.stored] = True
+            first += column.stored
+        return Gaps(self.expand(x), known)
 
     # -- out -----------------------------------------------------------------------------------
 

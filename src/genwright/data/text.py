@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import chain, islice
@@ -15,7 +16,7 @@ from annotated_types import Ge
 from genwright.bounds import Count
 from genwright.data import alphabet as alphabets
 from genwright.data.alphabet import BPE, CODES, END, Alphabet, Characters
-from genwright.data.codec import Array, Bad, Chunk, Codec, Part, Preview, Reading, Source
+from genwright.data.codec import Array, Bad, Chunk, Codec, Gaps, Part, Preview, Reading, Source
 from genwright.data.textfiles import BLOCK, SCALAR, Document, TextFiles
 from genwright.errors import DataError, RecipeError, suggest
 from genwright.space import Space, Symbol
@@ -28,6 +29,9 @@ SEPARATOR = "\n\n␞\n\n"
 ROWS = 4096  # documents of a chunk, at most
 LEARN = 1 << 24  # characters that BPE learns from, taken evenly: its trainer holds all words of them
 EMPTY = "is empty"
+GAP = r"(?<!\\)_"
+"""A symbol to be made, where a part of a text is given."""
+_UNITS = {"char": "character", "bpe": "piece"}
 
 
 class TextCodec(Codec):
@@ -286,6 +290,32 @@ class TextCodec(Codec):
     def prompt(self, text: str) -> Array:
         """Ids `(tokens,)` int64 of a text to go on from."""
         return self.alphabet.encode(text).astype(np.int64)
+
+    def gaps(self, template: Any) -> Gaps:
+        """A text in which each `_` is a symbol to be made; `\\_` is a line that stands. In a stream the text
+        may go on behind it, a document ends with it."""
+        if not isinstance(template, str) or not re.search(GAP, template):
+            raise DataError(
+                f"infill wants a text with a _ for each {_UNITS[self.alphabet.kind]} to be made, for example "
+                f"To be ___ not (and \\_ for a _ that stands), got {template!r}"
+            )
+        ids: list[int] = []
+        known: list[bool] = []
+        for run in re.split(f"({GAP})", template):
+            gap = re.fullmatch(GAP, run) is not None
+            some = [END] if gap else self.prompt(run.replace("\\_", "_")).tolist()
+            ids += some
+            known += [not gap] * len(some)
+        length = self.space.grid[0]
+        if len(ids) > length:
+            raise DataError(
+                f"infill has {len(ids):,} symbols and an example of this model {length:,}: give fewer"
+            )
+        x = np.full((1, 1, length), END, np.int64)
+        x[0, 0, : len(ids)] = ids
+        mask = np.full((1, 1, length), self.layout != "stream")
+        mask[0, 0, : len(ids)] = known
+        return Gaps(x, mask, len(ids) if self.layout == "stream" else None)
 
     def decode(self, x: Array, given: Mapping[str, Sequence[Any]]) -> list[str]:
         """Ids `(n, 1, L)`, L any, to n texts: up to the first 0; in a stream each 0 is a `SEPARATOR`."""

@@ -1,0 +1,127 @@
+"""Gaps from a person's words to examples: what a codec makes of them, and what comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands import TINY, done, refused, table, text
+from genwright.data.codec import Chunk, Codec, Reading
+from genwright.data.columns import fit_column
+from genwright.data.dataset import make_codec
+from genwright.data.source import find
+from genwright.data.table import TableCodec
+from genwright.data.text import TextCodec
+from genwright.errors import DataError, Unsupported
+
+
+def prose(*documents: str, length: int = 12, layout: str = "documents") -> TextCodec:
+    codec = TextCodec(length=length, layout=layout)  # type: ignore[arg-type]
+    codec.fit([Chunk(list(documents), list(documents))])
+    return codec
+
+
+def test_a_text_with_gaps() -> None:
+    codec = prose(*["to be or not_"] * 9, length=14)
+    x, known, wanted = codec.gaps("be __ not\\_")
+    assert wanted is None
+    assert codec.decode(x, {}) == ["be "], "a gap holds the sign of the end until it is filled"
+    assert known[0, 0].tolist() == [1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1], "a document ends with it"
+    filled = np.where(known, x, codec.prompt("o")[0])
+    assert codec.decode(filled, {}) == ["be oo not_"]
+    stream = prose("to be or not " * 9, layout="stream")
+    _, known, wanted = stream.gaps("_be_")
+    assert wanted == 4
+    assert known[0, 0].tolist() == [0, 1, 1, 0] + [0] * 9, "a stream may go on behind it"
+
+
+@pytest.mark.parametrize("wrong", ["be or not", "", "a line \\_", 7, {"text": "a_"}])
+def test_a_text_without_gaps_is_refused(wrong: object) -> None:
+    with pytest.raises(DataError, match=r"a _ for each character to be made, for example To be ___ not"):
+        prose(*["to be or not"] * 9).gaps(wrong)
+
+
+def test_a_text_too_long_is_refused() -> None:
+    with pytest.raises(DataError, match=r"infill has 12 symbols and an example of this model 11"):
+        prose(*["to be or n"] * 9, length=12).gaps("_" * 12)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> TableCodec:
+    lines = [(i % 7 + 0.5, "abc"[i % 3], "" if i % 5 == 0 else i % 4, "k") for i in range(80)]
+    codec: Codec = make_codec("table", {})
+    source = find(str(table(tmp_path / "rows.csv", lines, head="x,y,z,one")), "auto")
+    codec.fit(list(codec.read(source, Reading((), None, 0.1, 0.1))))
+    assert isinstance(codec, TableCodec)
+    return codec
+
+
+def test_columns_that_are_known(rows: TableCodec) -> None:
+    for column, value, written in (("y", "b", "b"), ("x", 2.5, "2.5"), ("x", "2.5", "2.5")):
+        x, known, wanted = rows.gaps({column: value})
+        assert wanted is None
+        assert x.dtype == (np.int64 if rows.space.kind == "symbol" else np.float32)
+        assert 0 < known.sum() < known.size
+        assert str(rows.decode(x, {})[column][0]) == written
+    assert rows.decode(rows.gaps({"z": None}).x, {})["z"][0] == ""  # where some are missing
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("b", "columns that are known, as JSON"),
+        ({}, "columns that are known, as JSON"),
+        ({"w": 1}, "cannot hold 'w'"),
+        ({"one": "k"}, "a constant is written back"),
+        ({"y": "d"}, "no 'd' among the values of 'y'; known: a, b, c"),
+        ({"y": None}, "no None among the values of 'y'"),
+        ({"y": ["a"]}, "one value for 'y'"),
+    ],
+)
+def test_columns_that_cannot_be_are_refused(rows: TableCodec, wrong: object, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        rows.gaps(wrong)
+
+
+def test_numbers_outside_of_what_was_learnt_are_refused() -> None:
+    column = fit_column("age", [str(i % 60 + 18.25 + i / 1000) for i in range(500)])
+    (back,) = column.decode(column.exactly("30")[None], np.random.default_rng(0))
+    assert float(back) == pytest.approx(30, abs=0.1)
+    for wrong, words in (
+        ("500", "'500' is outside of what 'age' was learnt from"),
+        ("old", "'old' is not"),
+    ):
+        with pytest.raises(DataError, match=words):
+            column.exactly(wrong)
+
+
+def test_a_codec_without_gaps_says_so() -> None:
+    with pytest.raises(Unsupported, match="a text or a row of a table"):
+        Codec.gaps(prose(*["to be"] * 9), "a_")
+
+
+def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text(tmp_path / "fox.txt")
+    small = ("--set", "codec.length=16", *TINY)
+    done("train", "fox.txt", "--family", "masked", "--out", "fox", *small)
+    done("sample", "fox", "-n", "3", "--set", "infill=the ___ fox", "--out", "made")
+    lines = Path("made/samples.txt").read_text(encoding="utf-8").splitlines()
+    assert [len(line) for line in lines[1::3]] == [11, 11, 11]
+    assert all(line.startswith("the ") and line.endswith(" fox") for line in lines[1::3])
+    refused("sample", "fox", "--set", "infill=the fox", words=["a _ for each character"])
+    refused("sample", "fox", "--set", "prompt=the", words=["masked", "prompt"])
+    done("train", "fox.txt", "--out", "left", *small)
+    done("sample", "left", "-n", "2", "--set", "infill=the qu___", "--out", "on")
+    assert "the qu" in Path("on/samples.txt").read_text(encoding="utf-8")
+    refused("sample", "left", "--set", "infill=t_e", words=["what comes first", "--family masked"])
+    table(tmp_path / "rows.csv")
+    done("train", "rows.csv", "--family", "masked", "--label", "", "--out", "row", *TINY)
+    done("sample", "row", "-n", "4", "--set", 'infill={"y": "b", "x": 0.5}', "--out", "some")
+    head, *body = Path("some/samples.csv").read_text().splitlines()
+    assert head == "x,y,z"
+    assert all(line.startswith("0.5,b,") for line in body)
+    done("train", "rows.csv", "--family", "vae", "--label", "", "--out", "vae", *TINY)
+    refused("sample", "vae", "--set", 'infill={"y": "b"}', words=["vae makes whole examples", "masked"])
