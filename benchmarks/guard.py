@@ -14,7 +14,8 @@ the same training without the fault: within 5 % it is mended.
     frozen     the generator's optimiser does nothing                gan
     saturated  the critic is told the answer: +-20 on its scores     gan
     codebook   all examples are given one code                       vqvae
-    kl         the posterior is the prior                            vae
+    kl         the posterior is the prior, the ring lying in eight   vae
+               dimensions, so that there is something to tell
 
 clean: each family on the ring and on the built-in digits, through the whole pipeline; every alarm is false.
 vanilla: the GAN of 2014 on a grid of 25 Gaussians, which loses modes: it must be flagged for that.
@@ -42,6 +43,7 @@ from genwright.batch import Batch
 from genwright.families.base import Family
 from genwright.families.gan import GAN
 from genwright.families.vae import VAE
+from genwright.families.vqvae import VQVAE
 from genwright.judging.manifold import Coverage
 from genwright.judging.neighbours import balls
 from genwright.nets.roles import Auto
@@ -53,7 +55,8 @@ from genwright.training.run import Run
 from genwright.training.trainer import Trainer
 from modes import CONTROL, Points
 
-SPACE, N = Space((), (Real(2),)), 2000
+N = 2000
+LIFT = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
 STEPS, AT, BATCH = 300, 155, 64
 CAUSES = {
     "rate": {"rate too high"},
@@ -76,10 +79,18 @@ def law(n: int, seed: int, grid: bool = False) -> Tensor:
     return at + 0.3 * torch.randn(n, 2, generator=rng)
 
 
+def lifted(x: Tensor, seed: int) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return x @ LIFT + 0.1 * torch.randn(len(x), 8, generator=rng)
+
+
 def covered(family: Family, bridge: Any, seed: int) -> float:
     """The judge's coverage of fresh real examples, over that by other real examples."""
     made = bridge.inverse(family.sample(N, seed=seed), torch.Generator().manual_seed(seed))
-    real, other = (law(N, 10_000 + 2 * seed + i).double().numpy() for i in range(2))
+    both = [law(N, 10_000 + 2 * seed + i) for i in range(2)]
+    if made.shape[1] > 2:
+        both = [lifted(x, seed + i) for i, x in enumerate(both)]
+    real, other = (x.double().numpy() for x in both)
     score = Coverage().score
     return score(balls(real, made.double().numpy(), 5)) / score(balls(real, other, 5))
 
@@ -121,6 +132,14 @@ class Sick(Trainer):
                 return lambda real, fake: pair(real + 20, fake - 20) if self.sick else pair(real, fake)
 
             family.kind = replace(plain, critic=sure(plain.critic), generator=sure(plain.generator))
+        if self.fault == "codebook":
+            assert isinstance(family, VQVAE)
+            nearest = family.codebook.nearest
+
+            def one(h: Tensor) -> Tensor:
+                return nearest(h) * 0 if self.sick else nearest(h)
+
+            family.codebook.nearest = one  # type: ignore[method-assign]  # the fault
         if self.fault == "kl":
             assert isinstance(family, VAE)
             posterior = family._posterior
@@ -159,10 +178,11 @@ def train(
 ) -> tuple[Family, Any, list[dict[str, Any]]]:
     """The averaged family, its bridge, and what the guard saw."""
     x = law(20_000, seed) if x is None else x
-    _, bridge = choose_bridge(name, SPACE, bridge="auto")
-    if bridge.plan(SPACE) != SPACE:
-        bridge = choose_bridge(name, SPACE, bridge="quantize", options={"bins": 64})[1]
-    bridge.fit(SPACE, x)
+    space = Space((), (Real(x.shape[1]),))
+    _, bridge = choose_bridge(name, space, bridge="auto")
+    if bridge.plan(space) != space:
+        bridge = choose_bridge(name, space, bridge="quantize", options={"bins": 64})[1]
+    bridge.fit(space, x)
     torch.manual_seed(seed)
     family: Family = build("families", name, given, bridge.target, {}, Auto("xs"), where="family")
     options = TrainOptions(steps=steps, batch_size=BATCH, log_every=steps, device="cpu")
@@ -190,16 +210,18 @@ def families_of(fault: str) -> list[str]:
 
 
 def faults(args: argparse.Namespace) -> None:
-    clean: dict[tuple[str, int], float] = {}
+    clean: dict[tuple[str, int, bool], float] = {}
     for fault in args.fault or CAUSES:
         for name in [f for f in families_of(fault) if f in (args.family or names("families"))]:
             rows = []
             for seed in range(args.first, args.first + args.seeds):
-                if (name, seed) not in clean:
-                    family, bridge, _ = train(name, seed)
-                    clean[name, seed] = covered(family, bridge, seed)
+                wide = fault == "kl"
+                x = lifted(law(20_000, seed), seed) if wide else None
+                if (name, seed, wide) not in clean:
+                    family, bridge, _ = train(name, seed, x=x)
+                    clean[name, seed, wide] = covered(family, bridge, seed)
                 began = time.perf_counter()
-                family, bridge, alarms = train(name, seed, fault)
+                family, bridge, alarms = train(name, seed, fault, x=x)
                 first = alarms[0] if alarms else {"guard": "none", "step": 10**6, "words": ""}
                 rows.append(
                     {
@@ -208,7 +230,7 @@ def faults(args: argparse.Namespace) -> None:
                         "cause": first["guard"],
                         "alarms": len(alarms),
                         "cover": round(covered(family, bridge, seed), 3),
-                        "clean": round(clean[name, seed], 3),
+                        "clean": round(clean[name, seed, wide], 3),
                         "seconds": round(time.perf_counter() - began, 1),
                         "words": first["words"],
                     }

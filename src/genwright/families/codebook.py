@@ -101,6 +101,11 @@ class Codebook(nn.Module):
         """How many codes used evenly would say as much: exp of the entropy of their shares."""
         return torch.special.entr(self.share()).sum().exp()
 
+    def variety(self, index: Tensor) -> Tensor:
+        """The same of the codes `(N,)` of one batch: a moving average is slow to see that they die."""
+        share = torch.bincount(index, minlength=self.codes).float() / len(index)
+        return torch.special.entr(share).sum().exp()
+
 
 def _some(h: Tensor, n: int) -> Tensor:
     """`n` of the encodings, different ones where there are enough."""

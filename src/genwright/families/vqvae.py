@@ -58,6 +58,16 @@ class VQVAE(Family):
             after=0.1,
             heals=False,
         ),
+        Vital(
+            "variety",
+            "dead codebook",
+            "a batch takes {value:.2g} codes, and took about {usual:.3g} before",
+            "--set family.repair=true, or a larger family.commitment",
+            below=0.1,
+            of_usual=True,
+            least=4.0,
+            lasting=3,
+        ),
     )
     shared: ClassVar[Mapping[str, Literal["mean", "first"]]] = {
         f"codebook.{name}": how for name, how in Codebook.shared.items()
@@ -161,6 +171,7 @@ class VQVAE(Family):
         flat = h.reshape(-1, self.dim)
         index = self.codebook.nearest(flat)
         code = self.codebook.vectors()[index].view_as(h)
+        self.signs["variety"] = self.codebook.variety(index)
         if self.training:
             self.codebook.follow(flat.detach(), index, self.clock.step)
         # The codes going forward, the encodings going back.

@@ -93,6 +93,7 @@ class Guard:
         self._checks: list[list[float]] = []
         self._reached = 0.0
         self._told: list[str] = []
+        self._said: dict[str, str] = {}  # of vital signs that are bad just now
 
     # -- in every step -------------------------------------------------------------------------
 
@@ -120,9 +121,12 @@ class Guard:
         wrong = value < vital.below * times or value > vital.above * times
         wrong = wrong and pulse.share >= vital.after and not middle < vital.least
         counts = self._lasting if vital.heals else self._slow
-        if not _lasts(counts, f"{pulse.phase}/{vital.cause}", wrong, vital.lasting):
+        lasts = _lasts(counts, f"{pulse.phase}/{vital.cause}", wrong, vital.lasting)
+        if wrong:
+            self._said[vital.cause] = vital.words.format(value=value, usual=middle)
+        if not lasts:
             return None
-        words = f"{vital.words.format(value=value, usual=middle)}, for {vital.lasting} steps"
+        words = f"{self._said[vital.cause]}, for {vital.lasting} steps"
         return Alarm(vital.cause, words, vital.helps, vital.heals)
 
     def _usually(self, pulse: Pulse, usual: Usual) -> Alarm | None:
@@ -149,11 +153,10 @@ class Guard:
 
     def _blamed(self, alarm: Alarm, pulse: Pulse) -> Alarm:
         """By a more exact name: that of a vital sign that is bad just now, or of a rate that is too high."""
-        for vital in self.vitals:
-            if alarm.cause == "spike" and self._lasting.get(f"{pulse.phase}/{vital.cause}"):
-                usual = self._usual[pulse.phase].median[vital.sign]
-                words = vital.words.format(value=pulse.signs[vital.sign], usual=usual)
-                return Alarm(vital.cause, words, vital.helps)
+        for vital in self.vitals:  # of any phase: a critic's shows in the generator's loss
+            bad = any(self._lasting.get(f"{phase}/{vital.cause}") for phase in self._usual)
+            if alarm.cause == "spike" and bad and vital.cause in self._said:
+                return Alarm(vital.cause, self._said[vital.cause], vital.helps)
         look = self._looks.get(pulse.phase)
         times = _haste(pulse.weights(), look) if look else 0.0
         if times > HASTE:

@@ -191,8 +191,7 @@ class Trainer:
             self._tell(step + 1, alarm, "told")
             alarm = None
         if self._any(alarm is not None):
-            other = Alarm("elsewhere", "another process found fault with its part of the step")
-            raise Ill(alarm or other, step + 1)
+            raise Ill(alarm or Alarm("elsewhere", "another process found fault with its part"), step + 1)
         if size > self.options.clip:
             nn.utils.clip_grads_with_norm_(anatomy.parameters, self.options.clip, norm, foreach=True)
         optimizer.step(factor)
@@ -217,12 +216,12 @@ class Trainer:
         self.guard.set_back(known)
         self._tell(step, alarm, f"back to step {back}, at half the rate")
         self._clock(back)
+        self._checked = self._check_number()  # the checks since come again
         return back
 
     def _last_words(self, step: int, alarm: Alarm) -> str:
         kept, path = self.run.best or self.run.step, self.run.path
-        phase = self.family.phases[0]
-        slower = (self.options.lr or phase.lr) / 2 ** (MOST + 2)
+        slower = (self.options.lr or self.family.phases[0].lr) / 2 ** (MOST + 2)
         return (
             f"{alarm.words} at step {step}, after going back {MOST} times; "
             + (
