@@ -25,12 +25,13 @@ __all__ = [
     "load",
     "look",
     "plan",
+    "probe",
     "train",
     "translate",
 ]
 
 if TYPE_CHECKING:
-    from genwright.api import Look, edit, judge, load, look, plan, train, translate
+    from genwright.api import Look, edit, judge, load, look, plan, probe, train, translate
     from genwright.model import Model
     from genwright.recipe import Recipe
     from genwright.space import Space
@@ -42,6 +43,7 @@ _HOMES = {
     "load": "genwright.api",
     "look": "genwright.api",
     "plan": "genwright.api",
+    "probe": "genwright.api",
     "train": "genwright.api",
     "translate": "genwright.api",
     "Model": "genwright.model",

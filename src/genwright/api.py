@@ -7,6 +7,7 @@ load      a model from a run folder
 translate what a person has, brought to another domain
 edit      examples changed in the latent space of a run
 judge     is it good, is it varied, did it copy
+probe     what a linear model reads off the codes of a run
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from genwright.judging.judgement import Judgement
 from genwright.model import Model, Samples
 from genwright.page import write_page
 from genwright.planning import Verdict
+from genwright.probing import Probe, probe_of
 from genwright.recipe import Recipe
 from genwright.registry import check
 from genwright.training import distributed
@@ -49,6 +51,7 @@ __all__ = [
     "look",
     "make_recipe",
     "plan",
+    "probe",
     "train",
     "translate",
 ]
@@ -243,6 +246,7 @@ def judge(
         if real is not None or holdout is not None:
             raise RecipeError("--real and --holdout belong to --fake; a run takes --against")
         model = load(run, device=device)
+        model.family.check_generates()
         case = gather.of_run(model, n, seed, against=_path(against), lens=lens)
         likelihood = None if against or wanted else likelihood_of(model, n, seed, oracle)
         title = str(run)
@@ -253,6 +257,13 @@ def judge(
         case, likelihood = gather.of_files(*paths, n, seed, label=label, group=group, lens=lens), None
         title = str(fake)
     return gather.judged(case, title, seed, wanted, likelihood)
+
+
+def probe(
+    run: str | Path, *, label: str | None = None, n: int = 10_000, seed: int = 0, device: str = "auto"
+) -> Probe:
+    """How much a linear model reads off the codes of a run, and off what stands beside: see `probe_of`."""
+    return probe_of(load(run, device=device), label, n, seed)
 
 
 def _path(path: str | Path | None) -> Path | None:
@@ -335,7 +346,10 @@ def free_folder(folder: Path) -> Path:
 
 def _checkup(job: Job) -> Checkup | None:
     """Who judges within the training, if the recipe wishes it; the first process does so for all."""
-    return Checkup(job.recipe) if job.recipe.train.judge and distributed.is_main() else None
+    if not job.recipe.train.judge:
+        return None
+    job.model.family.check_generates()
+    return Checkup(job.recipe) if distributed.is_main() else None
 
 
 def _fit(job: Job, run: Run, watch: Watch, checkup: Checkup | None) -> Model:
@@ -360,7 +374,7 @@ def _fit(job: Job, run: Run, watch: Watch, checkup: Checkup | None) -> Model:
         run,
         recipe.train,
         recipe.seed,
-        draw=draw,
+        draw=draw if model.family.generates else None,
         judge=judged if recipe.train.judge else None,
         report=watch.report,
         stop=watch.stop,
@@ -400,4 +414,5 @@ def _page(job: Job, model: Model, trainer: Trainer, seconds: float) -> None:
         what = "kid of samples" if trainer.by_judge else "held-out loss"
         facts[what] = f"{trainer.best:.4g}, least at step {model.run.best:,}; kept"
     many = 100 if len(space.grid) > 1 else 12
-    write_page(model.run, model.sample(many, seed=job.recipe.seed).preview(), facts)
+    made = model.sample(many, seed=job.recipe.seed).preview() if model.family.generates else None
+    write_page(model.run, made, facts)

@@ -13,7 +13,6 @@ import re
 import shlex
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -24,7 +23,8 @@ from genwright.cli_edit import edit
 from genwright.errors import RecipeError, suggest
 from genwright.sentences import SMALLER, UsageError, memory, sentence, usage
 from genwright.stopping import is_main, stoppable
-from genwright.terminal import say, show_contest, show_look, show_verdicts, watched
+from genwright.terminal import say, show_contest, show_look, show_probe, show_verdicts, watched
+from genwright.typed import knob, labels, pair
 
 app = typer.Typer(
     name="genwright",
@@ -82,7 +82,7 @@ def look(
     from genwright import api
 
     with memory(SMALLER):
-        found = api.look(data, label=_labels(label), size=size, settings=settings or [])
+        found = api.look(data, label=labels(label), size=size, settings=settings or [])
     if as_json:
         say(json.dumps(found.json(), ensure_ascii=False, indent=2))
     else:
@@ -104,7 +104,7 @@ def plan(
     from genwright import api
 
     with memory(SMALLER):
-        found = api.plan(data, family=family, label=_labels(label), size=size, settings=settings or [])
+        found = api.plan(data, family=family, label=labels(label), size=size, settings=settings or [])
     if as_json:
         say(json.dumps([asdict(verdict) for verdict in found], ensure_ascii=False, indent=2))
     else:
@@ -142,7 +142,7 @@ def train(
         model = api.train(
             data,
             family=family,
-            label=_labels(label),
+            label=labels(label),
             size=size,
             steps=steps,
             minutes=minutes,
@@ -165,10 +165,12 @@ def train(
     if began == [model.run.step]:
         say(f"{run} has come to its end already: --steps or --minutes beyond that go on with it")
         return
-    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or make more:")
-    more = "sample {} -n 64"
+    how, more = "make more", "sample {} -n 64"
     if not model.task.paired:
         more = f"translate {{}} --to {shlex.quote(str(model.domains[0]))}"
+    elif not model.family.generates:
+        how, more = "ask what its codes are worth", "probe {}"
+    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or {how}:")
     say(f"  genwright {more.format(name)}")
 
 
@@ -195,7 +197,7 @@ def sample(
     for name, value, least in (("-n", n, 1), ("--seed", seed, 0), ("--temperature", temperature, 0)):
         if value is not None and not least <= value < 2**63:
             raise RecipeError(f"{name} must be {least} or more, got {value}")
-    knobs = dict(map(_knob, settings or []))
+    knobs = dict(map(knob, settings or []))
     knobs |= {"temperature": temperature} if temperature is not None else {}
     knobs |= {"guidance_scale": guidance} if guidance is not None else {}
     folder = (
@@ -207,7 +209,7 @@ def sample(
         for name in knobs:
             if name not in (*known, "prompt", "infill"):  # which the model itself takes, or refuses
                 raise RecipeError(f"{model.family.name} has no knob {name!r}; {suggest(name, known)}")
-        made = model.sample(n, dict(map(_pair, given or [])), seed=seed, **knobs)
+        made = model.sample(n, dict(map(pair, given or [])), seed=seed, **knobs)
     files = made.write(folder)
     say(f"Made {n:,} in {folder}; see {files[0]}")
 
@@ -234,7 +236,7 @@ def translate(
     folder = api.empty_folder(out) if out is not None else None
     with memory("make fewer at once (--set chunk=16)"):
         made = api.translate(
-            run, files or None, to, n=n, seed=seed, device=device, **dict(map(_knob, settings or []))
+            run, files or None, to, n=n, seed=seed, device=device, **dict(map(knob, settings or []))
         )
     if folder is None:
         name = re.sub(r"[^\w.-]+", "-", str(to)).strip(".") or "domain"
@@ -320,6 +322,30 @@ def judge(
         show_contest(contest(found), [j.title for j in found])
 
 
+@app.command()
+def probe(
+    run: Annotated[Path, typer.Argument(help="A run folder")],
+    label: Annotated[
+        str | None, typer.Option(help="What to read off the codes; default the run's own label")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--number", help="The most training examples")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same figures")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """What a linear model reads off a run's codes, beside plain numbers and an untrained encoder."""
+    from dataclasses import asdict
+
+    from genwright import api
+
+    with memory("fit on fewer examples (-n 1000)"):
+        found = api.probe(run, label=label, n=n, seed=seed, device=device)
+    if as_json:
+        say(json.dumps(asdict(found) | {"verdict": found.verdict}, ensure_ascii=False, indent=2))
+    else:
+        show_probe(found)
+
+
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Families, codecs, tasks, nets, bridges, built-in data, and the runs in ./runs."""
@@ -347,32 +373,6 @@ def _summary(thing: type[Any]) -> str:
 
 
 app.command()(edit)
-
-
-# -- reading what was typed ------------------------------------------------------------------------
-
-
-def _labels(label: list[str] | None) -> list[str] | str | None:
-    return None if label is None else [name for name in label if name] or ""
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise RecipeError(f"wanted NAME=VALUE, got {text!r}")
-    return name.strip(), value
-
-
-def _knob(text: str) -> tuple[str, Any]:
-    """A knob of the sampler; its value is JSON where it can be. A prompt is always text, and so is what
-    stands around gaps unless it names columns."""
-    name, value = _pair(text)
-    name = name.removeprefix("sample.")
-    if name == "prompt" or (name == "infill" and not value.lstrip().startswith("{")):
-        return name, value
-    with suppress(ValueError):
-        return name, json.loads(value)
-    return name, value
 
 
 # -- errors ----------------------------------------------------------------------------------------

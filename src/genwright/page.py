@@ -29,8 +29,14 @@ figcaption { font-size: .85rem; opacity: .8; }
 _COLOURS = ("--a", "--b", "--c", "--d")
 
 
-def write_page(run: Run, preview: Preview, facts: dict[str, Any]) -> Path:
-    """`index.html` in the run folder."""
+def write_page(run: Run, preview: Preview | None, facts: dict[str, Any]) -> Path:
+    """`index.html` in the run folder.
+
+    preview   of samples; None for a family that makes none
+    """
+    made = "<p>It learns codes and makes no examples: genwright probe says what they are worth.</p>"
+    if preview is not None:
+        made = as_html(preview, "samples")
     title = escape(run.path.name)
     rows = "".join(
         f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in facts.items()
@@ -40,7 +46,7 @@ def write_page(run: Run, preview: Preview, facts: dict[str, Any]) -> Path:
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
         f"<style>{_STYLE}</style><h1>{title}</h1>"
-        f"<h2>Samples</h2>{as_html(preview, 'samples')}<h2>Training</h2>{_curves(metrics)}"
+        f"<h2>Samples</h2>{made}<h2>Training</h2>{_curves(metrics)}"
         f"<h2>What the guard saw</h2>{_alarms(metrics)}"
         f"<h2>Facts</h2><table>{rows}</table><h2>Plan</h2><pre>{escape(run.plan)}</pre></html>\n"
     )

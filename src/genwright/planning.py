@@ -69,6 +69,8 @@ def weigh(
         if problem is None:
             outcome: Literal["native", "bridged"] = "native" if name == "none" else "bridged"
             reason = "" if name == "none" else f"{space} becomes {target}"
+            if not kind.generates:
+                reason = "; ".join(filter(None, ["learns codes, makes no examples", reason]))
             verdict = Verdict(family, outcome, name, reason)
             break
         # A bridge that leads to what the family takes says more than one that does not.
@@ -124,7 +126,9 @@ def _like(other: str, family: str) -> bool:
 
 
 def _takes(family: str, space: Space) -> bool:
-    return _problem(resolve("families", family), family, space, "none") is None
+    """And makes examples of it."""
+    kind: type[Family] = resolve("families", family)
+    return kind.generates and _problem(kind, family, space, "none") is None
 
 
 def choose_task(family: str, task: str) -> str:

@@ -37,6 +37,7 @@ KINDS: dict[str, dict[str, str]] = {
         "energy": "genwright.families.energy:Energy",
         "stargan": "genwright.families.stargan:StarGAN",
         "style": "genwright.families.style:Style",
+        "contrastive": "genwright.families.contrastive:Contrastive",
     },
     "codecs": {
         "image": "genwright.data.image:ImageCodec",

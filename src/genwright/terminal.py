@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from genwright.api import Look
     from genwright.judging.contest import Contest, Order
     from genwright.planning import Verdict
+    from genwright.probing import Probe
     from genwright.recipe import TrainOptions
     from genwright.training.run import Run
     from genwright.training.trainer import Progress
 
-__all__ = ["duration", "say", "show_contest", "show_look", "show_verdicts", "watched"]
+__all__ = ["duration", "say", "show_contest", "show_look", "show_probe", "show_verdicts", "watched"]
 
 
 def say(text: str, *, error: bool = False) -> None:
@@ -103,6 +104,21 @@ def show_contest(found: Contest, names: list[str]) -> None:
             outcome = outcome.replace(name, short[name])
         say(f"{metric:<20} {ranks}  {outcome}")
     say("One training of each was compared: another seed of the same settings may rank otherwise.")
+
+
+def show_probe(found: Probe) -> None:
+    """Each contender with its interval, and how far the codes are ahead of it."""
+    say(
+        f"{found.measure} of {found.label!r} on {found.n:,} unseen examples, linear model of {found.train:,}"
+    )
+    for name, one in found.scores.items():
+        ahead = ""
+        if one.ahead is not None:
+            value, low, high = one.ahead
+            ahead = f"  codes ahead by {value:+.3f} [{low:+.3f}, {high:+.3f}]"
+        dims = f"{found.dims[name]:,} numbers" if name in found.dims else ""
+        say(f"  {name:<10} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]  {dims:<14}{ahead}".rstrip())
+    say(found.verdict)
 
 
 # -- train -----------------------------------------------------------------------------------------

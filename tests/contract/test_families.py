@@ -46,14 +46,18 @@ SETTINGS = {
     "style": {"content_weight": 0.1},
 }  # of the family itself, where its default is more than a moment
 KNOBS = {"masked": {"steps": 12}}  # of the sampler, where its defaults take long
-CELLS = [
+EVERY = [
     (family, space)
     for family in names("families")
     for space in SPACES
     if weigh(family, SPACES[space]).outcome != "refused"
 ]
+CELLS = [(family, space) for family, space in EVERY if resolve("families", family).generates]
+CODES = [cell for cell in EVERY if cell not in CELLS]
 UNPAIRED = [(family, space) for family, space in CELLS if resolve("families", family).unpaired]
+every_cell = pytest.mark.parametrize(("family", "space"), EVERY)
 cells = pytest.mark.parametrize(("family", "space"), CELLS)
+code_cells = pytest.mark.parametrize(("family", "space"), CODES)
 unpaired_cells = pytest.mark.parametrize(("family", "space"), UNPAIRED)
 
 
@@ -157,7 +161,7 @@ def cell(name: str, space: str) -> Cell:
     return Cell(name, space)
 
 
-@cells
+@every_cell
 def test_loss_is_finite_and_falls(family: str, space: str) -> None:
     c = cell(family, space)
     assert all(torch.isfinite(torch.tensor(c.losses)))
@@ -165,7 +169,7 @@ def test_loss_is_finite_and_falls(family: str, space: str) -> None:
     assert after < before
 
 
-@cells
+@every_cell
 def test_gradient_reaches_every_parameter(family: str, space: str) -> None:
     c = cell(family, space)
     assert {name for name, _ in c.family.named_parameters()} == c.seen
@@ -248,6 +252,45 @@ def test_a_translation_needs_a_source_and_a_domain(family: str, space: str) -> N
     for name in given:
         with pytest.raises(Unsupported, match=f"'{name}'"):
             c.family.sample(4, {name_: x for name_, x in given.items() if name_ != name})
+
+
+# -- codes alone ------------------------------------------------------------------------------------
+
+
+@code_cells
+def test_codes_depend_on_the_example_alone_and_are_kept(family: str, space: str) -> None:
+    c = cell(family, space)
+    x, made = c.x[:32], c.family.eval()
+    again = c.make(seed=99).eval()
+    again.load_state_dict(load(save({k: v.contiguous() for k, v in c.family.state_dict().items()})))
+    with torch.no_grad():
+        code = made.encode(Batch(x))
+        assert code.dtype == torch.float32
+        assert torch.isfinite(code).all()
+        assert torch.equal(again.encode(Batch(x)), code)
+        torch.testing.assert_close(made.encode(Batch(x[5:6])), code[5:6], rtol=1e-4, atol=1e-4)
+    assert len(code.unique(dim=0)) > 16
+
+
+@code_cells
+def test_what_makes_no_examples_says_so(family: str, space: str) -> None:
+    with pytest.raises(Unsupported, match=r"makes no examples: genwright probe .*--family vae"):
+        cell(family, space).family.sample(3, seed=0)
+
+
+@code_cells
+def test_law_codes_tell_the_label_apart(family: str, space: str) -> None:
+    """By a linear probe of unseen examples; it was never told."""
+    c = cell(family, space)
+    with torch.no_grad():
+        code = c.family.eval().encode(Batch(c.x)).double()
+    code = torch.cat([(code - code.mean(0)) / (code.std(0) + 1e-6), torch.ones(len(code), 1)], dim=1)
+    seen, unseen = torch.arange(0, 384), torch.arange(384, 512)
+    want = 2.0 * c.label[:, 0].double() - 1
+    square = code[seen].T @ code[seen] + 10 * torch.eye(code.shape[1])
+    weights = torch.linalg.solve(square, code[seen].T @ want[seen])
+    right = ((code[unseen] @ weights > 0) == (want[unseen] > 0)).double().mean().item()
+    assert right > 0.85
 
 
 # -- likelihoods -----------------------------------------------------------------------------------

@@ -33,7 +33,9 @@ DOWN = {
     "tasks": {"space", "batch", "errors"},
     "nets": {"bounds", "space", "batch", "errors"},
     "families": {"bounds", "nets", "registry", "space", "batch", "errors"},
-    "judging": {"data", "storage", "space", "bounds", "registry", "errors", "nets", "batch"},
+    "judging": {
+        *("data", "families", "storage", "space", "bounds", "registry", "errors", "nets", "batch"),
+    },
     "training": {"storage", "families", "data", "tasks", "bridges", "recipe", "batch", "errors"},
     "model": {
         *("training", "families", "nets", "data", "tasks", "bridges", "planning", "recipe"),
@@ -42,6 +44,10 @@ DOWN = {
     "page": {"training", "storage", "data"},
     "translating": {"model", "data", "errors"},
     "foretelling": {"judging", "assembly", "model", "data", "space", "batch"},
+    "probing": {
+        *("judging", "assembly", "model", "families", "data", "registry", "space", "batch"),
+        *("bounds", "errors"),
+    },
     "checkup": {"gather", "judging", "model", "recipe", "storage", "errors"},
     "gather": {"judging", "assembly", "model", "data", "recipe", "errors"},
     "latent": set(),
@@ -66,6 +72,7 @@ DOWN = {
             "translating",
             "families",
             "planning",
+            "probing",
         ),
         *("recipe", "registry", "bounds", "errors"),
     },
@@ -78,6 +85,7 @@ DOWN = {
             "sentences",
             "stopping",
             "terminal",
+            "typed",
             "data",
             "registry",
             "errors",
@@ -87,6 +95,7 @@ DOWN = {
     "sentences": {"errors"},
     "stopping": set(),
     "terminal": set(),
+    "typed": {"errors"},
     "__main__": {"cli"},
     "root": set(),
 }
@@ -181,6 +190,7 @@ def test_the_surface_is_this_list() -> None:
         "load",
         "look",
         "plan",
+        "probe",
         "train",
         "translate",
     ]

@@ -106,6 +106,8 @@ class Family(nn.Module, ABC):
     """Axes that the grid of an example has at least."""
     unpaired: ClassVar[bool] = False
     """Whether it learns from domains without pairs; see the task of that name."""
+    generates: ClassVar[bool] = True
+    """Whether it makes examples; a family that does not offers `encode`."""
     likelihood: Likelihood = "none"
     """What `log_prob` gives: nothing, a lower bound, or the log-likelihood itself. A family that has one for
     some spaces alone says so in its class, and "none" in its objects over the others."""
@@ -221,6 +223,7 @@ class Family(nn.Module, ABC):
         knobs: dict[str, Any],
     ) -> Tensor:
         """All that is asked for is checked here; `make` is `_sample` or `_infill`."""
+        self.check_generates()
         for name, value in cond.items():
             if name not in self.cond:
                 raise Incompatible(
@@ -257,9 +260,20 @@ class Family(nn.Module, ABC):
         )
         raise Incompatible(f"guidance_scale={scale:g} weighs a condition, and {there}")
 
-    @abstractmethod
     def _sample(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
-        """`n` examples; sampling knobs are keyword-only arguments of the override."""
+        """`n` examples; sampling knobs are keyword-only arguments of the override, which every family has
+        that `generates`."""
+        raise NotImplementedError
+
+    @classmethod
+    def check_generates(cls) -> None:
+        """Raise `Unsupported` for a family that makes no examples."""
+        if not cls.generates:
+            name = cls.__name__.lower()
+            raise Unsupported(
+                f"{name} learns codes and makes no examples: genwright probe RUN says what its codes are "
+                f"worth; for examples train another family (--family vae)"
+            )
 
     def _infill(
         self, x: Tensor, known: Tensor, cond: dict[str, Tensor], rng: torch.Generator, **knobs: Any

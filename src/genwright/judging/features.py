@@ -29,14 +29,14 @@ import torch.nn.functional as F
 from filelock import FileLock
 from torch import Tensor, nn
 
-from genwright.batch import Cond
 from genwright.data.codec import Array
 from genwright.data.home import cache_home
 from genwright.errors import DataError
+from genwright.families.contrastive import Encoder, contrast, projection
+from genwright.families.views import Views
 from genwright.judging.lens import DIM, FORMAT, Lens, Raw, Trunk
 from genwright.judging.pretrained import PRETRAINED, EfficientNetLens, MiniLmLens, pretrained_for
-from genwright.judging.views import HIDE, Views
-from genwright.nets.roles import Auto, Grid, Told
+from genwright.nets.roles import Auto
 from genwright.space import Space, Symbol
 from genwright.storage.tensors import pack, unpack
 
@@ -47,7 +47,6 @@ __all__ = [
     "Kind",
     "PcaLens",
     "lens_for",
-    "nt_xent",
 ]
 
 Kind = Literal["auto", "pca", "contrastive", "classifier", "efficientnet", "inception", "minilm"]
@@ -56,11 +55,6 @@ WIDE = 4096
 """Numbers that a PCA is made of at most, where a coarser grid can bring them down."""
 HIDDEN = 128
 """Numbers that an encoder gives; the tail turns them onto fewer."""
-PATCHES = 256
-"""Positions that an encoder looks at, at most; finer grids are folded into channels."""
-SYMBOL = 32
-"""Channels that a symbol is told in, at most: one-hot, a text of 256 tokens out of 8,000 is 2 M numbers."""
-TEMPERATURE = 0.2
 FEW = 500
 """Examples under which a contrastive lens is said to be weak."""
 WIDTH, STEPS, BATCH, RATE = 16, 240, 128, 5e-3
@@ -136,51 +130,11 @@ class _Numbers(Trunk):
 # -- trained encoders ------------------------------------------------------------------------------
 
 
-class _Encoder(Trunk):
-    """Our own `encode` network at size xs, behind embeddings for the symbols."""
+class _Encoder(Encoder, Trunk):
+    """The encoder of the contrastive family at size xs, small enough to be trained for one judgement."""
 
     def __init__(self, space: Space) -> None:
-        super().__init__()
-        self.space = space
-        symbols = [span.k for span in space.spans if isinstance(span, Symbol)]
-        # One more symbol, the last, says that something is hidden.
-        self.symbols = nn.ModuleList(nn.Embedding(k + 1, min(k, SYMBOL)) for k in symbols)
-        channels = space.real_channels + sum(min(k, SYMBOL) for k in symbols)
-        self.patch, coarse = _patches(space.grid)
-        self.net = Auto("xs", width=WIDTH if space.grid else None).encode(
-            coarse, channels * math.prod(self.patch), HIDDEN, Told()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts, symbols = [], iter(self.symbols)
-        for slot in self.space.slots():
-            part = x[:, slot.stored]
-            if isinstance(slot.span, Symbol):
-                index = part[:, 0].long()
-                part = next(symbols)(torch.where(index == HIDE, slot.span.k, index)).movedim(-1, 1)
-            parts.append(part)
-        h = _fold(torch.cat(parts, dim=1), self.patch)
-        out: Tensor = self.net(h, Cond(h.new_zeros(len(h), 0)))
-        return out
-
-
-def _patches(grid: Grid) -> tuple[Grid, Grid]:
-    """How many positions of each axis are folded into one, and the grid that is left."""
-    patch, coarse = [1] * len(grid), list(grid)
-    while math.prod(coarse) > PATCHES:
-        axis = coarse.index(max(coarse))
-        patch[axis] *= 2
-        coarse[axis] = -(-grid[axis] // patch[axis])
-    return tuple(patch), tuple(coarse)
-
-
-def _fold(x: Tensor, patch: Grid) -> Tensor:
-    """`(B, C, *grid)` to `(B, C * patches, *coarse)`: nothing is lost, and the grid is smaller."""
-    for axis, size in enumerate(patch, start=2):
-        missing = -x.shape[axis] % size
-        x = F.pad(x, (0, 0) * (x.ndim - 1 - axis) + (0, missing))
-        x = x.reshape(*x.shape[:axis], -1, size, *x.shape[axis + 1 :]).movedim(axis + 1, 1).flatten(1, 2)
-    return x
+        super().__init__(space, Auto("xs", width=WIDTH if space.grid else None), HIDDEN)
 
 
 class ContrastiveLens(Lens):
@@ -196,13 +150,10 @@ class ContrastiveLens(Lens):
     @classmethod
     def train(cls, trunk: Trunk, x: Tensor, labels: Sequence[Any] | None) -> None:
         assert isinstance(trunk, _Encoder)
-        head = nn.Sequential(nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, DIM))
-        views = Views(trunk.space)
+        head, views = projection(HIDDEN, DIM), Views(trunk.space)
 
         def loss(index: Tensor) -> Tensor:
-            batch = x[index]
-            first, second = head(trunk(torch.cat([views(batch), views(batch)]))).chunk(2)
-            return nt_xent(first, second)
+            return contrast(trunk, head, views, x[index])
 
         _descend(nn.ModuleList([trunk, head]), loss, len(x))
 
@@ -245,14 +196,6 @@ class ClassifierLens(Lens):
             return F.cross_entropy(head(trunk(views(x[index]))), truth[index])
 
         _descend(nn.ModuleList([trunk, head]), loss, len(x))
-
-
-def nt_xent(first: Tensor, second: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """The normalised, temperature-scaled cross entropy of Chen et al. (2020), eq. 1: of the 2 B - 1 other
-    views, which belongs to the same example? `first` and `second` `(B, d)` are views of the same."""
-    z = F.normalize(torch.cat([first, second]), dim=1)
-    alike = (z @ z.T / temperature).fill_diagonal_(-torch.inf)
-    return F.cross_entropy(alike, torch.arange(len(z)).roll(len(first)))
 
 
 def _descend(nets: nn.Module, loss: Callable[[Tensor], Tensor], n: int) -> None:

@@ -55,10 +55,11 @@ class Cover:
 
     @classmethod
     def of(cls, family: Family, feed: Feed, seed: int) -> Self | None:
-        """From training examples, the same whenever training begins or goes on; None of too few."""
+        """From training examples, the same whenever training begins or goes on; None of too few, or where
+        a family makes no samples."""
         loader = feed.loader
         n = min(MANY, len(loader.split) // (2 * distributed.world()))
-        if n < LEAST:
+        if n < LEAST or not family.generates:
             return None
         place, loader.place = loader.place, 0
         real = feed.next(2 * n, family.device, seed)

@@ -10,13 +10,14 @@ import torch.nn.functional as F
 
 from genwright.data.codec import Array
 from genwright.errors import DataError, GenwrightError
-from genwright.judging import features, lens, views
+from genwright.families import views
+from genwright.families.contrastive import fold, nt_xent, patches
+from genwright.judging import features, lens
 from genwright.judging.features import (
     ClassifierLens,
     ContrastiveLens,
     PcaLens,
     lens_for,
-    nt_xent,
 )
 from genwright.judging.lens import Lens
 from genwright.space import Real, Space, Symbol
@@ -230,7 +231,7 @@ def test_nt_xent_is_what_the_paper_writes() -> None:
 
 def test_folding_loses_nothing() -> None:
     x = torch.arange(2 * 3 * 6 * 7.0).view(2, 3, 6, 7) + 1
-    folded = features._fold(x, (2, 4))
+    folded = fold(x, (2, 4))
     assert folded.shape == (2, 24, 3, 2)
     assert torch.equal(folded[folded > 0].sort().values, x.flatten())
     # Channels of one cell are the numbers of one patch.
@@ -245,7 +246,7 @@ def test_folding_loses_nothing() -> None:
 def test_an_encoder_looks_at_no_more_than_256_patches(
     grid: tuple[int, ...], patch: tuple[int, ...], coarse: tuple[int, ...]
 ) -> None:
-    assert features._patches(grid) == (patch, coarse)
+    assert patches(grid) == (patch, coarse)
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -264,7 +265,7 @@ def test_a_view_is_another_example_of_the_same_space(name: str) -> None:
         if isinstance(slot.span, Symbol):
             part = view[:, slot.stored]
             assert part.max() < slot.span.k
-            assert set(part[part < 0].tolist()) <= {features.HIDE}
+            assert set(part[part < 0].tolist()) <= {views.HIDE}
             hidden = float((part < 0).float().mean())
     assert not hidden if not space.grid or space.kind == "real" else 0.05 < hidden < 0.5
 

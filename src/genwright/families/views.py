@@ -1,4 +1,4 @@
-"""Views: other examples with the same meaning, that a contrastive lens learns to know as one."""
+"""Views: other examples with the same meaning, that a contrastive encoder learns to know as one."""
 
 from __future__ import annotations
 
@@ -40,17 +40,23 @@ class Views:
             x[:, self.reals] = self._boxed(self._lit(x[:, self.reals]))
         if self.symbols:
             some = _exchanged(x[:, self.symbols], self.EXCHANGED)
-            x[:, self.symbols] = some.masked_fill(torch.rand(some.shape) < self.HIDDEN, HIDE)
+            x[:, self.symbols] = some.masked_fill(
+                torch.rand(some.shape, device=x.device) < self.HIDDEN, HIDE
+            )
         return x
 
     def _window(self, x: Tensor) -> Tensor:
         """Each example moved, and resized if it has reals alone, to the nearest position. From outside
         come the edge's reals and hidden symbols."""
-        zoom = 1 + self.ZOOM * _either(len(x)) if not self.symbols else torch.ones(len(x))
+        zoom = torch.ones(len(x), device=x.device)
+        if not self.symbols:
+            zoom = zoom + self.ZOOM * _either(x)
         for axis, size in enumerate(self.space.grid):
-            far = min(size - 1, max(1.0, self.SHIFT * size)) * _either(len(x))
+            far = min(size - 1, max(1.0, self.SHIFT * size)) * _either(x)
             middle = (size - 1) / 2
-            place = middle + far[:, None] + zoom[:, None] * (torch.arange(size) - middle)
+            place = (
+                middle + far[:, None] + zoom[:, None] * (torch.arange(size, device=x.device) - middle)
+            )
             place = _along(place.round().long(), axis, x.ndim)
             inside = place.clamp(0, size - 1)
             x = x.gather(axis + 2, inside.expand_as(x))
@@ -61,22 +67,23 @@ class Views:
     def _lit(self, x: Tensor) -> Tensor:
         """Contrast, brightness and noise, each of its own strength for each example."""
         shape = (len(x), *[1] * (x.ndim - 1))
-        contrast, light = ((self.LIGHT * _either(len(x))).view(shape) for _ in range(2))
-        noise = self.NOISE * torch.rand(shape) * torch.randn_like(x)
+        contrast, light = ((self.LIGHT * _either(x)).view(shape) for _ in range(2))
+        noise = self.NOISE * torch.rand(shape, device=x.device) * torch.randn_like(x)
         return x * (1 + contrast) + light + noise
 
     def _boxed(self, x: Tensor) -> Tensor:
         """A box of zeros in each example (DeVries and Taylor 2017, arXiv:1708.04552)."""
-        box = torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool)
+        box = torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool, device=x.device)
         for axis, size in enumerate(x.shape[2:]):
-            middle, half = size * torch.rand(len(x), 1), size * self.BOX / 2 * torch.rand(len(x), 1)
-            box &= _along((torch.arange(size) + 0.5 - middle).abs() < half, axis, x.ndim)
+            middle, half = (torch.rand(len(x), 1, device=x.device) for _ in range(2))
+            place = torch.arange(size, device=x.device) + 0.5
+            box &= _along((place - size * middle).abs() < size * self.BOX / 2 * half, axis, x.ndim)
         return x.masked_fill(box, 0.0)
 
 
-def _either(n: int) -> Tensor:
-    """`(n,)` from -1 to 1."""
-    return 2 * torch.rand(n) - 1
+def _either(x: Tensor) -> Tensor:
+    """For each example a number from -1 to 1, `(B,)`."""
+    return 2 * torch.rand(len(x), device=x.device) - 1
 
 
 def _along(x: Tensor, axis: int, ndim: int) -> Tensor:
@@ -88,8 +95,8 @@ def _along(x: Tensor, axis: int, ndim: int) -> Tensor:
 
 def _exchanged(x: Tensor, share: float) -> Tensor:
     """A share of the values, each replaced by that of another example at the same place."""
-    chosen = torch.rand(x.shape) < share
-    other = torch.rand(x.shape).argsort(0)
+    chosen = torch.rand(x.shape, device=x.device) < share
+    other = torch.rand(x.shape, device=x.device).argsort(0)
     return torch.where(chosen, x.gather(0, other), x)
 
 

@@ -1,0 +1,34 @@
+"""What was typed on the command line, read."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from genwright.errors import RecipeError
+
+__all__ = ["knob", "labels", "pair"]
+
+
+def labels(label: list[str] | None) -> list[str] | str | None:
+    return None if label is None else [name for name in label if name] or ""
+
+
+def pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise RecipeError(f"wanted NAME=VALUE, got {text!r}")
+    return name.strip(), value
+
+
+def knob(text: str) -> tuple[str, Any]:
+    """A knob of the sampler; its value is JSON where it can be. A prompt is always text, and so is what
+    stands around gaps unless it names columns."""
+    name, value = pair(text)
+    name = name.removeprefix("sample.")
+    if name == "prompt" or (name == "infill" and not value.lstrip().startswith("{")):
+        return name, value
+    with suppress(ValueError):
+        return name, json.loads(value)
+    return name, value
