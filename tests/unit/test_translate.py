@@ -188,9 +188,9 @@ def test_a_broken_picture_among_others_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_table_is_translated_too(tmp_path: Path) -> None:
-    rows = [(round(0.1 * i, 2), i % 3, "ab"[i % 2]) for i in range(60)]
+    rows = [(round(0.1 * i, 2), i % 3, "ab"[i % 2]) for i in range(120)]
     table(tmp_path / "two.csv", rows, head="x,z,kind")
     done("train", tmp_path / "two.csv", "--label", "kind", "--out", tmp_path / "run", *CYCLE)
     made = genwright.translate(tmp_path / "run", tmp_path / "two.csv", "b")
-    assert list(made.examples["kind"]) == ["b"] * 60
+    assert list(made.examples["kind"]) == ["b"] * 120
     assert list(made.examples.columns) == ["x", "z", "kind"]

@@ -31,6 +31,8 @@ SMALL = 1024
 
 def affordable(family: Family) -> int:
     """At every how many checks to draw samples for this: 0 is never."""
+    if family.unpaired:  # what it makes is as varied as what it is given
+        return 0
     small = family.space.width * family.space.positions <= SMALL
     return 1 if family.quick else 5 if small else 0
 
