@@ -164,7 +164,13 @@ def train(
         name = f"{job.source.name}-{job.recipe.family.name}"
         path = Path(out) if out is not None else free_folder(Path("runs") / name)
         if distributed.is_main():
-            Run.create(path, recipe=job.recipe.toml(), plan=job.in_words(), codec=job.known())
+            Run.create(
+                path,
+                recipe=job.recipe.toml(),
+                plan=job.in_words(),
+                codec=job.known(),
+                bridge=job.model.bridge.tensors(),
+            )
         distributed.wait()
         return _fit(job, Run.open(path), watch, checkup)
 

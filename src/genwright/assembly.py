@@ -20,6 +20,7 @@ from genwright.model import Model
 from genwright.planning import Verdict
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, options, resolve
+from genwright.stages import Stage
 from genwright.training import distributed
 from genwright.training.feed import Feed
 from genwright.training.run import Run
@@ -67,12 +68,9 @@ class Job:
                 f"put it back as it was, or begin a new run"
             )
         bridge = planning.make_bridge(known["bridge"]["name"], known["bridge"]["options"])
-        bridge.restore(known["bridge"]["state"])
-        verdict = planning.weigh(
-            recipe.family.name,
-            dataset.codec.space,
-            bridge=known["bridge"]["name"],
-            options=known["bridge"]["options"],
+        bridge.restore(known["bridge"]["state"], run.bridge_tensors)
+        verdict = planning.taken(
+            recipe.family.name, known["bridge"]["name"], dataset.codec.space, bridge.target
         )
         return cls(recipe, source, dataset, verdict, _model(recipe, dataset, bridge))
 
@@ -183,6 +181,8 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     verdict, bridge = planning.choose_bridge(
         family, codec.space, bridge=recipe.bridge.name, options=recipe.bridge.options, dial=codec.dial
     )
+    if isinstance(bridge, Stage):
+        bridge.check(recipe.data.path, dataset.content, codec.space)
     batches = in_order(dataset.splits["train"], 1024, FIT_SAMPLE if bridge.learns else 1)
     bridge.fit(codec.space, torch.cat([batch.x for batch in batches]))
     settled = replace(

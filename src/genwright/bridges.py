@@ -1,7 +1,8 @@
 """Two-way changes of the spans, for a family that cannot take a space as it is.
 
 A bridge is fitted once on training examples, turns stored examples of one space into those of another,
-and turns generated ones back. The grid stays.
+and turns generated ones back. With those in this file the grid stays; those in `stages.py` lead to the codes
+of another run.
 
     quantize     every real becomes a symbol         for autoregressive models
     onehot       every symbol becomes reals          for models of reals alone
@@ -28,6 +29,8 @@ class Bridge(ABC):
 
     learns: ClassVar[bool] = False
     """Whether `fit` looks at the examples; otherwise the space alone decides."""
+    keeps_likelihood: ClassVar[bool] = True
+    """Whether the likelihood of what the bridge makes says something of the examples."""
     source: Space
     target: Space
 
@@ -52,7 +55,11 @@ class Bridge(ABC):
         """As JSON."""
         return {"source": self.source.state(), "target": self.target.state()}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def tensors(self) -> dict[str, Tensor]:
+        """What is too large for JSON."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:
         self.source = Space.restore(state["source"])
         self.target = Space.restore(state["target"])
 
@@ -164,13 +171,15 @@ class Quantize(Bridge):
     def state(self) -> dict[str, Any]:
         return super().state() | {"tables": [table.tolist() for table in self.tables]}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        super().restore(state)
+    def restore(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:
+        super().restore(state, tensors)
         self.tables = [torch.tensor(table, dtype=torch.double) for table in state["tables"]]
 
 
 class OneHot(Bridge):
     """Each symbol becomes `k` reals, 1 for the one that stands and -1 for the others."""
+
+    keeps_likelihood = False
 
     def plan(self, source: Space) -> Space:
         return Space(

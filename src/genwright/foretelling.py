@@ -29,7 +29,7 @@ def likelihood_of(model: Model, n: int, seed: int, oracle: float | None = None) 
 
     oracle   nats of an example under the law of the data, where that is known
     """
-    if model.family.likelihood == "none" or model.recipe.bridge.name == "onehot":
+    if model.family.likelihood == "none" or not model.bridge.keeps_likelihood:
         return None
     n = min(n, model.family.likelihood_examples or n)
     dataset = open_data(model.recipe)[2]

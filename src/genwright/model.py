@@ -113,7 +113,7 @@ class Model:
         codec.restore(known["state"])
         given = {name: restore_column(state) for name, state in known["given"].items()}
         bridge = make_bridge(known["bridge"]["name"], known["bridge"]["options"])
-        bridge.restore(known["bridge"]["state"])
+        bridge.restore(known["bridge"]["state"], run.bridge_tensors)
         model = cls(Recipe.of(run.recipe), codec, given, known["frequency"], bridge)
         chosen: Any = which if which is not None else "best" if run.best else "last"
         model.family.load_state_dict(run.weights(chosen))
@@ -150,6 +150,11 @@ class Model:
             if "prefix" not in self.family.knobs():
                 raise Unsupported(
                     f"{self.recipe.family.name} cannot go on from a prompt; autoregressive can"
+                )
+            if self.bridge.target != self.bridge.source:
+                raise Unsupported(
+                    f"this model makes what the bridge {self.recipe.bridge.name} leads to, where no prompt goes: "
+                    f"train one with --set bridge.name=none"
                 )
             knobs["prefix"] = self.codec.prompt(prompt).tolist()
         if (template := knobs.pop("infill", None)) is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genwright.space import Space
     from genwright.tasks.base import Task
 
-__all__ = ["Verdict", "choose_bridge", "choose_task", "make_bridge", "verdicts", "weigh"]
+__all__ = ["Verdict", "choose_bridge", "choose_task", "make_bridge", "taken", "verdicts", "weigh"]
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,7 @@ def weigh(
             continue
         problem = _problem(kind, family, target, name)
         if problem is None:
-            outcome: Literal["native", "bridged"] = "native" if name == "none" else "bridged"
-            reason = "" if name == "none" else f"{space} becomes {target}"
-            if not kind.generates:
-                reason = "; ".join(filter(None, ["learns codes, makes no examples", reason]))
-            verdict = Verdict(family, outcome, name, reason)
+            verdict = taken(family, name, space, target)
             break
         # A bridge that leads to what the family takes says more than one that does not.
         refusals.insert(len(refusals) if target.kind in kind.accepts else 0, problem)
@@ -81,6 +77,15 @@ def weigh(
     if bridge != "auto" and weigh(family, space).outcome != "refused":
         ways.insert(0, "--set bridge.name=auto")
     return Verdict(family, "refused", reason=refusals[-1], ways=ways)
+
+
+def taken(family: str, bridge: str, space: Space, target: Space) -> Verdict:
+    """The verdict on a family that takes the target of a bridge."""
+    outcome: Literal["native", "bridged"] = "native" if bridge == "none" else "bridged"
+    reason = "" if bridge == "none" else f"{space} becomes {target}"
+    if not resolve("families", family).generates:
+        reason = "; ".join(filter(None, ["learns codes, makes no examples", reason]))
+    return Verdict(family, outcome, bridge, reason)
 
 
 def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str | None:

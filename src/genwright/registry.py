@@ -63,6 +63,8 @@ KINDS: dict[str, dict[str, str]] = {
         "quantize": "genwright.bridges:Quantize",
         "onehot": "genwright.bridges:OneHot",
         "dequantize": "genwright.bridges:Dequantize",
+        "latent": "genwright.stages:Latent",
+        "vq": "genwright.stages:VQ",
     },
     "metrics": {
         "fd": "genwright.judging.distances:Frechet",

@@ -55,8 +55,11 @@ DOWN = {
         *("assembly", "model", "data", "families", "latent", "space", "batch", "bounds"),
         *("registry", "errors"),
     },
+    "stages": {
+        *("model", "training", "families", "bridges", "registry", "space", "batch", "errors"),
+    },
     "assembly": {
-        *("model", "training", "data", "bridges", "planning", "recipe", "registry", "errors"),
+        *("stages", "model", "training", "data", "bridges", "planning", "recipe", "registry", "errors"),
     },
     "api": {
         *(

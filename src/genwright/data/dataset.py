@@ -108,6 +108,8 @@ class Dataset:
     reading: Reading
     survey: Survey
     key: str
+    content: str
+    """As the key, whatever is given beside an example: what two trainings on the same examples share."""
     splits: dict[Part, Split]
 
     def state(self) -> dict[str, Any]:
@@ -119,6 +121,7 @@ class Dataset:
             "frequency": {name: self.survey.labels.get(name, {}) for name in self.given},
             "counts": self.survey.counts,
             "data": self.key,
+            "content": self.content,
         }
 
 
@@ -133,7 +136,8 @@ def prepare(source: Source, options: Mapping[str, Any], reading: Reading) -> Dat
     Raises `DataError` when fewer than two examples can be used.
     """
     codec = make_codec(source.codec, options)
-    key = _key(source, options, reading)
+    files = _files(source)
+    key = _key(source, options, reading, files)
     folder = cache_home() / "data" / key
     folder.parent.mkdir(parents=True, exist_ok=True)
     # One builds, whoever else wants the same data waits: another training, or this one's other devices.
@@ -148,26 +152,30 @@ def prepare(source: Source, options: Mapping[str, Any], reading: Reading) -> Dat
                 partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-    return _load(source, make_codec(source.codec, options), reading, folder, key)
+    content = _key(source, options, replace(reading, given=()), files)
+    return _load(source, make_codec(source.codec, options), reading, folder, key, content)
 
 
-def _key(source: Source, options: Mapping[str, Any], reading: Reading) -> str:
-    digest = hashlib.sha256()
-    digest.update(
-        json.dumps([FORMAT, source.codec, dict(options), asdict(reading)], sort_keys=True).encode()
-    )
+def _key(source: Source, options: Mapping[str, Any], reading: Reading, files: bytes) -> str:
+    what = json.dumps([FORMAT, source.codec, dict(options), asdict(reading)], sort_keys=True)
+    return hashlib.sha256(what.encode() + files).hexdigest()[:32]
+
+
+def _files(source: Source) -> bytes:
+    """Of each file its name and the hash of its content."""
+    found = b""
     beside = (
         [source.root / name for name in ("labels.csv", "metadata.csv")] if source.root.is_dir() else []
     )
     for file in (*source.files, *(f for f in beside if f.is_file())):
         place = file.relative_to(source.root) if source.root.is_dir() else Path(file.name)
-        digest.update(os.fsencode(place))  # which may be no text
+        found += os.fsencode(place)  # which may be no text
         try:
             with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+                found += hashlib.file_digest(stream, "sha256").digest()
         except OSError as error:
-            digest.update(f"unreadable {error.errno}".encode())
-    return digest.hexdigest()[:32]
+            found += f"unreadable {error.errno}".encode()
+    return found
 
 
 def _whole(folder: Path) -> bool:
@@ -356,7 +364,9 @@ def _known(given: Mapping[str, Column], chunk: Chunk, index: Array, survey: Surv
     return index[keep] if index.size else index
 
 
-def _load(source: Source, codec: Codec, reading: Reading, folder: Path, key: str) -> Dataset:
+def _load(
+    source: Source, codec: Codec, reading: Reading, folder: Path, key: str, content: str
+) -> Dataset:
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     codec.restore(meta["state"])
     given = {name: restore_column(state) for name, state in meta["given"].items()}
@@ -364,4 +374,6 @@ def _load(source: Source, codec: Codec, reading: Reading, folder: Path, key: str
         part: Split(codec, given, folder, part, tuple(meta["shapes"][part]), meta["dtype"])
         for part in PARTS
     }
-    return Dataset(source.codec, codec, given, reading, Survey.restore(meta["survey"]), key, splits)
+    return Dataset(
+        source.codec, codec, given, reading, Survey.restore(meta["survey"]), key, content, splits
+    )

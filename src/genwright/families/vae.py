@@ -1,29 +1,33 @@
 """Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114).
 
-    -log p(x) <= E_q(z|x)[-log p(x|z)] + KL(q(z|x) || N(0, 1))
+    -log p(x) <= E_q(z|x)[-log p(x|z)] + KL(q(z|x) || p(z))
 
 with a weight on the second term (beta-VAE, Higgins et al. 2017), a warm-up of that weight, free bits
 (Kingma et al. 2016, arXiv:1606.04934) and a learned decoder variance (sigma-VAE, Rybkin et al. 2021,
-arXiv:2006.13202), without which the balance of the two terms hangs on the scale of the data.
+arXiv:2006.13202), without which the balance of the two terms hangs on the scale of the data. With several
+draws it is trained on the tighter bound of an importance-weighted autoencoder (Burda et al. 2016,
+arXiv:1509.00519, eq. 8). What prior and posterior may be besides Gaussians stands in `latents.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from genwright.batch import Batch
+from genwright.batch import Batch, Cond
 from genwright.bounds import Count, NonNegative
+from genwright.errors import RecipeError
 from genwright.families.base import Family, Phase, Vital
 from genwright.families.guidance import guided
+from genwright.families.latents import Draw, Gaussian, Latents, hardened, softened
 from genwright.nets.cond import Conditioner
-from genwright.nets.roles import Nets
-from genwright.space import Space
+from genwright.nets.roles import Nets, coarser
+from genwright.space import Real, Space
 
 __all__ = ["VAE"]
 
@@ -34,7 +38,7 @@ ACTIVE = 0.01
 
 
 class VAE(Family):
-    """Encoder, Gaussian latent, decoder."""
+    """Encoder, latent code, decoder."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
     likelihood = "bound"
@@ -70,80 +74,161 @@ class VAE(Family):
         nets: Nets,
         *,
         latent: Count = 32,
+        factor: Literal[0, 2, 4, 8, 16] = 0,
+        levels: Annotated[int, Ge(1), Le(8)] = 1,
+        prior: Literal["normal", "vamp"] = "normal",
+        components: Count = 100,
+        posterior: Literal["normal", "flow"] = "normal",
+        flow_steps: Count = 4,
+        draws: Count = 1,
         beta: NonNegative = 1.0,
         kl_warmup: Annotated[float, Ge(0), Le(1)] = 0.2,
         free_bits: NonNegative = 0.0,
         decoder_variance: bool = True,
     ) -> None:
-        """latent: dimensions of the code.  beta: weight of the KL term.  kl_warmup: share of
-        training over which that weight grows from 0.  free_bits: nats of each latent dimension
-        that cost nothing.  decoder_variance: learn the spread of real channels (else it is 1)."""
+        """latent: dimensions of the code.  factor: keep the code on a grid so many times coarser, `latent`
+        numbers at each place of it (0: one vector for the whole example).  levels: of a ladder of codes, each
+        with half the numbers of the one below.  prior: a Gaussian, or the mean posterior of learned
+        pseudo-inputs (VampPrior).  components: pseudo-inputs of that prior.  posterior: a Gaussian, or one
+        sent through a flow.  flow_steps: of that flow.  draws: of the posterior for one training example;
+        above 1 the bound of an importance-weighted autoencoder is trained.  beta: weight of the KL term.
+        kl_warmup: share of training over which that weight grows from 0.  free_bits: nats of each latent
+        dimension that cost nothing.  decoder_variance: learn the spread of real channels (else it is 1)."""
         super().__init__(space, cond, nets)
+        if draws > 1 and free_bits:
+            raise RecipeError(
+                f"family.free_bits={free_bits:g} needs the KL term by itself, and family.draws={draws} "
+                f"trains one bound of all: set one of the two back"
+            )
+        if prior == "vamp" and posterior == "flow":
+            raise RecipeError(
+                "family.prior=vamp is a mixture of posteriors whose density must be known everywhere, and "
+                "that of family.posterior=flow is known at its own draws alone: choose one of the two"
+            )
         self.latent, self.beta, self.kl_warmup, self.free_bits = latent, beta, kl_warmup, free_bits
-        self.code_dim = latent
-        self.tell_encoder = Conditioner(cond, space.grid, nets, "encode")
-        self.tell_decoder = Conditioner(cond, space.grid, nets, "decode")
-        self.encoder = nets.encode(space.grid, space.width, 2 * latent, self.tell_encoder.told)
-        self.decoder = nets.decode(space.grid, latent, space.width, self.tell_decoder.told)
+        self.draws = draws
+        grid = coarser(space.grid, factor) if factor else ()
+        self.latents = Latents(latent, grid, levels, flow_steps if posterior == "flow" else 0, nets)
+        wide, channels = self.latents.features, self.latents.channels
+        inward: Literal["shrink", "encode"] = "shrink" if grid else "encode"
+        outward: Literal["grow", "decode"] = "grow" if grid else "decode"
+        self.tell_encoder = Conditioner(cond, space.grid, nets, inward)
+        self.tell_decoder = Conditioner(cond, space.grid, nets, outward)
+        told, to_say = self.tell_encoder.told, self.tell_decoder.told
+        if grid:
+            self.encoder = nets.shrink(space.grid, factor, space.width, wide, told)
+            self.decoder = nets.grow(space.grid, factor, channels, space.width, to_say)
+        else:
+            self.encoder = nets.encode(space.grid, space.width, wide, told)
+            self.decoder = nets.decode(space.grid, channels, space.width, to_say)
         learns = decoder_variance and space.real_channels > 0
         self.log_scale = nn.Parameter(torch.zeros(space.real_channels)) if learns else None
+        self.pseudo: nn.Parameter | None = None
+        if prior == "vamp":
+            self.pseudo = nn.Parameter(torch.randn(components, space.width, *space.grid))
+        self.register_buffer("free", self.latents.parts(prior == "vamp"), persistent=False)
+        if prior == "normal" and levels == 1:
+            self.code_dim = latent * math.prod(grid)
+        if not cond:  # what an example is told would be missing from its code
+            self.code = Space(grid, (Real(channels),))
 
-    def _posterior(
-        self, batch: Batch, gone: Mapping[str, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z|x), `(B, latent)` each."""
+    free: Tensor
+    """Dimensions that each part of the KL stands for."""
+
+    # -- the bound -----------------------------------------------------------------------------
+
+    def _features(self, batch: Batch, gone: Mapping[str, Tensor] | None = None) -> Tensor:
+        """What the encoder says of each example: the parameters of q(z|x), or what they are made of."""
         told = self.tell_encoder(batch.cond, len(batch), batch.x, gone)
-        mean, log_var = self.encoder(self.space.embed(batch.x), told).float().chunk(2, dim=1)
-        return mean, log_var.clamp(-12, 6)
+        return self.encoder(self.space.embed(batch.x), told).float()
 
-    def _terms(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Reconstruction `(B,)` and KL by dimension `(B, latent)`, in nats."""
+    def _mixture(self) -> Gaussian | None:
+        """The parts of the prior, where it is a mixture."""
+        if self.pseudo is None:
+            return None
+        told = self.tell_encoder({}, len(self.pseudo), self.pseudo)
+        return self.latents.components(self.encoder(softened(self.space, self.pseudo), told).float())
+
+    def _terms(self, batch: Batch, draws: int = 1) -> tuple[Tensor, Draw]:
+        """Reconstruction `(draws * B,)` in nats, and the codes, one draw of all examples after the other."""
         gone = self.tell_decoder.dropped(len(batch), batch.x)
-        mean, log_var = self._posterior(batch, gone)
-        z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
-        out = self.decoder(z, self.tell_decoder(batch.cond, len(batch), batch.x, gone))
-        rec = self.space.nll(out, batch.x, batch.mask, self._scale())
-        return rec, 0.5 * (mean.square() + log_var.exp() - 1 - log_var)
+        features = self._features(batch, gone)
+        told = self.tell_decoder(batch.cond, len(batch), batch.x, gone)
+        x, mask = batch.x, batch.mask
+        if draws > 1:
+            features, x, told = _repeat(features, draws), _repeat(x, draws), _each(told, draws)
+            mask = None if mask is None else _repeat(mask, draws)
+        drawn = self.latents.draw(features, self._mixture())
+        out = self.decoder(drawn.z, told)
+        return self.space.nll(out, x, mask, self._scale()), drawn
 
     def _scale(self) -> Tensor | None:
         # Below e^-5 a channel is known to one part in 150 of its spread; the density would go on
         # growing without the picture getting any better.
         return None if self.log_scale is None else self.log_scale.clamp_min(-5.0)
 
+    # -- training ------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def prepare(self, batch: Batch) -> None:
+        """The pseudo-inputs start as examples, a flow as the identity."""
+        if self.pseudo is not None:
+            some = torch.arange(len(self.pseudo), device=batch.x.device) % len(batch)
+            self.pseudo.copy_(hardened(self.space, batch.x[some]))
+        self.latents.begin(self._features(batch))
+
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
-        rec, kl = self._terms(batch)
+        rec, drawn = self._terms(batch, self.draws)
         warm = min(1.0, self.clock.progress / self.kl_warmup) if self.kl_warmup else 1.0
-        kl = kl.mean(0)
+        kl = drawn.kl.mean(0)
         told = kl.detach()
         self.signs |= {"kl": told.sum(), "active": (told > ACTIVE).sum()}
-        paid = kl.clamp_min(self.free_bits).sum()
+        if self.draws > 1:
+            weights = (self.beta * warm * drawn.log_ratio - rec).view(self.draws, -1)
+            return {"bound": math.log(self.draws) - weights.logsumexp(0).mean()}
+        paid = torch.maximum(kl, self.free_bits * self.free).sum()
         return {"reconstruction": rec.mean(), "kl": self.beta * warm * paid}
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The negative evidence lower bound in nats, whatever the weights in training."""
-        rec, kl = self._terms(batch)
-        return (rec + kl.sum(1)).sum(), torch.tensor(float(len(batch)), device=rec.device)
+        """The negative of the bound that is trained, in nats, whatever the weights in training."""
+        rec, drawn = self._terms(batch, self.draws)
+        n = torch.tensor(float(len(batch)), device=rec.device)
+        if self.draws == 1:
+            return (rec + drawn.kl.sum(1)).sum(), n
+        weights = (drawn.log_ratio - rec).view(self.draws, -1)
+        return (math.log(self.draws) - weights.logsumexp(0)).sum(), n
 
     def log_prob(self, batch: Batch) -> Tensor:
         """log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x) for K draws of the posterior: a lower bound, the tighter
-        the more draws (IWAE, Burda et al. 2016, arXiv:1509.00519, eq. 8)."""
-        mean, log_var = self._posterior(batch)
+        the more draws (IWAE, eq. 8)."""
+        features, mixture = self._features(batch), self._mixture()
         told = self.tell_decoder(batch.cond, len(batch), batch.x)
         weights = []
         for _ in range(DRAWS):
-            noise = torch.randn_like(mean)
-            z = mean + (0.5 * log_var).exp() * noise
-            out = self.decoder(z, told)
-            # log p(z) - log q(z|x); the constants cancel.
-            ratio = 0.5 * (noise.square() + log_var - z.square()).sum(1)
-            weights.append(ratio - self.space.nll(out, batch.x, batch.mask, self._scale()))
+            drawn = self.latents.draw(features, mixture)
+            out = self.decoder(drawn.z, told)
+            weights.append(drawn.log_ratio - self.space.nll(out, batch.x, batch.mask, self._scale()))
         return torch.stack(weights).logsumexp(0) - math.log(DRAWS)
 
+    # -- codes and samples ---------------------------------------------------------------------
+
     def encode(self, batch: Batch) -> Tensor:
-        return self._posterior(batch)[0]
+        return self.latents.draw(self._features(batch), None, mean=True).z.flatten(1)
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
-        return self.space.draw(self.decoder(codes, self.tell_decoder(cond, len(codes), codes)))
+        z = codes.view(len(codes), -1, *self.latents.grid)
+        return self.space.draw(self.decoder(z, self.tell_decoder(cond, len(codes), codes)))
+
+    def compress(self, batch: Batch) -> Tensor:
+        """The mean of the posterior."""
+        return self.latents.draw(self._features(batch), None, mean=True).z
+
+    def expand(self, code: Tensor, rng: torch.Generator) -> Tensor:
+        out = self.decoder(code, self.tell_decoder({}, len(code), code))
+        return self.space.draw(out, 1.0, rng, None if self._bounded() else self._scale())
+
+    def _bounded(self) -> bool:
+        return all(getattr(span, "bounded", False) for span in self.space.spans)
 
     def _sample(
         self,
@@ -158,10 +243,19 @@ class VAE(Family):
         """temperature: spread of the latent and of the draws.  guidance_scale: above 1 exaggerates
         the condition.  noise: add the decoder's spread to real channels (None: where they are
         unbounded; in a picture that spread is misfit rather than content)."""
-        z = temperature * torch.randn(n, self.latent, generator=rng, device=self.device)
+        z = self.latents.sample(n, self._mixture(), rng, temperature)
         told = self.tell_decoder(cond, n, z)
         untold = self.tell_decoder({}, n, z) if cond else None
         out = guided(lambda c: self.decoder(z, c), told, untold, guidance_scale)
-        bounded = all(getattr(span, "bounded", False) for span in self.space.spans)
-        wanted = not bounded if noise is None else noise
+        wanted = not self._bounded() if noise is None else noise
         return self.space.draw(out, temperature, rng, self._scale() if wanted else None)
+
+
+def _repeat(t: Tensor, times: int) -> Tensor:
+    return t.repeat(times, *[1] * (t.ndim - 1))
+
+
+def _each(cond: Cond, times: int) -> Cond:
+    """The same for every draw."""
+    rest = (None if t is None else _repeat(t, times) for t in (cond.tokens, cond.tokens_mask, cond.grid))
+    return Cond(_repeat(cond.vector, times), *rest)

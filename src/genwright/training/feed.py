@@ -39,4 +39,7 @@ class Feed:
             yield self._view(batch.to(device), rng)
 
     def _view(self, batch: Batch, rng: torch.Generator) -> Batch:
-        return self.task.view(Batch(self.bridge.forward(batch.x), batch.cond, batch.mask), rng)
+        # A mask goes with the places it was made for.
+        kept = self.bridge.target.grid == self.bridge.source.grid
+        mask = batch.mask if kept else None
+        return self.task.view(Batch(self.bridge.forward(batch.x), batch.cond, mask), rng)

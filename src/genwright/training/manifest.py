@@ -25,6 +25,7 @@ from genwright.storage import durable
 from genwright.storage.durable import Digest
 
 __all__ = [
+    "BRIDGE",
     "CODEC",
     "FIXED",
     "FORMAT",
@@ -51,10 +52,12 @@ CAP = 1 << 20
 
 MANIFEST, METRICS = "MANIFEST.json", "metrics.jsonl"
 RECIPE, PLAN, CODEC = FIXED = ("recipe.json", "plan.txt", "codec/state.json")
+BRIDGE = "codec/bridge.safetensors"
+"""As fixed as those, where a bridge has tensors to keep."""
 
 # The only files that are ever deleted: saves, by their names, and our own temporary files.
 OURS = re.compile(
-    r"(?:MANIFEST\.json|recipe\.json|plan\.txt|codec/state\.json|metrics\.jsonl)\.tmp"
+    r"(?:MANIFEST\.json|recipe\.json|plan\.txt|codec/state\.json|codec/bridge\.safetensors|metrics\.jsonl)\.tmp"
     r"|model/\d{6,}\.safetensors(?:\.tmp)?|state/\d{6,}\.(?:safetensors|json)(?:\.tmp)?"
 )
 WAYS_OUT = "restore it from a copy, or train anew in another folder with --out"
@@ -116,7 +119,7 @@ class Manifest:
             raise ValueError("its steps make no sense")
         files = {name: _parse_digest(entry) for name, entry in raw["files"].items()}
         named = {*FIXED, *((model_file(step), *state_files(step)) if step else ())}
-        if files.keys() != named | ({model_file(best)} if best else set()):
+        if files.keys() - {BRIDGE} != named | ({model_file(best)} if best else set()):
             raise ValueError("it does not list the files of a run")
         made_with = {str(name): str(value) for name, value in raw["versions"].items()}
         return cls(step, best, files, _parse_digest(raw["metrics"]), made_with)

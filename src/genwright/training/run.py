@@ -2,6 +2,7 @@
 
     runs/photos-vae/
       recipe.json  plan.txt  codec/state.json     written once, when the run begins
+      codec/bridge.safetensors                    too, where the bridge has tensors to keep
       model/000500.safetensors                    the last weights, and those of the best step
       state/000500.safetensors  000500.json       what only training needs: optimiser, RNG, place
       metrics.jsonl                               one line a record, only ever added to
@@ -32,6 +33,7 @@ from genwright.errors import RunError
 from genwright.storage import durable
 from genwright.storage.tensors import non_finite, pack, required_bytes, unpack
 from genwright.training.manifest import (
+    BRIDGE,
     CODEC,
     FIXED,
     FORMAT,
@@ -72,24 +74,33 @@ class Run:
 
     @classmethod
     def create(
-        cls, path: Path | str, *, recipe: Mapping[str, Any], plan: str, codec: Mapping[str, Any]
+        cls,
+        path: Path | str,
+        *,
+        recipe: Mapping[str, Any],
+        plan: str,
+        codec: Mapping[str, Any],
+        bridge: Mapping[str, Tensor] | None = None,
     ) -> Run:
-        """Begin a run in a new or empty folder. `recipe` and `codec` are plain JSON without NaN."""
+        """Begin a run in a new or empty folder. `recipe` and `codec` are plain JSON without NaN; `bridge` are
+        the tensors that the bridge needs."""
         path = Path(path)
-        contents = {
-            RECIPE: encode(recipe),
-            PLAN: plan.encode("utf-8", "backslashreplace"),
-            CODEC: encode(codec),
-            METRICS: b"",
+        contents: dict[str, tuple[bytes | memoryview, ...]] = {
+            RECIPE: (encode(recipe),),
+            PLAN: (plan.encode("utf-8", "backslashreplace"),),
+            CODEC: (encode(codec),),
+            METRICS: (b"",),
         }
-        with _explained(path, sum(map(len, contents.values()))):
+        if bridge:
+            contents[BRIDGE] = pack(bridge, {"format": f"genwright/{FORMAT}"})
+        with _explained(path, sum(len(part) for parts in contents.values() for part in parts)):
             _refuse_occupied(path)
             durable.io.mkdir(path)
             with _locked(path):
                 _refuse_occupied(path)  # another training may have been quicker
                 for folder in FOLDERS:
                     durable.io.mkdir(path / folder)
-                files = {name: durable.write(path / name, data) for name, data in contents.items()}
+                files = {name: durable.write(path / name, *data) for name, data in contents.items()}
                 manifest = Manifest(0, None, files, files.pop(METRICS), versions())
                 manifest.write(path)
                 with suppress(PermissionError):  # where we may not read the parent, the folder is old
@@ -151,6 +162,10 @@ class Run:
     @property
     def codec(self) -> dict[str, Any]:
         return self._json(CODEC)
+
+    @property
+    def bridge_tensors(self) -> dict[str, Tensor]:
+        return self._tensors(BRIDGE) if BRIDGE in self._manifest.files else {}
 
     @property
     def plan(self) -> str:
@@ -242,7 +257,8 @@ class Run:
         rest = encode(meta)
         model, (tensors, beside) = model_file(step), state_files(step)
         kept = step if best else self.best
-        lasting = {*FIXED, *([model_file(kept)] if kept else [])} - {model}
+        fixed = {*FIXED, BRIDGE} & self._manifest.files.keys()
+        lasting = {*fixed, *([model_file(kept)] if kept else [])} - {model}
         files = {name: self._manifest.files[name] for name in lasting}
         with _explained(self.path, required_bytes(weights, state) + len(rest)):
             try:
