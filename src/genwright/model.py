@@ -153,8 +153,8 @@ class Model:
                 )
             if self.bridge.target != self.bridge.source:
                 raise Unsupported(
-                    f"this model makes what the bridge {self.recipe.bridge.name} leads to, where no prompt goes: "
-                    f"train one with --set bridge.name=none"
+                    f"this model makes what the bridge {self.recipe.bridge.name} leads to, where no prompt "
+                    f"goes: train one with --set bridge.name=none"
                 )
             knobs["prefix"] = self.codec.prompt(prompt).tolist()
         if (template := knobs.pop("infill", None)) is not None:
