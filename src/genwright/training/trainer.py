@@ -347,8 +347,7 @@ class Trainer:
         if self.progress.share > 0:
             self.progress.seconds_left = self.seconds * (1 / self.progress.share - 1)
         if step % options.log_every == 0 or step == 1 or self._done(step):
-            terms = distributed.mean(terms)
-            self.progress.terms = {name: float(term) for name, term in terms.items()}
+            self.progress.terms = {name: float(t) for name, t in distributed.mean(terms).items()}
             if distributed.is_main():
                 factor = rate(self.family.clock.progress, options)
                 found = {f"loss/{name}": value for name, value in self.progress.terms.items()}
