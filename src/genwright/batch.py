@@ -46,6 +46,11 @@ class Cond:
     tokens_mask: Tensor | None = None
     grid: Tensor | None = None
 
+    def rows(self, some: slice) -> Cond:
+        """What some of the examples are told."""
+        rest = (None if t is None else t[some] for t in (self.tokens, self.tokens_mask, self.grid))
+        return Cond(self.vector[some], *rest)
+
     def plus(self, vector: Tensor) -> Cond:
         """The same, with `vector` added to the vector (a time, a noise level)."""
         return replace(self, vector=self.vector + vector)

@@ -19,6 +19,7 @@ from genwright.errors import RecipeError
 from genwright.families.base import Family, Likelihood, Phase
 from genwright.families.density import log_change
 from genwright.families.guidance import guided
+from genwright.families.meanflow import JUMPS, change
 from genwright.families.schedules import DDPM, EDM, Flow, Schedule
 from genwright.families.solvers import SOLVERS
 from genwright.nets.blocks import TimeEmbedding
@@ -50,17 +51,29 @@ class Diffusion(Family):
         betas: Literal["cosine", "linear"] | None = None,
         prediction: Literal["v", "epsilon"] | None = None,
         waves: Natural | None = None,
+        objective: Literal["denoise", "meanflow"] = "denoise",
     ) -> None:
         """schedule: flow matching, EDM or DDPM (None: edm for a row, whose law may be far narrower than its
-        spread, and flow on a grid).  betas: how the noise of ddpm grows (None: cosine).
-        prediction: what its network answers with, v or the noise (None: v).  waves: lengths of the sines
-        and cosines that the network sees of each number beside the number itself (None: 4 for a row, 0
-        on a grid)."""
+        spread, else flow).  betas: how the noise of ddpm grows (None: cosine).
+        prediction: what its network answers with, v or the noise (None: v).  waves: lengths of the sines and
+        cosines that the network sees of each number beside the number itself (None: 4 for a row whose
+        objective is to denoise, else 0).  objective: to remove noise (denoise), or to jump over a span of
+        it (meanflow), which makes examples in 1 to 4 steps."""
         super().__init__(space, cond, nets)
-        self.schedule = _schedule(schedule or ("flow" if space.grid else "edm"), betas, prediction)
+        self.jumps = objective == "meanflow"
+        if self.jumps and schedule not in (None, "flow"):
+            raise RecipeError(
+                f"family.objective=meanflow jumps along the lines of flow matching, which family.schedule="
+                f"{schedule} has not: leave the schedule out"
+            )
+        plain = "flow" if space.grid or self.jumps else "edm"
+        self.schedule = _schedule(schedule or plain, betas, prediction)
         self.tell = Conditioner(cond, space.grid, nets, "map", extra=True)
-        self.time = TimeEmbedding(nets.dim)
-        self.waves = (0 if space.grid else 4) if waves is None else waves
+        # What is differentiated by time must not swing with it (Lu & Song 2024, arXiv:2410.11081, section 4).
+        slow = (-2, 1) if self.jumps else (-2, 6)
+        self.time = TimeEmbedding(nets.dim, octaves=slow)
+        self.span = TimeEmbedding(nets.dim, octaves=slow) if self.jumps else None
+        self.waves = (0 if space.grid or self.jumps else 4) if waves is None else waves
         width = space.width + 2 * self.waves * space.real_channels
         self.net = nets.map(space.grid, width, space.width, self.tell.told)
         if space.kind != "real":  # a density of one-hot vectors says nothing of their symbols
@@ -96,9 +109,13 @@ class Diffusion(Family):
         shape = (1, -1, *[1] * len(self.space.grid))
         return x / self.schedule.data_std * self.std.view(shape) + self.mean.view(shape)
 
-    def _answer(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
-        """The network's answer at time `t` `(B, 1, ...)`."""
+    def _answer(self, x: Tensor, t: Tensor, cond: Cond, span: Tensor | None = None) -> Tensor:
+        """The network's answer at time `t` `(B, 1, ...)`; one that jumps is told how far (None: not at
+        all)."""
         seen, number = self.schedule.shown(x, t)
+        if self.span is not None:
+            far = torch.zeros_like(t) if span is None else span
+            cond = cond.plus(self.span(far.flatten()))
         return self.net(self._wavy(seen), cond.plus(self.time(number))).float()
 
     def _wavy(self, seen: Tensor) -> Tensor:
@@ -113,7 +130,7 @@ class Diffusion(Family):
         return torch.cat([seen, *(f for phase in phases for f in (phase.sin(), phase.cos()))], dim=1)
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
-        return {"denoise": self._errors(batch).mean()}
+        return {"jump" if self.jumps else "denoise": self._errors(batch).mean()}
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean weighted squared error per number, at the training's times."""
@@ -123,17 +140,32 @@ class Diffusion(Family):
     def _errors(self, batch: Batch) -> Tensor:
         """Weighted squared error of each example `(B,)`, a mean over its numbers."""
         n, clean = len(batch), self._normal(batch.x)
-        # Spread evenly over the batch, so that the loss is less noisy than with free draws.
-        u = (torch.randperm(n, device=clean.device) + torch.rand(n, device=clean.device)) / n
-        t = self.schedule.draw(u.clamp(1e-6, 1 - 1e-6)).view(-1, *[1] * (clean.ndim - 1))
-        noise = torch.randn_like(clean)
+        t, noise = self._times(clean), torch.randn_like(clean)
+        span = torch.zeros_like(t)
+        k = round(JUMPS * n) if self.jumps else 0  # these go a span back from the later of two times
+        if k:
+            other = self._times(clean)[:k]
+            span[:k] = (t[:k] - other).abs()
+            t[:k] = torch.maximum(t[:k], other)
         x = self.schedule.alpha(t) * clean + self.schedule.sigma(t) * noise
-        answer = self._answer(x, t, self.tell(batch.cond, n, x))
+        told = self.tell(batch.cond, n, x)
+        answer = self._answer(x, t, told, span)
+        if k:
+            some = told.rows(slice(k))
+            moved = change(lambda x, t, h: self._answer(x, t, some, h), x[:k], t[:k], span[:k])
+            answer = torch.cat([answer[:k] + span[:k] * moved, answer[k:]])
         errors = self.schedule.loss(answer, x, noise, clean, t)
         if batch.mask is not None:
             share = batch.mask.float().flatten(1).mean(1).clamp_min(1e-6)
             return (errors * batch.mask[:, None]).flatten(1).mean(1) / share
         return errors.flatten(1).mean(1)
+
+    def _times(self, clean: Tensor) -> Tensor:
+        """Times to train on `(B, 1, ...)`, spread evenly over the batch, so that the loss is less noisy than
+        with free draws."""
+        n = len(clean)
+        u = (torch.randperm(n, device=clean.device) + torch.rand(n, device=clean.device)) / n
+        return self.schedule.draw(u.clamp(1e-6, 1 - 1e-6)).view(-1, *[1] * (clean.ndim - 1))
 
     # -- likelihood ----------------------------------------------------------------------------
 
@@ -168,14 +200,15 @@ class Diffusion(Family):
         cond: dict[str, Tensor],
         rng: torch.Generator,
         *,
-        steps: Count = 32,
-        solver: Literal["euler", "heun", "dpm", "ancestral", "sde"] = "dpm",
+        steps: Count | None = None,
+        solver: Literal["euler", "heun", "dpm", "ancestral", "sde"] | None = None,
         guidance_scale: float = 1.0,
         temperature: NonNegative = 1.0,
     ) -> Tensor:
-        """steps: of the solver; 8 are often enough with `dpm`.  solver: euler, heun and dpm follow an ODE;
-        ancestral and sde add fresh noise, and want more steps.  guidance_scale: above 1 exaggerates the
-        condition.  temperature: spread of the noise."""
+        """steps: of the solver (None: 4 for a model that jumps, else 32; 8 are often enough with `dpm`).
+        solver: euler, heun and dpm follow an ODE; ancestral and sde add fresh noise, and want more steps;
+        euler jumps where the model can (None: euler there, else dpm).  guidance_scale: above 1 exaggerates
+        the condition.  temperature: spread of the noise."""
         schedule = self.schedule
         shape = (n, self.space.width, *self.space.grid)
         noise = torch.randn(shape, generator=rng, device=self.device)
@@ -183,15 +216,18 @@ class Diffusion(Family):
         untold = self.tell({}, n, noise) if cond else None
         low, high = self._bounds()
 
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
+        def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
             at = t.expand(n).view(-1, *[1] * (x.ndim - 1))
-            answer = guided(lambda c: self._answer(x, at, c), told, untold, guidance_scale)
-            return torch.minimum(torch.maximum(schedule.clean(answer, x, at), low), high)
+            span = None if s is None else at - s
+            answer = guided(lambda c: self._answer(x, at, c, span), told, untold, guidance_scale)
+            clean = schedule.clean(answer, x, at)
+            if self.jumps and s is not None and s > 0:
+                return clean  # where the line through both ends of the jump would come to
+            return torch.minimum(torch.maximum(clean, low), high)
 
-        times = schedule.times(steps, self.device)
-        x = SOLVERS[solver](schedule, rng, temperature).solve(
-            denoise, temperature * schedule.sigma(times[0]) * noise, times
-        )
+        times = schedule.times(steps or (4 if self.jumps else 32), self.device)
+        walk = SOLVERS[solver or ("euler" if self.jumps else "dpm")](schedule, rng, temperature)
+        x = walk.solve(denoise, temperature * schedule.sigma(times[0]) * noise, times)
         return self.space.draw(self._plain(x))
 
     def _bounds(self) -> tuple[Tensor, Tensor]:

@@ -2,14 +2,15 @@
 step along an SDE of the same marginal laws (Song et al. 2021, arXiv:2011.13456, section 4.3).
 
 The base owns the walk over the times; a solver owns one step. `denoise(x, t)` is the estimate of the
-clean example.
+clean example. A solver that goes in a straight line also says where to, `denoise(x, t, s)`: some networks
+know where that line should point.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,7 +19,11 @@ from genwright.families.schedules import Schedule
 
 __all__ = ["DPM", "SDE", "SOLVERS", "Ancestral", "Denoise", "Euler", "Heun", "Solver"]
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
+
+class Denoise(Protocol):
+    """The estimate of the clean example in `x` at time `t`, for a step to `s`."""
+
+    def __call__(self, x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor: ...
 
 
 class Solver(ABC):
@@ -64,7 +69,7 @@ class Euler(Solver):
     eq. 12 without noise), which is Euler's method for `flow` and `edm`."""
 
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        return self._keeping(x, denoise(x, t), t, s)
+        return self._keeping(x, denoise(x, t, s), t, s)
 
 
 class Heun(Solver):

@@ -152,11 +152,13 @@ class Attention(nn.Module):
 class TimeEmbedding(nn.Module):
     """A number in about [-2, 2] `(B,)` to a vector `(B, dim)`: sinusoids, then a small MLP."""
 
-    def __init__(self, dim: int, frequencies: int = 32) -> None:
+    def __init__(
+        self, dim: int, frequencies: int = 32, *, octaves: tuple[float, float] = (-2, 6)
+    ) -> None:
         super().__init__()
         # 1/4 to 64 turns over the unit interval: coarse enough to be monotone, fine enough to
         # separate neighbouring times of a fine sampler.
-        turns = torch.logspace(-2, 6, frequencies, base=2.0)
+        turns = torch.logspace(*octaves, frequencies, base=2.0)
         self.register_buffer("turns", turns, persistent=False)
         self.mlp = nn.Sequential(nn.Linear(2 * frequencies, dim), nn.SiLU(), nn.Linear(dim, dim))
 

@@ -15,6 +15,7 @@ from genwright.families.base import Family
 from genwright.families.density import log_change
 from genwright.families.diffusion import SCHEDULES, Diffusion
 from genwright.families.guidance import guide, guided
+from genwright.families.meanflow import change
 from genwright.families.schedules import DDPM, EDM, Flow, Schedule
 from genwright.families.solvers import SOLVERS, Denoise
 from genwright.nets.roles import Auto
@@ -41,7 +42,7 @@ every_schedule = pytest.mark.parametrize("schedule", MADE.values(), ids=MADE)
 def best_estimate(schedule: Schedule) -> Denoise:
     """E[x | x_t] for x ~ N(MEAN, STD^2): what a perfect network would say."""
 
-    def denoise(x: Tensor, t: Tensor) -> Tensor:
+    def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
         alpha, sigma = schedule.alpha(t), schedule.sigma(t)
         gain = alpha * STD**2 / (alpha**2 * STD**2 + sigma**2)
         return MEAN + gain * (x - alpha * MEAN)
@@ -143,6 +144,75 @@ def test_guidance_where_there_is_no_condition_is_refused(name: str) -> None:
     with pytest.raises(Incompatible, match="none of 'label' is given"):
         told.sample(2, guidance_scale=2.0)
     told.sample(2, {"label": torch.zeros(2, 1, dtype=torch.long)}, guidance_scale=2.0)
+
+
+# -- jumps -----------------------------------------------------------------------------------------
+
+
+def mean_velocity(x: Tensor, t: Tensor, h: Tensor) -> Tensor:
+    """Over the span from t - h to t, for x ~ N(MEAN, STD^2) and flow matching; in closed form."""
+
+    def spread(t: Tensor) -> Tensor:
+        return ((1 - t) ** 2 * STD**2 + t**2).sqrt()
+
+    back = torch.where(h > 0, h, 1e-3)  # a span of 0 is a limit
+    r = t - back
+    before = (1 - r) * MEAN + spread(r) / spread(t) * (x - (1 - t) * MEAN)
+    return (x - before) / back
+
+
+def test_the_change_of_a_mean_velocity_makes_it_the_velocity() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x, t, h = (torch.rand(200, 1, generator=rng, dtype=torch.double) for _ in range(3))
+    t, h = 0.3 + 0.6 * t, 0.05 + 0.2 * h
+    velocity = Flow().slope(x, best_estimate(Flow())(x, t), t)
+    found = mean_velocity(x, t, h) + h * change(mean_velocity, x, t, h)
+    torch.testing.assert_close(found, velocity, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_right_jumps_give_the_data_in_any_number_of_steps(steps: int) -> None:
+    def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
+        assert s is not None
+        return x - t * mean_velocity(x, t, t - s)
+
+    times = Flow().times(steps, torch.device("cpu")).double()
+    noise = torch.randn(5000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    torch.testing.assert_close(SOLVERS["euler"](Flow()).solve(denoise, noise, times), MEAN + STD * noise)
+
+
+@pytest.mark.parametrize("grid", [(), (4, 4)])
+def test_a_model_that_jumps_needs_one_step(grid: tuple[int, ...]) -> None:
+    """Trained for a moment on two points that depend on a label, told in bfloat16 as on a grid by default."""
+    torch.manual_seed(0)
+    space = Space(grid, (Real(2),))
+    family = Diffusion(space, {"label": Space((), (Symbol(2),))}, Auto("xs"), objective="meanflow")
+    label = torch.arange(128)[:, None] % 2
+    x = (label.float() - 0.5).view(-1, 1, *[1] * len(grid)) + 0.1 * torch.randn(128, 2, *grid)
+    batch = Batch(x, {"label": label})
+    family.prepare(batch)
+    optimizer = torch.optim.Adam(family.parameters(), lr=3e-3)
+    for _ in range(100):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(grid)):
+            loss = family.loss(batch, "fit")["jump"]
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(family.parameters(), 1.0)  # as the trainer does
+        optimizer.step()
+    for steps in (1, 2, 4, 16):
+        made = family.sample(128, {"label": label}, steps=steps).flatten(1).mean(1)
+        effect = made[1::2].mean() - made[::2].mean()
+        assert 0.5 < effect < 1.5, f"{steps} steps: {effect:.2f} where the data have 1"
+    far = family.sample(128, {"label": label}, steps=1, guidance_scale=3.0).flatten(1).mean(1)
+    assert far[1::2].mean() - far[::2].mean() > 1.1 * effect
+
+
+def test_jumps_are_along_the_lines_of_flow_matching() -> None:
+    row = Space((), (Real(2),))
+    assert isinstance(Diffusion(row, {}, Auto("xs"), objective="meanflow").schedule, Flow)
+    for schedule in ("edm", "ddpm"):
+        with pytest.raises(RecipeError, match="leave the schedule out"):
+            Diffusion(row, {}, Auto("xs"), objective="meanflow", schedule=schedule)  # type: ignore[arg-type]
 
 
 def test_times_run_from_noise_to_data() -> None:
