@@ -104,8 +104,8 @@ def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str 
     widest = max(span.width for span in space.spans)
     if kind.max_width is not None and widest > kind.max_width:
         return (
-            f"{family} sees every symbol as a one-hot vector and takes at most {kind.max_width:,} "
-            f"kinds, and this has {widest:,}{after}"
+            f"{family} takes at most {kind.max_width:,} kinds of symbol or channels at one position, and "
+            f"this has {widest:,}{after}"
         )
     return None
 
