@@ -41,7 +41,7 @@ def test_every_verb_has_help(verb: str) -> None:
 
 def test_completion_completes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_GENWRIGHT_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "genwright tr")
+    monkeypatch.setenv("COMP_WORDS", "genwright trai")
     monkeypatch.setenv("COMP_CWORD", "1")
     assert call().out.split() == ["train"]
 
