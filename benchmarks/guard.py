@@ -87,10 +87,9 @@ def lifted(x: Tensor, seed: int) -> Tensor:
 def covered(family: Family, bridge: Any, seed: int) -> float:
     """The judge's coverage of fresh real examples, over that by other real examples."""
     made = bridge.inverse(family.sample(N, seed=seed), torch.Generator().manual_seed(seed))
-    both = [law(N, 10_000 + 2 * seed + i) for i in range(2)]
-    if made.shape[1] > 2:
-        both = [lifted(x, seed + i) for i, x in enumerate(both)]
-    real, other = (x.double().numpy() for x in both)
+    if made.shape[1] > 2:  # back to the plane of the ring
+        made = made @ torch.linalg.pinv(LIFT)
+    real, other = (law(N, 10_000 + 2 * seed + i).double().numpy() for i in range(2))
     score = Coverage().score
     return score(balls(real, made.double().numpy(), 5)) / score(balls(real, other, 5))
 
@@ -222,7 +221,8 @@ def faults(args: argparse.Namespace) -> None:
                     clean[name, seed, wide] = covered(family, bridge, seed)
                 began = time.perf_counter()
                 family, bridge, alarms = train(name, seed, fault, x=x)
-                first = alarms[0] if alarms else {"guard": "none", "step": 10**6, "words": ""}
+                none = {"guard": "none", "step": 10**6, "words": ""}
+                first = next((one for one in alarms if one.get("did") != "told"), none)
                 rows.append(
                     {
                         "seed": seed,

@@ -231,15 +231,18 @@ class Guard:
         """Whether to measure again."""
         return covered < LOW
 
-    def cover(self, share: float, covered: float) -> Alarm | None:
+    def cover(self, share: float, covered: float, blind: bool) -> Alarm | None:
         """What `covered`, the share of real examples near some sample as part of that share among real
-        examples themselves, says at a check."""
+        examples themselves, says at a check.
+
+        blind   the family has no held-out loss, in which kinds of examples that are missing would be seen
+        """
         before, self._reached = self._reached, max(self._reached, covered)
         words = f"the samples cover {covered:.0%} of what real examples cover"
         if before >= LOW > covered and covered < LOST * before:
             words = f"{words}, after {before:.0%} before"
             return Alarm("coverage collapse", words, "a lower rate or more data")
-        if before < LOW and covered < (LOW if share >= 1 else BARE) and share >= 0.5:
+        if blind and before < LOW and covered < (LOW if share >= 1 else BARE) and share >= 0.5:
             words = f"{words}, and never covered more: kinds of examples are missing, or it is too early"
             alarm = Alarm("coverage collapse", words, "a longer training or other options", False)
             return alarm if self._is_news(alarm) else None

@@ -301,7 +301,7 @@ class Trainer:
         covered = sum(found) / len(found)
         if distributed.is_main():
             self.run.log({"step": step, "coverage": covered})
-        alarm = self.guard.cover(self._share(step), covered)
+        alarm = self.guard.cover(self._share(step), covered, not self.family.has_heldout)
         if alarm is not None and alarm.heals:
             raise Ill(alarm, step)
         if alarm is not None:

@@ -223,21 +223,22 @@ def test_learning_that_never_began_is_told() -> None:
 
 def test_cover_that_was_better_has_collapsed() -> None:
     guard = Guard()
-    early = [guard.cover(share, covered) for share, covered in ((0.1, 0.0), (0.3, 0.2), (0.4, 0.9))]
+    early = [guard.cover(t, covered, True) for t, covered in ((0.1, 0.0), (0.3, 0.2), (0.4, 0.9))]
     assert early == [None] * 3
-    alarm = guard.cover(0.5, 0.3)
+    alarm = guard.cover(0.5, 0.3, False)
     assert alarm is not None
     assert (alarm.cause, alarm.heals) == ("coverage collapse", True)
     assert guard.is_low(0.3)
 
 
-def test_cover_that_never_came_is_told_at_the_end() -> None:
+def test_cover_that_never_came_is_told_at_the_end_where_no_loss_would_show_it() -> None:
     guard = Guard()
-    assert [guard.cover(share, 0.3) for share in (0.1, 0.5, 0.9)] == [None] * 3
-    alarm = guard.cover(1.0, 0.3)
+    assert [guard.cover(share, 0.3, True) for share in (0.1, 0.5, 0.9)] == [None] * 3
+    assert guard.cover(1.0, 0.3, False) is None
+    alarm = guard.cover(1.0, 0.3, True)
     assert alarm is not None
     assert not alarm.heals
-    assert guard.cover(1.0, 0.3) is None
+    assert guard.cover(1.0, 0.3, True) is None
 
 
 # -- what follows ----------------------------------------------------------------------------------
