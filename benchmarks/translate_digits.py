@@ -112,8 +112,9 @@ def taught(x: torch.Tensor, digit: torch.Tensor, domain: torch.Tensor, epochs: i
 
 
 def tensor(pictures: Array) -> torch.Tensor:
-    """`(n, h, w, 3)` of 0 to 255 to `(n, 3, h, w)` of -1 to 1."""
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    """`(n, h, w, 3)` or grey ones of 0 to 255 to `(n, 3, h, w)` of -1 to 1."""
+    colour = [p if p.ndim == 3 else np.repeat(p[..., None], 3, axis=2) for p in pictures]
+    return torch.from_numpy(np.stack(colour)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @torch.no_grad()
@@ -179,7 +180,8 @@ def main() -> None:
                 if source == target:
                     continue
                 pictures, truth = test[source]
-                made = model.translate(tensor(pictures).numpy(), target, seed=args.seed).examples
+                stored = model.codec.expand(model.codec.encode(list(pictures)))
+                made = model.translate(stored, target, seed=args.seed).examples
                 digits_made, looks_made = seen(seer, tensor(made))
                 label, look = digits_made == truth, looks_made == i
                 kept, right, count = kept + label.sum(), right + look.sum(), count + len(truth)
