@@ -157,4 +157,4 @@ def test_on_the_command_line(vae: Path, pictures: Path) -> None:
     assert (vae / "edits/between/sheet.png").exists()
     refused("edit", vae, "--directions", "1", "--out", vae, words=["no empty folder"])
     run = run_of(pictures, "energy", steps=1)
-    refused("edit", run, "--directions", "1", words=["no latent codes", "vae, gan and flow"])
+    refused("edit", run, "--directions", "1", words=["no latent codes", "vae, gan, flow and diffusion"])

@@ -11,6 +11,7 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.errors import Unsupported
 from genwright.families.base import Family
+from genwright.families.diffusion import Diffusion
 from genwright.families.gan import GAN
 from genwright.families.vae import VAE
 from genwright.latent import between, main_directions, slerp, towards
@@ -82,7 +83,7 @@ def make(name: str, space: Space) -> Family:
 
 
 @spaces
-@pytest.mark.parametrize("name", ["vae", "gan", "flow"])
+@pytest.mark.parametrize("name", ["vae", "gan", "flow", "diffusion"])
 def test_codes_make_examples_each_its_own(name: str, space: Space) -> None:
     made = make(name, space).eval()
     codes = torch.randn(6, made.code_dim)
@@ -110,6 +111,25 @@ def test_a_flow_comes_back_exactly(space: Space) -> None:
     with torch.no_grad():
         again = made.decode(made.encode(Batch(x)), {})
     torch.testing.assert_close(again, x, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("schedule", ["flow", "edm", "ddpm"])
+def test_a_diffusion_comes_back_along_its_ode(schedule: str) -> None:
+    torch.manual_seed(0)
+    made = Diffusion(ROW, {}, Auto("xs"), schedule=schedule)  # type: ignore[arg-type]
+    x = torch.rand(64, 4)
+    made.prepare(Batch(x))
+    optimizer = PhaseOptimizer(made, made.phases[0], TrainOptions())
+    for _ in range(40):
+        made.zero_grad()
+        made.loss(Batch(torch.rand(128, 4)), "fit")["denoise"].backward()
+        optimizer.step(1.0)
+    made.eval()
+    with torch.no_grad():
+        code = made.encode(Batch(x))
+        again = made.decode(code, {})
+    assert code.shape == (64, made.code_dim)
+    torch.testing.assert_close(again, x, rtol=0, atol=0.02)
 
 
 def test_a_trained_vae_comes_back_within_its_error() -> None:

@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-__all__ = ["FEW", "PROBES", "log_change"]
+__all__ = ["FEW", "PROBES", "carried", "log_change"]
 
 FEW = 8
 """Numbers of an example up to which the divergence is exact."""
@@ -46,6 +46,18 @@ def log_change(velocity: Velocity, x: Tensor, times: Tensor) -> tuple[Tensor, Te
         x = x + h / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
         total += (h / 6 * (d1 + 2 * d2 + 2 * d3 + d4)).double()
     return x, total
+
+
+def carried(velocity: Velocity, x: Tensor, times: Tensor) -> Tensor:
+    """Where the ODE takes `x` along the times, either way."""
+    for t, s in pairwise(times):
+        h, middle = s - t, (t + s) / 2
+        v1 = velocity(x, t)
+        v2 = velocity(x + h / 2 * v1, middle)
+        v3 = velocity(x + h / 2 * v2, middle)
+        v4 = velocity(x + h * v3, s)
+        x = x + h / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
+    return x
 
 
 def _with_divergence(

@@ -7,7 +7,7 @@ noised as one-hot vectors and read back as the likeliest (as in Chen et al. 2023
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -17,7 +17,7 @@ from genwright.batch import Batch, Cond
 from genwright.bounds import Count, Natural, NonNegative
 from genwright.errors import RecipeError
 from genwright.families.base import Family, Likelihood, Phase
-from genwright.families.density import log_change
+from genwright.families.density import carried, log_change
 from genwright.families.guidance import guided
 from genwright.families.meanflow import JUMPS, change
 from genwright.families.schedules import DDPM, EDM, Flow, Schedule
@@ -68,6 +68,7 @@ class Diffusion(Family):
             )
         plain = "flow" if space.grid or self.jumps else "edm"
         self.schedule = _schedule(schedule or plain, betas, prediction)
+        self.code_dim = space.width * space.positions
         self.tell = Conditioner(cond, space.grid, nets, "map", extra=True)
         # What is differentiated by time must not swing with it (Lu & Song 2024, arXiv:2410.11081, section 4).
         slow = (-2, 1) if self.jumps else (-2, 6)
@@ -178,19 +179,43 @@ class Diffusion(Family):
         schedule = self.schedule
         with torch.autocast(batch.x.device.type, enabled=False):
             x = self._normal(batch.x)
-            told = self.tell(batch.cond, len(x), x)
-
-            def velocity(x: Tensor, t: Tensor) -> Tensor:
-                at = t.expand(len(x)).view(-1, *[1] * (x.ndim - 1))
-                return schedule.slope(x, schedule.clean(self._answer(x, at, told), x, at), at)
-
-            times = schedule.path(WALK["grid" if self.space.grid else "row"], x.device)
-            noise, change = log_change(velocity, x, times)
+            times = self._path()
+            noise, change = log_change(self._velocity(batch.cond, len(x)), x, times)
         sigma = schedule.sigma(times[-1])
         z = noise.flatten(1).double() / sigma
         normal = -0.5 * z.square().sum(1) - z.shape[1] * (sigma.log() + 0.5 * math.log(2 * math.pi))
         scale = self.space.positions * (schedule.data_std / self.std).log().sum()
         return (normal + change + scale).float()
+
+    def _path(self) -> Tensor:
+        return self.schedule.path(WALK["grid" if self.space.grid else "row"], self.device)
+
+    def _velocity(self, cond: Mapping[str, Tensor], n: int) -> Callable[[Tensor, Tensor], Tensor]:
+        """dx/dt of `n` examples along the probability-flow ODE."""
+        told, schedule = self.tell(cond, n, self.mean), self.schedule
+
+        def velocity(x: Tensor, t: Tensor) -> Tensor:
+            at = t.expand(len(x)).view(-1, *[1] * (x.ndim - 1))
+            return schedule.slope(x, schedule.clean(self._answer(x, at, told), x, at), at)
+
+        return velocity
+
+    # -- codes ---------------------------------------------------------------------------------
+
+    def encode(self, batch: Batch) -> Tensor:
+        """The noise that the probability-flow ODE comes from, `(B, width * positions)`: standard normal if
+        the model is true (Song et al. 2021, arXiv:2011.13456, section 4.3)."""
+        with torch.autocast(batch.x.device.type, enabled=False):
+            times = self._path()
+            noise = carried(self._velocity(batch.cond, len(batch)), self._normal(batch.x), times)
+        return (noise / self.schedule.sigma(times[-1])).flatten(1)
+
+    def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        with torch.autocast(codes.device.type, enabled=False):
+            times = self._path().flip(0)
+            noise = codes.view(-1, self.space.width, *self.space.grid) * self.schedule.sigma(times[0])
+            x = carried(self._velocity(cond, len(codes)), noise, times)
+        return self.space.draw(self._plain(x))
 
     # -- sampling ------------------------------------------------------------------------------
 
