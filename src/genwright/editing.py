@@ -14,7 +14,7 @@ from torch import Tensor
 from genwright.assembly import open_data
 from genwright.batch import Batch
 from genwright.bounds import Count, Natural
-from genwright.data.codec import Chunk, Reading, Source
+from genwright.data.codec import Bad, Chunk, Reading, Source
 from genwright.data.dataset import Dataset, Split
 from genwright.data.loader import in_order, taken
 from genwright.data.source import find
@@ -210,10 +210,13 @@ class Editor:
         source = find(path, self.model.recipe.codec.name)
         known = codec.labels(source)
         reading = Reading(tuple(name for name in self.model.given if name in known))
+        bad: list[Bad] = []
         for chunk in codec.read(source, reading):
             if len(chunk):
                 return self._batch(chunk, [0])
-        raise DataError(f"{path} holds no example that can be read")
+            bad += chunk.bad
+        reason = f": {bad[0].reason}" if bad else ""
+        raise DataError(f"{path} holds no example that can be read{reason}")
 
     def _labelled(self, name: str, value: str) -> tuple[Tensor, Tensor]:
         """Codes of examples that have an attribute and of such that lack it, and which have it.
