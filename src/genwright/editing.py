@@ -138,6 +138,11 @@ class Editor:
         codes, cond = self._many()
         made = torch.cat([self.family.space.embed(x).flatten(1) for x in self._made(codes, cond)])
         found = main_directions(codes, made, number)
+        if not len(found):
+            raise Unsupported(
+                f"all codes are decoded to the same, so that no direction changes anything: train "
+                f"{self.model.run.path} for longer (genwright train --resume)"
+            )
         named = [(f"direction {i}", step) for i, step in enumerate(found, 1)]
         points = [self.point(one) for one in examples]
         return self._along(points, named, torch.linspace(-strength, strength, steps))

@@ -73,6 +73,10 @@ def test_main_directions_of_a_linear_maker_are_its_singular_vectors() -> None:
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3), rtol=0, atol=0.07)
 
 
+def test_what_never_changes_has_no_directions() -> None:
+    assert main_directions(torch.randn(50, 4), torch.ones(50, 6), 3).shape == (0, 4)
+
+
 # -- families --------------------------------------------------------------------------------------
 
 
