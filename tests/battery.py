@@ -24,7 +24,8 @@ import genwright.judging
 from genwright.errors import DataError
 from genwright.judging import usefulness
 from genwright.judging.evidence import Evidence, Sample
-from genwright.judging.metric import Metric, Reading, Statistic
+from genwright.judging.judgement import Line
+from genwright.judging.metric import Metric, Reading, Statistic, apart
 from genwright.registry import build, names
 from worlds import WORLDS, World
 
@@ -312,7 +313,26 @@ def hundredth_copied(s: Subject) -> str:
     return s.seen(s.world.copying(0.01, 4), "a hundredth of copies")
 
 
-EVERY: tuple[Check, ...] = (itself, floor, row_order, seed, degenerate, outlier)
+def not_copied(s: Subject) -> str:
+    """A metric of copying finds none where examples are merely too alike, or too ordinary."""
+    if s.metric.group != "novelty":
+        return ""
+    floor = s.metric.read(s.question)
+    line = Line(s.metric.name, "novelty", s.metric.better, "", True, None, floor, fault=s.metric.fault)
+    for i in range(6):
+        for what, raw in s.world.tame(s.world.draw(s.world.n, 4 + i)).items():
+            try:
+                found = s.metric.read(s.question.about(s.world.sample(raw)))
+            except DataError:
+                continue
+            if line.faulty(found) > 3 * apart(found, floor):
+                return (
+                    f"{what}, none of them a copy, read {found.value:.3g}; real ones {floor.value:.3g}"
+                )
+    return ""
+
+
+EVERY: tuple[Check, ...] = (itself, floor, row_order, seed, degenerate, outlier, not_copied)
 CLAIMED: tuple[Check, ...] = (
     *(order, ladder, missing_mode, new_mode, independence, collapse),
     *(all_copied, tenth_copied, hundredth_copied),

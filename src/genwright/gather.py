@@ -107,12 +107,15 @@ class Bench:
 
     def real(self, split: Split, n: int, rng: np.random.Generator) -> Sample:
         """At most `n` examples of a split, in a random order."""
-        index = rng.permutation(len(split))[:n]
-        x, stored = split.gather(index)
-        given = {
-            name: split.given[name].decode(values, np.random.default_rng(0))
-            for name, values in stored.items()
-        }
+        return self.decoded(*_drawn(split, n, rng))
+
+    def seen(self, rng: np.random.Generator, *, whole: bool) -> Sample:
+        """What the maker saw, at random if it is much; with `whole`, also what is else kept for the floor."""
+        splits = self.dataset.splits
+        x, given = _drawn(splits["train"], MOST_TRAIN, rng)
+        if whole:
+            more, theirs = _drawn(splits["val"], MOST_TRAIN - len(x), rng)
+            x, given = np.concatenate([x, more]), {name: given[name] + theirs[name] for name in given}
         return self.decoded(x, given)
 
     def read(self, path: Path) -> Stored:
@@ -235,6 +238,7 @@ def of_files(
     rng = np.random.default_rng([seed, 1])
     made, exam = bench.read(fake), None if holdout is None else bench.read(holdout)
     held: Sample | None = None
+    spare: Sample | None = None
     notes: list[str] = []
     if exam is None:
         notes.append(
@@ -243,11 +247,15 @@ def of_files(
         )
         count = _count(n, bench.dataset)
     else:
-        held = bench.chosen(exam, min(n, MOST_FAKE), rng)
+        count = min(n, MOST_FAKE, len(exam.x))
+        floor = len(exam.x) >= 2 * count  # enough for it too, and what was trained on is no floor
+        held = bench.chosen(exam, (2 if floor else 1) * count, rng)
+        if floor:
+            order = rng.permutation(2 * count)
+            held, spare = (held.take(part) for part in np.split(order, 2))
         notes += exam.notes
-        count = len(held)
     sample = bench.chosen(made, count, rng)
-    return _case(bench, sample, held, min(count, len(sample)), seed, notes + made.notes)
+    return _case(bench, sample, held, min(count, len(sample)), seed, notes + made.notes, spare)
 
 
 def judged(
@@ -328,13 +336,31 @@ def bench_of(recipe: Recipe, seed: int, lens: Kind) -> Bench:
     return Bench(kind, codec, names, dataset, lens_of)
 
 
-def _case(bench: Bench, fake: Sample, held: Sample | None, n: int, seed: int, notes: list[str]) -> Case:
-    """Equal numbers of everything but the training examples."""
+def _drawn(split: Split, n: int, rng: np.random.Generator) -> tuple[Array, dict[str, list[Any]]]:
+    """At most `n` stored examples of a split, and the labels of each."""
+    x, stored = split.gather(rng.permutation(len(split))[:n])
+    return x, {
+        name: list(split.given[name].decode(values, np.random.default_rng(0)))
+        for name, values in stored.items()
+    }
+
+
+def _case(
+    bench: Bench,
+    fake: Sample,
+    held: Sample | None,
+    n: int,
+    seed: int,
+    notes: list[str],
+    spare: Sample | None = None,
+) -> Case:
+    """Equal numbers of everything but the training examples. What is not given is drawn from the splits."""
     rng = np.random.default_rng([seed, 3])
     splits = bench.dataset.splits
-    train = bench.real(splits["train"], MOST_TRAIN, rng)
+    train = bench.seen(rng, whole=spare is not None)
     held = held if held is not None else bench.real(splits["test"], n, rng)
-    spare = bench.real(splits["val"], n, rng) if len(splits["val"]) >= n // 2 else None
+    if spare is None and len(splits["val"]) >= n // 2:
+        spare = bench.real(splits["val"], n, rng)
     if caution := bench.lens.caution(min(len(splits["train"]), MOST_FAKE)):
         notes.append(caution)
     if spare is None:
@@ -342,6 +368,7 @@ def _case(bench: Bench, fake: Sample, held: Sample | None, n: int, seed: int, no
     elif len(spare) < n:
         n = len(spare)
     fake, held = (sample.take(np.arange(min(n, len(sample)))) for sample in (fake, held))
+    spare = spare and spare.take(np.arange(min(n, len(spare))))
     known = set(held.keys)
     if (same := sum(key in known for key in fake.keys)) > len(fake) / 2:
         notes.insert(

@@ -52,8 +52,11 @@ def test_every_metric_was_asked_and_none_else() -> None:
     assert set().union(*(who.split() for who in SEES.values())) <= set(names("metrics"))
 
 
-def test_all_metrics_speak_and_one_from_elsewhere_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert all(validated(name) for name in results())
+def test_who_speaks_and_one_from_elsewhere_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both take examples that are too ordinary for copies; they are shown, with this reason.
+    silent = {"c_t", "authenticity"}
+    assert {name for name in results() if not validated(name)} == silent
+    assert all("not copied" in in_words(name) for name in silent)
     assert in_words("kid") == f"passes {len(results()['kid'])} checks on cases whose answer is known"
     assert not validated("from_elsewhere")
     assert "not checked" in in_words("from_elsewhere")

@@ -314,3 +314,16 @@ def test_judging_without_enough_to_choose_by_is_refused_before_anything_is_writt
     refused(
         "train", "real.csv", "--set", "train.keep=judge", words=["train.keep=judge", "train.judge=1"]
     )
+
+
+def test_a_large_holdout_gives_the_floor_too(tmp_path: Path) -> None:
+    """Then all that the maker saw is searched for copies, and as many are compared as were asked for."""
+    fake, real = rows(tmp_path / "fake.csv", 100, 1), rows(tmp_path / "real.csv", 120, 2)
+    large, small = rows(tmp_path / "large.csv", 200, 3), rows(tmp_path / "small.csv", 199, 3)
+    both = gather.of_files(fake, real, large, 100, 0, lens="pca").evidence
+    assert both.spare is not None
+    assert [len(one) for one in (both.train, both.held, both.spare, both.fake)] == [120, 100, 100, 100]
+    assert len(set(both.spare.keys) & {*both.held.keys, *both.train.keys}) < 5  # few rows equal others
+    less = gather.of_files(fake, real, small, 100, 0, lens="pca").evidence
+    assert less.spare is None
+    assert len(less.train) < 120

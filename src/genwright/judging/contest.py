@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,7 +9,7 @@ from statistics import NormalDist
 
 from genwright.errors import DataError
 from genwright.judging.judgement import Judgement, Line
-from genwright.judging.metric import Reading
+from genwright.judging.metric import Reading, apart
 from genwright.judging.panel import ALPHA, WORTH, holm
 
 __all__ = ["Contest", "Order", "Round", "contest"]
@@ -116,7 +115,7 @@ def _gap(lines: Mapping[str, Line], pair: Win) -> float:
 
 def _p(lines: Mapping[str, Line], pair: Win) -> float:
     """Chance of such a gap, in either direction, between equally good models."""
-    gap, noise = abs(_gap(lines, pair)), math.hypot(*(_reading(lines[name]).error for name in pair))
+    gap, noise = abs(_gap(lines, pair)), apart(*(_reading(lines[name]) for name in pair))
     if noise == 0:
         return 1.0 if gap == 0 else 0.0
     return 2 * NormalDist().cdf(-gap / noise)

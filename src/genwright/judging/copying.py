@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Literal
 
 import numpy as np
@@ -42,6 +43,9 @@ ALARM = 0.05
 """The chance that one of all the examples of an honest maker passes for a near copy."""
 FILLED = 20
 """Examples of either kind that a cell needs (the tau of Meehan et al.)."""
+
+SEARCHED = 10_000
+"""Examples of the larger set that `NearestShare` looks at, at most, if it is given more than a part."""
 
 
 def _sorted(rows: Array) -> Array:
@@ -189,7 +193,8 @@ def _threshold(real: Array, n: int, width: int) -> float:
 class NearestShare(Metric):
     """The share of generated examples that are nearer to the training than to the held-out examples.
 
-    Both sets are equally large: of the larger, a random part. A tie, such as with an example that both
+    Both sets are equally large: the larger is taken part by part (10,000 of it at most), so that the share
+    does not hang on one draw of a part, and the mean is the number. A tie, such as with an example that both
     hold, counts half for each. The interval is Wilson's for fewer examples where many of them share a
     neighbour: if training and held-out examples are exchangeable, so are the counts c of generated
     examples that each is nearest to, and the number near the one half of N has variance N/4 var(c).
@@ -216,17 +221,31 @@ class NearestShare(Metric):
             [_sorted(_rows(sample, self.form)) for sample in (evidence.train, evidence.held)],
         )
         size = min(map(len, sides))
-        parts = [side[np.sort(rng.permutation(len(side))[:size])] for side in sides]
-        (to_train, train), (to_held, held) = (
-            (found[:, 0] for found in nearest(fake, part)) for part in parts
-        )
-        won = (to_train < to_held) + 0.5 * (to_train == to_held)
-        share, n = float(won.mean()), len(fake)
-        owners, credit = np.concatenate([train, held + size]), np.concatenate([won, 1 - won])
-        counts = np.bincount(owners, weights=credit, minlength=2 * size)
-        design = max(1.0, 2 * size * float(counts.var(ddof=1)) / n)
-        effective = max(1, round(n / design))
+        parts = [_parts(side, size, rng) for side in sides]
+        # One of the two is a single part: it is held against every part of the other.
+        found = [_won(fake, train, held) for train, held in product(*parts)]
+        (share, design), n = (float(x) for x in np.mean(found, axis=0)), len(fake)
+        effective = max(1, round(n / max(1.0, design)))
         return Reading(share, *wilson(round(share * effective), effective), n)
+
+
+def _parts(rows: Array, size: int, rng: np.random.Generator) -> list[Array]:
+    """Random parts of equal size, none of the rows in two of them."""
+    order = rng.permutation(len(rows))
+    most = min(len(rows), max(size, SEARCHED)) // size
+    return [rows[np.sort(order[i * size : (i + 1) * size])] for i in range(most)]
+
+
+def _won(fake: Array, train: Array, held: Array) -> tuple[float, float]:
+    """The share nearer to `train` than to the `held`, as many, and how many times its variance is that of
+    independent examples."""
+    (to_train, one), (to_held, other) = (
+        (found[:, 0] for found in nearest(fake, side)) for side in (train, held)
+    )
+    won = (to_train < to_held) + 0.5 * (to_train == to_held)
+    owners, credit = np.concatenate([one, other + len(train)]), np.concatenate([won, 1 - won])
+    counts = np.bincount(owners, weights=credit, minlength=2 * len(train))
+    return float(won.mean()), 2 * len(train) * float(counts.var(ddof=1)) / len(fake)
 
 
 class DataCopying(Metric):
@@ -236,7 +255,8 @@ class DataCopying(Metric):
     set of generated and of held-out examples. The paper averages the cells' z by the share w of held-out
     examples in them; that mean is divided by sqrt(sum w^2), its standard deviation, so that the result is
     a z itself. Cells with fewer than 20 of either are left out: a maker that misses a cell is not judged
-    there.
+    there. A maker that stays where the law is dense, or that collapsed there, is near to training examples
+    too: read it as copying only where `nearest_share` agrees.
 
     cells   of k-means
     form    where distances are measured: features or numbers
@@ -249,7 +269,7 @@ class DataCopying(Metric):
     ideal = 0.0
     how = (
         "A z: below -2 generated examples lie nearer to the training set than unseen real ones, which is "
-        "copying; above 2 farther, which is underfitting. Blind to a few copies among many."
+        "copying, or too little variety; above 2 farther, which is underfitting. Blind to a few copies."
     )
 
     def __init__(self, *, cells: Count = 5, form: Form = "features") -> None:
@@ -310,7 +330,8 @@ class Authenticity(Metric):
 
     A generated example is authentic if it is farther from its nearest training example than that one is
     from its own nearest. Real unseen examples are so in some 71 % of cases, not in 50 or 100; hence the
-    difference, in percentage points, with the interval of Newcombe (1998, method 10).
+    difference, in percentage points, with the interval of Newcombe (1998, method 10). Examples that are more
+    ordinary than real ones, or collapsed, have fewer that are authentic without any being a copy.
 
     form    where distances are measured: features or numbers
     """
@@ -322,7 +343,7 @@ class Authenticity(Metric):
     ideal = 0.0
     how = (
         "Share of generated examples that keep their distance from the training example they are next to, "
-        "less that of unseen real ones, in percentage points: negative means too near."
+        "less that of unseen real ones, in percentage points: negative means too near, or too little varied."
     )
 
     def __init__(self, *, form: Form = "features") -> None:

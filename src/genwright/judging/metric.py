@@ -31,6 +31,7 @@ __all__ = [
     "Rate",
     "Reading",
     "Statistic",
+    "apart",
     "varied",
     "wilson",
 ]
@@ -54,7 +55,18 @@ class Reading:
     @property
     def error(self) -> float:
         """The standard error behind the interval."""
-        return (self.high - self.low) / 3.92
+        return (self.high - self.low) / (2 * Z)
+
+    def toward(self, value: float) -> float:
+        """The standard error on the side where `value` lies. A share near 1 that is known from little reaches
+        far down and hardly up: that it is above a half is less sure than half of its width says (Newcombe
+        1998 compares shares by the sides that face each other)."""
+        return (self.high - self.value if value > self.value else self.value - self.low) / Z
+
+
+def apart(a: Reading, b: Reading) -> float:
+    """The standard error of how far two readings are from each other."""
+    return math.hypot(a.toward(b.value), b.toward(a.value))
 
 
 class Metric(ABC):

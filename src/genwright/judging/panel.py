@@ -20,7 +20,7 @@ from genwright.judging.evidence import Evidence, Sample
 from genwright.judging.judgement import Finding, Line
 from genwright.judging.likelihood import finding
 from genwright.judging.memo import Memo
-from genwright.judging.metric import Metric, Reading
+from genwright.judging.metric import Metric, Reading, apart
 from genwright.registry import build, names
 
 __all__ = ["contenders", "findings", "holm", "lines", "metrics"]
@@ -210,7 +210,7 @@ def _p(line: Line) -> float:
     one-sided where only one side is a fault."""
     assert line.model is not None
     assert line.floor is not None
-    noise = float(np.hypot(line.model.error, line.floor.error))
+    noise = apart(line.model, line.floor)
     gap = line.faulty(line.model)
     if noise == 0:
         return 1.0 if gap <= 0 else 0.0

@@ -17,6 +17,7 @@ import re
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain, pairwise
@@ -27,11 +28,12 @@ from scipy.special import rel_entr
 from scipy.stats import wasserstein_distance
 
 from genwright.bounds import Count
-from genwright.data.alphabet import points, repair
+from genwright.data.alphabet import repair
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence
 from genwright.judging.metric import Between, Mean, Rate, Reading, Statistic, Z, wilson
+from genwright.judging.windows import Windows, among
 
 __all__ = [
     "CharacterNgramDistance",
@@ -104,63 +106,6 @@ def _trained(name: str, evidence: Evidence) -> list[str]:
     return texts
 
 
-class _Windows:
-    """Hashes of all windows in rows of symbols, for any length: Karp & Rabin 1987, modulo 2^64.
-
-    With s_j the hash of symbol j and b odd, the window of n from i is sum_j s_{i+j} b^j, the difference
-    of two running sums of s_j b^j times b^-i. Two that differ are taken for equal about once in 2^64.
-    """
-
-    BASE = 0x9E3779B97F4A7C15
-
-    def __init__(self, rows: Sequence[Array]) -> None:
-        sizes = np.array([len(row) for row in rows], np.int64)
-        symbols = np.concatenate([np.zeros(0, np.uint64), *rows]).astype(np.uint64)
-        self.owner = np.repeat(np.arange(len(rows), dtype=np.int32), sizes)
-        self.left = (np.cumsum(sizes)[self.owner] - np.arange(len(symbols))).astype(np.int32)
-        self.sums = np.concatenate(
-            [np.zeros(1, np.uint64), np.cumsum(_mixed(symbols) * _powers(self.BASE, len(symbols)))]
-        )
-        self.back = _powers(pow(self.BASE, -1, 1 << 64), len(symbols))
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> _Windows:
-        """Of characters."""
-        return cls([points(repair(text)) for text in texts])
-
-    def hashes(self, n: int) -> tuple[Array, Array]:
-        """Of all windows of `n` symbols within one row, and the rows that they are in."""
-        starts = max(0, len(self.left) - n + 1)
-        whole = self.left[:starts] >= n
-        hashes = (self.sums[n:] - self.sums[:starts]) * self.back[:starts]
-        return hashes[whole], self.owner[:starts][whole]
-
-
-def _powers(base: int, n: int) -> Array:
-    """1, base, base^2, ... modulo 2^64, `(n,)`."""
-    factors = np.full(n, base, np.uint64)
-    factors[:1] = 1
-    return np.cumprod(factors)
-
-
-def _mixed(x: Array) -> Array:
-    """Neighbouring numbers to far ones: the finaliser of SplitMix64 (Steele et al. 2014)."""
-    x = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def _among(few: Array, many: Array) -> Array:
-    """Which of `few` are in `many`. The table leaves little of `many` to sort."""
-    high, table = np.uint64(44), np.zeros(1 << 20, bool)
-    table[few >> high] = True
-    likely = np.sort(many[table[many >> high]])
-    if not len(likely):
-        return np.zeros(len(few), bool)
-    return likely[np.searchsorted(likely, few).clip(max=len(likely) - 1)] == few
-
-
 # -- novelty -----------------------------------------------------------------------------------
 
 
@@ -225,13 +170,13 @@ class NovelNgrams(Share):
     def counts(self, evidence: Evidence) -> tuple[Array, Array]:
         train, fake = self._windows(_trained(self.name, evidence), evidence.fake.raw)
         hashes, owner = fake.hashes(self.n)
-        new = ~_among(hashes, train.hashes(self.n)[0])
+        new = ~among(hashes, train.hashes(self.n)[0])
         texts = len(evidence.fake)
         return np.bincount(owner[new], minlength=texts), np.bincount(owner, minlength=texts)
 
-    def _windows(self, *sets: Sequence[str]) -> list[_Windows]:
+    def _windows(self, *sets: Sequence[str]) -> list[Windows]:
         if self.unit == "characters":
-            return [_Windows.of(texts) for texts in sets]
+            return [Windows.of(texts) for texts in sets]
         number: dict[str, int] = {}
         rows = [
             [
@@ -240,14 +185,15 @@ class NovelNgrams(Share):
             ]
             for texts in sets
         ]
-        return [_Windows(row) for row in rows]
+        return [Windows(row) for row in rows]
 
 
 class LongestCopy(Mean):
     """The longest piece of a generated text that stands in a training text, in characters.
 
     By bisection on the length, for all texts at once, with a rolling hash: the longest common substring
-    of Karp & Rabin (1987). Generated texts are cut at the median length of real ones first.
+    of Karp & Rabin (1987). Generated texts are cut at the median length of real ones first. The interval
+    counts equal texts once: the same text over and over is known no better than one.
     """
 
     name = "longest_copy"
@@ -260,10 +206,15 @@ class LongestCopy(Mean):
     def scores(self, evidence: Evidence, rng: np.random.Generator) -> Array:
         texts = [text for text in _trimmed(evidence) if text]
         _enough(self.name, "characters", len(texts))
-        return _longest(_Windows.of(texts), _Windows.of(_trained(self.name, evidence)), texts)
+        return _longest(Windows.of(texts), Windows.of(_trained(self.name, evidence)), texts)
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+        reading, texts = super()._read(evidence, rng), [text for text in _trimmed(evidence) if text]
+        wider = (reading.high - reading.value) * math.sqrt(len(texts) / len(set(texts)))
+        return replace(reading, low=reading.value - wider, high=reading.value + wider)
 
 
-def _longest(fake: _Windows, train: _Windows, texts: Sequence[str]) -> Array:
+def _longest(fake: Windows, train: Windows, texts: Sequence[str]) -> Array:
     """How many characters of each text, in a row, occur in training, `(texts,)`."""
     # All begin with the same bounds: then they ask for the same few lengths, and each is hashed once.
     low, high = np.zeros(len(texts), np.int64), np.full(len(texts), max(map(len, texts)))
@@ -274,7 +225,7 @@ def _longest(fake: _Windows, train: _Windows, texts: Sequence[str]) -> Array:
             hashes, owner = fake.hashes(n)
             hashes, owner = hashes[mine[owner]], owner[mine[owner]]
             found = np.zeros(len(texts), bool)
-            found[owner[_among(hashes, train.hashes(n)[0])]] = True
+            found[owner[among(hashes, train.hashes(n)[0])]] = True
             low[mine & found], high[mine & ~found] = n, n - 1
     return low
 
@@ -426,7 +377,7 @@ class CharacterNgramDistance(OfTexts):
         self.n = n
 
     def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
-        real, made = (_Windows.of(texts).hashes(self.n)[0] for texts in _level(held, fake))
+        real, made = (Windows.of(texts).hashes(self.n)[0] for texts in _level(held, fake))
         if not (len(real) and len(made)):
             raise DataError(f"{self.name} needs texts of {self.n} characters or more on both sides")
         seen, place = np.unique(np.concatenate([real, made]), return_inverse=True)

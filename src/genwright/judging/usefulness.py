@@ -22,6 +22,7 @@ from genwright.judging.frames import (
     ranked_values,
     values_of,
 )
+from genwright.judging.memo import once
 from genwright.judging.metric import Metric, Reading
 
 __all__ = ["TrainSyntheticTestReal"]
@@ -166,18 +167,21 @@ class _Task:
         """The target of the held-out rows, learnt from `rows`."""
         if len(np.unique(rows.y)) == 1:
             return np.full(len(held), rows.y[0])
-        kind = HistGradientBoostingClassifier if self.classes else HistGradientBoostingRegressor
-        model = kind(max_iter=trees, early_stopping=False, random_state=0)
-        with threadpool_limits(
-            1
-        ):  # on a few thousand rows, threads wait for each other more than they work
-            empty = np.isnan(rows.x).all(axis=0)  # which its bins cannot take
-            guess: Array = model.fit(np.where(empty, 0.0, rows.x), rows.y).predict(held.x)
-        return guess
+        # All contenders are held against the same real rows, and those with a shuffled target.
+        return once(_foretold, rows.x, rows.y, held.x, self.classes, trees)
 
     def score(self, truth: Array, guess: Array, weights: Array) -> Array:
         """Macro-F1 or R^2, `(k,)`, for each of the `weights (k, n)` of the rows."""
         return (_macro_f1 if self.classes else _r2)(truth, guess, weights)
+
+
+def _foretold(x: Array, y: Array, asked: Array, classes: bool, trees: int) -> Array:
+    kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+    model = kind(max_iter=trees, early_stopping=False, random_state=0)
+    with threadpool_limits(1):  # on a few thousand rows, threads wait for each other more than they work
+        empty = np.isnan(x).all(axis=0)  # which its bins cannot take
+        guess: Array = model.fit(np.where(empty, 0.0, x), y).predict(asked)
+    return guess
 
 
 def _macro_f1(truth: Array, guess: Array, weights: Array) -> Array:

@@ -23,9 +23,12 @@ from genwright.judging.copying import (
 from genwright.judging.evidence import Evidence
 from genwright.judging.metric import Metric, Reading
 from genwright.judging.neighbours import nearest
+from genwright.judging.panel import findings, lines
+from genwright.registry import build
 from judged import evidence
 
 METRICS = [ExactCopies, NearCopies, NearestShare, DataCopying, Authenticity]
+NAMES = [metric.name for metric in METRICS]
 SEEDS = range(20)
 
 
@@ -41,6 +44,47 @@ def case(seed: int, copied: float = 0.0, noise: float = 0.0, n: int = 1000, d: i
     copies = int(copied * n)
     fake[:copies] = train[rng.permutation(n)[:copies]] + noise * rng.normal(size=(copies, d))
     return evidence(held, fake, train)
+
+
+# -- the verdict ---------------------------------------------------------------------------------
+
+
+def called_copied(fake: Callable[[Array, np.random.Generator], Array], seeds: int = 12) -> int:
+    """In how many draws a made set of 300 is called copied; its maker saw 1,200."""
+    asked = [build("metrics", name, {}, where="metric") for name in (*NAMES, "membership")]
+    called = 0
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        train, held, spare = (draw(rng, n) for n in (1200, 300, 300))
+        question = evidence(held, fake(train, rng), train)
+        others = {"model": question.fake, "floor": evidence(held, spare, train).fake}
+        (found,) = findings(lines(question, others, asked, seed))
+        called += found.outcome == "not supported"
+    return called
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda train, rng: draw(rng, 300) + 4,
+        lambda train, rng: 0.1 * draw(rng, 300) + 50,
+        lambda train, rng: np.repeat(draw(rng, 1), 300, axis=0),
+        lambda train, rng: draw(rng, 3)[np.arange(300) % 3],
+        lambda train, rng: draw(rng, 1) + 0.05 * draw(rng, 300),
+        lambda train, rng: 0.5 * draw(rng, 300),
+        lambda train, rng: 3 * rng.normal(size=(300, 8)),
+    ],
+    ids=["far off", "very far off", "one point", "three points", "one blob", "too ordinary", "noise"],
+)
+def test_a_bad_set_is_not_called_copied(bad: Callable[[Array, np.random.Generator], Array]) -> None:
+    assert called_copied(bad) <= 1
+
+
+def test_a_tenth_of_copies_is_called_copied() -> None:
+    def copying(train: Array, rng: np.random.Generator) -> Array:
+        return np.concatenate([train[:30], draw(rng, 270)])
+
+    assert called_copied(copying) == 12
 
 
 # -- neighbours ----------------------------------------------------------------------------------

@@ -94,6 +94,21 @@ def test_only_what_is_nearer_than_real_is_copied() -> None:
     assert outcome(1.5, "either") == outcome(0.5, "either") == "not supported"
 
 
+def test_what_is_known_from_little_is_no_fault() -> None:
+    """.99 that may be .34: half the width of the interval would call it 2.8 standard errors from .51."""
+    share = replace(
+        line(0),
+        metric="nearest_share",
+        group="novelty",
+        better="near",
+        fault="above",
+        model=Reading(0.99, 0.342, 1.0, 1000),
+        floor=Reading(0.513, 0.478, 0.548, 1000),
+    )
+    assert said(share)[NEW] == "supported"
+    assert said(replace(share, model=Reading(0.99, 0.97, 1.0, 1000)))[NEW] == "not supported"
+
+
 def test_one_of_many_metrics_needs_more_than_a_stray() -> None:
     """At two standard errors one of 20 strays by chance; Holm does not fall for it."""
     strays = line(1.0 + 2.2 * 0.0141)
