@@ -9,6 +9,7 @@ Even of two real sets these are not 1, except the clipped ones: read them beside
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +17,8 @@ import numpy as np
 from genwright.bounds import Count
 from genwright.data.codec import Array
 from genwright.judging.evidence import Evidence
-from genwright.judging.metric import OfFeatures, Reading
-from genwright.judging.neighbours import Balls, among, balls
+from genwright.judging.metric import Between, OfFeatures, Part, Reading
+from genwright.judging.neighbours import Balls, among, balls, reach_of
 
 __all__ = [
     "ClippedCoverage",
@@ -50,6 +51,13 @@ class Manifold(OfFeatures):
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
         # One and the same sequence of halves for every metric here, so that distances are taken once.
         return super()._read(evidence, np.random.default_rng(0))
+
+    def _of_parts(
+        self, held: Array, fake: Array, between: Between, parts: Sequence[Part], seed: int
+    ) -> Array:
+        for rows, places in zip((held, fake), zip(*parts, strict=True), strict=True):
+            reach_of(rows, places, self.k)
+        return super()._of_parts(held, fake, between, parts, seed)
 
 
 class Capped(Manifold):

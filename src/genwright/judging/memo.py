@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from genwright.data.codec import Array
 
-__all__ = ["Memo", "digest", "once"]
+__all__ = ["Memo", "digest", "keep", "once"]
 
 KEPT = 512
 """Answers kept: those about the halves of some sets."""
@@ -43,12 +43,20 @@ answers = Memo(KEPT)
 def once(make: Callable[..., Answer], *asked: Array | int | bool) -> Answer:
     """`make(*asked)`, or what that was before. Arrays are known by a digest of their content, so that equal
     questions are one question wherever they come from."""
-    key = (
+    return answers.keep(_key(make, asked), lambda: make(*asked))
+
+
+def keep(answer: Answer, make: Callable[..., Answer], *asked: Array | int | bool) -> None:
+    """What `once(make, *asked)` will give, where it was come by at less cost."""
+    answers.keep(_key(make, asked), lambda: answer)
+
+
+def _key(make: Callable[..., Any], asked: Sequence[Array | int | bool]) -> tuple[object, ...]:
+    return (
         make.__module__,
         make.__qualname__,
         *(digest(one) if isinstance(one, np.ndarray) else one for one in asked),
     )
-    return answers.keep(key, lambda: make(*asked))
 
 
 def digest(rows: Array) -> bytes:

@@ -28,6 +28,7 @@ __all__ = [
     "Mean",
     "Metric",
     "OfFeatures",
+    "Part",
     "Rate",
     "Reading",
     "Statistic",

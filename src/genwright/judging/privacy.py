@@ -316,7 +316,8 @@ def _coded(evidence: Evidence) -> _Tables:
         TOLERANCE * float(column[column != MISSING].std()) if is_number else 0.0
         for column, is_number in zip(train.T, numeric, strict=True)
     )
-    train, held, fake = (rows[np.lexsort(rows.T)] for rows in (train, held, fake))
+    # Read column by column, thousands of times.
+    train, held, fake = (np.asfortranarray(rows[np.lexsort(rows.T)]) for rows in (train, held, fake))
     return _Tables(names, numeric, slack, train, held, fake)
 
 

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
-from genwright.judging import neighbours
+from genwright.judging import memo, neighbours
 from genwright.judging.manifold import (
     ClippedCoverage,
     ClippedDensity,
@@ -21,7 +21,7 @@ from genwright.judging.manifold import (
     expected_cover,
 )
 from genwright.judging.metric import Metric
-from genwright.judging.neighbours import balls, reach
+from genwright.judging.neighbours import balls, reach, reach_of
 from judged import evidence
 
 K = 5
@@ -274,3 +274,19 @@ def test_what_stands_at_its_cap_is_not_sure_for_that(metric: Metric) -> None:
     assert reading.value == 1
     assert reading.low < 0.99
     assert reading.high - reading.value == pytest.approx(reading.value - reading.low)
+
+
+def test_the_reach_of_halves_is_read_off_one_search() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 6))
+    parts = [np.sort(rng.permutation(400)[:200]) for _ in range(4)]
+    # Of 40 examples in one corner none but two are in this part: their neighbours are farther than 40 away.
+    x[:60] = 9 + 0.01 * x[:60]
+    parts.append(np.r_[0, 1, 60:258])
+    memo.answers.clear()
+    plain = [reach(x[part], K) for part in parts]
+    memo.answers.clear()
+    reach_of(x, parts, K)
+    assert len(memo.answers) == 1 + 4
+    for part, wanted in zip(parts, plain, strict=True):
+        np.testing.assert_allclose(reach(x[part], K), wanted, rtol=1e-9)
