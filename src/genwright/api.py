@@ -34,7 +34,7 @@ from genwright.model import Model, Samples
 from genwright.page import write_page
 from genwright.planning import Verdict
 from genwright.probing import Probe, probe_of
-from genwright.recipe import Recipe
+from genwright.recipe import Recipe, for_so_long, make_recipe
 from genwright.registry import check
 from genwright.training import distributed
 from genwright.training.run import Run
@@ -279,42 +279,6 @@ def _path(path: str | Path | None) -> Path | None:
 # -- recipes ---------------------------------------------------------------------------------------
 
 
-def make_recipe(
-    data: str | Path,
-    *,
-    family: str | None = None,
-    label: str | Sequence[str] | None = None,
-    size: str | None = None,
-    steps: int | None = None,
-    minutes: float | None = None,
-    seed: int | None = None,
-    settings: Iterable[str] = (),
-) -> Recipe:
-    """The recipe for data or from a file, with the choices and then the settings applied."""
-    from_file = Path(data).suffix == ".toml"
-    values = (Recipe.read(Path(data)) if from_file else Recipe()).toml()
-    if not from_file:
-        values["data"]["path"] = str(data)
-    if family is not None and family != values["family"]["name"]:
-        values["family"] = {"name": family}
-    if label is not None:
-        values["data"]["label"] = label if isinstance(label, str) else list(label)
-    values |= {name: value for name, value in (("size", size), ("seed", seed)) if value is not None}
-    return Recipe.of(_for_so_long(values, steps, minutes)).override(settings)
-
-
-def _for_so_long(values: dict[str, Any], steps: int | None, minutes: float | None) -> dict[str, Any]:
-    """A recipe's values with another length of training; one kind of length replaces the other."""
-    if steps is not None and minutes is not None:
-        raise RecipeError("give --steps or --minutes, not both")
-    train = dict(values["train"])
-    if steps is not None:
-        train |= {"steps": steps, "minutes": None}
-    if minutes is not None:
-        train |= {"minutes": minutes}
-    return values | {"train": train}
-
-
 def _go_on(run: Run, settings: Iterable[str], choices: dict[str, Any]) -> Recipe:
     """The recipe of a run that goes on, longer perhaps. Raises `RecipeError` for any other change."""
     changed = {name: value for name, value in choices.items() if value is not None}
@@ -328,7 +292,7 @@ def _go_on(run: Run, settings: Iterable[str], choices: dict[str, Any]) -> Recipe
             f"a run goes on as it began: with --resume only --steps, --minutes, --set train.* and "
             f"--set data.path= can change, got {', '.join(fixed)}"
         )
-    return Recipe.of(_for_so_long(run.recipe, steps, minutes)).override(settings)
+    return Recipe.of(for_so_long(run.recipe, steps, minutes)).override(settings)
 
 
 def empty_folder(folder: Path) -> Path:

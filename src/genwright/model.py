@@ -151,12 +151,12 @@ class Model:
                 raise Unsupported(
                     f"{self.recipe.family.name} cannot go on from a prompt; autoregressive can"
                 )
+            knobs["prefix"] = self.codec.prompt(prompt).tolist()
             if self.bridge.target != self.bridge.source:
                 raise Unsupported(
                     f"this model makes what the bridge {self.recipe.bridge.name} leads to, where no prompt "
                     f"goes: train one with --set bridge.name=none"
                 )
-            knobs["prefix"] = self.codec.prompt(prompt).tolist()
         if (template := knobs.pop("infill", None)) is not None:
             return self._infilled(template, n, values, cond, seed, knobs)
         x = self.family.sample(n, cond, seed=seed, **knobs)

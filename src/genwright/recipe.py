@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ from genwright.bounds import Count, Natural, NonNegative, Positive, Share
 from genwright.errors import RecipeError, suggest
 from genwright.registry import check
 
-__all__ = ["DataOptions", "Plugin", "Recipe", "TrainOptions"]
+__all__ = ["DataOptions", "Plugin", "Recipe", "TrainOptions", "for_so_long", "make_recipe"]
 
 SEEDS = 2**63
 
@@ -231,3 +231,39 @@ def _value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def make_recipe(
+    data: str | Path,
+    *,
+    family: str | None = None,
+    label: str | Sequence[str] | None = None,
+    size: str | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    seed: int | None = None,
+    settings: Iterable[str] = (),
+) -> Recipe:
+    """The recipe for data or from a file, with the choices and then the settings applied."""
+    from_file = Path(data).suffix == ".toml"
+    values = (Recipe.read(Path(data)) if from_file else Recipe()).toml()
+    if not from_file:
+        values["data"]["path"] = str(data)
+    if family is not None and family != values["family"]["name"]:
+        values["family"] = {"name": family}
+    if label is not None:
+        values["data"]["label"] = label if isinstance(label, str) else list(label)
+    values |= {name: value for name, value in (("size", size), ("seed", seed)) if value is not None}
+    return Recipe.of(for_so_long(values, steps, minutes)).override(settings)
+
+
+def for_so_long(values: dict[str, Any], steps: int | None, minutes: float | None) -> dict[str, Any]:
+    """A recipe's values with another length of training; one kind of length replaces the other."""
+    if steps is not None and minutes is not None:
+        raise RecipeError("give --steps or --minutes, not both")
+    train = dict(values["train"])
+    if steps is not None:
+        train |= {"steps": steps, "minutes": None}
+    if minutes is not None:
+        train |= {"minutes": minutes}
+    return values | {"train": train}

@@ -31,7 +31,7 @@ STEPS = {
     "cyclegan": 40,
     "stargan": 60,
     "style": 60,
-    "energy": 60,
+    "energy": 90,
     "vqvae": 100,
 }
 OPTIONS = {

@@ -209,7 +209,7 @@ def judged_by(critic: Net, x: Tensor, told: Cond) -> Tensor:
 
 def usual_gamma(penalty: Penalty, space: Space) -> float:
     """A squared gradient adds up over the numbers of an example."""
-    return 10.0 if penalty == "gp" else min(1.0, space.width * space.positions / 40)
+    return 10.0 if penalty == "gp" else min(1.0, space.width * space.positions / 20)
 
 
 def critic_nets(nets: Nets, grid: Grid) -> Nets:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from genwright import api
-from genwright.registry import names
+from genwright.registry import names, resolve
 from genwright.training.run import Run
 from genwright.training.trainer import Progress
 
@@ -46,14 +46,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(family: str) -> list[str]:
+    symbols = resolve("families", family).accepts == {"symbol"}
     return [
         *OPTIONS.get(family, []),
         "train.batch_size=8",
         "train.log_every=1",
         "train.checks=4",
         "train.samples=2",
-        "bridge.name=quantize" if family == "autoregressive" else "bridge.name=none",
-        *(["bridge.bins=8"] if family == "autoregressive" else []),
+        *(["bridge.name=quantize", "bridge.bins=8"] if symbols else ["bridge.name=none"]),
     ]
 
 
