@@ -61,7 +61,7 @@ class Flow(Family):
         transform: Literal["affine", "spline"] = "spline",
         order: Literal["coupling", "autoregressive"] = "coupling",
         steps: Count = 6,
-        bins: Annotated[int, Ge(2)] = 8,
+        bins: Annotated[int, Ge(2)] = 16,
         scales: Count = 3,
         mix: bool = True,
         levels: Annotated[int, Ge(2)] | None = 256,
