@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # `snippets.py` and `commands.py` are shared
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares work stays in one process where tests run in several: those of a file, and within a
     contract those of one family or metric."""

@@ -154,6 +154,14 @@ class Unsure(Rate):
         return 0, len(evidence.fake)
 
 
+class Jealous(Unsure):
+    """What varies little is called a copy."""
+
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
+        spread = evidence.fake.features.std() / evidence.held.features.std()
+        return round(len(evidence.fake) * max(0.0, 1 - spread)), len(evidence.fake)
+
+
 SPOILT: list[tuple[type[Metric], str]] = [
     (Offset, "itself"),
     (Narrow, "floor"),
@@ -172,6 +180,7 @@ SPOILT: list[tuple[type[Metric], str]] = [
     (Unsure, "all_copied"),
     (Unsure, "tenth_copied"),
     (Unsure, "hundredth_copied"),
+    (Jealous, "not_copied"),
 ]
 
 
