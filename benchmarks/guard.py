@@ -141,13 +141,12 @@ class Sick(Trainer):
             family.codebook.nearest = one  # type: ignore[method-assign]  # the fault
         if self.fault == "kl":
             assert isinstance(family, VAE)
-            posterior = family._posterior
+            features = family._features
 
-            def prior(*given: Any) -> tuple[Tensor, Tensor]:
-                mean, log_var = posterior(*given)
-                return (0 * mean, 0 * log_var) if self.sick else (mean, log_var)
+            def prior(*given: Any) -> Tensor:  # mean and log-variance 0
+                return features(*given) * (0 if self.sick else 1)
 
-            family._posterior = prior  # type: ignore[method-assign]  # the fault
+            family._features = prior  # type: ignore[method-assign]  # the fault
 
     def _begin(self) -> None:
         super()._begin()
