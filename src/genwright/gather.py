@@ -275,7 +275,7 @@ def judged(
     return Judgement(
         title=title,
         findings=tuple(panel.findings(found)),
-        facts=case.facts,
+        facts=case.facts | {"protocol": panel.protocol(evidence, asked, seed)},
         lines=tuple(found),
         galleries=galleries(evidence, seed),
         not_measured=case.notes,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from hashlib import blake2b
 from statistics import NormalDist
 from typing import Any, TypeVar
 
@@ -23,7 +24,10 @@ from genwright.judging.memo import Memo
 from genwright.judging.metric import Metric, Reading, apart
 from genwright.registry import build, names
 
-__all__ = ["contenders", "findings", "holm", "lines", "metrics"]
+__all__ = ["contenders", "findings", "holm", "lines", "metrics", "protocol"]
+
+VERSION = 1
+"""Of how metrics are read; a change that moves figures counts it up."""
 
 ALPHA = 0.05
 WORTH = 0.013
@@ -42,6 +46,17 @@ def metrics(evidence: Evidence, wanted: Sequence[str] = ()) -> list[Metric]:
     if wanted:
         return made
     return [m for m in made if m.kinds is None or evidence.kind in m.kinds]
+
+
+def protocol(evidence: Evidence, asked: Sequence[Metric], seed: int) -> str:
+    """How figures were measured, in short: figures of one protocol may stand in one table.
+
+    It holds the version, the metrics, the lens with its weights, the real examples and the seed, but nothing
+    of what is judged.
+    """
+    real = (*evidence.held.keys, *evidence.train.keys)
+    about = " ".join([*(m.name for m in asked), evidence.lens, *real, str(seed)])
+    return f"judge-{VERSION}-{blake2b(about.encode(), digest_size=4).hexdigest()}"
 
 
 def contenders(

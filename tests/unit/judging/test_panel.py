@@ -14,7 +14,7 @@ from genwright.judging.contest import contest
 from genwright.judging.distances import Kid
 from genwright.judging.judgement import Judgement, Line
 from genwright.judging.metric import Group, OfFeatures, Reading
-from genwright.judging.panel import _skill, findings, lines
+from genwright.judging.panel import _skill, findings, lines, metrics, protocol
 from judged import evidence
 
 
@@ -203,3 +203,18 @@ def test_a_metric_that_breaks_ends_no_judgement() -> None:
     assert broken.model is None
     assert broken.refused == "broken broke, which should not have happened: ZeroDivisionError: oh"
     assert kid.model is not None
+
+
+def test_a_protocol_is_of_the_measure_and_not_of_what_is_measured() -> None:
+    rng = np.random.default_rng(0)
+    train, held, one, two = (rng.normal(size=(50, 3)) for _ in range(4))
+    asked = metrics(evidence(held, one, train), ["fd", "kid"])
+    known = protocol(evidence(held, one, train), asked, 0)
+    assert known == protocol(evidence(held, two, train), asked, 0)
+    others = [
+        protocol(evidence(two, one, train), asked, 0),
+        protocol(replace(evidence(held, one, train), lens="another"), asked, 0),
+        protocol(evidence(held, one, train), asked[:1], 0),
+        protocol(evidence(held, one, train), asked, 1),
+    ]
+    assert len({known, *others}) == 5
