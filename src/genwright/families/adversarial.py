@@ -28,7 +28,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from genwright.batch import Cond
@@ -43,6 +43,7 @@ __all__ = [
     "Loss",
     "Penalty",
     "between",
+    "clip",
     "critic_nets",
     "criticise",
     "judged_by",
@@ -205,6 +206,14 @@ def judged_by(critic: Net, x: Tensor, told: Cond) -> Tensor:
     # A penalty differentiates twice, which only the plain kernel of attention can do.
     with sdpa_kernel(SDPBackend.MATH):
         return critic(x, told).float()
+
+
+@torch.no_grad()
+def clip(critic: nn.Module, most: float) -> None:
+    """Bring weights into [-most, most] (WGAN), at the start of each loss: the generator's comes after the
+    last step of the critic."""
+    for p in critic.parameters():
+        p.clamp_(-most, most)
 
 
 def usual_gamma(penalty: Penalty, space: Space) -> float:

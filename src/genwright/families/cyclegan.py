@@ -29,6 +29,7 @@ from genwright.families.adversarial import (
     LOSSES,
     Loss,
     Penalty,
+    clip,
     critic_nets,
     criticise,
     judged_by,
@@ -103,7 +104,7 @@ class CycleGAN(Rival):
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         if self.kind.clips:
-            self._clip()
+            clip(self.critics, self.weight_clip)
         parts = self._by_domain(batch)
         return self._critic(parts) if phase == "critic" else self._generator(parts)
 
@@ -164,11 +165,6 @@ class CycleGAN(Rival):
                 place = int(torch.randint(self.pool, ()))
                 shown[i], self.kept[to, place] = self.kept[to, place].clone(), one
         return shown
-
-    @torch.no_grad()
-    def _clip(self) -> None:
-        for p in self.critics.parameters():
-            p.clamp_(-self.weight_clip, self.weight_clip)
 
     # -- sampling ------------------------------------------------------------------------------
 

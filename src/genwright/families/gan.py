@@ -35,6 +35,7 @@ from genwright.families.adversarial import (
     LOSSES,
     Loss,
     Penalty,
+    clip,
     critic_nets,
     criticise,
     judged_by,
@@ -152,7 +153,7 @@ class GAN(Family):
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         if self.kind.clips:
-            self._clip()
+            clip(self.critic, self.weight_clip)
         batch = self._whole(batch)
         # The power iteration of the spectral norm keeps its vectors in fp32.
         plain = torch.autocast(batch.x.device.type, enabled=False)
@@ -232,12 +233,6 @@ class GAN(Family):
         if self.augment is not None:
             x = self.augment(x)
         return judged_by(self.critic, self._packed(x), told)
-
-    @torch.no_grad()
-    def _clip(self) -> None:
-        """At the start of each loss: the generator's comes after the last step of the critic."""
-        for p in self.critic.parameters():
-            p.clamp_(-self.weight_clip, self.weight_clip)
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         """A code is the noise, and a number for each binary dimension, of which the sign counts."""

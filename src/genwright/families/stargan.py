@@ -28,6 +28,7 @@ from genwright.families.adversarial import (
     LOSSES,
     Loss,
     Penalty,
+    clip,
     critic_nets,
     criticise,
     judged_by,
@@ -88,7 +89,7 @@ class StarGAN(Rival):
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         if self.kind.clips:
-            self._clip()
+            clip(self.critic, self.weight_clip)
         own = batch.cond["domain"].flatten()
         target = own[torch.randperm(len(own), device=own.device)]
         return (
@@ -134,11 +135,6 @@ class StarGAN(Rival):
         """Scores `(B,)` and the logits of the domains `(B, domains)` of embedded examples."""
         out = judged_by(self.critic, x, Cond(x.new_zeros(len(x), 0)))
         return out[:, 0], out[:, 1:]
-
-    @torch.no_grad()
-    def _clip(self) -> None:
-        for p in self.critic.parameters():
-            p.clamp_(-self.weight_clip, self.weight_clip)
 
     # -- sampling ------------------------------------------------------------------------------
 
