@@ -3,10 +3,10 @@
     -log p(x) <= E_q(z|x)[-log p(x|z)] + KL(q(z|x) || p(z))
 
 with a weight on the second term (beta-VAE, Higgins et al. 2017), a warm-up of that weight, free bits
-(Kingma et al. 2016, arXiv:1606.04934) and a learned decoder variance (sigma-VAE, Rybkin et al. 2021,
-arXiv:2006.13202), without which the balance of the two terms hangs on the scale of the data. With several
-draws it is trained on the tighter bound of an importance-weighted autoencoder (Burda et al. 2016,
-arXiv:1509.00519, eq. 8). What prior and posterior may be besides Gaussians stands in `latents.py`.
+(Kingma et al. 2016, arXiv:1606.04934) and a learned decoder variance (`spread.py`), without which the balance
+of the two terms hangs on the scale of the data. With several draws it is trained on the tighter bound of an
+importance-weighted autoencoder (Burda et al. 2016, arXiv:1509.00519, eq. 8). What prior and posterior may be
+besides Gaussians stands in `latents.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from genwright.errors import RecipeError
 from genwright.families.base import Family, Phase, Vital
 from genwright.families.guidance import guided
 from genwright.families.latents import Draw, Gaussian, Latents, hardened, softened
+from genwright.families.spread import Spread
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets, coarser
 from genwright.space import Real, Space
@@ -122,7 +123,7 @@ class VAE(Family):
             self.encoder = nets.encode(space.grid, space.width, wide, told)
             self.decoder = nets.decode(space.grid, channels, space.width, to_say)
         learns = decoder_variance and space.real_channels > 0
-        self.log_scale = nn.Parameter(torch.zeros(space.real_channels)) if learns else None
+        self.spread = Spread(space.real_channels) if learns else None
         self.pseudo: nn.Parameter | None = None
         if prior == "vamp":
             self.pseudo = nn.Parameter(torch.randn(components, space.width, *space.grid))
@@ -163,9 +164,7 @@ class VAE(Family):
         return self.space.nll(out, x, mask, self._scale()), drawn
 
     def _scale(self) -> Tensor | None:
-        # Below e^-5 a channel is known to one part in 150 of its spread; the density would go on
-        # growing without the picture getting any better.
-        return None if self.log_scale is None else self.log_scale.clamp_min(-5.0)
+        return None if self.spread is None else self.spread.log()
 
     # -- training ------------------------------------------------------------------------------
 

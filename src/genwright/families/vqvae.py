@@ -20,7 +20,7 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Lt
-from torch import Tensor, nn
+from torch import Tensor
 
 from genwright.batch import Batch, Cond
 from genwright.bounds import Count, NonNegative, Portion
@@ -28,6 +28,7 @@ from genwright.errors import Incompatible
 from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Family, Phase, Vital
 from genwright.families.codebook import Codebook
+from genwright.families.spread import Spread
 from genwright.nets.roles import Nets, Told, coarser
 from genwright.space import Space, Symbol
 
@@ -43,7 +44,7 @@ class VQVAE(Family):
     accepts = frozenset({"real", "symbol", "mixed"})
     likelihood = "bound"
     phases = (
-        Phase("fit", trains=("encoder", "decoder", "log_scale"), lr=1e-3),
+        Phase("fit", trains=("encoder", "decoder", "spread"), lr=1e-3),
         # Faster than alone, since it runs after codes that change their meaning.
         replace(Autoregressive.phases[0], name="prior", trains=("prior",), lr=1.2e-2, muon_lr=0.05),
     )
@@ -111,7 +112,7 @@ class VQVAE(Family):
         self.codebook = Codebook(codes, dim, decay)
         self.prior = Autoregressive(self.code, cond, nets)
         learns = decoder_variance and space.real_channels > 0
-        self.log_scale = nn.Parameter(torch.zeros(space.real_channels)) if learns else None
+        self.spread = Spread(space.real_channels) if learns else None
         self._mended = -1
 
     # -- codes and back ------------------------------------------------------------------------
@@ -147,8 +148,7 @@ class VQVAE(Family):
         return self.codebook.vectors()[index].flatten(1)
 
     def _scale(self) -> Tensor | None:
-        # As in a VAE: below e^-5 the density would go on growing without the example getting any better.
-        return None if self.log_scale is None else self.log_scale.clamp_min(-5.0)
+        return None if self.spread is None else self.spread.log()
 
     # -- training ------------------------------------------------------------------------------
 

@@ -10,7 +10,9 @@ from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError
 from genwright.families.vae import VAE
 from genwright.nets.roles import Auto
+from genwright.recipe import TrainOptions
 from genwright.space import Real, Space, Symbol
+from genwright.training.optim import PhaseOptimizer
 
 SPACE = Space((), (Real(3), Symbol(4)))
 
@@ -56,7 +58,7 @@ def test_the_decoder_learns_the_spread_of_the_data() -> None:
         optimizer.zero_grad()
         sum(vae.loss(Batch(x), "fit").values()).backward()  # type: ignore[union-attr]
         optimizer.step()
-    assert vae.log_scale is not None
+    assert vae.spread is not None
     made = vae.sample(2000, seed=0, chunk=2000)
     torch.testing.assert_close(made.std(0), x.std(0), rtol=0.25, atol=0)
 
@@ -70,3 +72,17 @@ def test_what_a_family_has_not_it_says() -> None:
         vae.sample(1, tempurature=1.0)
     with pytest.raises(Incompatible, match="without the condition 'label'"):
         vae.sample(1, {"label": torch.zeros(1, 1).long()})
+
+
+def test_a_narrow_law_is_as_narrow_to_a_decoder_after_a_few_hundred_steps() -> None:
+    """At its own rate: the spread must not crawl behind the network."""
+    torch.manual_seed(0)
+    vae = VAE(Space((), (Real(2),)), {}, Auto("xs"), latent=1, kl_warmup=0.0)
+    optimizer = PhaseOptimizer(vae, vae.phases[0], TrainOptions())
+    for _ in range(400):
+        vae.zero_grad()
+        line = torch.randn(128, 1).expand(-1, 2) + 0.02 * torch.randn(128, 2)
+        sum(vae.loss(Batch(line), "fit").values()).backward()  # type: ignore[union-attr]
+        optimizer.step(1.0)
+    assert vae.spread is not None
+    assert (vae.spread.log().exp() < 0.08).all()

@@ -12,6 +12,7 @@ from genwright.batch import Batch, Cond
 from genwright.errors import RecipeError
 from genwright.families import vae as module
 from genwright.families.latents import Gaussian, hardened, softened
+from genwright.families.spread import GAIN
 from genwright.families.vae import VAE
 from genwright.nets.roles import Auto
 from genwright.recipe import TrainOptions
@@ -123,9 +124,9 @@ def test_a_flow_follows_a_posterior_that_is_bent() -> None:
         torch.manual_seed(0)
         vae = VAE(space, {}, Auto("xs"), latent=2, posterior=posterior, flow_steps=4, kl_warmup=0.0)
         vae.decoder = Bent()  # type: ignore[assignment]
-        assert vae.log_scale is not None
-        vae.log_scale.data.fill_(-1.5)
-        vae.log_scale.requires_grad_(False)
+        assert vae.spread is not None
+        vae.spread.slow.data.fill_(-1.5 / GAIN)
+        vae.spread.requires_grad_(False)
         vae.prepare(Batch(x))
         optimizer = torch.optim.Adam([p for p in vae.parameters() if p.requires_grad], lr=3e-3)
         for _ in range(200):
