@@ -51,7 +51,7 @@ check: $(DEV)
 
 # One process for each core, with one thread each: small tests use a core better than threads do.
 test: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 journey: $(DEV)
 	$(BIN)/python -m pytest -m journey
