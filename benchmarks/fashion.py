@@ -2,8 +2,7 @@
 
     python benchmarks/fashion.py FOLDER OUT --peers VENV [--minutes 10] [-n 5000] [--makers gan vae ...]
 
-FOLDER  the four IDX files of Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747; Debian package
-        dataset-fashion-mnist). Models learn from the 60,000 and are judged beside the 10,000
+FOLDER  the four IDX files of Fashion-MNIST. Models learn from the 60,000 and are judged beside the 10,000
 OUT     where runs and pictures go; a maker whose pictures lie there is not trained again
 VENV    an environment with what `peers_images.py` needs (left out: ours alone)
 
@@ -15,14 +14,12 @@ recall in the features of a contrastive network that has learnt from the 60,000,
 from __future__ import annotations
 
 import argparse
-import gzip
 import subprocess
 import time
 from pathlib import Path
 
-import numpy as np
-
 import genwright
+from _fashion import judged, kept, prepared
 from _report import say
 
 OURS = {
@@ -34,13 +31,6 @@ OURS = {
     "vq-gpt": ("vqvae", "autoregressive", "vq"),
 }
 THEIRS = ("pythae-vae", "ddpm")
-SHOWN = ("fd", "fd_inf", "kid", "precision", "recall", "density", "coverage")
-
-
-def images(folder: Path, name: str) -> np.ndarray:
-    """`(n, 28, 28)` uint8 from an IDX file."""
-    with gzip.open(folder / f"{name}-images-idx3-ubyte.gz") as file:
-        return np.frombuffer(file.read(), dtype=np.uint8, offset=16).reshape(-1, 28, 28)
 
 
 def ours(maker: str, train: Path, out: Path, minutes: float, n: int, seed: int) -> int:
@@ -63,8 +53,7 @@ def ours(maker: str, train: Path, out: Path, minutes: float, n: int, seed: int) 
         model = genwright.train(
             train, family=maker, minutes=minutes, seed=seed, out=out / f"{maker}-run"
         )
-    made = np.stack([np.asarray(one).reshape(28, 28) for one in model.sample(n, seed=seed).examples])
-    np.savez(out / f"{maker}.npz", images=made.astype(np.uint8))
+    kept(model.sample(n, seed=seed), out / f"{maker}.npz")
     return model.run.step
 
 
@@ -92,10 +81,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--makers", nargs="+", choices=[*OURS, *THEIRS])
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    train, held = args.out / "train.npz", args.out / "held.npz"
-    np.savez(train, images=images(args.folder, "train"))
-    np.savez(held, images=images(args.folder, "t10k"))
+    train, held = prepared(args.folder, args.out)
     makers = args.makers or ["gan", "pythae-vae", "vae", "diffusion", "ddpm", *list(OURS)[3:]]
     for maker in makers:
         made, steps, began = args.out / f"{maker}.npz", None, time.monotonic()
@@ -109,16 +95,6 @@ def main() -> None:
                 else theirs(maker, args.peers / "bin" / "python", *words)
             )
         seconds = time.monotonic() - began
-        judged = genwright.judge(
-            fake=made,
-            real=train,
-            holdout=held,
-            n=args.n,
-            seed=args.seed,
-            lens="contrastive",
-            wanted=SHOWN,
-        )
-        lines = {line.metric: line for line in judged.lines}
         say(
             benchmark="fashion",
             maker=maker,
@@ -127,16 +103,7 @@ def main() -> None:
             seed=args.seed,
             steps=steps,
             seconds=round(seconds, 1),
-            **{
-                name: [round(v, 5) for v in (r.value, r.low, r.high)]
-                for name, line in lines.items()
-                if (r := line.model) is not None
-            },
-            floors={
-                name: round(line.floor.value, 5)
-                for name, line in lines.items()
-                if line.floor is not None
-            },
+            **judged(made, train, held, args.n, args.seed),
         )
 
 
