@@ -28,14 +28,13 @@ from genwright.editing import edited
 from genwright.errors import RecipeError, RunError
 from genwright.families.base import Family
 from genwright.foretelling import likelihood_of
-from genwright.judging.features import Kind
 from genwright.judging.judgement import Judgement
 from genwright.model import Model, Samples
 from genwright.page import write_page
 from genwright.planning import Verdict
 from genwright.probing import Probe, probe_of
 from genwright.recipe import Recipe, for_so_long, make_recipe
-from genwright.registry import check
+from genwright.registry import check, resolve
 from genwright.training import distributed
 from genwright.training.run import Run
 from genwright.training.trainer import Progress, Trainer
@@ -222,7 +221,7 @@ def judge(
     group: str | None = None,
     n: int = 2000,
     seed: int = 0,
-    lens: Kind = "auto",
+    lens: str = "auto",
     wanted: Sequence[str] = (),
     oracle: float | None = None,
     device: str = "auto",
@@ -236,16 +235,18 @@ def judge(
     label    with `fake`: a column or a label that tells classes apart
     group    with `fake`: a column whose equal values (a person's visits) are never on both sides of a split
     n        the most examples of each to compare; the same number of each is used
-    lens     what turns examples into features: auto, pca, contrastive or classifier
+    lens     what turns examples into features: auto, or a name out of `genwright list`
     wanted   names of metrics (empty: all that apply)
     oracle   nats of an example under the law of the data, where that is known: the likelihood's floor
     Raises `DataError` where nothing can be compared.
     """
     check(
-        {"n": n, "seed": seed, "lens": lens},
-        {"n": Count, "seed": Natural, "lens": Kind},
+        {"n": n, "seed": seed},
+        {"n": Count, "seed": Natural},
         where="judge",
     )
+    if lens != "auto":
+        resolve("lenses", lens)
     if (run is None) == (fake is None):
         raise RecipeError("name a run to judge, or --fake with --real: one of both")
     if run is not None:

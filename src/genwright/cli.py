@@ -14,7 +14,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -271,7 +271,7 @@ def judge(
     lens: Annotated[
         str,
         typer.Option(
-            help="What makes features: auto, pca, contrastive, classifier; efficientnet, minilm, inception"
+            help="What makes features: auto, or a name of those under lenses in `genwright list`"
         ),
     ] = "auto",
     metric: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable")] = None,
@@ -303,7 +303,7 @@ def judge(
                 group=group,
                 n=n,
                 seed=seed,
-                lens=cast(Any, lens),  # which `api.judge` checks
+                lens=lens,
                 wanted=metric or [],
                 oracle=oracle,
                 device=device,
@@ -348,7 +348,7 @@ def probe(
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """Families, codecs, tasks, nets, bridges, built-in data, and the runs in ./runs."""
+    """Families, codecs, tasks, nets, bridges, lenses, metrics, built-in data, and the runs in ./runs."""
     from genwright.data.source import BUILTIN
     from genwright.registry import KINDS, names, resolve
 

@@ -23,7 +23,7 @@ from genwright.errors import DataError
 from genwright.judging import panel
 from genwright.judging.baselines import BASELINES, Maker, baselines_for
 from genwright.judging.evidence import Evidence, Sample
-from genwright.judging.features import Kind, lens_for
+from genwright.judging.features import lens_for
 from genwright.judging.galleries import galleries
 from genwright.judging.judgement import Judgement
 from genwright.judging.lens import Lens
@@ -194,7 +194,7 @@ class Bench:
         return ids[: whole * length].reshape(whole, 1, length)
 
 
-def of_run(model: Model, n: int, seed: int, *, against: Path | None = None, lens: Kind = "auto") -> Case:
+def of_run(model: Model, n: int, seed: int, *, against: Path | None = None, lens: str = "auto") -> Case:
     """A run's samples against what was held out of its data, or against other real data."""
     bench = bench_of(model.recipe, seed, lens)
     rng = np.random.default_rng([seed, 1])
@@ -226,7 +226,7 @@ def of_files(
     *,
     label: str | None = None,
     group: str | None = None,
-    lens: Kind = "auto",
+    lens: str = "auto",
 ) -> Case:
     """Samples of any origin against real data. Without `holdout` a part of `real` is held out here, and
     examples of one `group` on one side."""
@@ -307,7 +307,7 @@ def _made(case: Case, maker: Maker, rng: np.random.Generator) -> Sample:
     return bench.decoded(x, {name: chosen.tolist()})
 
 
-def bench_of(recipe: Recipe, seed: int, lens: Kind) -> Bench:
+def bench_of(recipe: Recipe, seed: int, lens: str) -> Bench:
     """The data of a recipe, whole rows at a time, and the lens made of it."""
     kind = find(recipe.data.path, recipe.codec.name).codec
     label = recipe.data.label

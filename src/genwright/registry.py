@@ -66,6 +66,15 @@ KINDS: dict[str, dict[str, str]] = {
         "latent": "genwright.stages:Latent",
         "vq": "genwright.stages:VQ",
     },
+    "lenses": {
+        "contrastive": "genwright.judging.features:ContrastiveLens",
+        "classifier": "genwright.judging.features:ClassifierLens",
+        "pca": "genwright.judging.features:PcaLens",
+        "efficientnet": "genwright.judging.lens_pictures:EfficientNetLens",
+        "inception": "genwright.judging.lens_pictures:InceptionLens",
+        "minilm": "genwright.judging.lens_texts:MiniLmLens",
+        "chemnet": "genwright.judging.lens_molecules:ChemNetLens",
+    },
     "metrics": {
         "fd": "genwright.judging.distances:Frechet",
         "fd_inf": "genwright.judging.distances:FrechetInfinity",

@@ -8,7 +8,7 @@ and a **tail** brings them to unit spread, centres them and turns them onto at m
     contrastive  a small encoder that knows two views of one example from all others: SimCLR
                  (Chen et al. 2020, arXiv:2002.05709); for rows SCARF (Bahri et al. 2022, arXiv:2106.15147)
     classifier   the same encoder, trained to tell the labels
-    efficientnet, inception, minilm   trained elsewhere: see `pretrained.py`
+    efficientnet, inception, minilm, chemnet   trained elsewhere: see `pretrained.py`
 
 Features at different names are different rulers: a name holds a hash of all weights.
 """
@@ -21,7 +21,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,21 +35,18 @@ from genwright.errors import DataError
 from genwright.families.contrastive import Encoder, contrast, projection
 from genwright.families.views import Views
 from genwright.judging.lens import DIM, FORMAT, Lens, Raw, Trunk
-from genwright.judging.pretrained import PRETRAINED, EfficientNetLens, MiniLmLens, pretrained_for
+from genwright.judging.pretrained import advised
 from genwright.nets.roles import Auto
+from genwright.registry import resolve
 from genwright.space import Space, Symbol
 from genwright.storage.tensors import pack, unpack
 
 __all__ = [
     "ClassifierLens",
     "ContrastiveLens",
-    "EfficientNetLens",
-    "Kind",
     "PcaLens",
     "lens_for",
 ]
-
-Kind = Literal["auto", "pca", "contrastive", "classifier", "efficientnet", "inception", "minilm"]
 
 WIDE = 4096
 """Numbers that a PCA is made of at most, where a coarser grid can bring them down."""
@@ -80,7 +77,7 @@ class PcaLens(Lens):
     def caution(self, n: int) -> str:
         if not self.space.grid:
             return ""
-        others = " or ".join(f"--lens {kind}" for kind in ["contrastive", *pretrained_for(self.space)])
+        others = " or ".join(["--lens contrastive", *advised(self.space)])
         return (
             f"the {self.name} lens compares examples place by place, so it sees neither shapes nor words, "
             f"and one moved by a place is another to it: figures in its features are weak; take {others}"
@@ -160,7 +157,7 @@ class ContrastiveLens(Lens):
     def caution(self, n: int) -> str:
         if n >= FEW:
             return ""
-        others = " or ".join(f"--lens {kind}" for kind in pretrained_for(self.space) or ["pca"])
+        others = " or ".join(advised(self.space) or ["--lens pca"])
         return (
             f"the {self.name} lens learnt to see from {n} examples, under {FEW}: figures in its features are "
             f"weak; give more examples, or take {others}, which learns less from them"
@@ -219,28 +216,28 @@ def _batches(n: int) -> Iterator[Tensor]:
 
 # -- kept between runs -----------------------------------------------------------------------------
 
-LEARNT: tuple[type[Lens], ...] = (PcaLens, ContrastiveLens, ClassifierLens)
-LENSES: dict[str, type[Lens]] = {lens.kind: lens for lens in (*LEARNT, *PRETRAINED)}
-
 
 def lens_for(
     train_x: Array,
     space: Space,
     labels: Sequence[Any] | None = None,
-    kind: Kind = "auto",
+    kind: str = "auto",
     seed: int = 0,
     key: str = "data",
     raw: Raw | None = None,
 ) -> Lens:
     """The lens of a kind for a training split `(n, stored, *grid)`, from the cache or fitted now.
 
-    kind    "auto": contrastive on a grid, pca for a row
+    kind    a registered one; "auto": contrastive on a grid, pca for a row
     key     of the data, which names a folder; what was fitted on other examples is never taken for it
-    raw     what the codec decodes stored examples to: wanted by minilm alone
+    raw     what the codec decodes stored examples to, for a lens that reads that
+    Raises `RecipeError` for a kind that is not known, `DataError` for data that does not suit it.
     """
-    lens = LENSES[("contrastive" if space.grid else "pca") if kind == "auto" else kind]
+    if kind == "auto":
+        kind = "contrastive" if space.grid else "pca"
+    lens: type[Lens] = resolve("lenses", kind)
     labels = labels if lens is ClassifierLens else None
-    raw = raw if lens is MiniLmLens else None
+    raw = raw if lens.reads_raw else None
     folder = cache_home() / "lenses" / key / _digest(lens, train_x, space, labels, seed, raw)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # One fits, whoever else wants the same lens waits.
@@ -265,7 +262,8 @@ def _digest(
     digest = hashlib.sha256(json.dumps([*about, [repr(label) for label in labels or ()]]).encode())
     digest.update(np.ascontiguousarray(x).data)
     if raw is not None:  # equal numbers are other texts in another alphabet
-        digest.update(ascii(list(raw(x))).encode())
+        for some in range(0, len(x), lens.piece):
+            digest.update(ascii(list(raw(x[some : some + lens.piece]))).encode())
     return f"{lens.kind}-{digest.hexdigest()[:24]}"
 
 

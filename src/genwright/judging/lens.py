@@ -42,6 +42,8 @@ class Lens(ABC):
     """
 
     kind: ClassVar[str]
+    reads_raw: ClassVar[bool] = False
+    """Whether it looks at what a codec makes of the stored numbers, and so needs `raw`."""
     piece: ClassVar[int] = 256
     """Examples that are looked at at once: always so many, since another size of a batch is
     another kernel, which rounds otherwise."""

