@@ -5,7 +5,7 @@
 
 digits  the built-in 8 x 8 digits, a quarter of them held out to judge by and another for the floor: Fréchet
         distance in the features of a contrastive network that has learnt from the rest. Less is better;
-        `skill` says what it is worth: 1 is as good as real ones, 0 as bad as the best trivial generator
+        the floor is that of real ones, and `fd_inf` and `kid` stand beside it, of which it is near 0
 grid    the 25 modes in the plane of `modes.py`: the share of 2,500 samples that are of high quality
 
 Trainings differ in nothing but the rate. `within` says of each rate whether its score is at most 10 % worse
@@ -67,9 +67,8 @@ def digits(lr: float, seed: int, args: argparse.Namespace) -> tuple[Reading, dic
         judged = genwright.judge(out, n=args.n, lens="contrastive", wanted=("fd", "fd_inf", "kid"))
     fd, *others = judged.lines
     assert fd.model is not None, fd.refused
-    more: dict[str, Any] = {"skill": fd.skill and round(fd.skill, 4), "n": fd.model.n}
-    if fd.floor is not None:
-        more["floor"] = round(fd.floor.value, 4)
+    assert fd.floor is not None
+    more: dict[str, Any] = {"n": fd.model.n, "floor": round(fd.floor.value, 4)}
     return fd.model, more | {line.metric: round(line.model.value, 5) for line in others if line.model}
 
 
@@ -118,14 +117,13 @@ def main() -> None:
     measure, space = (digits, DIGITS) if lower else (grid, modes.SPACE)
     rate = usual(args.family, space)
     about = {"benchmark": "rates", "family": args.family, "task": args.task, "steps": args.steps}
-    score, error, skill = dict[float, float](), dict[float, float](), dict[float, float]()
+    score, error = dict[float, float](), dict[float, float]()
     for factor in args.factors:
-        readings, skills = [], []
+        readings = []
         for seed in range(args.first, args.first + args.seeds):
             began = time.perf_counter()
             reading, more = measure(factor * rate, seed, args)
             readings.append(reading)
-            skills.append(more.get("skill"))
             say(
                 **about,
                 factor=factor,
@@ -138,8 +136,6 @@ def main() -> None:
         values = [reading.value for reading in readings]
         score[factor] = fmean(values)
         error[factor] = stdev(values) / math.sqrt(len(values)) if values[1:] else readings[0].error
-        if None not in skills:
-            skill[factor] = round(fmean(skills), 4)
     best = (min if lower else max)(score, key=score.__getitem__)
     worst = (max if lower else min)(score, key=score.__getitem__)
     say(
@@ -148,7 +144,6 @@ def main() -> None:
         size=args.size,
         seeds=args.seeds,
         scores={f: [round(score[f], 4), round(error[f], 4)] for f in score},
-        skills=skill,
         best=best,
         to_best={f: round(score[f] / score[best], 4) for f in score},
         worst_to_best=round(score[worst] / score[best], 4),

@@ -94,8 +94,8 @@ class Editor:
         self.model, self.family, self.seed = model, model.family, seed
         if not self.family.code_dim:
             raise Unsupported(
-                f"{self.family.name} has no latent codes to edit: vae, gan, flow and diffusion have, "
-                f"and genwright sample makes new examples"
+                f"this {self.family.name} has no latent codes to edit: gan, flow and diffusion have, and a "
+                f"vae of one level with a normal prior; genwright sample makes new examples"
             )
         self.source, self.dataset = _opened(model)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run_of(data: Path, family: str, label: str = "", steps: int = 120) -> Path:
-    out = data.parent / f"{family}-{label}-{data.stem}"
+def run_of(data: Path, family: str, label: str = "", steps: int = 120, more: Sequence[str] = ()) -> Path:
+    out = data.parent / "-".join([family, label, data.stem, *more])
+    settings = [*SETTINGS, *more]
     api.train(
-        data, family=family, size="xs", steps=steps, seed=1, out=out, label=label, settings=SETTINGS
+        data, family=family, size="xs", steps=steps, seed=1, out=out, label=label, settings=settings
     )
     return out
 
@@ -157,4 +159,8 @@ def test_on_the_command_line(vae: Path, pictures: Path) -> None:
     assert (vae / "edits/between/sheet.png").exists()
     refused("edit", vae, "--directions", "1", "--out", vae, words=["no empty folder"])
     run = run_of(pictures, "energy", steps=1)
-    refused("edit", run, "--directions", "1", words=["no latent codes", "vae, gan, flow and diffusion"])
+    refused("edit", run, "--directions", "1", words=["no latent codes", "gan, flow and diffusion have"])
+    run = run_of(pictures, "vae", steps=1, more=["family.prior=vamp"])
+    refused(
+        "edit", run, "--directions", "1", words=["this vae has no", "a vae of one level with a normal"]
+    )

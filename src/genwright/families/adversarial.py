@@ -32,12 +32,14 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from genwright.batch import Cond
+from genwright.families.base import Vital
 from genwright.nets.resnet import ResNetNets
 from genwright.nets.roles import Auto, Grid, Net, Nets
 from genwright.space import Space
 
 __all__ = [
     "LOSSES",
+    "SATURATED",
     "Adversarial",
     "Criticism",
     "Loss",
@@ -80,6 +82,17 @@ class Adversarial:
     compares: bool = False
     clips: bool = False
     doubts: bool = True
+
+
+SATURATED = Vital(
+    sign="doubt",
+    cause="discriminator saturated",
+    words="the critic tells real from generated examples without any doubt (its loss is {value:.1g})",
+    helps="a penalty (--set family.penalty=r1r2) or a larger family.gamma",
+    below=1e-3,
+    lasting=12,
+)
+"""`doubt` is the critic's loss, where it `doubts`: one that is sure of all has no slope to teach by."""
 
 
 def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:

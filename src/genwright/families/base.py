@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -116,7 +117,7 @@ class Family(nn.Module, ABC):
     are)."""
     has_heldout: bool = True
     """Whether a held-out loss means something for this family."""
-    quick: ClassVar[bool] = False
+    quick: bool = False
     """Whether one pass of a network makes an example: then many are drawn at each check."""
     code_dim: int = 0
     """Numbers in a code that `decode` reads, standard normal by law; 0 where there is no `decode`."""
@@ -125,7 +126,7 @@ class Family(nn.Module, ABC):
     phases: tuple[Phase, ...] = (Phase("fit"),)
     vitals: ClassVar[tuple[Vital, ...]] = ()
     """By what a training that goes wrong in this family's own way is known."""
-    shared: ClassVar[Mapping[str, Literal["mean", "first"]]] = {}
+    shared: Mapping[str, Literal["mean", "first"]] = MappingProxyType({})
     """Buffers that every device keeps a part of, and how they become one after each step: their mean over
     the devices, or what the first one has."""
     code: Space | None = None

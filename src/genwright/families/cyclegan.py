@@ -27,6 +27,7 @@ from genwright.bounds import Count, Natural, NonNegative, Positive
 from genwright.errors import Incompatible
 from genwright.families.adversarial import (
     LOSSES,
+    SATURATED,
     Loss,
     Penalty,
     clip,
@@ -52,6 +53,7 @@ class CycleGAN(Rival):
         Phase("critic", ("critics",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generators",), lr=5e-4, betas=(0.5, 0.99)),
     )
+    vitals = (SATURATED,)
 
     def __init__(
         self,
@@ -96,6 +98,8 @@ class CycleGAN(Rival):
         if pool:
             self.register_buffer("kept", torch.zeros(2, pool, width, *grid))
             self.register_buffer("filled", torch.zeros(2, dtype=torch.long))
+            # A pool is a sample of former fakes, and those of one device are as good a sample as any.
+            self.shared = {"kept": "first", "filled": "first"}
 
     kept: Tensor
     filled: Tensor
@@ -125,6 +129,9 @@ class CycleGAN(Rival):
             )
             for name, term in found.terms.items():
                 terms[name] = terms.get(name, 0.0) + term
+            if self.kind.doubts:  # of the surer of the two
+                doubt = found.terms["critic"].detach()
+                self.signs["doubt"] = torch.minimum(doubt, self.signs.get("doubt", doubt))
         return terms
 
     def _generator(self, parts: list[Tensor]) -> dict[str, Tensor]:

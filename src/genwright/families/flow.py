@@ -81,6 +81,7 @@ class Flow(Family):
         self.phases = (Phase("fit", lr=2e-3 if space.grid else 5e-3),)
         self.levels, self.noise = levels, noise
         self.causal = order == "autoregressive"
+        self.quick = not self.causal
         self.tell = Conditioner(cond, space.grid, nets, "causal" if self.causal else "map")
         kind = Affine() if transform == "affine" else Spline(bins)
         bounded = [s.bounded for s in space.spans if isinstance(s, Real) for _ in range(s.n)]

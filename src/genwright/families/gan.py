@@ -33,6 +33,7 @@ from genwright.bounds import Count, Natural, NonNegative, Portion, Positive
 from genwright.errors import Incompatible, RecipeError
 from genwright.families.adversarial import (
     LOSSES,
+    SATURATED,
     Loss,
     Penalty,
     clip,
@@ -41,7 +42,7 @@ from genwright.families.adversarial import (
     judged_by,
     usual_gamma,
 )
-from genwright.families.base import Family, Phase, Vital
+from genwright.families.base import Family, Phase
 from genwright.families.diffaugment import Augment
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Grid, Net, Nets, Told
@@ -61,17 +62,7 @@ class GAN(Family):
         Phase("critic", ("critic", "tell_critic"), lr=5e-4, betas=(0.0, 0.99)),
         Phase("generator", ("generator", "tell_generator"), lr=5e-4, betas=(0.0, 0.99)),
     )
-
-    vitals = (
-        Vital(
-            sign="doubt",
-            cause="discriminator saturated",
-            words="the critic tells real from generated examples without any doubt (its loss is {value:.1g})",
-            helps="a penalty (--set family.penalty=r1r2) or a larger family.gamma",
-            below=1e-3,
-            lasting=12,
-        ),
-    )
+    vitals = (SATURATED,)
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ from genwright.batch import Batch, Cond
 from genwright.bounds import Count, NonNegative, Positive
 from genwright.families.adversarial import (
     LOSSES,
+    SATURATED,
     Loss,
     Penalty,
     clip,
@@ -51,6 +52,7 @@ class StarGAN(Rival):
         Phase("critic", ("critic",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generator", "tell"), lr=5e-4, betas=(0.5, 0.99)),
     )
+    vitals = (SATURATED,)
 
     def __init__(
         self,
@@ -117,6 +119,8 @@ class StarGAN(Rival):
             2.0**self.clock.setbacks * self.gamma,
             fading=0.1**self.clock.progress,
         )
+        if self.kind.doubts:
+            self.signs["doubt"] = found.terms["critic"].detach()
         on_real = named[0][: len(real)]
         return found.terms | {"domain": self.classify * F.cross_entropy(on_real, own)}
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from types import MappingProxyType
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge, Lt
@@ -70,9 +71,7 @@ class VQVAE(Family):
             lasting=3,
         ),
     )
-    shared: ClassVar[Mapping[str, Literal["mean", "first"]]] = {
-        f"codebook.{name}": how for name, how in Codebook.shared.items()
-    }
+    shared = MappingProxyType({f"codebook.{name}": how for name, how in Codebook.shared.items()})
 
     def __init__(
         self,

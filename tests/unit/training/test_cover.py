@@ -82,10 +82,12 @@ def test_samples_that_are_not_finite_cover_nothing() -> None:
 
 
 def test_what_costs_too_much_is_not_drawn() -> None:
-    def made(name: str, space: Space) -> Family:
-        family: Family = build("families", name, {}, space, {}, Auto("xs"), where="family")
+    def made(name: str, space: Space, **options: str) -> Family:
+        family: Family = build("families", name, options, space, {}, Auto("xs"), where="family")
         return family
 
     assert affordable(made("gan", SPACE)) == 1
+    assert affordable(made("flow", SPACE)) == 1
+    assert affordable(made("flow", SPACE, order="autoregressive")) == 5  # a pass for each number
     assert affordable(made("diffusion", SPACE)) == 5
     assert affordable(made("autoregressive", Space((256,), (Symbol(50),)))) == 0

@@ -29,7 +29,7 @@ from genwright import api
 from genwright.training import distributed, trainer
 
 def digest(family):
-    tensors = [*family.parameters(), *(family.get_buffer(name) for name in family.shared)]
+    tensors = [*family.parameters(), *family.buffers()]
     weights = b"".join(t.detach().numpy().tobytes() for t in tensors)
     return hashlib.sha256(weights).hexdigest()
 
@@ -40,7 +40,7 @@ def spy(self, step, terms):
         print("DIGEST", distributed.rank(), distributed.world(), digest(self.family), flush=True)
 trainer.Trainer._record = spy
 api.train(sys.argv[1], family=sys.argv[2], size="xs", steps=6, out=sys.argv[3],
-          settings=["train.batch_size=8", "train.checks=2", "train.samples=2"])
+          settings=["train.batch_size=8", "train.checks=2", "train.samples=2", *sys.argv[4:]])
 # A thread of the group that outlives it aborts the process at its end, now and then.
 names = [open(f"/proc/self/task/{t}/comm").read() for t in os.listdir("/proc/self/task")]
 assert not [name for name in names if "gloo" in name], names
@@ -59,13 +59,18 @@ def quick(data: Path, out: Path, **more: object) -> None:
     api.train(data, family="vae", size="xs", steps=6, out=out, settings=options, **more)
 
 
-@pytest.mark.parametrize("family", ["gan", "vqvae"])
-def test_two_processes_stay_one(family: str, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [("gan", []), ("vqvae", []), ("cyclegan", ["data.label=label", "family.pool=4"])],
+    ids=["gan", "vqvae", "cyclegan"],
+)
+def test_two_processes_stay_one(family: str, settings: list[str], data: Path, tmp_path: Path) -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = str(s.getsockname()[1])
     # GAN: two phases and gradients of gradients, which no wrapper survives. VQ-VAE: statistics of its own.
-    command = [sys.executable, "-c", SCRIPT, str(data), family, str(tmp_path / "run")]
+    # CycleGAN: examples of its own, which each process has made.
+    command = [sys.executable, "-c", SCRIPT, str(data), family, str(tmp_path / "run"), *settings]
     common = os.environ | {
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
