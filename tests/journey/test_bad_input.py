@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,14 @@ from commands import TINY, table
 pytestmark = pytest.mark.journey
 GENWRIGHT = [sys.executable, "-m", "genwright"]
 LONG = ["train", "rows.csv", "--family", "vae", "--size", "xs", "--steps", "1000000", "--out", "long"]
+PATIENCE = 300
+"""Seconds to wait for what takes a few where nothing else runs."""
+BEGUN: list[subprocess.Popen[str]] = []
 
 
 def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*GENWRIGHT, *args], env=os.environ | env, capture_output=True, text=True, timeout=120
+        [*GENWRIGHT, *args], env=os.environ | env, capture_output=True, text=True, timeout=PATIENCE
     )
 
 
@@ -31,7 +35,8 @@ def begun(*args: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [*GENWRIGHT, *(args or LONG)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    log, deadline = Path("long/metrics.jsonl"), time.monotonic() + 60
+    BEGUN.append(process)
+    log, deadline = Path("long/metrics.jsonl"), time.monotonic() + PATIENCE
     while not (log.exists() and log.stat().st_size):
         assert time.monotonic() < deadline, "it never began"
         assert process.poll() is None, process.communicate()
@@ -53,19 +58,24 @@ def on_a_terminal(*args: str, **env: str) -> tuple[int, str]:
     except OSError:  # how Linux says that the other side is closed
         pass
     os.close(main)
-    return process.wait(timeout=120), seen.decode()
+    return process.wait(timeout=PATIENCE), seen.decode()
 
 
 @pytest.fixture(autouse=True)
-def rows(_elsewhere: None) -> None:
+def rows(_elsewhere: None) -> Iterator[None]:
+    """Rows to train on; and no training outlives its test, however that ends."""
     table(Path("rows.csv"))
+    yield
+    while BEGUN:
+        with BEGUN.pop() as process:
+            process.kill()
 
 
 @pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_the_run_goes_on(which: int, code: int) -> None:
     process = begun()
     process.send_signal(which)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, "Traceback" in err) == (code, False)
     assert "once more stops at once" in err
     assert "genwright train --resume long" in out
@@ -79,24 +89,24 @@ def test_a_signal_saves_and_the_run_goes_on(which: int, code: int) -> None:
 def test_a_second_signal_ends_it_at_once_and_the_last_save_stands() -> None:
     first = begun()
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=60)
+    first.communicate(timeout=PATIENCE)
     process = begun("train", "--resume", "long")
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, "Traceback" in err) == (130, False)
     assert run("sample", "long", "-n", "3").returncode == 0
 
 
 def test_a_killed_training_goes_on_from_its_last_save() -> None:
     process = begun(*LONG, "--set", "train.save_minutes=0.01")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not any(Path("long/model").glob("*.safetensors")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     (step, *_) = (int(file.stem) for file in Path("long/model").glob("*.safetensors"))
     done = run("train", "--resume", "long", "--steps", str(step + 1))
     assert (done.returncode, done.stderr) == (0, "")
@@ -113,7 +123,7 @@ def test_two_trainings_in_one_folder() -> None:
         assert f"process {process.pid}" in run("train", "--resume", "long").stderr
     finally:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
 
 
