@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from cases_training import tiny, two_processes
 from torch import Tensor
 
 from genwright import api
@@ -24,21 +21,6 @@ from genwright.training.optim import PhaseOptimizer, rate
 from genwright.training.run import Run
 
 SCRIPT = """
-import os, sys, hashlib, torch
-from genwright import api
-from genwright.training import distributed, trainer
-
-def digest(family):
-    tensors = [*family.parameters(), *family.buffers()]
-    weights = b"".join(t.detach().numpy().tobytes() for t in tensors)
-    return hashlib.sha256(weights).hexdigest()
-
-record = trainer.Trainer._record
-def spy(self, step, terms):
-    record(self, step, terms)
-    if self._done(step):
-        print("DIGEST", distributed.rank(), distributed.world(), digest(self.family), flush=True)
-trainer.Trainer._record = spy
 api.train(sys.argv[1], family=sys.argv[2], size="xs", steps=6, out=sys.argv[3],
           settings=["train.batch_size=8", "train.checks=2", "train.samples=2", *sys.argv[4:]])
 # A thread of the group that outlives it aborts the process at its end, now and then.
@@ -65,33 +47,10 @@ def quick(data: Path, out: Path, **more: object) -> None:
     ids=["gan", "vqvae", "cyclegan"],
 )
 def test_two_processes_stay_one(family: str, settings: list[str], data: Path, tmp_path: Path) -> None:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = str(s.getsockname()[1])
     # GAN: two phases and gradients of gradients, which no wrapper survives. VQ-VAE: statistics of its own.
     # CycleGAN: examples of its own, which each process has made.
-    command = [sys.executable, "-c", SCRIPT, str(data), family, str(tmp_path / "run"), *settings]
-    common = os.environ | {
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-        "OMP_NUM_THREADS": "1",
-    }
-    both = [
-        subprocess.Popen(
-            command,
-            env=common | {"RANK": str(r), "LOCAL_RANK": str(r)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for r in range(2)
-    ]
-    said = [p.communicate(timeout=120)[0] for p in both]
-    assert [p.returncode for p in both] == [0, 0]
-    digests = [line.split() for out in said for line in out.splitlines() if line.startswith("DIGEST")]
-    assert {d[1] for d in digests} == {"0", "1"}
-    assert {d[2] for d in digests} == {"2"}
-    assert digests[0][3] == digests[1][3], "the processes' weights have drifted apart"
+    one, other = two_processes(SCRIPT, data, family, tmp_path / "run", *settings)
+    assert one[2:] == other[2:], "the processes' weights have drifted apart"
     assert Run.open(tmp_path / "run").step == 6
     assert api.load(tmp_path / "run").sample(2).examples is not None
 
@@ -122,8 +81,6 @@ def test_nothing_that_is_not_finite_reaches_the_weights(
 
 
 def test_phases_train_their_own_part_only() -> None:
-    from cases_training import tiny
-
     family = tiny(GAN)
     phases = {p.name: set(PhaseOptimizer(family, p, TrainOptions()).parameters) for p in family.phases}
     assert phases["critic"].isdisjoint(phases["generator"])
