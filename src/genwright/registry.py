@@ -43,6 +43,7 @@ KINDS: dict[str, dict[str, str]] = {
         "image": "genwright.data.image:ImageCodec",
         "table": "genwright.data.table:TableCodec",
         "text": "genwright.data.text:TextCodec",
+        "audio": "genwright.data.audio:AudioCodec",
     },
     "tasks": {
         "generate": "genwright.tasks.generate:Generate",

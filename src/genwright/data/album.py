@@ -1,11 +1,8 @@
 """An album: the pictures of a source, with what is known about each.
 
-Pictures come from files of their own, or many from one `.npz`; labels come from three places:
-
-    class folders   the first folder below the root is the label `label`
-    a sidecar       `labels.csv` or `metadata.csv` in the root: a column `file`, `filename`, `file_name`
-                    or `image` names each picture, every other column is a label (and wins over folders)
-    an `.npz`       every other one-dimensional array as long as the pictures is a label of its name
+Pictures come from files of their own, or many from one `.npz`. Labels come from class folders and a
+sidecar, as `labels.py` reads them, and of an `.npz` every other one-dimensional array as long as the
+pictures is a label of its name.
 
 A file called `sheet.png` is never an example: it is the contact sheet that lies beside generated
 pictures. An `.npz` is read in place, in order and a few pictures at a time; nothing is unpickled.
@@ -13,7 +10,6 @@ pictures. An `.npz` is read in place, in order and a few pictures at a time; not
 
 from __future__ import annotations
 
-import csv
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +17,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from genwright.data.codec import Array, Bad, Source
+from genwright.data.labels import Labels, lacking
 from genwright.data.pictures import (
     MOST_PIXELS,
     Picture,
@@ -36,13 +33,10 @@ from genwright.data.pictures import (
     plain,
     to_unsigned,
 )
-from genwright.errors import DataError
 
 __all__ = ["CHUNK", "CHUNK_BYTES", "SHEET", "Album", "Row"]
 
 SHEET = "sheet.png"
-SIDECARS = ("labels.csv", "metadata.csv")
-FILE_COLUMNS = ("file", "filename", "file_name", "image")
 ARRAYS = ("images", "x", "data", "arr_0")
 CHUNK = 256
 """Pictures held at a time, unless they are large:"""
@@ -57,20 +51,14 @@ class Album:
 
     def __init__(self, source: Source, deep: bool = False) -> None:
         self.deep = deep
-        self.root = source.root if source.root.is_dir() else source.root.parent
         self.files = [path for path in source.files if path.name != SHEET]
         self.pictures = [path for path in self.files if not _is_archive(path)]
-        self.sidecar = Sidecar.find(source.root) if self.pictures and source.root.is_dir() else None
-
-    def name(self, path: Path) -> str:
-        """How a person and the sidecar call a file: by its path below the root."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
+        self.known = Labels(source.root, self.pictures)
+        self.name = self.known.name
 
     def labels(self) -> list[str]:
         """The names of all labels, found in folder names and in the heads of tables and arrays."""
-        found = list(self.sidecar.columns) if self.sidecar else []
-        if any("/" in self.name(path) for path in self.pictures):
-            found.append("label")
+        found = self.known.names()
         for path in filter(_is_archive, self.files):
             try:
                 with opened_archive(path) as archive:
@@ -82,39 +70,25 @@ class Album:
     @property
     def loose(self) -> bool:
         """Whether some picture lies beside the class folders and has no label from elsewhere."""
-        labelled = self.sidecar is not None and "label" in self.sidecar.columns
-        return not labelled and any("/" not in self.name(path) for path in self.pictures)
+        return self.known.loose
 
     def rows(self, wanted: Sequence[str]) -> Iterator[Row | Bad]:
         """Every picture with its labels, in the order of the source, or why it cannot be used.
 
         A picture without a value for one of the labels `wanted` cannot.
         """
-        named: dict[str, dict[str, str]] = {}
-        if self.sidecar:
-            named, bad = self.sidecar.read()
-            yield from bad
-            present = {self.name(path) for path in self.pictures}
-            reason = f"{self.sidecar.path.name} names it, but there is no such picture"
-            yield from (Bad(name, reason) for name in named if name not in present)
+        yield from self.known.read()
         for path in self.files:
             if _is_archive(path):
                 yield from self._from_archive(path, wanted)
             else:
-                yield self._from_file(path, named, wanted)
+                yield self._from_file(path, wanted)
 
-    def _from_file(
-        self, path: Path, named: Mapping[str, dict[str, str]], wanted: Sequence[str]
-    ) -> Row | Bad:
+    def _from_file(self, path: Path, wanted: Sequence[str]) -> Row | Bad:
+        labels = self.known.of(path, wanted)
+        if isinstance(labels, Bad):
+            return labels
         name = self.name(path)
-        labels = {"label": name.split("/")[0]} if "/" in name else {}
-        if self.sidecar:
-            if name not in named:
-                return Bad(name, f"{self.sidecar.path.name} has no row for it")
-            labels |= named[name]
-        lacking = _lacking(labels, wanted)
-        if lacking is not None:
-            return Bad(name, f"it has no {lacking!r}")
         picture = open_picture(path, name)
         if isinstance(picture, Bad):
             return picture
@@ -135,12 +109,12 @@ class Album:
                 for pictures, usable, columns in archive.chunks(wanted, self.deep):
                     for i, array in enumerate(pictures):
                         labels = {label: values[i] for label, values in columns.items()}
-                        lacking = _lacking(labels, wanted)
+                        missing = lacking(labels, wanted)
                         if not usable[i]:
                             reason = "its floats lie outside 0 to 1: scale them, or store uint8"
                             yield Bad(f"{name}[{number}]", reason)
-                        elif lacking is not None:
-                            yield Bad(f"{name}[{number}]", f"it has no {lacking!r}")
+                        elif missing is not None:
+                            yield Bad(f"{name}[{number}]", f"it has no {missing!r}")
                         else:
                             height, width = array.shape[:2]
                             yield Picture(plain(array), height, width, "npz"), labels
@@ -153,84 +127,6 @@ class Album:
 
 def _is_archive(path: Path) -> bool:
     return path.suffix.lower() == ".npz"
-
-
-def _lacking(labels: Mapping[str, Any], wanted: Sequence[str]) -> str | None:
-    """The first label wanted that has no value: absent, empty or NaN."""
-    for name in wanted:
-        value = labels.get(name)
-        if value is None or value != value or (isinstance(value, str) and not value.strip()):
-            return name
-    return None
-
-
-# -- the sidecar -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sidecar:
-    """A CSV file of labels, `columns`, beside pictures that its column `file` names."""
-
-    path: Path
-    head: tuple[str, ...]
-    file: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The labels. A column without a name is the row number that pandas writes."""
-        return tuple(name for name in self.head if name and name != self.file)
-
-    @classmethod
-    def find(cls, folder: Path) -> Sidecar | None:
-        """The sidecar in a folder, if there is one. Raises `DataError` if it names no pictures."""
-        for path in (folder / name for name in SIDECARS):
-            if path.is_file():
-                with _table(path) as lines:
-                    head = tuple(name.strip() for name in next(lines, []))
-                file = next((name for name in FILE_COLUMNS if name in head), None)
-                if file is None:
-                    raise DataError(
-                        f"{path} names no pictures: wanted a column {' or '.join(FILE_COLUMNS)}, found "
-                        f"{', '.join(head) or 'none'}; rename the column, or the file"
-                    )
-                names = [name for name in head if name]
-                if len(set(names)) < len(names):
-                    raise DataError(f"{path} has two columns of the same name: rename one of them")
-                return cls(path, head, file)
-        return None
-
-    def read(self) -> tuple[dict[str, dict[str, str]], list[Bad]]:
-        """The labels of each picture by its name, and the lines that cannot be used."""
-        rows: dict[str, dict[str, str]] = {}
-        bad = []
-        with _table(self.path) as lines:
-            next(lines, None)
-            for fields in lines:
-                line = f"{self.path.name}, line {lines.line_num}"
-                if not fields:
-                    continue
-                row = dict(zip(self.head, fields, strict=False))
-                given = row.get(self.file, "").strip().replace("\\", "/")
-                name = PurePosixPath(given).as_posix()
-                if len(fields) != len(self.head):
-                    bad.append(Bad(line, f"it has {len(fields)} fields, the head {len(self.head)}"))
-                elif not given:
-                    bad.append(Bad(line, "it names no picture"))
-                elif name in rows:
-                    bad.append(Bad(line, f"it names {name!r} a second time"))
-                else:
-                    rows[name] = {column: row[column] for column in self.columns}
-        return rows, bad
-
-
-@contextmanager
-def _table(path: Path) -> Iterator[Any]:
-    """A `csv.reader` over a file, its errors in our words."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            yield csv.reader(stream)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a CSV file in UTF-8: {error}") from None
 
 
 # -- arrays ------------------------------------------------------------------------------------

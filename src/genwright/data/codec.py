@@ -21,7 +21,7 @@ from torch import Tensor
 from genwright.errors import Unsupported
 from genwright.space import Space
 
-__all__ = ["Array", "Bad", "Chunk", "Codec", "Gaps", "Part", "Preview", "Reading", "Source"]
+__all__ = ["Array", "Bad", "Chunk", "Codec", "Gaps", "Part", "Preview", "Reading", "Sounded", "Source"]
 
 Array = NDArray[Any]
 Part = Literal["train", "val", "test"]
@@ -69,7 +69,8 @@ class Chunk:
     examples    n raw examples: a list, or whatever the codec's `take` understands
     keys        n digests of content; equal content has an equal key, whatever its file is called
     given       the conditions asked for, by name, n raw values each
-    groups      n values of the group column, or None where no group was asked for
+    groups      n values of the group column, or of what else has to stay on one side of the split: the file
+                that clips are cut from (None: each example is for itself)
     parts       n parts where the source itself decides the split (None: split by hash)
     bad         what could not be read on the way
     """
@@ -85,14 +86,22 @@ class Chunk:
         return len(self.keys)
 
 
+class Sounded(NamedTuple):
+    """A WAV file, and a PNG of its wave."""
+
+    wav: bytes
+    png: bytes
+
+
 @dataclass(frozen=True)
 class Preview:
-    """Examples to look at: a PNG sheet, the head of a table (names first), or text."""
+    """Examples to look at: a PNG sheet, the head of a table (names first), text, or sounds."""
 
-    kind: Literal["png", "rows", "text"]
+    kind: Literal["png", "rows", "text", "sounds"]
     png: bytes = b""
     rows: tuple[tuple[str, ...], ...] = ()
     text: str = ""
+    sounds: tuple[Sounded, ...] = ()
 
 
 class Gaps(NamedTuple):

@@ -23,7 +23,7 @@ BUILTIN = {
     "digits": "1,797 handwritten digits, 8 x 8, grey, with `label` (UCI, shipped by scikit-learn)"
 }
 SIDECARS = {"labels.csv", "metadata.csv"}
-ASIDE = ("readme", "license", "licence", "copying", "manifest.json", "sheet.png")
+ASIDE = ("readme", "license", "licence", "copying", "manifest.json", "sheet.png", "sounds.html")
 
 
 def find(path: str | Path, codec: str = "auto") -> Source:
@@ -76,7 +76,7 @@ def _folder(root: Path, codec: str, name: str) -> Source:
         if fits and not file.name.lower().startswith(ASIDE):
             kinds[file] = fits[0]
     counts = Counter(kinds.values())
-    if "image" in counts:  # a table beside pictures may say what they show
+    if {"image", "audio"} & counts.keys():  # a table beside pictures or sounds may say what they are
         for file in list(kinds):
             if file.name in SIDECARS and file.parent == root:
                 del kinds[file]

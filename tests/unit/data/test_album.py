@@ -92,10 +92,10 @@ def test_rows_and_pictures_that_do_not_meet_are_bad(tmp_path):
     good, bad = rows(tmp_path, "kind")
     assert [labels for _, labels in good] == [{"kind": "x"}]
     assert reasons(bad) == {
-        "gone.png": "labels.csv names it, but there is no such picture",
-        "../../etc/passwd": "labels.csv names it, but there is no such picture",
+        "gone.png": "labels.csv names it, but there is no such file",
+        "../../etc/passwd": "labels.csv names it, but there is no such file",
         "labels.csv, line 6": "it names 'a.png' a second time",
-        "labels.csv, line 7": "it names no picture",
+        "labels.csv, line 7": "it names no file",
         "labels.csv, line 9": "it has 1 fields, the head 2",
         "b.png": "it has no 'kind'",
         "c.png": "labels.csv has no row for it",
@@ -106,8 +106,8 @@ def test_rows_and_pictures_that_do_not_meet_are_bad(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"name,kind\na.png,x\n", "names no pictures: wanted a column file or filename"),
-        (b"", "names no pictures"),
+        (b"name,kind\na.png,x\n", "names no files: wanted a column file or filename"),
+        (b"", "names no files"),
         (b"file,kind,kind\na.png,x,y\n", "two columns of the same name"),
         ("file,kind\na.png,é\n".encode("utf-16"), "cannot be read as a CSV file in UTF-8"),
         (b"file,kind\na.png,\xe9\n", "cannot be read as a CSV file in UTF-8"),
