@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from genwright.data.spelling import Dates, is_missing, number
 from genwright.data.table_frames import raw
 from genwright.errors import DataError
 from genwright.judging.evidence import Evidence, Sample
+from genwright.judging.frames import each
 from genwright.judging.metric import Metric, Reading, wilson
 
 __all__ = ["Attack", "AttributeInference", "SinglingOut"]
@@ -329,26 +330,28 @@ def _columns(sample: Sample) -> dict[str, list[Any]]:
 
 def _code(parts: Sequence[Sequence[Any]]) -> tuple[list[Array], bool]:
     """One column of the three tables, the training records first, as floats; and whether it is numeric."""
-    read = _reader([value for part in parts for value in part])
-    if read is None:
-        texts = [["" if is_missing(v) else str(v).strip() for v in part] for part in parts]
-        codes = {text: i for i, text in enumerate(sorted({t for part in texts for t in part}))}
-        return [np.array([codes[t] for t in part], dtype=np.float64) for part in texts], False
-    numbers = [np.array([np.nan if is_missing(v) else read(v) for v in part]) for part in parts]
-    known = numbers[0][np.isfinite(numbers[0])]
-    low, span = (float(known.min()), float(np.ptp(known))) if len(known) else (0.0, 0.0)
-    scaled = [(column - low) / (span or 1.0) for column in numbers]
+    distinct = dict.fromkeys(value for part in parts for value in part)
+    present = [value for value in distinct if not is_missing(value)]
+    known = _numbers(present)
+    if known is None:
+        texts = dict.fromkeys(distinct, "") | {value: str(value).strip() for value in present}
+        codes = {text: i for i, text in enumerate(sorted(set(texts.values())))}
+        return [each(part, lambda value: codes[texts[value]]) for part in parts], False
+    columns = [each(part, lambda value: known.get(value, np.nan)) for part in parts]
+    finite = columns[0][np.isfinite(columns[0])]
+    low, span = (float(finite.min()), float(np.ptp(finite))) if len(finite) else (0.0, 0.0)
+    scaled = [(column - low) / (span or 1.0) for column in columns]
     return [np.where(np.isfinite(column), column, MISSING) for column in scaled], True
 
 
-def _reader(values: Sequence[Any]) -> Callable[[Any], float | None] | None:
-    """How to read the values as numbers or moments, if all of them are."""
-    present = list(dict.fromkeys(value for value in values if not is_missing(value)))
-    for read in (number, functools.partial(number, comma=True)):
-        if present and all(read(value) is not None for value in present):
-            return read
+def _numbers(present: Sequence[Any]) -> dict[Any, float] | None:
+    """The number or moment that each distinct value means, if all of them mean one."""
+    for comma in (False, True):
+        known = {v: found for v in present if (found := number(v, comma)) is not None}
+        if known and len(known) == len(present):
+            return known
     dates = Dates.of(present) if present else None
-    return dates[0].read if dates else None
+    return {value: dates[0].read(value) for value in present} if dates else None
 
 
 def _nearest_but_one(targets: Array, tables: _Tables) -> Array:
