@@ -75,6 +75,7 @@ KINDS: dict[str, dict[str, str]] = {
         "inception": "genwright.judging.lens_pictures:InceptionLens",
         "minilm": "genwright.judging.lens_texts:MiniLmLens",
         "chemnet": "genwright.judging.lens_molecules:ChemNetLens",
+        "silero": "genwright.judging.lens_sounds:SileroLens",
     },
     "metrics": {
         "fd": "genwright.judging.distances:Frechet",

@@ -8,7 +8,7 @@ and a **tail** brings them to unit spread, centres them and turns them onto at m
     contrastive  a small encoder that knows two views of one example from all others: SimCLR
                  (Chen et al. 2020, arXiv:2002.05709); for rows SCARF (Bahri et al. 2022, arXiv:2106.15147)
     classifier   the same encoder, trained to tell the labels
-    efficientnet, inception, minilm, chemnet   trained elsewhere: see `pretrained.py`
+    efficientnet, inception, minilm, chemnet, silero   trained elsewhere: see `pretrained.py`
 
 Features at different names are different rulers: a name holds a hash of all weights.
 """

