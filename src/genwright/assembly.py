@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from genwright import planning
@@ -15,11 +16,12 @@ from genwright.data.dataset import Dataset, make_codec, prepare
 from genwright.data.loader import Loader, in_order, strata
 from genwright.data.source import find
 from genwright.data.sources import Sources
-from genwright.errors import DataError, Incompatible, RecipeError, RunError
+from genwright.errors import DataError, Incompatible, RecipeError, RunError, suggest
 from genwright.model import Model
 from genwright.planning import Verdict
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, options, resolve
+from genwright.space import Symbol
 from genwright.stages import Stage
 from genwright.training import distributed
 from genwright.training.feed import Feed
@@ -189,10 +191,29 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
         recipe,
         task=_written_out("tasks", task, recipe.task.options),
         bridge=_written_out("bridges", verdict.bridge, recipe.bridge.options),
-        family=_written_out("families", family, recipe.family.options),
+        family=_written_out("families", family, _numbered(family, recipe.family.options, dataset)),
         net=_written_out("nets", recipe.net.name, recipe.net.options),
     )
     return verdict, _model(settled, dataset, bridge)
+
+
+def _numbered(family: str, given: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """A family's options, with the number of a domain in the place of its name. Raises `RecipeError` for a
+    name that no domain has."""
+    asked = resolve("families", family).domain_options & given.keys()
+    column, *others = dataset.given.values() or [None]
+    if not asked or column is None or others or not isinstance(span := column.spans[0], Symbol):
+        return given  # the task says what is wrong
+    stored = np.arange(span.k, dtype=np.float32)[:, None]
+    known = [str(name) for name in column.decode(stored, np.random.default_rng(0))]
+    found = dict(given)
+    for option in asked:
+        value = str(given[option])
+        if value in known:
+            found[option] = known.index(value)
+        elif isinstance(given[option], str) and not value.isdecimal():
+            raise RecipeError(f"family.{option}={value} is no domain; {suggest(value, known)}")
+    return found
 
 
 def _model(recipe: Recipe, dataset: Dataset, bridge: Bridge) -> Model:

@@ -60,6 +60,7 @@ DOWN = {
     },
     "assembly": {
         *("stages", "model", "training", "data", "bridges", "planning", "recipe", "registry", "errors"),
+        "space",
     },
     "api": {
         *(

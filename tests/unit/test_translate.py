@@ -194,3 +194,12 @@ def test_a_table_is_translated_too(tmp_path: Path) -> None:
     made = genwright.translate(tmp_path / "run", tmp_path / "two.csv", "b")
     assert list(made.examples["kind"]) == ["b"] * 120
     assert list(made.examples.columns) == ["x", "z", "kind"]
+
+
+def test_the_domain_to_paint_is_named_as_a_domain_is(tmp_path: Path) -> None:
+    words = ("faces", "--family", "style", *TINY, "--out", tmp_path / "run", "--set")
+    refused("train", *words, "family.content=c", words=["content=c is no domain", "known: a, b"])
+    refused("train", *words, "family.content=2", words=["numbered from 0 to 1"])
+    assert not (tmp_path / "run").exists()
+    done("train", *words, "family.content=b")
+    assert genwright.load(tmp_path / "run").domains == ["a"]

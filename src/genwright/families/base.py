@@ -107,6 +107,8 @@ class Family(nn.Module, ABC):
     """Axes that the grid of an example has at least."""
     unpaired: ClassVar[bool] = False
     """Whether it learns from domains without pairs; see the task of that name."""
+    domain_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that are the number of a domain; a person may name it instead."""
     generates: ClassVar[bool] = True
     """Whether it makes examples; a family that does not offers `encode`."""
     likelihood: Likelihood = "none"

@@ -20,12 +20,13 @@ from genwright.families.base import Family, Likelihood, Phase
 from genwright.families.density import carried, log_change
 from genwright.families.guidance import guided
 from genwright.families.meanflow import JUMPS, change
+from genwright.families.scaling import Scaling
 from genwright.families.schedules import DDPM, EDM, Flow, Schedule
 from genwright.families.solvers import SOLVERS
 from genwright.nets.blocks import TimeEmbedding
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
-from genwright.space import Real, Space, Symbol
+from genwright.space import Real, Space
 
 __all__ = ["Diffusion"]
 
@@ -80,35 +81,17 @@ class Diffusion(Family):
         if space.kind != "real":  # a density of one-hot vectors says nothing of their symbols
             self.likelihood = "none"
         self.likelihood_examples = 128 if space.grid else 512
-        # The data's own centre and spread, by channel, set once by `prepare`.
-        self.register_buffer("mean", torch.zeros(space.width))
-        self.register_buffer("std", torch.ones(space.width))
-
-    mean: Tensor
-    std: Tensor
+        self.scaling = Scaling(space)
 
     def prepare(self, batch: Batch) -> None:
-        """Centre and spread of the embedded data. All channels of a symbol share one spread, since
-        a rare one brought to unit spread would drown the others."""
-        x = self.space.embed(batch.x).movedim(1, 0).flatten(1)
-        self.mean.copy_(x.mean(1))
-        for slot in self.space.slots():
-            channels = x[slot.width]
-            spread = channels.std(1) if isinstance(slot.span, Real) else _rms(channels)
-            self.std[slot.width] = spread.clamp_min(1e-2)
-        bounded = [s for s in self.space.slots() if isinstance(s.span, Real) and s.span.bounded]
-        for slot in bounded:  # the channels of a picture keep their balance
-            self.std[slot.width] = self.std[slot.width].square().mean().sqrt()
+        self.scaling.fit(batch.x)
 
     def _normal(self, x: Tensor) -> Tensor:
-        shape = (1, -1, *[1] * len(self.space.grid))
-        return (
-            (self.space.embed(x) - self.mean.view(shape)) / self.std.view(shape) * self.schedule.data_std
-        )
+        """Stored examples at the spread that the schedule wants."""
+        return self.scaling.normal(x) * self.schedule.data_std
 
     def _plain(self, x: Tensor) -> Tensor:
-        shape = (1, -1, *[1] * len(self.space.grid))
-        return x / self.schedule.data_std * self.std.view(shape) + self.mean.view(shape)
+        return self.scaling.plain(x / self.schedule.data_std)
 
     def _answer(self, x: Tensor, t: Tensor, cond: Cond, span: Tensor | None = None) -> Tensor:
         """The network's answer at time `t` `(B, 1, ...)`; one that jumps is told how far (None: not at
@@ -184,7 +167,7 @@ class Diffusion(Family):
         sigma = schedule.sigma(times[-1])
         z = noise.flatten(1).double() / sigma
         normal = -0.5 * z.square().sum(1) - z.shape[1] * (sigma.log() + 0.5 * math.log(2 * math.pi))
-        scale = self.space.positions * (schedule.data_std / self.std).log().sum()
+        scale = self.space.positions * (schedule.data_std / self.scaling.std).log().sum()
         return (normal + change + scale).float()
 
     def _path(self) -> Tensor:
@@ -192,7 +175,7 @@ class Diffusion(Family):
 
     def _velocity(self, cond: Mapping[str, Tensor], n: int) -> Callable[[Tensor, Tensor], Tensor]:
         """dx/dt of `n` examples along the probability-flow ODE."""
-        told, schedule = self.tell(cond, n, self.mean), self.schedule
+        told, schedule = self.tell(cond, n, self.scaling.mean), self.schedule
 
         def velocity(x: Tensor, t: Tensor) -> Tensor:
             at = t.expand(len(x)).view(-1, *[1] * (x.ndim - 1))
@@ -239,7 +222,7 @@ class Diffusion(Family):
         noise = torch.randn(shape, generator=rng, device=self.device)
         told = self.tell(cond, n, noise)
         untold = self.tell({}, n, noise) if cond else None
-        low, high = self._bounds()
+        low, high = (bound * schedule.data_std for bound in self.scaling.bounds())
 
         def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
             at = t.expand(n).view(-1, *[1] * (x.ndim - 1))
@@ -255,18 +238,6 @@ class Diffusion(Family):
         x = walk.solve(denoise, temperature * schedule.sigma(times[0]) * noise, times)
         return self.space.draw(self._plain(x))
 
-    def _bounds(self) -> tuple[Tensor, Tensor]:
-        """The range of each channel that is known to have one, in normalised units."""
-        low = self.mean.new_full((self.space.width,), -torch.inf)
-        high = -low
-        for slot in self.space.slots():
-            if isinstance(slot.span, Symbol) or slot.span.bounded:
-                low[slot.width] = 0.0 if isinstance(slot.span, Symbol) else -1.0
-                high[slot.width] = 1.0
-        shape = (1, -1, *[1] * len(self.space.grid))
-        scale = self.schedule.data_std / self.std
-        return ((low - self.mean) * scale).view(shape), ((high - self.mean) * scale).view(shape)
-
 
 def _schedule(
     name: str, betas: Literal["cosine", "linear"] | None, prediction: Literal["v", "epsilon"] | None
@@ -280,7 +251,3 @@ def _schedule(
                 f"out, or set family.schedule=ddpm"
             )
     return SCHEDULES[name]()
-
-
-def _rms(x: Tensor) -> Tensor:
-    return (x - x.mean(1, keepdim=True)).square().mean().sqrt()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genwright.space import Space, Symbol
+from genwright.space import Real, Space, Symbol
 
 __all__ = ["Scaling"]
 
@@ -31,10 +31,12 @@ class Scaling(nn.Module):
         h = self.space.embed(x).movedim(1, 0).flatten(1)
         self.mean.copy_(h.mean(1))
         for slot in self.space.slots():
-            spread = h[slot.width].std(1, unbiased=False)
-            if isinstance(slot.span, Symbol) or slot.span.bounded:
+            channels = h[slot.width]
+            spread = channels.std(1) if isinstance(slot.span, Real) else _rms(channels)
+            spread = spread.clamp_min(LEAST)
+            if isinstance(slot.span, Real) and slot.span.bounded:
                 spread = spread.square().mean().sqrt()
-            self.std[slot.width] = spread.clamp_min(LEAST)
+            self.std[slot.width] = spread
 
     def normal(self, x: Tensor) -> Tensor:
         """Stored `(B, stored, *grid)` to `(B, width, *grid)` of zero mean and unit spread."""
@@ -52,7 +54,12 @@ class Scaling(nn.Module):
             if isinstance(slot.span, Symbol) or slot.span.bounded:
                 low[slot.width] = 0.0 if isinstance(slot.span, Symbol) else -1.0
                 high[slot.width] = 1.0
-        return self._along((low - self.mean) / self.std), self._along((high - self.mean) / self.std)
+        scale = 1 / self.std
+        return self._along((low - self.mean) * scale), self._along((high - self.mean) * scale)
 
     def _along(self, channels: Tensor) -> Tensor:
         return channels.view(1, -1, *[1] * len(self.space.grid))
+
+
+def _rms(x: Tensor) -> Tensor:
+    return (x - x.mean(1, keepdim=True)).square().mean().sqrt()

@@ -39,6 +39,7 @@ class Style(Translator):
     bridges = ()  # Gram matrices of one-hot symbols say too little: a text kept half of its own law
     least_axes = 1
     has_heldout = True
+    domain_options = frozenset({"content"})
     batch_size = 16
     phases: tuple[Phase, ...] = (Phase("fit", ("network", "tell"), lr=1e-3),)
 
@@ -54,11 +55,11 @@ class Style(Translator):
         style_weight: NonNegative = 10.0,
         variation_weight: NonNegative = 0.1,
     ) -> None:
-        """content: number of the domain, in the order of their names, whose examples are painted in the style
-        of the others (None: the one with more than twice as many different examples as any other; where none
-        has, every domain in the style of every other).  features: what likeness is taken in; imagenet needs
-        the extra `features`.  content_weight: of what is seen.  style_weight: of how it is painted.
-        variation_weight: of what differs between neighbours."""
+        """content: the domain whose examples are painted in the style of the others, by name, or by number in
+        the order of their names (None: the one with more than twice as many different examples as any other;
+        where none has, every domain in the style of every other).  features: what likeness is taken in;
+        imagenet needs the extra `features`.  content_weight: of what is seen.  style_weight: of how it is
+        painted.  variation_weight: of what differs between neighbours."""
         super().__init__(space, cond, nets)
         if content is not None and content >= self.domains:
             raise RecipeError(
