@@ -85,7 +85,13 @@ class Job:
     def _check(self) -> None:
         """Raise now what would stop the training at its start, before anything is written."""
         distributed.device(self.recipe.train.device)
-        size = local_batch(self.recipe.train, self.model.family)
+        family = self.model.family
+        size = local_batch(self.recipe.train, family)
+        if size < family.least_batch:
+            raise RecipeError(
+                f"a step on one device sees {size} examples, and {family.name} needs {family.least_batch} "
+                f"or more together: choose a larger train.batch_size, or a smaller train.accumulate"
+            )
         if (strata := self._strata()) is not None and size < len(strata):
             raise RecipeError(
                 f"a step on one device sees {size} examples, too few for one of each of the {len(strata)} "

@@ -184,9 +184,15 @@ def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> 
         # pydantic takes true for 1, and a person who types it means something else.
         if name not in result or (isinstance(value, bool) and not isinstance(result[name], bool)):
             raise RecipeError(f"{full} cannot be {value!r}: wanted {_words(hint)}")
+        if isinstance(result[name], float) and abs(result[name]) > MOST:
+            raise RecipeError(
+                f"{full} cannot be {value!r}: wanted {_words(hint)}, no larger than {MOST:g}"
+            )
     return result
 
 
+MOST = 1e38
+"""Of an option that is a number: tensors have 32 bits."""
 _WORDS = {
     int: "a whole number",
     float: "a finite number",

@@ -104,6 +104,7 @@ def test_usage_is_one_sentence_with_the_nearest_name(args: tuple[str, ...], word
         ("train.steps=true", ["train.steps", "True", "whole number"]),
         ("train.steps=-3", ["train.steps", "1 or more", "-3"]),
         ("train.lr=0", ["train.lr", "above 0"]),
+        ("train.lr=1e300", ["train.lr", "above 0, no larger than 1e+38"]),
         ("train.ema=1", ["train.ema", "0.25", "1"]),
         ("train.optimizer=sgd", ["train.optimizer", "'sgd'", "auto, adamw, muon"]),
         ("size=xxl", ["size", "'xxl'", "xs, s, m, l"]),
@@ -134,6 +135,11 @@ def test_a_wrong_setting_says_what_was_wanted_and_leaves_no_run(
         (("--size", "huge"), ["size", "'huge'", "xs"]),
         (("--family", "dffusion"), ["'dffusion'", "'diffusion'"]),
         (("--label", "Y"), ["'Y'", "did you mean 'y'"]),
+        (
+            ("--family", "contrastive", "--set", "train.batch_size=1"),
+            ["sees 1 examples", "contrastive needs 2 or more together", "train.batch_size"],
+        ),
+        (("--family", "gan", "--set", "family.pack=99"), ["gan needs 99 or more together"]),
         (
             ("--set", "train.batch_size=7", "--set", "train.accumulate=2"),
             ["batch_size=7", "accumulate=2", "multiple of 2"],

@@ -125,6 +125,8 @@ class Family(nn.Module, ABC):
     """Numbers in a code that `decode` reads, standard normal by law; 0 where there is no `decode`."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
+    least_batch: int = 1
+    """Examples that have to be in a batch together, at least."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
     vitals: ClassVar[tuple[Vital, ...]] = ()
     """By what a training that goes wrong in this family's own way is known."""

@@ -46,6 +46,7 @@ class Contrastive(Family):
     accepts = frozenset({"real", "symbol", "mixed"})
     max_width = None
     generates: ClassVar[bool] = False
+    least_batch = 2  # an example is told from others
     phases = (Phase("fit", lr=3e-3, weight_decay=1e-2),)
 
     def __init__(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from genwright.batch import Batch, Cond
@@ -19,6 +20,7 @@ from genwright.errors import RecipeError
 from genwright.families.base import Family, Likelihood, Phase
 from genwright.families.density import carried, log_change
 from genwright.families.guidance import guided
+from genwright.families.levels import Levels
 from genwright.families.meanflow import JUMPS, change
 from genwright.families.scaling import Scaling
 from genwright.families.schedules import DDPM, EDM, Flow, Schedule
@@ -53,13 +55,16 @@ class Diffusion(Family):
         prediction: Literal["v", "epsilon"] | None = None,
         waves: Natural | None = None,
         objective: Literal["denoise", "meanflow"] = "denoise",
+        levels: Annotated[int, Ge(2)] | None = None,
     ) -> None:
         """schedule: flow matching, EDM or DDPM (None: edm for a row, whose law may be far narrower than its
         spread, else flow).  betas: how the noise of ddpm grows (None: cosine).
         prediction: what its network answers with, v or the noise (None: v).  waves: lengths of the sines and
         cosines that the network sees of each number beside the number itself (None: 4 for a row whose
         objective is to denoise, else 0).  objective: to remove noise (denoise), or to jump over a span of
-        it (meanflow), which makes examples in 1 to 4 steps."""
+        it (meanflow), which makes examples in 1 to 4 steps.  levels: that numbers in [-1, 1] have (256 for
+        pixels). Those on levels are then spread over their shares of the range, as they are where a
+        likelihood is judged, and samples settle on levels (None: all are learnt as they are)."""
         super().__init__(space, cond, nets)
         self.jumps = objective == "meanflow"
         if self.jumps and schedule not in (None, "flow"):
@@ -81,9 +86,10 @@ class Diffusion(Family):
         if space.kind != "real":  # a density of one-hot vectors says nothing of their symbols
             self.likelihood = "none"
         self.likelihood_examples = 128 if space.grid else 512
-        self.scaling = Scaling(space)
+        self.scaling, self.levels = Scaling(space), Levels(space, levels)
 
     def prepare(self, batch: Batch) -> None:
+        self.levels.fit(batch.x)
         self.scaling.fit(batch.x)
 
     def _normal(self, x: Tensor) -> Tensor:
@@ -123,7 +129,7 @@ class Diffusion(Family):
 
     def _errors(self, batch: Batch) -> Tensor:
         """Weighted squared error of each example `(B,)`, a mean over its numbers."""
-        n, clean = len(batch), self._normal(batch.x)
+        n, clean = len(batch), self._normal(self.levels.spread(batch.x))
         t, noise = self._times(clean), torch.randn_like(clean)
         span = torch.zeros_like(t)
         k = round(JUMPS * n) if self.jumps else 0  # these go a span back from the later of two times
@@ -198,7 +204,7 @@ class Diffusion(Family):
             times = self._path().flip(0)
             noise = codes.view(-1, self.space.width, *self.space.grid) * self.schedule.sigma(times[0])
             x = carried(self._velocity(cond, len(codes)), noise, times)
-        return self.space.draw(self._plain(x))
+        return self.levels.settled(self.space.draw(self._plain(x)))
 
     # -- sampling ------------------------------------------------------------------------------
 
@@ -236,7 +242,7 @@ class Diffusion(Family):
         times = schedule.times(steps or (4 if self.jumps else 32), self.device)
         walk = SOLVERS[solver or ("euler" if self.jumps else "dpm")](schedule, rng, temperature)
         x = walk.solve(denoise, temperature * schedule.sigma(times[0]) * noise, times)
-        return self.space.draw(self._plain(x))
+        return self.levels.settled(self.space.draw(self._plain(x)))
 
 
 def _schedule(

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from genwright.batch import Batch, Cond
 from genwright.bounds import Count, NonNegative
 from genwright.families.base import Family, Phase
+from genwright.families.levels import Levels
 from genwright.families.transforms import (
     ActNorm,
     Affine,
@@ -79,14 +80,13 @@ class Flow(Family):
         self.code_dim = space.stored * space.positions
         # The networks of a row bear larger steps than those of a grid, and leave fewer strays that way.
         self.phases = (Phase("fit", lr=2e-3 if space.grid else 5e-3),)
-        self.levels, self.noise = levels, noise
+        self.levels, self.noise = Levels(space, levels), noise
         self.causal = order == "autoregressive"
         self.quick = not self.causal
         self.tell = Conditioner(cond, space.grid, nets, "causal" if self.causal else "map")
         kind = Affine() if transform == "affine" else Spline(bins)
         bounded = [s.bounded for s in space.spans if isinstance(s, Real) for _ in range(s.n)]
         self.unbound = Unbound(bounded)
-        self.register_buffer("stepped", torch.zeros(space.stored, dtype=torch.bool))
         self.by = _halvings(space.grid, scales)
         self.shapes: list[tuple[int, Grid]] = []  # within each scale
         self.chains = nn.ModuleList()
@@ -97,9 +97,6 @@ class Flow(Family):
             self.shapes.append((channels, grid))
             self.chains.append(_chain(steps, channels, grid, kind, nets, told, mix, self.causal))
             channels //= 2  # the rest is done with
-
-    stepped: Tensor
-    """Which stored channels were found to lie on levels."""
 
     # -- there and back ------------------------------------------------------------------------
 
@@ -148,12 +145,9 @@ class Flow(Family):
     @torch.no_grad()
     def prepare(self, batch: Batch) -> None:
         """Whether numbers lie on levels, and the first scales (ActNorm)."""
-        if self.levels is not None:
-            place = (batch.x.float() + 1) / 2 * (self.levels - 1)
-            on_level = ((place - place.round()).abs() < 1e-3).movedim(1, 0).flatten(1)
-            self.stepped.copy_(self.unbound.bounded & (on_level.float().mean(1) > 0.9))
+        self.levels.fit(batch.x)
         cond = self.tell(batch.cond, len(batch), batch.x, self._none(batch))
-        x, _ = self.unbound(self._spread(batch.x), cond)
+        x, _ = self.unbound(self.levels.spread(batch.x.float()), cond)
         for i, (by, told) in enumerate(zip(self.by, self._told(cond), strict=True)):
             chain = self.chains[i]
             assert isinstance(chain, Transform)
@@ -166,22 +160,13 @@ class Flow(Family):
             name: torch.zeros(len(batch), dtype=torch.bool, device=batch.x.device) for name in self.cond
         }
 
-    def _spread(self, x: Tensor) -> Tensor:
-        """Levels spread evenly over their shares of the range."""
-        x = x.float()
-        if self.levels is None or not bool(self.stepped.any()):
-            return x
-        level = ((x + 1) / 2 * (self.levels - 1)).round()
-        spread = (level + torch.rand_like(x)) / self.levels * 2 - 1
-        return torch.where(self.stepped.view(1, -1, *[1] * len(self.space.grid)), spread, x)
-
     def _log_prob(self, x: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         z, log_det = self._forward(x, self.tell(cond, len(x), x))
         return log_det - 0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         """Nats of one number, so that the size of an example does not set the size of a gradient."""
-        x = self._spread(batch.x)
+        x = self.levels.spread(batch.x.float())
         if self.noise:
             free = ~self.unbound.bounded.view(1, -1, *[1] * len(self.space.grid))
             x = x + self.noise * free * torch.randn_like(x)
@@ -190,7 +175,7 @@ class Flow(Family):
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats of an example, its levels spread as in training."""
-        nats = -self._log_prob(self._spread(batch.x), batch.cond)
+        nats = -self._log_prob(self.levels.spread(batch.x.float()), batch.cond)
         return nats.sum(), torch.tensor(float(len(batch)), device=nats.device)
 
     # -- use -----------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ class GAN(Family):
         super().__init__(space, cond, nets)
         self.latent = latent or min(64, 4 * space.width * space.positions)
         self.tau, self.pack, self.weight_clip = tau, pack, weight_clip
+        self.least_batch = pack
         self.bits = (0 if space.grid else 8) if bits is None else bits
         self.code_dim = self.latent + self.bits
         self.kind = LOSSES[loss]

@@ -254,6 +254,25 @@ def test_prepare_brings_data_to_the_schedules_spread(schedule: str) -> None:
     torch.testing.assert_close(space.draw(family._plain(normal)), x, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("levels", [256, None])
+def test_levels_are_learnt_as_they_are_judged_and_drawn_as_levels(
+    levels: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    level = torch.randint(0, 256, (200, 1, 3))
+    x = level / 255 * 2 - 1
+    family = Diffusion(Space((3,), (Real(1, bounded=True),)), {}, Auto("xs"), levels=levels)
+    family.prepare(Batch(x))
+    made = (family.sample(8, steps=2) + 1) / 2 * 255
+    assert bool(((made - made.round()).abs() < 1e-3).all()) == (levels is not None)
+    seen, normal = [], family._normal
+    monkeypatch.setattr(family, "_normal", lambda x: seen.append(x) or normal(x))
+    family.loss(Batch(x), "fit")
+    assert torch.equal(seen[0], x) == (levels is None)
+    if levels:
+        assert torch.equal(((seen[0] + 1) / 2 * 256).floor().long(), level)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_likelihood_of_a_normal_law_is_known(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the best answer there is in place of the network's: summed number by number, and by probes, which

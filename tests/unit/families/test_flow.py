@@ -333,15 +333,16 @@ def test_levels_are_spread_over_their_shares_and_other_numbers_are_not() -> None
     x[:, 2] = level.float()
     made = Flow(space, {}, Auto("xs"))
     made.prepare(Batch(x))
-    assert made.stepped.tolist() == [True, False, False]
-    seen = made._spread(x)
+    assert made.levels.stepped.tolist() == [True, False, False]
+    seen = made.levels.spread(x)
     assert torch.equal(((seen[:, 0] + 1) / 2 * 256).floor().long(), level)
     assert ((seen[:, 0] + 1) / 2 * 256 % 1).std() == pytest.approx(12**-0.5, abs=0.02)
     assert torch.equal(seen[:, 1:], x[:, 1:])
+    torch.testing.assert_close(made.levels.settled(seen), x)
     torch.manual_seed(0)
     asis = Flow(space, {}, Auto("xs"), levels=None)
     asis.prepare(Batch(x))
-    assert torch.equal(asis._spread(x), x)
+    assert torch.equal(asis.levels.spread(x), x)
 
 
 def test_temperature_is_the_spread_and_seed_the_draw() -> None:
