@@ -15,7 +15,7 @@ SPACES = {
     "grey-image": Space((8, 8), (Real(1, bounded=True),)),
     "colour-image": Space((6, 6), (Real(3, bounded=True),)),
     "mixed-series": Space((9,), (Real(2), Symbol(4))),
-    "video": Space((2, 6, 5), (Real(1, bounded=True),)),
+    "video": Space((2, 5, 3), (Real(1, bounded=True),)),
     "latent": Space((), (Real(16),)),
 }
 LABEL = {"label": Space((), (Symbol(2),))}
