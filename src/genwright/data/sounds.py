@@ -11,10 +11,11 @@ from __future__ import annotations
 import io
 import struct
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from math import ceil, gcd
 from pathlib import Path
 
@@ -218,8 +219,9 @@ def sounded(samples: Array, rate: int) -> Sounded:
 
 
 def _drawn(samples: Array, wide: int = 240, high: int = 64) -> bytes:
-    """A PNG of the wave: from the least to the largest sample of each column."""
-    parts: Sequence[Array] = np.array_split(samples.astype(np.float64), min(wide, len(samples)))
+    """A PNG of the wave: from the least to the largest sample of each column and the first of the next."""
+    ends = np.linspace(0, len(samples), min(wide, len(samples)) + 1).astype(int)
+    parts = [samples[a : b + 1].astype(np.float64) for a, b in pairwise(ends)]
     low, top = (np.array([pick(part) for part in parts]) for pick in (np.min, np.max))
     row = (np.arange(high)[::-1, None] + 0.5) / high * 2**16 - 2**15
     half = 2**15 / high
