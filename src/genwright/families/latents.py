@@ -7,8 +7,8 @@ One level with a Gaussian prior and a Gaussian posterior is the plain VAE. Beyon
                section 3.2)
     flow       the top posterior is a Gaussian sent through invertible steps that are told of the example
                (Rezende & Mohamed 2015, arXiv:1505.05770, eq. 13-15; Kingma et al. 2016, arXiv:1606.04934)
-    mixture    the top prior is the mean of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018,
-               arXiv:1705.07120, eq. 9)
+    mixture    the top prior is a mixture of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018,
+               arXiv:1705.07120, eq. 9), in equal shares, or in such as the conditions have
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from genwright.families.transforms import Affine, Chain, Coupling, Mix, Transfor
 from genwright.nets.roles import Grid, Nets, Told
 from genwright.space import Real, Space, Symbol
 
-__all__ = ["Draw", "Latents", "hardened", "softened"]
+__all__ = ["Draw", "Latents", "Mixture", "hardened", "softened"]
 
 
 @dataclass
@@ -60,6 +60,29 @@ class Gaussian:
             if self.mean.ndim > 2
             else (0.5 * (off + more.exp() - 1 - more))
         )
+
+
+@dataclass
+class Mixture:
+    """Gaussians `(M, C, *grid)`, and the logarithms of their shares, `(1, M)` or, by example, `(B, M)`."""
+
+    parts: Gaussian
+    shares: Tensor
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """`(B,)`."""
+        mean, log_var, z = self.parts.mean.flatten(1), self.parts.log_var.flatten(1), z.flatten(1)
+        # sum (z - m)^2 / v as three products, instead of a cube B x M x D.
+        weight = (-log_var).exp()
+        off = z.square() @ weight.T - 2 * z @ (mean * weight).T + (mean.square() * weight).sum(1)
+        each = -0.5 * (off + log_var.sum(1) + z.shape[1] * math.log(2 * math.pi))
+        return (each + self.shares).logsumexp(1)
+
+    def drawn(self, n: int, rng: torch.Generator) -> Gaussian:
+        """The part of each of `n` examples, by the shares."""
+        shares = self.shares.exp().expand(n, -1)
+        which = torch.multinomial(shares, 1, generator=rng).squeeze(1)
+        return Gaussian(self.parts.mean[which], self.parts.log_var[which])
 
 
 @dataclass
@@ -151,7 +174,7 @@ class Latents(nn.Module):
 
     # -- downwards -----------------------------------------------------------------------------
 
-    def draw(self, features: Tensor, mixture: Gaussian | None, *, mean: bool = False) -> Draw:
+    def draw(self, features: Tensor, mixture: Mixture | None, *, mean: bool = False) -> Draw:
         """From the posterior; its means alone where `mean` is set."""
         known = self._climb(features)
         base, context = self._base(known[-1])
@@ -162,7 +185,7 @@ class Latents(nn.Module):
             with torch.autocast(z.device.type, enabled=False):
                 z, log_det = self.flow(z, context)
             log_q = log_q - log_det
-        log_p = _standard(z).log_prob(z) if mixture is None else _mixed(mixture, z)
+        log_p = _standard(z).log_prob(z) if mixture is None else mixture.log_prob(z)
         exact = mixture is None and self.flow is None
         kl = [base.kl(_standard(z)) if exact else (log_q - log_p)[:, None]]
         ratio, zs = log_p - log_q, [z]
@@ -178,7 +201,7 @@ class Latents(nn.Module):
         return Draw(torch.cat(zs, dim=1), ratio, torch.cat(kl, dim=1))
 
     def sample(
-        self, n: int, mixture: Gaussian | None, rng: torch.Generator, temperature: float
+        self, n: int, mixture: Mixture | None, rng: torch.Generator, temperature: float
     ) -> Tensor:
         """From the prior `(n, C, *grid)`."""
         device = rng.device
@@ -189,9 +212,7 @@ class Latents(nn.Module):
         if mixture is None:
             z = noise(self.sizes[-1])
         else:
-            which = torch.randint(len(mixture.mean), (n,), generator=rng, device=device)
-            one = Gaussian(mixture.mean[which], mixture.log_var[which])
-            z = one.at(noise(self.sizes[-1]))
+            z = mixture.drawn(n, rng).at(noise(self.sizes[-1]))
         for level in reversed(range(len(self.sizes) - 1)):
             prior = Gaussian.of(self.priors[level](z, _nothing(z)))
             z = torch.cat([prior.at(noise(self.sizes[level])), z], dim=1)
@@ -200,16 +221,6 @@ class Latents(nn.Module):
 
 def _standard(like: Tensor) -> Gaussian:
     return Gaussian(torch.zeros_like(like), torch.zeros_like(like))
-
-
-def _mixed(parts: Gaussian, z: Tensor) -> Tensor:
-    """log of the mean density of the parts `(M, ...)` at each z `(B, ...)`: `(B,)`."""
-    mean, log_var, z = parts.mean.flatten(1), parts.log_var.flatten(1), z.flatten(1)
-    # sum (z - m)^2 / v as three products, instead of a cube B x M x D.
-    weight = (-log_var).exp()
-    off = z.square() @ weight.T - 2 * z @ (mean * weight).T + (mean.square() * weight).sum(1)
-    each = -0.5 * (off + log_var.sum(1) + z.shape[1] * math.log(2 * math.pi))
-    return each.logsumexp(1) - math.log(len(mean))
 
 
 def _nothing(like: Tensor) -> Cond:

@@ -24,7 +24,7 @@ from genwright.bounds import Count, NonNegative
 from genwright.errors import RecipeError
 from genwright.families.base import Family, Phase, Vital
 from genwright.families.guidance import guided
-from genwright.families.latents import Draw, Gaussian, Latents, hardened, softened
+from genwright.families.latents import Draw, Latents, Mixture, hardened, softened
 from genwright.families.spread import Spread
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets, coarser
@@ -125,8 +125,12 @@ class VAE(Family):
         learns = decoder_variance and space.real_channels > 0
         self.spread = Spread(space.real_channels) if learns else None
         self.pseudo: nn.Parameter | None = None
+        self.tell_prior: Conditioner | None = None
         if prior == "vamp":
             self.pseudo = nn.Parameter(torch.randn(components, space.width, *space.grid))
+        if prior == "vamp" and cond:  # else the code would say what is told, and the prior not heed it
+            self.tell_prior = Conditioner(cond, (), nets, "decode")
+            self.shares = nn.Linear(self.tell_prior.told.vector, components)
         self.register_buffer("free", self.latents.parts(prior == "vamp"), persistent=False)
         if prior == "normal" and levels == 1:
             self.code_dim = latent * math.prod(grid)
@@ -143,23 +147,36 @@ class VAE(Family):
         told = self.tell_encoder(batch.cond, len(batch), batch.x, gone)
         return self.encoder(self.space.embed(batch.x), told).float()
 
-    def _mixture(self) -> Gaussian | None:
-        """The parts of the prior, where it is a mixture."""
+    def _mixture(
+        self,
+        cond: Mapping[str, Tensor],
+        n: int,
+        like: Tensor,
+        gone: Mapping[str, Tensor] | None = None,
+    ) -> Mixture | None:
+        """The prior of `n` examples, where it is one."""
         if self.pseudo is None:
             return None
         told = self.tell_encoder({}, len(self.pseudo), self.pseudo)
-        return self.latents.components(self.encoder(softened(self.space, self.pseudo), told).float())
+        parts = self.encoder(softened(self.space, self.pseudo), told).float()
+        shares = parts.new_zeros(1, len(parts))
+        if self.tell_prior is not None:
+            shares = self.shares(self.tell_prior(cond, n, like, gone).vector).float()
+        return Mixture(self.latents.components(parts), shares.log_softmax(1))
 
     def _terms(self, batch: Batch, draws: int = 1) -> tuple[Tensor, Draw]:
         """Reconstruction `(draws * B,)` in nats, and the codes, one draw of all examples after the other."""
         gone = self.tell_decoder.dropped(len(batch), batch.x)
         features = self._features(batch, gone)
         told = self.tell_decoder(batch.cond, len(batch), batch.x, gone)
+        mixture = self._mixture(batch.cond, len(batch), batch.x, gone)
         x, mask = batch.x, batch.mask
         if draws > 1:
             features, x, told = _repeat(features, draws), _repeat(x, draws), _each(told, draws)
             mask = None if mask is None else _repeat(mask, draws)
-        drawn = self.latents.draw(features, self._mixture())
+            if mixture is not None and len(mixture.shares) > 1:
+                mixture.shares = _repeat(mixture.shares, draws)
+        drawn = self.latents.draw(features, mixture)
         out = self.decoder(drawn.z, told)
         return self.space.nll(out, x, mask, self._scale()), drawn
 
@@ -200,7 +217,8 @@ class VAE(Family):
     def log_prob(self, batch: Batch) -> Tensor:
         """log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x) for K draws of the posterior: a lower bound, the tighter
         the more draws (IWAE, eq. 8)."""
-        features, mixture = self._features(batch), self._mixture()
+        features = self._features(batch)
+        mixture = self._mixture(batch.cond, len(batch), batch.x)
         told = self.tell_decoder(batch.cond, len(batch), batch.x)
         weights = []
         for _ in range(DRAWS):
@@ -242,7 +260,8 @@ class VAE(Family):
         """temperature: spread of the latent and of the draws.  guidance_scale: above 1 exaggerates
         the condition.  noise: add the decoder's spread to real channels (None: where they are
         unbounded; in a picture that spread is misfit rather than content)."""
-        z = self.latents.sample(n, self._mixture(), rng, temperature)
+        like = next(self.parameters())
+        z = self.latents.sample(n, self._mixture(cond, n, like), rng, temperature)
         told = self.tell_decoder(cond, n, z)
         untold = self.tell_decoder({}, n, z) if cond else None
         out = guided(lambda c: self.decoder(z, c), told, untold, guidance_scale)
