@@ -1,6 +1,7 @@
 """Fashion-MNIST, every maker for the same time: ours beside pythae's VAE and denoising-diffusion-pytorch.
 
-    python benchmarks/fashion.py FOLDER OUT --peers VENV [--minutes 10] [-n 5000] [--size xs] [--makers gan ...]
+    python benchmarks/fashion.py FOLDER OUT --peers VENV [--minutes 10] [-n 5000] [--size xs]
+        [--makers gan vae ...]
 
 FOLDER  the four IDX files of Fashion-MNIST. Models learn from the 60,000 and are judged beside the 10,000
 OUT     where runs and pictures go; a maker whose pictures lie there is not trained again
