@@ -183,9 +183,9 @@ class Space:
     def relax(self, out: Tensor, tau: float = 1.0) -> Tensor:
         """A differentiable fake in the embedded form.
 
-        Bounded reals by tanh, others as they are; a symbol by straight-through Gumbel-softmax
-        (Jang et al. 2017, arXiv:1611.01144): one-hot going forward, so that a critic cannot tell
-        it by its softness, and the soft gradient going back.
+        Reals as they are; a symbol by straight-through Gumbel-softmax (Jang et al. 2017,
+        arXiv:1611.01144): one-hot going forward, so that a critic cannot tell it by its softness,
+        and the soft gradient going back.
         """
         parts = []
         for slot in self.slots():
@@ -197,7 +197,7 @@ class Space:
                 hard = F.one_hot(soft.argmax(1), slot.span.k).movedim(-1, 1).to(soft.dtype)
                 part = hard + soft - soft.detach()
             parts.append(part)
-        return self.squash(torch.cat(parts, dim=1))
+        return torch.cat(parts, dim=1)
 
     def squash(self, out: Tensor) -> Tensor:
         """tanh on the bounded reals, so that a generator cannot leave their range."""

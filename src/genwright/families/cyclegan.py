@@ -116,7 +116,7 @@ class CycleGAN(Rival):
         terms: dict[str, Tensor] = {}
         for to in range(2):
             with torch.no_grad():
-                fake = self.space.relax(self._bring(self.space.embed(parts[1 - to]), to), self.tau)
+                fake = self.fake(self._bring(self.space.embed(parts[1 - to]), to))
                 fake = self._pooled(fake, to) if self.pool and self.training else fake
             found = criticise(
                 partial(self._judge, to),
@@ -139,7 +139,7 @@ class CycleGAN(Rival):
         adversarial, cycle, identity = zero, zero, zero
         for to in range(2):
             source, own = parts[1 - to], parts[to]
-            fake = self.space.relax(self._bring(self.space.embed(source), to), self.tau)
+            fake = self.fake(self._bring(self.space.embed(source), to))
             real, on_fake = self.space.embed(own), self._judge(to, fake)
             on_real = self._judge(to, real) if self.kind.compares else on_fake.detach()
             adversarial = adversarial + self.kind.generator(on_real, on_fake).mean()

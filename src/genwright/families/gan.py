@@ -205,6 +205,7 @@ class GAN(Family):
         return self.tell_critic.dropped(len(batch), batch.x)
 
     def _fake(self, batch: Batch, gone: dict[str, Tensor]) -> Tensor:
+        # No tanh: where most of a picture is black, a generator runs into it and no gradient comes back.
         n, device = len(batch), batch.x.device
         z = torch.randn(n, self.latent, device=device)
         z = torch.cat([z, _signs(torch.rand(n, self.bits, device=device))], dim=1)
@@ -231,7 +232,7 @@ class GAN(Family):
         bits = _signs((codes[:, self.latent :] > 0).to(codes.dtype))
         z = torch.cat([codes[:, : self.latent], bits], dim=1)
         out = self.generator(z, self.tell_generator(cond, len(z), z))
-        return self.space.draw(self.space.squash(out))
+        return self.space.draw(out)
 
     # -- sampling ------------------------------------------------------------------------------
 
@@ -255,7 +256,7 @@ class GAN(Family):
         bits = _signs(torch.rand(n, self.bits, generator=rng, device=self.device))
         z = torch.cat([temperature * z, bits], dim=1)
         out = self.generator(z, self.tell_generator(cond, n, z))
-        return self.space.draw(self.space.squash(out), temperature, rng)
+        return self.space.draw(out, temperature, rng)
 
 
 class Projection(Net):

@@ -103,7 +103,7 @@ class StarGAN(Rival):
     def _critic(self, batch: Batch, own: Tensor, target: Tensor) -> dict[str, Tensor]:
         real, named = self.space.embed(batch.x), []
         with torch.no_grad():
-            fake = self.space.relax(self.answer(real, target), self.tau)
+            fake = self.fake(self.answer(real, target))
 
         def judge(x: Tensor, copies: int) -> Tensor:
             score, domain = self._look(x)
@@ -126,7 +126,7 @@ class StarGAN(Rival):
 
     def _generator(self, batch: Batch, own: Tensor, target: Tensor) -> dict[str, Tensor]:
         real = self.space.embed(batch.x)
-        fake = self.space.relax(self.answer(real, target), self.tau)
+        fake = self.fake(self.answer(real, target))
         on_fake, domain = self._look(fake)
         on_real = self._look(real)[0] if self.kind.compares else on_fake.detach()
         return {

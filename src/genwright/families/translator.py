@@ -86,6 +86,13 @@ class Rival(Translator):
     def answer(self, source: Tensor, domain: Tensor) -> Tensor:
         """The network's answer for embedded sources `(B, width, *grid)` brought to domains `(B,)`."""
 
+    tau: float
+    """Temperature of the soft gradient through symbols."""
+
+    def fake(self, out: Tensor) -> Tensor:
+        """An answer in the embedded form, within bounds and differentiable."""
+        return self.space.squash(self.space.relax(out, self.tau))
+
     def _sample(
         self,
         n: int,

@@ -78,13 +78,18 @@ class Ill(Exception):
 class Guard:
     """Looks at each phase of each step, and at each check.
 
+    swings    losses leap by nature, since networks play against each other: a leap by itself is no alarm
     setbacks  how often training went back
     """
 
     def __init__(
-        self, anatomies: Mapping[str, Anatomy] | None = None, vitals: Sequence[Vital] = ()
+        self,
+        anatomies: Mapping[str, Anatomy] | None = None,
+        vitals: Sequence[Vital] = (),
+        *,
+        swings: bool = False,
     ) -> None:
-        self.anatomies, self.vitals = dict(anatomies or {}), tuple(vitals)
+        self.anatomies, self.vitals, self.swings = dict(anatomies or {}), tuple(vitals), swings
         self.setbacks, self.since = 0, WARM
         self._usual: dict[str, Usual] = {}
         self._lasting: dict[str, int] = {}
@@ -136,7 +141,7 @@ class Guard:
         alarm = None
         if usual.median:
             before, size = usual.median["loss"], usual.median["norm"]
-            leaps = loss > usual.high["loss"] and norm > usual.high["norm"]
+            leaps = loss > usual.high["loss"] and norm > usual.high["norm"] and not self.swings
             if _lasts(self._lasting, f"{phase}/spike", leaps, LASTING):
                 words = f"the loss of {phase!r} leapt to {loss:.3g} from about {before:.3g}"
                 alarm = Alarm("spike", f"{words}, for {LASTING} steps")

@@ -98,6 +98,7 @@ class Trainer:
         self.guard = Guard(
             {phase.name: Anatomy(phase_parameters(self.family, phase)) for phase in family.phases},
             family.vitals,
+            swings=not family.has_heldout,
         )
         self.gave_up = False
         self.cover_every = affordable(family) if options.cover is None else options.cover

@@ -193,6 +193,16 @@ def test_phases_are_looked_at_by_themselves() -> None:
         assert guard.look(pulse(step, 100 * loss, 100 * norm, "generator")) is None
 
 
+def test_where_losses_swing_a_leap_is_no_alarm_and_an_explosion_is() -> None:
+    """A critic's loss grows when the generator learns a trick; that is the game."""
+    for swings, leap in ((False, "spike"), (True, None)):
+        guard = Guard({"fit": ANATOMY}, swings=swings)
+        assert set(after(guard, *(pulse(i, *one) for i, one in enumerate(healthy(WINDOW))))) == {None}
+        assert after(guard, *lasting(LASTING, loss=50.0, norm=30.0))[-1] == leap
+        assert guard.calm == swings
+    assert "exploding gradient" in after(guard, *lasting(LASTING, norm=1e4))
+
+
 # -- at checks -------------------------------------------------------------------------------------
 
 
