@@ -21,7 +21,6 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import fmean, stdev
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -80,8 +79,8 @@ def grid(lr: float, seed: int, args: argparse.Namespace) -> tuple[Reading, dict[
     x = torch.from_numpy((data - mean) / std).float()
     bridge = choose_bridge(args.family, modes.SPACE)[1]
     bridge.fit(modes.SPACE, x[:20_000])
-    how = SimpleNamespace(**vars(args), net="auto", minutes=None, batch=128, lr=lr)
-    family = modes.train(modes.Points(x, bridge), how, {}, seed)  # type: ignore[arg-type]
+    how = argparse.Namespace(**vars(args), net="auto", minutes=None, batch=128, lr=lr)
+    family = modes.train(modes.Points(x, bridge), how, {}, seed)
     made = bridge.inverse(family.sample(modes.N, seed=seed), torch.Generator().manual_seed(seed))
     found = law.measure(made.double().numpy() * std + mean)
     share = found["high_quality"]

@@ -5,7 +5,6 @@ How one file is opened and resampled is `sounds.py`'s, where labels are found `l
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -19,10 +18,10 @@ from annotated_types import Ge, Gt, Le
 
 from genwright.data.clips import TOP, Clip, Form, cut, digest, sixteen
 from genwright.data.codec import Array, Bad, Chunk, Codec, Preview, Reading, Source
-from genwright.data.labels import Labels
+from genwright.data.labels import Labels, asked, write_labels
 from genwright.data.showing import sound_as_html
 from genwright.data.sounds import RATES, length_at, opened, sounded, to_wav
-from genwright.errors import DataError, RecipeError, suggest
+from genwright.errors import DataError, RecipeError
 from genwright.space import Real, Space
 
 __all__ = ["AudioCodec", "Clip"]
@@ -84,12 +83,7 @@ class AudioCodec(Codec):
     def read(self, source: Source, reading: Reading) -> Iterator[Chunk]:
         """Chunks of up to 256 `Clip`s, fewer where they are long."""
         labels = Labels(source.root, source.files)
-        wanted = [*reading.given, *([reading.group] if reading.group else [])]
-        known = labels.names() if wanted else []
-        for name in wanted:
-            if name not in known:
-                way_out = suggest(name, known) if known else "make class folders, or add a labels.csv"
-                raise DataError(f"the sounds in {source.root} have no label {name!r}; {way_out}")
+        wanted = asked(reading, labels.names, f"the sounds in {source.root}")
         return self._chunks(source, labels, reading, wanted)
 
     def _chunks(
@@ -255,12 +249,7 @@ class AudioCodec(Codec):
         page.write_text(_page(files, examples), encoding="utf-8")
         if not given:
             return [page, *files]
-        table = folder / "labels.csv"
-        with table.open("w", encoding="utf-8", newline="") as stream:
-            lines = csv.writer(stream)
-            lines.writerow(["file", *given])
-            lines.writerows(zip((path.name for path in files), *given.values(), strict=True))
-        return [page, *files, table]
+        return [page, *files, write_labels(files, given, folder)]
 
     def preview(self, examples: Sequence[Clip]) -> Preview:
         each = 2 * max((len(clip.samples) for clip in examples[:SHOWN]), default=1)

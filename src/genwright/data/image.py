@@ -6,7 +6,6 @@ common form is `pictures.py`'s; what that form is, is decided here, from the tra
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from torch import Generator, Tensor
 from genwright.data.album import CHUNK, CHUNK_BYTES, SHEET, Album
 from genwright.data.augment import Augmentation, strengths, vary
 from genwright.data.codec import Array, Bad, Chunk, Codec, Preview, Reading, Source
+from genwright.data.labels import asked, write_labels
 from genwright.data.pictures import (
     LARGEST_SIDE,
     Crop,
@@ -31,7 +31,7 @@ from genwright.data.pictures import (
     sheet,
     to_image,
 )
-from genwright.errors import DataError, RecipeError, suggest
+from genwright.errors import DataError, RecipeError
 from genwright.space import Real, Space
 
 __all__ = ["ImageCodec"]
@@ -104,12 +104,7 @@ class ImageCodec(Codec):
     def read(self, source: Source, reading: Reading) -> Iterator[Chunk]:
         """Chunks of up to 256 `Picture`s, fewer where they are large."""
         album = Album(source, deep=self._depth == 16)
-        wanted = [*reading.given, *([reading.group] if reading.group else [])]
-        known = album.labels() if wanted else []
-        for name in wanted:
-            if name not in known:
-                way_out = suggest(name, known) if known else "make class folders, or add a labels.csv"
-                raise DataError(f"the pictures in {source.root} have no label {name!r}; {way_out}")
+        wanted = asked(reading, album.labels, f"the pictures in {source.root}")
         return self._chunks(album, reading, wanted)
 
     def _chunks(self, album: Album, reading: Reading, wanted: Sequence[str]) -> Iterator[Chunk]:
@@ -243,12 +238,7 @@ class ImageCodec(Codec):
             to_image(pixels(example)).save(path, "PNG")
         if not given:
             return [contact, *files]
-        table = folder / "labels.csv"
-        with table.open("w", encoding="utf-8", newline="") as stream:
-            lines = csv.writer(stream)
-            lines.writerow(["file", *given])
-            lines.writerows(zip((path.name for path in files), *given.values(), strict=True))
-        return [contact, *files, table]
+        return [contact, *files, write_labels(files, given, folder)]
 
     def preview(self, examples: Sequence[Picture | Array]) -> Preview:
         return Preview("png", png=sheet(examples, columns=self.row))

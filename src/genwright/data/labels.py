@@ -8,16 +8,16 @@ a sidecar       `labels.csv` or `metadata.csv` in the root: a column `file`, `fi
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from genwright.data.codec import Bad
-from genwright.errors import DataError
+from genwright.data.codec import Bad, Reading
+from genwright.errors import DataError, suggest
 
-__all__ = ["Labels", "lacking"]
+__all__ = ["SIDECARS", "Labels", "asked", "lacking", "write_labels"]
 
 SIDECARS = ("labels.csv", "metadata.csv")
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "audio")
@@ -68,6 +68,28 @@ class Labels:
             labels |= self._rows[name]
         missing = lacking(labels, wanted)
         return labels if missing is None else Bad(name, f"it has no {missing!r}")
+
+
+def asked(reading: Reading, names: Callable[[], Sequence[str]], what: str) -> list[str]:
+    """The labels that a reading wants of `what`, where `names` are there. Raises `DataError` for one that is
+    not."""
+    wanted = [*reading.given, *([reading.group] if reading.group else [])]
+    known = names() if wanted else []
+    for name in wanted:
+        if name not in known:
+            way_out = suggest(name, known) if known else "make class folders, or add a labels.csv"
+            raise DataError(f"{what} have no label {name!r}; {way_out}")
+    return wanted
+
+
+def write_labels(files: Sequence[Path], given: Mapping[str, Sequence[Any]], folder: Path) -> Path:
+    """A sidecar for the files in a folder, so that it is a labelled source again."""
+    table = folder / SIDECARS[0]
+    with table.open("w", encoding="utf-8", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow([FILE_COLUMNS[0], *given])
+        lines.writerows(zip((path.name for path in files), *given.values(), strict=True))
+    return table
 
 
 def lacking(labels: Mapping[str, Any], wanted: Sequence[str]) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from genwright.data.codec import Codec, Source
 from genwright.data.home import cache_home
+from genwright.data.labels import SIDECARS
 from genwright.errors import DataError, nearest
 from genwright.registry import names, resolve
 
@@ -22,7 +23,6 @@ __all__ = ["BUILTIN", "find"]
 BUILTIN = {
     "digits": "1,797 handwritten digits, 8 x 8, grey, with `label` (UCI, shipped by scikit-learn)"
 }
-SIDECARS = {"labels.csv", "metadata.csv"}
 ASIDE = ("readme", "license", "licence", "copying", "manifest.json", "sheet.png", "sounds.html")
 
 

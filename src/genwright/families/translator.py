@@ -82,12 +82,12 @@ class Translator(Family):
 class Rival(Translator):
     """One that is trained against critics: its answer is drawn as that of a generator."""
 
+    tau: float
+    """Temperature of the soft gradient through symbols."""
+
     @abstractmethod
     def answer(self, source: Tensor, domain: Tensor) -> Tensor:
         """The network's answer for embedded sources `(B, width, *grid)` brought to domains `(B,)`."""
-
-    tau: float
-    """Temperature of the soft gradient through symbols."""
 
     def fake(self, out: Tensor) -> Tensor:
         """An answer in the embedded form, within bounds and differentiable."""

@@ -4,6 +4,7 @@ shapes."""
 from __future__ import annotations
 
 import re
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def test_features_depend_on_the_molecule_alone(monkeypatch: pytest.MonkeyPatch) 
     codec = TextCodec(length=120, layout="documents")
     codec.fit([Chunk(texts, [str(i) for i in range(len(texts))])])
     x = codec.expand(codec.encode(texts))
-    raw = lambda x: codec.decode(x, {})  # noqa: E731
+    raw = partial(codec.decode, given={})
     lens = lens_for(x, codec.space, kind="chemnet", raw=raw)
     whole = lens(x)
     order = np.random.default_rng(0).permutation(len(x))
