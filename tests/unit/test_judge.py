@@ -79,6 +79,20 @@ def test_the_same_seed_gives_the_same_bytes(room: Path, tmp_path: Path) -> None:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_the_number_of_threads_changes_no_byte(room: Path, tmp_path: Path) -> None:
+    before, every = torch.get_num_threads(), ("--lens", "pca")
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            panel.readings.clear()
+            memo.answers.clear()
+            judged(room, "good.csv", tmp_path / str(threads), *every)
+    finally:
+        torch.set_num_threads(before)
+    one, three = ((tmp_path / n / "report.json").read_bytes() for n in ("1", "3"))
+    assert one == three
+
+
 def test_the_company_of_several_models_is_read_once(room: Path, tmp_path: Path) -> None:
     panel.readings.clear()
     judged(room, "good.csv", tmp_path / "good")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from hashlib import blake2b
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,22 +21,32 @@ KEPT = 512
 Answer = TypeVar("Answer")
 
 
-class Memo(OrderedDict[tuple[object, ...], Any]):
-    """Answers by what was asked; of too many, those go that were asked for longest ago."""
+class Memo(OrderedDict[tuple[object, ...], "Future[Any]"]):
+    """Answers by what was asked; of too many, those go that were asked for longest ago. Of several threads
+    that ask the same, one works it out and the others wait for it."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
         self.most = most
+        self.lock = Lock()
 
     def keep(self, key: tuple[object, ...], make: Callable[[], Answer]) -> Answer:
         """What is kept there, made if need be. What it raises is not kept."""
-        if key not in self:
-            self[key] = make()
+        with self.lock:
+            asked: Future[Answer] | None = self.get(key)
+            answer: Future[Answer] = asked or Future()
+            self[key] = answer
+            self.move_to_end(key)
             while len(self) > self.most:
                 self.popitem(last=False)
-        self.move_to_end(key)
-        found: Answer = self[key]
-        return found
+        if asked is None:
+            try:
+                answer.set_result(make())
+            except BaseException as error:
+                with self.lock:
+                    self.pop(key, None)
+                answer.set_exception(error)
+        return answer.result()
 
 
 answers = Memo(KEPT)

@@ -6,7 +6,9 @@ and the trivial generators. Each is judged by the same code with as many example
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -14,6 +16,9 @@ from statistics import NormalDist
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from genwright.errors import DataError
 from genwright.judging import battery
@@ -34,6 +39,8 @@ WORTH = 0.013
 """A difference below this share is not spoken of, however sure (Bischoff et al. 2024)."""
 KEPT = 8192
 """Readings kept: of a few dozen judgements."""
+AT_A_TIME = 8
+"""Metrics that are read at a time, at most: each needs memory."""
 
 readings = Memo(KEPT)
 
@@ -76,8 +83,15 @@ def contenders(
 def lines(
     evidence: Evidence, others: Mapping[str, Sample], asked: Sequence[Metric], seed: int
 ) -> list[Line]:
-    """One line for each metric."""
-    return [_line(metric, evidence, others, seed) for metric in asked]
+    """One line for each metric. As many are read at a time as there are threads to work with, each in one
+    thread: on a few thousand examples, the threads of one product wait for each other more than they work,
+    and much more where something else runs beside them."""
+    workers = min(torch.get_num_threads(), AT_A_TIME)
+    with warnings.catch_warnings(), threadpool_limits(1):
+        # The filters of warnings are one for all threads, which put back each other's.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        with ThreadPoolExecutor(workers, initializer=partial(threadpool_limits, 1)) as pool:
+            return list(pool.map(partial(_line, evidence=evidence, others=others, seed=seed), asked))
 
 
 def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed: int) -> Line:

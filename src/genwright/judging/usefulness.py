@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from genwright.data.codec import Array
 from genwright.data.kinds import Column, Numeric
@@ -178,9 +177,8 @@ class _Task:
 def _foretold(x: Array, y: Array, asked: Array, classes: bool, trees: int) -> Array:
     kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
     model = kind(max_iter=trees, early_stopping=False, random_state=0)
-    with threadpool_limits(1):  # on a few thousand rows, threads wait for each other more than they work
-        empty = np.isnan(x).all(axis=0)  # which its bins cannot take
-        guess: Array = model.fit(np.where(empty, 0.0, x), y).predict(asked)
+    empty = np.isnan(x).all(axis=0)  # which its bins cannot take
+    guess: Array = model.fit(np.where(empty, 0.0, x), y).predict(asked)
     return guess
 
 

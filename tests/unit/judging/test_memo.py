@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import numpy as np
 import pytest
 
@@ -36,3 +39,27 @@ def test_only_so_many_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         once(total, rows, k)
     assert asked == [11, 12, 13, 12]
     assert len(memo.answers) == 2
+
+
+def test_threads_that_ask_the_same_wait_for_one_answer() -> None:
+    kept, begun, go = Memo(4), Event(), Event()
+
+    def slow() -> object:
+        begun.set()
+        assert go.wait(10)
+        return object()
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(kept.keep, ("slow",), slow)
+        assert begun.wait(10)
+        others = [pool.submit(kept.keep, ("slow",), object) for _ in range(2)]
+        go.set()
+        assert {id(one.result(10)) for one in others} == {id(first.result(10))}
+
+
+def test_what_is_raised_is_raised_again_and_not_kept() -> None:
+    kept = Memo(4)
+    with pytest.raises(ZeroDivisionError):
+        kept.keep(("k",), lambda: 1 // 0)
+    assert len(kept) == 0
+    assert kept.keep(("k",), lambda: 2) == 2
