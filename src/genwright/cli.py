@@ -20,8 +20,8 @@ import typer
 
 from genwright import __version__
 from genwright.cli_edit import edit
-from genwright.errors import RecipeError, suggest
-from genwright.sentences import SMALLER, UsageError, memory, sentence, usage
+from genwright.errors import RecipeError, memory, suggest
+from genwright.sentences import SMALLER, UsageError, sentence, usage
 from genwright.stopping import is_main, stoppable
 from genwright.terminal import say, show_contest, show_look, show_probe, show_verdicts, watched
 from genwright.typed import knob, labels, pair

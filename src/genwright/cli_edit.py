@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genwright.sentences import memory
+from genwright.errors import memory
 from genwright.terminal import say
 
 __all__ = ["edit"]

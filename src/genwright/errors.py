@@ -13,7 +13,8 @@ sentence alone; `--debug` adds the traceback. An `assert` is kept for our own in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "RecipeError",
     "RunError",
     "Unsupported",
+    "memory",
     "missing_extra",
     "nearest",
     "suggest",
@@ -54,6 +56,18 @@ class Unsupported(GenwrightError):
 
 class RunError(GenwrightError):
     """The run folder cannot be read or written."""
+
+
+@contextmanager
+def memory(way_out: str) -> Iterator[None]:
+    """Say which dial to turn where memory runs out."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        words = str(error)
+        if isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words:
+            raise GenwrightError(f"memory ran out: {way_out}") from error
+        raise
 
 
 def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str | None:

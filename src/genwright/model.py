@@ -21,7 +21,7 @@ from genwright.data.codec import Array, Codec, Preview
 from genwright.data.columns import Column, restore_column
 from genwright.data.dataset import make_codec
 from genwright.data.sources import Sources
-from genwright.errors import RecipeError, Unsupported, suggest
+from genwright.errors import RecipeError, Unsupported, memory, suggest
 from genwright.families.base import Family
 from genwright.families.translator import Translator
 from genwright.nets.roles import Nets
@@ -34,6 +34,10 @@ from genwright.training import distributed
 from genwright.training.run import Run
 
 __all__ = ["Model", "Samples"]
+
+SMALLER = (
+    "the model itself is too large; choose --size xs, or smaller numbers in --set family.* and net.*"
+)
 
 
 @dataclass
@@ -99,7 +103,7 @@ class Model:
         spaces = {name: Space((), column.spans) for name, column in self.given.items()}
         space, cond = self.task.spec(bridge.target, spaces)
         nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), memory(SMALLER):
             torch.manual_seed(recipe.seed)
             self.family: Family = build(
                 "families", recipe.family.name, recipe.family.options, space, cond, nets, where="family"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import typer
 
 from genwright.errors import GenwrightError, suggest
 
-__all__ = ["SMALLER", "UsageError", "memory", "sentence", "usage"]
+__all__ = ["SMALLER", "UsageError", "sentence", "usage"]
 
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 """Of an option that does not exist or has no such value."""
@@ -19,18 +17,6 @@ SMALLER = (
     "use smaller steps (--set train.batch_size=16), split them (--set train.accumulate=4), or a "
     "smaller model (--size xs)"
 )
-
-
-@contextmanager
-def memory(way_out: str) -> Iterator[None]:
-    """Say which dial to turn where memory runs out."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        words = str(error)
-        if isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words:
-            raise GenwrightError(f"memory ran out: {way_out}") from error
-        raise
 
 
 def sentence(error: Exception) -> str:

@@ -184,6 +184,10 @@ def test_out_of_memory_names_the_dial(
     monkeypatch.undo()
 
 
+def test_a_model_that_is_too_large_names_its_sizes(room: Path) -> None:
+    refused(*train("--set", "family.latent=1000000000000"), words=["memory", "--size xs", "family.*"])
+
+
 def test_a_mistake_of_ours_is_one_sentence_too(
     room: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

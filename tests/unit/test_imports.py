@@ -80,7 +80,7 @@ DOWN = {
         ),
         *("recipe", "registry", "bounds", "errors"),
     },
-    "cli_edit": {"api", "sentences", "terminal", "root"},
+    "cli_edit": {"api", "errors", "terminal", "root"},
     "cli": {
         *(
             "api",
