@@ -17,7 +17,9 @@ the same training without the fault: within 5 % it is mended.
     kl         the posterior is the prior, the ring lying in eight   vae
                dimensions, so that there is something to tell
 
-clean: each family on the ring and on the built-in digits, through the whole pipeline; every alarm is false.
+clean: each family on the ring (a VAE on one that lies in eight dimensions: in two there is so little to tell
+that its code does fall silent) and on the built-in digits, through the whole pipeline; every alarm is false.
+Unpaired families bring digits to inverted ones; what makes no samples has its digits alone.
 vanilla: the GAN of 2014 on a grid of 25 Gaussians, which loses modes: it must be flagged for that.
 """
 
@@ -35,6 +37,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor
 
 from _report import say
@@ -49,7 +52,7 @@ from genwright.judging.neighbours import balls
 from genwright.nets.roles import Auto
 from genwright.planning import choose_bridge
 from genwright.recipe import TrainOptions
-from genwright.registry import build, names
+from genwright.registry import build, names, resolve
 from genwright.space import Real, Space
 from genwright.training.run import Run
 from genwright.training.trainer import Trainer
@@ -255,14 +258,18 @@ def faults(args: argparse.Namespace) -> None:
 def clean(args: argparse.Namespace) -> None:
     for task in args.task or ("points", "digits"):
         for name in args.family or names("families"):
+            kind: type[Family] = resolve("families", name)
+            if task == "points" and (kind.unpaired or not kind.generates):
+                continue
             found: list[str] = []
             covers, began = [], time.perf_counter()
             for seed in range(args.first, args.first + args.seeds):
                 if task == "points":
-                    family, bridge, alarms = train(name, seed, steps=args.steps)
+                    x = lifted(law(20_000, seed), seed) if name == "vae" else None
+                    family, bridge, alarms = train(name, seed, steps=args.steps, x=x)
                     covers.append(covered(family, bridge, seed))
                 else:
-                    alarms, cover = digits(name, seed, args.steps)
+                    alarms, cover = digits(name, seed, args.steps, kind.unpaired)
                     covers += cover
                 found += [f"{seed}: {alarm['guard']}: {alarm['words']}" for alarm in alarms]
             say(
@@ -278,13 +285,27 @@ def clean(args: argparse.Namespace) -> None:
             )
 
 
-def digits(name: str, seed: int, steps: int) -> tuple[list[dict[str, Any]], list[float]]:
+def digits(name: str, seed: int, steps: int, unpaired: bool) -> tuple[list[dict[str, Any]], list[float]]:
     with tempfile.TemporaryDirectory() as folder:
+        data: str | Path = "digits"
+        if unpaired:
+            grey = np.rint(load_digits().images * 255 / 16).astype(np.uint8)
+            domain = np.array(["ink", "paper"])[np.arange(len(grey)) % 2]
+            data = Path(folder) / "pair.npz"
+            inked = (domain == "ink")[:, None, None]
+            np.savez(data, images=np.where(inked, grey, 255 - grey), domain=domain)
         settings = [f"train.batch_size={BATCH}", "train.samples=4", "train.device=cpu"]
         run = Path(folder) / "run"
         try:
             api.train(
-                "digits", family=name, size="xs", steps=steps, seed=seed, out=run, settings=settings
+                data,
+                family=name,
+                label="domain" if unpaired else None,
+                size="xs",
+                steps=steps,
+                seed=seed,
+                out=run,
+                settings=settings,
             )
         except api.RunError as error:
             return [{"guard": "gave up", "words": str(error)}], []
