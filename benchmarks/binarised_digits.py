@@ -71,7 +71,7 @@ class Digits(Feed):
         self.train = train if dynamic else drawn(train, 0)
         self.dynamic, self.binary = dynamic, drawn(held, 1)
         self.held: Any = self.binary
-        self.loader: Any = SimpleNamespace(place=0)
+        self.loader: Any = SimpleNamespace(place=0, split=train)
 
     def next(self, size: int, device: torch.device, seed: int) -> Batch:
         rng = torch.Generator().manual_seed(seed)

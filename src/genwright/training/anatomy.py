@@ -21,6 +21,8 @@ Figures = NDArray[np.float64]
 
 SHARE = 0.1
 """Of a phase's parameters that a part has at least."""
+MARKED = 256
+"""Entries of a parameter that are looked at to see whether it moves, at most."""
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Pulse:
     signs    what the family left in `signs`, by name
     grads    the norm of each parameter's gradient, 0 where there is none
     weights  the norm of each parameter, taken when called
+    marks    a number of each parameter that changes with it, taken when called: a norm, of float32, may
+             stay the same by chance
     rate     the share of the full rate that the step is taken with
     share    of the training that is over
     """
@@ -43,6 +47,7 @@ class Pulse:
     signs: Mapping[str, float]
     grads: Figures
     weights: Callable[[], Figures]
+    marks: Callable[[], Figures]
     rate: float = 1.0
     share: float = 0.0
 
@@ -97,6 +102,19 @@ class Anatomy:
     def weigh(self) -> Figures:
         """The norm of each parameter."""
         return np.array(torch.stack(torch._foreach_norm([*self.parameters])).tolist())
+
+    @torch.no_grad()
+    def mark(self) -> Figures:
+        """The sum of some entries of each parameter, exact to float64."""
+        some = [_some(p) for p in self.parameters]
+        starts = np.cumsum([0, *map(len, some[:-1])])
+        return np.asarray(np.add.reduceat(torch.cat(some).float().cpu().double().numpy(), starts))
+
+
+def _some(p: nn.Parameter) -> Tensor:
+    """At most `MARKED` numbers, far from each other where the parameter lies in memory."""
+    n = min(MARKED, p.numel())
+    return p.detach().as_strided((n,), (p.numel() // n,))
 
 
 def _owner(name: str) -> str:

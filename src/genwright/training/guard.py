@@ -172,7 +172,8 @@ class Guard:
 
     def _inside(self, pulse: Pulse, last: Mapping[str, Any] | None) -> list[Alarm | None]:
         """Parts and layers, beside the last look at them."""
-        anatomy, weights, found = self.anatomies[pulse.phase], pulse.weights(), list[Alarm | None]()
+        anatomy, weights, marks = self.anatomies[pulse.phase], pulse.weights(), pulse.marks()
+        found = list[Alarm | None]()
         ways: list[float] = []
         if last is not None:
             ways = [*last["ways"], _way(weights, last["weights"])][-WAYS[0] :]
@@ -184,7 +185,7 @@ class Guard:
                 if not pulse.grads[part].any() and not any(last["grads"][part]):
                     words = f"no gradient reached {name!r} for {EVERY} steps, so that it learns nothing"
                     found.append(_frozen(words))
-                elif weights[part].tolist() == last["weights"][part]:
+                elif marks[part].tolist() == last["marks"][part]:
                     found.append(_frozen(f"the weights of {name!r} did not move for {EVERY} steps"))
         layers = dict(zip(anatomy.layers, anatomy.by_layer(pulse.grads), strict=True))
         for name, (first, deepest) in anatomy.deep.items():
@@ -193,8 +194,8 @@ class Guard:
                 words = f"the gradient of {first!r} stayed below {FADED:g} of that of {deepest!r}"
                 helps = "a shallower net (--set net.depth=)"
                 found.append(Alarm("vanishing gradient", words, helps, heals=False))
-        look = {"weights": weights.tolist(), "grads": pulse.grads.tolist(), "ways": ways}
-        self._looks[pulse.phase] = {"step": pulse.step, **look}
+        look = {"weights": weights.tolist(), "marks": marks.tolist(), "grads": pulse.grads.tolist()}
+        self._looks[pulse.phase] = {"step": pulse.step, "ways": ways, **look}
         return found
 
     def _where(self, pulse: Pulse) -> str:

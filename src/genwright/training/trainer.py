@@ -185,7 +185,8 @@ class Trainer:
         distributed.average_grads(anatomy.parameters)
         norm, size, total, signs, grads = anatomy.measure(terms, self.family.signs)
         share = self.family.clock.progress
-        pulse = Pulse(phase.name, step, total, size, signs, grads, anatomy.weigh, factor, share)
+        figures = (signs, grads, anatomy.weigh, anatomy.mark)
+        pulse = Pulse(phase.name, step, total, size, *figures, factor, share)
         bad = "" if math.isfinite(total) else _not_finite(terms, batch)
         alarm = self.guard.look(pulse, bad)
         if alarm is not None and not alarm.heals:

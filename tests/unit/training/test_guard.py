@@ -55,7 +55,7 @@ def pulse(
 ) -> Pulse:
     """Weights move, unless given."""
     now = (10 + 1e-3 * step) * ONES if weights is None else weights
-    return Pulse(phase, step, loss, norm, signs or {}, grads, lambda: now)
+    return Pulse(phase, step, loss, norm, signs or {}, grads, lambda: now, lambda: now)
 
 
 def watched(*vitals: Vital) -> Guard:
@@ -74,6 +74,18 @@ def after(guard: Guard, *then: Pulse) -> list[str | None]:
 
 def lasting(steps: int, **fault: Any) -> list[Pulse]:
     return [pulse(WINDOW + i, **{"loss": 3.0, "norm": 1.5, **fault}) for i in range(steps)]
+
+
+def test_a_large_parameter_that_hardly_moves_is_seen_to_move() -> None:
+    p = nn.Parameter(torch.full((64, 3, 5, 5), 3.0).to(memory_format=torch.channels_last))
+    anatomy = Anatomy({"pseudo": p, "bias": nn.Parameter(torch.ones(2))})
+    norm, mark = anatomy.weigh(), anatomy.mark()
+    assert anatomy.mark().tolist() == mark.tolist()
+    with torch.no_grad():
+        p += 2e-7 * (-1.0) ** torch.arange(p.numel()).view(p.shape)
+    assert anatomy.weigh()[0] == norm[0]
+    assert anatomy.mark()[0] != mark[0]
+    assert anatomy.mark()[1] == mark[1] == 2
 
 
 def test_a_healthy_training_raises_no_alarm() -> None:
