@@ -59,8 +59,8 @@ class GAN(Family):
     quick = True
     batch_size = 64
     phases: tuple[Phase, ...] = (
-        Phase("critic", ("critic", "tell_critic"), lr=5e-4, betas=(0.0, 0.99)),
-        Phase("generator", ("generator", "tell_generator"), lr=5e-4, betas=(0.0, 0.99)),
+        Phase("critic", ("critic", "tell_critic"), lr=3e-3, betas=(0.0, 0.99)),
+        Phase("generator", ("generator", "tell_generator"), lr=3e-3, betas=(0.0, 0.99)),
     )
     vitals = (SATURATED,)
 
@@ -279,7 +279,7 @@ class Projection(Net):
 
 
 def _phases(phases: tuple[Phase, ...], grid: Grid, critic_steps: int) -> tuple[Phase, ...]:
-    if not grid:  # a small net takes larger steps
+    if not grid:  # the rate at which narrow modes in a plane are met
         phases = tuple(replace(phase, lr=1e-3) for phase in phases)
     return (replace(phases[0], repeats=critic_steps), *phases[1:])
 
