@@ -184,9 +184,8 @@ class Trainer:
         optimizer, anatomy = self.optimizers[phase.name], self.guard.anatomies[phase.name]
         distributed.average_grads(anatomy.parameters)
         norm, size, total, signs, grads = anatomy.measure(terms, self.family.signs)
-        share = self.family.clock.progress
-        figures = (signs, grads, anatomy.weigh, anatomy.mark)
-        pulse = Pulse(phase.name, step, total, size, *figures, factor, share)
+        figures = (total, size, signs, grads, anatomy.weigh, anatomy.mark)
+        pulse = Pulse(phase.name, step, *figures, factor, self.family.clock.progress)
         bad = "" if math.isfinite(total) else _not_finite(terms, batch)
         alarm = self.guard.look(pulse, bad)
         if alarm is not None and not alarm.heals:
