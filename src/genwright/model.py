@@ -35,7 +35,7 @@ from genwright.training.run import Run
 
 __all__ = ["Model", "Samples"]
 
-SMALLER = (
+TOO_LARGE = (
     "the model itself is too large; choose --size xs, or smaller numbers in --set family.* and net.*"
 )
 
@@ -103,7 +103,7 @@ class Model:
         spaces = {name: Space((), column.spans) for name, column in self.given.items()}
         space, cond = self.task.spec(bridge.target, spaces)
         nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
-        with torch.random.fork_rng(), memory(SMALLER):
+        with torch.random.fork_rng(), memory(TOO_LARGE):
             torch.manual_seed(recipe.seed)
             self.family: Family = build(
                 "families", recipe.family.name, recipe.family.options, space, cond, nets, where="family"

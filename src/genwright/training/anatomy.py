@@ -34,8 +34,8 @@ class Pulse:
     signs    what the family left in `signs`, by name
     grads    the norm of each parameter's gradient, 0 where there is none
     weights  the norm of each parameter, taken when called
-    marks    a number of each parameter that changes with it, taken when called: a norm, of float32, may
-             stay the same by chance
+    marks    a sum of some entries of each parameter, taken when called: a norm, of float32, may stay the
+             same by chance while they move
     rate     the share of the full rate that the step is taken with
     share    of the training that is over
     """
@@ -105,16 +105,16 @@ class Anatomy:
 
     @torch.no_grad()
     def mark(self) -> Figures:
-        """The sum of some entries of each parameter, exact to float64."""
+        """The sum of some entries of each parameter, in float64."""
         some = [_some(p) for p in self.parameters]
-        starts = np.cumsum([0, *map(len, some[:-1])])
-        return np.asarray(np.add.reduceat(torch.cat(some).float().cpu().double().numpy(), starts))
+        host = torch.cat(some).float().cpu().double().numpy()
+        return np.array([part.sum() for part in np.split(host, np.cumsum([len(s) for s in some[:-1]]))])
 
 
 def _some(p: nn.Parameter) -> Tensor:
     """At most `MARKED` numbers, far from each other where the parameter lies in memory."""
-    n = min(MARKED, p.numel())
-    return p.detach().as_strided((n,), (p.numel() // n,))
+    n = p.numel()
+    return p.detach().as_strided((min(MARKED, n),), (max(1, n // MARKED),))
 
 
 def _owner(name: str) -> str:

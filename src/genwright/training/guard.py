@@ -185,7 +185,10 @@ class Guard:
                 if not pulse.grads[part].any() and not any(last["grads"][part]):
                     words = f"no gradient reached {name!r} for {EVERY} steps, so that it learns nothing"
                     found.append(_frozen(words))
-                elif marks[part].tolist() == last.get("marks", [])[part]:  # older runs have none
+                elif (
+                    weights[part].tolist() == last["weights"][part]
+                    and marks[part].tolist() == last.get("marks", [])[part]  # older runs have none
+                ):
                     found.append(_frozen(f"the weights of {name!r} did not move for {EVERY} steps"))
         layers = dict(zip(anatomy.layers, anatomy.by_layer(pulse.grads), strict=True))
         for name, (first, deepest) in anatomy.deep.items():

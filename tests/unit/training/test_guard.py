@@ -86,6 +86,8 @@ def test_a_large_parameter_that_hardly_moves_is_seen_to_move() -> None:
     assert anatomy.weigh()[0] == norm[0]
     assert anatomy.mark()[0] != mark[0]
     assert anatomy.mark()[1] == mark[1] == 2
+    empty = Anatomy({"none": nn.Parameter(torch.ones(3, 0)), "bias": nn.Parameter(torch.ones(2))})
+    assert empty.mark().tolist() == [0, 2]
 
 
 def test_a_healthy_training_raises_no_alarm() -> None:
@@ -143,6 +145,8 @@ def test_weights_that_do_not_move_are_frozen_unless_the_rate_is_nought() -> None
     assert "frozen" in after(watched(), *lasting(2 * EVERY, weights=still))
     slow = [replace(one, rate=MOVING / 2) for one in lasting(2 * EVERY, weights=still)]
     assert set(after(watched(), *slow)) == {None}
+    rare = [replace(one, marks=lambda: ONES) for one in lasting(2 * EVERY)]  # what is marked is at rest
+    assert set(after(watched(), *rare)) == {None}
     encoder = np.arange(len(ONES)) < 3
     half = [pulse(i, 3.0, 1.5, weights=np.where(encoder, 1.0, 2 + 1e-3 * i)) for i in range(2 * EVERY)]
     alarm = next(filter(None, map(Guard({"fit": ANATOMY}).look, half)))
