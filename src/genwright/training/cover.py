@@ -17,10 +17,10 @@ from genwright.families.base import Family
 from genwright.training import distributed
 from genwright.training.feed import Feed
 
-__all__ = ["LEAST", "MANY", "Cover", "affordable", "coverage"]
+__all__ = ["FEW", "LEAST", "MANY", "Cover", "affordable", "coverage"]
 
-MANY, LEAST = 256, 32
-"""Examples to cover, and to cover them with."""
+MANY, FEW, LEAST = 256, 96, 32
+"""Examples to cover, and to cover them with: usually, where sampling takes many steps, and at least."""
 K = 5
 """The neighbour that a ball reaches to."""
 AXES = 16
@@ -60,7 +60,8 @@ class Cover:
         """From training examples, the same whenever training begins or goes on; None of too few, or where
         a family makes no samples."""
         loader = feed.loader
-        n = min(MANY, len(loader.split) // (2 * distributed.world()))
+        most = MANY if family.quick else FEW
+        n = min(most, len(loader.split) // (2 * distributed.world()))
         if n < LEAST or not family.generates:
             return None
         place, loader.place = loader.place, 0

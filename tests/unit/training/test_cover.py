@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -81,11 +82,27 @@ def test_samples_that_are_not_finite_cover_nothing() -> None:
     assert Cover(family, Batch(modes(512, 0)))(family) == 0
 
 
-def test_what_costs_too_much_is_not_drawn() -> None:
-    def made(name: str, space: Space, **options: str) -> Family:
-        family: Family = build("families", name, options, space, {}, Auto("xs"), where="family")
-        return family
+def made(name: str, space: Space, **options: str) -> Family:
+    family: Family = build("families", name, options, space, {}, Auto("xs"), where="family")
+    return family
 
+
+def test_where_samples_take_many_steps_fewer_are_drawn() -> None:
+    def batch(n: int, *_: object) -> Batch:
+        return Batch(modes(n, 0))
+
+    loader = SimpleNamespace(split=range(1000), place=7)
+    feed: Any = SimpleNamespace(loader=loader, next=batch)
+    for name, n in (("vae", 256), ("diffusion", 96)):
+        cover = Cover.of(made(name, SPACE), feed, seed=0)
+        assert cover is not None
+        assert cover.n == n
+    assert loader.place == 7
+    loader.split = range(50)  # too few to say anything
+    assert Cover.of(made("vae", SPACE), feed, seed=0) is None
+
+
+def test_what_costs_too_much_is_not_drawn() -> None:
     assert affordable(made("gan", SPACE)) == 1
     assert affordable(made("flow", SPACE)) == 1
     assert affordable(made("flow", SPACE, order="autoregressive")) == 5  # a pass for each number
