@@ -94,8 +94,8 @@ class Editor:
         self.model, self.family, self.seed = model, model.family, seed
         if not self.family.code_dim:
             raise Unsupported(
-                f"this {self.family.name} has no latent codes to edit: gan, flow and diffusion have, and a "
-                f"vae of one level with a normal prior; genwright sample makes new examples"
+                f"this {self.family.name} has no latent codes to edit: vae, gan, flow and diffusion "
+                f"have; genwright sample makes new examples"
             )
         self.source, self.dataset = _opened(model)
 
@@ -105,7 +105,7 @@ class Editor:
         """On the way from one example to another; what is given to both changes half-way where it is a
         symbol, else with the code."""
         a, b = self.point(one), self.point(other)
-        codes, t = between(a.code, b.code, steps)
+        codes, t = between(a.code, b.code, steps, normal=self.family.normal_codes)
         cond = {}
         for name in a.cond.keys() & b.cond.keys():
             first, last = a.cond[name], b.cond[name]
@@ -194,9 +194,10 @@ class Editor:
     def _drawn(self, name: str, seed: int) -> Point:
         """A code of the law of codes, under the conditions of some held-out example."""
         rng = torch.Generator(self.family.device).manual_seed(seed)
-        code = torch.randn(self.family.code_dim, generator=rng, device=self.family.device)
         split = self._held()
         cond = self._seen(taken(split, np.array([seed % len(split)]))).cond
+        with torch.no_grad():
+            code = self.family.codes(1, cond, rng)[0]
         return Point(name, code, {n: v[0] for n, v in cond.items()})
 
     def _many(self) -> tuple[Tensor, dict[str, Tensor]]:
@@ -207,7 +208,8 @@ class Editor:
             return torch.cat([self._codes_of(batch) for batch in batches]), cond
         n = sum(map(len, batches))
         rng = torch.Generator(self.family.device).manual_seed(self.seed)
-        return torch.randn(n, self.family.code_dim, generator=rng, device=self.family.device), cond
+        with torch.no_grad():
+            return self.family.codes(n, cond, rng), cond
 
     def _read(self, path: Path) -> Batch:
         """The first example of a file of the same kind as the run's data."""

@@ -1,6 +1,6 @@
 """Ways between codes and directions among them: numbers only, whatever they stand for.
 
-Codes `(B, dim)` here are those of a family's `decode`, standard normal by law.
+Codes `(B, dim)` here are those of a family's `decode`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return turned / angle.sin() * torch.lerp(one, other, t)[:, None]
 
 
-def between(a: Tensor, b: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """`steps` codes from `a` to `b`, both among them, and their places in [0, 1]."""
+def between(a: Tensor, b: Tensor, steps: int, *, normal: bool = True) -> tuple[Tensor, Tensor]:
+    """`steps` codes from `a` to `b`, both among them, and their places in [0, 1]: along the great circle
+    where codes are normal by law, else in a straight line."""
     t = torch.linspace(0, 1, steps, device=a.device)
-    way = slerp(a, b, t)
+    way = slerp(a, b, t) if normal else torch.lerp(a, b, t[:, None])
     way[0], way[-1] = a, b
     return way, t
 

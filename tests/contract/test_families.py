@@ -72,7 +72,8 @@ class Variant:
 
 
 VARIANTS = {
-    "vamp": Variant("vae", ("row", "latent"), {"prior": "vamp"}),
+    "vamp": Variant("vae", ("row",), {"prior": "vamp"}),
+    "plain vae": Variant("vae", ("colour-image", "latent"), {"prior": "normal"}),
     "meanflow": Variant("diffusion", ("row", "mixed-series"), {"objective": "meanflow"}),
     "wgan_gp": Variant("gan", ("row", "latent"), {"loss": "wgan-gp", "pack": 2, "critic_steps": 3}),
     "maf": Variant("flow", ("row", "mixed-series"), {"transform": "affine", "order": "autoregressive"}),

@@ -54,6 +54,13 @@ def test_the_ends_of_a_way_are_exact() -> None:
     assert torch.equal(way[-1], b)
 
 
+def test_codes_of_another_law_go_straight() -> None:
+    a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    way, t = between(a, b, 5, normal=False)
+    torch.testing.assert_close(way, torch.lerp(a, b, t[:, None]))
+    assert between(a, b, 3)[0][1].norm() == pytest.approx(1)
+
+
 def test_towards_is_the_difference_of_means() -> None:
     torch.manual_seed(0)
     codes, has = torch.randn(2000, 3), torch.arange(2000) % 4 == 0

@@ -122,7 +122,9 @@ class Family(nn.Module, ABC):
     quick: bool = False
     """Whether one pass of a network makes an example: then many are drawn at each check."""
     code_dim: int = 0
-    """Numbers in a code that `decode` reads, standard normal by law; 0 where there is no `decode`."""
+    """Numbers in a code that `decode` reads; 0 where there is no `decode`."""
+    normal_codes: bool = True
+    """Whether the law of codes is the standard normal, so that they all lie at about one distance from 0."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
     least_batch: int = 1
@@ -305,9 +307,12 @@ class Family(nn.Module, ABC):
         raise Unsupported(f"{self.name} offers no latent code")
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
-        """The likeliest stored example of each code `(B, code_dim)`: the way back of `encode`, and what
-        codes of the standard normal law are drawn for."""
+        """The likeliest stored example of each code `(B, code_dim)`: the way back of `encode`."""
         raise Unsupported(f"{self.name} makes no examples of latent codes")
+
+    def codes(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+        """Codes for `decode` drawn from their law `(n, code_dim)`."""
+        return torch.randn(n, self.code_dim, generator=rng, device=rng.device)
 
     def compress(self, batch: Batch) -> Tensor:
         """Stored examples of `code`, always the same ones for the same examples."""

@@ -34,6 +34,8 @@ __all__ = ["VAE"]
 
 DRAWS = 64
 """Of the posterior, for one likelihood."""
+PSEUDO = 2**18
+"""Numbers of all pseudo-inputs together, about, where examples are large."""
 ACTIVE = 0.01
 """Nats that a dimension of the code tells, at least, if it is used."""
 
@@ -77,8 +79,8 @@ class VAE(Family):
         latent: Count = 32,
         factor: Literal[0, 2, 4, 8, 16] = 0,
         levels: Annotated[int, Ge(1), Le(8)] = 1,
-        prior: Literal["normal", "vamp"] = "normal",
-        components: Count = 100,
+        prior: Literal["normal", "vamp"] | None = None,
+        components: Count | None = None,
         posterior: Literal["normal", "flow"] = "normal",
         flow_steps: Count = 4,
         draws: Count = 1,
@@ -90,11 +92,13 @@ class VAE(Family):
         """latent: dimensions of the code.  factor: keep the code on a grid so many times coarser, `latent`
         numbers at each place of it (0: one vector for the whole example).  levels: of a ladder of codes, each
         with half the numbers of the one below.  prior: a Gaussian, or the mean posterior of learned
-        pseudo-inputs (VampPrior).  components: pseudo-inputs of that prior.  posterior: a Gaussian, or one
-        sent through a flow.  flow_steps: of that flow.  draws: of the posterior for one training example;
-        above 1 the bound of an importance-weighted autoencoder is trained.  beta: weight of the KL term.
-        kl_warmup: share of training over which that weight grows from 0.  free_bits: nats of each latent
-        dimension that cost nothing.  decoder_variance: learn the spread of real channels (else it is 1)."""
+        pseudo-inputs (VampPrior), which a code of many nats fills better (None: vamp on a grid of numbers,
+        where the posterior is no flow).  components: pseudo-inputs of that prior (None: 100, of large
+        examples fewer, but at least 10).  posterior: a Gaussian, or one sent through a flow.  flow_steps: of
+        that flow.  draws: of the posterior for one training example; above 1 the bound of an
+        importance-weighted autoencoder is trained.  beta: weight of the KL term.  kl_warmup: share of
+        training over which that weight grows from 0.  free_bits: nats of each latent dimension that cost
+        nothing.  decoder_variance: learn the spread of real channels (else it is 1)."""
         super().__init__(space, cond, nets)
         if draws > 1 and free_bits:
             raise RecipeError(
@@ -106,6 +110,9 @@ class VAE(Family):
                 "family.prior=vamp is a mixture of posteriors whose density must be known everywhere, and "
                 "that of family.posterior=flow is known at its own draws alone: choose one of the two"
             )
+        if prior is None:
+            mixes = space.grid and space.kind == "real" and posterior == "normal"
+            prior = "vamp" if mixes else "normal"
         self.latent, self.beta, self.kl_warmup, self.free_bits = latent, beta, kl_warmup, free_bits
         self.draws = draws
         grid = coarser(space.grid, factor) if factor else ()
@@ -126,14 +133,15 @@ class VAE(Family):
         self.spread = Spread(space.real_channels) if learns else None
         self.pseudo: nn.Parameter | None = None
         self.tell_prior: Conditioner | None = None
+        parts = components or _affordable(space)
         if prior == "vamp":
-            self.pseudo = nn.Parameter(torch.randn(components, space.width, *space.grid))
+            self.pseudo = nn.Parameter(torch.randn(parts, space.width, *space.grid))
         if prior == "vamp" and cond:  # else the code would say what is told, and the prior not heed it
             self.tell_prior = Conditioner(cond, (), nets, "decode")
-            self.shares = nn.Linear(self.tell_prior.told.vector, components)
+            self.shares = nn.Linear(self.tell_prior.told.vector, parts)
         self.register_buffer("free", self.latents.parts(prior == "vamp"), persistent=False)
-        if prior == "normal" and levels == 1:
-            self.code_dim = latent * math.prod(grid)
+        self.code_dim = channels * math.prod(grid)
+        self.normal_codes = prior == "normal" and levels == 1
         if not cond:  # what an example is told would be missing from its code
             self.code = Space(grid, (Real(channels),))
 
@@ -202,8 +210,11 @@ class VAE(Family):
         if self.draws > 1:
             weights = (self.beta * warm * drawn.log_ratio - rec).view(self.draws, -1)
             return {"bound": math.log(self.draws) - weights.logsumexp(0).mean()}
-        paid = torch.maximum(kl, self.free_bits * self.free).sum()
-        return {"reconstruction": rec.mean(), "kl": self.beta * warm * paid}
+        if (
+            self.free_bits
+        ):  # an estimate may be below 0 by chance, and counts as it is where nothing is free
+            kl = torch.maximum(kl, self.free_bits * self.free)
+        return {"reconstruction": rec.mean(), "kl": self.beta * warm * kl.sum()}
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The negative of the bound that is trained, in nats, whatever the weights in training."""
@@ -236,6 +247,16 @@ class VAE(Family):
         z = codes.view(len(codes), -1, *self.latents.grid)
         return self.space.draw(self.decoder(z, self.tell_decoder(cond, len(codes), codes)))
 
+    def codes(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+        return self._prior(n, cond, rng).flatten(1)
+
+    def _prior(
+        self, n: int, cond: dict[str, Tensor], rng: torch.Generator, temperature: float = 1.0
+    ) -> Tensor:
+        """Codes of `n` examples `(n, C, *grid)`, from what is thought of them beforehand."""
+        mixture = self._mixture(cond, n, next(self.parameters()))
+        return self.latents.sample(n, mixture, rng, temperature)
+
     def compress(self, batch: Batch) -> Tensor:
         """The mean of the posterior."""
         return self.latents.draw(self._features(batch), None, mean=True).z
@@ -260,13 +281,17 @@ class VAE(Family):
         """temperature: spread of the latent and of the draws.  guidance_scale: above 1 exaggerates
         the condition.  noise: add the decoder's spread to real channels (None: where they are
         unbounded; in a picture that spread is misfit rather than content)."""
-        like = next(self.parameters())
-        z = self.latents.sample(n, self._mixture(cond, n, like), rng, temperature)
+        z = self._prior(n, cond, rng, temperature)
         told = self.tell_decoder(cond, n, z)
         untold = self.tell_decoder({}, n, z) if cond else None
         out = guided(lambda c: self.decoder(z, c), told, untold, guidance_scale)
         wanted = not self._bounded() if noise is None else noise
         return self.space.draw(out, temperature, rng, self._scale() if wanted else None)
+
+
+def _affordable(space: Space) -> int:
+    """Pseudo-inputs, which are encoded in each step beside the batch."""
+    return max(10, min(100, PSEUDO // (space.width * space.positions)))
 
 
 def _repeat(t: Tensor, times: int) -> Tensor:

@@ -164,7 +164,7 @@ def test_pseudo_inputs_start_as_examples() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("options", [{}, {"levels": 2}, {"prior": "vamp", "components": 3}])
+@pytest.mark.parametrize("options", [{"prior": "normal"}, {"levels": 2}, {"components": 3}])
 def test_a_code_on_a_grid(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     space = Space((8, 6), (Real(1, bounded=True),))
@@ -179,9 +179,58 @@ def test_a_code_on_a_grid(options: dict[str, Any]) -> None:
     space.check(vae.expand(code, torch.Generator().manual_seed(0)))
     assert vae.encode(Batch(x)).shape == (3, vae.latents.channels * 12)
     space.check(vae.decode(vae.encode(Batch(x)), {}))
-    assert vae.code_dim == (0 if options else 4 * 12)  # other priors are not standard normal
+    assert vae.code_dim == vae.latents.channels * 12
+    assert vae.normal_codes == (options == {"prior": "normal"})
     assert torch.isfinite(vae.log_prob(Batch(x))).all()
     space.check(vae.sample(2))
+
+
+def test_an_estimate_below_zero_teaches_too() -> None:
+    """Where the KL is estimated from one draw it is below 0 in half of the steps at first."""
+    vae = made(ROW, {"prior": "vamp", "components": 6})
+    vae.prepare(some())
+    vae.clock.progress, signs = 1.0, set()
+    for _ in range(20):
+        vae.zero_grad()
+        term = vae.loss(some(), "fit")["kl"]
+        term.backward()  # type: ignore[no-untyped-call]
+        signs.add(bool(term > 0))
+        assert vae.pseudo is not None
+        assert vae.pseudo.grad is not None
+        assert vae.pseudo.grad.any()
+    assert signs == {True, False}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", [{}, {"prior": "vamp", "components": 6}, {"levels": 3}])
+def test_codes_are_drawn_from_their_prior(options: dict[str, Any]) -> None:
+    """What is decoded of drawn codes has the law of samples, which those of normal numbers have not."""
+    vae = made(ROW, {"latent": 4, **options})
+    vae.prepare(some())
+    for name, p in vae.named_parameters():  # a prior far from normal
+        if name == "pseudo" or name.startswith("latents.priors"):
+            nn.init.normal_(p, std=3.0)
+    drawn = vae.codes(5000, {}, torch.Generator().manual_seed(0))
+    assert drawn.shape == (5000, vae.code_dim)
+    mixture = vae._mixture({}, 1, drawn)
+    z = vae.latents.sample(5000, mixture, torch.Generator().manual_seed(1), 1.0).flatten(1)
+    for moment in (Tensor.mean, Tensor.std):
+        torch.testing.assert_close(moment(drawn, 0), moment(z, 0), atol=0.08, rtol=0.08)
+    normal = torch.allclose(drawn.std(0), torch.ones(vae.code_dim), atol=0.05)
+    assert vae.normal_codes == normal
+    ROW.check(vae.decode(drawn, {}))
+
+
+def test_the_prior_is_that_of_the_data_unless_said() -> None:
+    """A mixture on a grid of numbers, of fewer parts where examples are large."""
+    small, large = (Space((side, side), (Real(3, bounded=True),)) for side in (8, 64))
+    for space, parts in ((small, 100), (large, 2**18 // (3 * 64 * 64))):
+        vae = VAE(space, {}, Auto("xs"), latent=2)
+        assert vae.pseudo is not None
+        assert len(vae.pseudo) == parts
+    for other in (ROW, Space((8,), (Symbol(5),)), Space((8,), (Real(2), Symbol(3)))):
+        assert VAE(other, {}, Auto("xs")).pseudo is None
+    assert VAE(small, {}, Auto("xs"), posterior="flow").pseudo is None
 
 
 def test_what_is_told_is_missing_from_the_code() -> None:
