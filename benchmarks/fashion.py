@@ -29,9 +29,10 @@ OURS = {
     "vae": (),
     "diffusion": (),
     "flow": (),
-    "latent-diffusion": ("vae", "diffusion", "latent"),
+    "latent-diffusion": ("vae", "diffusion", "latent", "family.prior=normal"),
     "vq-gpt": ("vqvae", "autoregressive", "vq"),
 }
+"""Stages and the bridge between them, and settings of the first one."""
 THEIRS = ("pythae-vae", "ddpm")
 
 
@@ -39,9 +40,15 @@ def ours(maker: str, train: Path, out: Path, minutes: float, n: int, seed: int, 
     """Pictures by one of our families; the steps it took."""
     stages = OURS[maker]
     if stages:
-        first, second, bridge = stages
+        first, second, bridge, *settings = stages
         began = genwright.train(
-            train, family=first, size=size, minutes=minutes / 2, seed=seed, out=out / f"{maker}-{first}"
+            train,
+            family=first,
+            size=size,
+            minutes=minutes / 2,
+            seed=seed,
+            out=out / f"{maker}-{first}",
+            settings=settings,
         )
         model = genwright.train(
             train,

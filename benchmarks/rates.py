@@ -1,7 +1,7 @@
 """Is the default rate robust? One family at rates over a decade around its own.
 
     python benchmarks/rates.py [--family diffusion] [--task digits] [--seeds 3] [--steps N]
-        [--factors 0.316 0.562 1 1.78 3.16]
+        [--factors 0.316 0.562 1 1.78 3.16] [--set train.decay=none]
 
 digits  the built-in 8 x 8 digits, a quarter of them held out to judge by and another for the floor: Fréchet
         distance in the features of a contrastive network that has learnt from the rest. Less is better;
@@ -52,7 +52,7 @@ def digits(lr: float, seed: int, args: argparse.Namespace) -> tuple[Reading, dic
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         settings = [f"train.lr={lr}", "train.checks=1", "train.samples=0"]
-        settings += ["data.val=0.25", "data.test=0.25"]
+        settings += ["data.val=0.25", "data.test=0.25", *args.set]
         genwright.train(
             "digits",
             family=args.family,
@@ -106,13 +106,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="the first of the seeds")
     parser.add_argument(
-        "--steps", type=int, help="of a training; left out: 1,000 for digits, 4,000 for grid"
+        "--steps", type=int, help="of a training; left out: 2,000 for digits, as usual, 12,000 for grid"
     )
     parser.add_argument("--factors", nargs="+", type=float, default=list(DECADE))
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="of trainings on digits"
+    )
     parser.add_argument("--n", type=int, default=449, help="digits to judge by, at most those held out")
     args = parser.parse_args()
     lower = args.task == "digits"
-    args.steps = args.steps or (1000 if lower else 4000)
+    args.steps = args.steps or (2000 if lower else 12_000)
     measure, space = (digits, DIGITS) if lower else (grid, modes.SPACE)
     rate = usual(args.family, space)
     about = {"benchmark": "rates", "family": args.family, "task": args.task, "steps": args.steps}

@@ -92,10 +92,10 @@ class VAE(Family):
         """latent: dimensions of the code.  factor: keep the code on a grid so many times coarser, `latent`
         numbers at each place of it (0: one vector for the whole example).  levels: of a ladder of codes, each
         with half the numbers of the one below.  prior: a Gaussian, or the mean posterior of learned
-        pseudo-inputs (VampPrior), which a code of many nats fills better (None: vamp on a grid of numbers,
-        where the posterior is no flow).  components: pseudo-inputs of that prior (None: 100, of large
-        examples fewer, but at least 10).  posterior: a Gaussian, or one sent through a flow.  flow_steps: of
-        that flow.  draws: of the posterior for one training example; above 1 the bound of an
+        pseudo-inputs (VampPrior), which a code of many nats fills better (None: vamp for a grid of numbers
+        whose code is one vector and its posterior no flow).  components: pseudo-inputs of that prior (None:
+        100, of large examples fewer, but at least 10).  posterior: a Gaussian, or one sent through a flow.
+        flow_steps: of that flow.  draws: of the posterior for one training example; above 1 the bound of an
         importance-weighted autoencoder is trained.  beta: weight of the KL term.  kl_warmup: share of
         training over which that weight grows from 0.  free_bits: nats of each latent dimension that cost
         nothing.  decoder_variance: learn the spread of real channels (else it is 1)."""
@@ -111,8 +111,8 @@ class VAE(Family):
                 "that of family.posterior=flow is known at its own draws alone: choose one of the two"
             )
         if prior is None:
-            mixes = space.grid and space.kind == "real" and posterior == "normal"
-            prior = "vamp" if mixes else "normal"
+            one = bool(space.grid) and not factor  # a vector for a whole grid
+            prior = "vamp" if one and space.kind == "real" and posterior == "normal" else "normal"
         self.latent, self.beta, self.kl_warmup, self.free_bits = latent, beta, kl_warmup, free_bits
         self.draws = draws
         grid = coarser(space.grid, factor) if factor else ()

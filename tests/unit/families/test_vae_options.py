@@ -164,7 +164,7 @@ def test_pseudo_inputs_start_as_examples() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("options", [{"prior": "normal"}, {"levels": 2}, {"components": 3}])
+@pytest.mark.parametrize("options", [{}, {"levels": 2}, {"prior": "vamp", "components": 3}])
 def test_a_code_on_a_grid(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     space = Space((8, 6), (Real(1, bounded=True),))
@@ -180,7 +180,7 @@ def test_a_code_on_a_grid(options: dict[str, Any]) -> None:
     assert vae.encode(Batch(x)).shape == (3, vae.latents.channels * 12)
     space.check(vae.decode(vae.encode(Batch(x)), {}))
     assert vae.code_dim == vae.latents.channels * 12
-    assert vae.normal_codes == (options == {"prior": "normal"})
+    assert vae.normal_codes == (not options)
     assert torch.isfinite(vae.log_prob(Batch(x))).all()
     space.check(vae.sample(2))
 
@@ -230,7 +230,8 @@ def test_the_prior_is_that_of_the_data_unless_said() -> None:
         assert len(vae.pseudo) == parts
     for other in (ROW, Space((8,), (Symbol(5),)), Space((8,), (Real(2), Symbol(3)))):
         assert VAE(other, {}, Auto("xs")).pseudo is None
-    assert VAE(small, {}, Auto("xs"), posterior="flow").pseudo is None
+    for options in ({"posterior": "flow"}, {"factor": 2}, {"prior": "normal"}):
+        assert VAE(small, {}, Auto("xs"), **options).pseudo is None  # type: ignore[arg-type]
 
 
 def test_what_is_told_is_missing_from_the_code() -> None:
