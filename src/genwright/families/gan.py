@@ -59,8 +59,8 @@ class GAN(Family):
     quick = True
     batch_size = 64
     phases: tuple[Phase, ...] = (
-        Phase("critic", ("critic", "tell_critic"), lr=3e-3, betas=(0.0, 0.99)),
-        Phase("generator", ("generator", "tell_generator"), lr=3e-3, betas=(0.0, 0.99)),
+        Phase("critic", ("critic", "tell_critic"), lr=5e-3, betas=(0.0, 0.99)),
+        Phase("generator", ("generator", "tell_generator"), lr=5e-3, betas=(0.0, 0.99)),
     )
     vitals = (SATURATED,)
 

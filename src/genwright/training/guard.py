@@ -31,6 +31,8 @@ LASTING = 3
 """Steps in a row before a leap or an explosion counts."""
 EXPLODED = 100.0
 """Times the median norm of the gradient."""
+LEASH = 3.0
+"""Times that norm, which a step of rivals is clipped to."""
 DEAD, DYING = 1e-9, 20
 """The norm of a gradient that moves nothing, and steps in a row of it."""
 WARM = 20
@@ -258,6 +260,16 @@ class Guard:
         return None
 
     # -- what follows --------------------------------------------------------------------------
+
+    def leash(self, phase: str) -> float:
+        """The largest norm of a gradient to step by, without bound where losses do not swing.
+
+        Adam divides by what gradients have been, so that one that is suddenly a thousand times as large
+        makes a step ten times as large, to which the rival answers likewise. Clipped to the usual, they
+        stand ten times the rate (as Seetharaman et al. 2020, arXiv:2007.14469, who clip to a percentile).
+        """
+        usual = self._usual.get(phase)
+        return LEASH * usual.median["norm"] if self.swings and usual and usual.median else math.inf
 
     @property
     def calm(self) -> bool:

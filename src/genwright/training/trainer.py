@@ -93,8 +93,7 @@ class Trainer:
         self.cover: Cover | None = None
         self.batch = local_batch(options, family)
         self.progress = Progress()
-        self.best = math.inf
-        self.seconds = 0.0
+        self.best, self.seconds = math.inf, 0.0
         self.guard = Guard(
             {phase.name: Anatomy(phase_parameters(self.family, phase)) for phase in family.phases},
             family.vitals,
@@ -193,8 +192,9 @@ class Trainer:
             alarm = None
         if self._any(alarm is not None):
             raise Ill(alarm or Alarm("elsewhere", "another process found fault with its part"), step + 1)
-        if size > self.options.clip:
-            nn.utils.clip_grads_with_norm_(anatomy.parameters, self.options.clip, norm, foreach=True)
+        most = min(self.options.clip, self.guard.leash(phase.name))
+        if size > most:
+            nn.utils.clip_grads_with_norm_(anatomy.parameters, most, norm, foreach=True)
         optimizer.step(factor)
 
     def _tell(self, step: int, alarm: Alarm, did: str) -> None:

@@ -219,6 +219,16 @@ def test_where_losses_swing_a_leap_is_no_alarm_and_an_explosion_is() -> None:
     assert "exploding gradient" in after(guard, *lasting(LASTING, norm=1e4))
 
 
+def test_rivals_are_on_a_leash_once_it_is_known_what_is_usual() -> None:
+    for swings in (False, True):
+        guard = Guard({"fit": ANATOMY}, swings=swings)
+        assert guard.leash("fit") == math.inf
+        for i in range(WINDOW):
+            guard.look(pulse(i, 1.0, 0.25))
+        assert guard.leash("fit") == (3 * 0.25 if swings else math.inf)
+        assert guard.leash("other") == math.inf
+
+
 # -- at checks -------------------------------------------------------------------------------------
 
 

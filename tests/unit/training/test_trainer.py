@@ -13,6 +13,7 @@ from torch import Tensor
 from genwright import api
 from genwright.batch import Batch
 from genwright.errors import RecipeError, RunError
+from genwright.families.base import Family
 from genwright.families.gan import GAN
 from genwright.families.vae import VAE
 from genwright.recipe import TrainOptions
@@ -78,6 +79,38 @@ def test_nothing_that_is_not_finite_reaches_the_weights(
     run = Run.open(tmp_path / "run")
     assert run.step == 3
     assert all(torch.isfinite(t.float()).all() for t in run.weights().values())
+
+
+@pytest.mark.parametrize(("kind", "most"), [(GAN, 3.0), (VAE, 400.0)])
+def test_a_sudden_gradient_of_rivals_is_clipped_to_the_usual(
+    kind: type[Family], most: float, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At step 40 the loss counts 500 times; the clip that a recipe sets is out of the way."""
+    plain, step = kind.loss, PhaseOptimizer.step
+    norms: list[float] = []
+
+    def loud(self: Family, batch: Batch, phase: str) -> dict[str, Tensor]:
+        times = 500 if self.clock.step == 40 else 1
+        return {name: times * term for name, term in plain(self, batch, phase).items()}
+
+    def measured(self: PhaseOptimizer, factor: float) -> None:
+        norms.append(float(torch.nn.utils.get_total_norm([p.grad for p in _with_grad(self)])))
+        step(self, factor)
+
+    monkeypatch.setattr(kind, "loss", loud)
+    monkeypatch.setattr(PhaseOptimizer, "step", measured)
+    options = ["train.batch_size=16", "train.checks=0", "train.samples=0", "train.clip=1e9"]
+    api.train(
+        data, family=kind.__name__.lower(), size="xs", steps=41, out=tmp_path / "run", settings=options
+    )
+    critic = norms[:: len(norms) // 41]  # the first phase of each step
+    usual = float(np.median(critic[:40]))
+    assert (critic[40] > 50 * usual) == (kind is VAE)
+    assert critic[40] < 1.5 * most * usual
+
+
+def _with_grad(optimizer: PhaseOptimizer) -> list[Tensor]:
+    return [p for p in optimizer.parameters.values() if p.grad is not None]
 
 
 def test_phases_train_their_own_part_only() -> None:
