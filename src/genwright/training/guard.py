@@ -61,12 +61,18 @@ PATIENCE = 300
 
 @dataclass(frozen=True)
 class Alarm:
-    """What is wrong, in a word and in a sentence; what to try; whether going back may help."""
+    """What is wrong, in a word and in a sentence; what to try beside a lower rate; whether going back may
+    help."""
 
     cause: str
     words: str
     helps: str = "data without outliers"
     heals: bool = True
+
+    def advice(self, lr: float) -> str:
+        """What to do where going back has not helped; `lr` is a rate to begin anew at."""
+        anew = f"begin anew at a lower rate (--set train.lr={lr:g})"
+        return f"try {self.helps}, or {anew}" if self.helps else anew
 
 
 class Ill(Exception):
@@ -252,7 +258,7 @@ class Guard:
         words = f"the samples cover {covered:.0%} of what real examples cover"
         if before >= LOW > covered and covered < LOST * before:
             words = f"{words}, after {before:.0%} before"
-            return Alarm("coverage collapse", words, "a lower rate or more data")
+            return Alarm("coverage collapse", words, "more data")
         if blind and before < LOW and covered < (LOW if share >= 1 else BARE) and share >= 0.5:
             words = f"{words}, and never covered more: kinds of examples are missing, or it is too early"
             alarm = Alarm("coverage collapse", words, "a longer training or other options", False)
@@ -348,4 +354,4 @@ def _frozen(words: str) -> Alarm:
 
 
 def _too_high(words: str) -> Alarm:
-    return Alarm("rate too high", words, "a lower rate")
+    return Alarm("rate too high", words, helps="")

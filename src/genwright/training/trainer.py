@@ -223,15 +223,11 @@ class Trainer:
     def _last_words(self, step: int, alarm: Alarm) -> str:
         kept, path = self.run.best or self.run.step, self.run.path
         slower = (self.options.lr or self.family.phases[0].lr) / 2 ** (MOST + 2)
-        return (
-            f"{alarm.words} at step {step}, after going back {MOST} times; "
-            + (
-                f"the best weights (step {kept}) are kept in {path}"
-                if kept
-                else f"{path} has no weights"
-            )
-            + f": try {alarm.helps}, or begin anew at a lower rate (--set train.lr={slower:g})"
+        weights = (
+            f"the best weights (step {kept}) are kept in {path}" if kept else f"{path} has no weights"
         )
+        found = f"{alarm.words} at step {step}, after going back {MOST} times"
+        return f"{found}; {weights}: {alarm.advice(slower)}"
 
     def _seed(self, step: int) -> None:
         seed = self._mix(step, 0) ^ 0x5DEECE66D

@@ -22,7 +22,7 @@ from genwright.errors import RunError
 from genwright.families.base import Vital
 from genwright.families.vae import VAE
 from genwright.training.anatomy import Anatomy, Figures, Pulse
-from genwright.training.guard import DYING, EVERY, LASTING, MOST, MOVING, Guard
+from genwright.training.guard import DYING, EVERY, LASTING, MOST, MOVING, Alarm, Guard
 from genwright.training.run import Run
 from genwright.training.trainer import Progress
 from genwright.training.usual import WINDOW
@@ -217,6 +217,12 @@ def test_where_losses_swing_a_leap_is_no_alarm_and_an_explosion_is() -> None:
         assert after(guard, *lasting(LASTING, loss=50.0, norm=30.0))[-1] == leap
         assert guard.calm == swings
     assert "exploding gradient" in after(guard, *lasting(LASTING, norm=1e4))
+
+
+def test_advice_names_a_rate_and_what_else_may_help() -> None:
+    anew = "begin anew at a lower rate (--set train.lr=0.001)"
+    assert Alarm("spike", "it leapt").advice(1e-3) == f"try data without outliers, or {anew}"
+    assert Alarm("rate too high", "it raced", helps="").advice(1e-3) == anew
 
 
 def test_rivals_are_on_a_leash_once_it_is_known_what_is_usual() -> None:
