@@ -85,7 +85,13 @@ class Points(Feed):
         return Batch(self.bridge.forward(self.x[index])).to(device)
 
 
-def train(points: Points, args: argparse.Namespace, options: dict[str, Any], seed: int) -> Family:
+def train(
+    points: Points,
+    args: argparse.Namespace,
+    options: dict[str, Any],
+    seed: int,
+    kind: type[Trainer] = Trainer,
+) -> Family:
     """The averaged family."""
     torch.manual_seed(seed)
     nets = build("nets", args.net, {}, args.size, where="net")
@@ -101,7 +107,7 @@ def train(points: Points, args: argparse.Namespace, options: dict[str, Any], see
     )
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", recipe={}, plan="", codec={})
-        trainer = Trainer(family, points, run, wanted, seed)
+        trainer = kind(family, points, run, wanted, seed)
         trainer.fit()
         return trainer.ema.family
 
