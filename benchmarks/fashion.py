@@ -18,11 +18,13 @@ from __future__ import annotations
 import argparse
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import genwright
 from _fashion import judged, kept, prepared
 from _report import say
+from genwright.model import Model
 
 OURS = {
     "gan": (),
@@ -38,31 +40,21 @@ THEIRS = ("pythae-vae", "ddpm")
 
 def ours(maker: str, train: Path, out: Path, minutes: float, n: int, seed: int, size: str) -> int:
     """Pictures by one of our families; the steps it took."""
-    stages = OURS[maker]
-    if stages:
-        first, second, bridge, *settings = stages
-        began = genwright.train(
-            train,
-            family=first,
-            size=size,
-            minutes=minutes / 2,
-            seed=seed,
-            out=out / f"{maker}-{first}",
-            settings=settings,
+
+    def trained(family: str, share: float, folder: str, settings: Sequence[str] = ()) -> Model:
+        run = out / f"{maker}-{folder}"
+        budget = share * minutes
+        return genwright.train(
+            train, family=family, size=size, minutes=budget, seed=seed, out=run, settings=settings
         )
-        model = genwright.train(
-            train,
-            family=second,
-            size=size,
-            minutes=minutes / 2,
-            seed=seed,
-            out=out / f"{maker}-{second}",
-            settings=[f"bridge.name={bridge}", f"bridge.run={began.run.path}"],
-        )
+
+    if OURS[maker]:
+        first, second, bridge, *settings = OURS[maker]
+        began = trained(first, 0.5, first, settings)
+        onto = [f"bridge.name={bridge}", f"bridge.run={began.run.path}"]
+        model = trained(second, 0.5, second, onto)
     else:
-        model = genwright.train(
-            train, family=maker, size=size, minutes=minutes, seed=seed, out=out / f"{maker}-run"
-        )
+        model = trained(maker, 1.0, "run")
     kept(model.sample(n, seed=seed), out / f"{maker}.npz")
     return model.run.step
 
