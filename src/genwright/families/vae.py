@@ -210,9 +210,8 @@ class VAE(Family):
         if self.draws > 1:
             weights = (self.beta * warm * drawn.log_ratio - rec).view(self.draws, -1)
             return {"bound": math.log(self.draws) - weights.logsumexp(0).mean()}
-        if (
-            self.free_bits
-        ):  # an estimate may be below 0 by chance, and counts as it is where nothing is free
+        # An estimate may be below 0 by chance: it counts as it is where nothing is free.
+        if self.free_bits:
             kl = torch.maximum(kl, self.free_bits * self.free)
         return {"reconstruction": rec.mean(), "kl": self.beta * warm * kl.sum()}
 

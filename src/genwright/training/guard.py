@@ -272,7 +272,7 @@ class Guard:
 
         Adam divides by what gradients have been, so that one that is suddenly a thousand times as large
         makes a step ten times as large, to which the rival answers likewise. Clipped to the usual, they
-        stand ten times the rate (as Seetharaman et al. 2020, arXiv:2007.14469, who clip to a percentile).
+        stand six times the default rate (Seetharaman et al. 2020, arXiv:2007.14469, clip to a percentile).
         """
         usual = self._usual.get(phase)
         return LEASH * usual.median["norm"] if self.swings and usual and usual.median else math.inf
