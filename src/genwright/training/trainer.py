@@ -222,7 +222,8 @@ class Trainer:
 
     def _last_words(self, step: int, alarm: Alarm) -> str:
         kept, path = self.run.best or self.run.step, self.run.path
-        slower = (self.options.lr or self.family.phases[0].lr) / 2 ** (MOST + 2)
+        usual = self.family.phases[0].lr
+        slower = min((self.options.lr or usual) / 2 ** (MOST + 2), usual)
         weights = (
             f"the best weights (step {kept}) are kept in {path}" if kept else f"{path} has no weights"
         )

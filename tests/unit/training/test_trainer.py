@@ -81,6 +81,14 @@ def test_nothing_that_is_not_finite_reaches_the_weights(
     assert all(torch.isfinite(t.float()).all() for t in run.weights().values())
 
 
+def test_a_rate_that_is_far_too_high_is_answered_with_one_that_learns(
+    data: Path, tmp_path: Path
+) -> None:
+    settings = ["train.lr=1e30", "train.batch_size=8"]
+    with pytest.raises(RunError, match=rf"--set train\.lr={VAE.phases[0].lr:g}\)"):
+        api.train(data, family="vae", size="xs", steps=40, out=tmp_path / "run", settings=settings)
+
+
 @pytest.mark.parametrize(("kind", "most"), [(GAN, 3.0), (VAE, 400.0)])
 def test_a_sudden_gradient_of_rivals_is_clipped_to_the_usual(
     kind: type[Family], most: float, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
