@@ -53,6 +53,7 @@ KINDS: dict[str, dict[str, str]] = {
         "auto": "genwright.nets.roles:Auto",
         "mlp": "genwright.nets.mlp:MLPNets",
         "conv": "genwright.nets.conv:ConvNets",
+        "dcgan": "genwright.nets.dcgan:DCGANNets",
         "resnet": "genwright.nets.resnet:ResNetNets",
         "unet": "genwright.nets.unet:UNetNets",
         "transformer": "genwright.nets.transformer:TransformerNets",

@@ -95,6 +95,46 @@ def make(
     return nets.score(grid, 3, told), torch.randn(3, 3, *grid), (3,)
 
 
+def test_dcgan_is_that_of_its_paper() -> None:
+    """Section 3, and figure 1 the other way round."""
+    nets: Nets = build("nets", "dcgan", {}, "l", where="net")
+    for net, widths in (
+        (nets.score((64, 64), 3, Told()), [3, 128, 256, 512, 1024]),
+        (nets.decode((64, 64), 100, 3, Told()), [1024, 512, 256, 128, 3]),
+    ):
+        convs = [m for m in net.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))]
+        assert [convs[0].in_channels, *(m.out_channels for m in convs)] == widths
+        assert all(m.stride == (2, 2) for m in convs)
+        norms = [m.num_features for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        assert norms == (widths[2:] if widths[0] == 3 else widths[:-1])
+        spread = torch.cat([m.weight.flatten() for m in convs]).std().item()
+        assert spread == pytest.approx(0.02, rel=0.01)
+
+
+@pytest.mark.parametrize("grid", [(1,), (2, 2), (7, 12), (3, 5, 1)])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_dcgan_takes_any_grid_and_sees_others_only_while_it_learns(
+    grid: tuple[int, ...], depth: int
+) -> None:
+    torch.manual_seed(0)
+    nets: Nets = build("nets", "dcgan", {"depth": depth}, "xs", where="net")
+    for role in ("score", "encode", "decode"):
+        told, cond = told_by(nets, role, grid, 3)
+        net, x, shape = make(nets, role, grid, told)
+        for p in net.parameters():
+            torch.nn.init.normal_(p, std=0.2)
+        assert net(x, cond).shape == shape
+        other = x.clone()
+        other[1] += 1.0
+        with torch.no_grad():
+            for learns in (True, False):
+                net.train(learns)
+                same = torch.equal(net(x, cond)[0], net(other, cond)[0])
+                crowd = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in net.modules())
+                assert same == (not learns or not crowd)
+        assert crowd or (depth == 1 and role != "decode")
+
+
 def test_a_code_keeps_its_place() -> None:
     """What lies at one corner changes the codes near it and leaves those far away alone."""
     torch.manual_seed(0)

@@ -26,6 +26,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrizations
 
 from genwright.batch import Batch, Cond
@@ -126,6 +127,7 @@ class GAN(Family):
             if projects
             else nets.score(space.grid, width, told)
         )
+        self.crowd = any(isinstance(part, _BatchNorm) for part in self.critic.modules())
         self.spectral_norm = spectral_norm
         if spectral_norm:
             _normalise(self.critic)
@@ -158,7 +160,7 @@ class GAN(Family):
             fake = self._fake(batch, gone)
         told = self._told(batch, gone)
         found = criticise(
-            lambda x, copies: self._judge(x, _twice(told) if copies == 2 else told),
+            lambda x, copies: self._judge_all(x, told, copies),
             real,
             fake,
             self.kind,
@@ -226,6 +228,14 @@ class GAN(Family):
         if self.augment is not None:
             x = self.augment(x)
         return judged_by(self.critic, self._packed(x), told)
+
+    def _judge_all(self, x: Tensor, told: Cond, copies: int) -> Tensor:
+        """Scores of one batch after the other, `copies` of them, that are told the same."""
+        if copies == 1:
+            return self._judge(x, told)
+        if self.crowd:  # what is normalised over a batch could read off it which ones are real
+            return torch.cat([self._judge(part, told) for part in x.chunk(2)])
+        return self._judge(x, _twice(told))
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         """A code is the noise, and a number for each binary dimension, of which the sign counts."""

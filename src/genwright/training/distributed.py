@@ -109,7 +109,9 @@ def share(family: Family) -> None:
     if world() == 1:
         return
     family.exchange(gather)
-    for name, how in family.shared.items():
+    kept = ("running_mean", "running_var")  # by what normalises over a batch
+    found = {n: "mean" for n, _ in family.named_buffers() if n.rpartition(".")[2] in kept}
+    for name, how in {**found, **family.shared}.items():
         buffer = family.get_buffer(name)
         if how == "mean":
             dist.all_reduce(buffer)

@@ -18,6 +18,7 @@ from genwright.families.base import Family
 from genwright.families.diffaugment import Augment
 from genwright.families.gan import GAN
 from genwright.nets.conv import ConvNets
+from genwright.nets.dcgan import DCGANNets
 from genwright.nets.resnet import ResNetNets
 from genwright.nets.roles import Auto, Nets
 from genwright.nets.transformer import TransformerNets
@@ -245,6 +246,31 @@ def test_spectral_norm_is_saved_followed_and_precise() -> None:
         assert torch.equal(one, again.loss(Batch(x), "critic")["critic"])
     for name, buffer in ema.family.named_buffers():
         assert torch.isfinite(buffer).all(), name
+
+
+def test_what_is_normalised_over_a_batch_judges_real_and_made_ones_apart() -> None:
+    """Or their mixture would tell each of them what the others are."""
+    family = gan(PICTURE, nets=DCGANNets("xs", depth=2)).train()
+    real, fake = torch.rand(16, 1, 8, 8), -torch.rand(16, 1, 8, 8)
+    told = family._told(Batch(real), {})
+    found = family._judge_all(torch.cat([real, fake]), told, 2)
+    for part, scores in zip((real, fake), found.chunk(2), strict=True):
+        torch.testing.assert_close(scores, family._judge_all(part, told, 1))
+    assert not torch.allclose(found, family.critic(torch.cat([real, fake]), told), atol=1e-3)
+
+
+@pytest.mark.parametrize("penalty", ["none", "r1r2"])
+def test_law_dcgan_learns_what_is_asked_for(penalty: Any) -> None:
+    """Which half of a picture is bright, at the paper's loss."""
+    label = torch.arange(256)[:, None] % 2
+    bright = (torch.arange(8) < 4).float() * 2 - 1
+    x = (2 * label[:, :, None, None] - 1) * bright * torch.rand(256, 1, 8, 8)
+    family = gan(PICTURE, LABEL, DCGANNets("xs"), loss="nonsaturating", penalty=penalty)
+    train(family, x, label, 150)
+    made = family.sample(256, {"label": label}, seed=1)
+    left, right = made[..., :4].mean((1, 2, 3)), made[..., 4:].mean((1, 2, 3))
+    assert ((left > right) == (label[:, 0] == 1)).float().mean() > 0.95
+    assert made.std() > 0.3 * x.std()
 
 
 @pytest.mark.parametrize("condition", ["channel", "projection"])

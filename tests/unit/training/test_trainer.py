@@ -44,11 +44,17 @@ def quick(data: Path, out: Path, **more: object) -> None:
 
 @pytest.mark.parametrize(
     ("family", "settings"),
-    [("gan", []), ("vqvae", []), ("cyclegan", ["data.label=label", "family.pool=4"])],
-    ids=["gan", "vqvae", "cyclegan"],
+    [
+        ("gan", []),
+        ("gan", ["net.name=dcgan"]),
+        ("vqvae", []),
+        ("cyclegan", ["data.label=label", "family.pool=4"]),
+    ],
+    ids=["gan", "gan-dcgan", "vqvae", "cyclegan"],
 )
 def test_two_processes_stay_one(family: str, settings: list[str], data: Path, tmp_path: Path) -> None:
-    # GAN: two phases and gradients of gradients, which no wrapper survives. VQ-VAE: statistics of its own.
+    # GAN: two phases and gradients of gradients, which no wrapper survives; with DCGAN's nets statistics of
+    # its own, which a VQ-VAE has too.
     # CycleGAN: examples of its own, which each process has made.
     one, other = two_processes(SCRIPT, data, family, tmp_path / "run", *settings)
     assert one[2:] == other[2:], "the processes' weights have drifted apart"
