@@ -94,10 +94,12 @@ class Trainer:
         self.batch = local_batch(options, family)
         self.progress = Progress()
         self.best, self.seconds = math.inf, 0.0
+        rivals = not family.has_heldout
         self.guard = Guard(
             {phase.name: Anatomy(phase_parameters(self.family, phase)) for phase in family.phases},
             family.vitals,
-            swings=not family.has_heldout,
+            swings=rivals,
+            leashed=rivals and bool(family.space.grid),
         )
         self.gave_up = False
         self.cover_every = affordable(family) if options.cover is None else options.cover

@@ -225,13 +225,13 @@ def test_advice_names_a_rate_and_what_else_may_help() -> None:
     assert Alarm("rate too high", "it raced", helps="").advice(1e-3) == anew
 
 
-def test_rivals_are_on_a_leash_once_it_is_known_what_is_usual() -> None:
-    for swings in (False, True):
-        guard = Guard({"fit": ANATOMY}, swings=swings)
+def test_a_leash_holds_once_it_is_known_what_is_usual() -> None:
+    for leashed in (False, True):
+        guard = Guard({"fit": ANATOMY}, leashed=leashed)
         assert guard.leash("fit") == math.inf
         for i in range(WINDOW):
             guard.look(pulse(i, 1.0, 0.25))
-        assert guard.leash("fit") == (3 * 0.25 if swings else math.inf)
+        assert guard.leash("fit") == (3 * 0.25 if leashed else math.inf)
         assert guard.leash("other") == math.inf
 
 
