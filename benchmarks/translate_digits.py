@@ -7,7 +7,7 @@
 looks are made from different digits, so that no pair exists:
 
     painted   grey on black, and blue on yellow paper: inverted and coloured           (2 domains)
-    hands     MNIST, and the digits of scikit-learn, other hands at 8 x 8               (2 domains)
+    hands     MNIST without its margin, and scikit-learn's digits, other hands at 8 x 8 (2 domains)
     looks     grey on black; blue on yellow; red on black; bold and cyan on black       (4 domains)
 
 A small network learns digit and domain from real examples of every domain; its own accuracy on held-out
@@ -62,7 +62,9 @@ def resized(images: Array, side: int) -> Array:
 def domains(pair: str, mnist: Path, side: int, seed: int) -> dict[str, tuple[Array, Array]]:
     """By name pictures `(n, side, side, 3)` of 0 to 1 and digits, in a random order."""
     with np.load(mnist) as file:
-        grey, digit = resized(file["images"] / 255.0, side), file["labels"].astype(np.int64)
+        images, digit = file["images"] / 255.0, file["labels"].astype(np.int64)
+    # MNIST's digits have a margin of four pixels, those of scikit-learn have none.
+    grey = resized(images[:, 4:24, 4:24] if pair == "hands" else images, side)
     order = np.random.default_rng(seed).permutation(len(grey))
     grey, digit = grey[order], digit[order]
     if pair == "hands":
