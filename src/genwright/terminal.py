@@ -180,7 +180,8 @@ def _plain_lines(every: float = 5.0) -> Callable[[Progress], None]:
 def _line(p: Progress) -> str:
     terms = " ".join(f"{name} {value:.3f}" for name, value in p.terms.items())
     val = f" val {p.val:.3f}" if p.val is not None else ""
-    notice = f"  ({p.notice})" if p.notice else ""
+    said = p.notice or p.busy
+    notice = f"  ({said})" if said else ""
     return f"{terms}{val}{notice}  {p.examples_per_second:,.0f}/s  {duration(p.seconds_left)} left"
 
 

@@ -1,15 +1,16 @@
-"""How a family is run: in which precision, and over held-out examples."""
+"""How a family is run: in which precision, over held-out examples, and what was not finite."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
+from torch import Tensor
 
 from genwright.batch import Batch
 from genwright.families.base import Family
 
-__all__ = ["autocast", "heldout_loss"]
+__all__ = ["autocast", "heldout_loss", "not_finite"]
 
 
 def autocast(family: Family, precision: str) -> torch.autocast:
@@ -37,3 +38,10 @@ def heldout_loss(family: Family, batches: Iterable[Batch], precision: torch.auto
         total, count = total + float(one), count + float(n)
     family.train(was_training)
     return total / max(count, 1.0)
+
+
+def not_finite(terms: Mapping[str, Tensor], batch: Batch) -> str:
+    """What is not: the batch itself, or the first term of a loss that is not; empty where all are."""
+    if not bool(torch.isfinite(batch.x.float()).all()):
+        return "the batch of examples"
+    return next((f"the loss term {n!r}" for n, t in terms.items() if not bool(torch.isfinite(t))), "")

@@ -27,10 +27,11 @@ from genwright.training.cover import Cover, affordable
 from genwright.training.ema import EMA
 from genwright.training.feed import Feed
 from genwright.training.guard import MOST, Alarm, Guard, Ill
-from genwright.training.measuring import autocast, heldout_loss
+from genwright.training.measuring import autocast, heldout_loss, not_finite
 from genwright.training.optim import PhaseOptimizer, frozen, phase_parameters, rate
 from genwright.training.run import Run
 from genwright.training.snapshot import Snapshot
+from genwright.training.threads import Threads
 
 __all__ = ["Progress", "Trainer", "local_batch"]
 
@@ -48,6 +49,7 @@ class Progress:
     val: float | None = None
     best: float | None = None
     notice: str = ""
+    busy: str = ""
     examples_per_second: float = 0.0
     seconds_left: float = math.inf
 
@@ -104,6 +106,7 @@ class Trainer:
         self.gave_up = False
         self.cover_every = affordable(family) if options.cover is None else options.cover
         self.autocast = autocast(self.family, options.precision)
+        self.threads = Threads(self.device, chooses=options.minutes is not None)
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -111,7 +114,7 @@ class Trainer:
         """Train to the end. False if `stop` ended it before."""
         # Only the first process writes; the others' view of the folder is not used after the start.
         own = self.run.lock() if distributed.is_main() else nullcontext()
-        with torch.random.fork_rng(devices=_cuda(self.device)), own:
+        with torch.random.fork_rng(devices=_cuda(self.device)), own, self.threads:
             self._begin()
             began = time.monotonic() - self.seconds
             step, self._checked = self.saved, self._check_number()
@@ -123,6 +126,7 @@ class Trainer:
                     self.ema.update(step)
                     self._tell_time(time.monotonic() - began)
                     self._clock(step)
+                    self.threads.look()
                     self._record(step, terms)
                     if self._look_up(step):
                         break
@@ -187,7 +191,7 @@ class Trainer:
         norm, size, total, signs, grads = anatomy.measure(terms, self.family.signs)
         figures = (total, size, signs, grads, anatomy.weigh, anatomy.mark)
         pulse = Pulse(phase.name, step, *figures, factor, self.family.clock.progress)
-        bad = "" if math.isfinite(total) else _not_finite(terms, batch)
+        bad = "" if math.isfinite(total) else not_finite(terms, batch)
         alarm = self.guard.look(pulse, bad)
         if alarm is not None and not alarm.heals:
             self._tell(step + 1, alarm, "told")
@@ -343,6 +347,7 @@ class Trainer:
         options, total = self.options, self.batch * self.options.accumulate * distributed.world()
         speed = step - self._first
         self.progress.step, self.progress.share = step, self._share(step)
+        self.progress.busy = self.threads.words
         self.progress.examples_per_second = total * speed / max(time.monotonic() - self._started, 1e-9)
         if self.progress.share > 0:
             self.progress.seconds_left = self.seconds * (1 / self.progress.share - 1)
@@ -406,13 +411,6 @@ class Trainer:
         self.saved, self._last_save = step, time.monotonic()
         self.snapshot.remember(step, self.guard.state())
         distributed.wait()
-
-
-def _not_finite(terms: dict[str, Tensor], batch: Batch) -> str:
-    """What is not: the batch itself, or the first term that is not."""
-    if not bool(torch.isfinite(batch.x.float()).all()):
-        return "the batch of examples"
-    return next((f"the loss term {n!r}" for n, t in terms.items() if not bool(torch.isfinite(t))), "")
 
 
 def _cuda(device: torch.device) -> list[int]:
