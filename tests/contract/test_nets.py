@@ -111,7 +111,7 @@ def test_dcgan_is_that_of_its_paper() -> None:
         assert spread == pytest.approx(0.02, rel=0.01)
 
 
-@pytest.mark.parametrize("grid", [(1,), (2, 2), (7, 12), (3, 5, 1)])
+@pytest.mark.parametrize("grid", [(2,), (2, 2), (7, 12), (3, 5, 1)])
 @pytest.mark.parametrize("depth", [1, 3])
 def test_dcgan_takes_any_grid_and_sees_others_only_while_it_learns(
     grid: tuple[int, ...], depth: int
@@ -133,6 +133,11 @@ def test_dcgan_takes_any_grid_and_sees_others_only_while_it_learns(
                 crowd = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in net.modules())
                 assert same == (not learns or not crowd)
         assert crowd or (depth == 1 and role != "decode")
+
+
+def test_dcgan_needs_two_places() -> None:
+    with pytest.raises(Unsupported, match=r"a single one: use net\.name=conv"):
+        build("nets", "dcgan", {}, "xs", where="net").score((1, 1), 3, Told())
 
 
 def test_a_code_keeps_its_place() -> None:

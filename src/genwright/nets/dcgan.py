@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
+from genwright.errors import Unsupported
 from genwright.nets.blocks import FiLM, conv, pyramid, stride, with_grid
 from genwright.nets.roles import Grid, Net, Nets, Told
 
@@ -118,6 +119,11 @@ class DCGANNets(Nets):
         """Grids from that of an example to the coarsest, two at least, and the channels of all but the
         first."""
         self._grid(grid)
+        if math.prod(grid) == 1:
+            raise Unsupported(
+                "the net 'dcgan' normalises over the places of a grid, and this has a single one: use "
+                "net.name=conv"
+            )
         grids = pyramid(grid, smallest=2)
         grids = grids if len(grids) > 1 else 2 * grids
         return grids, [self.width * 2**i for i in range(len(grids) - 1)]
