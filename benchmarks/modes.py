@@ -102,8 +102,7 @@ def train(
         minutes=None if args.steps else args.minutes,
         batch_size=args.batch,
         lr=args.lr,
-        checks=1,
-        log_every=many,
+        log_every=many,  # checks as by default: the guard goes back to one of them
     )
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", recipe={}, plan="", codec={})

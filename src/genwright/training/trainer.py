@@ -290,19 +290,21 @@ class Trainer:
         distributed.wait()
 
     def _covered(self, step: int) -> None:
-        """How much of the data the samples cover; the first process measures for all, and what is low twice.
+        """How much of the data the samples cover, of the averaged weights and, where that is low, of the
+        weights themselves: an average may be off for a while. The first process measures for all.
 
-        Raises `Ill` where that has collapsed."""
+        Raises `Ill` where both have collapsed."""
         found: list[float] = []
         due = self.cover_every and self._check_number() % self.cover_every == 0
         while self.cover is not None and (due or self._done(step)) and len(found) < 2:
-            one = self.cover(self.ema.family, len(found)) if distributed.is_main() else 0.0
+            family = self.family if found else self.ema.family
+            one = self.cover(family, len(found)) if distributed.is_main() else 0.0
             found.append(distributed.first_says(one, self.device))
             if not self.guard.is_low(found[-1]):
                 break
         if not found:
             return
-        covered = sum(found) / len(found)
+        covered = max(found)
         if distributed.is_main():
             self.run.log({"step": step, "coverage": covered})
         alarm = self.guard.cover(self._share(step), covered, not self.family.has_heldout)

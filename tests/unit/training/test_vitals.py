@@ -157,6 +157,17 @@ def test_cover_that_collapses_leads_back_and_is_not_saved(
     assert asked == [(26, 0), (52, 0), (78, 0), (78, 1), (78, 0), (104, 0), (130, 0)]
 
 
+def test_an_average_that_is_off_for_a_while_is_no_collapse(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cover(self: Cover, family: Family, turn: int = 0) -> float:
+        averaged = not any(p.requires_grad for p in family.parameters())
+        return 0.1 if averaged and family.clock.step > 52 else 0.9
+
+    monkeypatch.setattr(Cover, "__call__", cover)
+    assert alarms(data, tmp_path / "run", "gan") == []
+
+
 def test_a_training_without_a_fault_is_quiet(data: Path, tmp_path: Path) -> None:
     for family in ("gan", "vae"):
         found = alarms(data, tmp_path / family, family)
