@@ -92,7 +92,7 @@ def train(
     seed: int,
     kind: type[Trainer] = Trainer,
 ) -> Family:
-    """The averaged family."""
+    """The averaged family, checked as often as a user's is: the guard goes back to one of the checks."""
     torch.manual_seed(seed)
     nets = build("nets", args.net, {}, args.size, where="net")
     family = build("families", args.family, options, points.bridge.target, {}, nets, where="family")
@@ -102,7 +102,7 @@ def train(
         minutes=None if args.steps else args.minutes,
         batch_size=args.batch,
         lr=args.lr,
-        log_every=many,  # checks as by default: the guard goes back to one of them
+        log_every=many,
     )
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", recipe={}, plan="", codec={})

@@ -231,11 +231,9 @@ class GAN(Family):
 
     def _judge_all(self, x: Tensor, told: Cond, copies: int) -> Tensor:
         """Scores of one batch after the other, `copies` of them, that are told the same."""
-        if copies == 1:
-            return self._judge(x, told)
         if self.crowd:  # what is normalised over a batch could read off it which ones are real
-            return torch.cat([self._judge(part, told) for part in x.chunk(2)])
-        return self._judge(x, _twice(told))
+            return torch.cat([self._judge(part, told) for part in x.chunk(copies)])
+        return self._judge(x, _twice(told) if copies == 2 else told)
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         """A code is the noise, and a number for each binary dimension, of which the sign counts."""

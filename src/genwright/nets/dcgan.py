@@ -10,7 +10,9 @@ then. `conv` has residual blocks instead, and no normalisation.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 from genwright.batch import Cond
 from genwright.errors import Unsupported
 from genwright.nets.blocks import FiLM, conv, pyramid, stride, with_grid
-from genwright.nets.roles import Grid, Net, Nets, Told
+from genwright.nets.roles import Grid, Net, Nets, Role, Size, Told
 
 __all__ = ["DCGANNets"]
 
@@ -108,12 +110,17 @@ class DCGANNets(Nets):
     level next to the example, doubled at each coarser one; `depth` counts the convolutions of a level, of
     which the first strides. The paper has 128 and 1."""
 
-    reads = {  # noqa: RUF012 - a constant of the class
+    reads: ClassVar[Mapping[Role, frozenset[str]]] = {
         "encode": frozenset({"grid"}),
         "decode": frozenset(),
         "score": frozenset({"grid"}),
     }
-    sizes = {"xs": (16, 1), "s": (32, 1), "m": (64, 1), "l": (128, 1)}  # noqa: RUF012
+    sizes: ClassVar[Mapping[Size, tuple[int, int]]] = {
+        "xs": (16, 1),
+        "s": (32, 1),
+        "m": (64, 1),
+        "l": (128, 1),
+    }
 
     def levels(self, grid: Grid) -> tuple[list[Grid], list[int]]:
         """Grids from that of an example to the coarsest, two at least, and the channels of all but the
@@ -144,7 +151,8 @@ def _up(coarse: Grid, fine: Grid, n_in: int, n_out: int, bias: bool = True) -> n
     rest = tuple(f - s * (c - 1) - 1 for f, s, c in zip(fine, step, coarse, strict=True))
     pad = (KERNEL // 2,) * len(fine)
     size = (KERNEL,) * len(fine)
-    return _UP[len(fine) - 1](n_in, n_out, size, step, pad, rest, bias=bias)  # type: ignore[arg-type]
+    up: Callable[..., nn.Module] = _UP[len(fine) - 1]  # each wants a tuple of its own length
+    return up(n_in, n_out, size, step, pad, rest, bias=bias)
 
 
 def _drawn(module: nn.Module) -> nn.Module:

@@ -294,17 +294,15 @@ class Trainer:
         weights themselves: an average may be off for a while. The first process measures for all.
 
         Raises `Ill` where both have collapsed."""
-        found: list[float] = []
         due = self.cover_every and self._check_number() % self.cover_every == 0
-        while self.cover is not None and (due or self._done(step)) and len(found) < 2:
-            family = self.family if found else self.ema.family
-            one = self.cover(family, len(found)) if distributed.is_main() else 0.0
-            found.append(distributed.first_says(one, self.device))
-            if not self.guard.is_low(found[-1]):
-                break
-        if not found:
+        if self.cover is None or not (due or self._done(step)):
             return
-        covered = max(found)
+        covered = 0.0
+        for turn, family in enumerate((self.ema.family, self.family)):
+            one = self.cover(family, turn) if distributed.is_main() else 0.0
+            covered = max(covered, distributed.first_says(one, self.device))
+            if not self.guard.is_low(covered):
+                break
         if distributed.is_main():
             self.run.log({"step": step, "coverage": covered})
         alarm = self.guard.cover(self._share(step), covered, not self.family.has_heldout)
