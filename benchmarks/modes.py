@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,7 @@ from torch import Tensor
 from _report import say
 from genwright.batch import Batch
 from genwright.bridges import Bridge
+from genwright.errors import RunError
 from genwright.families.base import Family
 from genwright.planning import choose_bridge
 from genwright.recipe import TrainOptions
@@ -91,8 +93,8 @@ def train(
     options: dict[str, Any],
     seed: int,
     kind: type[Trainer] = Trainer,
-) -> Family:
-    """The averaged family, checked as often as a user's is: the guard goes back to one of the checks."""
+) -> tuple[Family, list[str]]:
+    """The averaged family, and what the guard said: it looks as often as at a user's training."""
     torch.manual_seed(seed)
     nets = build("nets", args.net, {}, args.size, where="net")
     family = build("families", args.family, options, points.bridge.target, {}, nets, where="family")
@@ -107,8 +109,12 @@ def train(
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", recipe={}, plan="", codec={})
         trainer = kind(family, points, run, wanted, seed)
-        trainer.fit()
-        return trainer.ema.family
+        with suppress(RunError):  # gave up, which is said; the last healthy weights are measured
+            trainer.fit()
+        said = [
+            f"{one['step']}: {one['words']}: {one['did']}" for one in run.metrics() if "guard" in one
+        ]
+        return trainer.ema.family, said
 
 
 def options_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -152,7 +158,7 @@ def main() -> None:
             bridge = choose_bridge(args.family, SPACE, bridge="quantize", options={"bins": args.bins})[1]
         bridge.fit(SPACE, x[:20_000])
         began = time.perf_counter()
-        family = train(Points(x, bridge), args, options, seed)
+        family, alarms = train(Points(x, bridge), args, options, seed)
         seconds = time.perf_counter() - began
         made = bridge.inverse(family.sample(N, seed=seed), torch.Generator().manual_seed(seed))
         rows.append(law.measure(made.double().numpy() * std + mean))
@@ -165,6 +171,7 @@ def main() -> None:
             seed=seed,
             **rows[-1],
             real=law.measure(law.draw(N, rng)),
+            alarms=alarms,
             seconds=round(seconds, 1),
         )
     say(

@@ -96,13 +96,14 @@ def grid(lr: float, seed: int, args: argparse.Namespace) -> tuple[Reading, dict[
     bridge = choose_bridge(args.family, modes.SPACE)[1]
     bridge.fit(modes.SPACE, x[:20_000])
     how = argparse.Namespace(**vars(args), net="auto", minutes=None, batch=128, lr=lr)
-    family = modes.train(modes.Points(x, bridge), how, {}, seed)
+    family, alarms = modes.train(modes.Points(x, bridge), how, {}, seed)
     made = bridge.inverse(family.sample(modes.N, seed=seed), torch.Generator().manual_seed(seed))
     found = law.measure(made.double().numpy() * std + mean)
     share = found["high_quality"]
     return Reading(share, *wilson(round(share * modes.N), modes.N), modes.N), {
         "modes": found["modes"],
         "kl": found["kl"],
+        "alarms": alarms,
         "real": law.measure(law.draw(modes.N, rng))["high_quality"],
     }
 

@@ -107,7 +107,7 @@ def main() -> None:
         bridge = choose_bridge(args.family, SPACE)[1]
         bridge.fit(SPACE, stacks(digits, 4096, torch.Generator().manual_seed(seed)))
         began = time.perf_counter()
-        family = train(Stacks(digits, bridge), args, options, seed, kind)
+        family, alarms = train(Stacks(digits, bridge), args, options, seed, kind)
         seconds = time.perf_counter() - began
         made = bridge.inverse(family.sample(N, seed=seed), torch.Generator().manual_seed(seed))
         say(
@@ -121,6 +121,7 @@ def main() -> None:
             real=real,
             classifier=round(modes.accuracy(test, test_labels), 4),
             steps=family.clock.step,
+            alarms=alarms,
             seconds=round(seconds, 1),
         )
 
