@@ -143,6 +143,11 @@ class Editor:
                 f"all codes are decoded to the same, so that no direction changes anything: train "
                 f"{self.model.run.path} for longer (genwright train --resume)"
             )
+        if len(found) < number:
+            raise RecipeError(
+                f"--directions {number}: {self.model.run.path} has no more than {len(found)} directions "
+                f"that can be told apart: ask for so many at most"
+            )
         named = [(f"direction {i}", step) for i, step in enumerate(found, 1)]
         points = [self.point(one) for one in examples]
         return self._along(points, named, torch.linspace(-strength, strength, steps))

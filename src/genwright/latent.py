@@ -43,7 +43,8 @@ def towards(codes: Tensor, has: Tensor) -> Tensor:
 
 
 def main_directions(codes: Tensor, made: Tensor, number: int) -> Tensor:
-    """Along which what is made changes most `(number, dim)`, the most important first.
+    """Along which what is made changes most `(number, dim)`, the most important first; fewer where there
+    are not so many.
 
     Principal components of what was made `(B, features)` of the codes `(B, dim)`, and the codes' regression
     on them (GANSpace, Haerkoenen et al. 2020, arXiv:2004.02546, section 3.2, with the output for a layer).
@@ -53,7 +54,7 @@ def main_directions(codes: Tensor, made: Tensor, number: int) -> Tensor:
     centred = (codes - codes.mean(0)).double()
     u, s, _ = torch.linalg.svd(made, full_matrices=False)
     real = int((s > 1e-6 * s[0].clamp_min(1e-12)).sum())
-    u = u[:, : min(number, real)]
+    u = u[:, : min(number, real, codes.shape[1])]
     found = u.T @ centred / (len(codes) - 1) ** 0.5  # slopes for components of unit spread
     # The sign of a component is a convention: its largest number is positive.
     largest = found.abs().argmax(1, keepdim=True)

@@ -166,6 +166,7 @@ def test_a_gan_is_edited_by_codes_that_are_drawn(gan: Path) -> None:
         ({"attribute": "labl=1"}, DataError, "did you mean 'label'"),
         ({"attribute": "label=7"}, DataError, "no example has label=7"),
         ({"directions": 0}, RecipeError, "edit.directions"),
+        ({"directions": 10**6}, RecipeError, "no more than .* directions"),
         ({"directions": 1, "steps": 0}, RecipeError, "edit.steps"),
     ],
 )

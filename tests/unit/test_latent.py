@@ -80,6 +80,13 @@ def test_main_directions_of_a_linear_maker_are_its_singular_vectors() -> None:
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3), rtol=0, atol=0.07)
 
 
+def test_there_are_no_more_directions_than_codes_have_places() -> None:
+    torch.manual_seed(0)
+    codes = torch.randn(500, 2)
+    made = torch.cat([codes, codes**2, codes.prod(1, keepdim=True)], dim=1)
+    assert main_directions(codes, made, 5).shape == (2, 2)
+
+
 def test_what_never_changes_has_no_directions() -> None:
     assert main_directions(torch.randn(50, 4), torch.ones(50, 6), 3).shape == (0, 4)
 

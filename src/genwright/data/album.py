@@ -27,8 +27,8 @@ from genwright.data.labels import Labels, lacking
 from genwright.data.pictures import (
     MOST_PIXELS,
     Picture,
+    faults,
     header_size,
-    is_unit,
     open_picture,
     plain,
     to_unsigned,
@@ -106,13 +106,12 @@ class Album:
         name, number = self.name(path), 0
         try:
             with opened_archive(path) as archive:
-                for pictures, usable, columns in archive.chunks(wanted, self.deep):
+                for pictures, wrong, columns in archive.chunks(wanted, self.deep):
                     for i, array in enumerate(pictures):
                         labels = {label: values[i] for label, values in columns.items()}
                         missing = lacking(labels, wanted)
-                        if not usable[i]:
-                            reason = "its floats lie outside 0 to 1: scale them, or store uint8"
-                            yield Bad(f"{name}[{number}]", reason)
+                        if wrong[i]:
+                            yield Bad(f"{name}[{number}]", wrong[i])
                         elif missing is not None:
                             yield Bad(f"{name}[{number}]", f"it has no {missing!r}")
                         else:
@@ -197,8 +196,8 @@ class Archive:
 
     def chunks(
         self, wanted: Sequence[str], deep: bool
-    ) -> Iterator[tuple[Array, Array, dict[str, list[Any]]]]:
-        """Pictures `(k, h, w, c)`, which of them are usable `(k,)`, and their labels, k at a time."""
+    ) -> Iterator[tuple[Array, list[str], dict[str, list[Any]]]]:
+        """Pictures `(k, h, w, c)`, why each cannot be used or "", and their labels, k at a time."""
         head = self.heads[self.pictures]
         each = max(1, prod(head.shape[1:]) * head.dtype.itemsize)
         most = max(1, min(CHUNK, CHUNK_BYTES // each))
@@ -245,17 +244,17 @@ def _layout(head: Head) -> str:
     return layout if layout and 0 < prod(size) <= MOST_PIXELS else ""
 
 
-def _as_pictures(values: Array, layout: str, deep: bool) -> tuple[Array, Array]:
-    """An array in its layout as uint8 or uint16 `(k, h, w, c)`, and which of its pictures are usable."""
+def _as_pictures(values: Array, layout: str, deep: bool) -> tuple[Array, list[str]]:
+    """An array in its layout as uint8 or uint16 `(k, h, w, c)`; why each picture cannot be used, or ""."""
     if layout == "nhw":
         values = values[..., None]
     elif layout == "nchw":
         values = np.moveaxis(values, 1, -1)
     if values.dtype.kind == "u":
-        return values.astype(values.dtype.newbyteorder("="), copy=False), np.ones(len(values), bool)
-    usable = is_unit(values)
-    values = np.where(usable[:, None, None, None], values, 0)
-    return to_unsigned(values, np.uint16 if deep else np.uint8), usable
+        return values.astype(values.dtype.newbyteorder("="), copy=False), [""] * len(values)
+    wrong = faults(values)
+    values = np.where(np.array(wrong)[:, None, None, None] == "", values, 0)
+    return to_unsigned(values, np.uint16 if deep else np.uint8), wrong
 
 
 def _listed(values: Array) -> list[Any]:

@@ -45,8 +45,8 @@ __all__ = [
     "Picture",
     "bring",
     "digest",
+    "faults",
     "header_size",
-    "is_unit",
     "open_picture",
     "pixels",
     "plain",
@@ -190,8 +190,9 @@ def to_array(image: Image.Image) -> Array:
         return values.astype(np.uint16)[..., None]
     if mode == "F":
         values = np.asarray(image)[..., None]
-        if not is_unit(values[None]).all():
-            raise ValueError("its float values lie outside 0 to 1")
+        (fault,) = faults(values[None])
+        if fault:
+            raise ValueError(fault)
         return to_unsigned(values, np.uint8)
     if mode == "1":
         image = image.convert("L")
@@ -203,11 +204,14 @@ def to_array(image: Image.Image) -> Array:
     return array if array.ndim == 3 else array[..., None]
 
 
-def is_unit(values: Array) -> Array:
-    """Which of the float pictures `(n, ...)` keep to [0, 1] everywhere (NaN does not)."""
+def faults(values: Array) -> list[str]:
+    """Why each of the float pictures `(n, ...)` cannot be used; "" for one that keeps to [0, 1]."""
     flat = values.reshape(len(values), -1)
-    within = (flat >= 0) & (flat <= 1)
-    return np.asarray(within.all(axis=1))
+    finite = np.isfinite(flat).all(axis=1)
+    unit = ((flat >= 0) & (flat <= 1)).all(axis=1)
+    broken = "its floats are not all finite"
+    beyond = "its floats lie outside 0 to 1: scale them, or store uint8"
+    return [str(fault) for fault in np.select([~finite, ~unit], [broken, beyond], "")]
 
 
 def to_unsigned(values: Array, dtype: type[np.unsignedinteger]) -> Array:

@@ -357,7 +357,8 @@ class Trainer:
                 factor = rate(self.family.clock.progress, options)
                 found = {f"loss/{name}": value for name, value in self.progress.terms.items()}
                 found |= {f"sign/{name}": float(sign) for name, sign in self.family.signs.items()}
-                self.run.log({"step": step, "examples": step * total, "rate": factor, **found})
+                how = {"rate": factor, "threads": torch.get_num_threads()}
+                self.run.log({"step": step, "examples": step * total, **how, **found})
         if self.report is not None and distributed.is_main():
             self.report(self.progress)
 

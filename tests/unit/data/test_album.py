@@ -198,6 +198,7 @@ def test_pictures_of_an_array_that_cannot_be_used_are_named(tmp_path):
     good, bad = rows(tmp_path / "a.npz", "age")
     assert [labels for _, labels in good] == [{"age": 1.0}]
     assert list(reasons(bad)) == ["a.npz[1]", "a.npz[2]", "a.npz[3]"]
+    assert "not all finite" in bad[0].reason
     assert "outside 0 to 1" in bad[1].reason
     assert bad[2].reason == "it has no 'age'"
 

@@ -207,8 +207,9 @@ def test_modes_come_out_as_documented(tmp_path):
 def test_modes_that_cannot_be_said_in_sixteen_bits_are_refused():
     with pytest.raises(ValueError, match="do not fit into 16 bits"):
         to_array(Image.fromarray(np.array([[-1, 5]], np.int32)))
-    for value in (1.5, -0.1, float("nan")):
-        with pytest.raises(ValueError, match="outside 0 to 1"):
+    beyond, broken = "outside 0 to 1", "not all finite"
+    for value, fault in ((1.5, beyond), (-0.1, beyond), (float("nan"), broken)):
+        with pytest.raises(ValueError, match=fault):
             to_array(Image.fromarray(np.array([[0.5, value]], np.float32)))
 
 

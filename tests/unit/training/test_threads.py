@@ -11,6 +11,7 @@ import torch
 
 from genwright import api
 from genwright.training import threads
+from genwright.training.run import Run
 from genwright.training.threads import Threads, fitting
 from genwright.training.trainer import Progress
 
@@ -115,3 +116,5 @@ def test_a_training_by_time_gives_way_and_one_by_steps_says_so(
     assert {n for n, _ in seen} == {1 if timed else 2}
     assert all("other programs want the cores" in busy for _, busy in seen)
     assert torch.get_num_threads() == 2
+    log = [record["threads"] for record in Run.open(tmp_path / "run").metrics() if "threads" in record]
+    assert set(log) == {1 if timed else 2}
