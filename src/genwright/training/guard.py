@@ -44,6 +44,8 @@ MOVING = 0.01
 """The share of the full rate below which weights may stand still."""
 RUSH, HASTE = 20.0, 5.0
 """Times the usual way of weights between two looks: ill by itself, and where the loss says so too."""
+RUSHING = 2
+"""Looks in a row of that, for rivals: one leap of theirs is a single gradient that the next ones make up."""
 WAYS = 8, 4
 """Looks that the usual way is taken from, at most and at least."""
 FADED, FADING = 1e-4, 13
@@ -107,7 +109,7 @@ class Guard:
         self._slow: dict[str, int] = {}  # of what is only told: nothing waits for it
         self._looks: dict[str, dict[str, Any]] = {}
         self._checks: list[list[float]] = []
-        self._reached = 0.0
+        self._reached = self._covered = 0.0
         self._told: list[str] = []
         self._said: dict[str, str] = {}  # of vital signs that are bad just now
 
@@ -188,7 +190,9 @@ class Guard:
         ways: list[float] = []
         if last is not None:
             ways = [*last["ways"], _way(weights, last["weights"])][-WAYS[0] :]
-            if (times := _haste(weights, last)) > RUSH:
+            times = _haste(weights, last)
+            looks = RUSHING if self.swings else 1
+            if _lasts(self._lasting, f"{pulse.phase}/rush", times > RUSH, looks):
                 words = f"the weights of {pulse.phase!r} go {times:.0f} times as far as before"
                 found.append(_too_high(words))
         if last is not None and pulse.rate >= MOVING:
@@ -257,11 +261,16 @@ class Guard:
 
         blind   the family has no held-out loss, in which kinds of examples that are missing would be seen
         """
-        before, self._reached = self._reached, max(self._reached, covered)
+        before, last = self._reached, self._covered
+        self._reached, self._covered = max(before, covered), covered
         words = f"the samples cover {covered:.0%} of what real examples cover"
         if before >= LOW > covered and covered < LOST * before:
-            words = f"{words}, after {before:.0%} before"
-            return Alarm("coverage collapse", words, "more data")
+            if covered < LOST * last:
+                return Alarm("coverage collapse", f"{words}, after {before:.0%} before", "more data")
+            # Lost little by little: where it would go back to is no better.
+            words = f"{words}, less from check to check, after {before:.0%} at best"
+            alarm = Alarm("coverage collapse", words, "more data or fewer steps", False)
+            return alarm if self._is_news(alarm) else None
         if blind and before < LOW and covered < (LOW if share >= 1 else BARE) and share >= 0.5:
             words = f"{words}, and never covered more: kinds of examples are missing, or it is too early"
             alarm = Alarm("coverage collapse", words, "a longer training or other options", False)
@@ -323,6 +332,7 @@ class Guard:
             "looks": dict(self._looks),
             "checks": [list(one) for one in self._checks],
             "reached": self._reached,
+            "covered": self._covered,
             "told": list(self._told),
         }
 
@@ -335,6 +345,7 @@ class Guard:
         self._looks = dict(state.get("looks", {}))
         self._checks = [list(one) for one in state.get("checks", [])]
         self._reached, self._told = state.get("reached", 0.0), list(state.get("told", []))
+        self._covered = state.get("covered", self._reached)
 
 
 def _lasts(counts: dict[str, int], key: str, wrong: bool, steps: int) -> bool:

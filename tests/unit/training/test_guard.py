@@ -58,9 +58,9 @@ def pulse(
     return Pulse(phase, step, loss, norm, signs or {}, grads, lambda: now, lambda: now)
 
 
-def watched(*vitals: Vital) -> Guard:
+def watched(*vitals: Vital, swings: bool = False) -> Guard:
     """After a healthy while, with figures of a family that are 1."""
-    guard = Guard({"fit": ANATOMY}, vitals)
+    guard = Guard({"fit": ANATOMY}, vitals, swings=swings)
     for step, one in enumerate(healthy(WINDOW)):
         assert guard.look(pulse(step, *one, signs={vital.sign: 1.0 for vital in vitals})) is None
     return guard
@@ -160,6 +160,17 @@ def test_a_rate_that_is_too_high_is_named() -> None:
     leaps = [pulse(WINDOW + i, 50.0, 30.0, weights=(end + 0.1 * i) * ONES) for i in range(LASTING)]
     assert after(watched(), *leaps)[-1] == "rate too high"
     assert after(watched(), pulse(WINDOW, math.nan, 1.0, weights=30 * ONES)) == ["rate too high"]
+
+
+def test_one_leap_of_rivals_is_none_but_a_rush_that_lasts_is() -> None:
+    end = 10 + 1e-3 * WINDOW
+    leap = [pulse(WINDOW + i, 3.0, 1.5, weights=(end + 1e-3 * i + 0.8) * ONES) for i in range(3 * EVERY)]
+    assert "rate too high" in after(watched(), *leap)
+    rivals = watched(swings=True)
+    assert set(after(rivals, *leap)) == {None}
+    assert rivals.calm
+    rush = [pulse(WINDOW + i, 3.0, 1.5, weights=(end + 0.1 * i) * ONES) for i in range(3 * EVERY)]
+    assert after(watched(swings=True), *rush).index("rate too high") == 2 * EVERY  # at the second look
 
 
 def test_a_part_that_begins_at_nought_may_grow() -> None:
@@ -271,6 +282,23 @@ def test_cover_that_was_better_has_collapsed() -> None:
     assert alarm is not None
     assert (alarm.cause, alarm.heals) == ("coverage collapse", True)
     assert guard.is_low(0.3)
+
+
+def test_cover_that_is_lost_little_by_little_is_told_since_no_earlier_state_is_better() -> None:
+    guard = Guard()
+    falls = (0.95, 0.8, 0.65, 0.52)
+    assert [guard.cover(0.2, covered, True) for covered in falls] == [None] * 4
+    alarm = guard.cover(0.6, 0.45, True)
+    assert alarm is not None
+    assert (alarm.cause, alarm.heals) == ("coverage collapse", False)
+    assert "after 95% at best" in alarm.words
+    assert guard.cover(0.7, 0.4, True) is None  # told once
+    again = Guard()
+    again.restore(guard.state())
+    for one in (guard, again):
+        alarm = one.cover(0.8, 0.2, True)
+        assert alarm is not None
+        assert alarm.heals
 
 
 def test_cover_that_never_came_is_told_at_the_end_where_no_loss_would_show_it() -> None:
