@@ -61,7 +61,7 @@ class TrainOptions:
     accumulate: Count = 1
     """Parts a step is made of, one after the other, where memory is short."""
     lr: Positive | None = None
-    """Learning rate, in place of the family's."""
+    """Learning rate, in place of the family's: of its first phase, to which the others keep their ratio."""
     optimizer: Literal["auto", "adamw", "muon"] = "auto"
     """Muon takes the hidden matrices of Transformers and leaves the rest to AdamW."""
     weight_decay: NonNegative | None = None

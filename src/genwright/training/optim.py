@@ -41,7 +41,8 @@ class PhaseOptimizer:
 
     def __init__(self, family: Family, phase: Phase, options: TrainOptions) -> None:
         self.parameters = phase_parameters(family, phase)
-        lr = options.lr or phase.lr
+        # One number tunes all: what it is to the first phase's rate, the others' rates are to their own.
+        scale = options.lr / family.phases[0].lr if options.lr else 1.0
         decay = phase.weight_decay if options.weight_decay is None else options.weight_decay
         kind = phase.optimizer if options.optimizer == "auto" else options.optimizer
         matrices = hidden_matrices(family) if kind == "muon" else set()
@@ -55,11 +56,9 @@ class PhaseOptimizer:
         if groups:
             fused = family.device.type in ("cpu", "cuda")
             self.engines.append(
-                torch.optim.AdamW(groups, lr=lr, betas=phase.betas, eps=1e-10, fused=fused)
+                torch.optim.AdamW(groups, lr=phase.lr * scale, betas=phase.betas, eps=1e-10, fused=fused)
             )
         if muon:
-            # A recipe's rate scales both, so that one number tunes a phase.
-            scale = lr / phase.lr
             lr = phase.muon_lr * scale
             self.engines.append(Muon(muon, lr=lr, momentum=phase.betas[0], weight_decay=decay))
         self.rates = [group["lr"] for engine in self.engines for group in engine.param_groups]

@@ -145,6 +145,17 @@ def test_phases_train_their_own_part_only() -> None:
     assert phases["critic"] | phases["generator"] == {name for name, _ in family.named_parameters()}
 
 
+def test_a_rate_that_is_given_keeps_the_ratio_of_the_phases() -> None:
+    family = tiny(GAN)
+    options = TrainOptions(lr=1e-4)
+    critic, generator = (PhaseOptimizer(family, phase, options).rates for phase in family.phases)
+    assert set(critic) == {1e-4}
+    assert generator == pytest.approx(
+        [1e-4 * family.phases[1].lr / family.phases[0].lr] * len(generator)
+    )
+    assert set(generator) != set(critic)
+
+
 def test_a_batch_must_split_evenly(data: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="multiple of 3"):
         api.train(
