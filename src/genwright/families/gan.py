@@ -106,7 +106,9 @@ class GAN(Family):
         self.kind = LOSSES[loss]
         self.penalty: Penalty = self.kind.penalty if penalty == "auto" else penalty
         self.gamma = usual_gamma(self.penalty, space) if gamma is None else gamma
-        self.phases = _phases(self.phases, space.grid, critic_steps or self.kind.critic_steps)
+        self.phases = _phases(
+            self.phases, space.grid, self.penalty, critic_steps or self.kind.critic_steps
+        )
         nets = critic_nets(nets, space.grid)
         self.tell_generator = Conditioner(cond, space.grid, nets, "decode")
         projects = condition == "projection"
@@ -286,13 +288,17 @@ class Projection(Net):
         return out if self.embed is None else out + (self.embed(cond.vector) * h).sum(1)
 
 
-def _phases(phases: tuple[Phase, ...], grid: Grid, critic_steps: int) -> tuple[Phase, ...]:
+def _phases(
+    phases: tuple[Phase, ...], grid: Grid, penalty: Penalty, critic_steps: int
+) -> tuple[Phase, ...]:
+    critic, generator = phases
     if not grid:
         # A generator that is as fast as its critic swings about narrow modes, and learns to be narrower than
         # they are: what the critic sees is swings and spread together. Slower, it settles (two time-scales:
-        # Heusel et al. 2017, arXiv:1706.08500).
-        phases = (replace(phases[0], lr=2e-3), replace(phases[1], lr=6e-4))
-    return (replace(phases[0], repeats=critic_steps), *phases[1:])
+        # Heusel et al. 2017, arXiv:1706.08500). A fast critic without a penalty leaves it no gradient.
+        fast, slow = (2e-3, 6e-4) if penalty in ("r1", "r1r2") else (1e-3, 1e-3)
+        critic, generator = replace(critic, lr=fast), replace(generator, lr=slow)
+    return replace(critic, repeats=critic_steps), generator
 
 
 def _normalise(net: nn.Module) -> None:
