@@ -44,8 +44,8 @@ MOVING = 0.01
 """The share of the full rate below which weights may stand still."""
 RUSH, HASTE = 20.0, 5.0
 """Times the usual way of weights between two looks: ill by itself, and where the loss says so too."""
-RUSHING = 2
-"""Looks in a row of that, for rivals: one leap of theirs is a single gradient that the next ones make up."""
+WILD, WILDNESS = 40.0, 2
+"""The first of rivals, whose steps leap where a gradient is unlike those before; and looks in a row."""
 WAYS = 8, 4
 """Looks that the usual way is taken from, at most and at least."""
 FADED, FADING = 1e-4, 13
@@ -191,8 +191,8 @@ class Guard:
         if last is not None:
             ways = [*last["ways"], _way(weights, last["weights"])][-WAYS[0] :]
             times = _haste(weights, last)
-            looks = RUSHING if self.swings else 1
-            if _lasts(self._lasting, f"{pulse.phase}/rush", times > RUSH, looks):
+            most, looks = (WILD, WILDNESS) if self.swings else (RUSH, 1)
+            if _lasts(self._lasting, f"{pulse.phase}/rush", times > most, looks):
                 words = f"the weights of {pulse.phase!r} go {times:.0f} times as far as before"
                 found.append(_too_high(words))
         if last is not None and pulse.rate >= MOVING:
