@@ -111,7 +111,7 @@ class Guard:
         self._checks: list[list[float]] = []
         self._reached = self._covered = 0.0
         self._told: list[str] = []
-        self._said: dict[str, str] = {}  # of vital signs that are bad just now
+        self._said: dict[str, str] = {}  # of vital signs that are bad just now, and of a rush
 
     # -- in every step -------------------------------------------------------------------------
 
@@ -171,10 +171,16 @@ class Guard:
 
     def _blamed(self, alarm: Alarm, pulse: Pulse) -> Alarm:
         """By a more exact name: that of a vital sign that is bad just now, or of a rate that is too high."""
-        for vital in self.vitals:  # of any phase: a critic's shows in the generator's loss
-            bad = any(self._lasting.get(f"{phase}/{vital.cause}") for phase in self._usual)
-            if alarm.cause == "spike" and bad and vital.cause in self._said:
+
+        def bad(sign: str) -> bool:  # of any phase: a critic's shows in the generator's loss
+            watched = any(self._lasting.get(f"{phase}/{sign}") for phase in self._usual)
+            return watched and sign in self._said
+
+        for vital in self.vitals:
+            if alarm.cause == "spike" and bad(vital.cause):
                 return Alarm(vital.cause, self._said[vital.cause], vital.helps)
+        if bad("rush"):
+            return _too_high(f"{alarm.words}, and {self._said['rush']}")
         look = self._looks.get(pulse.phase)
         times = _haste(pulse.weights(), look) if look else 0.0
         if times > HASTE:
@@ -192,9 +198,12 @@ class Guard:
             ways = [*last["ways"], _way(weights, last["weights"])][-WAYS[0] :]
             times = _haste(weights, last)
             most, looks = (WILD, WILDNESS) if self.swings else (RUSH, 1)
+            if times > most:
+                self._said["rush"] = (
+                    f"the weights of {pulse.phase!r} go {times:.0f} times as far as before"
+                )
             if _lasts(self._lasting, f"{pulse.phase}/rush", times > most, looks):
-                words = f"the weights of {pulse.phase!r} go {times:.0f} times as far as before"
-                found.append(_too_high(words))
+                found.append(_too_high(self._said["rush"]))
         if last is not None and pulse.rate >= MOVING:
             for name, part in anatomy.parts.items():
                 if not pulse.grads[part].any() and not any(last["grads"][part]):

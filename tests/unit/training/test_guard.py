@@ -169,6 +169,10 @@ def test_one_leap_of_rivals_is_none_but_a_rush_that_lasts_is() -> None:
     rivals = watched(swings=True)
     assert set(after(rivals, *leap)) == {None}
     assert rivals.calm
+    burst = [pulse(WINDOW + i, 3.0, 1e4, weights=leap[-1].weights()) for i in range(1, 1 + LASTING)]
+    assert (
+        after(watched(swings=True), leap[0], *burst)[-1] == "rate too high"
+    )  # to blame for what follows
     rush = [pulse(WINDOW + i, 3.0, 1.5, weights=(end + 0.1 * i) * ONES) for i in range(3 * EVERY)]
     assert after(watched(swings=True), *rush).index("rate too high") == 2 * EVERY  # at the second look
 
