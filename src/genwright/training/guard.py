@@ -275,7 +275,7 @@ class Guard:
         words = f"the samples cover {covered:.0%} of what real examples cover"
         if before >= LOW > covered and covered < LOST * before:
             if covered < LOST * last:
-                return Alarm("coverage collapse", f"{words}, after {before:.0%} before", "more data")
+                return Alarm("coverage collapse", f"{words}, after {last:.0%} before", "more data")
             # Lost little by little: where it would go back to is no better.
             words = f"{words}, less from check to check, after {before:.0%} at best"
             alarm = Alarm("coverage collapse", words, "more data or fewer steps", False)
