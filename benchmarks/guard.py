@@ -207,13 +207,17 @@ def seen(run: Run) -> list[dict[str, Any]]:
 
 def families_of(fault: str) -> list[str]:
     one = {"frozen": ["gan"], "saturated": ["gan"], "kl": ["vae"], "codebook": ["vqvae"]}
-    return one.get(fault, names("families"))
+    return one.get(fault, [name for name in names("families") if on_points(resolve("families", name))])
+
+
+def on_points(kind: type[Family]) -> bool:
+    return kind.generates and not kind.unpaired
 
 
 def faults(args: argparse.Namespace) -> None:
     clean: dict[tuple[str, int, bool], float] = {}
     for fault in args.fault or CAUSES:
-        for name in [f for f in families_of(fault) if f in (args.family or names("families"))]:
+        for name in [f for f in families_of(fault) if f in (args.family or [f])]:
             rows = []
             for seed in range(args.first, args.first + args.seeds):
                 wide = fault == "kl"
@@ -259,7 +263,7 @@ def clean(args: argparse.Namespace) -> None:
     for task in args.task or ("points", "digits"):
         for name in args.family or names("families"):
             kind: type[Family] = resolve("families", name)
-            if task == "points" and (kind.unpaired or not kind.generates):
+            if task == "points" and not on_points(kind):
                 continue
             found: list[str] = []
             covers, began = [], time.perf_counter()

@@ -145,7 +145,8 @@ class Guard:
         if not lasts:
             return None
         words = f"{self._said[vital.cause]}, for {vital.lasting} steps"
-        return Alarm(vital.cause, words, vital.helps, vital.heals)
+        alarm = Alarm(vital.cause, words, vital.helps, vital.heals)
+        return self._blamed(alarm, pulse) if vital.heals else alarm
 
     def _usually(self, pulse: Pulse, usual: Usual) -> Alarm | None:
         """The loss and the norm of the gradient beside those of the steps before."""
