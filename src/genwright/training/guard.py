@@ -171,21 +171,21 @@ class Guard:
         return alarm and self._blamed(alarm, pulse)
 
     def _blamed(self, alarm: Alarm, pulse: Pulse) -> Alarm:
-        """By a more exact name: that of a vital sign that is bad just now, or of a rate that is too high."""
+        """By a more exact name: a rate that is too high, or a vital sign that is bad just now."""
 
         def bad(sign: str) -> bool:  # of any phase: a critic's shows in the generator's loss
             watched = any(self._lasting.get(f"{phase}/{sign}") for phase in self._usual)
             return watched and sign in self._said
 
-        for vital in self.vitals:
-            if alarm.cause == "spike" and bad(vital.cause):
-                return Alarm(vital.cause, self._said[vital.cause], vital.helps)
-        if bad("rush"):
-            return _too_high(f"{alarm.words}, and {self._said['rush']}")
         look = self._looks.get(pulse.phase)
         times = _haste(pulse.weights(), look) if look else 0.0
         if times > HASTE:
             return _too_high(f"{alarm.words}, after steps {times:.0f} times as large as before")
+        if bad("rush"):
+            return _too_high(f"{alarm.words}, and {self._said['rush']}")
+        for vital in self.vitals:
+            if alarm.cause == "spike" and bad(vital.cause):
+                return Alarm(vital.cause, self._said[vital.cause], vital.helps)
         return alarm
 
     # -- every few steps -----------------------------------------------------------------------
