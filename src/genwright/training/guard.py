@@ -27,7 +27,7 @@ __all__ = ["MOST", "Alarm", "Guard", "Ill"]
 
 MOST = 3
 """Times to go back before giving up."""
-LASTING = 3
+LASTING = 5
 """Steps in a row before a leap or an explosion counts."""
 EXPLODED = 100.0
 """Times the median norm of the gradient."""
