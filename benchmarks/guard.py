@@ -194,12 +194,9 @@ def train(
         try:
             trainer.fit()
         except api.RunError as error:
-            return trainer.ema.family, bridge, [*seen(run), {"guard": "gave up", "words": str(error)}]
-        return trainer.ema.family, bridge, seen(run)
-
-
-def seen(run: Run) -> list[dict[str, Any]]:
-    return [record for record in run.metrics() if "guard" in record]
+            end = {"guard": "gave up", "words": str(error)}
+            return trainer.ema.family, bridge, [*run.alarms(), end]
+        return trainer.ema.family, bridge, run.alarms()
 
 
 # -- the three questions ---------------------------------------------------------------------------
@@ -313,9 +310,9 @@ def digits(name: str, seed: int, steps: int, unpaired: bool) -> tuple[list[dict[
             )
         except api.RunError as error:
             return [{"guard": "gave up", "words": str(error)}], []
-        metrics = Run.open(run).metrics()
-    covers = [record["coverage"] for record in metrics if "coverage" in record]
-    return [record for record in metrics if "guard" in record], covers[-1:]
+        done = Run.open(run)
+        covers = [record["coverage"] for record in done.metrics() if "coverage" in record]
+        return done.alarms(), covers[-1:]
 
 
 def vanilla(args: argparse.Namespace) -> None:

@@ -115,9 +115,7 @@ def train(
         trainer = kind(family, points, run, wanted, seed)
         with suppress(RunError):  # gave up, which is said; the last healthy weights are measured
             trainer.fit()
-        said = [
-            f"{one['step']}: {one['words']}: {one['did']}" for one in run.metrics() if "guard" in one
-        ]
+        said = [f"{one['step']}: {one['words']}: {one['did']}" for one in run.alarms()]
         return trainer.ema.family, said
 
 

@@ -208,11 +208,7 @@ def of_run(model: Model, n: int, seed: int, *, against: Path | None = None, lens
         count = len(held)
     fake, odd = bench.reread(model.sample(count, seed=seed), count, rng)
     case = _case(bench, fake, held, count, seed, notes + odd)
-    seen = [
-        f"step {record['step']:,}: {record['words']}"
-        for record in model.run.metrics()
-        if "guard" in record
-    ]
+    seen = [f"step {one['step']:,}: {one['words']}" for one in model.run.alarms()]
     case.facts["noticed in training"] = "; ".join(seen) or "nothing"
     return case
 

@@ -211,7 +211,8 @@ def faults(values: Array) -> list[str]:
     unit = ((flat >= 0) & (flat <= 1)).all(axis=1)
     broken = "its floats are not all finite"
     beyond = "its floats lie outside 0 to 1: scale them, or store uint8"
-    return [str(fault) for fault in np.select([~finite, ~unit], [broken, beyond], "")]
+    found: list[str] = np.select([~finite, ~unit], [broken, beyond], "").tolist()
+    return found
 
 
 def to_unsigned(values: Array, dtype: type[np.unsignedinteger]) -> Array:

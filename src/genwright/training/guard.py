@@ -274,18 +274,17 @@ class Guard:
         before, last = self._reached, self._covered
         self._reached, self._covered = max(before, covered), covered
         words = f"the samples cover {covered:.0%} of what real examples cover"
-        if before >= LOW > covered and covered < LOST * before:
-            if covered < LOST * last:
-                return Alarm("coverage collapse", f"{words}, after {last:.0%} before", "more data")
+        fell, alarm = before >= LOW > covered, None
+        if fell and covered < LOST * last:  # which is at most `before`
+            alarm = Alarm("coverage collapse", f"{words}, after {last:.0%} before", "more data")
+        elif fell and covered < LOST * before:
             # Lost little by little: where it would go back to is no better.
             words = f"{words}, less from check to check, after {before:.0%} at best"
             alarm = Alarm("coverage collapse", words, "more data or fewer steps", False)
-            return alarm if self._is_news(alarm) else None
-        if blind and before < LOW and covered < (LOW if share >= 1 else BARE) and share >= 0.5:
+        elif blind and before < LOW and covered < (LOW if share >= 1 else BARE) and share >= 0.5:
             words = f"{words}, and never covered more: kinds of examples are missing, or it is too early"
             alarm = Alarm("coverage collapse", words, "a longer training or other options", False)
-            return alarm if self._is_news(alarm) else None
-        return None
+        return alarm if alarm is not None and self._is_news(alarm) else None
 
     # -- what follows --------------------------------------------------------------------------
 

@@ -211,6 +211,10 @@ class Run:
                 raise RunError(f"{METRICS} in {self.path} is damaged ({error}); {WAYS_OUT}") from error
         return records
 
+    def alarms(self) -> list[dict[str, Any]]:
+        """The records of what the guard saw."""
+        return [record for record in self.metrics() if "guard" in record]
+
     def samples_dir(self, step: int) -> Path:
         """The folder for samples of a step, made if need be."""
         folder = self.path / "samples" / f"{step:06d}"
