@@ -38,8 +38,8 @@ from genwright.planning import choose_bridge
 from genwright.recipe import TrainOptions
 from genwright.registry import build
 from genwright.space import Space, Symbol
-from genwright.training.feed import Feed
-from genwright.training.run import Run
+from genwright.storage.run import Run
+from genwright.training.stream import BatchStream
 from genwright.training.trainer import Trainer
 
 SPACE = Space((28, 28), (Symbol(2),))
@@ -64,7 +64,7 @@ def drawn(x: Tensor, seed: int) -> Tensor:
     return torch.bernoulli(x, generator=torch.Generator().manual_seed(seed)).long()
 
 
-class Digits(Feed):
+class Digits(BatchStream):
     """Batches of binary digits."""
 
     def __init__(self, train: Tensor, held: Tensor, dynamic: bool) -> None:

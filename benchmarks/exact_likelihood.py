@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from _report import say
 from genwright.batch import Batch
 from genwright.families.base import Family
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names, resolve
 from genwright.space import Real, Space

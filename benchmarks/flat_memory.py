@@ -23,7 +23,7 @@ SCRIPT = """
 import re, sys
 from pathlib import Path
 from genwright.api import make_recipe
-from genwright.assembly import Job
+from genwright.experiment import Job
 job = Job.of(make_recipe(sys.argv[1], size="xs"))
 feed = job.feed()
 for _ in range(50):

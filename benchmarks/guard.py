@@ -43,18 +43,18 @@ from torch import Tensor
 from _report import say
 from genwright import api
 from genwright.batch import Batch
+from genwright.evaluation.metrics.manifold import Coverage
+from genwright.evaluation.neighbours import balls
 from genwright.families.base import Family
 from genwright.families.gan import GAN
 from genwright.families.vae import VAE
 from genwright.families.vqvae import VQVAE
-from genwright.judging.manifold import Coverage
-from genwright.judging.neighbours import balls
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.planning import choose_bridge
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names, resolve
 from genwright.space import Real, Space
-from genwright.training.run import Run
+from genwright.storage.run import Run
 from genwright.training.trainer import Trainer
 from modes import CONTROL, Points
 
@@ -104,7 +104,7 @@ class Sick(Trainer):
 
     @property
     def sick(self) -> bool:
-        return bool(self.fault) and self.family.clock.step >= AT and not self.guard.setbacks
+        return bool(self.fault) and self.family.clock.step >= AT and not self.guard.rollbacks
 
     def infect(self) -> None:
         family, feed = self.family, self.feed

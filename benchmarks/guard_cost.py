@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from _report import say
 from genwright.api import make_recipe
-from genwright.assembly import Job
 from genwright.batch import Batch
-from genwright.training.run import Run
+from genwright.experiment import Experiment
+from genwright.storage.run import Run
 from genwright.training.trainer import Trainer
 
 STEPS = 2000
@@ -58,7 +58,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             trainers = {}
             for kind in times:
-                job = Job.of(recipe)
+                job = Experiment.of(recipe)
                 run = Run.create(
                     Path(folder) / kind.__name__, recipe=recipe.toml(), plan="", codec={"codec": "image"}
                 )

@@ -23,8 +23,8 @@ import pandas as pd
 
 import genwright
 from _report import say
-from genwright.judging.contest import contest
-from genwright.judging.judgement import Judgement
+from genwright.evaluation.ranking import rank
+from genwright.evaluation.results import EvaluationReport
 
 PACKAGES = ("ctgan", "copulas", "sdmetrics")
 LABEL = "income"
@@ -88,7 +88,7 @@ def marginals(train: Path, target: Path, rows: int) -> None:
     pd.DataFrame({c: rng.choice(frame[c].to_numpy(), rows) for c in frame}).to_csv(target, index=False)
 
 
-def figures(judgement: Judgement) -> dict[str, object]:
+def figures(judgement: EvaluationReport) -> dict[str, object]:
     lines = {line.metric: line for line in judgement.lines}
     found: dict[str, object] = {f.question: f.outcome for f in judgement.findings}
     for name in SHOWN:
@@ -140,7 +140,7 @@ def main() -> None:
             sdmetrics_quality=quality,
             **figures(found[-1]),
         )
-    ranked = contest(found)
+    ranked = rank(found)
     wins = {one.metric: one.outcome for one in ranked.rounds if one.metric in SHOWN}
     say(benchmark="judge_others order", outcome=ranked.outcome, rounds=wins)
     tvae, *_, plain = (judgement.title for judgement in found)

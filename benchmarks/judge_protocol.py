@@ -1,8 +1,8 @@
 """Does the judge say what is so, end to end? Real examples, with known faults, through `genwright.judge`.
 
     python benchmarks/judge_protocol.py adult.csv --label income [--seeds 20] [-n 1000]
-    python benchmarks/judge_protocol.py mnist.npz --kind digits --lens pca -n 500
-    python benchmarks/judge_protocol.py shakespeare.txt.gz --kind text --lens pca -n 500
+    python benchmarks/judge_protocol.py mnist.npz --kind digits --features pca -n 500
+    python benchmarks/judge_protocol.py shakespeare.txt.gz --kind text --features pca -n 500
 
 order         real examples, slightly noised ones and heavily noised ones: ranked in this order overall
 same          two sets of one maker (slightly noised): "inconclusive" overall
@@ -37,8 +37,8 @@ import pandas as pd
 import genwright
 from _report import say
 from genwright.data.codec import Array
-from genwright.judging.contest import contest
-from genwright.judging.judgement import Judgement
+from genwright.evaluation.ranking import rank
+from genwright.evaluation.results import EvaluationReport
 from genwright.registry import names, resolve
 
 NEW = "Is it new rather than copied?"
@@ -195,7 +195,7 @@ class Exam:
         self.kind.write(some, self.path(name))
         return self.path(name)
 
-    def judge(self, name: str, fake: Any) -> Judgement:
+    def judge(self, name: str, fake: Any) -> EvaluationReport:
         return genwright.judge(
             fake=self.write(name, fake),
             real=self.path("train"),
@@ -214,11 +214,11 @@ class Exam:
         return self.kind.join(self.kind.take(fake, np.arange(tenth, self.n)), copies)
 
 
-def because(judgement: Judgement) -> str:
+def because(judgement: EvaluationReport) -> str:
     return next((f.because for f in judgement.findings if f.question == NEW), "")
 
 
-def outcome(judgement: Judgement, question: str) -> str:
+def outcome(judgement: EvaluationReport, question: str) -> str:
     return next((f.outcome for f in judgement.findings if f.question == question), "not asked")
 
 
@@ -240,8 +240,8 @@ def run(exam: Exam) -> tuple[dict[str, bool], dict[str, str]]:
     if exam.asked.only != "copies":
         for name, fake in (("real", real), ("heavy", heavy), ("again", again)):
             judged[name] = exam.judge(name, fake)
-        ranked = contest([judged[name] for name in ("real", "light", "heavy")])
-        same = contest([judged["light"], judged["again"]])
+        ranked = rank([judged[name] for name in ("real", "light", "heavy")])
+        same = rank([judged["light"], judged["again"]])
         found["order"] = list(ranked.ranks.values()) == [1, 2, 3]
         found["same"] = same.outcome == "inconclusive"
         if not found["order"]:
@@ -256,7 +256,7 @@ def main() -> None:
     options.add_argument("data", type=Path)
     options.add_argument("--kind", choices=KINDS, default="table")
     options.add_argument("--label")
-    options.add_argument("--lens", default="auto")
+    options.add_argument("--features", default="auto")
     options.add_argument("--only", choices=("copies", ""), default="")
     options.add_argument("--seeds", type=int, default=20)
     options.add_argument("--first", type=int, default=0)

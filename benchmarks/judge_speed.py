@@ -20,7 +20,8 @@ import torch
 
 from _report import interleaved, say
 from genwright.data.codec import Array
-from genwright.judging import distances, manifold, memo, neighbours
+from genwright.evaluation import cache, neighbours
+from genwright.evaluation.metrics import distances, manifold
 
 
 def kid(real: Array, fake: Array) -> tuple[Callable[[], object], Callable[[], object]]:
@@ -36,7 +37,7 @@ def prdc(real: Array, fake: Array) -> tuple[Callable[[], object], Callable[[], o
     metrics = [manifold.Precision(), manifold.Recall(), manifold.Density(), manifold.Coverage()]
 
     def ours() -> list[float]:
-        memo.answers.clear()
+        cache.answers.clear()
         found = neighbours.balls(real, fake, 5)
         return [metric.score(found) for metric in metrics]
 

@@ -19,7 +19,7 @@ from genwright.batch import Batch
 from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Family
 from genwright.families.diffusion import Diffusion
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.space import Real, Space, Symbol
 from genwright.training.muon import Muon
 

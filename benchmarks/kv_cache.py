@@ -11,7 +11,7 @@ import torch
 
 from _report import interleaved, say
 from genwright.families.autoregressive import Autoregressive
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.space import Space, Symbol
 
 

@@ -31,15 +31,15 @@ from torch import Tensor
 
 from _report import say
 from genwright.batch import Batch
-from genwright.bridges import Bridge
+from genwright.bridges.base import Bridge
 from genwright.errors import RunError
 from genwright.families.base import Family
 from genwright.planning import choose_bridge
 from genwright.recipe import TrainOptions
 from genwright.registry import build
 from genwright.space import Real, Space
-from genwright.training.feed import Feed
-from genwright.training.run import Run
+from genwright.storage.run import Run
+from genwright.training.stream import BatchStream
 from genwright.training.trainer import Trainer
 
 SPACE = Space((), (Real(2),))
@@ -78,7 +78,7 @@ class Law:
         }
 
 
-class Points(Feed):
+class Points(BatchStream):
     """Batches of points that are in memory."""
 
     def __init__(self, x: Tensor, bridge: Bridge) -> None:

@@ -20,10 +20,10 @@ import torch
 
 from _report import say
 from genwright.api import make_recipe
-from genwright.assembly import Job
 from genwright.batch import Batch
 from genwright.data.loader import in_order
-from genwright.training.run import Run
+from genwright.experiment import Experiment
+from genwright.storage.run import Run
 from genwright.training.trainer import Trainer
 
 
@@ -38,11 +38,11 @@ def main() -> None:
     recipe = make_recipe(
         "digits", family=args.family, size=args.size, steps=args.steps, settings=settings
     )
-    whole = next(iter(in_order(Job.of(recipe).dataset.splits["train"], 10_000)))
+    whole = next(iter(in_order(Experiment.of(recipe).dataset.splits["train"], 10_000)))
     ours, plain, loading = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for i in range(args.rounds):
-            job = Job.of(recipe)
+            job = Experiment.of(recipe)
             size = job.model.family.batch_size
             run = Run.create(
                 Path(folder) / str(i), recipe=recipe.toml(), plan="", codec={"codec": "image"}
@@ -73,7 +73,7 @@ def main() -> None:
             ours += [after - before for before, after in pairwise(marks)]
             loading.append(took / (marks[-1] - marks[0]))
 
-            family = Job.of(recipe).model.family
+            family = Experiment.of(recipe).model.family
             family.prepare(whole)
             engines = {
                 phase.name: torch.optim.AdamW(

@@ -30,10 +30,10 @@ import torch
 import genwright
 import modes
 from _report import say
-from genwright.gather import MOST_TRAIN, bench_of
-from genwright.judging import panel
-from genwright.judging.evidence import Evidence, Sample
-from genwright.judging.metric import Reading, wilson
+from genwright.evaluation import runner
+from genwright.evaluation.evidence import Evidence, Sample
+from genwright.evaluation.inputs import MOST_TRAIN, bench_of
+from genwright.evaluation.metric import Measurement, wilson
 from genwright.planning import choose_bridge
 from genwright.registry import build
 from genwright.space import Real, Space
@@ -52,7 +52,7 @@ def usual(family: str, space: Space) -> float:
     return float(build("families", family, {}, target, {}, nets, where="family").phases[0].lr)
 
 
-def digits(lr: float, seed: int, args: argparse.Namespace) -> tuple[Reading, dict[str, Any]]:
+def digits(lr: float, seed: int, args: argparse.Namespace) -> tuple[Measurement, dict[str, Any]]:
     """The distance of one training, and what else is worth knowing."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
@@ -77,17 +77,17 @@ def digits(lr: float, seed: int, args: argparse.Namespace) -> tuple[Reading, dic
 
         def read(fake: Sample) -> list[float]:
             evidence = Evidence(kind, space, lens, learnt, held, fake)
-            return [metric.read(evidence, 0).value for metric in panel.metrics(evidence, METRICS)]
+            return [metric.read(evidence, 0).value for metric in runner.metrics(evidence, METRICS)]
 
-        sets = (bench.reread(model.sample(n, seed=i), n, rng)[0] for i in range(args.sets))
+        sets = (bench.write_and_reload(model.sample(n, seed=i), n, rng)[0] for i in range(args.sets))
         found, floor = np.array([read(fake) for fake in sets]), read(other)
     mean, error = found.mean(axis=0), found[:, 0].std(ddof=1) / math.sqrt(args.sets)
     more = {"n": n, "sets": args.sets, "floors": [round(value, 4) for value in floor]}
     others = {name: round(float(value), 5) for name, value in zip(METRICS[1:], mean[1:], strict=True)}
-    return Reading(mean[0], mean[0] - 2 * error, mean[0] + 2 * error, n), more | others
+    return Measurement(mean[0], mean[0] - 2 * error, mean[0] + 2 * error, n), more | others
 
 
-def grid(lr: float, seed: int, args: argparse.Namespace) -> tuple[Reading, dict[str, Any]]:
+def grid(lr: float, seed: int, args: argparse.Namespace) -> tuple[Measurement, dict[str, Any]]:
     """The share of high quality of one training."""
     law, rng = modes.Law("grid"), np.random.default_rng(seed)
     data = law.draw(100_000, rng)
@@ -100,7 +100,7 @@ def grid(lr: float, seed: int, args: argparse.Namespace) -> tuple[Reading, dict[
     made = bridge.inverse(family.sample(modes.N, seed=seed), torch.Generator().manual_seed(seed))
     found = law.measure(made.double().numpy() * std + mean)
     share = found["high_quality"]
-    return Reading(share, *wilson(round(share * modes.N), modes.N), modes.N), {
+    return Measurement(share, *wilson(round(share * modes.N), modes.N), modes.N), {
         "modes": found["modes"],
         "kl": found["kl"],
         "alarms": alarms,

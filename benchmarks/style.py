@@ -145,9 +145,9 @@ def main() -> None:
         {"optimise": {"method": "optimise", "steps": args.optimise}} if args.optimise else {}
     )
     figures = {}
-    for name, knobs in ways.items():
+    for name, sampler_options in ways.items():
         began = time.monotonic()
-        made = model.translate(x.numpy(), "painting", **knobs)
+        made = model.translate(x.numpy(), "painting", **sampler_options)
         y = tensor(made.examples)
         figures[name] = {"seconds": round(time.monotonic() - began, 1)}
         for kind, ruler in rulers.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from genwright import cli
+from genwright.cli.main import main
 
 TINY = ("--size", "xs", "--steps", "3", "--set", "train.checks=1", "--set", "train.samples=2")
 """Three steps of a small model."""
@@ -35,7 +35,7 @@ def call(*args: object) -> Said:
     code: object = 0
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            cli.main()
+            main()
     except SystemExit as end:
         code = end.code
     finally:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.image import ImageCodec
-from genwright.judging.evidence import Evidence, Sample
+from genwright.data.image.codec import ImageCodec
+from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space
 
 
@@ -29,16 +29,16 @@ def sample(numbers: Array, labels: Sequence[Any] | None = None) -> Sample:
 
 
 def evidence(
-    held: Array, fake: Array, train: Array | None = None, spare: Array | None = None
+    held: Array, fake: Array, train: Array | None = None, reference: Array | None = None
 ) -> Evidence:
     """Evidence of real rows `held` and generated rows `fake`."""
     held = np.asarray(held)
     return Evidence(
         kind="table",
         space=Space((), (Real(held.shape[1]),)),
-        lens="identity",
+        extractor="identity",
         train=sample(held if train is None else train),
         held=sample(held),
         fake=sample(fake),
-        spare=None if spare is None else sample(spare),
+        reference=None if reference is None else sample(reference),
     )

@@ -1,4 +1,4 @@
-"""Laws to draw from whose every fault is known: what metrics of the judge are held to (see battery.py)."""
+"""Laws to draw from whose every fault is known: what metrics of the judge are held to (see validation.py)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from genwright.data.codec import Array, Chunk
-from genwright.data.image import ImageCodec
-from genwright.data.table import TableCodec
-from genwright.judging.evidence import Evidence, Sample
+from genwright.data.image.codec import ImageCodec
+from genwright.data.table.codec import TableCodec
+from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space
 from judged import sample
 
@@ -66,11 +66,11 @@ class World(ABC):
     @cache  # noqa: B019 - there are four worlds
     def question(self) -> Evidence:
         """Whose `fake` are real: the floor."""
-        train, held, spare, fake = (
+        train, held, reference, fake = (
             self.sample(self.draw(n, seed))
             for n, seed in ((2 * self.n, 1), (self.n, 2), (self.n, 3), (self.n, 4))
         )
-        return Evidence(self.kind, self.space(), "known", train, held, fake, spare)
+        return Evidence(self.kind, self.space(), "known", train, held, fake, reference)
 
     def space(self) -> Space:
         return Space((), (Real(2),))

@@ -1,5 +1,5 @@
 """`python -m genwright`."""
 
-from genwright.cli import main
+from genwright.cli.main import main
 
 main()

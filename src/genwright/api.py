@@ -20,23 +20,23 @@ from typing import Any
 
 import numpy as np
 
-from genwright import gather
-from genwright.assembly import Job, timed_verdicts, with_sources
-from genwright.bounds import Count, Natural
-from genwright.checkup import Checkup
-from genwright.editing import edited
+from genwright.analysis.latent_edit import edited
+from genwright.analysis.linear_probe import Probe, probe_of
 from genwright.errors import RecipeError, RunError
+from genwright.evaluation import inputs
+from genwright.evaluation.heldout import heldout_log_likelihood
+from genwright.evaluation.in_training import InTrainingEvaluation
+from genwright.evaluation.results import EvaluationReport
+from genwright.experiment import Experiment, timed_verdicts, with_sources
 from genwright.families.base import Family
-from genwright.foretelling import likelihood_of
-from genwright.judging.judgement import Judgement
 from genwright.model import Model, Samples
-from genwright.page import write_page
+from genwright.options import Count, Natural
 from genwright.planning import Verdict
-from genwright.probing import Probe, probe_of
 from genwright.recipe import Recipe, for_so_long, make_recipe
 from genwright.registry import check, resolve
+from genwright.report.run_page import write_page
+from genwright.storage.run import Run
 from genwright.training import distributed
-from genwright.training.run import Run
 from genwright.training.trainer import Progress, Trainer
 from genwright.translating import translated
 
@@ -154,11 +154,11 @@ def train(
     with distributed.group():
         if resume is not None:
             run = Run.open(Path(resume))
-            job = Job.resumed(run, _go_on(run, settings, choices))
+            job = Experiment.resumed(run, _go_on(run, settings, choices))
             return _fit(job, run, watch, _checkup(job))
         if data is None:
             raise RecipeError("name the data to train on (a file, a folder, digits), or --resume a run")
-        job = Job.of(make_recipe(data, settings=settings, **choices))
+        job = Experiment.of(make_recipe(data, settings=settings, **choices))
         checkup = _checkup(job)
         name = f"{job.source.name}-{job.recipe.family.name}"
         path = Path(out) if out is not None else free_folder(Path("runs") / name)
@@ -191,7 +191,7 @@ def translate(
     n: int = 16,
     seed: int = 0,
     device: str = "auto",
-    **knobs: Any,
+    **sampler_options: Any,
 ) -> Samples:
     """Examples brought to another domain by a model of cyclegan, stargan or style.
 
@@ -201,7 +201,7 @@ def translate(
     Raises `Unsupported` where the run does not translate, `DataError` for what cannot be read.
     """
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="translate")
-    return translated(load(run, device=device), data, to, n=n, seed=seed, **knobs)
+    return translated(load(run, device=device), data, to, n=n, seed=seed, **sampler_options)
 
 
 def edit(run: str | Path, *, device: str = "auto", **how: Any) -> Samples:
@@ -221,11 +221,11 @@ def judge(
     group: str | None = None,
     n: int = 2000,
     seed: int = 0,
-    lens: str = "auto",
+    features: str = "auto",
     wanted: Sequence[str] = (),
     oracle: float | None = None,
     device: str = "auto",
-) -> Judgement:
+) -> EvaluationReport:
     """A verdict on a run, or on samples of any origin.
 
     run      a run folder, judged by what was held out of its data, or by `against`
@@ -235,7 +235,7 @@ def judge(
     label    with `fake`: a column or a label that tells classes apart
     group    with `fake`: a column whose equal values (a person's visits) are never on both sides of a split
     n        the most examples of each to compare; the same number of each is used
-    lens     what turns examples into features: auto, or a name out of `genwright list`
+    features what turns examples into features: auto, or a name out of `genwright list`
     wanted   names of metrics (empty: all that apply)
     oracle   nats of an example under the law of the data, where that is known: the likelihood's floor
     Raises `DataError` where nothing can be compared.
@@ -245,8 +245,8 @@ def judge(
         {"n": Count, "seed": Natural},
         where="judge",
     )
-    if lens != "auto":
-        resolve("lenses", lens)
+    if features != "auto":
+        resolve("extractors", features)
     if (run is None) == (fake is None):
         raise RecipeError("name a run to judge, or --fake with --real: one of both")
     if run is not None:
@@ -254,16 +254,17 @@ def judge(
             raise RecipeError("--real and --holdout belong to --fake; a run takes --against")
         model = load(run, device=device)
         model.family.check_generates()
-        case = gather.of_run(model, n, seed, against=_path(against), lens=lens)
-        likelihood = None if against or wanted else likelihood_of(model, n, seed, oracle)
+        case = inputs.of_run(model, n, seed, against=_path(against), extractor=features)
+        likelihood = None if against or wanted else heldout_log_likelihood(model, n, seed, oracle)
         title = str(run)
     else:
         if real is None or against is not None:
             raise RecipeError("--fake needs --real: the data it was made after (--against is for runs)")
         paths = Path(str(fake)), Path(real), _path(holdout)
-        case, likelihood = gather.of_files(*paths, n, seed, label=label, group=group, lens=lens), None
+        case = inputs.of_files(*paths, n, seed, label=label, group=group, extractor=features)
+        likelihood = None
         title = str(fake)
-    return gather.judged(case, title, seed, wanted, likelihood)
+    return inputs.judged(case, title, seed, wanted, likelihood)
 
 
 def probe(
@@ -315,15 +316,15 @@ def free_folder(folder: Path) -> Path:
 # -- training --------------------------------------------------------------------------------------
 
 
-def _checkup(job: Job) -> Checkup | None:
+def _checkup(job: Experiment) -> InTrainingEvaluation | None:
     """Who judges within the training, if the recipe wishes it; the first process does so for all."""
     if not job.recipe.train.judge:
         return None
     job.model.family.check_generates()
-    return Checkup(job.recipe) if distributed.is_main() else None
+    return InTrainingEvaluation(job.recipe) if distributed.is_main() else None
 
 
-def _fit(job: Job, run: Run, watch: Watch, checkup: Checkup | None) -> Model:
+def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation | None) -> Model:
     """Train to the end or to a stop; the model that comes back holds the kept weights."""
     recipe, model = job.recipe, job.model
     if watch.begun is not None and distributed.is_main():
@@ -367,7 +368,7 @@ def _fit(job: Job, run: Run, watch: Watch, checkup: Checkup | None) -> Model:
     return trained
 
 
-def _page(job: Job, model: Model, trainer: Trainer, seconds: float) -> None:
+def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> None:
     """The run on one page."""
     counts, space = job.dataset.survey.counts, job.dataset.codec.space
     facts = {

@@ -7,8 +7,9 @@
     ├── Unsupported     this object does not offer what was asked of it
     └── RunError        the run folder: locked, damaged, from a newer format, the disk full
 
-Each message names what was given, what was wanted and the way out. The command line prints the
-sentence alone; `--debug` adds the traceback. An `assert` is kept for our own invariants.
+Each message names what was given, what was wanted and the way out, and each error has a stable `code`
+(`unknown-option`, `no-labels`) for programs and tests, so that a sentence may change. The command line prints
+the sentence alone; `--debug` adds the code and the traceback. An `assert` is kept for our own invariants.
 """
 
 from __future__ import annotations
@@ -35,27 +36,47 @@ MANY = 20
 
 
 class GenwrightError(Exception):
-    """What a person can mend; the message says how."""
+    """What a person can mend; the message says how.
+
+    code  what is wrong, in a word or two that stay the same: that of the class unless a more exact one is given
+    """
+
+    code: str = "error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
 
 
 class DataError(GenwrightError):
     """The data cannot be used as it is."""
 
+    code = "data"
+
 
 class RecipeError(GenwrightError):
     """An option is unknown, of a wrong type, or contradicts another."""
+
+    code = "recipe"
 
 
 class Incompatible(GenwrightError):
     """Family, data and task do not fit, natively or by a bridge."""
 
+    code = "incompatible"
+
 
 class Unsupported(GenwrightError):
     """The object has no such capability."""
 
+    code = "unsupported"
+
 
 class RunError(GenwrightError):
     """The run folder cannot be read or written."""
+
+    code = "run"
 
 
 @contextmanager
@@ -66,7 +87,7 @@ def memory(way_out: str) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         words = str(error)
         if isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words:
-            raise GenwrightError(f"memory ran out: {way_out}") from error
+            raise GenwrightError(f"memory ran out: {way_out}", code="memory") from error
         raise
 
 
@@ -91,5 +112,6 @@ def suggest(name: str, known: Iterable[str]) -> str:
 def missing_extra(what: str, module: str, extra: str) -> GenwrightError:
     """The sentence for an optional library that is not installed."""
     return GenwrightError(
-        f"{what} needs the library {module!r}, which is not installed: pip install 'genwright[{extra}]'"
+        f"{what} needs the library {module!r}, which is not installed: pip install 'genwright[{extra}]'",
+        code="missing-extra",
     )

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.bridges import Bridge
+from genwright.bridges.base import Bridge
 from genwright.data.codec import Array, Codec, Preview
-from genwright.data.columns import Column, restore_column
+from genwright.data.columns.infer import Column, restore_column
 from genwright.data.dataset import make_codec
 from genwright.data.sources import Sources
 from genwright.errors import RecipeError, Unsupported, memory, suggest
@@ -29,9 +29,9 @@ from genwright.planning import make_bridge
 from genwright.recipe import Recipe
 from genwright.registry import build
 from genwright.space import Space, Symbol
+from genwright.storage.run import Run
 from genwright.tasks.base import Task
 from genwright.training import distributed
-from genwright.training.run import Run
 
 __all__ = ["Model", "Samples"]
 
@@ -133,7 +133,7 @@ class Model:
         given: Mapping[str, Any] | None = None,
         *,
         seed: int = 0,
-        **knobs: Any,
+        **sampler_options: Any,
     ) -> Samples:
         """`n` new examples. A model that translates brings held-out examples to the domain in `given`.
 
@@ -147,23 +147,23 @@ class Model:
         value, `RecipeError` for an unknown knob.
         """
         if not self.task.paired:
-            return self._translated(n, dict(given or {}), seed, knobs)
+            return self._translated(n, dict(given or {}), seed, sampler_options)
         values = self._values(n, dict(given or {}), seed)
         cond = {name: self._encode(name, some) for name, some in values.items()}
-        if (prompt := knobs.pop("prompt", None)) is not None:
-            if "prefix" not in self.family.knobs():
+        if (prompt := sampler_options.pop("prompt", None)) is not None:
+            if "prefix" not in self.family.sampler_options():
                 raise Unsupported(
                     f"{self.recipe.family.name} cannot go on from a prompt; autoregressive can"
                 )
-            knobs["prefix"] = self.codec.prompt(prompt).tolist()
+            sampler_options["prefix"] = self.codec.prompt(prompt).tolist()
             if self.bridge.target != self.bridge.source:
                 raise Unsupported(
                     f"this model makes what the bridge {self.recipe.bridge.name} leads to, where no prompt "
                     f"goes: train one with --set bridge.name=none"
                 )
-        if (template := knobs.pop("infill", None)) is not None:
-            return self._infilled(template, n, values, cond, seed, knobs)
-        x = self.family.sample(n, cond, seed=seed, **knobs)
+        if (template := sampler_options.pop("infill", None)) is not None:
+            return self._infilled(template, n, values, cond, seed, sampler_options)
+        x = self.family.sample(n, cond, seed=seed, **sampler_options)
         return self.decode(x, values, cond, seed)
 
     def _infilled(
@@ -173,7 +173,7 @@ class Model:
         values: dict[str, list[Any]],
         cond: Mapping[str, Tensor],
         seed: int,
-        knobs: dict[str, Any],
+        sampler_options: dict[str, Any],
     ) -> Samples:
         """`n` examples that all hold to the template."""
         gaps = self.codec.gaps(template)
@@ -183,14 +183,14 @@ class Model:
                 f"part of one cannot be given: train with --set bridge.name=quantize"
             )
         x, known = (torch.from_numpy(a).repeat(n, *[1] * (a.ndim - 1)) for a in gaps[:2])
-        made = self.family.infill(self.bridge.forward(x), known, cond, seed=seed, **knobs)
+        made = self.family.infill(self.bridge.forward(x), known, cond, seed=seed, **sampler_options)
         stored = self.bridge.inverse(made, torch.Generator(made.device).manual_seed(seed)).cpu()
         stored = torch.where(known, x, stored)  # as it was given, not as the bridge has it
         stored = stored[..., : gaps.wanted or stored.shape[-1]]
         examples = self.codec.decode(stored.numpy(), values)
         return Samples(examples, values, self.codec)
 
-    def translate(self, x: Array, to: Any, *, seed: int = 0, **knobs: Any) -> Samples:
+    def translate(self, x: Array, to: Any, *, seed: int = 0, **sampler_options: Any) -> Samples:
         """Stored examples `(n, stored, *grid)` brought to a domain, or each to its own of `n`.
 
         Raises `Unsupported` where the model does not translate, `DataError` for an unknown domain.
@@ -206,11 +206,15 @@ class Model:
         domain = self._encode(name, values[name])
         stored = torch.from_numpy(np.ascontiguousarray(x))
         cond = {"source": self.bridge.forward(stored), "domain": domain}
-        made = self.decode(self.family.sample(len(x), cond, seed=seed, **knobs), values, cond, seed)
+        made = self.decode(
+            self.family.sample(len(x), cond, seed=seed, **sampler_options), values, cond, seed
+        )
         made.sources = self.codec.decode(np.asarray(x), {})
         return made
 
-    def _translated(self, n: int, given: dict[str, Any], seed: int, knobs: Mapping[str, Any]) -> Samples:
+    def _translated(
+        self, n: int, given: dict[str, Any], seed: int, sampler_options: Mapping[str, Any]
+    ) -> Samples:
         """Held-out examples, each brought to another domain."""
         assert isinstance(self.family, Translator)
         assert self.sources is not None, "set by who knows the data"
@@ -218,7 +222,7 @@ class Model:
         values = self._values(n, given, seed)[name]
         domain = self._encode(name, values).flatten().numpy()
         x = self.sources().draw(domain, self.family.origins, seed)
-        return self.translate(x, values, seed=seed, **knobs)
+        return self.translate(x, values, seed=seed, **sampler_options)
 
     @property
     def domains(self) -> list[Any]:

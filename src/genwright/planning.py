@@ -13,7 +13,7 @@ from genwright.errors import Incompatible, RecipeError
 from genwright.registry import build, names, resolve
 
 if TYPE_CHECKING:
-    from genwright.bridges import Bridge
+    from genwright.bridges.base import Bridge
     from genwright.families.base import Family
     from genwright.space import Space
     from genwright.tasks.base import Task

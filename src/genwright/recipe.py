@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt
 
-from genwright.bounds import Count, Natural, NonNegative, Positive, Share
 from genwright.errors import RecipeError, suggest
+from genwright.options import Count, Natural, NonNegative, Positive, Share
 from genwright.registry import check
 
 __all__ = ["DataOptions", "Plugin", "Recipe", "TrainOptions", "for_so_long", "make_recipe"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genwright.data.codec import Array, Reading
+from genwright.data.codec import Array, ReadOptions
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError
 from genwright.model import Model, Samples
@@ -27,7 +27,7 @@ def sources_from(model: Model, paths: Sequence[Path]) -> tuple[Array, list[str]]
     for path in paths:
         if path.is_file() and not {suffix.lower() for suffix in path.suffixes} & {*codec.reads}:
             raise DataError(f"{path} is no {kind} data: this model translates {', '.join(codec.reads)}")
-        for chunk in codec.read(find(path, kind), Reading(val=0.0, test=0.0)):
+        for chunk in codec.read(find(path, kind), ReadOptions(val=0.0, test=0.0)):
             notes += [f"{bad.name}: {bad.reason}" for bad in chunk.bad]
             if len(chunk):
                 found.append(codec.expand(codec.encode(chunk.examples)))
@@ -44,16 +44,16 @@ def translated(
     *,
     n: int,
     seed: int,
-    **knobs: Any,
+    **sampler_options: Any,
 ) -> Samples:
     """Files, folders or `n` held-out examples, brought to a domain."""
     domains = " or ".join(map(str, model.domains))
     if to is None:
         raise RecipeError(f"name the domain to translate to: {domains}")
     if data is None:
-        return model.sample(n, dict.fromkeys(model.given, to), seed=seed, **knobs)
+        return model.sample(n, dict.fromkeys(model.given, to), seed=seed, **sampler_options)
     paths = [data] if isinstance(data, str | Path) else data
     x, notes = sources_from(model, [Path(path) for path in paths])
-    made = model.translate(x, to, seed=seed, **knobs)
+    made = model.translate(x, to, seed=seed, **sampler_options)
     made.notes = notes
     return made

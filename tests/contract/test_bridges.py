@@ -8,7 +8,7 @@ import pytest
 import torch
 from cases import SPACES, data
 
-from genwright.bridges import Quantize
+from genwright.bridges.base import Quantize
 from genwright.planning import make_bridge
 from genwright.registry import names, options, resolve
 from genwright.space import Real, Space, Symbol

@@ -17,10 +17,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from genwright.batch import Batch
-from genwright.bridges import Bridge
+from genwright.bridges.base import Bridge
 from genwright.errors import Unsupported
 from genwright.families.base import Family
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.planning import choose_bridge, weigh
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names, resolve
@@ -110,7 +110,7 @@ class Cell:
     def __init__(self, name: str, space: str) -> None:
         self.name, self.variant, self.space = name, variant(name), SPACES[space]
         family = self.variant.family
-        self.knobs: dict[str, int] = KNOBS.get(name, {})
+        self.sampler_options: dict[str, int] = KNOBS.get(name, {})
         self.unpaired = resolve("families", family).unpaired
         x, self.label = data(self.space)
         verdict, self.bridge = choose_bridge(family, self.space, bridge="auto")
@@ -174,7 +174,7 @@ class Cell:
     def energy(self, family: Family, x: Tensor) -> float:
         """Squared energy distance of 256 samples to data, which falls as a sampler learns."""
         fake = self.bridge.inverse(
-            family.sample(256, self.given(self.label[:256]), seed=3, **self.knobs)
+            family.sample(256, self.given(self.label[:256]), seed=3, **self.sampler_options)
         )
         a, b = fake.float().flatten(1), x[256:512].float().flatten(1)
         return float(2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean())
@@ -221,7 +221,7 @@ def test_gradient_reaches_every_parameter(family: str, space: str) -> None:
 @cells
 def test_samples_are_of_the_space(family: str, space: str) -> None:
     c = cell(family, space)
-    made = c.family.sample(5, c.given(c.label[:5]), seed=0, **c.knobs)
+    made = c.family.sample(5, c.given(c.label[:5]), seed=0, **c.sampler_options)
     c.bridge.target.check(made, "a sample")
     assert torch.isfinite(made.float()).all()
     back = c.bridge.inverse(made, torch.Generator().manual_seed(0))
@@ -237,11 +237,11 @@ def test_samples_are_of_the_space(family: str, space: str) -> None:
 def test_same_seed_same_bytes(family: str, space: str) -> None:
     c = cell(family, space)
     given = c.given(c.label[:32])
-    one, two = (c.family.sample(32, given, seed=5, **c.knobs) for _ in range(2))
+    one, two = (c.family.sample(32, given, seed=5, **c.sampler_options) for _ in range(2))
     assert torch.equal(one, two)
     # What is made of a source may follow from it alone.
     certain = c.unpaired and c.bridge.target.kind == "real"
-    assert torch.equal(one, c.family.sample(32, given, seed=6, **c.knobs)) == certain
+    assert torch.equal(one, c.family.sample(32, given, seed=6, **c.sampler_options)) == certain
 
 
 @cells
@@ -251,7 +251,8 @@ def test_saved_and_loaded_it_gives_the_same_bytes(family: str, space: str) -> No
     again = c.make(seed=99)
     again.load_state_dict(load(save({k: v.contiguous() for k, v in c.family.state_dict().items()})))
     assert torch.equal(
-        again.sample(32, given, seed=5, **c.knobs), c.family.sample(32, given, seed=5, **c.knobs)
+        again.sample(32, given, seed=5, **c.sampler_options),
+        c.family.sample(32, given, seed=5, **c.sampler_options),
     )
 
 
@@ -259,9 +260,9 @@ def test_saved_and_loaded_it_gives_the_same_bytes(family: str, space: str) -> No
 def test_rows_of_a_batch_do_not_see_each_other(family: str, space: str) -> None:
     c = cell(family, space)
     label = c.label[:16].clone()
-    one = c.family.sample(16, c.given(label), seed=5, **c.knobs)
+    one = c.family.sample(16, c.given(label), seed=5, **c.sampler_options)
     label[3] = 1 - label[3]
-    two = c.family.sample(16, c.given(label), seed=5, **c.knobs)
+    two = c.family.sample(16, c.given(label), seed=5, **c.sampler_options)
     others = torch.arange(16) != 3
     torch.testing.assert_close(one[others], two[others], rtol=1e-4, atol=1e-4)
 
@@ -271,7 +272,8 @@ def test_law_samples_depend_on_the_label_as_the_data_do(family: str, space: str)
     c = cell(family, space)
     label = torch.arange(400)[:, None] % 2
     made = c.bridge.inverse(
-        c.family.sample(400, c.given(label), seed=1, **c.knobs), torch.Generator().manual_seed(0)
+        c.family.sample(400, c.given(label), seed=1, **c.sampler_options),
+        torch.Generator().manual_seed(0),
     )
     want = effect(c.bridge.inverse(c.x, torch.Generator().manual_seed(0)), c.label)
     share = (effect(made, label) / want).mean().item()
@@ -283,7 +285,7 @@ def test_law_each_translation_is_of_its_own_source(family: str, space: str) -> N
     c = cell(family, space)
     given = c.given(torch.arange(100)[:, None] % 2)
     assert len(torch.unique(given["source"], dim=0)) > 50
-    certain = {"temperature": 0.0} if "temperature" in c.family.knobs() else {}
+    certain = {"temperature": 0.0} if "temperature" in c.family.sampler_options() else {}
     made = c.family.sample(100, given, seed=1, **certain)
     assert len(torch.unique(made, dim=0)) > 2  # a translator deaf to its source makes 2
 

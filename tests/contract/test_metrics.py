@@ -9,14 +9,14 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-import battery
-from battery import FILE, QUICK, SEES, SLOW, Subject, asked_of, check, metric
+import validation
 from genwright.data.codec import Array
-from genwright.judging import usefulness
-from genwright.judging.battery import in_words, results, validated
-from genwright.judging.evidence import Evidence
-from genwright.judging.metric import Group, Metric, OfFeatures, Rate, Reading
+from genwright.evaluation.evidence import Evidence
+from genwright.evaluation.metric import Group, Measurement, Metric, OfFeatures, Rate
+from genwright.evaluation.metrics import usefulness
+from genwright.evaluation.validation import in_words, results, validated
 from genwright.registry import names
+from validation import FILE, QUICK, SEES, SLOW, Subject, asked_of, check, metric
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", names("metrics"))
 def test_what_is_said_of_a_metric_is_what_its_checks_show(name: str) -> None:
-    """The quick ones; `python tests/battery.py` writes what has changed."""
+    """The quick ones; `python tests/validation.py` writes what has changed."""
     subject = Subject(metric(name))
     found = {one: check(subject, one) for one in asked_of(name)}
     said = {one: why for one, why in results()[name].items() if one not in SLOW}
@@ -61,7 +61,7 @@ def test_who_speaks_and_one_from_elsewhere_does_not(monkeypatch: pytest.MonkeyPa
     assert not validated("from_elsewhere")
     assert "not checked" in in_words("from_elsewhere")
     failed = {"kid": {"itself": "", "row_order": "1e-3 off"}}
-    monkeypatch.setattr("genwright.judging.battery.results", lambda: failed)
+    monkeypatch.setattr("genwright.evaluation.validation.results", lambda: failed)
     assert not validated("kid")
     assert in_words("kid") == "row order: 1e-3 off"
 
@@ -95,9 +95,9 @@ class Offset(Good):
 class Narrow(Good):
     """Its interval is a tenth of what it should be."""
 
-    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
         r = super()._read(evidence, rng)
-        return Reading(r.value, r.value - 0.1 * r.error, r.value + 0.1 * r.error, r.n)
+        return Measurement(r.value, r.value - 0.1 * r.error, r.value + 0.1 * r.error, r.n)
 
 
 class First(Good):
@@ -199,9 +199,9 @@ def test_the_unspoilt_metric_passes(name: str) -> None:
 
 
 def test_an_interval_that_is_too_narrow_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(battery, "TRIALS", 60)
+    monkeypatch.setattr(validation, "TRIALS", 60)
     for made, fails in ((Good(), False), (Narrow(), True)):
-        battery._trials.cache_clear()
-        monkeypatch.setattr(battery, "metric", lambda name, made=made: made)
+        validation._trials.cache_clear()
+        monkeypatch.setattr(validation, "metric", lambda name, made=made: made)
         assert bool(check(Subject(made), "interval")) == fails
-    battery._trials.cache_clear()
+    validation._trials.cache_clear()

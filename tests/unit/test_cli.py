@@ -14,7 +14,7 @@ from rich.console import Console
 
 import genwright
 from commands import TINY, call, done, refused, table, train
-from genwright import terminal
+from genwright.cli import console
 from genwright.registry import KINDS
 
 # -- the front door --------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_a_terminal_sees_a_bar(room: Path, monkeypatch: pytest.MonkeyPatch) -> N
     screen = StringIO()
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(
-        terminal, "_console", lambda: Console(file=screen, force_terminal=True, width=120)
+        console, "_console", lambda: Console(file=screen, force_terminal=True, width=120)
     )
     done(*train("--steps", "5"))
     assert "100%" in screen.getvalue()

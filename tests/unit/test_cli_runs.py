@@ -15,7 +15,7 @@ from filelock import FileLock
 
 import genwright
 from commands import TINY, call, done, refused, train
-from genwright.data.table import TableCodec
+from genwright.data.table.codec import TableCodec
 from genwright.families.vae import VAE
 
 # -- going on --------------------------------------------------------------------------------------
@@ -178,9 +178,9 @@ def test_out_of_memory_names_the_dial(
     monkeypatch.setattr(VAE, "_sample", _raising(error))
     refused("sample", "row", words=["memory", "chunk="])
     monkeypatch.setattr(VAE, "loss", _raising(error))
-    dials = ["memory", "train.batch_size=", "train.accumulate=", "--size xs"]
-    refused(*train("--out", "new"), words=dials)
-    refused("look", "rows.csv", words=dials)
+    sampler = ["memory", "train.batch_size=", "train.accumulate=", "--size xs"]
+    refused(*train("--out", "new"), words=sampler)
+    refused("look", "rows.csv", words=sampler)
     monkeypatch.undo()
 
 

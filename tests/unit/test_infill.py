@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from commands import TINY, done, refused, table, text
-from genwright.data.codec import Chunk, Codec, Reading
-from genwright.data.columns import fit_column
+from genwright.data.codec import Chunk, Codec, ReadOptions
+from genwright.data.columns.infer import fit_column
 from genwright.data.dataset import make_codec
 from genwright.data.source import find
-from genwright.data.table import TableCodec
-from genwright.data.text import TextCodec
+from genwright.data.table.codec import TableCodec
+from genwright.data.text.codec import TextCodec
 from genwright.errors import DataError, Unsupported
 
 
@@ -53,7 +53,7 @@ def rows(tmp_path: Path) -> TableCodec:
     lines = [(i % 7 + 0.5, "abc"[i % 3], "" if i % 5 == 0 else i % 4, "k") for i in range(80)]
     codec: Codec = make_codec("table", {})
     source = find(str(table(tmp_path / "rows.csv", lines, head="x,y,z,one")), "auto")
-    codec.fit(list(codec.read(source, Reading((), None, 0.1, 0.1))))
+    codec.fit(list(codec.read(source, ReadOptions((), None, 0.1, 0.1))))
     assert isinstance(codec, TableCodec)
     return codec
 

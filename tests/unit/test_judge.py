@@ -11,14 +11,13 @@ import torch
 
 import genwright
 from commands import TINY, call, done, pictures, refused
-from genwright import gather
-from genwright.assembly import Job, open_data
-from genwright.foretelling import likelihood_of
-from genwright.judging import memo, panel
-from genwright.judging.likelihood import line
-from genwright.judging.metric import Reading
+from genwright.evaluation import cache, inputs, runner
+from genwright.evaluation.heldout import heldout_log_likelihood
+from genwright.evaluation.metric import Measurement
+from genwright.evaluation.metrics.likelihood import line
+from genwright.experiment import Experiment, open_data
 
-FAST = ("--lens", "pca", "--metric", "kid", "--metric", "columns", "--metric", "exact_copies")
+FAST = ("--features", "pca", "--metric", "kid", "--metric", "columns", "--metric", "exact_copies")
 
 
 def rows(path: Path, n: int, seed: int, noise: float = 0.3) -> Path:
@@ -72,20 +71,20 @@ def test_another_tools_table_is_judged(room: Path, tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_bytes(room: Path, tmp_path: Path) -> None:
     judged(room, "good.csv", tmp_path / "a")
-    panel.readings.clear()
-    memo.answers.clear()
+    runner.readings.clear()
+    cache.answers.clear()
     judged(room, "good.csv", tmp_path / "b")
     for name in ("report.html", "report.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_the_number_of_threads_changes_no_byte(room: Path, tmp_path: Path) -> None:
-    before, every = torch.get_num_threads(), ("--lens", "pca")
+    before, every = torch.get_num_threads(), ("--features", "pca")
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            panel.readings.clear()
-            memo.answers.clear()
+            runner.readings.clear()
+            cache.answers.clear()
             judged(room, "good.csv", tmp_path / str(threads), *every)
     finally:
         torch.set_num_threads(before)
@@ -94,13 +93,13 @@ def test_the_number_of_threads_changes_no_byte(room: Path, tmp_path: Path) -> No
 
 
 def test_the_company_of_several_models_is_read_once(room: Path, tmp_path: Path) -> None:
-    panel.readings.clear()
+    runner.readings.clear()
     judged(room, "good.csv", tmp_path / "good")
-    before = len(panel.readings)
+    before = len(runner.readings)
     assert before == len(FAST[3::2]) * len(("model", "floor", "copycat", "marginals", "mix", "copula"))
     kept = judged(room, "noisy.csv", tmp_path / "noisy")
-    assert len(panel.readings) == before + len(FAST[3::2])
-    panel.readings.clear()
+    assert len(runner.readings) == before + len(FAST[3::2])
+    runner.readings.clear()
     assert judged(room, "noisy.csv", tmp_path / "noisy") == kept
 
 
@@ -113,7 +112,7 @@ def test_a_run_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert Path("run/judge/report.json").is_file()
     done("train", "real.csv", "--out", "other", "--seed", "1", *TINY)
     assert "One training of each was compared" in done("judge", "run", "other", *FAST).out
-    judgement = genwright.judge("run", lens="pca", wanted=["kid"])
+    judgement = genwright.judge("run", features="pca", wanted=["kid"])
     assert [line.metric for line in judgement.lines] == ["kid"]
 
 
@@ -129,7 +128,7 @@ def test_a_run_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (("--fake", "one.csv", "--real", "real.csv"), ["one.csv", "1 usable"]),
         (("--fake", "empty", "--real", "real.csv"), ["empty"]),
         (("--fake", "good.csv", "--real", "good.csv", "-n", "0"), ["n", "1 or more"]),
-        (("--fake", "good.csv", "--real", "real.csv", "--lens", "pac"), ["lens", "pca"]),
+        (("--fake", "good.csv", "--real", "real.csv", "--features", "pac"), ["extractors", "pca"]),
         (
             ("--fake", "good.csv", "--real", "real.csv", "--metric", "kdi"),
             ["'kdi'", "did you mean 'kid'"],
@@ -156,7 +155,7 @@ def test_a_wrong_file_is_refused_before_a_lens_is_trained(
         raise AssertionError("trained")
 
     monkeypatch.chdir(room)
-    monkeypatch.setattr(gather, "lens_for", never)
+    monkeypatch.setattr(inputs, "extractor_for", never)
     Path("one.csv").write_text("x,y,level\n0.1,0.2,low\n")
     refused("judge", "--fake", "one.csv", "--real", "real.csv", words=["one.csv", "1 usable"])
     Path("long.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 900)
@@ -168,7 +167,7 @@ def test_odd_pictures_are_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "real", 80)
     pictures(tmp_path / "fake", 30, side=16, first=500)
-    said = done("judge", "--fake", "fake", "--real", "real", "--lens", "pca", "--metric", "pixels").out
+    said = done("judge", "--fake", "fake", "--real", "real", "--features", "pca", "--metric", "pixels").out
     assert "no holdout was named" in said
     assert "16 x 16 and were brought to 8 x 8" in said
 
@@ -179,7 +178,7 @@ def test_ctrl_c_ends_a_judgement_in_a_sentence(room: Path, monkeypatch: pytest.M
     def interrupted(*args: object, **more: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("genwright.gather.judged", interrupted)
+    monkeypatch.setattr("genwright.evaluation.inputs.judged", interrupted)
     said = call("judge", "--fake", "good.csv", "--real", "real.csv", *FAST)
     assert (said.code, said.out, said.err) == (130, "", "genwright: stopped\n")
     assert not Path("judged").exists()
@@ -201,13 +200,13 @@ def test_a_run_of_texts_is_asked_what_unseen_ones_cost(
     sizes = ("--set", "codec.length=32", "--set", "data.test=0.3")
     done("train", "texts", "--out", "run", "--family", family, *sizes, *TINY)
     model = genwright.load("run")
-    found = likelihood_of(model, 500, 0, oracle=1.0)
+    found = heldout_log_likelihood(model, 500, 0, oracle=1.0)
     if kind == "none":
         assert found is None
         return
     assert found is not None
     assert (found.unit, found.exact) == ("bits_per_byte", kind == "exact")
-    feed = Job.resumed(model.run, model.recipe).feed()
+    feed = Experiment.resumed(model.run, model.recipe).feed()
     feed.held = open_data(model.recipe)[2].splits["test"]
     with torch.no_grad():
         sums = [model.family.heldout(batch) for batch in feed.heldout(64, 500, torch.device("cpu"))]
@@ -229,7 +228,7 @@ def test_rows_are_judged_as_they_stand_in_the_file(room: Path, monkeypatch: pyte
         broken = [lines[0]] + [",".join([wrong, *line.split(",")[1:]]) for line in lines[1:]]
         Path(f"{name}.csv").write_text("\n".join(broken) + "\n")
     found = {
-        name: genwright.judge(fake=f"{name}.csv", real="real.csv", lens="pca", wanted=["validity"])
+        name: genwright.judge(fake=f"{name}.csv", real="real.csv", features="pca", wanted=["validity"])
         for name in ("good", "huge", "gap")
     }
     values = {name: j.lines[0].model.value for name, j in found.items() if j.lines[0].model}
@@ -240,7 +239,7 @@ def test_rows_are_judged_as_they_stand_in_the_file(room: Path, monkeypatch: pyte
 def test_who_has_seen_the_exam_is_told(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(room)
     judgement = genwright.judge(
-        fake="good.csv", real="real.csv", holdout="good.csv", lens="pca", wanted=["kid"]
+        fake="good.csv", real="real.csv", holdout="good.csv", features="pca", wanted=["kid"]
     )
     assert "their maker has seen the exam" in judgement.not_measured[0]
 
@@ -257,11 +256,11 @@ def test_what_is_held_out_shares_no_group_with_training(
 
     def shared(group: str | None) -> int:
         paths = Path("fake.csv"), Path("real.csv")
-        question = gather.of_files(*paths, None, 200, 0, group=group, lens="pca").evidence
-        assert question.spare is not None
+        question = inputs.of_files(*paths, None, 200, 0, group=group, extractor="pca").evidence
+        assert question.reference is not None
         # Who a row is of, told by another column: so many people are no category to a table. Numbers beyond
         # those to train on become the last of those.
-        columns = [s.raw["x"].astype(int) for s in (question.train, question.held, question.spare)]
+        columns = [s.raw["x"].astype(int) for s in (question.train, question.held, question.reference)]
         inner = [x[x.between(columns[0].min() + 1, columns[0].max() - 1)] for x in columns]
         sides = [{owner[x] for x in column} for column in inner]
         return len(sides[0] & sides[1]) + len(sides[0] & sides[2])
@@ -305,8 +304,8 @@ def test_looking_in_changes_nothing_and_the_loss_or_the_judge_chooses(
     # Judged scores in which the loss and the judge differ: the judge likes the first check best.
     scores = iter([1.0, 2.0, 3.0, 4.0])
     monkeypatch.setattr(
-        "genwright.checkup.Checkup.__call__",
-        lambda self, samples, path: {"kid": Reading(value := next(scores), value, value, 60)},
+        "genwright.evaluation.in_training.InTrainingEvaluation.__call__",
+        lambda self, samples, path: {"kid": Measurement(value := next(scores), value, value, 60)},
     )
     done("train", "real.csv", "--out", "chosen", *few, *WATCHED, "--set", "train.keep=judge")
     plain, watched, chosen = (genwright.load(name).run for name in ("plain", "watched", "chosen"))
@@ -334,10 +333,17 @@ def test_a_large_holdout_gives_the_floor_too(tmp_path: Path) -> None:
     """Then all that the maker saw is searched for copies, and as many are compared as were asked for."""
     fake, real = rows(tmp_path / "fake.csv", 100, 1), rows(tmp_path / "real.csv", 120, 2)
     large, small = rows(tmp_path / "large.csv", 200, 3), rows(tmp_path / "small.csv", 199, 3)
-    both = gather.of_files(fake, real, large, 100, 0, lens="pca").evidence
-    assert both.spare is not None
-    assert [len(one) for one in (both.train, both.held, both.spare, both.fake)] == [120, 100, 100, 100]
-    assert len(set(both.spare.keys) & {*both.held.keys, *both.train.keys}) < 5  # few rows equal others
-    less = gather.of_files(fake, real, small, 100, 0, lens="pca").evidence
-    assert less.spare is None
+    both = inputs.of_files(fake, real, large, 100, 0, extractor="pca").evidence
+    assert both.reference is not None
+    assert [len(one) for one in (both.train, both.held, both.reference, both.fake)] == [
+        120,
+        100,
+        100,
+        100,
+    ]
+    assert (
+        len(set(both.reference.keys) & {*both.held.keys, *both.train.keys}) < 5
+    )  # few rows equal others
+    less = inputs.of_files(fake, real, small, 100, 0, extractor="pca").evidence
+    assert less.reference is None
     assert len(less.train) < 120

@@ -15,7 +15,7 @@ import typer
 
 import genwright
 from genwright.api import make_recipe
-from genwright.cli import app
+from genwright.cli.main import app
 from genwright.recipe import PLUGINS, Recipe, TrainOptions
 from genwright.registry import names, options, resolve
 from snippets import PAGES, ROOT, Snippet, blocks, headings, snippets
@@ -34,7 +34,7 @@ def _options(kind: str, name: str) -> list[str]:
 
 
 def _knobs(family: str) -> list[str]:
-    return resolve("families", family).knobs()
+    return resolve("families", family).sampler_options()
 
 
 @pytest.mark.parametrize("snippet", ALL)

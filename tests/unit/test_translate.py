@@ -13,7 +13,7 @@ import genwright
 from commands import TINY, classes, done, pictures, refused, table
 from genwright import api
 from genwright.batch import Batch
-from genwright.data.codec import Reading
+from genwright.data.codec import ReadOptions
 from genwright.data.dataset import prepare
 from genwright.data.loader import Loader, strata
 from genwright.data.source import find
@@ -77,7 +77,7 @@ def test_what_tells_no_domains_apart_is_refused(given: dict[str, Space], words: 
 def test_a_rare_domain_comes_as_often_as_another(tmp_path: Path) -> None:
     pictures(tmp_path / "few/rare", 3)
     pictures(tmp_path / "few/usual", 40, first=3)
-    dataset = prepare(find(tmp_path / "few"), {}, Reading(("label",), val=0.0, test=0.0))
+    dataset = prepare(find(tmp_path / "few"), {}, ReadOptions(("label",), val=0.0, test=0.0))
     split = dataset.splits["train"]
     sorts = strata(split)
     assert list(map(len, sorts)) == [3, 40]

@@ -21,10 +21,21 @@ from torch import Tensor
 from genwright.errors import Unsupported
 from genwright.space import Space
 
-__all__ = ["Array", "Bad", "Chunk", "Codec", "Gaps", "Part", "Preview", "Reading", "Sounded", "Source"]
+__all__ = [
+    "Array",
+    "Chunk",
+    "Codec",
+    "Gaps",
+    "Preview",
+    "ReadOptions",
+    "Rejected",
+    "Sounded",
+    "Source",
+    "SplitName",
+]
 
 Array = NDArray[Any]
-Part = Literal["train", "val", "test"]
+SplitName = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """What to read beside the examples, and how the split is made.
 
     `given`: names of the labels or columns that become conditions and leave the example itself.
@@ -55,7 +66,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Bad:
+class Rejected:
     """A file or row that could not be used, and why."""
 
     name: str
@@ -79,8 +90,8 @@ class Chunk:
     keys: list[str]
     given: dict[str, list[Any]] = field(default_factory=dict)
     groups: list[str] | None = None
-    parts: list[Part] | None = None
-    bad: list[Bad] = field(default_factory=list)
+    parts: list[SplitName] | None = None
+    bad: list[Rejected] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -145,7 +156,7 @@ class Codec(ABC):
         return []
 
     @abstractmethod
-    def read(self, source: Source, reading: Reading) -> Iterator[Chunk]:
+    def read(self, source: Source, reading: ReadOptions) -> Iterator[Chunk]:
         """All examples, chunk by chunk, always in the same order.
 
         Raises `DataError` for what spoils the whole source (an unknown label column); what spoils

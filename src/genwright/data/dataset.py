@@ -21,19 +21,19 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from genwright.data.codec import Array, Bad, Chunk, Codec, Part, Reading, Source
-from genwright.data.columns import Column, fit_column, restore_column
-from genwright.data.fitting import Tally
-from genwright.data.home import cache_home
-from genwright.data.survey import Survey
+from genwright.data.cache import cache_home
+from genwright.data.codec import Array, Chunk, Codec, ReadOptions, Rejected, Source, SplitName
+from genwright.data.columns.fit import ReservoirCounter
+from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.stats import DatasetStats
 from genwright.errors import DataError
 from genwright.registry import build
 from genwright.space import Symbol
 
-__all__ = ["Dataset", "Split", "Survey", "make_codec", "prepare"]
+__all__ = ["Dataset", "DatasetStats", "Split", "make_codec", "prepare"]
 
 FORMAT = 1
-PARTS: tuple[Part, ...] = ("train", "val", "test")
+PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 FEW = 20
 """Below so many training examples nothing is held out."""
 
@@ -50,7 +50,7 @@ class Split:
     codec: Codec
     given: dict[str, Column]
     folder: Path
-    part: Part
+    part: SplitName
     shape: tuple[int, ...]
     dtype: str
 
@@ -105,12 +105,12 @@ class Dataset:
     codec_name: str
     codec: Codec
     given: dict[str, Column]
-    reading: Reading
-    survey: Survey
+    reading: ReadOptions
+    survey: DatasetStats
     key: str
     content: str
     """As the key, whatever is given beside an example: what two trainings on the same examples share."""
-    splits: dict[Part, Split]
+    splits: dict[SplitName, Split]
 
     def state(self) -> dict[str, Any]:
         """All that sampling needs to know of the data, as JSON: no example is in it."""
@@ -130,7 +130,7 @@ def make_codec(name: str, options: Mapping[str, Any]) -> Codec:
     return codec
 
 
-def prepare(source: Source, options: Mapping[str, Any], reading: Reading) -> Dataset:
+def prepare(source: Source, options: Mapping[str, Any], reading: ReadOptions) -> Dataset:
     """The data set of a source, from the cache or made now.
 
     Raises `DataError` when fewer than two examples can be used.
@@ -156,7 +156,7 @@ def prepare(source: Source, options: Mapping[str, Any], reading: Reading) -> Dat
     return _load(source, make_codec(source.codec, options), reading, folder, key, content)
 
 
-def _key(source: Source, options: Mapping[str, Any], reading: Reading, files: bytes) -> str:
+def _key(source: Source, options: Mapping[str, Any], reading: ReadOptions, files: bytes) -> str:
     what = json.dumps([FORMAT, source.codec, dict(options), asdict(reading)], sort_keys=True)
     return hashlib.sha256(what.encode() + files).hexdigest()[:32]
 
@@ -193,7 +193,7 @@ class _Walk:
 
     source: Source
     codec: Codec
-    reading: Reading
+    reading: ReadOptions
 
     def parts(self) -> Iterator[tuple[Chunk, Array]]:
         """Every chunk, with the number of each example's part."""
@@ -206,7 +206,7 @@ class _Walk:
                 yield _take(self.codec, chunk, index)
 
 
-def _build(source: Source, codec: Codec, reading: Reading, folder: Path) -> None:
+def _build(source: Source, codec: Codec, reading: ReadOptions, folder: Path) -> None:
     """Fit and encode into `folder`."""
     warnings = []
     if (few := _few(source, codec, reading)) is not None and (reading.val or reading.test):
@@ -241,10 +241,10 @@ def _build(source: Source, codec: Codec, reading: Reading, folder: Path) -> None
     (folder / "meta.json").write_text(json.dumps(meta), encoding="ascii")
 
 
-def _few(source: Source, codec: Codec, reading: Reading) -> int | None:
+def _few(source: Source, codec: Codec, reading: ReadOptions) -> int | None:
     """How many different examples there are, if they are few. Raises `DataError` if they are fewer
     than two in all."""
-    total, different, bad = 0, set[str](), list[Bad]()
+    total, different, bad = 0, set[str](), list[Rejected]()
     for chunk in codec.read(source, reading):
         total += len(chunk)
         different.update(chunk.keys)
@@ -262,7 +262,7 @@ def _few(source: Source, codec: Codec, reading: Reading) -> int | None:
     return len(different)
 
 
-def _parts(chunk: Chunk, reading: Reading) -> Array:
+def _parts(chunk: Chunk, reading: ReadOptions) -> Array:
     """0, 1 or 2 for each example: as the source says, or by a hash of its group or content."""
     if chunk.parts is not None:
         return np.array([PARTS.index(part) for part in chunk.parts], dtype=np.int8)
@@ -289,7 +289,7 @@ def _take(codec: Codec, chunk: Chunk, index: Array) -> Chunk:
 
 def _fit_given(name: str, walk: _Walk) -> Column:
     """The condition's own little codec, fitted on the training split."""
-    tally = Tally()
+    tally = ReservoirCounter()
     for chunk in walk:
         tally.add(chunk.given[name])
     return fit_column(name, tally.sample(), as_condition=True, counts=tally.counts, rows=tally.seen)
@@ -297,9 +297,9 @@ def _fit_given(name: str, walk: _Walk) -> Column:
 
 def _encode(
     walk: _Walk, given: Mapping[str, Column], folder: Path
-) -> tuple[Survey, dict[str, list[int]], str]:
+) -> tuple[DatasetStats, dict[str, list[int]], str]:
     """All splits to flat files; what was met on the way, the shape of each split, and the dtype."""
-    survey, dtype = Survey(), ""
+    survey, dtype = DatasetStats(), ""
     shapes: dict[str, list[int]] = {part: [0, *walk.codec.space.shape] for part in PARTS}
     stream = walk.codec.layout == "stream"
     if stream:
@@ -345,7 +345,7 @@ def _encode(
     return survey, shapes, dtype
 
 
-def _known(given: Mapping[str, Column], chunk: Chunk, index: Array, survey: Survey) -> Array:
+def _known(given: Mapping[str, Column], chunk: Chunk, index: Array, survey: DatasetStats) -> Array:
     """Held-out examples whose conditions training has seen; the others could not be asked for."""
     unknown: dict[str, set[Any]] = {name: set() for name in given}
     for name, column in given.items():
@@ -360,12 +360,12 @@ def _known(given: Mapping[str, Column], chunk: Chunk, index: Array, survey: Surv
     )
     for name, values in unknown.items():
         reason = "stands only among the held-out examples; left out"
-        survey.spoilt([Bad(f"{name} = {value}", reason) for value in sorted(map(str, values))])
+        survey.spoilt([Rejected(f"{name} = {value}", reason) for value in sorted(map(str, values))])
     return index[keep] if index.size else index
 
 
 def _load(
-    source: Source, codec: Codec, reading: Reading, folder: Path, key: str, content: str
+    source: Source, codec: Codec, reading: ReadOptions, folder: Path, key: str, content: str
 ) -> Dataset:
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     codec.restore(meta["state"])
@@ -375,5 +375,5 @@ def _load(
         for part in PARTS
     }
     return Dataset(
-        source.codec, codec, given, reading, Survey.restore(meta["survey"]), key, content, splits
+        source.codec, codec, given, reading, DatasetStats.restore(meta["survey"]), key, content, splits
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from genwright.data.codec import Bad, Reading
+from genwright.data.codec import ReadOptions, Rejected
 from genwright.errors import DataError, suggest
 
 __all__ = ["SIDECARS", "Labels", "asked", "lacking", "write_labels"]
@@ -49,28 +49,28 @@ class Labels:
         labelled = self.sidecar is not None and "label" in self.sidecar.columns
         return not labelled and any("/" not in self.name(path) for path in self.files)
 
-    def read(self) -> list[Bad]:
+    def read(self) -> list[Rejected]:
         """Read the sidecar; what in it cannot be used. Comes before `of`."""
         if self.sidecar is None:
             return []
         self._rows, bad = self.sidecar.read()
         present = {self.name(path) for path in self.files}
         reason = f"{self.sidecar.path.name} names it, but there is no such file"
-        return bad + [Bad(name, reason) for name in self._rows if name not in present]
+        return bad + [Rejected(name, reason) for name in self._rows if name not in present]
 
-    def of(self, path: Path, wanted: Sequence[str]) -> dict[str, Any] | Bad:
+    def of(self, path: Path, wanted: Sequence[str]) -> dict[str, Any] | Rejected:
         """The labels of a file, or that it has none of one `wanted`."""
         name = self.name(path)
         labels: dict[str, Any] = {"label": name.split("/")[0]} if "/" in name else {}
         if self.sidecar:
             if name not in self._rows:
-                return Bad(name, f"{self.sidecar.path.name} has no row for it")
+                return Rejected(name, f"{self.sidecar.path.name} has no row for it")
             labels |= self._rows[name]
         missing = lacking(labels, wanted)
-        return labels if missing is None else Bad(name, f"it has no {missing!r}")
+        return labels if missing is None else Rejected(name, f"it has no {missing!r}")
 
 
-def asked(reading: Reading, names: Callable[[], Sequence[str]], what: str) -> list[str]:
+def asked(reading: ReadOptions, names: Callable[[], Sequence[str]], what: str) -> list[str]:
     """The labels that a reading wants of `what`, where `names` are there. Raises `DataError` for one that is
     not."""
     wanted = [*reading.given, *([reading.group] if reading.group else [])]
@@ -133,7 +133,7 @@ class Sidecar:
                 return cls(path, head, file)
         return None
 
-    def read(self) -> tuple[dict[str, dict[str, str]], list[Bad]]:
+    def read(self) -> tuple[dict[str, dict[str, str]], list[Rejected]]:
         """The labels of each file by its name, and the lines that cannot be used."""
         rows: dict[str, dict[str, str]] = {}
         bad = []
@@ -147,11 +147,11 @@ class Sidecar:
                 given = row.get(self.file, "").strip().replace("\\", "/")
                 name = PurePosixPath(given).as_posix()
                 if len(fields) != len(self.head):
-                    bad.append(Bad(line, f"it has {len(fields)} fields, the head {len(self.head)}"))
+                    bad.append(Rejected(line, f"it has {len(fields)} fields, the head {len(self.head)}"))
                 elif not given:
-                    bad.append(Bad(line, "it names no file"))
+                    bad.append(Rejected(line, "it names no file"))
                 elif name in rows:
-                    bad.append(Bad(line, f"it names {name!r} a second time"))
+                    bad.append(Rejected(line, f"it names {name!r} a second time"))
                 else:
                     rows[name] = {column: row[column] for column in self.columns}
         return rows, bad

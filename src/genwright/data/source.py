@@ -12,8 +12,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from genwright.data.cache import cache_home
 from genwright.data.codec import Codec, Source
-from genwright.data.home import cache_home
 from genwright.data.labels import SIDECARS
 from genwright.errors import DataError, nearest
 from genwright.registry import names, resolve

@@ -17,13 +17,13 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, NonNegative, Portion
 from genwright.errors import Incompatible
-from genwright.families.choosing import Dials, choose
 from genwright.families.guidance import guide
-from genwright.families.symbols import SymbolFamily
+from genwright.families.sequence import SymbolFamily
+from genwright.families.token_sampling import TokenSampler, choose
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Cache, Nets
+from genwright.options import Count, NonNegative, Portion
 from genwright.space import Space
 
 __all__ = ["Autoregressive"]
@@ -151,7 +151,7 @@ class Autoregressive(SymbolFamily):
         so many times as likely as the likeliest.  guidance_scale: above 1 exaggerates the condition.
         length: symbols to make; a text may go on beyond the training window.  prefix: symbols to
         begin with.  cache: keep what was seen (False: plain path)."""
-        dials = Dials(temperature, top_k, top_p, min_p)
+        sampler = TokenSampler(temperature, top_k, top_p, min_p)
         total = self.length if length is None else length * self.channels
         if total > self.length and (len(self.space.grid) != 1 or self.tell.told.grid):
             raise Incompatible(
@@ -184,7 +184,7 @@ class Autoregressive(SymbolFamily):
             if untold is not None:
                 logits = guide(logits, untold.read(ids), guidance_scale)
             u = torch.rand(n, generator=rng, device=self.device)
-            new = choose(dials.law(logits), u)
+            new = choose(sampler.law(logits), u)
             if pad is not None:
                 new = torch.where(done, torch.full_like(new, pad), new)
                 done = done | (new == pad)
@@ -194,9 +194,14 @@ class Autoregressive(SymbolFamily):
         return self._stored(ids, self.space.grid if length is None else (length,))
 
     def _infill(
-        self, x: Tensor, known: Tensor, cond: dict[str, Tensor], rng: torch.Generator, **knobs: Any
+        self,
+        x: Tensor,
+        known: Tensor,
+        cond: dict[str, Tensor],
+        rng: torch.Generator,
+        **sampler_options: Any,
     ) -> Tensor:
-        return self._sample(len(x), cond, rng, (x, known), **knobs)
+        return self._sample(len(x), cond, rng, (x, known), **sampler_options)
 
     def _beginning(self, x: Tensor, known: Tensor) -> Tensor:
         """The known symbols, if they are the first ones `(n, places)`. Raises `Incompatible`."""

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from genwright.batch import Batch
-from genwright.bounds import Count, Natural
 from genwright.errors import Incompatible, Unsupported, suggest
 from genwright.nets.roles import Nets
+from genwright.options import Count, Natural
 from genwright.registry import check, coerce, options
 from genwright.space import Kind, Space
 
-__all__ = ["Clock", "Family", "Likelihood", "Phase", "Vital"]
+__all__ = ["Clock", "Diagnostic", "Family", "Likelihood", "Phase"]
 
 Likelihood = Literal["none", "bound", "exact"]
 
@@ -47,8 +47,8 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Vital:
-    """A figure by which a family that falls ill is known: `loss` leaves it in `Family.signs`.
+class Diagnostic:
+    """A figure by which a family that falls ill is known: `loss` leaves it in `Family.diagnostic_values`.
 
     sign      its name there
     cause     what is wrong where it is beyond its bounds, in a word or two
@@ -62,7 +62,7 @@ class Vital:
     heals     going back to a healthy state may help; else it is told and no more
     """
 
-    sign: str
+    value_name: str
     cause: str
     words: str
     helps: str
@@ -72,7 +72,7 @@ class Vital:
     least: float = 0.0
     lasting: int = 5
     after: float = 0.0
-    heals: bool = True
+    recoverable: bool = True
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Clock:
 
     step: int = 0
     progress: float = 0.0
-    setbacks: int = 0
+    rollbacks: int = 0
 
 
 class Family(nn.Module, ABC):
@@ -121,16 +121,16 @@ class Family(nn.Module, ABC):
     """Whether a held-out loss means something for this family."""
     quick: bool = False
     """Whether one pass of a network makes an example: then many are drawn at each check."""
-    code_dim: int = 0
+    latent_dim: int = 0
     """Numbers in a code that `decode` reads; 0 where there is no `decode`."""
-    normal_codes: bool = True
+    gaussian_prior: bool = True
     """Whether the law of codes is the standard normal, so that they all lie at about one distance from 0."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
     least_batch: int = 1
     """Examples that have to be in a batch together, at least."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
-    vitals: ClassVar[tuple[Vital, ...]] = ()
+    diagnostics: ClassVar[tuple[Diagnostic, ...]] = ()
     """By what a training that goes wrong in this family's own way is known."""
     shared: Mapping[str, Literal["mean", "first"]] = MappingProxyType({})
     """Buffers that every device keeps a part of, and how they become one after each step: their mean over
@@ -144,8 +144,8 @@ class Family(nn.Module, ABC):
         self.cond = dict(cond)
         self.nets = nets
         self.clock = Clock()
-        self.signs: dict[str, Tensor] = {}
-        """Scalars that the last `loss` left for `vitals`; one that is not there is not looked at."""
+        self.diagnostic_values: dict[str, Tensor] = {}
+        """Scalars that the last `loss` left for `diagnostics`; one that is not there is not looked at."""
 
     # -- training ------------------------------------------------------------------------------
 
@@ -181,15 +181,15 @@ class Family(nn.Module, ABC):
         *,
         seed: int = 0,
         chunk: int = 256,
-        **knobs: Any,
+        **sampler_options: Any,
     ) -> Tensor:
         """`n` examples in stored form `(n, stored, *grid)`; the same seed gives the same bytes.
 
         cond   conditions in stored form, `n` rows each; a missing one is left open
         chunk  examples made at once: a matter of memory, and part of what the seed fixes
-        knobs  the keywords of this family's sampler (see `knobs()`); unknown ones are refused
+        knobs  the keywords of this family's sampler (see `sampler_options()`); unknown ones are refused
         """
-        return self._by_chunks(self._sample, n, (), dict(cond or {}), seed, chunk, knobs)
+        return self._by_chunks(self._sample, n, (), dict(cond or {}), seed, chunk, sampler_options)
 
     @torch.no_grad()
     def infill(
@@ -200,7 +200,7 @@ class Family(nn.Module, ABC):
         *,
         seed: int = 0,
         chunk: int = 256,
-        **knobs: Any,
+        **sampler_options: Any,
     ) -> Tensor:
         """Examples that are stored `x` `(n, stored, *grid)` where `known`, of the same shape, is true;
         all else is made to go with it. The rest as in `sample`. Raises `Unsupported` unless the family
@@ -217,7 +217,9 @@ class Family(nn.Module, ABC):
             part = x[:, slot.stored]
             if k is not None and part.numel() and not 0 <= part.min() <= part.max() < k:
                 raise Incompatible(f"a known symbol is none of the {k}, numbered from 0 to {k - 1}")
-        return self._by_chunks(self._infill, len(x), (x, known), dict(cond or {}), seed, chunk, knobs)
+        return self._by_chunks(
+            self._infill, len(x), (x, known), dict(cond or {}), seed, chunk, sampler_options
+        )
 
     def _by_chunks(
         self,
@@ -227,7 +229,7 @@ class Family(nn.Module, ABC):
         cond: dict[str, Tensor],
         seed: int,
         chunk: int,
-        knobs: dict[str, Any],
+        sampler_options: dict[str, Any],
     ) -> Tensor:
         """All that is asked for is checked here; `make` is `_sample` or `_infill`."""
         self.check_generates()
@@ -240,7 +242,7 @@ class Family(nn.Module, ABC):
             if value.shape[0] != n:
                 raise Incompatible(f"{n} samples need {n} values of {name!r}, got {value.shape[0]}")
         check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
-        checked = coerce(self._sample, knobs, where="sample")
+        checked = coerce(self._sample, sampler_options, where="sample")
         self._guidable(checked.get("guidance_scale", 1.0), cond)
         was_training = self.training
         self.eval()
@@ -283,7 +285,12 @@ class Family(nn.Module, ABC):
             )
 
     def _infill(
-        self, x: Tensor, known: Tensor, cond: dict[str, Tensor], rng: torch.Generator, **knobs: Any
+        self,
+        x: Tensor,
+        known: Tensor,
+        cond: dict[str, Tensor],
+        rng: torch.Generator,
+        **sampler_options: Any,
     ) -> Tensor:
         """A capability: fill the gaps of `x`, with the knobs of `_sample`."""
         raise Unsupported(
@@ -292,7 +299,7 @@ class Family(nn.Module, ABC):
         )
 
     @classmethod
-    def knobs(cls) -> list[str]:
+    def sampler_options(cls) -> list[str]:
         """Names that `sample` takes beside n, cond, seed and chunk."""
         return list(options(cls._sample))
 
@@ -307,12 +314,12 @@ class Family(nn.Module, ABC):
         raise Unsupported(f"{self.name} offers no latent code")
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
-        """The likeliest stored example of each code `(B, code_dim)`: the way back of `encode`."""
+        """The likeliest stored example of each code `(B, latent_dim)`: the way back of `encode`."""
         raise Unsupported(f"{self.name} makes no examples of latent codes")
 
     def codes(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
-        """Codes for `decode` drawn from their law `(n, code_dim)`."""
-        return torch.randn(n, self.code_dim, generator=rng, device=rng.device)
+        """Codes for `decode` drawn from their law `(n, latent_dim)`."""
+        return torch.randn(n, self.latent_dim, generator=rng, device=rng.device)
 
     def compress(self, batch: Batch) -> Tensor:
         """Stored examples of `code`, always the same ones for the same examples."""

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, Positive
 from genwright.families.base import Family, Phase
-from genwright.families.views import HIDE, Views
+from genwright.families.contrastive_views import HIDE, Views
 from genwright.nets.roles import Grid, Nets, Told
+from genwright.options import Count, Positive
 from genwright.space import Space, Symbol
 
 __all__ = [

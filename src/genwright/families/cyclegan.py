@@ -23,9 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, Natural, NonNegative, Positive
 from genwright.errors import Incompatible
-from genwright.families.adversarial import (
+from genwright.families.adversary import (
     LOSSES,
     SATURATED,
     Loss,
@@ -39,6 +38,7 @@ from genwright.families.adversarial import (
 from genwright.families.base import Phase
 from genwright.families.translator import Rival, apart
 from genwright.nets.roles import Nets, Told
+from genwright.options import Count, Natural, NonNegative, Positive
 from genwright.space import Space
 
 __all__ = ["CycleGAN"]
@@ -53,7 +53,7 @@ class CycleGAN(Rival):
         Phase("critic", ("critics",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generators",), lr=5e-4, betas=(0.5, 0.99)),
     )
-    vitals = (SATURATED,)
+    diagnostics = (SATURATED,)
 
     def __init__(
         self,
@@ -124,14 +124,16 @@ class CycleGAN(Rival):
                 fake,
                 self.kind,
                 self.penalty,
-                2.0**self.clock.setbacks * self.gamma,
+                2.0**self.clock.rollbacks * self.gamma,
                 fading=0.1**self.clock.progress,
             )
             for name, term in found.terms.items():
                 terms[name] = terms.get(name, 0.0) + term
             if self.kind.doubts:  # of the surer of the two
                 doubt = found.terms["critic"].detach()
-                self.signs["doubt"] = torch.minimum(doubt, self.signs.get("doubt", doubt))
+                self.diagnostic_values["doubt"] = torch.minimum(
+                    doubt, self.diagnostic_values.get("doubt", doubt)
+                )
         return terms
 
     def _generator(self, parts: list[Tensor]) -> dict[str, Tensor]:

@@ -15,19 +15,19 @@ from annotated_types import Ge
 from torch import Tensor
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, Natural, NonNegative
 from genwright.errors import RecipeError
 from genwright.families.base import Family, Likelihood, Phase
 from genwright.families.density import carried, log_change
+from genwright.families.dequantize import Dequantizer
 from genwright.families.guidance import guided
-from genwright.families.levels import Levels
 from genwright.families.meanflow import JUMPS, change
-from genwright.families.scaling import Scaling
 from genwright.families.schedules import DDPM, EDM, Flow, Schedule
 from genwright.families.solvers import SOLVERS
+from genwright.families.standardize import Scaling
 from genwright.nets.blocks import TimeEmbedding
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
+from genwright.options import Count, Natural, NonNegative
 from genwright.space import Real, Space
 
 __all__ = ["Diffusion"]
@@ -74,7 +74,7 @@ class Diffusion(Family):
             )
         plain = "flow" if space.grid or self.jumps else "edm"
         self.schedule = _schedule(schedule or plain, betas, prediction)
-        self.code_dim = space.width * space.positions
+        self.latent_dim = space.width * space.positions
         self.tell = Conditioner(cond, space.grid, nets, "map", extra=True)
         # What is differentiated by time must not swing with it (Lu & Song 2024, arXiv:2410.11081, section 4).
         slow = (-2, 1) if self.jumps else (-2, 6)
@@ -86,7 +86,7 @@ class Diffusion(Family):
         if space.kind != "real":  # a density of one-hot vectors says nothing of their symbols
             self.likelihood = "none"
         self.likelihood_examples = 128 if space.grid else 512
-        self.scaling, self.levels = Scaling(space), Levels(space, levels)
+        self.scaling, self.levels = Scaling(space), Dequantizer(space, levels)
 
     def prepare(self, batch: Batch) -> None:
         self.levels.fit(batch.x)
@@ -204,7 +204,7 @@ class Diffusion(Family):
             times = self._path().flip(0)
             noise = codes.view(-1, self.space.width, *self.space.grid) * self.schedule.sigma(times[0])
             x = carried(self._velocity(cond, len(codes)), noise, times)
-        return self.levels.settled(self.space.draw(self._plain(x)))
+        return self.levels.quantize(self.space.draw(self._plain(x)))
 
     # -- sampling ------------------------------------------------------------------------------
 
@@ -242,7 +242,7 @@ class Diffusion(Family):
         times = schedule.times(steps or (4 if self.jumps else 32), self.device)
         walk = SOLVERS[solver or ("euler" if self.jumps else "dpm")](schedule, rng, temperature)
         x = walk.solve(denoise, temperature * schedule.sigma(times[0]) * noise, times)
-        return self.levels.settled(self.space.draw(self._plain(x)))
+        return self.levels.quantize(self.space.draw(self._plain(x)))
 
 
 def _schedule(

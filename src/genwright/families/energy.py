@@ -28,16 +28,17 @@ import torch
 from torch import Tensor
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, Natural, NonNegative, Positive, Share
 from genwright.errors import RecipeError
 from genwright.families.base import Family, Phase
 from genwright.families.langevin import Langevin, gradient
-from genwright.families.replay import Replay
-from genwright.families.scaling import Scaling
+from genwright.families.replay_buffer import Replay
+from genwright.families.standardize import Scaling
+from genwright.nets.auto import Auto
 from genwright.nets.blocks import TimeEmbedding
 from genwright.nets.cond import Conditioner
 from genwright.nets.resnet import ResNetNets
-from genwright.nets.roles import Auto, Nets
+from genwright.nets.roles import Nets
+from genwright.options import Count, Natural, NonNegative, Positive, Share
 from genwright.space import Real, Space
 
 __all__ = ["Energy"]

@@ -21,9 +21,8 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, NonNegative
 from genwright.families.base import Family, Phase
-from genwright.families.levels import Levels
+from genwright.families.dequantize import Dequantizer
 from genwright.families.transforms import (
     ActNorm,
     Affine,
@@ -38,6 +37,7 @@ from genwright.families.transforms import (
 )
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Grid, Nets, Told
+from genwright.options import Count, NonNegative
 from genwright.space import Real, Space
 
 __all__ = ["Flow", "squeeze", "unsqueeze"]
@@ -77,10 +77,10 @@ class Flow(Family):
         arXiv:1511.01844, section 3.1).  noise: spread of what is added to unbounded numbers in training,
         for the like reason, where many of them are equal."""
         super().__init__(space, cond, nets)
-        self.code_dim = space.stored * space.positions
+        self.latent_dim = space.stored * space.positions
         # The networks of a row bear larger steps than those of a grid, and leave fewer strays that way.
         self.phases = (Phase("fit", lr=2e-3 if space.grid else 5e-3),)
-        self.levels, self.noise = Levels(space, levels), noise
+        self.levels, self.noise = Dequantizer(space, levels), noise
         self.causal = order == "autoregressive"
         self.quick = not self.causal
         self.tell = Conditioner(cond, space.grid, nets, "causal" if self.causal else "map")

@@ -30,9 +30,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrizations
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, Natural, NonNegative, Portion, Positive
 from genwright.errors import Incompatible, RecipeError
-from genwright.families.adversarial import (
+from genwright.families.adversary import (
     LOSSES,
     SATURATED,
     Loss,
@@ -47,6 +46,7 @@ from genwright.families.base import Family, Phase
 from genwright.families.diffaugment import Augment
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Grid, Net, Nets, Told
+from genwright.options import Count, Natural, NonNegative, Portion, Positive
 from genwright.space import Space
 
 __all__ = ["GAN", "Projection"]
@@ -63,7 +63,7 @@ class GAN(Family):
         Phase("critic", ("critic", "tell_critic"), lr=5e-3, betas=(0.0, 0.99)),
         Phase("generator", ("generator", "tell_generator"), lr=5e-3, betas=(0.0, 0.99)),
     )
-    vitals = (SATURATED,)
+    diagnostics = (SATURATED,)
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class GAN(Family):
         self.tau, self.pack, self.weight_clip = tau, pack, weight_clip
         self.least_batch = pack
         self.bits = (0 if space.grid else 8) if bits is None else bits
-        self.code_dim = self.latent + self.bits
+        self.latent_dim = self.latent + self.bits
         self.kind = LOSSES[loss]
         self.penalty: Penalty = self.kind.penalty if penalty == "auto" else penalty
         self.gamma = usual_gamma(self.penalty, space) if gamma is None else gamma
@@ -172,7 +172,7 @@ class GAN(Family):
             pack=self.pack,
         )
         if self.kind.doubts:
-            self.signs["doubt"] = found.terms["critic"].detach()
+            self.diagnostic_values["doubt"] = found.terms["critic"].detach()
         if self.augment is not None and self.training:
             self.augment.follow(self.kind.trust(found.on_real, found.on_fake).detach())
         return found.terms
@@ -189,7 +189,7 @@ class GAN(Family):
     @property
     def _calm(self) -> float:
         """After each setback of training the penalty weighs twice as much."""
-        return 2.0**self.clock.setbacks
+        return 2.0**self.clock.rollbacks
 
     def _whole(self, batch: Batch) -> Batch:
         """As many examples as make whole packs."""

@@ -27,12 +27,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, NonNegative, Portion
-from genwright.families.choosing import Dials, choose
 from genwright.families.guidance import guide
-from genwright.families.symbols import SymbolFamily
+from genwright.families.sequence import SymbolFamily
+from genwright.families.token_sampling import TokenSampler, choose
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
+from genwright.options import Count, NonNegative, Portion
 from genwright.space import Space
 
 __all__ = ["Masked"]
@@ -188,7 +188,7 @@ class Masked(SymbolFamily):
         likeliest.  top_p: only the likeliest that together hold this probability.  min_p: only those at
         least so many times as likely as the likeliest.  guidance_scale: above 1 exaggerates the
         condition."""
-        dials = Dials(temperature, top_k, top_p, min_p)
+        sampler = TokenSampler(temperature, top_k, top_p, min_p)
         ids = torch.zeros(n, self.length, dtype=torch.long, device=self.device)
         known = torch.zeros_like(ids, dtype=torch.bool)
         if given is not None:
@@ -216,7 +216,7 @@ class Masked(SymbolFamily):
                 asked = hidden & (_ranks(turn.masked_fill(~hidden, 2.0)) < new)
             h = self._read(ids, hidden, told)
             h0 = None if untold is None else self._read(ids, hidden, untold)
-            drawn, sure = self._draw(h, h0, guidance_scale, dials, asked, inner, uniform())
+            drawn, sure = self._draw(h, h0, guidance_scale, sampler, asked, inner, uniform())
             if order == "confidence":
                 gumbel = -(-uniform().clamp(1e-20, 1 - 1e-7).log()).log()
                 surest = -(sure + order_temperature * (1 - share) * gumbel)
@@ -231,16 +231,21 @@ class Masked(SymbolFamily):
         return x
 
     def _infill(
-        self, x: Tensor, known: Tensor, cond: dict[str, Tensor], rng: torch.Generator, **knobs: Any
+        self,
+        x: Tensor,
+        known: Tensor,
+        cond: dict[str, Tensor],
+        rng: torch.Generator,
+        **sampler_options: Any,
     ) -> Tensor:
-        return self._sample(len(x), cond, rng, (x, known), **knobs)
+        return self._sample(len(x), cond, rng, (x, known), **sampler_options)
 
     def _draw(
         self,
         h: Tensor,
         untold: Tensor | None,
         guidance_scale: float,
-        dials: Dials,
+        sampler: TokenSampler,
         asked: Tensor,
         inner: Tensor,
         u: Tensor,
@@ -255,7 +260,7 @@ class Masked(SymbolFamily):
                 logits = guide(logits, self._logits(untold[row, place], c), guidance_scale)
             if self.pad is not None:
                 logits[inner[row, place], self.pad] = -torch.inf
-            found = choose(dials.law(logits), u[row, place])
+            found = choose(sampler.law(logits), u[row, place])
             drawn[row, place] = found
             sure[row, place] = logits.log_softmax(1).gather(1, found[:, None]).squeeze(1)
         return drawn, sure

@@ -23,8 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, NonNegative, Positive
-from genwright.families.adversarial import (
+from genwright.families.adversary import (
     LOSSES,
     SATURATED,
     Loss,
@@ -38,6 +37,7 @@ from genwright.families.adversarial import (
 from genwright.families.base import Phase
 from genwright.families.translator import Rival, apart
 from genwright.nets.roles import Nets, Told
+from genwright.options import Count, NonNegative, Positive
 from genwright.space import Space
 
 __all__ = ["StarGAN"]
@@ -52,7 +52,7 @@ class StarGAN(Rival):
         Phase("critic", ("critic",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generator", "tell"), lr=5e-4, betas=(0.5, 0.99)),
     )
-    vitals = (SATURATED,)
+    diagnostics = (SATURATED,)
 
     def __init__(
         self,
@@ -116,11 +116,11 @@ class StarGAN(Rival):
             fake,
             self.kind,
             self.penalty,
-            2.0**self.clock.setbacks * self.gamma,
+            2.0**self.clock.rollbacks * self.gamma,
             fading=0.1**self.clock.progress,
         )
         if self.kind.doubts:
-            self.signs["doubt"] = found.terms["critic"].detach()
+            self.diagnostic_values["doubt"] = found.terms["critic"].detach()
         on_real = named[0][: len(real)]
         return found.terms | {"domain": self.classify * F.cross_entropy(on_real, own)}
 

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, Natural, NonNegative, Positive
 from genwright.errors import RecipeError
 from genwright.families.base import Phase
 from genwright.families.translator import Translator
 from genwright.nets.perceptual import perceptual
 from genwright.nets.roles import Nets, Told
+from genwright.options import Count, Natural, NonNegative, Positive
 from genwright.space import Real, Space
 
 __all__ = ["Style"]

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genwright.batch import Batch
-from genwright.bounds import NonNegative
 from genwright.errors import Incompatible, RecipeError, Unsupported
 from genwright.families.base import Family
 from genwright.nets.roles import Nets
+from genwright.options import NonNegative
 from genwright.space import Space, Symbol
 
 __all__ = ["Rival", "Translator", "apart"]

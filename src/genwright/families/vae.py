@@ -20,14 +20,14 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, NonNegative
 from genwright.errors import RecipeError
-from genwright.families.base import Family, Phase, Vital
+from genwright.families.base import Diagnostic, Family, Phase
 from genwright.families.guidance import guided
 from genwright.families.latents import Draw, Latents, Mixture, hardened, softened
-from genwright.families.spread import Spread
+from genwright.families.learned_scale import LearnedScale
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets, coarser
+from genwright.options import Count, NonNegative
 from genwright.space import Real, Space
 
 __all__ = ["VAE"]
@@ -47,9 +47,9 @@ class VAE(Family):
     likelihood = "bound"
     quick = True
     phases = (Phase("fit", lr=1e-3),)
-    vitals = (
-        Vital(
-            sign="kl",
+    diagnostics = (
+        Diagnostic(
+            value_name="kl",
             cause="KL collapse",
             words="the code tells {value:.2g} nats of an example, and told about {usual:.3g} before",
             helps="a smaller family.beta, or family.free_bits=0.1",
@@ -58,15 +58,15 @@ class VAE(Family):
             least=0.1,
             lasting=3,
         ),
-        Vital(
-            sign="active",
+        Diagnostic(
+            value_name="active",
             cause="KL collapse",
             words="no dimension of the code depends on the example any more: the code is not used",
             helps="a smaller family.beta, or family.free_bits=0.1",
             below=0.5,
             lasting=50,
             after=0.3,
-            heals=False,
+            recoverable=False,
         ),
     )
 
@@ -130,7 +130,7 @@ class VAE(Family):
             self.encoder = nets.encode(space.grid, space.width, wide, told)
             self.decoder = nets.decode(space.grid, channels, space.width, to_say)
         learns = decoder_variance and space.real_channels > 0
-        self.spread = Spread(space.real_channels) if learns else None
+        self.spread = LearnedScale(space.real_channels) if learns else None
         self.pseudo: nn.Parameter | None = None
         self.tell_prior: Conditioner | None = None
         parts = components or _affordable(space)
@@ -140,8 +140,8 @@ class VAE(Family):
             self.tell_prior = Conditioner(cond, (), nets, "decode")
             self.shares = nn.Linear(self.tell_prior.told.vector, parts)
         self.register_buffer("free", self.latents.parts(prior == "vamp"), persistent=False)
-        self.code_dim = channels * math.prod(grid)
-        self.normal_codes = prior == "normal" and levels == 1
+        self.latent_dim = channels * math.prod(grid)
+        self.gaussian_prior = prior == "normal" and levels == 1
         if not cond:  # what an example is told would be missing from its code
             self.code = Space(grid, (Real(channels),))
 
@@ -206,7 +206,7 @@ class VAE(Family):
         warm = min(1.0, self.clock.progress / self.kl_warmup) if self.kl_warmup else 1.0
         kl = drawn.kl.mean(0)
         told = kl.detach()
-        self.signs |= {"kl": told.sum(), "active": (told > ACTIVE).sum()}
+        self.diagnostic_values |= {"kl": told.sum(), "active": (told > ACTIVE).sum()}
         if self.draws > 1:
             weights = (self.beta * warm * drawn.log_ratio - rec).view(self.draws, -1)
             return {"bound": math.log(self.draws) - weights.logsumexp(0).mean()}

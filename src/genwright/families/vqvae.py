@@ -24,13 +24,13 @@ from annotated_types import Ge, Lt
 from torch import Tensor
 
 from genwright.batch import Batch, Cond
-from genwright.bounds import Count, NonNegative, Portion
 from genwright.errors import Incompatible
 from genwright.families.autoregressive import Autoregressive
-from genwright.families.base import Family, Phase, Vital
+from genwright.families.base import Diagnostic, Family, Phase
 from genwright.families.codebook import Codebook
-from genwright.families.spread import Spread
+from genwright.families.learned_scale import LearnedScale
 from genwright.nets.roles import Nets, Told, coarser
+from genwright.options import Count, NonNegative, Portion
 from genwright.space import Space, Symbol
 
 __all__ = ["VQVAE"]
@@ -49,8 +49,8 @@ class VQVAE(Family):
         # Faster than alone, since it runs after codes that change their meaning.
         replace(Autoregressive.phases[0], name="prior", trains=("prior",), lr=1.2e-2, muon_lr=0.05),
     )
-    vitals = (
-        Vital(
+    diagnostics = (
+        Diagnostic(
             "codes_used",
             "dead codebook",
             "only {value:.0%} of the codes stand for anything",
@@ -58,9 +58,9 @@ class VQVAE(Family):
             below=0.1,
             lasting=20,
             after=0.1,
-            heals=False,
+            recoverable=False,
         ),
-        Vital(
+        Diagnostic(
             "variety",
             "dead codebook",
             "a batch takes {value:.2g} codes, and took about {usual:.3g} before",
@@ -111,7 +111,7 @@ class VQVAE(Family):
         self.codebook = Codebook(codes, dim, decay)
         self.prior = Autoregressive(self.code, cond, nets)
         learns = decoder_variance and space.real_channels > 0
-        self.spread = Spread(space.real_channels) if learns else None
+        self.spread = LearnedScale(space.real_channels) if learns else None
         self._mended = -1
 
     # -- codes and back ------------------------------------------------------------------------
@@ -156,7 +156,10 @@ class VQVAE(Family):
         self.codebook.begin(self._encodings(batch.x).reshape(-1, self.dim))
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
-        self.signs |= {"codes_used": self.codebook.used(), "perplexity": self.codebook.perplexity()}
+        self.diagnostic_values |= {
+            "codes_used": self.codebook.used(),
+            "perplexity": self.codebook.perplexity(),
+        }
         if phase == "prior":
             with torch.no_grad():
                 code = self.compress(batch)
@@ -170,7 +173,7 @@ class VQVAE(Family):
         flat = h.reshape(-1, self.dim)
         index = self.codebook.nearest(flat)
         code = self.codebook.vectors()[index].view_as(h)
-        self.signs["variety"] = self.codebook.variety(index)
+        self.diagnostic_values["variety"] = self.codebook.variety(index)
         if self.training:
             self.codebook.follow(flat.detach(), index, self.clock.step)
         # The codes going forward, the encodings going back.

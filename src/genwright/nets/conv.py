@@ -59,7 +59,7 @@ class Down(Net):
             for i in range(len(grids) - 1)
         )
 
-    def trunk(self, x: Tensor, cond: Cond) -> Tensor:
+    def backbone(self, x: Tensor, cond: Cond) -> Tensor:
         h: Tensor = self.first(with_grid(x, cond))
         for i, level in enumerate(self.levels):
             if i:
@@ -89,7 +89,7 @@ class Encoder(Down):
         self.last = nn.Linear(self.sizes[-1] * math.prod(grids[-1]), n_out or 1, bias=n_out is not None)
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
-        out: Tensor = self.last(self.trunk(x, cond).flatten(1))
+        out: Tensor = self.last(self.backbone(x, cond).flatten(1))
         return out if self.n_out else out.squeeze(1)
 
 
@@ -110,7 +110,7 @@ class Shrink(Down):
         self.last = conv(len(grids[0]), self.sizes[-1], n_out)
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
-        out: Tensor = self.last(self.trunk(x, cond))
+        out: Tensor = self.last(self.backbone(x, cond))
         return out
 
 

@@ -27,10 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.bounds import Count, Share
 from genwright.errors import Unsupported
 from genwright.nets.blocks import Gate, norm
 from genwright.nets.roles import Cache, Causal, Grid, Nets, Role, Size, Told
+from genwright.options import Count, Share
 
 __all__ = ["PixelCNNNets"]
 

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.bounds import Count, Share
 from genwright.nets.blocks import FiLM, conv, halvings, pyramid, resize, with_grid
 from genwright.nets.roles import Grid, Net, Nets, Size, Told
+from genwright.options import Count, Share
 
 __all__ = ["ResNetNets"]
 

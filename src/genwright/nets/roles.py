@@ -25,10 +25,10 @@ from typing import ClassVar, Literal, Protocol
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.bounds import Count, Share
 from genwright.errors import Unsupported
+from genwright.options import Count, Share
 
-__all__ = ["Auto", "Cache", "Causal", "Grid", "Net", "Nets", "Role", "Size", "Told", "coarser"]
+__all__ = ["Cache", "Causal", "Grid", "Net", "Nets", "Role", "Size", "Told", "coarser"]
 
 Grid = tuple[int, ...]
 Role = Literal["map", "encode", "decode", "score", "shrink", "grow", "causal", "fill"]
@@ -159,54 +159,3 @@ class Nets(ABC):
             f"the net {self.name!r} offers {offered}, and this family needs {role!r}: "
             f"leave net.name at 'auto' or choose another"
         )
-
-
-class Auto(Nets):
-    """The fitting architecture for each role and grid: an MLP for a row, convolutions and a U-Net
-    for a grid, a Transformer for symbols: what is causal, and what fills gaps."""
-
-    def _pick(self, role: Role, grid: Grid) -> Nets:
-        from genwright.nets.conv import ConvNets
-        from genwright.nets.mlp import MLPNets
-        from genwright.nets.transformer import TransformerNets
-        from genwright.nets.unet import UNetNets
-
-        architecture: type[Nets] = (
-            TransformerNets
-            if role in ("causal", "fill")
-            else MLPNets
-            if not grid
-            else UNetNets
-            if role == "map"
-            else ConvNets
-        )
-        return architecture(
-            self.size, width=self.width or None, depth=self.depth or None, dropout=self.dropout
-        )
-
-    def slots(self, role: Role, grid: Grid) -> frozenset[str]:
-        return self._pick(role, grid).slots(role, grid)
-
-    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("map", grid).map(grid, n_in, n_out, told)
-
-    def fill(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("fill", grid).fill(grid, n_in, n_out, told)
-
-    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("encode", grid).encode(grid, n_in, n_out, told)
-
-    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("decode", grid).decode(grid, n_in, n_out, told)
-
-    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
-        return self._pick("score", grid).score(grid, n_in, told)
-
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("shrink", grid).shrink(grid, factor, n_in, n_out, told)
-
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("grow", grid).grow(grid, factor, n_in, n_out, told)
-
-    def causal(self, length: int, told: Told, *, grid: Grid = (), channels: int = 1) -> Causal:
-        return self._pick("causal", grid).causal(length, told, grid=grid, channels=channels)

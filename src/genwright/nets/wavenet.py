@@ -21,9 +21,9 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.bounds import Count, Share
 from genwright.nets.blocks import Gate, norm
 from genwright.nets.roles import Cache, Causal, Grid, Nets, Size, Told
+from genwright.options import Count, Share
 
 __all__ = ["WaveNetNets"]
 

@@ -9,8 +9,8 @@ import torch
 from genwright.batch import Batch
 from genwright.families.base import Family
 from genwright.recipe import TrainOptions
-from genwright.training.measuring import autocast
 from genwright.training.optim import PhaseOptimizer
+from genwright.training.precision import autocast
 
 __all__ = ["seconds_per_step"]
 

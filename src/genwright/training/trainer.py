@@ -20,17 +20,17 @@ from genwright.batch import Batch
 from genwright.errors import RecipeError, RunError
 from genwright.families.base import Family, Phase
 from genwright.recipe import TrainOptions
+from genwright.storage.run import Run
 from genwright.storage.tensors import required_bytes
 from genwright.training import distributed
-from genwright.training.anatomy import Anatomy, Pulse
-from genwright.training.cover import Cover, affordable
+from genwright.training.checkpoint import Checkpoint
 from genwright.training.ema import EMA
-from genwright.training.feed import Feed
-from genwright.training.guard import MOST, Alarm, Guard, Ill
-from genwright.training.measuring import autocast, heldout_loss, not_finite
+from genwright.training.monitor.checks import MOST, Issue, Monitor, TrainingDiverged
+from genwright.training.monitor.coverage import Cover, affordable
+from genwright.training.monitor.stats import ParameterGroups, StepStats
 from genwright.training.optim import PhaseOptimizer, frozen, phase_parameters, rate
-from genwright.training.run import Run
-from genwright.training.snapshot import Snapshot
+from genwright.training.precision import autocast, heldout_loss, not_finite
+from genwright.training.stream import BatchStream
 from genwright.training.threads import Threads
 
 __all__ = ["Progress", "Trainer", "local_batch"]
@@ -78,7 +78,7 @@ class Trainer:
     def __init__(
         self,
         family: Family,
-        feed: Feed,
+        stream: BatchStream,
         run: Run,
         options: TrainOptions,
         seed: int,
@@ -90,18 +90,21 @@ class Trainer:
     ) -> None:
         self.device = distributed.device(options.device)
         self.family = family.to(self.device)
-        self.feed, self.run, self.options, self.seed = feed, run, options, seed
+        self.stream, self.run, self.options, self.seed = stream, run, options, seed
         self.draw, self.judge, self.report, self.stop = draw, judge, report, stop
         self.cover: Cover | None = None
         self.batch = local_batch(options, family)
         self.progress = Progress()
         self.best, self.seconds = math.inf, 0.0
         rivals = not family.has_heldout
-        self.guard = Guard(
-            {phase.name: Anatomy(phase_parameters(self.family, phase)) for phase in family.phases},
-            family.vitals,
+        self.monitor = Monitor(
+            {
+                phase.name: ParameterGroups(phase_parameters(self.family, phase))
+                for phase in family.phases
+            },
+            family.diagnostics,
             swings=rivals,
-            leashed=rivals and bool(family.space.grid),
+            clips_adaptively=rivals and bool(family.space.grid),
         )
         self.gave_up = False
         self.cover_every = affordable(family) if options.cover is None else options.cover
@@ -122,7 +125,7 @@ class Trainer:
                 try:
                     terms = self._step(step)
                     step += 1
-                    self.guard.passed()
+                    self.monitor.passed()
                     self.ema.update(step)
                     self._tell_time(time.monotonic() - began)
                     self._clock(step)
@@ -130,8 +133,8 @@ class Trainer:
                     self._record(step, terms)
                     if self._look_up(step):
                         break
-                except Ill as ill:
-                    step = self._go_back(ill.step, ill.alarm)
+                except TrainingDiverged as ill:
+                    step = self._go_back(ill.step, ill.issue)
             return self._done(step)
 
     def _look_up(self, step: int) -> bool:
@@ -140,7 +143,9 @@ class Trainer:
         check = self._check_number() > self._checked
         save = self._any(time.monotonic() - self._last_save > 60 * self.options.save_minutes)
         stop = self._any(bool(self.stop and self.stop()))
-        if not self._done(step) and (not (check or save or stop) or self._any(not self.guard.calm)):
+        if not self._done(step) and (
+            not (check or save or stop) or self._any(not self.monitor.is_stable)
+        ):
             return False
         if check or self._done(step):
             self._checked = self._check_number()
@@ -159,16 +164,16 @@ class Trainer:
     def _step(self, step: int) -> dict[str, Tensor]:
         """All phases once: the loss terms of the last round of each."""
         seen, draws = dict[str, Tensor](), 0
-        factor = rate(self.family.clock.progress, self.options) * self.guard.gentleness
+        factor = rate(self.family.clock.progress, self.options) * self.monitor.lr_scale
         self._seed(step)
         for phase in self.family.phases:
             with frozen(self.others[phase.name]):
                 for _ in range(phase.repeats):
                     totals: dict[str, Tensor] = {}
                     for _ in range(self.options.accumulate):
-                        batch = self.feed.next(self.batch, self.device, self._mix(step, draws))
+                        batch = self.stream.next(self.batch, self.device, self._mix(step, draws))
                         draws += 1
-                        self.family.signs.clear()
+                        self.family.diagnostic_values.clear()
                         with self.autocast:
                             terms = self.family.loss(batch, phase.name)
                         total = torch.stack(list(terms.values())).sum()
@@ -186,55 +191,59 @@ class Trainer:
         self, step: int, phase: Phase, batch: Batch, terms: dict[str, Tensor], factor: float
     ) -> None:
         """Average, check, clip and step; nothing that is not finite gets as far as the weights."""
-        optimizer, anatomy = self.optimizers[phase.name], self.guard.anatomies[phase.name]
-        distributed.average_grads(anatomy.parameters)
-        norm, size, total, signs, grads = anatomy.measure(terms, self.family.signs)
-        figures = (total, size, signs, grads, anatomy.weigh, anatomy.mark)
-        pulse = Pulse(phase.name, step, *figures, factor, self.family.clock.progress)
+        optimizer, groups = self.optimizers[phase.name], self.monitor.groups[phase.name]
+        distributed.average_grads(groups.parameters)
+        norm, size, total, diagnostic_values, grads = groups.measure(
+            terms, self.family.diagnostic_values
+        )
+        figures = (total, size, diagnostic_values, grads, groups.weigh, groups.mark)
+        stats = StepStats(phase.name, step, *figures, factor, self.family.clock.progress)
         bad = "" if math.isfinite(total) else not_finite(terms, batch)
-        alarm = self.guard.look(pulse, bad)
-        if alarm is not None and not alarm.heals:
-            self._tell(step + 1, alarm, "told")
-            alarm = None
-        if self._any(alarm is not None):
-            raise Ill(alarm or Alarm("elsewhere", "another process found fault with its part"), step + 1)
-        most = min(self.options.clip, self.guard.leash(phase.name))
+        issue = self.monitor.look(stats, bad)
+        if issue is not None and not issue.recoverable:
+            self._tell(step + 1, issue, "told")
+            issue = None
+        if self._any(issue is not None):
+            raise TrainingDiverged(
+                issue or Issue("elsewhere", "another process found fault with its part"), step + 1
+            )
+        most = min(self.options.clip, self.monitor.adaptive_clip_norm(phase.name))
         if size > most:
-            nn.utils.clip_grads_with_norm_(anatomy.parameters, most, norm, foreach=True)
+            nn.utils.clip_grads_with_norm_(groups.parameters, most, norm, foreach=True)
         optimizer.step(factor)
 
-    def _tell(self, step: int, alarm: Alarm, did: str) -> None:
+    def _tell(self, step: int, issue: Issue, did: str) -> None:
         """Of an alarm and what was done about it: who watches, and the run."""
-        self.progress.notice = f"{alarm.words} at step {step}: {did}"
+        self.progress.notice = f"{issue.words} at step {step}: {did}"
         if distributed.is_main():
-            self.run.log({"step": step, "guard": alarm.cause, "words": alarm.words, "did": did})
+            self.run.log({"step": step, "guard": issue.cause, "words": issue.words, "did": did})
 
-    def _go_back(self, step: int, alarm: Alarm) -> int:
+    def _go_back(self, step: int, issue: Issue) -> int:
         """To the last healthy state, to go on more gently and with other examples; the step of that state.
 
         Raises `RunError` where that has helped too often: what is on disk is that state, and the best one.
         """
         self.family.zero_grad(set_to_none=True)
         back, known = self.snapshot.go_back()
-        if self.guard.setbacks >= MOST:
+        if self.monitor.rollbacks >= MOST:
             self.gave_up = True
-            self._tell(step, alarm, f"given up, after going back {MOST} times")
-            raise RunError(self._last_words(step, alarm))
-        self.guard.set_back(known)
-        self._tell(step, alarm, f"back to step {back}, at half the rate")
+            self._tell(step, issue, f"given up, after going back {MOST} times")
+            raise RunError(self._last_words(step, issue))
+        self.monitor.rollback(known)
+        self._tell(step, issue, f"back to step {back}, at half the rate")
         self._clock(back)
         self._checked = self._check_number()  # the checks since come again
         return back
 
-    def _last_words(self, step: int, alarm: Alarm) -> str:
+    def _last_words(self, step: int, issue: Issue) -> str:
         kept, path = self.run.best or self.run.step, self.run.path
-        usual = self.family.phases[0].lr
-        slower = min((self.options.lr or usual) / 2 ** (MOST + 2), usual)
+        robust = self.family.phases[0].lr
+        slower = min((self.options.lr or robust) / 2 ** (MOST + 2), robust)
         weights = (
             f"the best weights (step {kept}) are kept in {path}" if kept else f"{path} has no weights"
         )
-        found = f"{alarm.words} at step {step}, after going back {MOST} times"
-        return f"{found}; {weights}: {alarm.advice(slower)}"
+        found = f"{issue.words} at step {step}, after going back {MOST} times"
+        return f"{found}; {weights}: {issue.advice(slower)}"
 
     def _seed(self, step: int) -> None:
         seed = self._mix(step, 0) ^ 0x5DEECE66D
@@ -259,7 +268,7 @@ class Trainer:
         """Tell families how far training has come."""
         for family in (self.family, self.ema.family):
             family.clock.step, family.clock.progress = step, self._share(step)
-            family.clock.setbacks = self.guard.setbacks
+            family.clock.rollbacks = self.monitor.rollbacks
 
     def _done(self, step: int) -> bool:
         return self._share(step) >= 1
@@ -274,8 +283,8 @@ class Trainer:
         """Held-out loss, cover, verdict, save, samples."""
         self._covered(step)
         val, score = self._validate(), self._judged(step)
-        for alarm in self.guard.check(step, self._share(step), val):
-            self._tell(step, alarm, "told")
+        for issue in self.monitor.check(step, self._share(step), val):
+            self._tell(step, issue, "told")
         if val is not None:
             self.progress.val = val
             if distributed.is_main():
@@ -293,7 +302,7 @@ class Trainer:
         """How much of the data the samples cover, of the averaged weights and, where that is low, of the
         weights themselves: an average may be off for a while. The first process measures for all.
 
-        Raises `Ill` where both have collapsed."""
+        Raises `TrainingDiverged` where both have collapsed."""
         due = self.cover_every and self._check_number() % self.cover_every == 0
         if self.cover is None or not (due or self._done(step)):
             return
@@ -301,21 +310,21 @@ class Trainer:
         for turn, family in enumerate((self.ema.family, self.family)):
             one = self.cover(family, turn) if distributed.is_main() else 0.0
             covered = max(covered, distributed.first_says(one, self.device))
-            if not self.guard.is_low(covered):
+            if not self.monitor.is_low(covered):
                 break
         if distributed.is_main():
             self.run.log({"step": step, "coverage": covered})
-        alarm = self.guard.cover(self._share(step), covered, not self.family.has_heldout)
-        if alarm is not None and alarm.heals:
-            raise Ill(alarm, step)
-        if alarm is not None:
-            self._tell(step, alarm, "told")
+        issue = self.monitor.cover(self._share(step), covered, not self.family.has_heldout)
+        if issue is not None and issue.recoverable:
+            raise TrainingDiverged(issue, step)
+        if issue is not None:
+            self._tell(step, issue, "told")
 
     @property
     def by_judge(self) -> bool:
         """Whether the judge chooses the weights that are kept."""
         keep = self.options.keep
-        held = self.family.has_heldout and self.feed.held is not None and len(self.feed.held) > 0
+        held = self.family.has_heldout and self.stream.held is not None and len(self.stream.held) > 0
         return self.judge is not None and (keep == "judge" or (keep == "auto" and not held))
 
     def _judged(self, step: int) -> float | None:
@@ -333,13 +342,13 @@ class Trainer:
 
     def _validate(self) -> float | None:
         """The averaged weights' held-out loss; the first process measures for all."""
-        family, held = self.ema.family, self.feed.held
+        family, held = self.ema.family, self.stream.held
         if not family.has_heldout or held is None or len(held) == 0:
             return None
         loss = 0.0
         if distributed.is_main():
             torch.manual_seed(0)
-            batches = self.feed.heldout(256, HELD_OUT, self.device)
+            batches = self.stream.heldout(256, HELD_OUT, self.device)
             loss = heldout_loss(family, batches, self.autocast)
         return distributed.first_says(loss, self.device)
 
@@ -356,7 +365,10 @@ class Trainer:
             if distributed.is_main():
                 factor = rate(self.family.clock.progress, options)
                 found = {f"loss/{name}": value for name, value in self.progress.terms.items()}
-                found |= {f"sign/{name}": float(sign) for name, sign in self.family.signs.items()}
+                found |= {
+                    f"sign/{name}": float(value_name)
+                    for name, value_name in self.family.diagnostic_values.items()
+                }
                 how = {"rate": factor, "threads": torch.get_num_threads()}
                 self.run.log({"step": step, "examples": step * total, **how, **found})
         if self.report is not None and distributed.is_main():
@@ -369,8 +381,8 @@ class Trainer:
         self.saved, self._last_save = self.run.step, time.monotonic()
         torch.manual_seed(self.seed)
         if not self.saved:
-            first = self.feed.next(min(2048, max(2, 8 * self.batch)), self.device, self.seed)
-            self.feed.loader.place = 0
+            first = self.stream.next(min(2048, max(2, 8 * self.batch)), self.device, self.seed)
+            self.stream.loader.place = 0
             self.family.prepare(first)
             distributed.broadcast(self.family)
         self.optimizers = {
@@ -382,18 +394,18 @@ class Trainer:
             for name, optimizer in self.optimizers.items()
         }
         self.ema = EMA(self.family, self.options.ema)
-        self.snapshot = Snapshot(self.family, self.optimizers, self.ema)
+        self.snapshot = Checkpoint(self.family, self.optimizers, self.ema)
         if self.saved:
             state, meta = self.run.training_state()
             self.snapshot.restore(state, self.run.weights("last", self.device))
-            self.feed.loader.place = meta["place"]
+            self.stream.loader.place = meta["place"]
             self.best = math.inf if meta["best"] is None else meta["best"]
             self.seconds = meta["seconds"]
-            self.guard.restore(meta.get("guard") or Guard().state())  # earlier versions saved none
+            self.monitor.restore(meta.get("guard") or Monitor().state())  # earlier versions saved none
         elif distributed.is_main():
             self.run.preflight(required_bytes(self.ema.family.state_dict(), self.snapshot.state()))
-        self.snapshot.remember(self.saved, self.guard.state())
-        self.cover = Cover.of(self.family, self.feed, self.seed) if self.cover_every else None
+        self.snapshot.remember(self.saved, self.monitor.state())
+        self.cover = Cover.of(self.family, self.stream, self.seed) if self.cover_every else None
         self._first, self._started = self.saved, time.monotonic()
         self._clock(self.saved)
 
@@ -402,15 +414,15 @@ class Trainer:
             return
         if distributed.is_main():
             meta = {
-                "place": self.feed.loader.place,
+                "place": self.stream.loader.place,
                 "best": self.best if math.isfinite(self.best) else None,
                 "seconds": self.seconds,
                 "world": distributed.world(),
-                "guard": self.guard.state(),
+                "guard": self.monitor.state(),
             }
             self.run.save(step, self.ema.family.state_dict(), self.snapshot.state(), meta, best=best)
         self.saved, self._last_save = step, time.monotonic()
-        self.snapshot.remember(step, self.guard.state())
+        self.snapshot.remember(step, self.monitor.state())
         distributed.wait()
 
 

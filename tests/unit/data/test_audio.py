@@ -9,11 +9,11 @@ import pytest
 from scipy.io import wavfile
 
 from commands import TINY, done, refused
-from genwright.data.audio import AudioCodec
-from genwright.data.clips import Clip
-from genwright.data.codec import Chunk, Reading
+from genwright.data.audio.clips import Clip
+from genwright.data.audio.codec import AudioCodec
+from genwright.data.codec import Chunk, ReadOptions
 from genwright.data.dataset import prepare
-from genwright.data.showing import as_html
+from genwright.data.preview import as_html
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError
 from genwright.registry import build
@@ -31,9 +31,9 @@ def sounds(root: Path, count: int = 30, *, n: int = 64, rate: int = 4000, first:
     return root
 
 
-def chunks(root: Path, reading: Reading | None = None, **options: object) -> list[Chunk]:
+def chunks(root: Path, reading: ReadOptions | None = None, **options: object) -> list[Chunk]:
     codec = build("codecs", "audio", options, where="codec")
-    return list(codec.read(find(root), reading or Reading(val=0, test=0)))
+    return list(codec.read(find(root), reading or ReadOptions(val=0, test=0)))
 
 
 def clips(root: Path, **options: object) -> list[Clip]:
@@ -47,7 +47,7 @@ def bad(root: Path, **options: object) -> dict[str, str]:
 def fitted(root: Path, **options: object) -> AudioCodec:
     codec = build("codecs", "audio", options, where="codec")
     source = find(root)
-    codec.fit(list(codec.read(source, Reading(val=0, test=0))))
+    codec.fit(list(codec.read(source, ReadOptions(val=0, test=0))))
     return codec
 
 
@@ -105,7 +105,7 @@ def test_rate_and_length_are_chosen(tmp_path):
 def test_clips_of_a_file_stay_on_one_side(tmp_path):
     sounds(tmp_path, 40, n=160)
     source = find(tmp_path)
-    dataset = prepare(source, {"seconds": 0.008}, Reading(val=0.3, test=0.3))
+    dataset = prepare(source, {"seconds": 0.008}, ReadOptions(val=0.3, test=0.3))
     counts = dataset.survey.counts
     assert sum(counts.values()) == 200
     assert min(counts.values()) > 20
@@ -119,10 +119,10 @@ def test_clips_of_a_file_stay_on_one_side(tmp_path):
 
 def test_a_single_file_is_split_by_position(tmp_path):
     sounds(tmp_path, 1, n=3200)
-    dataset = prepare(find(tmp_path), {"seconds": 0.008}, Reading(val=0.11, test=0.2))
+    dataset = prepare(find(tmp_path), {"seconds": 0.008}, ReadOptions(val=0.11, test=0.2))
     # 0.69 of 3,200 samples end within a clip, and 0.8 of them between two.
     assert dataset.survey.counts == {"train": 69, "val": 11, "test": 20}
-    dataset = prepare(find(tmp_path), {"seconds": 0.008}, Reading(val=0.105, test=0.2))
+    dataset = prepare(find(tmp_path), {"seconds": 0.008}, ReadOptions(val=0.105, test=0.2))
     assert dataset.survey.counts == {"train": 69, "val": 10, "test": 20}
     x, _ = dataset.splits["test"].gather(np.arange(20))
     np.testing.assert_array_equal(np.rint(x.ravel() * 2**15), noise(3200)[-640:])
@@ -162,7 +162,7 @@ def test_only_bad_files_still_tell_why(tmp_path):
     sounds(tmp_path, 1)
     (tmp_path / "a.wav").unlink()
     with pytest.raises(DataError, match="holds 1 usable example; training needs at least 2"):
-        prepare(find(tmp_path), {}, Reading())
+        prepare(find(tmp_path), {}, ReadOptions())
 
 
 def test_warnings_say_what_is_lost(tmp_path):
@@ -186,17 +186,17 @@ def test_labels_come_from_folders_and_a_table(tmp_path):
     source = find(tmp_path / "x")
     codec = AudioCodec()
     assert codec.labels(source) == codec.default_labels(source) == ["label"]
-    (chunk,) = codec.read(source, Reading(given=("label",), val=0, test=0))
+    (chunk,) = codec.read(source, ReadOptions(given=("label",), val=0, test=0))
     assert chunk.given == {"label": ["cat", "cat", "dog", "dog"]}
     sounds(tmp_path / "y", 2)
     (tmp_path / "y/labels.csv").write_text("file,who\n000.wav,a\n")
     source = find(tmp_path / "y")
     assert (source.codec, codec.default_labels(source)) == ("audio", [])
-    chunk, *_ = codec.read(source, Reading(given=("who",)))
+    chunk, *_ = codec.read(source, ReadOptions(given=("who",)))
     assert chunk.given == {"who": ["a"]}
     assert [one.reason for one in chunk.bad] == ["labels.csv has no row for it"]
     with pytest.raises(DataError, match="no label 'wh'; did you mean 'who'"):
-        next(iter(codec.read(source, Reading(given=("wh",)))))
+        next(iter(codec.read(source, ReadOptions(given=("wh",)))))
 
 
 # -- to tensors and back ---------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_the_way_there_and_back_is_exact(tmp_path):
     assert (again.space, again.facts(), again.form) == (codec.space, codec.facts(), codec.form)
     # What is read later is brought to the form that was learnt.
     sounds(tmp_path / "other", 1, n=300, rate=8000)
-    (chunk,) = again.read(find(tmp_path / "other"), Reading(val=0, test=0))
+    (chunk,) = again.read(find(tmp_path / "other"), ReadOptions(val=0, test=0))
     assert [(clip.rate, len(clip.samples)) for clip in chunk.examples] == [(4000, 64), (4000, 64)]
 
 
@@ -230,7 +230,7 @@ def test_what_is_written_is_a_labelled_source(tmp_path):
     assert page.read_text().count('<audio controls preload="none"') == 3
     assert 'src="00002.wav"' in page.read_text()
     source = find(tmp_path / "out")
-    (chunk,) = codec.read(source, Reading(given=("label",), val=0, test=0))
+    (chunk,) = codec.read(source, ReadOptions(given=("label",), val=0, test=0))
     assert chunk.given == given
     assert [c.samples.tolist() for c in chunk.examples] == [c.samples.tolist() for c in found]
     assert codec.write([], {}, tmp_path / "none") == []
@@ -264,6 +264,6 @@ def test_from_files_to_files_by_the_command_line(tmp_path):
         assert {row["label"] for row in csv.DictReader(file)} == {"low", "high"}
     rate, wave = wavfile.read("made/00000.wav")
     assert (rate, wave.shape, wave.dtype) == (4000, (64,), np.int16)
-    asked = ("--lens", "pca", "--metric", "kid", "--metric", "exact_copies", "--out", "judged")
+    asked = ("--features", "pca", "--metric", "kid", "--metric", "exact_copies", "--out", "judged")
     done("judge", "--fake", "made", "--real", "tones", *asked)
     assert "<audio controls" in Path("judged/report.html").read_text()

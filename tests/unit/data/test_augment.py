@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genwright.data.augment import crop, flip, rotate, scale, shift, strengths, vary
+from genwright.data.image.augment import crop, flip, rotate, scale, shift, strengths, vary
 from genwright.errors import RecipeError
 
 ALL = {"flip": flip, "shift": shift, "rotate": rotate, "crop": crop, "scale": scale}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genwright.data.columns import Column, fit_column, restore_column
-from genwright.data.scores import Scores
+from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.columns.scaling import Scores
 from genwright.errors import DataError, RecipeError, RunError
 from genwright.space import Real, Symbol
 

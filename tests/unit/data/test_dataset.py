@@ -17,11 +17,11 @@ import pytest
 
 from commands import ROWS, classes, pictures, table, text
 from genwright.data import dataset as dataset_module
-from genwright.data.codec import Chunk, Reading, Source
+from genwright.data.codec import Chunk, ReadOptions, Source
+from genwright.data.columns.fit import ReservoirCounter
 from genwright.data.dataset import PARTS, Dataset, prepare
-from genwright.data.fitting import Tally
 from genwright.data.source import find
-from genwright.data.table import TableCodec
+from genwright.data.table.codec import TableCodec
 from genwright.errors import DataError
 
 
@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def rows_of(source: Source, reading: Reading) -> dict[str, list[tuple[str, ...]]]:
+def rows_of(source: Source, reading: ReadOptions) -> dict[str, list[tuple[str, ...]]]:
     """The rows of each split, as they stand in the file."""
     found: dict[str, list[tuple[str, ...]]] = {part: [] for part in PARTS}
     for chunk, numbers in dataset_module._Walk(source, TableCodec(), reading).parts():
@@ -46,7 +46,7 @@ def rows_of(source: Source, reading: Reading) -> dict[str, list[tuple[str, ...]]
 
 def test_the_split_follows_the_shares_and_loses_nothing() -> None:
     source = find(table(Path("a.csv"), ((i + 0.5, i % 7) for i in range(4000)), head="x,y"))
-    reading = Reading(val=0.2, test=0.1)
+    reading = ReadOptions(val=0.2, test=0.1)
     dataset = prepare(source, {}, reading)
     counts = dataset.survey.counts
     assert sum(counts.values()) == 4000
@@ -62,8 +62,8 @@ def test_the_split_follows_the_shares_and_loses_nothing() -> None:
 
 def test_the_split_depends_on_content_alone() -> None:
     rows = [(f"c{i % 9}", i % 13, i % 3) for i in range(300)]
-    first = rows_of(find(table(Path("a.csv"), rows)), Reading())
-    other = rows_of(find(table(Path("b.csv"), rows[::-1])), Reading())
+    first = rows_of(find(table(Path("a.csv"), rows)), ReadOptions())
+    other = rows_of(find(table(Path("b.csv"), rows[::-1])), ReadOptions())
     assert {part: Counter(rows) for part, rows in first.items()} == {
         part: Counter(rows) for part, rows in other.items()
     }
@@ -71,7 +71,7 @@ def test_the_split_depends_on_content_alone() -> None:
 
 def test_identical_examples_never_cross_the_split() -> None:
     rows = [(i % 40, f"c{i % 40}", i % 4) for i in range(2000)]
-    found = rows_of(find(table(Path("a.csv"), rows)), Reading())
+    found = rows_of(find(table(Path("a.csv"), rows)), ReadOptions())
     parts = {part: set(rows) for part, rows in found.items()}
     assert all(parts.values())
     assert sum(map(len, parts.values())) == len(set().union(*parts.values())) == 40
@@ -80,7 +80,7 @@ def test_identical_examples_never_cross_the_split() -> None:
 def test_identical_pictures_never_cross_the_split_whatever_they_are_called() -> None:
     for copy in "abc":
         pictures(Path(f"d/{copy}"), 40)
-    dataset = prepare(find("d"), {}, Reading())
+    dataset = prepare(find("d"), {}, ReadOptions())
     seen: dict[bytes, set[str]] = {}
     for part, split in dataset.splits.items():
         for one in split.gather(np.arange(len(split)))[0]:
@@ -95,20 +95,20 @@ def test_groups_stay_together() -> None:
     rows = [(i + 0.5, f"g{i % 50}", i % 3) for i in range(1000)]
     source = find(table(Path("a.csv"), rows))
 
-    def groups(reading: Reading) -> list[set[str]]:
+    def groups(reading: ReadOptions) -> list[set[str]]:
         return [{row[1] for row in rows} for rows in rows_of(source, reading).values()]
 
-    assert all(groups(Reading(group="y")))
-    assert sum(map(len, groups(Reading(group="y")))) == 50
-    assert sum(map(len, groups(Reading()))) > 100  # as they would fall by themselves
-    prepare(source, {}, Reading(group="y"))
+    assert all(groups(ReadOptions(group="y")))
+    assert sum(map(len, groups(ReadOptions(group="y")))) == 50
+    assert sum(map(len, groups(ReadOptions()))) > 100  # as they would fall by themselves
+    prepare(source, {}, ReadOptions(group="y"))
 
 
 def test_a_condition_is_part_of_the_content() -> None:
     """The same picture under two labels: two examples, and both on one side."""
     pictures(Path("d/a"), 60)
     pictures(Path("d/b"), 60)
-    dataset = prepare(find("d"), {}, Reading(("label",)))
+    dataset = prepare(find("d"), {}, ReadOptions(("label",)))
     seen: dict[bytes, list[tuple[str, int]]] = {}
     for part, split in dataset.splits.items():
         x, given = split.gather(np.arange(len(split)))
@@ -121,14 +121,14 @@ def test_a_condition_is_part_of_the_content() -> None:
 
 
 def test_few_examples_are_all_learnt_from() -> None:
-    dataset = prepare(find(pictures(Path("d"), 19)), {}, Reading())
+    dataset = prepare(find(pictures(Path("d"), 19)), {}, ReadOptions())
     assert dataset.survey.counts == {"train": 19, "val": 0, "test": 0}
     assert "19 different examples" in dataset.survey.warnings[0]
     copies = [ROWS[i % 3] for i in range(500)]
-    dataset = prepare(find(table(Path("a.csv"), copies)), {}, Reading())
+    dataset = prepare(find(table(Path("a.csv"), copies)), {}, ReadOptions())
     assert dataset.survey.counts == {"train": 500, "val": 0, "test": 0}
     assert "3 different examples" in dataset.survey.warnings[0]
-    assert sum(prepare(find(pictures(Path("d"), 20)), {}, Reading()).survey.counts.values()) == 20
+    assert sum(prepare(find(pictures(Path("d"), 20)), {}, ReadOptions()).survey.counts.values()) == 20
 
 
 def test_one_example_is_refused_and_so_is_none() -> None:
@@ -136,15 +136,15 @@ def test_one_example_is_refused_and_so_is_none() -> None:
         folder = pictures(Path(f"d{count}"), count)
         (folder / "bad.png").write_text("hello")
         with pytest.raises(DataError, match=rf"{words}.*bad\.png.*at least 2"):
-            prepare(find(folder), {}, Reading())
+            prepare(find(folder), {}, ReadOptions())
 
 
 def test_the_codec_is_fitted_on_the_training_split_alone() -> None:
     rows = [(f"c{i}", i % 5, i % 3) for i in range(60) for _ in range(3)]
     source = find(table(Path("a.csv"), rows))
-    dataset = prepare(source, {"types": {"x": "categorical"}}, Reading())
+    dataset = prepare(source, {"types": {"x": "categorical"}}, ReadOptions())
     state = next(c for c in dataset.codec.state()["columns"] if c["name"] == "x")
-    seen = {row[0] for row in rows_of(source, Reading())["train"]}
+    seen = {row[0] for row in rows_of(source, ReadOptions())["train"]}
     assert set(state["values"]) == seen
     assert len(seen) < 60
 
@@ -156,7 +156,7 @@ def test_the_survey_counts() -> None:
     folder = classes(Path("d"))
     (folder / "a/bad.png").write_text("hello")
     (folder / "b/copy.png").write_bytes((folder / "b/020.png").read_bytes())
-    dataset = prepare(find(folder), {}, Reading(("label",)))
+    dataset = prepare(find(folder), {}, ReadOptions(("label",)))
     survey = dataset.survey
     assert sum(survey.counts.values()) == 31
     assert survey.duplicates == 1
@@ -170,7 +170,7 @@ def test_the_survey_counts() -> None:
 def test_an_imbalance_is_told() -> None:
     pictures(Path("d/a"), 60)
     pictures(Path("d/b"), 3, first=90)
-    warnings = prepare(find("d"), {}, Reading(("label",), val=0, test=0)).survey.warnings
+    warnings = prepare(find("d"), {}, ReadOptions(("label",), val=0, test=0)).survey.warnings
     assert any("'label'" in w and "rarest has 3" in w and "commonest 60" in w for w in warnings)
 
 
@@ -178,7 +178,7 @@ def test_bad_files_are_named_up_to_a_hundred_and_counted_beyond() -> None:
     folder = pictures(Path("d"), 30)
     for i in range(130):
         (folder / f"bad{i:03d}.png").write_text("hello")
-    survey = prepare(find(folder), {}, Reading()).survey
+    survey = prepare(find(folder), {}, ReadOptions()).survey
     assert (len(survey.bad), survey.bad_count) == (100, 130)
     survey.spoilt(survey.bad[:3])
     assert (len(survey.bad), survey.bad_count) == (100, 133)
@@ -186,7 +186,7 @@ def test_bad_files_are_named_up_to_a_hundred_and_counted_beyond() -> None:
 
 def test_a_label_that_is_only_held_out_is_left_out_and_named() -> None:
     rows = [(i + 0.5, f"rare{i}" if i % 10 == 0 else "common", i) for i in range(400)]
-    dataset = prepare(find(table(Path("a.csv"), rows)), {}, Reading(("y",)))
+    dataset = prepare(find(table(Path("a.csv"), rows)), {}, ReadOptions(("y",)))
     gone = [bad for bad in dataset.survey.bad if "held-out" in bad.reason]
     assert gone
     assert all(bad.name.startswith("y = rare") for bad in gone)
@@ -195,12 +195,12 @@ def test_a_label_that_is_only_held_out_is_left_out_and_named() -> None:
 
 def test_what_a_condition_warns_of_is_told() -> None:
     rows = [(x, "b", z) for x, _, z in ROWS]
-    warnings = prepare(find(table(Path("a.csv"), rows)), {}, Reading(("y",))).survey.warnings
+    warnings = prepare(find(table(Path("a.csv"), rows)), {}, ReadOptions(("y",))).survey.warnings
     assert any("'y'" in warning and "every example" in warning for warning in warnings)
 
 
 def test_a_stream_counts_its_windows() -> None:
-    dataset = prepare(find(text(Path("fox.txt"))), {"length": 16}, Reading(val=0.1, test=0.1))
+    dataset = prepare(find(text(Path("fox.txt"))), {"length": 16}, ReadOptions(val=0.1, test=0.1))
     counts = dataset.survey.counts
     assert counts["val"] == len(dataset.splits["val"]) == (180 - 17) // 16 + 1
     assert counts["train"] == (1440 - 17) // 16 + 1
@@ -226,8 +226,8 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_second_time_nothing_is_encoded(built: list[str]) -> None:
     folder = classes(Path("d"))
-    first = prepare(find(folder), {"size": 8}, Reading(("label",)))
-    again = prepare(find(folder), {"size": 8}, Reading(("label",)))
+    first = prepare(find(folder), {"size": 8}, ReadOptions(("label",)))
+    again = prepare(find(folder), {"size": 8}, ReadOptions(("label",)))
     assert built == ["d"]
     assert again.key == first.key
     assert again.survey == first.survey
@@ -243,41 +243,41 @@ def test_the_second_time_nothing_is_encoded(built: list[str]) -> None:
 def test_the_key_is_of_content_options_and_split(built: list[str]) -> None:
     keys = set()
 
-    def add(options: dict[str, Any], reading: Reading) -> None:
+    def add(options: dict[str, Any], reading: ReadOptions) -> None:
         keys.add(prepare(find("d"), options, reading).key)
 
     folder = classes(Path("d"))
-    add({}, Reading())
-    add({"size": 4}, Reading())
-    add({}, Reading(("label",)))
-    add({}, Reading(group="label"))
-    add({}, Reading(val=0.2))
-    add({}, Reading(test=0.2))
+    add({}, ReadOptions())
+    add({"size": 4}, ReadOptions())
+    add({}, ReadOptions(("label",)))
+    add({}, ReadOptions(group="label"))
+    add({}, ReadOptions(val=0.2))
+    add({}, ReadOptions(test=0.2))
     (folder / "a/000.png").write_bytes((folder / "b/020.png").read_bytes())
-    add({}, Reading())
+    add({}, ReadOptions())
     (folder / "a/000.png").rename(folder / "a/0000.png")
-    add({}, Reading())
+    add({}, ReadOptions())
     (folder / "a/0000.png").unlink()
-    add({}, Reading())
+    add({}, ReadOptions())
     named = [f"{path.relative_to(folder)},x" for path in sorted(folder.rglob("*.png"))]
     (folder / "labels.csv").write_text("\n".join(["file,kind", *named]))
-    add({}, Reading())
+    add({}, ReadOptions())
     assert len(keys) == len(built) == 10
 
 
 def test_the_place_is_no_part_of_the_key(built: list[str]) -> None:
-    first = prepare(find(classes(Path("d"))), {}, Reading()).key
+    first = prepare(find(classes(Path("d"))), {}, ReadOptions()).key
     Path("elsewhere").mkdir()
     Path("d").rename("elsewhere/d")
     os.utime("elsewhere/d/a/000.png", (1, 1))
-    assert prepare(find("elsewhere/d"), {}, Reading()).key == first
+    assert prepare(find("elsewhere/d"), {}, ReadOptions()).key == first
     assert built == ["d"]
 
 
 @pytest.mark.parametrize("harm", ["cut", "gone", "no json", "no meta"])
 def test_a_harmed_cache_is_made_anew(cache: Path, built: list[str], harm: str) -> None:
     source = find(classes(Path("d")))
-    folder = cache / "data" / prepare(source, {}, Reading()).key
+    folder = cache / "data" / prepare(source, {}, ReadOptions()).key
     if harm == "cut":
         (folder / "train.x").write_bytes(b"short")
     elif harm == "gone":
@@ -286,7 +286,7 @@ def test_a_harmed_cache_is_made_anew(cache: Path, built: list[str], harm: str) -
         (folder / "meta.json").write_text("{")
     else:
         (folder / "meta.json").unlink()
-    assert len(prepare(source, {}, Reading()).splits["train"]) > 20
+    assert len(prepare(source, {}, ReadOptions()).splits["train"]) > 20
     assert built == ["d", "d"]
 
 
@@ -298,7 +298,7 @@ def test_a_build_that_fails_leaves_nothing(cache: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(TableCodec, "encode", encode)
     with pytest.raises(OSError, match="No space left"):
-        prepare(source, {}, Reading())
+        prepare(source, {}, ReadOptions())
     assert [path for path in (cache / "data").iterdir() if path.is_dir()] == []
     monkeypatch.undo()
 
@@ -307,7 +307,8 @@ def test_two_at_once_build_once(built: list[str]) -> None:
     source = find(table(Path("a.csv"), ROWS * 50))
     found: list[Dataset] = []
     threads = [
-        threading.Thread(target=lambda: found.append(prepare(source, {}, Reading()))) for _ in range(3)
+        threading.Thread(target=lambda: found.append(prepare(source, {}, ReadOptions())))
+        for _ in range(3)
     ]
     for thread in threads:
         thread.start()
@@ -320,13 +321,13 @@ def test_two_at_once_build_once(built: list[str]) -> None:
 
 def test_what_sampling_needs_holds_no_example() -> None:
     table(Path("a.csv"), ((f"secret-{i:04d}-of-theirs", i % 3, i % 5) for i in range(400)))
-    state = prepare(find("a.csv"), {}, Reading(("y",))).state()
+    state = prepare(find("a.csv"), {}, ReadOptions(("y",))).state()
     assert "of-theirs" in json.dumps(state)  # the shape of the names stays
     assert not any(f"secret-{i:04d}-" in json.dumps(state) for i in range(400))
 
 
 def test_order_of_asking_is_kept() -> None:
-    split = prepare(find(table(Path("a.csv"))), {}, Reading(("y",))).splits["train"]
+    split = prepare(find(table(Path("a.csv"))), {}, ReadOptions(("y",))).splits["train"]
     index = np.array([5, 0, 5, 31, 2])
     x, given = split.gather(index)
     for place, number in enumerate(index):
@@ -348,7 +349,7 @@ def peak(count: int) -> float:
     """Megabytes that preparing so many rows takes at its fullest."""
     source = find(table(Path(f"{count}.csv"), lines(count), head="x,y,z,w"))
     tracemalloc.start()
-    dataset = prepare(source, {"fit_rows": 2000}, Reading(("w",)))
+    dataset = prepare(source, {"fit_rows": 2000}, ReadOptions(("w",)))
     found = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
     assert sum(dataset.survey.counts.values()) == count
@@ -356,23 +357,25 @@ def peak(count: int) -> float:
 
 
 def test_memory_stays_flat_as_rows_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genwright.data.table_files.ROWS", 1000)
-    monkeypatch.setattr("genwright.data.table.DISTINCT", 1000)
-    monkeypatch.setattr(dataset_module, "Tally", lambda: Tally(most=2000, different=1000))
+    monkeypatch.setattr("genwright.data.table.readers.ROWS", 1000)
+    monkeypatch.setattr("genwright.data.table.codec.DISTINCT", 1000)
+    monkeypatch.setattr(
+        dataset_module, "ReservoirCounter", lambda: ReservoirCounter(most=2000, different=1000)
+    )
     peak(500)  # what is imported on the way does not count
     small, large = peak(3000), peak(30_000)
     assert large < small + 2, (small, large)  # the rows alone would take 4 MB of text, 10 as objects
 
 
 def test_a_tally_counts_what_is_few_and_samples_the_rest() -> None:
-    tally = Tally(most=50, different=10)
+    tally = ReservoirCounter(most=50, different=10)
     for _ in range(30):
         tally.add(list("abcabcabca"))
     assert (tally.seen, tally.counts) == (300, Counter(a=120, b=90, c=90))
     assert len(tally.sample()) == 50
     tally.add(range(20))
     assert tally.counts is None
-    tally = Tally(most=100, different=10)
+    tally = ReservoirCounter(most=100, different=10)
     for start in range(0, 10_000, 100):
         tally.add(range(start, start + 100))
     found = tally.sample()
@@ -389,4 +392,4 @@ def test_chunks_are_the_same_each_time() -> None:
         return [key for chunk in chunks for key in chunk.keys]
 
     codec = TableCodec()
-    assert keys(codec.read(source, Reading())) == keys(codec.read(source, Reading()))
+    assert keys(codec.read(source, ReadOptions())) == keys(codec.read(source, ReadOptions()))

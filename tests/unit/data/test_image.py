@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from genwright.data.codec import Chunk, Reading, Source
-from genwright.data.image import ImageCodec
-from genwright.data.pictures import Picture
+from genwright.data.codec import Chunk, ReadOptions, Source
+from genwright.data.image.codec import ImageCodec
+from genwright.data.image.ops import Picture
 from genwright.errors import DataError, RecipeError
 from genwright.registry import build
 from genwright.space import Real, Space
@@ -56,13 +56,13 @@ def test_reading_goes_in_chunks_and_bad_ones_are_told(tmp_path):
     images = np.stack(noise(600, 4, 5))
     np.savez(tmp_path / "a.npz", images=images, digit=np.arange(600), who=np.arange(600) // 10)
     (tmp_path / "b.npz").write_text("words")
-    chunks = list(ImageCodec().read(source(tmp_path), Reading(given=("digit",), group="who")))
+    chunks = list(ImageCodec().read(source(tmp_path), ReadOptions(given=("digit",), group="who")))
     assert [len(c) for c in chunks] == [256, 256, 88]
     assert [d for c in chunks for d in c.given["digit"]] == list(range(600))
     groups = [g for c in chunks for g in c.groups or ()]
     assert groups == [str(i // 10) for i in range(600)]
     assert [b.name for c in chunks for b in c.bad] == ["b.npz"]
-    again = list(ImageCodec().read(source(tmp_path), Reading()))
+    again = list(ImageCodec().read(source(tmp_path), ReadOptions()))
     assert [c.keys for c in again] == [c.keys for c in chunks]
     assert len({k for c in chunks for k in c.keys}) == 600
     assert again[0].given == {}
@@ -71,15 +71,15 @@ def test_reading_goes_in_chunks_and_bad_ones_are_told(tmp_path):
 
 
 def test_large_pictures_make_small_chunks(tmp_path, monkeypatch):
-    monkeypatch.setattr("genwright.data.image.CHUNK_BYTES", 2 * 30 * 30 * 3)
+    monkeypatch.setattr("genwright.data.image.codec.CHUNK_BYTES", 2 * 30 * 30 * 3)
     for i in range(6):
         Image.new("RGB", (30, 30), (1, 2, 3)).save(tmp_path / f"{i}.png")
-    assert [len(c) for c in ImageCodec().read(source(tmp_path), Reading())] == [2, 2, 2]
+    assert [len(c) for c in ImageCodec().read(source(tmp_path), ReadOptions())] == [2, 2, 2]
 
 
 def test_only_bad_files_still_tell_why(tmp_path):
     (tmp_path / "a.png").write_text("words")
-    (only,) = ImageCodec().read(source(tmp_path), Reading(group=None))
+    (only,) = ImageCodec().read(source(tmp_path), ReadOptions(group=None))
     assert len(only) == 0
     assert only.bad[0].name == "a.png"
     with pytest.raises(DataError, match="no picture to learn from"):
@@ -90,11 +90,11 @@ def test_an_unknown_label_is_an_error_at_once(tmp_path):
     folder(tmp_path / "cat")
     assert ImageCodec().labels(source(tmp_path)) == ["label"]
     with pytest.raises(DataError, match=r"no label 'labe1'; did you mean 'label'\?"):
-        ImageCodec().read(source(tmp_path), Reading(given=("labe1",)))
+        ImageCodec().read(source(tmp_path), ReadOptions(given=("labe1",)))
     with pytest.raises(DataError, match="no label 'who'"):
-        ImageCodec().read(source(tmp_path), Reading(group="who"))
+        ImageCodec().read(source(tmp_path), ReadOptions(group="who"))
     with pytest.raises(DataError, match=r"make class folders, or add a labels\.csv"):
-        ImageCodec().read(source(tmp_path / "cat"), Reading(given=("label",)))
+        ImageCodec().read(source(tmp_path / "cat"), ReadOptions(given=("label",)))
 
 
 # -- fitting -----------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_the_data_decide_the_depth(tmp_path):
     assert fitted(flat, depth=16).encode(flat).dtype == np.uint16
     assert fitted(colour, depth=16, channels="grey").encode(flat).dtype == np.uint16
     np.savez(tmp_path / "float.npz", images=np.stack(deep) / 65535)
-    (read,) = ImageCodec(depth=16).read(source(tmp_path / "float.npz"), Reading())
+    (read,) = ImageCodec(depth=16).read(source(tmp_path / "float.npz"), ReadOptions())
     assert np.array_equal(fitted(read.examples).encode(read.examples)[:, 0], deep)
     with pytest.raises(RecipeError, match="depth=16 is for grey"):
         fitted(colour, depth=16)
@@ -287,7 +287,7 @@ def test_what_is_written_reads_back_with_its_labels(tmp_path, pictures):
     with Image.open(files[1]) as first:
         assert first.size == (5, 6)
     assert ImageCodec().labels(source(tmp_path / "out")) == ["kind", "number"]
-    (again,) = ImageCodec().read(source(tmp_path / "out"), Reading(given=("kind", "number")))
+    (again,) = ImageCodec().read(source(tmp_path / "out"), ReadOptions(given=("kind", "number")))
     assert not again.bad
     assert again.given == {"kind": labels["kind"], "number": [str(i) for i in range(12)]}
     assert np.array_equal(fitted(again.examples).encode(again.examples), codec.encode(pictures))
@@ -323,7 +323,7 @@ def test_from_a_folder_of_many_kinds_to_one_space(tmp_path):
     Image.fromarray(noise(1, 60, 90, 3)[0]).save(tmp_path / "colour" / "a.jpg")
     Image.fromarray(noise(1, 50, 40, 4)[0]).save(tmp_path / "colour" / "b.webp")
     (tmp_path / "colour" / "c.png").write_bytes(b"\x89PNG")
-    chunks = list(ImageCodec().read(source(tmp_path), Reading(given=("label",))))
+    chunks = list(ImageCodec().read(source(tmp_path), ReadOptions(given=("label",))))
     codec = ImageCodec(size=8)
     codec.fit(chunks)
     x = codec.expand(codec.encode(chunks[0].examples))

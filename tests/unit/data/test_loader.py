@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from commands import classes, table, text
-from genwright.data.codec import Reading
+from genwright.data.codec import ReadOptions
 from genwright.data.dataset import Split, prepare
 from genwright.data.loader import Loader, in_order, permute, shuffled
 from genwright.data.source import find
@@ -22,7 +22,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Split:
     file = table(
         tmp_path_factory.mktemp("rows") / "rows.csv", ((i % 3, i + 0.5) for i in range(97)), head="x,y"
     )
-    found = prepare(find(file), {}, Reading(val=0.0, test=0.0)).splits["train"]
+    found = prepare(find(file), {}, ReadOptions(val=0.0, test=0.0)).splits["train"]
     assert len(found) == 97
     return found
 
@@ -110,7 +110,7 @@ def test_in_order_is_every_example_once(rows: Split) -> None:
 
 
 def test_conditions_go_with_their_examples(tmp_path: Path) -> None:
-    dataset = prepare(find(classes(tmp_path / "faces")), {}, Reading(("label",), val=0, test=0))
+    dataset = prepare(find(classes(tmp_path / "faces")), {}, ReadOptions(("label",), val=0, test=0))
     split = dataset.splits["train"]
     x, given = split.gather(np.arange(30))
     told = {one.tobytes(): int(symbol) for one, symbol in zip(x, given["label"][:, 0], strict=True)}
@@ -124,7 +124,7 @@ def test_conditions_go_with_their_examples(tmp_path: Path) -> None:
 
 
 def test_windows_of_a_stream(tmp_path: Path) -> None:
-    dataset = prepare(find(text(tmp_path / "fox.txt")), {"length": 16}, Reading())
+    dataset = prepare(find(text(tmp_path / "fox.txt")), {"length": 16}, ReadOptions())
     train, val = dataset.splits["train"], dataset.splits["val"]
     batch = Loader(train, seed=0).next(9)
     assert batch.x.shape == (9, 1, 17)

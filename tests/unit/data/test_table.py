@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from genwright.data import table_files, table_frames
-from genwright.data.codec import Chunk, Reading, Source
-from genwright.data.table import TableCodec
+from genwright.data.codec import Chunk, ReadOptions, Source
+from genwright.data.table import frames, readers
+from genwright.data.table.codec import TableCodec
 from genwright.errors import DataError, GenwrightError, RecipeError
 from genwright.registry import build
 from genwright.space import Real, Symbol
@@ -57,7 +57,7 @@ def source(*files):
 
 
 def read(codec, *files, **reading):
-    return list(codec.read(source(*files), Reading(**reading)))
+    return list(codec.read(source(*files), ReadOptions(**reading)))
 
 
 def frame(chunks):
@@ -308,7 +308,7 @@ def test_several_files_are_one_table(tmp_path):
 def test_chunks_are_of_bounded_size_and_make_no_difference(tmp_path, monkeypatch):
     file = save(tmp_path / "t.csv", people())
     whole, _ = fitted(file, fit_rows=120)
-    monkeypatch.setattr(table_files, "ROWS", 64)
+    monkeypatch.setattr(readers, "ROWS", 64)
     codec, chunks = fitted(file, fit_rows=120)
     assert [len(chunk) for chunk in chunks] == [64, 64, 64, 64, 44]
     assert frame(chunks).to_numpy().tolist() == people()
@@ -316,7 +316,7 @@ def test_chunks_are_of_bounded_size_and_make_no_difference(tmp_path, monkeypatch
 
 
 def test_a_sample_is_enough_for_numbers_and_all_rows_count_for_categories(tmp_path, monkeypatch):
-    monkeypatch.setattr(table_files, "ROWS", 100)
+    monkeypatch.setattr(readers, "ROWS", 100)
     rows = [[str(k * k), "rare" if k == 777 else "often"] for k in range(1000)]
     codec, chunks = fitted(save(tmp_path / "t.csv", rows, ["n", "c"]), fit_rows=50)
     facts = codec.facts()
@@ -326,7 +326,7 @@ def test_a_sample_is_enough_for_numbers_and_all_rows_count_for_categories(tmp_pa
 
 
 def test_columns_too_varied_to_be_counted_are_learnt_from_the_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr("genwright.data.table.DISTINCT", 30)
+    monkeypatch.setattr("genwright.data.table.codec.DISTINCT", 30)
     rows = [[str((k * 7919) % 10_007)] for k in range(400)]
     codec, chunks = fitted(save(tmp_path / "t.csv", rows, ["n"]), fit_rows=100)
     assert codec.facts()["columns"]["n"]["distinct"] == 100
@@ -480,7 +480,7 @@ def test_without_pandas_the_way_to_it_is_named(table, monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(table_frames, "import_module", missing)
+    monkeypatch.setattr(frames, "import_module", missing)
     with pytest.raises(
         GenwrightError, match=r"reading tables needs the library 'pandas', .*genwright\[table\]"
     ):
@@ -531,7 +531,7 @@ def test_a_few_bad_lines_of_json_are_passed_over(tmp_path):
 
 
 def test_late_keys_are_left_out_and_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(table_files, "ROWS", 10)
+    monkeypatch.setattr(readers, "ROWS", 10)
     file = tmp_path / "t.jsonl"
     file.write_text(
         "\n".join(json.dumps({"a": k % 3, **({"late": 1} if k > 50 else {})}) for k in range(60))

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genwright.data import textfiles
-from genwright.data.codec import Chunk, Reading, Source
+from genwright.data.codec import Chunk, ReadOptions, Source
 from genwright.data.dataset import make_codec
-from genwright.data.text import SEPARATOR, TextCodec
+from genwright.data.text import files
+from genwright.data.text.codec import SEPARATOR, TextCodec
 from genwright.errors import DataError, GenwrightError, RecipeError
 from genwright.space import Space, Symbol
 
@@ -55,7 +55,7 @@ def put(path: Path, content: str | bytes) -> Path:
 
 
 def read(codec: TextCodec, path: Path, **how) -> list[Chunk]:
-    return list(codec.read(source(path), Reading(**how)))
+    return list(codec.read(source(path), ReadOptions(**how)))
 
 
 def texts(chunks: list[Chunk]) -> list[str]:
@@ -76,7 +76,7 @@ def documents(*examples: str, **given) -> Chunk:
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.txt.gz"])
 @pytest.mark.parametrize(("val", "test"), [(0.1, 0.0), (0.1, 0.1), (0.15, 0.05), (0.0, 0.0)])
 def test_a_file_is_split_where_nanogpt_splits(tmp_path, monkeypatch, name, val, test):
-    monkeypatch.setattr(textfiles, "BLOCK", 1000)
+    monkeypatch.setattr(files, "BLOCK", 1000)
     text = prose(10_000)
     chunks = read(TextCodec(), put(tmp_path / name, text), val=val, test=test)
     parts = {"train": "", "val": "", "test": ""}
@@ -93,7 +93,7 @@ def test_a_file_is_split_where_nanogpt_splits(tmp_path, monkeypatch, name, val, 
 def test_pieces_have_the_ids_of_the_whole(tmp_path, monkeypatch, unit):
     path = put(tmp_path / "a.txt", prose(20_000))
     whole = read(TextCodec(), path, val=0, test=0)
-    monkeypatch.setattr(textfiles, "BLOCK", 500)
+    monkeypatch.setattr(files, "BLOCK", 500)
     pieces = read(TextCodec(), path, val=0, test=0)
     assert len(whole) == 1
     assert len(pieces) > 30
@@ -109,7 +109,7 @@ def test_pieces_have_the_ids_of_the_whole(tmp_path, monkeypatch, unit):
 
 
 def test_a_repeated_passage_is_no_duplicate_document(tmp_path, monkeypatch):
-    monkeypatch.setattr(textfiles, "BLOCK", 10)
+    monkeypatch.setattr(files, "BLOCK", 10)
     chunks = read(TextCodec(), put(tmp_path / "a.txt", "the same \n" * 50), val=0, test=0)
     keys = [key for chunk in chunks for key in chunk.keys]
     assert len(set(texts(chunks))) < len(keys) == len(set(keys))
@@ -123,14 +123,14 @@ def test_the_window_of_a_stream_is_one_longer_than_the_context(tmp_path):
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(textfiles, "BLOCK", 1 << 17)
+    monkeypatch.setattr(files, "BLOCK", 1 << 17)
 
     def peak(size: int) -> int:
         path = put(tmp_path / f"{size}.txt", prose(100_000) * (size // 100_000))
 
         class Walk:
             def __iter__(self):
-                return codec.read(source(path), Reading(val=0, test=0))
+                return codec.read(source(path), ReadOptions(val=0, test=0))
 
         codec = TextCodec(unit="char")
         tracemalloc.start()

@@ -58,8 +58,10 @@ def test_the_cache_changes_no_token(guidance: float) -> None:
     family = lively(Space((20,), (Symbol(9),)), LABEL)
     given = {"label": torch.arange(6)[:, None] % 2}
     for length in (None, 53):  # also beyond the window, where it is read anew from half-way
-        knobs = {"guidance_scale": guidance, "length": length}
-        cached, plain = (family.sample(6, given, seed=1, cache=c, **knobs) for c in (True, False))
+        sampler_options = {"guidance_scale": guidance, "length": length}
+        cached, plain = (
+            family.sample(6, given, seed=1, cache=c, **sampler_options) for c in (True, False)
+        )
         assert torch.equal(cached, plain)
         assert cached.shape == (6, 1, length or 20)
 
@@ -81,11 +83,11 @@ def test_convolutions_continue_as_they_would_begin_anew(net: str, space: Space, 
     family = lively(space, cond, net)
     torch.manual_seed(1)
     given = {name: torch.randint(0, 2, (6, *s.shape)) for name, s in cond.items()}
-    knobs = {"guidance_scale": 1.5}
-    cached, plain = (family.sample(6, given, seed=1, cache=c, **knobs) for c in (True, False))
+    sampler_options = {"guidance_scale": 1.5}
+    cached, plain = (family.sample(6, given, seed=1, cache=c, **sampler_options) for c in (True, False))
     assert torch.equal(cached, plain)
     others = {name: 1 - value for name, value in given.items()}
-    assert not torch.equal(cached, family.sample(6, others, seed=1, **knobs))
+    assert not torch.equal(cached, family.sample(6, others, seed=1, **sampler_options))
 
 
 def test_a_net_that_cannot_serve_says_so() -> None:

@@ -10,7 +10,7 @@ from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError, Unsupported
 from genwright.families.cyclegan import CycleGAN
 from genwright.families.translator import apart
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.recipe import TrainOptions
 from genwright.space import Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer

@@ -18,7 +18,7 @@ from genwright.families.guidance import guide, guided
 from genwright.families.meanflow import change
 from genwright.families.schedules import DDPM, EDM, Flow, Schedule
 from genwright.families.solvers import SOLVERS, Denoise
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.registry import build, names, resolve
 from genwright.space import Real, Space, Symbol
 
@@ -31,9 +31,9 @@ MADE = {
 }
 
 
-def knobs(family: str) -> list[str]:
+def sampler_options(family: str) -> list[str]:
     kind: type[Family] = resolve("families", family)
-    return kind.knobs()
+    return kind.sampler_options()
 
 
 every_schedule = pytest.mark.parametrize("schedule", MADE.values(), ids=MADE)
@@ -132,7 +132,9 @@ def test_options_of_a_ddpm_are_for_it_alone(option: dict[str, str]) -> None:
     Diffusion(Space((), (Real(2),)), {}, Auto("xs"), schedule="ddpm", **option)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", [f for f in names("families") if "guidance_scale" in knobs(f)])
+@pytest.mark.parametrize(
+    "name", [f for f in names("families") if "guidance_scale" in sampler_options(f)]
+)
 def test_guidance_where_there_is_no_condition_is_refused(name: str) -> None:
     """For every family with that knob."""
     space, label = Space((), (Symbol(3),)), {"label": Space((), (Symbol(2),))}

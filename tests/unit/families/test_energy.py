@@ -13,8 +13,8 @@ from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError
 from genwright.families.energy import Energy
 from genwright.families.langevin import Langevin
-from genwright.families.replay import Replay
-from genwright.nets.roles import Auto
+from genwright.families.replay_buffer import Replay
+from genwright.nets.auto import Auto
 from genwright.recipe import TrainOptions
 from genwright.space import Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer

@@ -11,7 +11,7 @@ from torch import Tensor
 from genwright.batch import Batch, Cond
 from genwright.families.flow import Flow, squeeze, unsqueeze
 from genwright.families.transforms import ActNorm, Affine, Elementwise, Mix, Spline
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.recipe import TrainOptions
 from genwright.registry import coerce
 from genwright.space import Real, Space, Symbol
@@ -333,12 +333,12 @@ def test_levels_are_spread_over_their_shares_and_other_numbers_are_not() -> None
     x[:, 2] = level.float()
     made = Flow(space, {}, Auto("xs"))
     made.prepare(Batch(x))
-    assert made.levels.stepped.tolist() == [True, False, False]
+    assert made.levels.is_discrete.tolist() == [True, False, False]
     seen = made.levels.spread(x)
     assert torch.equal(((seen[:, 0] + 1) / 2 * 256).floor().long(), level)
     assert ((seen[:, 0] + 1) / 2 * 256 % 1).std() == pytest.approx(12**-0.5, abs=0.02)
     assert torch.equal(seen[:, 1:], x[:, 1:])
-    torch.testing.assert_close(made.levels.settled(seen), x)
+    torch.testing.assert_close(made.levels.quantize(seen), x)
     torch.manual_seed(0)
     asis = Flow(space, {}, Auto("xs"), levels=None)
     asis.prepare(Batch(x))

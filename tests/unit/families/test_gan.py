@@ -13,14 +13,15 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError, Unsupported
-from genwright.families.adversarial import LOSSES, between, off_one, slope
+from genwright.families.adversary import LOSSES, between, off_one, slope
 from genwright.families.base import Family
 from genwright.families.diffaugment import Augment
 from genwright.families.gan import GAN
+from genwright.nets.auto import Auto
 from genwright.nets.conv import ConvNets
 from genwright.nets.dcgan import DCGANNets
 from genwright.nets.resnet import ResNetNets
-from genwright.nets.roles import Auto, Nets
+from genwright.nets.roles import Nets
 from genwright.nets.transformer import TransformerNets
 from genwright.planning import weigh
 from genwright.recipe import TrainOptions
@@ -530,4 +531,4 @@ def test_a_vocabulary_too_wide_for_a_dense_critic_is_refused_with_the_way_out() 
 
 def test_a_gan_is_a_family() -> None:
     assert issubclass(GAN, Family)
-    assert set(GAN.knobs()) == {"temperature", "truncation"}
+    assert set(GAN.sampler_options()) == {"temperature", "truncation"}

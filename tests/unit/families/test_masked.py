@@ -15,8 +15,8 @@ from genwright.families import masked
 from genwright.families.autoregressive import Autoregressive
 from genwright.families.masked import Masked
 from genwright.families.vae import VAE
+from genwright.nets.auto import Auto
 from genwright.nets.conv import ConvNets
-from genwright.nets.roles import Auto
 from genwright.recipe import TrainOptions
 from genwright.space import Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer

@@ -7,7 +7,7 @@ import torch
 
 from genwright.batch import Batch
 from genwright.families.stargan import StarGAN
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.recipe import TrainOptions
 from genwright.space import Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer

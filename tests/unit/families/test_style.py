@@ -11,8 +11,8 @@ import torch
 from genwright.batch import Batch
 from genwright.errors import GenwrightError, Incompatible, RecipeError, Unsupported
 from genwright.families.style import Style, gram
+from genwright.nets.auto import Auto
 from genwright.nets.perceptual import ImageNetFeatures, RandomFeatures
-from genwright.nets.roles import Auto
 from genwright.planning import weigh
 from genwright.recipe import TrainOptions
 from genwright.space import Real, Space, Symbol
@@ -64,13 +64,15 @@ def test_gram_is_the_mean_product_of_all_pairs_of_channels() -> None:
     torch.testing.assert_close(gram(phi), wanted)
 
 
-@pytest.mark.parametrize("knobs", [{}, {"method": "optimise", "steps": 60}], ids=["network", "optimise"])
+@pytest.mark.parametrize(
+    "sampler_options", [{}, {"method": "optimise", "steps": 60}], ids=["network", "optimise"]
+)
 def test_law_the_style_comes_near_and_what_is_seen_is_left(
-    trained: Style, knobs: dict[str, Any]
+    trained: Style, sampler_options: dict[str, Any]
 ) -> None:
     x = batch(32, 99).x[0::2]
     asked = {"source": x, "domain": torch.ones(16, 1).long()}
-    y = trained.sample(16, asked, **knobs)
+    y = trained.sample(16, asked, **sampler_options)
     before, after = far(trained, x, x), far(trained, y, x)
     assert after["style"] < 0.2 * before["style"]
     # Nearer than a picture of that domain, which is another thing altogether.

@@ -9,7 +9,7 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.families import vae as module
 from genwright.families.vae import VAE
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.space import Real, Space, Symbol
 
 

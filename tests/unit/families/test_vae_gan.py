@@ -9,7 +9,7 @@ from torch.distributions import Normal, kl_divergence
 from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError
 from genwright.families.vae import VAE
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.recipe import TrainOptions
 from genwright.space import Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer

@@ -12,9 +12,9 @@ from genwright.batch import Batch, Cond
 from genwright.errors import RecipeError
 from genwright.families import vae as module
 from genwright.families.latents import hardened, softened
-from genwright.families.spread import GAIN
+from genwright.families.learned_scale import GAIN
 from genwright.families.vae import VAE
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.recipe import TrainOptions
 from genwright.space import Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer
@@ -179,8 +179,8 @@ def test_a_code_on_a_grid(options: dict[str, Any]) -> None:
     space.check(vae.expand(code, torch.Generator().manual_seed(0)))
     assert vae.encode(Batch(x)).shape == (3, vae.latents.channels * 12)
     space.check(vae.decode(vae.encode(Batch(x)), {}))
-    assert vae.code_dim == vae.latents.channels * 12
-    assert vae.normal_codes == (not options)
+    assert vae.latent_dim == vae.latents.channels * 12
+    assert vae.gaussian_prior == (not options)
     assert torch.isfinite(vae.log_prob(Batch(x))).all()
     space.check(vae.sample(2))
 
@@ -189,16 +189,16 @@ def test_an_estimate_below_zero_teaches_too() -> None:
     """Where the KL is estimated from one draw it is below 0 in half of the steps at first."""
     vae = made(ROW, {"prior": "vamp", "components": 6})
     vae.prepare(some())
-    vae.clock.progress, signs = 1.0, set()
+    vae.clock.progress, diagnostic_values = 1.0, set()
     for _ in range(20):
         vae.zero_grad()
         term = vae.loss(some(), "fit")["kl"]
         torch.autograd.backward(term)
-        signs.add(bool(term > 0))
+        diagnostic_values.add(bool(term > 0))
         assert vae.pseudo is not None
         assert vae.pseudo.grad is not None
         assert vae.pseudo.grad.any()
-    assert signs == {True, False}
+    assert diagnostic_values == {True, False}
 
 
 @torch.no_grad()
@@ -211,13 +211,13 @@ def test_codes_are_drawn_from_their_prior(options: dict[str, Any]) -> None:
         if name == "pseudo" or name.startswith("latents.priors"):
             nn.init.normal_(p, std=3.0)
     drawn = vae.codes(5000, {}, torch.Generator().manual_seed(0))
-    assert drawn.shape == (5000, vae.code_dim)
+    assert drawn.shape == (5000, vae.latent_dim)
     mixture = vae._mixture({}, 1, drawn)
     z = vae.latents.sample(5000, mixture, torch.Generator().manual_seed(1), 1.0).flatten(1)
     for moment in (Tensor.mean, Tensor.std):
         torch.testing.assert_close(moment(drawn, 0), moment(z, 0), atol=0.08, rtol=0.08)
-    normal = torch.allclose(drawn.std(0), torch.ones(vae.code_dim), atol=0.05)
-    assert vae.normal_codes == normal
+    normal = torch.allclose(drawn.std(0), torch.ones(vae.latent_dim), atol=0.05)
+    assert vae.gaussian_prior == normal
     ROW.check(vae.decode(drawn, {}))
 
 

@@ -11,7 +11,7 @@ from genwright.batch import Batch
 from genwright.errors import Incompatible
 from genwright.families.codebook import Codebook
 from genwright.families.vqvae import VQVAE
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.space import Real, Space, Symbol
 
 PICTURE = Space((8, 8), (Real(1, bounded=True),))
@@ -137,8 +137,8 @@ def test_the_gradient_passes_the_rounding_and_the_code_keeps_its_place() -> None
     other[:, :, :2, :2] *= -1
     moved = (vqvae.compress(Batch(other)) != code).flatten(2).any(0)[0].view(4, 4)
     assert not moved[3].any()
-    assert 1 <= float(vqvae.signs["perplexity"]) <= 16
-    assert float(vqvae.signs["codes_used"]) <= 1
+    assert 1 <= float(vqvae.diagnostic_values["perplexity"]) <= 16
+    assert float(vqvae.diagnostic_values["codes_used"]) <= 1
 
 
 def test_measuring_changes_nothing() -> None:

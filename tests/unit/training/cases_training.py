@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from genwright.families.base import Family
-from genwright.nets.roles import Auto
+from genwright.nets.auto import Auto
 from genwright.space import Real, Space, Symbol
 
 ENDS = """

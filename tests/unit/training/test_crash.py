@@ -19,7 +19,7 @@ import torch
 
 from genwright.errors import RunError
 from genwright.storage import durable
-from genwright.training.run import Run
+from genwright.storage.run import Run
 
 PIECE = 300  # so small that every file takes several writes
 GROWS = {"open_temp", "write", "mkdir", "replace"}  # what a full disk may refuse

@@ -12,8 +12,8 @@ from cases_training import two_processes
 from genwright import api
 from genwright.batch import Batch
 from genwright.families.gan import GAN
-from genwright.training.guard import WARM
-from genwright.training.run import Run
+from genwright.storage.run import Run
+from genwright.training.monitor.checks import WARM
 from genwright.training.trainer import Progress
 
 SETTINGS = ["train.batch_size=8", "train.checks=3", "train.samples=2", "train.log_every=1"]
@@ -44,7 +44,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "rows.csv"
 
 
-def setbacks(run: Path) -> list[tuple[str, int, str]]:
+def rollbacks(run: Path) -> list[tuple[str, int, str]]:
     """Cause, step, and what was done."""
     found = [one for one in Run.open(run).metrics() if "guard" in one]
     return [(str(one["guard"]), int(one["step"]), str(one["did"]).partition(",")[0]) for one in found]
@@ -59,13 +59,13 @@ def test_cut_while_it_recovers_it_goes_on_the_same(
 
     def sick(self: GAN, batch: Batch, phase: str) -> dict[str, torch.Tensor]:
         weighs[self.clock.step] = self._calm
-        if self.clock.step == 30 and not self.clock.setbacks:
+        if self.clock.step == 30 and not self.clock.rollbacks:
             batch = Batch(batch.x * torch.nan, batch.cond)
         return plain(self, batch, phase)
 
     monkeypatch.setattr(GAN, "loss", sick)
     api.train(data, family="gan", size="xs", steps=60, out=tmp_path / "whole", settings=SETTINGS)
-    assert setbacks(tmp_path / "whole") == [("not finite", 31, "back to step 20")]
+    assert rollbacks(tmp_path / "whole") == [("not finite", 31, "back to step 20")]
 
     seen: list[int] = []
 
@@ -101,7 +101,7 @@ def test_what_one_process_finds_sends_both_back(data: Path, tmp_path: Path) -> N
     assert one[2] == "2"
     steps = [int(step) for step in one[4:]]
     assert steps == [*range(1, 42), *range(21, 51), *range(41, 61)]
-    assert setbacks(tmp_path / "run") == [
+    assert rollbacks(tmp_path / "run") == [
         ("elsewhere", 42, "back to step 20"),
         ("not finite", 51, "back to step 40"),
     ]

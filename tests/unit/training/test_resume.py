@@ -10,7 +10,7 @@ import pytest
 
 from genwright import api
 from genwright.registry import names, resolve
-from genwright.training.run import Run
+from genwright.storage.run import Run
 from genwright.training.trainer import Progress
 
 STEPS = 12

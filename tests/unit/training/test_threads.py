@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from genwright import api
+from genwright.storage.run import Run
 from genwright.training import threads
-from genwright.training.run import Run
 from genwright.training.threads import Threads, fitting
 from genwright.training.trainer import Progress
 

@@ -17,9 +17,9 @@ from genwright.families.base import Family
 from genwright.families.gan import GAN
 from genwright.families.vae import VAE
 from genwright.recipe import TrainOptions
+from genwright.storage.run import Run
 from genwright.training.ema import exponent
 from genwright.training.optim import PhaseOptimizer, rate
-from genwright.training.run import Run
 
 SCRIPT = """
 api.train(sys.argv[1], family=sys.argv[2], size="xs", steps=6, out=sys.argv[3],
@@ -130,8 +130,8 @@ def test_a_sudden_gradient_of_rivals_over_a_grid_is_clipped_to_the_usual(
         data, family=kind.__name__.lower(), size="xs", steps=41, out=tmp_path / "run", settings=options
     )
     critic = norms[:: len(norms) // 41]  # the first phase of each step
-    usual = float(np.median(critic[:40]))
-    assert critic[40] < 4.5 * usual if clipped else critic[40] > 50 * usual
+    robust = float(np.median(critic[:40]))
+    assert critic[40] < 4.5 * robust if clipped else critic[40] > 50 * robust
 
 
 def _with_grad(optimizer: PhaseOptimizer) -> list[Tensor]:

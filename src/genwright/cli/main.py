@@ -1,0 +1,412 @@
+"""The command line: each verb calls the function of the same name and says what it did.
+
+Errors that a person can mend are one sentence on standard error; `--debug` shows where they came from.
+Nothing here imports torch before a verb needs it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from genwright import __version__
+from genwright.cli.console import say, show_look, show_probe, show_ranking, show_verdicts, watched
+from genwright.cli.edit import edit
+from genwright.cli.errors import SMALLER, UsageError, sentence, usage
+from genwright.cli.parse import knob, labels, pair
+from genwright.cli.signals import is_main, stoppable
+from genwright.errors import RecipeError, memory, suggest
+
+app = typer.Typer(
+    name="genwright",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Your own data in, a generative model you can trust out.",
+)
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any option of the recipe, e.g. family.beta=4"),
+]
+Data = Annotated[
+    str, typer.Argument(metavar="PATH|NAME|RECIPE.toml", help="A file, a folder, digits, a recipe")
+]
+FamilyName = Annotated[str | None, typer.Option(help="vae, gan, diffusion, ...: see genwright list")]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(help='Label or column to condition on; repeatable, "" for none'),
+]
+Size = Annotated[str | None, typer.Option(help="xs, s, m or l: how large the networks are")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines")]
+
+
+# -- verbs -----------------------------------------------------------------------------------------
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"genwright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say the version and stop", callback=_version, is_eager=True),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from")] = False,
+) -> None:
+    """`--debug` may stand anywhere, so `main` looks for it."""
+
+
+@app.command()
+def look(
+    data: Data,
+    label: Label = None,
+    size: Size = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is in the data, what is wrong with it, which families fit, how long they would take."""
+    from genwright import api
+
+    with memory(SMALLER):
+        found = api.look(data, label=labels(label), size=size, settings=settings or [])
+    if as_json:
+        say(json.dumps(found.json(), ensure_ascii=False, indent=2))
+    else:
+        show_look(found, api.make_recipe(data, settings=settings or []).train)
+
+
+@app.command()
+def plan(
+    data: Data,
+    family: FamilyName = None,
+    label: Label = None,
+    size: Size = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """How each family would take this data: native, bridged or refused, and why. Trains nothing."""
+    from dataclasses import asdict
+
+    from genwright import api
+
+    with memory(SMALLER):
+        found = api.plan(data, family=family, label=labels(label), size=size, settings=settings or [])
+    if as_json:
+        say(json.dumps([asdict(verdict) for verdict in found], ensure_ascii=False, indent=2))
+    else:
+        show_verdicts(found, api.make_recipe(data, settings=settings or []).train)
+    if family is not None and found[0].outcome == "refused":
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    data: Annotated[str | None, typer.Argument(metavar="PATH|NAME|RECIPE.toml")] = None,
+    family: FamilyName = None,
+    label: Label = None,
+    size: Size = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Train for so long instead")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes")] = None,
+    settings: Settings = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; default runs/DATA-FAMILY")] = None,
+) -> None:
+    """Train a model on the data and leave a run folder."""
+    from genwright import api
+
+    if resume is not None and (data is not None or out is not None):
+        raise RecipeError(f"--resume {resume} goes on with that run: leave the data and --out away")
+    with stoppable() as stop, watched() as (announce, report), memory(SMALLER):
+        began: list[int] = []
+
+        def begun(run: Any, verdict: Any) -> None:
+            announce(run, verdict)
+            began.append(run.step)
+            stop.training = True
+
+        model = api.train(
+            data,
+            family=family,
+            label=labels(label),
+            size=size,
+            steps=steps,
+            minutes=minutes,
+            seed=seed,
+            settings=settings or [],
+            resume=resume,
+            out=out,
+            report=report,
+            stop=stop,
+            begun=begun,
+        )
+    if not is_main():
+        return
+    run = model.run.path
+    name = shlex.quote(str(run))
+    if not model.finished:
+        say(f"Stopped at step {model.run.step:,}; everything is saved. Go on with:")
+        say(f"  genwright train --resume {name}")
+        sys.exit(128 + (stop.got or signal.SIGINT))  # and it was told of already
+    if began == [model.run.step]:
+        say(f"{run} has come to its end already: --steps or --minutes beyond that go on with it")
+        return
+    how, more = "make more", "sample {} -n 64"
+    if not model.task.paired:
+        more = f"translate {{}} --to {shlex.quote(str(model.domains[0]))}"
+    elif not model.family.generates:
+        how, more = "ask what its codes are worth", "probe {}"
+    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or {how}:")
+    say(f"  genwright {more.format(name)}")
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="A run folder")],
+    n: Annotated[int, typer.Option("-n", "--number", help="How many")] = 16,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A condition, e.g. label=3; repeatable"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
+    temperature: Annotated[float | None, typer.Option(help="Below 1 is safer, above 1 bolder")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Above 1 exaggerates the condition")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another knob of the sampler")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/seed-SEED")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+) -> None:
+    """Make new examples as files a person can open."""
+    from genwright import api
+
+    for name, value, least in (("-n", n, 1), ("--seed", seed, 0), ("--temperature", temperature, 0)):
+        if value is not None and not least <= value < 2**63:
+            raise RecipeError(f"{name} must be {least} or more, got {value}")
+    sampler_options = dict(map(knob, settings or []))
+    sampler_options |= {"temperature": temperature} if temperature is not None else {}
+    sampler_options |= {"guidance_scale": guidance} if guidance is not None else {}
+    folder = (
+        api.empty_folder(out) if out is not None else api.free_folder(run / "samples" / f"seed-{seed}")
+    )
+    with memory("make fewer at once (--set chunk=16)"):
+        model = api.load(run, device=device)
+        known = [*model.family.sampler_options(), "chunk"]
+        for name in sampler_options:
+            if name not in (*known, "prompt", "infill"):  # which the model itself takes, or refuses
+                raise RecipeError(f"{model.family.name} has no knob {name!r}; {suggest(name, known)}")
+        made = model.sample(n, dict(map(pair, given or [])), seed=seed, **sampler_options)
+    files = made.write(folder)
+    say(f"Made {n:,} in {folder}; see {files[0]}")
+
+
+@app.command()
+def translate(
+    run: Annotated[Path, typer.Argument(help="A run folder of cyclegan, stargan or style")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Files or folders; none takes held-out examples"),
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="DOMAIN", help="The domain to bring them to")] = None,
+    n: Annotated[int, typer.Option("-n", "--number", help="How many held-out examples")] = 16,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A knob of the sampler")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/to-DOMAIN")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+) -> None:
+    """Bring examples to another domain; one picture shows each above what was made of it."""
+    from genwright import api
+
+    folder = api.empty_folder(out) if out is not None else None
+    with memory("make fewer at once (--set chunk=16)"):
+        made = api.translate(
+            run, files or None, to, n=n, seed=seed, device=device, **dict(map(knob, settings or []))
+        )
+    if folder is None:
+        name = re.sub(r"[^\w.-]+", "-", str(to)).strip(".") or "domain"
+        folder = api.free_folder(run / "samples" / f"to-{name}")
+    written = made.write(folder)
+    for note in made.notes:
+        say(f"left out: {note}", error=True)
+    say(f"Made {len(made):,} in {folder}; see {written[0]}")
+
+
+@app.command()
+def judge(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run folders; several are compared")
+    ] = None,
+    fake: Annotated[
+        Path | None, typer.Option(help="Instead of a run: generated examples of any tool")
+    ] = None,
+    real: Annotated[Path | None, typer.Option(help="With --fake: the data they were made after")] = None,
+    holdout: Annotated[
+        Path | None, typer.Option(help="With --fake: real data that their maker did not see")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="With a run: real data instead of its own held-out part")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="With --fake: the label or target column")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="With --fake: a column whose equal values stay on one side")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--number", help="The most examples of each")] = 2000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
+    features: Annotated[
+        str,
+        typer.Option(
+            help="What makes features: auto, or a name of those under extractors in `genwright list`"
+        ),
+    ] = "auto",
+    lens: Annotated[str, typer.Option(hidden=True)] = "",
+    metric: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable")] = None,
+    oracle: Annotated[
+        float | None,
+        typer.Option(help="Nats of an example under the law of the data, where it is known"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/judge or judged/FAKE")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Is it good, is it varied, did it copy: a verdict on runs, or on samples of any origin."""
+    from genwright import api
+    from genwright.report import evaluation_page
+
+    asked: list[Path | None] = [*(runs or [])] or [None]
+    if len(asked) > 1 and out is not None:
+        raise RecipeError("several runs get a report each, in RUN/judge: leave out --out")
+    if lens:
+        say(f"--lens is called --features now: --features {lens}", error=True)
+    found = []
+    for run in asked:
+        with memory("compare fewer examples (-n 500)"):
+            judgement = api.judge(
+                run,
+                fake=fake,
+                real=real,
+                holdout=holdout,
+                against=against,
+                label=label,
+                group=group,
+                n=n,
+                seed=seed,
+                features=lens or features,
+                wanted=metric or [],
+                oracle=oracle,
+                device=device,
+            )
+        folder = out or (run / "judge" if run else Path("judged") / Path(str(fake)).stem)
+        files = evaluation_page.write(judgement, folder)
+        found.append(judgement)
+        if not as_json:
+            say(evaluation_page.summary(judgement))
+            say(f"See {files[0]}")
+    if as_json:
+        say(json.dumps([evaluation_page.to_json(j) for j in found], ensure_ascii=False, indent=2))
+    elif len(found) > 1:
+        from genwright.evaluation.ranking import rank
+
+        show_ranking(rank(found), [j.title for j in found])
+
+
+@app.command()
+def probe(
+    run: Annotated[Path, typer.Argument(help="A run folder")],
+    label: Annotated[
+        str | None, typer.Option(help="What to read off the codes; default the run's own label")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--number", help="The most training examples")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same figures")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """What a linear model reads off a run's codes, beside plain numbers and an untrained encoder."""
+    from dataclasses import asdict
+
+    from genwright import api
+
+    with memory("fit on fewer examples (-n 1000)"):
+        found = api.probe(run, label=label, n=n, seed=seed, device=device)
+    if as_json:
+        say(json.dumps(asdict(found) | {"verdict": found.verdict}, ensure_ascii=False, indent=2))
+    else:
+        show_probe(found)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """Families, codecs, tasks, nets, bridges, extractors, metrics, built-in data, and the runs in ./runs."""
+    from genwright.data.source import BUILTIN
+    from genwright.registry import KINDS, names, resolve
+
+    found: dict[str, dict[str, str]] = {
+        kind: {name: _summary(resolve(kind, name)) for name in names(kind)} for kind in KINDS
+    }
+    found["data"] = dict(BUILTIN)
+    found["runs"] = {str(path.parent): "" for path in sorted(Path("runs").glob("*/MANIFEST.json"))}
+    if as_json:
+        say(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for kind, entries in found.items():
+        say(f"{kind}:")
+        for name, words in entries.items():
+            say(f"  {name:<16} {words}".rstrip())
+
+
+def _summary(thing: type[Any]) -> str:
+    """The first sentence of a docstring, on one line."""
+    first = (thing.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+    return " ".join(first.split()).split(". ")[0]
+
+
+app.command()(edit)
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Run the command line; every error ends as one sentence, with `--debug` as a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file may have a name that is no text
+            stream.reconfigure(errors="backslashreplace")
+    debug = "--debug" in sys.argv
+    args = [arg for arg in sys.argv[1:] if arg != "--debug"] or ["--help"]
+    try:
+        code = app(args=args, prog_name="genwright", standalone_mode=False)
+        sys.stdout.flush()
+    except UsageError as error:
+        _fail(usage(error), 2)
+    except BrokenPipeError:
+        os._exit(0)  # whoever read our output has left
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped", 130)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(sentence(error), 1)
+    if code == 130:  # what typer makes of Ctrl-C
+        _fail("stopped", code)
+    if code:
+        sys.exit(code)
+
+
+def _fail(words: str, code: int) -> None:
+    say(f"genwright: {' '.join(words.split())}", error=True)  # a library may say it in lines
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""Sounds: files to clips of one rate and length, and back."""

@@ -1,0 +1,1 @@
+"""Scalar values of any modality: types of columns, how they are found, and how they are written."""

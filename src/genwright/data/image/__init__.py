@@ -1,0 +1,1 @@
+"""Pictures: files and arrays to pixels, and back."""

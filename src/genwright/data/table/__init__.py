@@ -1,0 +1,1 @@
+"""Tables: files to rows, and back."""

@@ -1,0 +1,123 @@
+"""A table in memory: raw values in a frame of pandas, in the types of the file they came from.
+
+Text files give frames of text. JSON gives Python's values. Parquet gives Arrow's types, in which a
+whole number that is missing makes no floats of the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from genwright.data.columns.formats import is_missing
+from genwright.errors import missing_extra
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["TableFormat", "arrow_type", "assemble", "library", "plain_type", "raw"]
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a file holds its table.
+
+    suffix       of what is written back: no .gz
+    columns      their names, in order
+    delimiter    of a text
+    spaces       whether blanks that follow a delimiter belong to it
+    encoding     of a text
+    types        of the columns of a Parquet file, as Arrow spells them
+    notes        what is odd about the file, a sentence each
+    """
+
+    suffix: str
+    columns: tuple[str, ...]
+    delimiter: str = ","
+    spaces: bool = False
+    encoding: str = "utf-8"
+    types: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> TableFormat:
+        """From `dataclasses.asdict` by way of JSON."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()}
+        return cls(**fields)
+
+
+def library(name: str) -> Any:
+    """pandas or pyarrow, which only tables need."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        raise missing_extra("reading tables", name.partition(".")[0], "table") from None
+
+
+def raw(series: pd.Series) -> list[Any]:
+    """The raw values of a column: Python's, and None for what is missing in a typed file."""
+    if isinstance(series.dtype, library("pandas").ArrowDtype):
+        values: list[Any] = library("pyarrow").array(series).to_pylist()
+        return values
+    return list(series.tolist())
+
+
+def assemble(columns: Mapping[str, Sequence[Any]], form: TableFormat) -> pd.DataFrame:
+    """Raw values as a frame of the types that reading the file gave."""
+    pandas = library("pandas")
+    types = dict(zip(form.columns, form.types, strict=True)) if form.types else {}
+    frame = {}
+    for name, values in columns.items():
+        if form.suffix == ".jsonl":
+            frame[name] = pandas.Series(list(values), dtype=object)
+        elif name in types:
+            frame[name] = _typed(list(values), types[name])
+        else:  # a condition may have been typed in as a number
+            texts = [v if isinstance(v, str) else "" if is_missing(v) else str(v) for v in values]
+            frame[name] = pandas.Series(texts, dtype=str)
+    return pandas.DataFrame(frame)
+
+
+def _typed(values: list[Any], kind: str) -> pd.Series:
+    pandas, arrow = library("pandas"), library("pyarrow")
+    plain = plain_type(arrow_type(kind))
+    try:
+        array = arrow.array(values, type=plain)
+    except (arrow.ArrowException, TypeError, ValueError):
+        array = arrow.array([None if is_missing(v) else str(v) for v in values]).cast(plain)
+    return pandas.Series(array, dtype=pandas.ArrowDtype(array.type))
+
+
+def arrow_type(text: str) -> Any:
+    """The Arrow type of this spelling; None for one that is not for tables."""
+    arrow = library("pyarrow")
+    if found := re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", text):
+        return arrow.timestamp(found[1], tz=found[2])
+    if found := re.fullmatch(r"decimal(128|256)\((\d+), (-?\d+)\)", text):
+        make = arrow.decimal128 if found[1] == "128" else arrow.decimal256
+        return make(int(found[2]), int(found[3]))
+    if found := re.fullmatch(r"dictionary<values=([^,]+), indices=(\w+), ordered=([01])>", text):
+        return arrow.dictionary(arrow.type_for_alias(found[2]), arrow_type(found[1]), found[3] == "1")
+    try:
+        return arrow.type_for_alias(text)
+    except ValueError:
+        return None
+
+
+def plain_type(kind: pa.DataType | None) -> pa.DataType | None:
+    """The type in which a column is worked on; None where it is none for tables."""
+    arrow = library("pyarrow")
+    is_ = arrow.types
+    if kind is None:
+        return None
+    if is_.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if is_.is_decimal(kind):
+        return arrow.float64()
+    tests = [is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_null, is_.is_boolean]
+    tests += [is_.is_integer, is_.is_floating, is_.is_date, is_.is_timestamp]
+    return kind if any(test(kind) for test in tests) else None

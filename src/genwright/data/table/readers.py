@@ -1,0 +1,373 @@
+"""The files of a table: what form they have, their rows chunk by chunk, and writing them back.
+
+    .csv .tsv (.gz)    every value a text, as it stands; the delimiter and the encoding are found
+    .jsonl (.gz)       one flat object a line; Python's values
+    .parquet           the types of the file, held by pandas as Arrow's
+
+Whatever spoils a file is a `DataError` that names it; a spoilt row among good ones is a `Rejected`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from genwright.data.codec import Rejected
+from genwright.data.columns.formats import number
+from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
+from genwright.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["inspect", "rows", "write"]
+
+ROWS = 20_000
+"""Rows of a chunk."""
+DELIMITERS = ",;\t|"
+FEW_BAD, BAD_SHARE = 3, 0.01
+"""Bad rows are passed over up to the larger of these, and while more rows are good."""
+_BLOCK = 1 << 20
+
+
+def inspect(file: Path, delimiter: str | None = None) -> TableFormat:
+    """The form of a file; `delimiter` where a person says so. Raises `DataError`."""
+    with _reading(file):
+        if file.stat().st_size == 0:
+            raise DataError(f"{file.name} is empty (0 bytes); a table has a header and rows")
+        suffix = _suffix(file)
+        if suffix == ".parquet":
+            return _inspect_parquet(file)
+        encoding = _encoding(file)
+        latin = (
+            f"{file.name} is not UTF-8 and was read as latin-1; save it as UTF-8 if letters look wrong"
+        )
+        notes = (latin,) if encoding == "latin-1" else ()
+        if suffix == ".jsonl":
+            return TableFormat(suffix, _keys(file, encoding), encoding=encoding, notes=notes)
+        return _inspect_delimited(file, suffix, encoding, delimiter, notes)
+
+
+def rows(
+    file: Path, form: TableFormat, notes: list[str]
+) -> Iterator[tuple[pd.DataFrame, list[Rejected]]]:
+    """The rows of a file, `ROWS` at a time, with what could not be read. Adds to `notes`."""
+    read = {".parquet": _parquet, ".jsonl": _jsonl}.get(form.suffix, _delimited)
+    count, bad_rows, some = 0, 0, list[Rejected]()
+    with _reading(file):
+        for frame, bad, lines in read(file, form, notes):
+            count, bad_rows = count + len(frame), bad_rows + lines
+            some += bad[: 3 - len(some)]
+            # Early only where it is beyond doubt: bad rows may stand close together.
+            if bad_rows > 1000 and bad_rows > BAD_SHARE * (count + bad_rows):
+                break
+            yield frame, bad
+    if bad_rows > max(FEW_BAD, BAD_SHARE * (count + bad_rows)) or bad_rows > count:
+        shown = "; ".join(f"{bad.name.removeprefix(file.name).strip()} {bad.reason}" for bad in some)
+        raise DataError(
+            f"{file.name}: {bad_rows:,} of {count + bad_rows:,} rows cannot be read ({shown}): "
+            f"{_cause(form)}"
+        )
+    if not count:
+        raise DataError(
+            f"{file.name} has a header but no rows" if form.columns else f"{file.name} has no rows"
+        )
+
+
+def _cause(form: TableFormat) -> str:
+    if form.suffix == ".jsonl":
+        return 'a .jsonl file has one flat JSON object a line, such as {"a": 1, "b": "x"}'
+    return (
+        f"probably a text with {form.delimiter!r} or a line break in it lacks its quotes, or a quote is "
+        f"never closed; mend these lines, or set codec.delimiter if it is another"
+    )
+
+
+def _suffix(file: Path) -> str:
+    name = file.name.lower().removesuffix(".gz")
+    return Path(name).suffix
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Say which file it was."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file.name} cannot be read, it may be damaged or cut off: {error}") from None
+    except UnicodeError as error:
+        raise DataError(
+            f"{file.name} is not the text it says it is ({error}); save it as UTF-8"
+        ) from None
+
+
+# -- text ----------------------------------------------------------------------------------------
+
+
+def _binary(file: Path) -> gzip.GzipFile | BufferedReader:
+    return gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb")
+
+
+def _text(file: Path, encoding: str) -> IO[str]:
+    open_ = gzip.open if file.suffix.lower() == ".gz" else open
+    return open_(file, "rt", encoding=encoding, newline="")
+
+
+def _encoding(file: Path) -> str:
+    """UTF-16 if a mark says so, UTF-8 if all of the file is, else latin-1, which anything is."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    found = "utf-8-sig"
+    with _binary(file) as stream:
+        block = stream.read(_BLOCK)
+        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        while True:
+            if b"\0" in block:
+                raise DataError(
+                    f"{file.name} is binary: it holds NUL bytes; export it as text in UTF-8, or give it "
+                    f"the suffix of what it is"
+                )
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError:
+                found = "latin-1"
+            if not block:
+                return found
+            block = stream.read(_BLOCK)
+
+
+def _inspect_delimited(
+    file: Path, suffix: str, encoding: str, delimiter: str | None, notes: tuple[str, ...]
+) -> TableFormat:
+    with _text(file, encoding) as stream:
+        head = [line for line in islice(stream, 200) if line.strip()]
+    if not head:
+        raise DataError(f"{file.name} is empty; a table has a header and rows")
+    fixed = delimiter or ("\t" if suffix == ".tsv" else None)
+    used = fixed or max(DELIMITERS, key=lambda d: _agreement(head, d))
+    records = _records(head, used)
+    width = len(records[0])
+    rest = [record for record in records[1:] if len(record) == width]
+    columns = list(zip(*rest, strict=True))[1:]
+    spaces = any(all(value.startswith(" ") for value in column) for column in columns) or (
+        width > 1 and all(name.startswith(" ") for name in records[0][1:])
+    )
+    header = [name.lstrip(" ") if spaces else name for name in records[0]]
+    if width == 1 and (others := [d for d in DELIMITERS if d != used and d in header[0]]):
+        raise DataError(
+            f"{file.name} has a single column {header[0]!r}: its values seem to be separated by "
+            f"{others[0]!r} and not by {used!r}; set codec.delimiter to {others[0]!r}"
+        )
+    if rest and all(number(name) is not None for name in header):
+        notes += (
+            f"the header of {file.name} is all numbers; if it has none, add a first line of names",
+        )
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]
+    return TableFormat(suffix, _unique(file, names), used, spaces, encoding, notes=notes)
+
+
+def _records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(lines, delimiter=delimiter))
+    except csv.Error:
+        return [[""]]
+
+
+def _agreement(head: Sequence[str], delimiter: str) -> tuple[float, int]:
+    """How well a delimiter cuts all lines into as many values; (0, 0) where it cuts none."""
+    widths = [len(record) for record in _records(head, delimiter)]
+    same = sum(width == widths[0] for width in widths) / len(widths)
+    return (round(same, 2), widths[0]) if widths[0] > 1 and same >= 0.5 else (0.0, 0)
+
+
+def _unique(file: Path, names: Sequence[str]) -> tuple[str, ...]:
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise DataError(
+            f"{file.name} has several columns named {', '.join(map(repr, double))}; rename all but one"
+        )
+    return tuple(names)
+
+
+Rows = Iterator[tuple["pd.DataFrame", list[Rejected], int]]
+"""Some rows, what could not be read on the way, and how many lines that were."""
+
+
+def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
+    width, good, bad, lost = len(form.columns), list[list[str]](), list[Rejected](), 0
+    with _text(file, form.encoding) as stream:
+        reader = csv.reader(stream, delimiter=form.delimiter, skipinitialspace=form.spaces)
+        end = 0  # of the record before
+        try:
+            next(record for record in reader if record)
+            end = reader.line_num
+            for record in reader:
+                if len(record) == width:
+                    good.append(record)
+                elif record:
+                    bad.append(
+                        Rejected(
+                            f"{file.name} line {end + 1}", _ragged(record, width, reader.line_num - end)
+                        )
+                    )
+                    lost += reader.line_num - end
+                end = reader.line_num
+                if len(good) == ROWS:
+                    yield (
+                        assemble(dict(zip(form.columns, zip(*good, strict=True), strict=True)), form),
+                        bad,
+                        lost,
+                    )
+                    good, bad, lost = [], [], 0
+        except csv.Error:
+            raise DataError(
+                f"{file.name} line {end + 1}: a value is longer than {csv.field_size_limit():,} "
+                f"characters; probably a quote that opens there is never closed"
+            ) from None
+    columns = zip(*good, strict=True) if good else [()] * width
+    yield assemble(dict(zip(form.columns, columns, strict=True)), form), bad, lost
+
+
+def _ragged(record: Sequence[str], width: int, lines: int) -> str:
+    over = f" and spans {lines} lines, as if a quote were never closed" if lines > 1 else ""
+    return f"has {len(record)} values where the header has {width}{over}"
+
+
+# -- JSON ----------------------------------------------------------------------------------------
+
+
+def _objects(file: Path, encoding: str) -> Iterator[dict[str, Any] | Rejected]:
+    with _text(file, encoding) as stream:
+        for line, text in enumerate(stream, 1):
+            if not text.strip():
+                continue
+            try:
+                found = json.loads(
+                    text, parse_constant=lambda name: None if name == "NaN" else float(name)
+                )
+            except (ValueError, RecursionError):
+                yield Rejected(f"{file.name} line {line}", "is no JSON")
+                continue
+            if not isinstance(found, dict):
+                yield Rejected(f"{file.name} line {line}", "is no JSON object")
+                continue
+            for key, value in found.items():
+                if isinstance(value, list | dict):
+                    raise DataError(
+                        f"{file.name} line {line}: column {key!r} holds a {type(value).__name__}, and a "
+                        f"table holds one value: flatten it or leave it out"
+                    )
+            yield found
+
+
+def _keys(file: Path, encoding: str) -> tuple[str, ...]:
+    """The columns: all keys of the first rows."""
+    first = islice(_objects(file, encoding), ROWS)
+    return tuple(dict.fromkeys(key for found in first if isinstance(found, dict) for key in found))
+
+
+def _jsonl(file: Path, form: TableFormat, notes: list[str]) -> Rows:
+    objects, late = _objects(file, form.encoding), set[str]()
+    while some := list(islice(objects, ROWS)):
+        good = [found for found in some if isinstance(found, dict)]
+        bad = [found for found in some if isinstance(found, Rejected)]
+        late.update(*good)
+        columns = {name: [found.get(name) for found in good] for name in form.columns}
+        yield assemble(columns, form), bad, len(bad)
+    if late := late.difference(form.columns):
+        notes.append(
+            f"{file.name}: {', '.join(map(repr, sorted(late)))} came only after {ROWS:,} rows and is "
+            f"left out"
+        )
+
+
+# -- Parquet -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _parquet_file(file: Path) -> Iterator[Any]:
+    arrow = library("pyarrow")
+    try:
+        with library("pyarrow.parquet").ParquetFile(file) as opened:
+            yield opened
+    except arrow.ArrowException as error:
+        raise DataError(f"{file.name} is no Parquet file that can be read: {error}") from None
+
+
+def _inspect_parquet(file: Path) -> TableFormat:
+    with _parquet_file(file) as opened:
+        schema = opened.schema_arrow
+    # pandas keeps an index that has no name in such a column; it is no part of the table.
+    fields = [field for field in schema if not re.fullmatch(r"__index_level_\d+__", field.name)]
+    for field in fields:
+        if plain_type(arrow_type(str(field.type))) is None:
+            raise DataError(
+                f"{file.name}: column {field.name!r} is of type {field.type}, which cannot be "
+                f"modelled; turn it into numbers, text or dates, or leave it out"
+            )
+    return TableFormat(
+        ".parquet", _unique(file, [f.name for f in fields]), types=tuple(str(f.type) for f in fields)
+    )
+
+
+def _parquet(file: Path, form: TableFormat, notes: list[str]) -> Rows:
+    pandas, arrow = library("pandas"), library("pyarrow")
+    with _parquet_file(file) as opened:
+        for batch in opened.iter_batches(batch_size=ROWS, columns=list(form.columns)):
+            table = arrow.Table.from_batches([batch])
+            plain = [plain_type(field.type) for field in table.schema]
+            columns = [column.cast(kind) for column, kind in zip(table.columns, plain, strict=True)]
+            table = arrow.Table.from_arrays(columns, names=table.column_names)
+            yield table.to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True), [], 0
+
+
+# -- out -----------------------------------------------------------------------------------------
+
+
+def write(frame: pd.DataFrame, form: TableFormat, folder: Path) -> Path:
+    """`samples.csv`, or what the form says; `pandas` reads it back as it reads the input.
+
+    A text that a spreadsheet would take for a formula (=1+1) is written as it is: a table that is
+    read back must not change.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"samples{form.suffix}"
+    columns = {str(name): raw(frame[name]) for name in frame.columns}
+    if form.suffix == ".parquet":
+        _write_parquet(frame, form, file)
+    elif form.suffix == ".jsonl":
+        with file.open("w", encoding="utf-8", newline="\n") as stream:
+            for row in zip(*columns.values(), strict=True):
+                clean = [None if v is None or v != v else v for v in row]
+                stream.write(
+                    json.dumps(dict(zip(columns, clean, strict=True)), ensure_ascii=False) + "\n"
+                )
+    else:
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, delimiter=form.delimiter, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+    return file
+
+
+def _write_parquet(frame: pd.DataFrame, form: TableFormat, file: Path) -> None:
+    arrow = library("pyarrow")
+    types = dict(zip(form.columns, form.types, strict=True))
+    arrays = {}
+    for name in frame.columns:
+        array = arrow.array(frame[name])
+        kind = arrow_type(types[name]) if name in types else array.type
+        if arrow.types.is_dictionary(kind):
+            array = array.dictionary_encode()
+        arrays[name] = array.cast(kind)
+    library("pyarrow.parquet").write_table(arrow.table(arrays), file)

@@ -1,0 +1,1 @@
+"""Texts: files to tokens, and back."""

@@ -1,0 +1,1 @@
+"""Feature extractors: examples to vectors that distances mean something in."""

@@ -1,0 +1,223 @@
+"""What a metric is, and how sure it is of itself.
+
+Three kinds of number need three kinds of interval:
+
+    Statistic   of two sets as wholes (FD, KID, coverage): half-sampling without replacement. The naive
+                bootstrap repeats examples, which such statistics take for closeness
+    Rate        how many of n: Wilson (1927)
+    Mean        of one score for each example: normal, from the scores' own spread
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from genwright.data.codec import Array
+from genwright.errors import DataError
+from genwright.evaluation.evidence import Evidence
+
+__all__ = [
+    "Between",
+    "Group",
+    "Mean",
+    "Measurement",
+    "Metric",
+    "OfFeatures",
+    "Part",
+    "Rate",
+    "Statistic",
+    "apart",
+    "varied",
+    "wilson",
+]
+
+Group = Literal["fidelity", "diversity", "novelty", "likelihood", "usefulness", "validity"]
+Z = 1.959964
+"""Two-sided 95 % of a normal."""
+HALVES = 24
+"""Half-samples for one interval."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number with its 95 % interval and the examples it is from."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def error(self) -> float:
+        """The standard error behind the interval."""
+        return (self.high - self.low) / (2 * Z)
+
+    def toward(self, value: float) -> float:
+        """The standard error on the side where `value` lies. A share near 1 that is known from little reaches
+        far down and hardly up: that it is above a half is less sure than half of its width says (Newcombe
+        1998 compares shares by the sides that face each other)."""
+        return (self.high - self.value if value > self.value else self.value - self.low) / Z
+
+
+def apart(a: Measurement, b: Measurement) -> float:
+    """The standard error of how far two readings are from each other."""
+    return math.hypot(a.toward(b.value), b.toward(a.value))
+
+
+class Metric(ABC):
+    """One question asked of an `Evidence`. A subclass says in its docstring what it measures and the
+    source; options are keyword-only arguments of its constructor."""
+
+    name: ClassVar[str]
+    """As registered, e.g. "kid"."""
+    group: ClassVar[Group]
+    better: ClassVar[Literal["lower", "higher", "near"]]
+    """"near": best where real examples are; the floor says where that is."""
+    fault: ClassVar[Literal["above", "below", "either"]] = "either"
+    """Where better is "near": the side on which the verdict finds fault; a metric of copying finds none in
+    examples that are farther away than real ones."""
+    ideal: ClassVar[float | None] = None
+    """Where the best there can be lies, if that is known without looking."""
+    kinds: ClassVar[frozenset[str] | None] = None
+    """Codecs it is for (None: all)."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Of "labels" and "spare", what it cannot do without."""
+    how: ClassVar[str]
+    """How to read it, in one sentence."""
+
+    def least(self, evidence: Evidence) -> int:
+        """The fewest examples of `held` and of `fake` it accepts."""
+        return 10
+
+    def read(self, evidence: Evidence, seed: int = 0) -> Measurement:
+        """The number and its interval. Raises `DataError` in a sentence where it cannot be had."""
+        least, n = self.least(evidence), min(len(evidence.held), len(evidence.fake))
+        if n < least:
+            raise DataError(f"{self.name} needs {least} examples of each, there are {n}")
+        sets = (("training", evidence.train), ("real", evidence.held), ("generated", evidence.fake))
+        for what, sample in sets:
+            if not (np.isfinite(sample.features).all() and np.isfinite(sample.numbers).all()):
+                raise DataError(f"{self.name}: some {what} examples hold values that are not finite")
+        reading = self._read(evidence, np.random.default_rng([seed, *self.name.encode()]))
+        if not math.isfinite(reading.value):
+            raise DataError(f"{self.name} came out as {reading.value}, so it is not shown")
+        return reading
+
+    @abstractmethod
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement: ...
+
+
+Between = Callable[[Array, Array, np.random.Generator], float]
+"""Rows of the held-out and of the generated examples to one number."""
+Part = tuple[Array, Array]
+"""Places of some of the held-out and of some of the generated rows."""
+
+
+class Statistic(Metric):
+    """A number of two sets as wholes. What costs is done once, example by example; the number is then taken
+    of the rows that came of it, of all and of halves."""
+
+    @abstractmethod
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        """A row for each held-out and for each generated example, and what is measured between them;
+        deterministic in `evidence` and the state of `rng`."""
+
+    def at(self, value: float, halves: Array) -> float:
+        """Where the interval is centred; a statistic with a known bias takes it off here."""
+        return value
+
+    def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
+        """The number alone."""
+        held, fake, between = self.rows(evidence, rng)
+        return between(held, fake, rng)
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
+        held, fake, between = self.rows(evidence, rng)
+        seed = int(rng.integers(2**63))
+        value = between(held, fake, np.random.default_rng(seed))
+        halves = self._of_parts(held, fake, between, self._parts(len(held), len(fake), rng), seed)
+        # A half drawn without replacement strays from the whole as far as the whole strays from the truth:
+        # (n - m) / (n m) = 1 / n for m = n / 2. Where the part of a statistic rules that is quadratic in
+        # the examples, as in a distance between sets that are alike, up to sqrt(3) times farther: such an
+        # interval is too wide rather than too narrow.
+        spread = Z * float(np.std(halves, ddof=1))
+        centre = self.at(value, halves)
+        return Measurement(value, centre - spread, centre + spread, min(len(held), len(fake)))
+
+    def _parts(self, n: int, m: int, rng: np.random.Generator) -> list[Part]:
+        """Halves of `n` and of `m` rows, drawn without replacement."""
+        return [(_half(n, rng), _half(m, rng)) for _ in range(HALVES)]
+
+    def _of_parts(
+        self, held: Array, fake: Array, between: Between, parts: Sequence[Part], seed: int
+    ) -> Array:
+        """The number of each part, with the same draws of chance for all."""
+        return np.array([between(held[i], fake[j], np.random.default_rng(seed)) for i, j in parts])
+
+
+def _half(n: int, rng: np.random.Generator) -> Array:
+    return np.sort(rng.permutation(n)[: n // 2])
+
+
+class OfFeatures(Statistic):
+    """A statistic of the features."""
+
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+        return varied(self.name, evidence.held.features), evidence.fake.features, self.between
+
+    @abstractmethod
+    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+        """The number of features `(n, d)` and `(m, d)`."""
+
+
+def varied(name: str, real: Array) -> Array:
+    """The rows of real examples. Raises `DataError` where they are all the same: a lens that sees nothing
+    would find everything perfect."""
+    if not np.ptp(real, axis=0).any():
+        raise DataError(
+            f"{name}: all {len(real)} real examples have the same features, so that none is nearer than "
+            f"another; give more varied examples, or another lens"
+        )
+    return real
+
+
+class Rate(Metric):
+    """A share of examples."""
+
+    @abstractmethod
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
+        """How many, and of how many."""
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
+        hits, n = self.count(evidence, rng)
+        return Measurement(hits / n, *wilson(hits, n), n)
+
+
+class Mean(Metric):
+    """The mean of one score for each example."""
+
+    @abstractmethod
+    def scores(self, evidence: Evidence, rng: np.random.Generator) -> Array:
+        """`(n,)`."""
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
+        scores = np.asarray(self.scores(evidence, rng), dtype=np.float64)
+        value, n = float(scores.mean()), len(scores)
+        error = Z * float(scores.std(ddof=1)) / math.sqrt(n)
+        return Measurement(value, value - error, value + error, n)
+
+
+def wilson(hits: int, n: int, z: float = Z) -> tuple[float, float]:
+    """The interval of Wilson (1927) for a share of `hits` in `n`."""
+    share = hits / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # The ends are exact at none and at all; rounding would leave them a hair inside.
+    low, high = 0.0 if hits == 0 else middle - half, 1.0 if hits == n else middle + half
+    return max(0.0, low), min(1.0, high)

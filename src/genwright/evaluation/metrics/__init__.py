@@ -1,0 +1,1 @@
+"""One question asked of generated examples in each class."""

@@ -1,0 +1,129 @@
+"""Whether anything can tell generated examples from real ones: right half of the time, if nothing can."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from genwright.data.codec import Array
+from genwright.evaluation.evidence import Evidence
+from genwright.evaluation.metric import Rate, varied
+from genwright.evaluation.neighbours import nearest
+from genwright.options import Count
+
+__all__ = ["ClassifierTwoSample", "NearestNeighbourTwoSample"]
+
+PARTS = 0.5, 0.7
+"""Where the examples are cut: to learn from, to choose the classifier by, to be asked about."""
+
+
+class ClassifierTwoSample(Rate):
+    """How often a classifier is right about new examples (Lopez-Paz & Oquab 2017): gradient-boosted trees
+    or a logistic regression on `numbers`, whichever does better on a part of its own.
+
+    A real example and its copy fall into one part together: else the classifier would learn that the one
+    is real, and be wrong about the other.
+    """
+
+    name = "c2st"
+    group = "fidelity"
+    better = "near"
+    ideal = 0.5
+    how = "0.5: a classifier cannot tell generated from real; 1: it always can"
+
+    def __init__(self, *, most: Count = 5000) -> None:
+        """most: examples of each that are looked at."""
+        self.most = most
+
+    def least(self, evidence: Evidence) -> int:
+        """Enough to learn from, and to be asked about."""
+        return 40
+
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
+        n = min(len(evidence.held), len(evidence.fake), self.most)
+        varied(self.name, evidence.held.numbers)
+        held, fake = (_some(sample.numbers, n, rng) for sample in (evidence.held, evidence.fake))
+        rows, made = np.vstack([held, fake]), np.repeat([False, True], n)
+        order, pair = _pairs(rows, made)
+        rows, made = rows[order], made[order]
+        place = rng.permutation(pair.max() + 1)[pair] / (pair.max() + 1)
+        learn, choose, ask = (
+            place < PARTS[0],
+            (place >= PARTS[0]) & (place < PARTS[1]),
+            place >= PARTS[1],
+        )
+
+        best, most = None, -1.0
+        for one in _classifiers(rng):
+            if most < 1.0:  # none does better than the first that is always right
+                found = float(_fit(one, rows[learn], made[learn]).score(rows[choose], made[choose]))
+                best, most = (one, found) if found > most else (best, most)
+        assert best is not None
+        return int((best.predict(rows[ask]) == made[ask]).sum()), int(ask.sum())
+
+
+def _pairs(rows: Array, made: Array) -> tuple[Array, Array]:
+    """An order of the rows by content, `(2n,)`, and in that order the number of each one's pair: the j-th
+    real and the j-th generated example of one content are a pair."""
+    _, content = np.unique(rows, axis=0, return_inverse=True)
+    kind = 2 * content + made
+    order = np.argsort(kind, kind="stable")
+    kind = kind[order]
+    which = np.arange(len(kind)) - np.searchsorted(kind, kind)
+    _, pair = np.unique(kind // 2 * len(rows) + which, return_inverse=True)
+    return order, pair
+
+
+def _classifiers(rng: np.random.Generator) -> list[Any]:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    seed = int(rng.integers(2**31))
+    return [
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)),
+        HistGradientBoostingClassifier(early_stopping=False, random_state=seed),
+    ]
+
+
+def _fit(classifier: Any, rows: Array, made: Array) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        # Classes that a plane parts have no best plane; any that is found will do.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return classifier.fit(rows, made)
+
+
+class NearestNeighbourTwoSample(Rate):
+    """How often an example's nearest other is of its own set: leave-one-out 1-NN (Xu et al. 2018). Near 1
+    the sets lie apart; well below 0.5 generated examples are copies of the very real ones held up.
+
+    Where own and other are equally near, it is right half of the time.
+    """
+
+    name = "1nn"
+    group = "fidelity"
+    better = "near"
+    ideal = 0.5
+    how = "0.5: real and generated are mixed; 1: they lie apart; near 0: generated ones are copies"
+
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
+        n = min(len(evidence.held), len(evidence.fake))
+        varied(self.name, evidence.held.features)
+        held, fake = (_some(sample.features, n, rng) for sample in (evidence.held, evidence.fake))
+        return (_right(held, fake) + _right(fake, held)) // 2, 2 * n
+
+
+def _right(own: Array, other: Array) -> int:
+    """Twice how many of `own` have their nearest among themselves; an equal distance counts 1."""
+    mine, theirs = nearest(own, own, same=True)[0], nearest(own, other)[0]
+    return int((mine < theirs).sum() + (mine <= theirs).sum())
+
+
+def _some(rows: Array, n: int, rng: np.random.Generator) -> Array:
+    """`n` of them: the larger set is cut to the size of the smaller one."""
+    return rows if len(rows) == n else rows[np.sort(rng.permutation(len(rows))[:n])]

@@ -1,0 +1,92 @@
+"""What the judge says: plain values, the same on the page, on the terminal and in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from genwright.data.codec import Preview
+from genwright.evaluation.metric import Group, Measurement
+
+__all__ = ["Claim", "EvaluationReport", "Gallery", "MetricResult"]
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric with its company.
+
+    model      of the generated examples; None where it could not be measured, then `refused` says why
+    floor      of further real examples: as good as it gets with so many
+    copycat    of a copy of training examples
+    baselines  of trivial generators, by name
+    battery    what its checks on known cases have shown; it speaks in the verdict only if `validated`
+    skill      (best baseline - model) / (best baseline - floor): 1 is as good as real, 0 as bad as trivial;
+               None where the baselines are no worse than the floor
+    """
+
+    metric: str
+    group: Group
+    better: Literal["lower", "higher", "near"]
+    how: str
+    validated: bool
+    model: Measurement | None
+    floor: Measurement | None = None
+    train_copy: Measurement | None = None
+    baselines: Mapping[str, Measurement] = field(default_factory=dict)
+    skill: float | None = None
+    refused: str = ""
+    validation: str = ""
+    fault: Literal["above", "below", "either"] = "either"
+
+    def far(self, reading: Measurement) -> float:
+        """How much worse than real `reading` is, in the metric's own unit; below 0 where it is better.
+        Without a floor, how much worse than 0."""
+        centre = self.floor.value if self.floor is not None else 0.0
+        gap = reading.value - centre
+        return abs(gap) if self.better == "near" else gap if self.better == "lower" else -gap
+
+    def faulty(self, reading: Measurement) -> float:
+        """`far`, but below 0 on the side of the floor that is no fault."""
+        if self.floor is None or self.better != "near" or self.fault == "either":
+            return self.far(reading)
+        gap = reading.value - self.floor.value
+        return gap if self.fault == "above" else -gap
+
+    @property
+    def best(self) -> str | None:
+        """The baseline that is hardest to beat; None where nothing says which."""
+        if not self.baselines or (self.better == "near" and self.floor is None):
+            return None
+        return min(self.baselines, key=lambda name: self.far(self.baselines[name]))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of the verdict."""
+
+    outcome: Literal["supported", "not supported", "inconclusive"]
+    question: str
+    """Such as "Does it look real?"."""
+    because: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Examples to look at, each row of them with a caption."""
+
+    title: str
+    note: str
+    rows: tuple[tuple[str, Preview], ...]
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """The whole report. `facts` is the data card: what was compared, sizes, seed, lens, versions, command."""
+
+    title: str
+    findings: tuple[Claim, ...]
+    facts: Mapping[str, Any]
+    lines: tuple[MetricResult, ...]
+    galleries: tuple[Gallery, ...] = ()
+    not_measured: tuple[str, ...] = ()

@@ -1,0 +1,245 @@
+"""How a critic and a generator are set against each other: one pair of functions for each loss, and the
+gradient penalties that keep the critic smooth.
+
+With r = D(real) and f = D(fake), each written as what is made small:
+
+    loss           critic                           generator        penalty  source
+    vanilla        softplus(-r) + softplus(f)       -softplus(f)     none     Goodfellow 2014, eq. 1
+    nonsaturating  softplus(-r) + softplus(f)       softplus(-f)     R1 + R2  the same, section 3
+    lsgan          ((r - 1)^2 + f^2) / 2            (f - 1)^2 / 2    none     Mao 2017, eq. 9
+    hinge          relu(1 - r) + relu(1 + f)        -f               none     Lim & Ye 2017, Miyato 2018
+    wgan           f - r                            -f               none (*) Arjovsky 2017, algorithm 1
+    wgan-gp        f - r                            -f               gp       Gulrajani 2017, eq. 3
+    relativistic   softplus(f - r)                  softplus(r - f)  R1 + R2  Huang 2024, eq. 2
+
+(arXiv: 1406.2661, 1611.04076, 1705.02894, 1802.05957, 1701.07875, 1704.00028, 2501.05441.)
+(*) The weights of a `wgan` critic are clipped instead.
+
+    R1   gamma/2 E |grad D(real)|^2                    Mescheder et al. 2018, arXiv:1801.04406, eq. 9
+    R2   gamma/2 E |grad D(fake)|^2                    the same, eq. 10
+    gp   gamma E (|grad D(x)| - 1)^2                   x evenly drawn between a real and a fake
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from genwright.batch import Cond
+from genwright.families.base import Diagnostic
+from genwright.nets.auto import Auto
+from genwright.nets.resnet import ResNetNets
+from genwright.nets.roles import Grid, Net, Nets
+from genwright.space import Space
+
+__all__ = [
+    "LOSSES",
+    "SATURATED",
+    "Adversarial",
+    "Criticism",
+    "Loss",
+    "Penalty",
+    "between",
+    "clip",
+    "critic_nets",
+    "criticise",
+    "judged_by",
+    "off_one",
+    "slope",
+    "usual_gamma",
+]
+
+Loss = Literal["relativistic", "nonsaturating", "vanilla", "lsgan", "hinge", "wgan", "wgan-gp"]
+Penalty = Literal["none", "r1", "r1r2", "gp"]
+Pair = Callable[[Tensor, Tensor], Tensor]
+Judge = Callable[[Tensor, int], Tensor]
+"""Embedded examples, and how many copies of the batch they are, to scores."""
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """One loss. All functions take the scores of real and of fake examples, `(B,)` each.
+
+    critic, generator  what each makes small, `(B,)`
+    trust              positive where the critic takes a real example for real: augmentation goes by its sign
+    penalty            what the paper adds to the critic
+    critic_steps       the paper's critic steps for one of the generator
+    compares           the generator's loss looks at real examples too
+    clips              the critic's weights are clipped
+    doubts             the critic's loss is 0 where it is sure of all examples
+    """
+
+    critic: Pair
+    generator: Pair
+    trust: Pair
+    penalty: Penalty = "none"
+    critic_steps: int = 1
+    compares: bool = False
+    clips: bool = False
+    doubts: bool = True
+
+
+SATURATED = Diagnostic(
+    value_name="doubt",
+    cause="discriminator saturated",
+    words="the critic tells real from generated examples without any doubt (its loss is {value:.1g})",
+    helps="a penalty (--set family.penalty=r1r2) or a larger family.gamma",
+    below=1e-3,
+    lasting=12,
+)
+"""`doubt` is the critic's loss, where it `doubts`: one that is sure of all has no slope to teach by."""
+
+
+def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real) + F.softplus(fake)
+
+
+def _gap(real: Tensor, fake: Tensor) -> Tensor:
+    """For critics whose scores have no zero of their own."""
+    return real - fake
+
+
+LOSSES: dict[str, Adversarial] = {
+    "relativistic": Adversarial(
+        critic=lambda real, fake: F.softplus(fake - real),
+        generator=lambda real, fake: F.softplus(real - fake),
+        trust=_gap,
+        penalty="r1r2",
+        compares=True,
+    ),
+    "nonsaturating": Adversarial(
+        critic=_cross_entropy,
+        generator=lambda _, fake: F.softplus(-fake),
+        trust=lambda real, _: real,
+        penalty="r1r2",
+    ),
+    "vanilla": Adversarial(
+        critic=_cross_entropy,
+        generator=lambda _, fake: -F.softplus(fake),
+        trust=lambda real, _: real,
+    ),
+    "lsgan": Adversarial(
+        critic=lambda real, fake: 0.5 * ((real - 1).square() + fake.square()),
+        generator=lambda _, fake: 0.5 * (fake - 1).square(),
+        trust=lambda real, _: real - 0.5,
+    ),
+    "hinge": Adversarial(
+        critic=lambda real, fake: F.relu(1 - real) + F.relu(1 + fake),
+        generator=lambda _, fake: -fake,
+        trust=lambda real, _: real,
+    ),
+    "wgan": Adversarial(
+        critic=lambda real, fake: fake - real,
+        generator=lambda _, fake: -fake,
+        trust=_gap,
+        critic_steps=5,
+        clips=True,
+        doubts=False,
+    ),
+    "wgan-gp": Adversarial(
+        critic=lambda real, fake: fake - real,
+        generator=lambda _, fake: -fake,
+        trust=_gap,
+        penalty="gp",
+        critic_steps=5,
+        doubts=False,
+    ),
+}
+
+
+def slope(scores: Tensor, x: Tensor, pack: int = 1) -> Tensor:
+    """Squared norm of the critic's gradient at its input `(B / pack,)`; differentiable again.
+
+    Each score belongs to `pack` neighbours of `x` `(B, ...)`.
+    """
+    (grad,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+    return grad.float().square().flatten(1).sum(1).view(-1, pack).sum(1)
+
+
+def off_one(squared: Tensor) -> Tensor:
+    """How far a norm is from 1, squared; from the squared norm."""
+    # The root has no slope at 0, where an untrained critic may stand.
+    return ((squared + 1e-12).sqrt() - 1).square()
+
+
+def between(real: Tensor, fake: Tensor) -> Tensor:
+    """A point evenly drawn on the line from each real example to a fake one."""
+    part = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
+    return real + part * (fake - real)
+
+
+# -- the critic's step -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Criticism:
+    """What a critic makes small, by name, and its scores of real and of fake examples."""
+
+    terms: dict[str, Tensor]
+    on_real: Tensor
+    on_fake: Tensor
+
+
+def criticise(
+    judge: Judge,
+    real: Tensor,
+    fake: Tensor,
+    kind: Adversarial,
+    penalty: Penalty,
+    gamma: float,
+    *,
+    fading: float = 1.0,
+    pack: int = 1,
+) -> Criticism:
+    """The critic's loss on embedded examples `(B, width, *grid)`, and its penalty.
+
+    gamma   the penalty's weight
+    fading  R1 and R2 are multiplied by it: they may weigh less as training goes on
+    pack    neighbours that a score belongs to
+    """
+    both = torch.cat([real, fake]).requires_grad_(penalty in ("r1", "r1r2"))
+    on_real, on_fake = judge(both, 2).chunk(2)
+    terms = {"critic": kind.critic(on_real, on_fake).mean()}
+    if penalty == "gp":
+        x = between(real, fake).requires_grad_()
+        terms["penalty"] = gamma * off_one(slope(judge(x, 1), x, pack)).mean()
+    elif penalty != "none":
+        scores = on_real if penalty == "r1" else torch.cat([on_real, on_fake])
+        terms["penalty"] = 0.5 * gamma * fading * slope(scores, both, pack).sum() / len(on_real)
+    return Criticism(terms, on_real, on_fake)
+
+
+def judged_by(critic: Net, x: Tensor, told: Cond) -> Tensor:
+    """Scores of embedded examples, in fp32."""
+    # A penalty differentiates twice, which only the plain kernel of attention can do.
+    with sdpa_kernel(SDPBackend.MATH):
+        return critic(x, told).float()
+
+
+@torch.no_grad()
+def clip(critic: nn.Module, most: float) -> None:
+    """Bring weights into [-most, most] (WGAN), at the start of each loss: the generator's comes after the
+    last step of the critic."""
+    for p in critic.parameters():
+        p.clamp_(-most, most)
+
+
+def usual_gamma(penalty: Penalty, space: Space) -> float:
+    """A squared gradient adds up over the numbers of an example."""
+    return 10.0 if penalty == "gp" else min(1.0, space.width * space.positions / 20)
+
+
+def critic_nets(nets: Nets, grid: Grid) -> Nets:
+    """Where the choice is left to us, a row's nets have no normalisation: over a few numbers it hides from
+    a critic how far they lie from each other."""
+    if grid or not isinstance(nets, Auto):
+        return nets
+    return ResNetNets(
+        nets.size, width=nets.width or None, depth=nets.depth or None, dropout=nets.dropout
+    )

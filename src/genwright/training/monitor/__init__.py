@@ -1,0 +1,1 @@
+"""What a training watches of itself, and the issues that it names."""
