@@ -38,7 +38,7 @@ MANY = 20
 class GenwrightError(Exception):
     """What a person can mend; the message says how.
 
-    code  what is wrong, in a word or two that stay the same: that of the class unless a more exact one is given
+    code  what is wrong, in words that stay the same: those of the class unless more exact ones are given
     """
 
     code: str = "error"
