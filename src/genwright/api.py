@@ -105,7 +105,7 @@ def look(data: str | Path, *, settings: Iterable[str] = (), **choices: Any) -> L
     Raises `DataError` where the data cannot be used at all.
     """
     dataset, verdicts = timed_verdicts(make_recipe(data, settings=settings, **choices))
-    stats, main = dataset.stats, dataset.fields[dataset.codec.main]
+    stats, main = dataset.stats, dataset.fields[dataset.main]
     labels: dict[str, dict[str, int]] = {}
     for name, counts in stats.labels.items():
         symbols = np.array([[int(symbol)] for symbol in counts], dtype=np.float32)

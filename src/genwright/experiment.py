@@ -156,12 +156,15 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Dataset]:
     """The data of a recipe, and the recipe with codec, labels and what is made and given written out."""
     source = find(recipe.data.path, recipe.codec.name)
     codec = make_codec(source.codec, recipe.codec.options)
+    first = next(iter(codec.fields(source)))
     task = recipe.task.options
     label = recipe.data.label
     if label is None:
         label = [] if task.get("given") else codec.default_labels(source)
     labels = [name for name in ([label] if isinstance(label, str) else label) if name]
-    make = task.get("make") or codec.main
+    make = task.get("make") or first
+    if recipe.task.name == "auto" and (task.get("make") or task.get("given")):
+        recipe = replace(recipe, task=replace(recipe.task, name="pair"))
     given = list(dict.fromkeys([*(task.get("given") or []), *labels]))
     recipe = replace(
         recipe,
@@ -169,7 +172,7 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Dataset]:
         data=replace(recipe.data, label=labels),
         task=replace(recipe.task, options=task | {"make": make, "given": given}),
     )
-    beside = [name for name in dict.fromkeys([*given, make]) if name != codec.main]
+    beside = [name for name in dict.fromkeys([*given, make]) if name != first]
     options = ReadOptions(tuple(beside), recipe.data.group, recipe.data.val, recipe.data.test)
     return recipe, prepare(source, codec, recipe.codec.options, options)
 

@@ -234,7 +234,7 @@ class Editor:
         Raises `DataError` where nothing has it or everything does."""
         dataset = self.dataset
         there = dataset.codec.fields(dataset.source)
-        known = [other for other in there if other != dataset.codec.main]
+        known = [other for other in there if other != dataset.main]
         if name not in known:
             way = suggest(name, known) if known else "the data have no labels"
             raise DataError(

@@ -157,12 +157,12 @@ def _labelled(model: Model, label: str | None) -> tuple[Dataset, str]:
         return dataset, wanted
     if wanted not in known:
         raise DataError(f"{recipe.data.path} has no label {wanted!r}; {suggest(wanted, known)}")
-    if wanted in dataset.fields[codec.main].parts:
+    if wanted in dataset.fields[dataset.main].parts:
         raise RecipeError(
             f"{wanted!r} is part of what this run encodes, so that reading it off would prove nothing: train "
             f"with --label {wanted} to leave it out of the examples"
         )
-    more = [name for name in dataset.fields if name != codec.main]
+    more = [name for name in dataset.fields if name != dataset.main]
     other = replace(recipe, data=replace(recipe.data, label=[*more, wanted]))
     return open_data(other)[1], wanted
 

@@ -64,10 +64,14 @@ AS_READ = ReadOptions()
 
 @dataclass(frozen=True)
 class Rejected:
-    """A file or row that could not be used, and why."""
+    """A file or row that could not be used, and why.
+
+    orphan  it is one side of a pair whose other side is missing
+    """
 
     name: str
     reason: str
+    orphan: bool = False
 
 
 @dataclass
@@ -169,7 +173,7 @@ class Codec(ABC):
 
     def labels(self, source: Source) -> list[str]:
         """Names of the fields beside the main one."""
-        return [name for name in self.fields(source) if name != self.main]
+        return list(self.fields(source))[1:]
 
     def default_labels(self, source: Source) -> list[str]:
         """Those that become conditions without being asked for."""

@@ -38,6 +38,8 @@ FORMAT, LAYOUT = 1, 2
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 FEW = 20
 """Below so many training examples nothing is held out."""
+MOST_ORPHANS = 0.1
+"""Of all pairs: more that lack a side are no oversight."""
 
 
 @dataclass
@@ -95,6 +97,11 @@ class Dataset:
     splits: dict[SplitName, Split]
 
     @property
+    def main(self) -> str:
+        """The field that is made unless another is asked for."""
+        return next(iter(self.fields))
+
+    @property
     def codec_name(self) -> str:
         return self.source.codec
 
@@ -141,10 +148,11 @@ def prepare(
 def wanted_fields(codec: Codec, source: Source, options: ReadOptions) -> dict[str, Field]:
     """The main field and those named, not fitted yet. Raises `DataError` for one that is not there."""
     there = codec.fields(source, options)
-    found = {codec.main: there[codec.main]}
+    main = next(iter(there))
+    found = {main: there[main]}
     for name in (*options.given, *([options.group] if options.group is not None else [])):
         if name not in there:
-            others = [other for other in there if other != codec.main]
+            others = [other for other in there if other != main]
             way_out = suggest(name, others) if others else "make class folders, or add a labels.csv"
             raise DataError(f"{source.root} has no label {name!r}; {way_out}", code="no-such-field")
         if name in options.given:
@@ -197,15 +205,23 @@ def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path) -> 
             f"only {few} different examples: none is held out, so over-fitting cannot be seen"
         )
     notes: dict[str, None] = {}
-    trained = 0
+    trained, total, orphans = 0, 0, list[Rejected]()
     for some in chain(first, rows):
         notes |= dict.fromkeys(some.notes)
+        total, orphans = total + len(some), orphans + [one for one in some.rejected if one.orphan]
         index = np.flatnonzero(_parts(some, options) == 0)
         if index.size:
             trained += len(index)
             train = some.take(fields, index.tolist())
             for name, values in train.values.items():
                 fields[name].fit(values)
+    if len(orphans) > MOST_ORPHANS * (total + len(orphans)):
+        named = "; ".join(f"{one.name}: {one.reason}" for one in orphans[:3])
+        raise DataError(
+            f"{len(orphans):,} of {total + len(orphans):,} pairs in {source.root} lack a side ({named}): "
+            f"add what is missing, or leave those files out",
+            code="pairs-incomplete",
+        )
     if not trained:
         together = "equal examples" if options.group is None else f"equal values of {options.group!r}"
         raise DataError(
@@ -304,10 +320,10 @@ def _encode(
                     about["shape"] = list(compact.shape[1:])
                     if part == "train" and name in columns and columns[name].symbols:
                         labels[name].update(str(int(v)) for v in compact[:, 0])
-    main = fields[codec.main]
+    name, main = next(iter(fields.items()))
     if main.stream:
         (window,) = main.space.grid
-        size = {part: arrays.get(f"{part}.{codec.main}", {"n": 0})["n"] for part in PARTS}
+        size = {part: arrays.get(f"{part}.{name}", {"n": 0})["n"] for part in PARTS}
         stats.counts = {part: windows(size[part], window, max(1, window - 1)) for part in PARTS}
     every = np.fromfile(folder / "keys", dtype=np.uint64)
     stats.duplicates = len(every) - len(np.unique(every))
@@ -345,7 +361,7 @@ def _load(
     fields = wanted_fields(codec, source, options)
     for name, field in fields.items():
         field.restore(meta["fields"][name])
-    main = fields[codec.main]
+    main = next(iter(fields.values()))
     window = main.space.grid[0] if main.stream else 0
     splits = {
         part: Split(

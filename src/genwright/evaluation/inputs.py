@@ -143,7 +143,7 @@ class ReferenceData:
         self, split: Split, n: int, rng: np.random.Generator
     ) -> tuple[Array, dict[str, list[Any]]]:
         """At most `n` stored examples of a split, and the labels of each."""
-        main = self.codec.main
+        main = self.dataset.main
         found = split.gather(rng.permutation(len(split))[:n], [main, *self.columns])
         labels = {name: field.decode(found[name]) for name, field in self.columns.items()}
         return self.field.expand(found[main]).numpy(), labels
@@ -175,7 +175,7 @@ class ReferenceData:
         if missing := [name for name in columns if name not in there]:
             notes.append(f"{path} has no {', '.join(missing)}: nothing that reads labels was measured")
             columns = {}
-        main = self.codec.main
+        main = self.dataset.main
         stored: list[Array] = []
         raws: list[Any] = []
         labels: dict[str, list[Any]] = {name: [] for name in columns}
@@ -344,7 +344,7 @@ def _made(case: EvaluationInput, maker: Maker, rng: np.random.Generator) -> Samp
 def bench_of(recipe: Recipe, dataset: Dataset, seed: int, extractor: str) -> ReferenceData:
     """The data of a recipe, whole examples at a time, and the features made of it."""
     codec, train = dataset.codec, dataset.splits["train"]
-    field = dataset.fields[codec.main]
+    field = dataset.fields[dataset.main]
     if len(train) < 10:
         raise DataError(
             f"{recipe.data.path} leaves {len(train)} examples to compare with: give more",
@@ -357,8 +357,8 @@ def bench_of(recipe: Recipe, dataset: Dataset, seed: int, extractor: str) -> Ref
     columns = [
         n for n, f in dataset.fields.items() if isinstance(f, ColumnField) and n not in field.parts
     ]
-    found = train.gather(index, [codec.main, *columns[:1]])
-    x = field.expand(found[codec.main]).numpy()
+    found = train.gather(index, [dataset.main, *columns[:1]])
+    x = field.expand(found[dataset.main]).numpy()
     classes = [str(v) for v in dataset.fields[columns[0]].decode(found[columns[0]])] if columns else None
 
     def extractor_of() -> FeatureExtractor:

@@ -11,15 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected, Rows, Source, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.image.augment import Augmentation
 from genwright.data.image.field import ImageField
 from genwright.data.image.files import CHUNK, CHUNK_BYTES, SHEET, ImageFiles
-from genwright.data.image.ops import Crop, digest, pixels, sheet, to_image
+from genwright.data.image.ops import Crop, above, digest, pixels, sheet, to_image
 from genwright.data.labels import write_labels
 
 __all__ = ["ImageCodec"]
@@ -151,4 +149,4 @@ class ImageCodec(Codec):
     ) -> Preview:
         """Each source above what was made from it."""
         pairs = zip(map(pixels, sources), map(pixels, values[self.main]), strict=True)
-        return Preview("png", png=sheet([np.concatenate(pair) for pair in pairs]))
+        return Preview("png", png=sheet([above(source, made) for source, made in pairs]))
