@@ -279,17 +279,14 @@ class Pipeline:
 
     # -- back to raw values --------------------------------------------------------------------
 
-    def rows(
-        self, made: Tensor, asked: Asked | None, rng: torch.Generator, *, length: int | None = None
-    ) -> dict[str, Values]:
-        """What a family made, raw by field; with the scalar fields that were given."""
-        stored = self.bridge.inverse(made, rng)
-        if asked is not None:
-            stored = self.task.finish(stored, asked.request)
-        stored = stored[..., : length or stored.shape[-1]]
-        parts = (
-            {name: asked.values[name] for name in self.scalars if name in asked.values} if asked else {}
-        )
+    def finished(self, made: Tensor, asked: Asked, rng: torch.Generator) -> Tensor:
+        """What a family made as stored examples of the field: through the bridge, with what is known in it."""
+        stored = self.task.finish(self.bridge.inverse(made, rng), asked.request)
+        return stored[..., : asked.length or stored.shape[-1]]
+
+    def decoded(self, stored: Tensor, asked: Asked) -> dict[str, Values]:
+        """Stored examples as raw values by field, with the scalar fields that were given."""
+        parts = {name: asked.values[name] for name in self.scalars if name in asked.values}
         return {self.spec.make: self.made.decode(stored.cpu().numpy(), parts)} | parts
 
     # -- kept ----------------------------------------------------------------------------------

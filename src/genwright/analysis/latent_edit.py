@@ -298,7 +298,8 @@ class Editor:
         """Raw examples, with a word for each on what it is."""
         x = torch.cat(list(self._made(codes, cond)))
         rng = torch.Generator(x.device).manual_seed(self.seed)
-        values = self.pipeline.rows(x, self.pipeline.given_as(cond), rng)
+        asked = self.pipeline.given_as(cond)
+        values = self.pipeline.decoded(self.pipeline.finished(x, asked, rng), asked)
         make, codec, fields = self.pipeline.spec.make, self.pipeline.codec, self.pipeline.fields
         return Samples(values | {"edit": names}, make, codec, fields, columns=row)
 

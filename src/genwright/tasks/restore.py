@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -60,7 +61,7 @@ class Restore(Task):
             )
         if self._holes is not None:
             self._holes.make = self.make
-            return self._holes.spec(fields, native=native)
+            return replace(self._holes.spec(fields, native=native), local=True)
         self._space = space
         damaged = self._damaged(space)
         asks = {name: Ask(name, one, missing="draw") for name, one in given.items()}
