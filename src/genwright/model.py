@@ -474,8 +474,8 @@ def pipeline_of(run: Run, recipe: Recipe) -> Pipeline:
     bridge.restore(known["bridge"]["state"], run.bridge_tensors)
     labels = [name for name in fields if name != codec.main]
     task = make_task(recipe.task.name, {"make": codec.main, "given": labels} | recipe.task.options)
-    native: bool = resolve("families", recipe.family.name).infills
-    return Pipeline(known["codec"], codec, fields, task, bridge, known["frequency"], native=native)
+    infills = resolve("families", recipe.family.name).infills
+    return Pipeline(known["codec"], codec, fields, task, bridge, known["frequency"], infills=infills)
 
 
 def upgraded(known: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ __all__ = ["Autoregressive"]
 class Autoregressive(SymbolFamily):
     """A causal network over the symbols of an example."""
 
-    infills = True
+    infills = "prefix"
     likelihood = "exact"
 
     def __init__(

@@ -109,8 +109,8 @@ class Family(nn.Module, ABC):
     """Whether it learns from domains without pairs; see the task of that name."""
     domain_options: ClassVar[frozenset[str]] = frozenset()
     """Options that are the number of a domain; a person may name it instead."""
-    infills: ClassVar[bool] = False
-    """Whether it keeps known parts of an example itself: see `infill`."""
+    infills: ClassVar[Literal["no", "prefix", "any"]] = "no"
+    """Which known parts of an example it keeps itself, see `infill`: none, a beginning, or any."""
     generates: ClassVar[bool] = True
     """Whether it makes examples; a family that does not offers `encode`."""
     likelihood: Likelihood = "none"
