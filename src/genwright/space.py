@@ -39,7 +39,7 @@ class Real:
     """`n` real channels.
 
     `bounded` promises that every value lies in [-1, 1] (the brightness of a pixel); otherwise the
-    codec has brought the values to about zero mean and unit spread (a column of a table).
+    codec has brought the values to about zero mean and unit variance (a column of a table).
     """
 
     n: int = 1

@@ -138,7 +138,7 @@ class LatentStage(Bridge):
     def _codes(self, x: Tensor) -> Iterator[Tensor]:
         family = self._on(x.device)
         for part in torch.split(x, CHUNK):
-            yield family.compress(Batch(part))
+            yield family.to_latent(Batch(part))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat(list(self._codes(x)))
@@ -148,7 +148,7 @@ class LatentStage(Bridge):
         family = self._on(y.device)
         if rng is None:
             rng = torch.Generator(y.device).manual_seed(0)
-        return torch.cat([family.expand(part, rng) for part in torch.split(y, CHUNK)])
+        return torch.cat([family.from_latent(part, rng) for part in torch.split(y, CHUNK)])
 
     # -- kept ----------------------------------------------------------------------------------
 

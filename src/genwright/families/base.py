@@ -24,9 +24,9 @@ from genwright.options import Count, Natural
 from genwright.registry import check, coerce, options
 from genwright.space import Kind, Space
 
-__all__ = ["Clock", "Diagnostic", "Family", "Likelihood", "Phase"]
+__all__ = ["Clock", "Diagnostic", "Family", "LikelihoodKind", "Phase"]
 
-Likelihood = Literal["none", "bound", "exact"]
+LikelihoodKind = Literal["none", "bound", "exact"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Phase:
 class Diagnostic:
     """A figure by which a family that falls ill is known: `loss` leaves it in `Family.diagnostic_values`.
 
-    sign      its name there
+    value_name  its name there
     cause     what is wrong where it is beyond its bounds, in a word or two
     words     the same in a sentence; {value} and {usual} stand for the figure and for its median before
     helps     what to try
@@ -59,7 +59,7 @@ class Diagnostic:
     least     nothing is said while that median is below
     lasting   steps in a row
     after     share of training before which nothing is said
-    heals     going back to a healthy state may help; else it is told and no more
+    recoverable  going back to a healthy state may help; else it is reported and no more
     """
 
     value_name: str
@@ -79,7 +79,7 @@ class Diagnostic:
 class Clock:
     """How far training has come: the trainer sets it before each step, schedules read it.
 
-    setbacks  how often training went back to a healthy state: what can be gentler then may be
+    rollbacks  how often training went back to a healthy state: what can be gentler then may be
     """
 
     step: int = 0
@@ -111,7 +111,7 @@ class Family(nn.Module, ABC):
     """Options that are the number of a domain; a person may name it instead."""
     generates: ClassVar[bool] = True
     """Whether it makes examples; a family that does not offers `encode`."""
-    likelihood: Likelihood = "none"
+    likelihood: LikelihoodKind = "none"
     """What `log_prob` gives: nothing, a lower bound, or the log-likelihood itself. A family that has one for
     some spaces alone says so in its class, and "none" in its objects over the others."""
     likelihood_examples: int | None = None
@@ -124,7 +124,8 @@ class Family(nn.Module, ABC):
     latent_dim: int = 0
     """Numbers in a code that `decode` reads; 0 where there is no `decode`."""
     gaussian_prior: bool = True
-    """Whether the law of codes is the standard normal, so that they all lie at about one distance from 0."""
+    """Whether the prior of codes is the standard normal, so that they all lie at about one distance from
+    0."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
     least_batch: int = 1
@@ -136,7 +137,7 @@ class Family(nn.Module, ABC):
     """Buffers that every device keeps a part of, and how they become one after each step: their mean over
     the devices, or what the first one has."""
     code: Space | None = None
-    """What `compress` writes, where an example alone decides its code."""
+    """What `to_latent` writes, where an example alone decides its code."""
 
     def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
         super().__init__()
@@ -187,7 +188,8 @@ class Family(nn.Module, ABC):
 
         cond   conditions in stored form, `n` rows each; a missing one is left open
         chunk  examples made at once: a matter of memory, and part of what the seed fixes
-        knobs  the keywords of this family's sampler (see `sampler_options()`); unknown ones are refused
+        sampler_options  the keywords of this family's sampler (see `sampler_options()`); unknown ones are
+        refused
         """
         return self._by_chunks(self._sample, n, (), dict(cond or {}), seed, chunk, sampler_options)
 
@@ -269,9 +271,9 @@ class Family(nn.Module, ABC):
         )
         raise Incompatible(f"guidance_scale={scale:g} weighs a condition, and {there}")
 
-    def _sample(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
-        """`n` examples; sampling knobs are keyword-only arguments of the override, which every family has
-        that `generates`."""
+    def _sample(self, n: int, given: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+        """`n` examples; the sampler's options are keyword-only arguments of the override, which every family
+        has that `generates`."""
         raise NotImplementedError
 
     @classmethod
@@ -288,11 +290,11 @@ class Family(nn.Module, ABC):
         self,
         x: Tensor,
         known: Tensor,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         **sampler_options: Any,
     ) -> Tensor:
-        """A capability: fill the gaps of `x`, with the knobs of `_sample`."""
+        """A capability: fill the gaps of `x`, with the options of `_sample`."""
         raise Unsupported(
             f"{self.name} makes whole examples and cannot keep a part of one: train --family masked, which "
             f"can, or autoregressive, which goes on from a beginning"
@@ -317,15 +319,15 @@ class Family(nn.Module, ABC):
         """The likeliest stored example of each code `(B, latent_dim)`: the way back of `encode`."""
         raise Unsupported(f"{self.name} makes no examples of latent codes")
 
-    def codes(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
-        """Codes for `decode` drawn from their law `(n, latent_dim)`."""
+    def sample_prior(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+        """Samples of the prior, codes for `decode` `(n, latent_dim)`."""
         return torch.randn(n, self.latent_dim, generator=rng, device=rng.device)
 
-    def compress(self, batch: Batch) -> Tensor:
+    def to_latent(self, batch: Batch) -> Tensor:
         """Stored examples of `code`, always the same ones for the same examples."""
         raise Unsupported(f"{self.name} offers no codes that another model could be trained on")
 
-    def expand(self, code: Tensor, rng: torch.Generator) -> Tensor:
+    def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
         """Stored examples of the space from those of `code`; what the code leaves open is drawn."""
         raise Unsupported(f"{self.name} offers no codes that another model could be trained on")
 

@@ -20,7 +20,7 @@ from genwright.nets.roles import Nets
 from genwright.options import NonNegative
 from genwright.space import Space, Symbol
 
-__all__ = ["Rival", "Translator", "apart"]
+__all__ = ["Rival", "Translator", "reconstruction_loss"]
 
 
 class Translator(Family):
@@ -96,18 +96,18 @@ class Rival(Translator):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         *,
         temperature: NonNegative = 1.0,
     ) -> Tensor:
         """temperature: of the draw of symbols; numbers follow from the source alone."""
-        source, domain = self._asked(cond)
+        source, domain = self._asked(given)
         out = self.answer(self.space.embed(source), domain)
         return self.space.draw(self.space.squash(out), temperature, rng)
 
 
-def apart(space: Space, out: Tensor, x: Tensor) -> Tensor:
+def reconstruction_loss(space: Space, out: Tensor, x: Tensor) -> Tensor:
     """How far a network's answer is from stored examples, a scalar: the absolute difference of numbers and
     the cross entropy of symbols, on average over what an example holds."""
     total = torch.zeros((), device=out.device)

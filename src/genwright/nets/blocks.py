@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.roles import Grid, Told, coarser
+from genwright.nets.roles import CondShape, Grid, coarser
 
 __all__ = [
     "Attention",
@@ -71,7 +71,7 @@ def with_grid(x: Tensor, cond: Cond) -> Tensor:
 
 
 def norm(x: Tensor) -> Tensor:
-    """Zero mean and unit spread over the last axis, without parameters. Unlike a root-mean-square norm
+    """Zero mean and unit variance over the last axis, without parameters. Unlike a root-mean-square norm
     it is one kernel on every device, which matters more here than the mean it takes away."""
     return F.layer_norm(x, (x.shape[-1],))
 
@@ -101,18 +101,18 @@ class Gate(nn.Module):
     `(B, ..., n_out)`; c is the condition vector, the same at every place (van den Oord et al. 2016,
     arXiv:1606.05328, eq. 4)."""
 
-    def __init__(self, n_in: int, n_out: int, told: Told) -> None:
+    def __init__(self, n_in: int, n_out: int, cond_shape: CondShape) -> None:
         super().__init__()
         # Two matrices, one product: Muon makes each of them orthogonal by itself.
         self.value, self.gate = (nn.Linear(n_in, n_out, bias=False) for _ in range(2))
         self.bias = nn.Parameter(torch.zeros(2 * n_out))
-        self.film = nn.Linear(told.vector, 2 * n_out, bias=False) if told.vector else None
+        self.film = nn.Linear(cond_shape.vector, 2 * n_out, bias=False) if cond_shape.vector else None
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         z = F.linear(x, torch.cat([self.value.weight, self.gate.weight]), self.bias)
         if self.film is not None:
-            told = self.film(F.silu(cond.vector))
-            z = z + told.view(len(told), *[1] * (z.ndim - 2), -1)
+            shift = self.film(F.silu(cond.vector))
+            z = z + shift.view(len(shift), *[1] * (z.ndim - 2), -1)
         value, gate = z.chunk(2, dim=-1)
         return value.tanh() * gate.sigmoid()
 

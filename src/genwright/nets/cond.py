@@ -1,4 +1,4 @@
-"""Named conditions to what a network is told.
+"""Encoders of named conditions.
 
 One rule decides where a condition enters: on the same grid as x it joins as channels, if the role
 reads channels; otherwise as tokens, if it has a grid and the role reads tokens; otherwise in the
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.roles import Grid, Nets, Role, Told
+from genwright.nets.roles import CondShape, Grid, Nets, Role
 from genwright.space import Space
 
 __all__ = ["Conditioner"]
@@ -25,7 +25,7 @@ class Conditioner(nn.Module):
 
     spaces  what each condition is made of
     grid    the grid of x
-    role    of the network that is told
+    role    of the network that reads them
     drop    probability that an example is shown without its conditions in training
     extra   a vector is wanted even where no condition needs it (a time is added to it)
     """
@@ -61,14 +61,14 @@ class Conditioner(nn.Module):
                 self.null[name] = nn.Parameter(0.02 * torch.randn(space.positions, self.dim))
             else:
                 self.project[name] = (
-                    nets.encode(space.grid, space.width, self.dim, Told())
+                    nets.encode(space.grid, space.width, self.dim, CondShape())
                     if space.grid
                     else nn.Linear(space.width, self.dim)
                 )
                 self.null[name] = nn.Parameter(0.02 * torch.randn(self.dim))
         tokens = "tokens" in self.where.values()
         vector = extra or tokens or "vector" in self.where.values()
-        self.told = Told(
+        self.shape = CondShape(
             vector=self.dim if vector else 0,
             tokens=tokens,
             # One more channel for each aligned condition says whether it is given at all.
@@ -80,17 +80,18 @@ class Conditioner(nn.Module):
         given: Mapping[str, Tensor],
         n: int,
         like: Tensor,
-        gone: Mapping[str, Tensor] | None = None,
+        drop_mask: Mapping[str, Tensor] | None = None,
     ) -> Cond:
-        """What `n` examples are told; a name missing from `given` counts as dropped.
+        """The encoded conditions of `n` examples; a name missing from `given` counts as dropped.
 
-        gone  which examples go without each condition (None: as `dropped` has it in training)
+        drop_mask  which examples go without each condition `(n,)`, by name (None: as `draw_drop_mask` has it
+        in training)
         """
-        gone = self.dropped(n, like) if gone is None else gone
-        vector = like.new_zeros(n, self.told.vector, dtype=torch.float32)
+        drop_mask = self.draw_drop_mask(n, like) if drop_mask is None else drop_mask
+        vector = like.new_zeros(n, self.shape.vector, dtype=torch.float32)
         tokens, masks, grids = [], [], []
         for name, space in self.spaces.items():
-            out = gone[name]
+            out = drop_mask[name]
             if name not in given:
                 out = torch.ones_like(out)
                 stored = torch.zeros(n, *space.shape, dtype=space.dtype, device=like.device)
@@ -119,8 +120,8 @@ class Conditioner(nn.Module):
             torch.cat(grids, dim=1) if grids else None,
         )
 
-    def dropped(self, n: int, like: Tensor) -> dict[str, Tensor]:
-        """Which of `n` examples go without each condition, by name `(n,)`: in training some go
+    def draw_drop_mask(self, n: int, like: Tensor) -> dict[str, Tensor]:
+        """Draws which of `n` examples go without each condition, by name `(n,)`: in training some go
         without any, and where there are several some go without one. Networks that judge and make
         the same examples must share the draw."""
         drop = self.drop if self.training else 0.0
@@ -135,4 +136,4 @@ class Conditioner(nn.Module):
 
 
 _NOTHING = Cond(torch.zeros(1, 0))
-"""For a network that is told nothing."""
+"""No condition."""
