@@ -16,7 +16,7 @@ from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Causal, CondShape, Nets, coarser
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names
-from genwright.space import Real, Space, Symbol
+from genwright.space import CondSpec, Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer
 
 GRIDS = [(), (9,), (6, 7), (2, 5, 6)]
@@ -318,20 +318,23 @@ def test_conditions_enter_where_the_rule_says() -> None:
     nets: Nets = build("nets", "auto", {}, "xs", where="net")
     spaces = {
         "label": Space((), (Symbol(3),)),
-        "low": Space((8, 8), (Real(1, bounded=True),)),
+        "low": CondSpec(Space((4, 4), (Real(1, bounded=True),)), align=True),
+        "same": Space((8, 8), (Real(1, bounded=True),)),
         "caption": Space((5,), (Symbol(9, pad=0),)),
     }
     on_map = Conditioner(spaces, (8, 8), nets, "map")
-    assert on_map.where == {"label": "vector", "low": "grid", "caption": "tokens"}
+    assert on_map.where == {"caption": "tokens", "label": "vector", "low": "grid", "same": "tokens"}
     on_decode = Conditioner(spaces, (8, 8), nets, "decode")
-    assert set(on_decode.where.values()) == {"vector"}
+    assert on_decode.where == {"caption": "vector", "label": "vector", "low": "grid", "same": "vector"}
+    on_row = Conditioner(spaces, (), nets, "map")
+    assert set(on_row.where.values()) == {"vector"}
     assert Conditioner({}, (8, 8), nets, "map").shape == CondShape()
 
 
 def test_dropped_conditions_are_unseen_and_only_in_training() -> None:
     torch.manual_seed(0)
     nets: Nets = build("nets", "auto", {}, "xs", where="net")
-    conditioner = Conditioner({"label": Space((), (Symbol(3),))}, (), nets, "map", drop=0.5)
+    conditioner = Conditioner({"label": CondSpec(Space((), (Symbol(3),)), drop=0.5)}, (), nets, "map")
     label, like = torch.tensor([[0], [1], [2], [2]]), torch.zeros(4, 1)
     every = conditioner({"label": label}, 4, like, {"label": torch.ones(4, dtype=torch.bool)}).vector
     assert torch.equal(every, conditioner.eval()({}, 4, like).vector)

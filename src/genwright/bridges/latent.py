@@ -24,7 +24,7 @@ from genwright.errors import Incompatible, RecipeError, RunError
 from genwright.families.base import Family
 from genwright.model import Model
 from genwright.registry import build
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 from genwright.storage.run import Run
 
 __all__ = ["VQ", "Latent", "LatentStage"]
@@ -88,7 +88,7 @@ class LatentStage(Bridge):
         self._first = {
             "family": [recipe.family.name, recipe.family.options],
             "net": [recipe.net.name, recipe.net.options, recipe.size],
-            "cond": {key: space.state() for key, space in family.cond.items()},
+            "cond": {key: spec.state() for key, spec in family.cond.items()},
         }
         return self._keep(family)
 
@@ -163,7 +163,7 @@ class LatentStage(Bridge):
         self._first = first = dict(state["first"])
         net, options, size = first["net"]
         nets = build("nets", net, options, size, where="net")
-        cond = {key: Space.restore(value) for key, value in first["cond"].items()}
+        cond = {key: CondSpec.restore(value) for key, value in first["cond"].items()}
         name, options = first["family"]
         with torch.random.fork_rng():
             family: Family = build("families", name, options, self.source, cond, nets, where="family")

@@ -24,7 +24,7 @@ from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Cache, Nets
 from genwright.options import Count, NonNegative, Portion
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Autoregressive"]
 
@@ -35,12 +35,17 @@ class Autoregressive(SymbolFamily):
     likelihood = "exact"
 
     def __init__(
-        self, space: Space, cond: Mapping[str, Space], nets: Nets, *, ngram: Annotated[int, Ge(2)] = 4
+        self,
+        space: Space,
+        cond: Mapping[str, CondSpec | Space],
+        nets: Nets,
+        *,
+        ngram: Annotated[int, Ge(2)] = 4,
     ) -> None:
         """ngram: a place reads the `ngram - 1` symbols before it directly, each by a table of its
         own, so that attention need not learn to look them up."""
         super().__init__(space, cond, nets)
-        self.conditioner = Conditioner(cond, space.grid, nets, "causal")
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "causal")
         self.net = nets.causal(
             self.length, self.conditioner.shape, grid=space.grid, channels=self.channels
         )
@@ -176,7 +181,9 @@ class Autoregressive(SymbolFamily):
         like = self.start
         cond = _Reader(self, self.conditioner(given, n, like), n, cache)
         free = bool(given) and guidance_scale != 1.0
-        uncond = _Reader(self, self.conditioner({}, n, like), n, cache) if free else None
+        uncond = (
+            _Reader(self, self.conditioner(self.undropped(given), n, like), n, cache) if free else None
+        )
         pad = self.pad
         done = torch.zeros(n, dtype=torch.bool, device=self.device)
         if partial is not None and pad is not None:

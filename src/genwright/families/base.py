@@ -22,7 +22,7 @@ from genwright.errors import Incompatible, Unsupported, suggest
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural
 from genwright.registry import check, coerce, options
-from genwright.space import Kind, Space
+from genwright.space import CondSpec, Kind, Space, cond_specs
 
 __all__ = ["Clock", "Diagnostic", "Family", "LikelihoodKind", "Phase"]
 
@@ -91,7 +91,7 @@ class Family(nn.Module, ABC):
     """A generative family over one space.
 
     space  what to make
-    cond   what may be given, by name
+    cond   what may be given, by name: of a space alone, dropped now and then and not aligned
     nets   who builds the networks
     """
 
@@ -139,10 +139,10 @@ class Family(nn.Module, ABC):
     code: Space | None = None
     """What `to_latent` writes, where an example alone decides its code."""
 
-    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+    def __init__(self, space: Space, cond: Mapping[str, CondSpec | Space], nets: Nets) -> None:
         super().__init__()
         self.space = space
-        self.cond = dict(cond)
+        self.cond = cond_specs(cond)
         self.nets = nets
         self.clock = Clock()
         self.diagnostic_values: dict[str, Tensor] = {}
@@ -240,9 +240,10 @@ class Family(nn.Module, ABC):
                 raise Incompatible(
                     f"this model was trained without the condition {name!r}; {suggest(name, self.cond)}"
                 )
-            self.cond[name].check(value, f"the condition {name!r}")
+            self.cond[name].space.check(value, f"the condition {name!r}")
             if value.shape[0] != n:
                 raise Incompatible(f"{n} samples need {n} values of {name!r}, got {value.shape[0]}")
+        self.check_given(cond)
         check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
         checked = coerce(self._sample, sampler_options, where="sample")
         self._guidable(checked.get("guidance_scale", 1.0), cond)
@@ -262,14 +263,50 @@ class Family(nn.Module, ABC):
 
     def _guidable(self, scale: float, cond: Mapping[str, Tensor]) -> None:
         """Refuse to exaggerate what is not there."""
-        if scale == 1.0 or cond:
+        free = [name for name, spec in self.cond.items() if spec.drop]
+        if scale == 1.0 or any(name in cond for name in free):
             return
         there = (
-            f"none of {', '.join(map(repr, self.cond))} is given: give one (--given NAME=VALUE)"
-            if self.cond
-            else "this model was trained without any: leave it out, or train one with --label"
+            f"none of {', '.join(map(repr, free))} is given: give one (--given NAME=VALUE)"
+            if free
+            else "this model was trained without any that may be left out: leave it out, or train one with "
+            "--label"
         )
-        raise Incompatible(f"guidance_scale={scale:g} weighs a condition, and {there}")
+        raise Incompatible(
+            f"guidance_scale={scale:g} weighs a condition, and {there}", code="no-guidance"
+        )
+
+    def undropped(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The conditions that the unguided pass of classifier-free guidance keeps: those that a request
+        always has."""
+        return {name: value for name, value in given.items() if not self.cond[name].drop}
+
+    def check_given(self, given: Mapping[str, Tensor]) -> None:
+        """Raise `Unsupported` where a condition is missing that was never left out in training."""
+        for name, spec in self.cond.items():
+            if name not in given and not spec.drop:
+                raise Unsupported(
+                    f"{self.name} was never trained without {name!r}: give it (--given {name}=VALUE)",
+                    code="condition-missing",
+                )
+
+    def loss_mask(self, batch: Batch) -> Tensor | None:
+        """Which positions of an example are learnt `(B, *grid)`, None where all are: those of `batch.mask`,
+        and the pads behind an example's end, which a sampler has to make."""
+        if batch.mask is None:
+            return None
+        valid = self.space.valid(batch.x)
+        mask = batch.mask if valid is None else batch.mask | ~valid
+        return None if bool(mask.all()) else mask
+
+    def refuse_mask(self, batch: Batch) -> None:
+        """Raise `Unsupported` for a batch of which not all is to be learnt."""
+        if self.loss_mask(batch) is not None:
+            raise Unsupported(
+                f"{self.name} learns whole examples and cannot leave out a part of one, as this task asks: "
+                f"train --family vae, diffusion, autoregressive or masked",
+                code="mask-not-supported",
+            )
 
     def _sample(self, n: int, given: dict[str, Tensor], rng: torch.Generator) -> Tensor:
         """`n` examples; the sampler's options are keyword-only arguments of the override, which every family

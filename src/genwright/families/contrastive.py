@@ -20,7 +20,7 @@ from genwright.families.base import Family, Phase
 from genwright.families.contrastive_views import HIDE, Views
 from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.options import Count, Positive
-from genwright.space import Space, Symbol
+from genwright.space import CondSpec, Space, Symbol
 
 __all__ = [
     "TEMPERATURE",
@@ -52,7 +52,7 @@ class Contrastive(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         code: Count = 128,

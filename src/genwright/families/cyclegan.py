@@ -39,7 +39,7 @@ from genwright.families.base import Phase
 from genwright.families.translator import Rival, reconstruction_loss
 from genwright.nets.roles import CondShape, Nets
 from genwright.options import Count, Natural, NonNegative, Positive
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["CycleGAN"]
 
@@ -58,7 +58,7 @@ class CycleGAN(Rival):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         cycle: NonNegative = 10.0,
@@ -107,6 +107,7 @@ class CycleGAN(Rival):
     # -- training ------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        self.refuse_mask(batch)
         if self.kind.clips:
             clip(self.critics, self.weight_clip)
         parts = self._by_domain(batch)

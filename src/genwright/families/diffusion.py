@@ -28,7 +28,7 @@ from genwright.nets.blocks import TimeEmbedding
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural, NonNegative
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["Diffusion"]
 
@@ -47,7 +47,7 @@ class Diffusion(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         schedule: Literal["flow", "edm", "ddpm"] | None = None,
@@ -75,7 +75,7 @@ class Diffusion(Family):
         plain = "flow" if space.grid or self.jumps else "edm"
         self.schedule = _schedule(schedule or plain, betas, prediction)
         self.latent_dim = space.width * space.positions
-        self.conditioner = Conditioner(cond, space.grid, nets, "map", extra=True)
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "map", extra=True)
         # What is differentiated by time must not swing with it (Lu & Song 2024, arXiv:2410.11081, section 4).
         slow = (-2, 1) if self.jumps else (-2, 6)
         self.time = TimeEmbedding(nets.dim, octaves=slow)
@@ -227,7 +227,7 @@ class Diffusion(Family):
         shape = (n, self.space.width, *self.space.grid)
         noise = torch.randn(shape, generator=rng, device=self.device)
         cond = self.conditioner(given, n, noise)
-        uncond = self.conditioner({}, n, noise) if given else None
+        uncond = self.conditioner(self.undropped(given), n, noise) if given else None
         low, high = (bound * schedule.data_std for bound in self.scaling.bounds())
 
         def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:

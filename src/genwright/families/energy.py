@@ -39,7 +39,7 @@ from genwright.nets.cond import Conditioner
 from genwright.nets.resnet import ResNetNets
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural, NonNegative, Positive, Share
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["Energy"]
 
@@ -56,7 +56,7 @@ class Energy(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         objective: Literal["denoising", "contrastive"] = "denoising",
@@ -90,7 +90,7 @@ class Energy(Family):
         self.renew, self.regularise = renew, regularise
         nets = _fitting(nets)
         self.scaling = Scaling(space)
-        self.conditioner = Conditioner(cond, space.grid, nets, "score", extra=self.denoising)
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "score", extra=self.denoising)
         self.time = TimeEmbedding(nets.dim) if self.denoising else None
         self.waves = (0 if space.grid else 4) if waves is None else waves
         self.reals = [
@@ -102,7 +102,7 @@ class Energy(Family):
         seen = space.width + 2 * self.waves * len(self.reals)
         self.net = nets.score(space.grid, seen, self.conditioner.shape)
         size = buffer or max(128, min(10_000, NUMBERS // (space.width * space.positions)))
-        self.replay = None if self.denoising else Replay(size, space, cond)
+        self.replay = None if self.denoising else Replay(size, space, self.cond)
 
     def prepare(self, batch: Batch) -> None:
         self.scaling.fit(batch.x)
@@ -218,7 +218,8 @@ class Energy(Family):
         guidance_scale: above 1 exaggerates the condition."""
         self._guidable(guidance_scale, given)
         cond = self.conditioner(given, n, self.scaling.mean)
-        uncond = self.conditioner({}, n, self.scaling.mean) if given and guidance_scale != 1.0 else None
+        free = bool(given) and guidance_scale != 1.0
+        uncond = self.conditioner(self.undropped(given), n, self.scaling.mean) if free else None
 
         def at(sigma: Tensor) -> Langevin:
             def energy(x: Tensor) -> Tensor:

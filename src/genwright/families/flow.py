@@ -38,7 +38,7 @@ from genwright.families.transforms import (
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.options import Count, NonNegative
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["Flow", "squeeze", "unsqueeze"]
 
@@ -56,7 +56,7 @@ class Flow(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         transform: Literal["affine", "spline"] = "spline",
@@ -83,7 +83,7 @@ class Flow(Family):
         self.levels, self.noise = Dequantizer(space, levels), noise
         self.causal = order == "autoregressive"
         self.quick = not self.causal
-        self.conditioner = Conditioner(cond, space.grid, nets, "causal" if self.causal else "map")
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "causal" if self.causal else "map")
         kind = Affine() if transform == "affine" else Spline(bins)
         bounded = [s.bounded for s in space.spans if isinstance(s, Real) for _ in range(s.n)]
         self.unbound = Unbound(bounded)
@@ -166,6 +166,7 @@ class Flow(Family):
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         """Nats of one number, so that the size of an example does not set the size of a gradient."""
+        self.refuse_mask(batch)
         x = self.levels.dequantize(batch.x.float())
         if self.noise:
             free = ~self.unbound.bounded.view(1, -1, *[1] * len(self.space.grid))
@@ -175,6 +176,7 @@ class Flow(Family):
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats of an example, its levels spread as in training."""
+        self.refuse_mask(batch)
         nats = -self._log_prob(self.levels.dequantize(batch.x.float()), batch.cond)
         return nats.sum(), torch.tensor(float(len(batch)), device=nats.device)
 

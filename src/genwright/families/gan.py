@@ -47,7 +47,7 @@ from genwright.families.diffaugment import Augment
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import CondShape, Grid, Net, Nets
 from genwright.options import Count, Natural, NonNegative, Portion, Positive
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["GAN", "Projection"]
 
@@ -68,7 +68,7 @@ class GAN(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         latent: Count | None = None,
@@ -110,9 +110,11 @@ class GAN(Family):
             self.phases, space.grid, self.penalty, critic_steps or self.kind.critic_steps
         )
         nets = critic_nets(nets, space.grid)
-        self.generator_conditioner = Conditioner(cond, space.grid, nets, "decode")
+        self.generator_conditioner = Conditioner(self.cond, space.grid, nets, "decode")
         projects = condition == "projection"
-        self.critic_conditioner = Conditioner(cond, space.grid, nets, "encode" if projects else "score")
+        self.critic_conditioner = Conditioner(
+            self.cond, space.grid, nets, "encode" if projects else "score"
+        )
         self.generator = nets.decode(
             space.grid, self.latent + self.bits, space.width, self.generator_conditioner.shape
         )
@@ -150,6 +152,7 @@ class GAN(Family):
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         if self.kind.clips:
             clip(self.critic, self.weight_clip)
+        self.refuse_mask(batch)
         batch = self._whole(batch)
         # The power iteration of the spectral norm keeps its vectors in fp32.
         plain = torch.autocast(batch.x.device.type, enabled=False)

@@ -33,7 +33,7 @@ from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
 from genwright.options import Count, NonNegative, Portion
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Masked"]
 
@@ -47,7 +47,12 @@ class Masked(SymbolFamily):
     likelihood = "bound"
 
     def __init__(
-        self, space: Space, cond: Mapping[str, Space], nets: Nets, *, rate: Portion | None = None
+        self,
+        space: Space,
+        cond: Mapping[str, CondSpec | Space],
+        nets: Nets,
+        *,
+        rate: Portion | None = None,
     ) -> None:
         """rate: share of the symbols that is hidden in training (None: drawn anew for each example, which
         a model that makes examples needs; 0.15 is BERT's, for features: then of the chosen symbols one in
@@ -56,7 +61,7 @@ class Masked(SymbolFamily):
         self.rate = rate
         # A row has no grid: its columns are the positions.
         self.grid = space.grid or (self.channels,)
-        self.conditioner = Conditioner(cond, space.grid, nets, "fill")
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "fill")
         width = nets.dim
         # Each span's symbols, and behind them all a mask for each span.
         self.table = nn.Embedding(sum(self.sizes) + self.channels, width)
@@ -109,12 +114,20 @@ class Masked(SymbolFamily):
         return _ranks(torch.rand(n, d, device=self.device)) < count[:, None]
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
-        """Bound (1) for each symbol."""
+        """Bound (1) for each symbol that counts."""
         ids = self._flat(batch.x)
         asked = self._some(len(ids))
         cond = self.conditioner(batch.cond, len(ids), batch.x)
         seen = None if self.rate is None else self._spoilt(ids, asked)
-        return {"nll": (self._nats(ids, asked, cond, seen).sum(1) / asked.sum(1)).mean()}
+        nats, mask = self._nats(ids, asked, cond, seen), self._places(self.loss_mask(batch))
+        if mask is None:
+            return {"nll": (nats.sum(1) / asked.sum(1)).mean()}
+        bound = (nats * mask).sum(1) / asked.sum(1) * self.length
+        return {"nll": bound.sum() / mask.sum().clamp_min(1)}
+
+    def _places(self, mask: Tensor | None) -> Tensor | None:
+        """A mask of positions `(B, *grid)` as one of symbols `(B, D)`."""
+        return None if mask is None else mask.flatten(1).repeat_interleave(self.channels, dim=1)
 
     def _spoilt(self, ids: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
         """What BERT sees where a symbol is asked for: eight times in ten a mask, once a random symbol,
@@ -130,27 +143,32 @@ class Masked(SymbolFamily):
         ids = self._flat(batch.x)
         hidden = self._some(len(ids))
         nats = self._nats(ids, hidden, self.conditioner(batch.cond, len(ids), batch.x))
-        valid = self.space.valid(batch.x)
-        count = torch.as_tensor(ids.numel() if valid is None else valid.sum(), device=ids.device)
+        mask, valid = self._places(self.loss_mask(batch)), self.space.valid(batch.x)
+        nats = nats if mask is None else nats * mask
+        counted = valid if mask is None else self._places(batch.mask)
+        count = torch.as_tensor(ids.numel() if counted is None else counted.sum(), device=ids.device)
         return (nats.sum(1) / hidden.sum(1)).sum() * self.length, count.float()
 
     def log_prob(self, batch: Batch) -> Tensor:
         """The bound (1), exact where an example has 6 symbols or fewer, else by 64 draws."""
         ids, d = self._flat(batch.x), self.length
         cond = self.conditioner(batch.cond, len(ids), batch.x)
+        mask = self._places(self.loss_mask(batch))
+        counted = torch.ones_like(ids) if mask is None else mask.long()
         total = torch.zeros(len(ids), device=self.device)
         if 2**d - 1 <= DRAWS:
             for code in range(1, 2**d):
                 hidden = torch.tensor([bool(code >> i & 1) for i in range(d)], device=self.device)
                 k = int(hidden.sum())
-                nats = self._nats(ids, hidden.expand_as(ids), cond).sum(1)
+                nats = (self._nats(ids, hidden.expand_as(ids), cond) * counted).sum(1)
                 total = total - nats / (k * math.comb(d, k))
             return total
         for j in range(DRAWS):
             u = (j + torch.rand(len(ids), device=self.device)) / DRAWS
             count = (u * d).long().clamp_max(d - 1) + 1
             hidden = _ranks(torch.rand(ids.shape, device=self.device)) < count[:, None]
-            total = total - self._nats(ids, hidden, cond).sum(1) * d / count / DRAWS
+            nats = (self._nats(ids, hidden, cond) * counted).sum(1)
+            total = total - nats * d / count / DRAWS
         return total
 
     def encode(self, batch: Batch) -> Tensor:
@@ -194,7 +212,8 @@ class Masked(SymbolFamily):
         if partial is not None:
             ids, known = (self._flat(t) for t in partial)
         cond = self.conditioner(given, n, self.head)
-        uncond = self.conditioner({}, n, self.head) if given and guidance_scale != 1.0 else None
+        free = bool(given) and guidance_scale != 1.0
+        uncond = self.conditioner(self.undropped(given), n, self.head) if free else None
         inner = self._inner(ids, known)
 
         def uniform() -> Tensor:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Replay", "Taken"]
 
@@ -41,14 +41,14 @@ class Replay(nn.Module):
     x: Tensor
     drop_mask: Tensor
 
-    def __init__(self, size: int, space: Space, cond: Mapping[str, Space]) -> None:
+    def __init__(self, size: int, space: Space, cond: Mapping[str, CondSpec]) -> None:
         super().__init__()
-        self.size, self.spaces = size, dict(cond)
+        self.size, self.spaces = size, {name: spec.space for name, spec in cond.items()}
         self._latest: deque[Tensor] = deque(maxlen=LATEST)
         self.register_buffer("x", torch.randn(size, space.width, *space.grid))
         # Whether a chain goes without each condition, as some examples do in training.
         self.register_buffer("drop_mask", torch.zeros(size, len(cond), dtype=torch.bool))
-        for name, one in cond.items():
+        for name, one in self.spaces.items():
             self.register_buffer(f"given_{name}", torch.zeros(size, *one.shape, dtype=one.dtype))
 
     def _given(self, name: str) -> Tensor:

@@ -39,7 +39,7 @@ from genwright.families.base import Phase
 from genwright.families.translator import Rival, reconstruction_loss
 from genwright.nets.roles import CondShape, Nets
 from genwright.options import Count, NonNegative, Positive
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["StarGAN"]
 
@@ -58,7 +58,7 @@ class StarGAN(Rival):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         cycle: NonNegative = 10.0,
@@ -91,6 +91,7 @@ class StarGAN(Rival):
     # -- training ------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        self.refuse_mask(batch)
         if self.kind.clips:
             clip(self.critic, self.weight_clip)
         own = batch.cond["domain"].flatten()

@@ -27,7 +27,7 @@ from genwright.families.translator import Translator
 from genwright.nets.perceptual import perceptual
 from genwright.nets.roles import CondShape, Nets
 from genwright.options import Count, Natural, NonNegative, Positive
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["Style"]
 
@@ -46,7 +46,7 @@ class Style(Translator):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         content: Natural | None = None,
@@ -117,6 +117,7 @@ class Style(Translator):
         self.variance.fill_(phi.var(0).mean().clamp_min(1e-6) if len(phi) > 1 else 1.0)
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        self.refuse_mask(batch)
         x, target = self._painted(batch)
         if not len(x):
             raise RecipeError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from genwright.errors import Incompatible, RecipeError, Unsupported
 from genwright.families.base import Family
 from genwright.nets.roles import Nets
 from genwright.options import NonNegative
-from genwright.space import Space, Symbol
+from genwright.space import CondSpec, Space, Symbol, cond_specs
 
 __all__ = ["Rival", "Translator", "reconstruction_loss"]
 
@@ -32,10 +33,13 @@ class Translator(Family):
     unpaired = True
     has_heldout = False
 
-    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+    def __init__(self, space: Space, cond: Mapping[str, CondSpec | Space], nets: Nets) -> None:
         """Raises `Incompatible` unless a source and the domain to bring it to are what is given."""
-        super().__init__(space, cond, nets)
-        domain = cond["domain"].spans[0] if "domain" in cond else None
+        specs = cond_specs(cond)
+        if "source" in specs:  # each place is made of the source's
+            specs["source"] = replace(specs["source"], drop=0.0, align=True)
+        super().__init__(space, specs, nets)
+        domain = specs["domain"].space.spans[0] if "domain" in specs else None
         if set(cond) != {"source", "domain"} or not isinstance(domain, Symbol):
             raise Incompatible(
                 f"{self.name} learns to translate between domains, so it is given a source and a domain, not "
@@ -53,11 +57,16 @@ class Translator(Family):
         """The domains that a source is meant to be of."""
         return list(range(self.domains))
 
+    def check_given(self, given: Mapping[str, Tensor]) -> None:
+        for name, what in (("source", "the examples to translate"), ("domain", "a domain for each")):
+            if name not in given:
+                raise Unsupported(
+                    f"{self.name} makes nothing out of nothing: give {what} as {name!r}",
+                    code="condition-missing",
+                )
+
     def _asked(self, cond: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Stored sources, and the domains `(B,)` to bring them to."""
-        for name, what in (("source", "the examples to translate"), ("domain", "a domain for each")):
-            if name not in cond:
-                raise Unsupported(f"{self.name} makes nothing out of nothing: give {what} as {name!r}")
         domain = cond["domain"].flatten()
         if wrong := sorted(set(domain.tolist()) - set(self.targets)):
             raise Unsupported(

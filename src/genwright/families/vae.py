@@ -28,7 +28,7 @@ from genwright.families.learned_scale import LearnedScale
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets, coarser
 from genwright.options import Count, NonNegative
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["VAE"]
 
@@ -73,7 +73,7 @@ class VAE(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         latent: Count = 32,
@@ -120,8 +120,8 @@ class VAE(Family):
         wide, channels = self.latents.features, self.latents.channels
         inward: Literal["shrink", "encode"] = "shrink" if grid else "encode"
         outward: Literal["grow", "decode"] = "grow" if grid else "decode"
-        self.encoder_conditioner = Conditioner(cond, space.grid, nets, inward)
-        self.decoder_conditioner = Conditioner(cond, space.grid, nets, outward)
+        self.encoder_conditioner = Conditioner(self.cond, space.grid, nets, inward)
+        self.decoder_conditioner = Conditioner(self.cond, space.grid, nets, outward)
         reads, says = self.encoder_conditioner.shape, self.decoder_conditioner.shape
         if grid:
             self.encoder = nets.shrink(space.grid, factor, space.width, wide, reads)
@@ -137,7 +137,7 @@ class VAE(Family):
         if prior == "vamp":
             self.pseudo = nn.Parameter(torch.randn(parts, space.width, *space.grid))
         if prior == "vamp" and cond:  # else the code would carry the condition, and the prior ignore it
-            self.prior_conditioner = Conditioner(cond, (), nets, "decode")
+            self.prior_conditioner = Conditioner(self.cond, (), nets, "decode", slots=frozenset())
             self.shares = nn.Linear(self.prior_conditioner.shape.vector, parts)
         self.register_buffer("free", self.latents.parts(prior == "vamp"), persistent=False)
         self.latent_dim = channels * math.prod(grid)
@@ -282,7 +282,7 @@ class VAE(Family):
         unbounded; in a picture that noise is misfit rather than content)."""
         z = self._prior(n, given, rng, temperature)
         cond = self.decoder_conditioner(given, n, z)
-        uncond = self.decoder_conditioner({}, n, z) if given else None
+        uncond = self.decoder_conditioner(self.undropped(given), n, z) if given else None
         out = guided(lambda c: self.decoder(z, c), cond, uncond, guidance_scale)
         wanted = not self._bounded() if noise is None else noise
         return self.space.draw(out, temperature, rng, self._scale() if wanted else None)

@@ -31,7 +31,7 @@ from genwright.families.codebook import Codebook
 from genwright.families.learned_scale import LearnedScale
 from genwright.nets.roles import CondShape, Nets, coarser
 from genwright.options import Count, NonNegative, Portion
-from genwright.space import Space, Symbol
+from genwright.space import CondSpec, Space, Symbol
 
 __all__ = ["VQVAE"]
 
@@ -76,7 +76,7 @@ class VQVAE(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         codes: Annotated[int, Ge(2)] = 256,
@@ -109,7 +109,7 @@ class VQVAE(Family):
         self.encoder = nets.shrink(space.grid, factor, space.width, wide, CondShape())
         self.decoder = nets.grow(space.grid, factor, wide, space.width, CondShape())
         self.codebook = Codebook(codes, dim, decay)
-        self.prior = Autoregressive(self.code, cond, nets)
+        self.prior = Autoregressive(self.code, self.cond, nets)
         learns = decoder_variance and space.real_channels > 0
         self.learned_scale = LearnedScale(space.real_channels) if learns else None
         self._mended = -1

@@ -14,11 +14,13 @@ from genwright.nets.roles import CondShape, Grid, coarser
 __all__ = [
     "Attention",
     "FiLM",
+    "GridCondition",
     "TimeEmbedding",
     "conv",
     "groups",
     "halvings",
     "pyramid",
+    "resample",
     "resize",
     "with_grid",
 ]
@@ -65,6 +67,19 @@ def resize(x: Tensor, grid: Grid) -> Tensor:
     return x if x.shape[2:] == grid else F.interpolate(x, size=grid, mode="nearest")
 
 
+def resample(x: Tensor, grid: Grid) -> Tensor:
+    """Numbers on another grid: each axis averaged where it becomes shorter (area), else linear."""
+    coarse = tuple(min(a, b) for a, b in zip(x.shape[2:], grid, strict=True))
+    if x.shape[2:] != coarse:
+        x = F.interpolate(x, size=coarse, mode="area")
+    if coarse != grid:
+        x = F.interpolate(x, size=grid, mode=_LINEAR[len(grid) - 1], align_corners=False)
+    return x
+
+
+_LINEAR = ("linear", "bilinear", "trilinear")
+
+
 def with_grid(x: Tensor, cond: Cond) -> Tensor:
     """The input joined with the condition that is aligned with it."""
     return x if cond.grid is None else torch.cat([x, cond.grid.to(x.dtype)], dim=1)
@@ -94,6 +109,26 @@ class FiLM(nn.Module):
         scale, shift = self.linear(F.silu(cond.vector)).chunk(2, dim=1)
         shape = (x.shape[0], x.shape[1], *[1] * (x.ndim - 2))
         return x * (1 + scale.view(shape)) + shift.view(shape)
+
+
+class GridCondition(nn.Module):
+    """Adds the aligned condition to the channels of each level of a decoder, resampled to its grid; adds
+    nothing where there is none."""
+
+    def __init__(self, rank: int, sizes: list[int], cond_shape: CondShape) -> None:
+        """sizes: the channels of each level."""
+        super().__init__()
+        given = cond_shape.grid
+        self.levels = nn.ModuleList(
+            conv(rank, given, size) if rank else nn.Linear(given, size) for size in sizes if given
+        )
+
+    def forward(self, x: Tensor, cond: Cond, level: int) -> Tensor:
+        """`(B, C, *grid)`."""
+        if cond.grid is None or not self.levels:
+            return x
+        out: Tensor = x + self.levels[level](resample(cond.grid.to(x.dtype), x.shape[2:]))
+        return out
 
 
 class Gate(nn.Module):

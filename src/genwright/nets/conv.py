@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, conv, halvings, pyramid, resize, stride, with_grid
+from genwright.nets.blocks import FiLM, GridCondition, conv, halvings, pyramid, resize, stride, with_grid
 from genwright.nets.roles import CondShape, Grid, Net, Nets
 
 __all__ = ["ConvDecoder", "ConvEncoder", "ConvGrow", "ConvNets", "ConvShrink"]
@@ -139,12 +139,14 @@ class ConvUp(Net):
         )
         self.up = nn.ModuleList(conv(rank, sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
         self.last = conv(rank, sizes[-1], n_out)
+        self.condition = GridCondition(rank, sizes, cond_shape)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = self.first(z).view(z.shape[0], -1, *self.grids[0])
         for i, level in enumerate(self.levels):
             if i:
                 h = self.up[i - 1](resize(h, self.grids[i]))
+            h = self.condition(h, cond, i)
             for block in level:  # type: ignore[attr-defined]
                 h = block(h, cond)
         out: Tensor = self.last(F.leaky_relu(h, 0.2))
@@ -196,10 +198,10 @@ class ConvNets(Nets):
 
     reads = {  # noqa: RUF012 - a constant of the class
         "encode": frozenset({"grid"}),
-        "decode": frozenset(),
+        "decode": frozenset({"grid"}),
         "score": frozenset({"grid"}),
         "shrink": frozenset({"grid"}),
-        "grow": frozenset(),
+        "grow": frozenset({"grid"}),
     }
     sizes = {"xs": (8, 1), "s": (32, 1), "m": (64, 2), "l": (96, 3)}  # noqa: RUF012
 

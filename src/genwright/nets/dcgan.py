@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.errors import Unsupported
-from genwright.nets.blocks import FiLM, conv, pyramid, stride, with_grid
+from genwright.nets.blocks import FiLM, GridCondition, conv, pyramid, stride, with_grid
 from genwright.nets.roles import CondShape, Grid, Net, Nets, Role, Size
 
 __all__ = ["DCGANNets"]
@@ -102,12 +102,15 @@ class DCGANDecoder(Net):
                 lead = conv(rank, size, size, KERNEL, bias=False)
                 self.layers.append(DCGANLayer(lead, rank, size, nets, cond_shape))
         self.last = _drawn(_up(grids[-2], grids[-1], sizes[-1], n_out))
+        self.depth, self.condition = nets.depth, GridCondition(rank, [*sizes, n_out], cond_shape)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = z
-        for layer in self.layers:
+        for i, layer in enumerate(self.layers):
             h = layer(h, cond)
-        out: Tensor = self.last(h)
+            if i % self.depth == 0:
+                h = self.condition(h, cond, i // self.depth)
+        out: Tensor = self.condition(self.last(h), cond, len(self.layers) // self.depth)
         return out
 
 
@@ -118,7 +121,7 @@ class DCGANNets(Nets):
 
     reads: ClassVar[Mapping[Role, frozenset[str]]] = {
         "encode": frozenset({"grid"}),
-        "decode": frozenset(),
+        "decode": frozenset({"grid"}),
         "score": frozenset({"grid"}),
     }
     sizes: ClassVar[Mapping[Size, tuple[int, int]]] = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, with_grid
+from genwright.nets.blocks import FiLM
 from genwright.nets.roles import CondShape, Grid, Net, Nets, coarser
 
 __all__ = ["MLP", "MLPNets"]
@@ -53,7 +54,10 @@ class MLP(Net):
         self.last = nn.Linear(width, math.prod(shape_out), bias=bool(shape_out))
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
-        h = self.first(with_grid(x, cond).flatten(1))
+        h = x.flatten(1)
+        if cond.grid is not None:
+            h = torch.cat([h, cond.grid.to(h.dtype).flatten(1)], dim=1)
+        h = self.first(h)
         for block in self.blocks:
             h = block(h, cond)
         out: Tensor = self.last(F.silu(self.norm(h)))
@@ -66,10 +70,10 @@ class MLPNets(Nets):
     reads = {  # noqa: RUF012 - a constant of the class
         "map": frozenset({"grid"}),
         "encode": frozenset({"grid"}),
-        "decode": frozenset(),
+        "decode": frozenset({"grid"}),
         "score": frozenset({"grid"}),
         "shrink": frozenset({"grid"}),
-        "grow": frozenset(),
+        "grow": frozenset({"grid"}),
     }
     sizes = {"xs": (64, 2), "s": (256, 3), "m": (512, 4), "l": (1024, 6)}  # noqa: RUF012
 
@@ -83,7 +87,7 @@ class MLPNets(Nets):
         return self._mlp((n_in + cond_shape.grid) * math.prod(grid), (n_out,), cond_shape)
 
     def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._mlp(n_in, (n_out, *grid), cond_shape)
+        return self._mlp(n_in + cond_shape.grid * math.prod(grid), (n_out, *grid), cond_shape)
 
     def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
         return self._mlp((n_in + cond_shape.grid) * math.prod(grid), (), cond_shape)
@@ -94,4 +98,5 @@ class MLPNets(Nets):
         )
 
     def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._mlp(n_in * math.prod(coarser(grid, factor)), (n_out, *grid), cond_shape)
+        positions = n_in * math.prod(coarser(grid, factor))
+        return self._mlp(positions + cond_shape.grid * math.prod(grid), (n_out, *grid), cond_shape)

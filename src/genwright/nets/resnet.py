@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, conv, halvings, pyramid, resize, with_grid
+from genwright.nets.blocks import FiLM, GridCondition, conv, halvings, pyramid, resize, with_grid
 from genwright.nets.roles import CondShape, Grid, Net, Nets, Size
 from genwright.options import Count, Share
 
@@ -122,11 +122,14 @@ class ResNetDecoder(Net):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
                 self.blocks.append(ResNetBlock(level, before, size, cond_shape, nets, up=True))
         self.last = _layer(len(grid), sizes[-1], n_out)
+        self.depth, self.condition = nets.depth, GridCondition(len(grid), sizes, cond_shape)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = self.first(z).view(z.shape[0], -1, *self.coarsest)
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             h = block(h, cond)
+            if i % self.depth == 0:
+                h = self.condition(h, cond, i // self.depth)
         out: Tensor = self.last(self.bend(h))
         return out
 
@@ -173,11 +176,14 @@ class ResNetGrow(Net):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
                 self.blocks.append(ResNetBlock(level, before, size, cond_shape, nets, up=True))
         self.last = _layer(rank, sizes[-1], n_out)
+        self.depth, self.condition = nets.depth, GridCondition(rank, sizes, cond_shape)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = self.first(z)
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             h = block(h, cond)
+            if i % self.depth == 0:
+                h = self.condition(h, cond, i // self.depth)
         out: Tensor = self.last(_leaky(h))
         return out
 
@@ -188,10 +194,10 @@ class ResNetNets(Nets):
 
     reads = {  # noqa: RUF012 - a constant of the class
         "encode": frozenset({"grid"}),
-        "decode": frozenset(),
+        "decode": frozenset({"grid"}),
         "score": frozenset({"grid"}),
         "shrink": frozenset({"grid"}),
-        "grow": frozenset(),
+        "grow": frozenset({"grid"}),
     }
     sizes = {"xs": (64, 1), "s": (128, 2), "m": (256, 2), "l": (512, 3)}  # noqa: RUF012
 

@@ -194,10 +194,13 @@ class GridTransformer(Net):
         self.blocks, self.rotary = _stack(width, depth, length, cond_shape, dropout, causal=False)
         # Scores are only ever compared, so that a constant would go untrained.
         self.last = nn.Linear(width, n_out or 1, bias=n_out is not None)
+        self.from_grid = nn.Linear(cond_shape.grid, width) if unpool and cond_shape.grid else None
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         if self.unpool:
             h = self.first(x)[:, None] + self.place
+            if self.from_grid is not None and cond.grid is not None:
+                h = h + self.from_grid(cond.grid.flatten(2).transpose(1, 2))
         else:
             h = self.first(with_grid(x, cond).flatten(2).transpose(1, 2)) + self.place
         h = norm(h)
@@ -216,7 +219,7 @@ class TransformerNets(Nets):
     reads = {  # noqa: RUF012 - a constant of the class
         "map": frozenset({"grid", "tokens"}),
         "encode": frozenset({"grid", "tokens"}),
-        "decode": frozenset({"tokens"}),
+        "decode": frozenset({"grid", "tokens"}),
         "score": frozenset({"grid", "tokens"}),
         "causal": frozenset({"grid", "tokens"}),
     }

@@ -39,7 +39,8 @@ class BatchStream:
             yield self._view(batch.to(device), rng)
 
     def _view(self, batch: Batch, rng: torch.Generator) -> Batch:
-        # A mask goes with the places it was made for.
-        kept = self.bridge.target.grid == self.bridge.source.grid
+        # A mask goes with the places it was made for, and as numbers pads have to be learnt too.
+        source, target = self.bridge.source, self.bridge.target
+        kept = target.grid == source.grid and (target.kind == source.kind or target.kind != "real")
         mask = batch.mask if kept else None
         return self.task.view(Batch(self.bridge.forward(batch.x), batch.cond, mask), rng)
