@@ -125,8 +125,7 @@ class Model:
         self.recipe, self.pipeline = recipe, pipeline
         self._dataset = dataset
         nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
-        space, conds = pipeline.family_spaces()
-        cond = {name: spec.space for name, spec in conds.items()}
+        space, cond = pipeline.family_spaces()
         with torch.random.fork_rng(), memory(TOO_LARGE):
             torch.manual_seed(recipe.seed)
             self.family: Family = build(

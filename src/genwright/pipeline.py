@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.batch import Batch, CondSpec
+from genwright.batch import Batch
 from genwright.bridges.base import Bridge
 from genwright.data.codec import Codec, ReadOptions, Rows, Values
 from genwright.data.columns.field import ColumnField
@@ -26,7 +26,7 @@ from genwright.data.field import Array, Field
 from genwright.data.loader import evenly
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 from genwright.tasks.base import Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Asked", "Pipeline"]

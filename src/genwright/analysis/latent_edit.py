@@ -201,7 +201,7 @@ class Editor:
         split = self.dataset.heldout()
         cond = self._batch(split, np.array([seed % len(split)])).cond
         with torch.no_grad():
-            code = self.family.codes(1, cond, rng)[0]
+            code = self.family.sample_prior(1, cond, rng)[0]
         return Point(name, code, {n: v[0] for n, v in cond.items()})
 
     def _many(self) -> tuple[Tensor, dict[str, Tensor]]:
@@ -216,7 +216,7 @@ class Editor:
         n = sum(map(len, batches))
         rng = torch.Generator(self.family.device).manual_seed(self.seed)
         with torch.no_grad():
-            return self.family.codes(n, cond, rng), cond
+            return self.family.sample_prior(n, cond, rng), cond
 
     def _read(self, path: Path) -> Batch:
         """The first example of a file of the same kind as the run's data."""

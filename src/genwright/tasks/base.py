@@ -18,9 +18,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genwright.batch import Batch, CondSpec
+from genwright.batch import Batch
 from genwright.errors import RecipeError, suggest
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Ask", "Example", "Given", "Infills", "Request", "Task", "TaskSpec"]
 

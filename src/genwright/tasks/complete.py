@@ -13,9 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwright.batch import CondSpec
 from genwright.errors import Incompatible, RecipeError
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Complete", "Holes", "boxes", "cells", "suffix"]

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from genwright.batch import CondSpec
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Generate"]

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from genwright.batch import CondSpec
 from genwright.errors import RecipeError
 from genwright.options import Share
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Pair"]

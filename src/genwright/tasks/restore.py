@@ -14,10 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genwright.batch import CondSpec
 from genwright.errors import Incompatible, RecipeError
 from genwright.options import Count, Positive
-from genwright.space import Real, Space, Symbol
+from genwright.space import CondSpec, Real, Space, Symbol
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 from genwright.tasks.complete import Complete
 

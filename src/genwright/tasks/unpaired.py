@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from genwright.batch import Batch, CondSpec
+from genwright.batch import Batch
 from genwright.errors import DataError, Incompatible
-from genwright.space import Space, Symbol
+from genwright.space import CondSpec, Space, Symbol
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Unpaired", "sources_of_others"]
