@@ -23,8 +23,8 @@ from filelock import FileLock
 
 from genwright.data.cache import cache_home
 from genwright.data.codec import Array, Chunk, Codec, ReadOptions, Rejected, Source, SplitName
-from genwright.data.columns.fit import ReservoirCounter
 from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.columns.reservoir import ReservoirCounter
 from genwright.data.stats import DatasetStats
 from genwright.errors import DataError
 from genwright.registry import build

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genwright.data.columns.infer import Column, fit_column, restore_column
-from genwright.data.columns.scaling import Scores
+from genwright.data.columns.scaling import NormalScores
 from genwright.errors import DataError, RecipeError, RunError
 from genwright.space import Real, Symbol
 
@@ -124,14 +124,14 @@ def test_nothing_leaves_the_training_range():
 
 def test_scores_survive_the_largest_numbers():
     numbers = np.array([-1.7e308, -1.0, 0.0, 1.0, 1.7e308])
-    scores = Scores.fit(numbers, np.ones(5, dtype=np.int64))
+    scores = NormalScores.fit(numbers, np.ones(5, dtype=np.int64))
     z = scores.score(numbers)
     assert np.isfinite(z).all()
     assert scores.number(z.astype(np.float32)).tolist() == numbers.tolist()
 
 
 def test_a_score_is_the_middle_of_its_ties():
-    scores = Scores.fit(np.array([1.0, 2.0, 3.0]), np.array([1, 5, 1]))
+    scores = NormalScores.fit(np.array([1.0, 2.0, 3.0]), np.array([1, 5, 1]))
     assert scores.score(2.0) == pytest.approx(0)
 
 
@@ -155,7 +155,7 @@ def test_zero_inflation_is_a_symbol_beside_the_number():
 
 
 def test_few_integers_are_symbols_and_stay_integers():
-    values = [v % 16 + 1 for v in range(400)] + [18]  # the last is no atom, and yet a symbol
+    values = [v % 16 + 1 for v in range(400)] + [18]  # the last is no point mass, and yet a symbol
     column = fit_column("education", values)
     assert column.kind == "integer"
     assert column.spans == (Symbol(17),)
@@ -523,3 +523,36 @@ def test_facts_are_json_for_every_kind():
         facts = fit_column("x", values).facts()
         assert {"kind", "missing", "distinct"} <= facts.keys()
         json.dumps(facts)
+
+
+# -- states of older versions ----------------------------------------------------------------------
+
+HOURS = """{"kind": "continuous", "name": "hours", "about": {}, "notes": [],
+ "style": {"raw": "text", "places": 1, "least": 0, "digits": null, "comma": false},
+ "atoms": [0.0], "strays": ["many"], "missing": true, "spelling": "NA",
+ "scores": {"numbers": [0.5, 1.5, 2.5], "scores": [-1.0, 0.0, 1.0]}, "usual": 0, "strict": false}"""
+DAY = """{"kind": "datetime", "name": "day", "about": {}, "notes": [],
+ "style": {"raw": "text", "form": "%d.%m.%Y", "step": 86400.0, "zone": "", "digits": 0, "padded": true},
+ "atoms": [], "strays": [], "missing": true, "spelling": "",
+ "scores": {"numbers": [1704412800.0, 1704499200.0], "scores": [-1.0, 1.0]}, "usual": 0, "strict": false}"""
+WHO = """{"kind": "categorical", "name": "who", "about": {}, "notes": [], "values": ["a", "b"],
+ "rest": null, "pool": [], "missing": false, "spelling": null, "usual": 1, "strict": false}"""
+IDS = """{"kind": "identifier", "name": "id", "about": {}, "notes": [], "before": ["A", "-"], "after": [],
+ "start": 30, "width": 4, "whole": false, "missing": true, "spelling": "NA"}"""
+
+
+@pytest.mark.parametrize(
+    ("state", "values", "decoded"),
+    [
+        (HOURS, ["0", "many", "NA", "2.5", "x"], ["0", "many", "NA", "2.5", "NA"]),
+        (DAY, ["05.01.2024", "", "06.01.2024"], ["05.01.2024", "", "06.01.2024"]),
+        (WHO, ["a", "b", "?"], ["a", "b", "b"]),
+        (IDS, ["A-0007", "NA"], ["A-0030", "NA"]),
+    ],
+    ids=["hours", "day", "who", "id"],
+)
+def test_a_state_with_the_old_keys_is_restored(state, values, decoded):
+    """As 0.1 wrote it: style, form, atoms, strays, usual, spelling."""
+    column = restore_column(json.loads(state))
+    assert column.decode(column.encode(values), rng()) == decoded
+    assert restore_column(json.loads(json.dumps(column.state()))) == column
