@@ -71,7 +71,7 @@ class Experiment:
             )
         bridge = planning.make_bridge(known["bridge"]["name"], known["bridge"]["options"])
         bridge.restore(known["bridge"]["state"], run.bridge_tensors)
-        verdict = planning.taken(
+        verdict = planning.accepted(
             recipe.family.name, known["bridge"]["name"], dataset.codec.space, bridge.target
         )
         return cls(recipe, source, dataset, verdict, _model(recipe, dataset, bridge))

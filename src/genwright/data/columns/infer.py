@@ -118,7 +118,8 @@ def _condition(stats: ColumnStats, most: int) -> Column:
         raise DataError(
             f"{stats.name!r} has {len(stats.counts):,} different texts in {stats.total:,} examples, and a "
             f"condition has few that come again, at most {most:,}: group them in a column with fewer, or "
-            f'do not give it as a condition (--label "" gives none)'
+            f'do not give it as a condition (--label "" gives none)',
+            code="too-many-categories",
         )
     if len(stats.counts) + (stats.missing > 0) == 1:
         (value,) = stats.counts or (stats.missing_token,)
@@ -164,7 +165,10 @@ def _measured(stats: ColumnStats) -> Column | None:
 def _forced(stats: ColumnStats, kind: str, most: int) -> Column:
     """The kind a person asked for. Raises `DataError` with the values that stand in the way."""
     if kind not in KINDS:
-        raise RecipeError(f"column {stats.name!r} cannot be of type {kind!r}; {suggest(kind, KINDS)}")
+        raise RecipeError(
+            f"column {stats.name!r} cannot be of type {kind!r}; {suggest(kind, KINDS)}",
+            code="unknown-column-type",
+        )
     if kind == "constant" or not stats.counts:
         common = max(stats.counts, key=stats.counts.__getitem__, default=stats.missing_token)
         return Constant(name=stats.name, about=stats.about(top=stats.top()), value=common)
@@ -205,7 +209,8 @@ def _refused(stats: ColumnStats, kind: str, wanted: str, culprits: Iterable[Any]
     shown = ", ".join(repr(plain_value(value)) for value in culprits[:3])
     return DataError(
         f"column {stats.name!r} cannot be {kind}: {rows:,} of {stats.total:,} rows are not {wanted}, for "
-        f"example {shown}; mend them or give the column another type"
+        f"example {shown}; mend them or give the column another type",
+        code="wrong-column-type",
     )
 
 
@@ -278,7 +283,10 @@ def restore_column(state: Mapping[str, Any]) -> Column:
     fields = {_RENAMED.get(key, key): value for key, value in state.items()}
     kind = fields.pop("kind", None)
     if kind not in KINDS:
-        raise RunError(f"this version knows no column of kind {kind!r}; {suggest(str(kind), KINDS)}")
+        raise RunError(
+            f"this version knows no column of kind {kind!r}; {suggest(str(kind), KINDS)}",
+            code="unknown-column-type",
+        )
     if "format" in fields:
         format = {_RENAMED.get(key, key): value for key, value in fields["format"].items()}
         fields["format"] = DateFormat(**format) if "step" in format else NumberFormat(**format)

@@ -107,7 +107,7 @@ def indices(channel: NDArray[Any], k: int) -> list[int]:
 
 def _unknown(value: Any, name: str, known: Sequence[Any]) -> DataError:
     tail = suggest(str(value), [str(v) for v in known])
-    return DataError(f"there is no {value!r} among the values of {name!r}; {tail}")
+    return DataError(f"there is no {value!r} among the values of {name!r}; {tail}", code="unknown-value")
 
 
 # -- numbers -------------------------------------------------------------------------------------
@@ -181,7 +181,10 @@ class Numeric(Column):
             least, most = self.scores.numbers[0], self.scores.numbers[-1]
             if not least <= number <= most:
                 shown = " to ".join(map(str, self.format.write([least, most])))
-                raise DataError(f"{value!r} is outside of what {self.name!r} was learnt from: {shown}")
+                raise DataError(
+                    f"{value!r} is outside of what {self.name!r} was learnt from: {shown}",
+                    code="out-of-range",
+                )
         return replace(self, strict=True).encode([value])[0]
 
     def _other(self, value: Any, first: int) -> int:
@@ -194,7 +197,10 @@ class Numeric(Column):
             known = ", ".join(
                 str(v) for v in self.format.write([self.scores.numbers[0], self.scores.numbers[-1]])
             )
-            raise DataError(f"{value!r} is not a value of {self.name!r}; wanted one like {known}")
+            raise DataError(
+                f"{value!r} is not a value of {self.name!r}; wanted one like {known}",
+                code="unknown-value",
+            )
         if self.missing:
             return first + self.symbols - 1
         return self.fallback if first == 0 else 0
