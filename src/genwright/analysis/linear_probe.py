@@ -251,11 +251,11 @@ def _score(
         if symbols:
             right = (guess == truth).astype(np.float64)
             return float(right.mean()), right[draws].mean(1)
-        missed, spread = (guess - truth) ** 2, (truth - truth.mean()) ** 2
+        missed, squares = (guess - truth) ** 2, (truth - truth.mean()) ** 2
         means = truth[draws].mean(1)
-        spreads = (truth[draws] ** 2).mean(1) - means**2
-        value = 1 - float(missed.sum()) / max(float(spread.sum()), 1e-12)
-        return value, 1 - missed[draws].mean(1) / np.maximum(spreads, 1e-12)
+        variances = (truth[draws] ** 2).mean(1) - means**2
+        value = 1 - float(missed.sum()) / max(float(squares.sum()), 1e-12)
+        return value, 1 - missed[draws].mean(1) / np.maximum(variances, 1e-12)
 
     value, drawn = measured(guesses[name])
     low, high = np.quantile(drawn, [0.025, 0.975])

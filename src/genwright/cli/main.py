@@ -311,7 +311,7 @@ def judge(
     found = []
     for run in asked:
         with memory("compare fewer examples (-n 500)"):
-            judgement = api.judge(
+            report = api.judge(
                 run,
                 fake=fake,
                 real=real,
@@ -327,10 +327,10 @@ def judge(
                 device=device,
             )
         folder = out or (run / "judge" if run else Path("judged") / Path(str(fake)).stem)
-        files = evaluation_page.write(judgement, folder)
-        found.append(judgement)
+        files = evaluation_page.write(report, folder)
+        found.append(report)
         if not as_json:
-            say(evaluation_page.summary(judgement))
+            say(evaluation_page.summary(report))
             say(f"See {files[0]}")
     if as_json:
         say(json.dumps([evaluation_page.to_json(j) for j in found], ensure_ascii=False, indent=2))

@@ -80,9 +80,9 @@ class Identifier(Column):
         return [self.missing_token if i else f for i, f in zip(indices(x[:, 0], 2), fresh, strict=True)]
 
 
-def _strings(alphabets: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
-    """`n` texts with one character of each alphabet."""
-    columns = [[a[i] for i in rng.integers(len(a), size=n).tolist()] for a in alphabets]
+def _strings(character_sets: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
+    """`n` texts with one character of each set."""
+    columns = [[a[i] for i in rng.integers(len(a), size=n).tolist()] for a in character_sets]
     return ["".join(letters) for letters in zip(*columns, strict=True)] if columns else [""] * n
 
 
