@@ -45,7 +45,7 @@ class DataOptions:
             raise RecipeError(
                 f"data.val={self.val} and data.test={self.test} leave nothing to train on: "
                 f"each must be 0 or more and their sum below 1",
-                code="no-training-data",
+                code="nothing-to-train-on",
             )
 
 
@@ -144,7 +144,7 @@ class Recipe:
             values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise RecipeError(
-                f"there is no recipe at {path}: name a .toml file, or data", code="not-found"
+                f"there is no recipe at {path}: name a .toml file, or data", code="no-file"
             ) from None
         except OSError as error:
             raise RecipeError(
@@ -274,7 +274,7 @@ def make_recipe(
 def for_so_long(values: dict[str, Any], steps: int | None, minutes: float | None) -> dict[str, Any]:
     """A recipe's values with another length of training; one kind of length replaces the other."""
     if steps is not None and minutes is not None:
-        raise RecipeError("give --steps or --minutes, not both", code="conflicting-options")
+        raise RecipeError("give --steps or --minutes, not both", code="contradicting-options")
     train = dict(values["train"])
     if steps is not None:
         train |= {"steps": steps, "minutes": None}

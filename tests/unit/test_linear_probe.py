@@ -97,7 +97,7 @@ def test_what_a_run_encodes_is_not_read_off(rows: Path) -> None:
     assert error.value.code == "label-in-example"
     with pytest.raises(DataError) as unknown:
         genwright.probe(run, label="sise")
-    assert unknown.value.code == "unknown-label"
+    assert unknown.value.code == "no-such-field"
 
 
 def test_the_verdict_says_who_is_ahead() -> None:

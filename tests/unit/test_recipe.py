@@ -183,14 +183,14 @@ def test_options_that_need_others_or_exclude_them() -> None:
     assert error.value.code == "missing-option"
     with pytest.raises(RecipeError, match="--steps or --minutes, not both") as error:
         make_recipe("x", steps=3, minutes=1)
-    assert error.value.code == "conflicting-options"
+    assert error.value.code == "contradicting-options"
 
 
 @pytest.mark.parametrize(("val", "test"), [(-0.1, 0), (0, -0.1), (1, 0), (0.5, 0.5), (2, 0)])
 def test_something_is_left_to_train_on(val: float, test: float) -> None:
     with pytest.raises(RecipeError, match=r"data\.val=.* below 1") as error:
         DataOptions(val=val, test=test)
-    assert error.value.code == "no-training-data"
+    assert error.value.code == "nothing-to-train-on"
 
 
 # -- files -----------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_what_is_wrong_with_a_file_names_it(
 def test_no_file_and_no_file_at_all(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no recipe at") as error:
         Recipe.read(tmp_path / "r.toml")
-    assert error.value.code == "not-found"
+    assert error.value.code == "no-file"
     with pytest.raises(RecipeError, match="cannot be read") as error:
         Recipe.read(tmp_path)
     assert error.value.code == "unreadable"

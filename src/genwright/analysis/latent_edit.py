@@ -66,7 +66,7 @@ def edit_examples(
         raise RecipeError(
             "an edit is one of --between A B, --attribute NAME=VALUE and --directions N; --on EXAMPLE "
             "belongs to the last two",
-            code="conflicting-options",
+            code="contradicting-options",
         )
     editor = LatentEditor(model, seed)
     if between is not None:
@@ -195,7 +195,7 @@ class LatentEditor:
             if at >= len(split):
                 raise DataError(
                     f"there is no held-out example {at}: they are numbered from 0 to {len(split) - 1:,}",
-                    code="unknown-example",
+                    code="no-such-example",
                 )
             batch = taken(split, np.array([at]))
         else:
@@ -241,7 +241,7 @@ class LatentEditor:
                 return self._batch(chunk, [0])
             bad += chunk.bad
         reason = f": {bad[0].reason}" if bad else ""
-        raise DataError(f"{path} holds no example that can be read{reason}", code="no-examples")
+        raise DataError(f"{path} holds no example that can be read{reason}", code="nothing-to-read")
 
     def _labelled(self, name: str, value: str) -> tuple[Tensor, Tensor]:
         """Codes of examples that have an attribute and of such that lack it, and which have it.
@@ -252,7 +252,7 @@ class LatentEditor:
         if name not in known:
             way = suggest(name, known) if known else "the data have no labels"
             raise DataError(
-                f"there is no label or column {name!r} in the data; {way}", code="unknown-label"
+                f"there is no label or column {name!r} in the data; {way}", code="no-such-field"
             )
         # What is asked for may be a part of the example, as a column is: so the data are read side by side.
         sides = (codec.read(self.source, ReadOptions(one)) for one in (given, (*given, name)))
@@ -270,12 +270,12 @@ class LatentEditor:
                 break
         if not codes[True]:
             raise DataError(
-                f"no example has {name}={value}; {suggest(value, seen)}", code="unknown-value"
+                f"no example has {name}={value}; {suggest(value, seen)}", code="no-such-value"
             )
         if not codes[False]:
             raise DataError(
                 f"every example has {name}={value}, so that nothing shows the difference",
-                code="constant-label",
+                code="one-value",
             )
         have, lack = (torch.cat(codes[side]) for side in (True, False))
         has = torch.arange(len(have) + len(lack), device=have.device) < len(have)
@@ -290,7 +290,7 @@ class LatentEditor:
             if len(compact) < length:
                 raise DataError(
                     f"the text has {len(compact)} symbols, and an example has {length}",
-                    code="too-short",
+                    code="text-too-short",
                 )
             compact = compact[:length][None, None]
         x = torch.from_numpy(np.ascontiguousarray(codec.expand(compact)))
@@ -363,6 +363,6 @@ def _opened(model: Model) -> tuple[Source, Dataset]:
 def _whole(text: str, name: str) -> int:
     if not text.isdecimal():
         raise RecipeError(
-            f"{name!r} is no example: wanted its number, a file, or seed:N", code="unknown-example"
+            f"{name!r} is no example: wanted its number, a file, or seed:N", code="no-such-example"
         )
     return int(text)

@@ -116,7 +116,7 @@ def fit_probe(model: Model, label: str | None = None, n: int = 10_000, seed: int
     if len(np.unique(truth)) < 2:
         raise DataError(
             f"{label!r} is the same in all training examples, so there is nothing to read off",
-            code="constant-label",
+            code="one-value",
         )
     sets = {
         "codes": [_codes(model, model.family, some) for some, _ in parts.values()],
@@ -160,7 +160,7 @@ def _labelled(model: Model, label: str | None) -> tuple[Dataset, str]:
         return dataset, wanted
     if wanted not in known:
         raise DataError(
-            f"{recipe.data.path} has no label {wanted!r}; {suggest(wanted, known)}", code="unknown-label"
+            f"{recipe.data.path} has no label {wanted!r}; {suggest(wanted, known)}", code="no-such-field"
         )
     more = [*dataset.given, wanted]
     _, _, other = open_data(replace(recipe, data=replace(recipe.data, label=more)))

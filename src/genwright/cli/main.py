@@ -132,7 +132,7 @@ def train(
     if resume is not None and (data is not None or out is not None):
         raise RecipeError(
             f"--resume {resume} goes on with that run: leave the data and --out away",
-            code="conflicting-options",
+            code="contradicting-options",
         )
     with stoppable() as stop, watched() as (announce, report), memory(SMALLER):
         began: list[int] = []
@@ -304,7 +304,7 @@ def judge(
     asked: list[Path | None] = [*(runs or [])] or [None]
     if len(asked) > 1 and out is not None:
         raise RecipeError(
-            "several runs get a report each, in RUN/judge: leave out --out", code="conflicting-options"
+            "several runs get a report each, in RUN/judge: leave out --out", code="contradicting-options"
         )
     if lens:
         say(f"--lens is called --features now: --features {lens}", error=True)

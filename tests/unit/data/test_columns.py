@@ -472,7 +472,7 @@ def test_a_condition_of_integers_is_one_symbol_in_order(values):
         column.encode(["7"])
     with pytest.raises(DataError) as error:
         column.encode([""])
-    assert error.value.code == "unknown-value"
+    assert error.value.code == "no-such-value"
 
 
 def test_a_condition_of_many_integers_is_still_one_symbol():
@@ -508,7 +508,7 @@ def test_a_condition_of_floats_is_a_real():
     assert back(column, ["20.0", 99, 0]) == ["20.0", "20.0", "0.0"]
     with pytest.raises(DataError, match=r"'big' is not a value of 'size'; .* like 0\.0, 20\.0") as error:
         column.encode(["big"])
-    assert error.value.code == "unknown-value"
+    assert error.value.code == "no-such-value"
     with pytest.raises(
         DataError, match=r"99 is outside .* 'size' was learnt from: 0\.0 to 20\.0"
     ) as error:

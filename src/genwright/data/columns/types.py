@@ -107,7 +107,7 @@ def indices(channel: NDArray[Any], k: int) -> list[int]:
 
 def _unknown(value: Any, name: str, known: Sequence[Any]) -> DataError:
     tail = suggest(str(value), [str(v) for v in known])
-    return DataError(f"there is no {value!r} among the values of {name!r}; {tail}", code="unknown-value")
+    return DataError(f"there is no {value!r} among the values of {name!r}; {tail}", code="no-such-value")
 
 
 # -- numbers -------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class Numeric(Column):
             )
             raise DataError(
                 f"{value!r} is not a value of {self.name!r}; wanted one like {known}",
-                code="unknown-value",
+                code="no-such-value",
             )
         if self.missing:
             return first + self.symbols - 1
