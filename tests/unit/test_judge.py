@@ -167,7 +167,9 @@ def test_odd_pictures_are_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "real", 80)
     pictures(tmp_path / "fake", 30, side=16, first=500)
-    said = done("judge", "--fake", "fake", "--real", "real", "--features", "pca", "--metric", "pixels").out
+    said = done(
+        "judge", "--fake", "fake", "--real", "real", "--features", "pca", "--metric", "pixels"
+    ).out
     assert "no holdout was named" in said
     assert "16 x 16 and were brought to 8 x 8" in said
 

@@ -74,7 +74,7 @@ def numbers_of(column: Numeric, values: Sequence[Any]) -> Array:
     below; so one order holds every value."""
 
     def read(value: Any) -> float:
-        number = column.style.read(value)
+        number = column.format.read(value)
         return number if math.isfinite(number) else math.inf if is_missing(value) else -math.inf
 
     return each(values, read)
