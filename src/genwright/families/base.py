@@ -48,29 +48,30 @@ class Phase:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A figure by which a family that falls ill is known: `loss` leaves it in `Family.diagnostic_values`.
+    """A scalar by which a training that goes wrong in the family's own way is known: `loss` leaves it in
+    `Family.diagnostic_values`.
 
-    value_name  its name there
-    cause     what is wrong where it is beyond its bounds, in a word or two
-    words     the same in a sentence; {value} and {usual} stand for the figure and for its median before
-    helps     what to try
+    value_name    its name there
+    cause         what is wrong where it is out of bounds, in a word or two
+    words         the same in a sentence; {value} and {median} stand for the scalar and its median before
+    remedy        what to try
     below, above  the bounds
-    of_usual  they are multiples of the figure's median over the steps before
-    least     nothing is said while that median is below
-    lasting   steps in a row
-    after     share of training before which nothing is said
-    recoverable  going back to a healthy state may help; else it is reported and no more
+    relative      they are multiples of the median over the steps before
+    min_median    nothing is said while that median is below
+    steps         in a row that it has to be out of bounds
+    after         share of training before which nothing is said
+    recoverable   going back to a healthy state may help; else it is told and no more
     """
 
     value_name: str
     cause: str
     words: str
-    helps: str
+    remedy: str
     below: float = -math.inf
     above: float = math.inf
-    of_usual: bool = False
-    least: float = 0.0
-    lasting: int = 5
+    relative: bool = False
+    min_median: float = 0.0
+    steps: int = 5
     after: float = 0.0
     recoverable: bool = True
 
@@ -133,6 +134,10 @@ class Family(nn.Module, ABC):
     least_batch: int = 1
     """Examples that have to be in a batch together, at least."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
+    adversarial: bool = False
+    """Whether networks are trained against each other, so that their losses leap by nature."""
+    large_products: ClassVar[bool] = False
+    """Whether its networks multiply large matrices over rows without a grid, too: bfloat16 helps then."""
     diagnostics: ClassVar[tuple[Diagnostic, ...]] = ()
     """By what a training that goes wrong in this family's own way is known."""
     shared: Mapping[str, Literal["mean", "first"]] = MappingProxyType({})

@@ -57,6 +57,7 @@ class GAN(Family):
 
     accepts = frozenset({"real", "symbol", "mixed"})
     has_heldout = False
+    adversarial = True
     quick = True
     batch_size = 64
     phases: tuple[Phase, ...] = (

@@ -19,6 +19,7 @@ from genwright.errors import RecipeError
 from genwright.families.base import Family
 
 __all__ = [
+    "SharedBuffers",
     "average_grads",
     "broadcast",
     "device",
@@ -26,7 +27,6 @@ __all__ = [
     "group",
     "is_main",
     "rank",
-    "share",
     "wait",
     "world",
 ]
@@ -103,21 +103,29 @@ def average_grads(parameters: Iterable[nn.Parameter]) -> None:
         at += grad.numel()
 
 
-@torch.no_grad()
-def share(family: Family) -> None:
-    """Make one of what each process has found in its own examples: statistics, and what `exchange` brings."""
-    if world() == 1:
-        return
-    family.exchange(gather)
-    kept = ("running_mean", "running_var")  # by what normalises over a batch
-    found = {n: "mean" for n, _ in family.named_buffers() if n.rpartition(".")[2] in kept}
-    for name, how in {**found, **family.shared}.items():
-        buffer = family.get_buffer(name)
-        if how == "mean":
-            dist.all_reduce(buffer)
-            buffer /= world()
-        else:
-            dist.broadcast(buffer, src=0)
+class SharedBuffers:
+    """Buffers of which each process finds a part in its own examples: statistics of batches, and those that
+    the family calls `shared`; beside them what its `exchange` brings."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        kept = ("running_mean", "running_var")  # by what normalises over a batch
+        found = {n: "mean" for n, _ in family.named_buffers() if n.rpartition(".")[2] in kept}
+        self._how = {**found, **family.shared}
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Make them one on all processes, after a step."""
+        if world() == 1:
+            return
+        self.family.exchange(gather)
+        for name, how in self._how.items():
+            buffer = self.family.get_buffer(name)
+            if how == "mean":
+                dist.all_reduce(buffer)
+                buffer /= world()
+            else:
+                dist.broadcast(buffer, src=0)
 
 
 def mean(values: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from genwright.recipe import TrainOptions
 from genwright.storage.run import Run
 from genwright.training.ema import exponent
 from genwright.training.optim import PhaseOptimizer, rate
+from genwright.training.trainer import local_batch
 
 SCRIPT = """
 api.train(sys.argv[1], family=sys.argv[2], size="xs", steps=6, out=sys.argv[3],
@@ -165,6 +166,13 @@ def test_a_batch_must_split_evenly(data: Path, tmp_path: Path) -> None:
             out=tmp_path / "x",
             settings=["train.batch_size=8", "train.accumulate=3"],
         )
+
+
+def test_the_familys_own_batch_must_split_evenly_too() -> None:
+    with pytest.raises(RecipeError, match="choose a multiple of 3") as error:
+        local_batch(TrainOptions(accumulate=3), tiny(VAE))
+    assert error.value.code == "uneven-batch"
+    assert local_batch(TrainOptions(accumulate=4), tiny(VAE)) == VAE.batch_size // 4
 
 
 def test_the_rate_warms_up_and_falls() -> None:
