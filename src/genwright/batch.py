@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Cond"]
+from genwright.space import Space
+
+__all__ = ["Batch", "Cond", "CondSpec"]
 
 
 @dataclass
@@ -54,3 +56,18 @@ class Cond:
     def plus(self, vector: Tensor) -> Cond:
         """The same, with `vector` added to the vector (a time, a noise level)."""
         return replace(self, vector=self.vector + vector)
+
+
+@dataclass(frozen=True)
+class CondSpec:
+    """What a family is told of one condition.
+
+    space  what it is made of
+    drop   the share of training examples that go without it, so that it can be left out and guided by; 0 for
+           what a request always has
+    align  it lies on the grid of x place by place, and is resampled there where its own grid differs
+    """
+
+    space: Space
+    drop: float = 0.1
+    align: bool = False

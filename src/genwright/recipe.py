@@ -252,6 +252,9 @@ def make_recipe(
     *,
     family: str | None = None,
     label: str | Sequence[str] | None = None,
+    task: str | None = None,
+    make: str | None = None,
+    given: str | Sequence[str] | None = None,
     size: str | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -267,6 +270,12 @@ def make_recipe(
         values["family"] = {"name": family}
     if label is not None:
         values["data"]["label"] = label if isinstance(label, str) else list(label)
+    if task is not None and task != values["task"]["name"]:
+        values["task"] = {"name": task}
+    if make is not None:
+        values["task"]["make"] = make
+    if given is not None:
+        values["task"]["given"] = [given] if isinstance(given, str) else list(given)
     values |= {name: value for name, value in (("size", size), ("seed", seed)) if value is not None}
     return Recipe.of(for_so_long(values, steps, minutes)).override(settings)
 

@@ -46,6 +46,9 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "tasks": {
         "generate": "genwright.tasks.generate:Generate",
+        "complete": "genwright.tasks.complete:Complete",
+        "restore": "genwright.tasks.restore:Restore",
+        "pair": "genwright.tasks.pair:Pair",
         "unpaired": "genwright.tasks.unpaired:Unpaired",
     },
     "nets": {

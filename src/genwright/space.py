@@ -255,6 +255,33 @@ class Space:
         ended = torch.eq(x[:, pads[0].stored].squeeze(1), span.pad).long()
         return torch.eq(ended.cumsum(1) - ended, 0)
 
+    # -- what is not known ---------------------------------------------------------------------
+
+    def holed(self) -> Space:
+        """The space of its examples with parts unknown: one more symbol for a symbol (k is "unknown"), and
+        beside each real channel one that is 1 where it is known."""
+        spans: list[Span] = []
+        for span in self.spans:
+            if isinstance(span, Symbol):
+                spans.append(Symbol(span.k + 1, span.pad))
+            else:
+                spans += [span, Real(span.n, bounded=True)]
+        return Space(self.grid, tuple(spans))
+
+    def punch(self, x: Tensor, known: Tensor) -> Tensor:
+        """Stored `x` as a stored example of `holed()`; `known` `(B, stored, *grid)` is true where it is.
+
+        An unknown real is 0 beside a 0, since 0 alone is a value.
+        """
+        parts = []
+        for slot in self.slots():
+            part, there = x[:, slot.stored], known[:, slot.stored]
+            if isinstance(slot.span, Symbol):
+                parts.append(torch.where(there, part, torch.full_like(part, slot.span.k)))
+            else:
+                parts += [torch.where(there, part, torch.zeros_like(part)), there.to(part.dtype)]
+        return torch.cat(parts, dim=1).to(self.dtype)
+
     def check(self, x: Tensor, what: str = "the batch") -> None:
         """Raise `Incompatible` unless `x` is a batch of stored examples of this space."""
         if tuple(x.shape[1:]) != self.shape or x.is_floating_point() != (self.kind != "symbol"):

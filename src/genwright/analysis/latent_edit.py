@@ -5,7 +5,6 @@ The maths stand in `latent_ops.py`; here examples become codes, and codes exampl
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +15,15 @@ from torch import Tensor
 
 from genwright.analysis.latent_ops import attribute_vector, interpolate, principal_directions
 from genwright.batch import Batch
-from genwright.data.codec import Chunk, ReadOptions, Rejected, Source
-from genwright.data.dataset import Dataset, Split
-from genwright.data.loader import in_order, taken
-from genwright.data.source import find
+from genwright.data.codec import AS_READ, Rejected, Rows
+from genwright.data.dataset import Split
+from genwright.data.field import Array, Field, Values
+from genwright.data.loader import evenly
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
-from genwright.experiment import open_data
 from genwright.families.base import Family
 from genwright.model import Model, Samples
 from genwright.options import Count, Natural
 from genwright.registry import check
-from genwright.space import Symbol
 
 __all__ = ["LatentEditor", "edit_examples"]
 
@@ -102,7 +99,7 @@ class LatentEditor:
                 f"have; genwright sample makes new examples",
                 code="no-latents",
             )
-        self.source, self.dataset = _opened(model)
+        self.pipeline, self.dataset = model.pipeline, model.dataset
 
     # -- the edits -----------------------------------------------------------------------------
 
@@ -131,7 +128,7 @@ class LatentEditor:
             raise RecipeError(
                 f"--attribute wants NAME=VALUE, such as smiling=yes, got {wanted!r}", code="not-a-pair"
             )
-        if name in self.model.given:
+        if name in self.pipeline.scalars:
             raise RecipeError(
                 f"{name!r} was given in training, so that codes do not tell it: make examples with "
                 f'genwright sample --given {wanted}, or train a model without it (--label "")',
@@ -172,7 +169,7 @@ class LatentEditor:
                 names += [f"{point.name}, {word}: {place:+.3g}" for place in far.tolist()]
                 conds.append({n: v.expand(len(far), *v.shape) for n, v in point.cond.items()})
         shared = set.intersection(*(set(cond) for cond in conds))
-        cond = {n: torch.cat([one[n] for one in conds]) for n in self.model.given if n in shared}
+        cond = {n: torch.cat([one[n] for one in conds]) for n in self.pipeline.scalars if n in shared}
         return self._decoded(torch.cat(codes), cond, names, len(far))
 
     # -- examples and codes --------------------------------------------------------------------
@@ -191,39 +188,42 @@ class LatentEditor:
         if word == "seed" and colon:
             return self._drawn(name, _whole(number, name))
         if name.isdecimal() and not Path(name).exists():
-            split, at = self._held(), _whole(name, name)
+            split, at = self.dataset.heldout(), _whole(name, name)
             if at >= len(split):
                 raise DataError(
                     f"there is no held-out example {at}: they are numbered from 0 to {len(split) - 1:,}",
                     code="no-such-example",
                 )
-            batch = taken(split, np.array([at]))
+            batch = self._batch(split, np.array([at]))
         else:
             batch = self._read(Path(name))
-        return LatentPoint(
-            name, self._codes(batch)[0], {n: v[0] for n, v in self._seen(batch).cond.items()}
-        )
+        return LatentPoint(name, self._codes(batch)[0], {n: v[0] for n, v in batch.cond.items()})
 
-    def _held(self) -> Split:
-        """The test split; where nothing was held out, the training split."""
-        splits = self.dataset.splits
-        return next((splits[part] for part in ("test", "val") if len(splits[part])), splits["train"])
+    def _rng(self) -> torch.Generator:
+        return torch.Generator(self.family.device).manual_seed(self.seed)
+
+    def _batch(self, split: Split, numbers: Array) -> Batch:
+        """Examples of a split as the family sees them."""
+        return self.pipeline.batch(split, numbers, self.family.device, self._rng())
 
     def _drawn(self, name: str, seed: int) -> LatentPoint:
         """A code drawn from the prior, under the conditions of some held-out example."""
         rng = torch.Generator(self.family.device).manual_seed(seed)
-        split = self._held()
-        cond = self._seen(taken(split, np.array([seed % len(split)]))).cond
+        split = self.dataset.heldout()
+        cond = self._batch(split, np.array([seed % len(split)])).cond
         with torch.no_grad():
             code = self.family.codes(1, cond, rng)[0]
         return LatentPoint(name, code, {n: v[0] for n, v in cond.items()})
 
     def _many(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Codes of held-out examples, or codes drawn where nothing can be encoded, and their conditions."""
-        batches = [self._seen(batch) for batch in in_order(self._held(), AT_ONCE, MOST)]
-        cond = {n: torch.cat([batch.cond[n] for batch in batches]) for n in self.model.given}
+        split = self.dataset.heldout()
+        numbers = evenly(len(split), MOST)
+        parts = [numbers[i : i + AT_ONCE] for i in range(0, len(numbers), AT_ONCE)]
+        batches = [self._batch(split, part) for part in parts]
+        cond = {n: torch.cat([batch.cond[n] for batch in batches]) for n in self.pipeline.scalars}
         if self._encodes:
-            return torch.cat([self._codes_of(batch) for batch in batches]), cond
+            return torch.cat([self._codes(batch) for batch in batches]), cond
         n = sum(map(len, batches))
         rng = torch.Generator(self.family.device).manual_seed(self.seed)
         with torch.no_grad():
@@ -231,15 +231,11 @@ class LatentEditor:
 
     def _read(self, path: Path) -> Batch:
         """The first example of a file of the same kind as the run's data."""
-        codec = self.model.codec
-        source = find(path, self.model.recipe.codec.name)
-        known = codec.labels(source)
-        reading = ReadOptions(tuple(name for name in self.model.given if name in known))
         bad: list[Rejected] = []
-        for chunk in codec.read(source, reading):
-            if len(chunk):
-                return self._batch(chunk, [0])
-            bad += chunk.bad
+        for rows in self.pipeline.read([path], self.pipeline.used):
+            if len(rows):
+                return self._encoded(rows, [0])
+            bad += rows.rejected
         reason = f": {bad[0].reason}" if bad else ""
         raise DataError(f"{path} holds no example that can be read{reason}", code="nothing-to-read")
 
@@ -247,25 +243,25 @@ class LatentEditor:
         """Codes of examples that have an attribute and of such that lack it, and which have it.
 
         Raises `DataError` where nothing has it or everything does."""
-        codec, given = self.model.codec, tuple(self.model.given)
-        known = codec.labels(self.source)
+        dataset = self.dataset
+        there = dataset.codec.fields(dataset.source)
+        known = [other for other in there if other != dataset.main]
         if name not in known:
             way = suggest(name, known) if known else "the data have no labels"
             raise DataError(
                 f"there is no label or column {name!r} in the data; {way}", code="no-such-field"
             )
-        # What is asked for may be a part of the example, as a column is: so the data are read side by side.
-        sides = (codec.read(self.source, ReadOptions(one)) for one in (given, (*given, name)))
+        fields = {one: self.pipeline.fields[one] for one in self.pipeline.used} | {name: there[name]}
         codes: dict[bool, list[Tensor]] = {True: [], False: []}
         seen: set[str] = set()
-        for chunk, named in zip(*sides, strict=True):
-            values = [str(one) for one in named.given[name]]
+        for rows in dataset.codec.read(dataset.source, fields, AS_READ):
+            values = [str(one) for one in rows.values[name]]
             seen.update(values[: 10 * MOST])
             for side, found in codes.items():
                 index = [i for i, one in enumerate(values) if (one == value) == side]
                 index = index[: MOST - sum(map(len, found))]
                 if index:
-                    found.append(self._codes(self._batch(chunk, index)))
+                    found.append(self._codes(self._encoded(rows, index)))
             if all(sum(map(len, found)) >= MOST for found in codes.values()):
                 break
         if not codes[True]:
@@ -281,42 +277,19 @@ class LatentEditor:
         has = torch.arange(len(have) + len(lack), device=have.device) < len(have)
         return torch.cat([have, lack]), has
 
-    def _batch(self, chunk: Chunk, index: list[int]) -> Batch:
-        """Some of a chunk's raw examples as a loader gives them."""
-        codec = self.model.codec
-        compact = codec.encode(codec.take(chunk.examples, index))
-        if codec.layout == "stream":
-            (length,) = codec.space.grid
-            if len(compact) < length:
-                raise DataError(
-                    f"the text has {len(compact)} symbols, and an example has {length}",
-                    code="text-too-short",
+    def _encoded(self, rows: Rows, index: list[int]) -> Batch:
+        """Some raw examples as the family sees them."""
+        example = {}
+        for name in self.pipeline.used:
+            if name in rows.values:
+                field = self.pipeline.fields[name]
+                example[name] = _stored(field, field.take(rows.values[name], index)).to(
+                    self.family.device
                 )
-            compact = compact[:length][None, None]
-        x = torch.from_numpy(np.ascontiguousarray(codec.expand(compact)))
-        cond = {}
-        for name, values in chunk.given.items():
-            column = self.model.given.get(name)
-            if column is not None:
-                stored = torch.from_numpy(
-                    np.ascontiguousarray(column.encode([values[i] for i in index]))
-                )
-                symbols = all(isinstance(span, Symbol) for span in column.spans)
-                cond[name] = stored.long() if symbols else stored.float()
-        return Batch(x, cond, codec.space.valid(x))
-
-    def _seen(self, batch: Batch) -> Batch:
-        """As the family sees it."""
-        batch = batch.to(self.family.device)
-        rng = torch.Generator(self.family.device).manual_seed(self.seed)
-        through = Batch(self.model.bridge.forward(batch.x), batch.cond, batch.mask)
-        return self.model.task.view(through, rng)
-
-    def _codes(self, batch: Batch) -> Tensor:
-        return self._codes_of(self._seen(batch))
+        return self.pipeline.seen(example, self._rng())
 
     @torch.no_grad()
-    def _codes_of(self, seen: Batch) -> Tensor:
+    def _codes(self, seen: Batch) -> Tensor:
         if not self._encodes:
             raise Unsupported(
                 f"{self.family.name} cannot find the code of an example: name codes to draw, "
@@ -335,29 +308,23 @@ class LatentEditor:
 
     def _decoded(self, codes: Tensor, cond: dict[str, Tensor], names: list[str], row: int) -> Samples:
         """Raw examples, with a word for each on what it is."""
-        rng = np.random.default_rng(0)
-        values = {
-            name: self.model.given[name].decode(value.float().cpu().numpy(), rng)
-            for name, value in cond.items()
-        }
         x = torch.cat(list(self._made(codes, cond)))
-        samples = self.model.decode(x, values, cond, self.seed)
-        samples.codec = copy.copy(samples.codec)
-        samples.codec.row = row
-        samples.given = samples.given | {"edit": names}
-        return samples
+        rng = torch.Generator(x.device).manual_seed(self.seed)
+        values = self.pipeline.rows(x, self.pipeline.given_as(cond), rng)
+        make, codec, fields = self.pipeline.spec.make, self.pipeline.codec, self.pipeline.fields
+        return Samples(values | {"edit": names}, make, codec, fields, columns=row)
 
 
-def _opened(model: Model) -> tuple[Source, Dataset]:
-    """The run's data. Raises `DataError` where they have changed."""
-    _, source, dataset = open_data(model.recipe)
-    if dataset.key != model.run.codec["data"]:
+def _stored(field: Field, values: Values) -> Tensor:
+    """Raw values to stored examples; of a text that is longer than a window, its beginning."""
+    if not field.stream:
+        return field.tensor(values)
+    compact, (length,) = field.encode(values), field.space.grid
+    if len(compact) < length:
         raise DataError(
-            f"the data at {model.recipe.data.path} have changed since {model.run.path} was trained: put them "
-            f"back as they were",
-            code="data-changed",
+            f"the text has {len(compact)} symbols, and an example has {length}", code="text-too-short"
         )
-    return source, dataset
+    return field.expand(compact[:length][None, None])
 
 
 def _whole(text: str, name: str) -> int:

@@ -22,9 +22,11 @@ import numpy as np
 import torch
 
 from genwright.batch import Batch
-from genwright.data.codec import Array, SplitName
+from genwright.data.codec import SplitName
+from genwright.data.columns.field import ColumnField
 from genwright.data.dataset import Dataset, Split
-from genwright.data.loader import in_order
+from genwright.data.field import Array
+from genwright.data.loader import evenly
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
 from genwright.evaluation.extractors.learned import PcaExtractor
 from genwright.evaluation.metric import Z, wilson
@@ -33,7 +35,6 @@ from genwright.families.base import Family
 from genwright.model import Model
 from genwright.options import Count, Natural
 from genwright.registry import check
-from genwright.space import Symbol
 
 __all__ = ["Probe", "ProbeScore", "fit_probe"]
 
@@ -102,10 +103,10 @@ def fit_probe(model: Model, label: str | None = None, n: int = 10_000, seed: int
             code="no-encoder",
         )
     dataset, label = _labelled(model, label)
-    column = dataset.given[label]
-    symbols = len(column.spans) == 1 and isinstance(column.spans[0], Symbol)
+    column = dataset.fields[label]
+    symbols = isinstance(column, ColumnField) and column.symbols
     most: dict[SplitName, int] = {"train": n, "val": MOST // 4, "test": MOST}
-    parts = {part: _read(dataset.splits[part], label, most[part], symbols) for part in most}
+    parts = {part: _read(model, dataset.splits[part], label, most[part], symbols) for part in most}
     (x, truth), (_, asked) = parts["train"], parts["test"]
     if len(asked) < LEAST:
         raise DataError(
@@ -145,10 +146,10 @@ def fit_probe(model: Model, label: str | None = None, n: int = 10_000, seed: int
 
 def _labelled(model: Model, label: str | None) -> tuple[Dataset, str]:
     """The run's data with the label beside each example, and its name."""
-    recipe = model.recipe
-    _, source, dataset = open_data(recipe)
-    known = dataset.codec.labels(source)
-    own = [*dataset.given, *dataset.codec.default_labels(source)]
+    recipe, dataset = model.recipe, model.dataset
+    codec, source = dataset.codec, dataset.source
+    known = codec.labels(source)
+    own = [*model.pipeline.scalars, *codec.default_labels(source)]
     wanted = label or next(iter(own), None)
     if wanted is None:
         raise DataError(
@@ -156,29 +157,39 @@ def _labelled(model: Model, label: str | None) -> tuple[Dataset, str]:
             + (f": name one of its columns ({', '.join(known[:8])}) with --label" if known else ""),
             code="no-labels",
         )
-    if wanted in dataset.given:
+    if wanted in dataset.fields:
         return dataset, wanted
     if wanted not in known:
         raise DataError(
             f"{recipe.data.path} has no label {wanted!r}; {suggest(wanted, known)}", code="no-such-field"
         )
-    more = [*dataset.given, wanted]
-    _, _, other = open_data(replace(recipe, data=replace(recipe.data, label=more)))
-    if other.codec.space != dataset.codec.space:
+    if wanted in dataset.fields[dataset.main].parts:
         raise RecipeError(
             f"{wanted!r} is part of what this run encodes, so that reading it off would prove nothing: train "
             f"with --label {wanted} to leave it out of the examples",
             code="label-in-example",
         )
-    return other, wanted
+    more = [name for name in dataset.fields if name != dataset.main]
+    other = replace(recipe, data=replace(recipe.data, label=[*more, wanted]))
+    return open_data(other)[1], wanted
 
 
-def _read(split: Split, label: str, most: int, symbols: bool) -> tuple[list[Batch], Array]:
-    """At most `most` examples of a split in batches, and what is to be read off `(n,)`."""
-    batches = list(in_order(split, 256, most))
-    if not batches:
+def _read(model: Model, split: Split, label: str, most: int, symbols: bool) -> tuple[list[Batch], Array]:
+    """At most `most` examples of a split in batches, stored, and what is to be read off `(n,)`."""
+    numbers = evenly(len(split), most)
+    if not len(numbers):
         return [], np.zeros(0)
-    truth = torch.cat([batch.cond[label][:, 0] for batch in batches]).numpy()
+    pipeline, cpu = model.pipeline, torch.device("cpu")
+    batches = []
+    for start in range(0, len(numbers), 256):
+        some = numbers[start : start + 256]
+        example = pipeline.example(split, some, cpu)
+        x = example[pipeline.spec.make]
+        mask = pipeline.counted(split, len(some), cpu)
+        if mask is None:
+            mask = pipeline.made.space.valid(x)
+        batches.append(Batch(x, {name: example[name] for name in pipeline.scalars}, mask))
+    truth = split.gather(numbers, [label])[label][:, 0]
     return batches, truth.astype(np.int64 if symbols else np.float64)
 
 
@@ -186,33 +197,30 @@ def _read(split: Split, label: str, most: int, symbols: bool) -> tuple[list[Batc
 def _codes(model: Model, family: Family, batches: Sequence[Batch]) -> Array:
     """Codes `(n, dim)`, encoded without any condition."""
     found = []
-    draws = torch.Generator(family.device).manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for batch in batches:
             some = Batch(batch.x, {}, batch.mask).to(family.device)
             some.x = model.bridge.forward(some.x)
-            found.append(family.encode(model.task.view(some, draws)).flatten(1).double().cpu().numpy())
+            found.append(family.encode(some).flatten(1).double().cpu().numpy())
     return np.concatenate(found) if found else np.zeros((0, 1))
 
 
 def _untrained(model: Model, batches: Sequence[Batch]) -> Family:
     """The same architecture from another seed, with the scales that training begins with."""
     other = replace(model.recipe, seed=model.recipe.seed + 1)
-    family = Model(other, model.codec, model.given, model.frequency, model.bridge).family
+    family = Model(other, model.pipeline).family
     family.to(model.family.device)
     first = batches[0].to(family.device)
     cond = {name: value for name, value in first.cond.items() if name in family.cond}
     with torch.random.fork_rng():
         torch.manual_seed(other.seed)
-        seen = Batch(model.bridge.forward(first.x), cond, first.mask)
-        draws = torch.Generator(family.device).manual_seed(0)
-        family.prepare(model.task.view(seen, draws))
+        family.prepare(Batch(model.bridge.forward(first.x), cond, first.mask))
     return family.eval()
 
 
 def _numbers(model: Model, batches: Sequence[Batch]) -> Array:
-    backbone = PcaExtractor.backbone(model.codec.space)
+    backbone = PcaExtractor.backbone(model.pipeline.made.space)
     return np.concatenate([backbone(b.x).numpy() for b in batches]) if batches else np.zeros((0, 1))
 
 

@@ -72,8 +72,9 @@ class LatentStage(Bridge):
             )
         code = family.code
         if code is None:
-            told = f", since it was told {', '.join(model.given)}" if model.given else ""
-            way_out = '--label ""' if model.given else "--family vae or --family vqvae"
+            given = list(model.pipeline.spec.conds)
+            told = f", since it was told {', '.join(given)}" if given else ""
+            way_out = '--label ""' if given else "--family vae or --family vqvae"
             raise Incompatible(
                 f"the run {self.run} of {recipe.family.name} has no codes that an example alone decides"
                 f"{told}: train it with {way_out}"

@@ -46,6 +46,17 @@ Label = Annotated[
     list[str] | None,
     typer.Option(help='Label or column to condition on; repeatable, "" for none'),
 ]
+TaskName = Annotated[
+    str | None, typer.Option("--task", help="generate, complete, restore, pair: see genwright list")
+]
+Make = Annotated[
+    str | None,
+    typer.Option(metavar="FIELD", help="The field to make, e.g. caption; default the main one"),
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FIELD", help="A field to make it from, e.g. image; repeatable"),
+]
 Size = Annotated[str | None, typer.Option(help="xs, s, m or l: how large the networks are")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines")]
 
@@ -74,6 +85,9 @@ def _root(
 def look(
     data: Data,
     label: Label = None,
+    task: TaskName = None,
+    make: Make = None,
+    given: Given = None,
     size: Size = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -82,7 +96,15 @@ def look(
     from genwright import api
 
     with memory(SMALLER):
-        found = api.look(data, label=labels(label), size=size, settings=settings or [])
+        found = api.look(
+            data,
+            label=labels(label),
+            task=task,
+            make=make,
+            given=given,
+            size=size,
+            settings=settings or [],
+        )
     if as_json:
         say(json.dumps(found.json(), ensure_ascii=False, indent=2))
     else:
@@ -94,6 +116,9 @@ def plan(
     data: Data,
     family: FamilyName = None,
     label: Label = None,
+    task: TaskName = None,
+    make: Make = None,
+    given: Given = None,
     size: Size = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -104,7 +129,16 @@ def plan(
     from genwright import api
 
     with memory(SMALLER):
-        found = api.plan(data, family=family, label=labels(label), size=size, settings=settings or [])
+        found = api.plan(
+            data,
+            family=family,
+            label=labels(label),
+            task=task,
+            make=make,
+            given=given,
+            size=size,
+            settings=settings or [],
+        )
     if as_json:
         say(json.dumps([asdict(verdict) for verdict in found], ensure_ascii=False, indent=2))
     else:
@@ -118,6 +152,9 @@ def train(
     data: Annotated[str | None, typer.Argument(metavar="PATH|NAME|RECIPE.toml")] = None,
     family: FamilyName = None,
     label: Label = None,
+    task: TaskName = None,
+    make: Make = None,
+    given: Given = None,
     size: Size = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for so long instead")] = None,
@@ -146,6 +183,9 @@ def train(
             data,
             family=family,
             label=labels(label),
+            task=task,
+            make=make,
+            given=given,
             size=size,
             steps=steps,
             minutes=minutes,
@@ -219,6 +259,36 @@ def sample(
         made = model.sample(n, dict(map(pair, given or [])), seed=seed, **sampler_options)
     files = made.write(folder)
     say(f"Made {n:,} in {folder}; see {files[0]}")
+
+
+@app.command()
+def apply(
+    run: Annotated[
+        Path, typer.Argument(help="A run folder of --task restore, complete, pair, or of two domains")
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders")],
+    given: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="What else is given, e.g. label=3; repeatable"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the sampler")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/applied")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+) -> None:
+    """What the model makes of files that you have: upscaled, filled in, restyled, captioned; one file for each."""
+    from genwright import api
+
+    folder = out if out is not None else api.free_folder(run / "samples" / "applied")
+    options = dict(map(sampler_option, settings or []))
+    with memory("name fewer files at once, or make fewer at once (--set chunk=16)"):
+        made = api.apply(run, files, dict(map(pair, given or [])), seed=seed, device=device, **options)
+    written = made.save(folder)
+    for note in made.notes:
+        say(f"left out: {note}", error=True)
+    say(f"Made {len(made):,} in {folder}; see {written[0]}")
 
 
 @app.command()

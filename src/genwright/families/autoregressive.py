@@ -32,6 +32,7 @@ __all__ = ["Autoregressive"]
 class Autoregressive(SymbolFamily):
     """A causal network over the symbols of an example."""
 
+    infills = True
     likelihood = "exact"
 
     def __init__(

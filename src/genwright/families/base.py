@@ -109,6 +109,8 @@ class Family(nn.Module, ABC):
     """Whether it learns from domains without pairs; see the task of that name."""
     domain_options: ClassVar[frozenset[str]] = frozenset()
     """Options that are the number of a domain; a person may name it instead."""
+    infills: ClassVar[bool] = False
+    """Whether it keeps known parts of an example itself: see `infill`."""
     generates: ClassVar[bool] = True
     """Whether it makes examples; a family that does not offers `encode`."""
     likelihood: Likelihood = "none"

@@ -44,6 +44,7 @@ DRAWS = 64
 class Masked(SymbolFamily):
     """A network that sees in all directions, over symbols of which some are hidden."""
 
+    infills = True
     likelihood = "bound"
 
     def __init__(
