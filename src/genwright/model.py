@@ -27,9 +27,11 @@ from genwright.pipeline import Asked, Pipeline
 from genwright.planning import make_bridge
 from genwright.recipe import Recipe
 from genwright.registry import build, resolve
+from genwright.space import Space
 from genwright.storage.run import Run
-from genwright.tasks.base import Given, Task
+from genwright.tasks.base import Ask, Given, Task
 from genwright.tasks.unpaired import sources_of_others
+from genwright.tiling import Tiles, padded
 from genwright.training import distributed
 
 __all__ = ["Model", "Samples", "make_task"]
@@ -123,8 +125,7 @@ class Model:
         self.recipe, self.pipeline = recipe, pipeline
         self._dataset = dataset
         nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
-        space, conds = pipeline.family_spaces()
-        cond = {name: spec.space for name, spec in conds.items()}
+        space, cond = pipeline.family_spaces()
         with torch.random.fork_rng(), memory(TOO_LARGE):
             torch.manual_seed(recipe.seed)
             self.family: Family = build(
@@ -217,20 +218,26 @@ class Model:
         return self._made(n, asked, seed, sampler_options)
 
     def _made(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
-        request, pipeline = asked.request, self.pipeline
-        if request.known is not None:
-            x, known = request.known
-            x = pipeline.bridge.forward(x)
-            made = self.family.infill(x, known, request.cond, seed=seed, **sampler_options)
-        else:
-            made = self.family.sample(n, request.cond, seed=seed, **sampler_options)
-        rng = torch.Generator(made.device).manual_seed(seed)
-        values = pipeline.rows(made, asked, rng, length=asked.length)
+        pipeline = self.pipeline
+        stored = self._stored(n, asked, seed, sampler_options)
+        values = pipeline.decoded(stored, asked)
         samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
         for name, ask in pipeline.spec.asks.items():
             if ask.field == pipeline.spec.make and not ask.partial and name in asked.values:
                 samples.sources = asked.values[name]
         return samples
+
+    def _stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
+        """Stored examples of the field that is made, `n` of them."""
+        request, bridge = asked.request, self.pipeline.bridge
+        if request.known is not None:
+            x, known = request.known
+            made = self.family.infill(
+                bridge.forward(x), known, request.cond, seed=seed, **sampler_options
+            )
+        else:
+            made = self.family.sample(n, request.cond, seed=seed, **sampler_options)
+        return self.pipeline.finished(made, asked, torch.Generator(made.device).manual_seed(seed))
 
     def _prefix(self, prompt: Any) -> list[int]:
         if "prefix" not in self.family.sampler_options():
@@ -352,14 +359,49 @@ class Model:
             (domain,) = self.task.given
             if domain in others:
                 stored = {**stored, domain: self._domain(domain, others.pop(domain), n)}
-        if ask.partial:
-            x, known, _ = field.partial(values)
-            stored = {**stored, name: (x, known)}
+        sizes = (
+            {field.grid_of(value) for value in values} if ask.space.grid and not field.stream else set()
+        )
+        if self.pipeline.spec.local and sizes - {ask.space.grid}:
+            samples = self._tiled(name, values, others, stored, seed, sampler_options)
         else:
-            stored = {**stored, name: field.tensor(values)}
-        asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
-        samples = self._made(n, asked, seed, sampler_options)
+            stored = {**stored, name: _given(field, ask, values)}
+            asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
+            samples = self._made(n, asked, seed, sampler_options)
         samples.names, samples.notes = names, notes
+        return samples
+
+    def _tiled(
+        self,
+        name: str,
+        values: Values,
+        others: Mapping[str, Any],
+        stored: Given,
+        seed: int,
+        sampler_options: dict[str, Any],
+    ) -> Samples:
+        """One example for each value of any size, by overlapping windows of the grid that was trained on."""
+        pipeline, spec = self.pipeline, self.pipeline.spec
+        ask, made = spec.asks[name], pipeline.made
+        window, spans = ask.space.grid, ask.space.spans
+        scale = [out // size for out, size in zip(spec.space.grid, window, strict=True)]
+        found: list[Values] = []
+        for i, value in enumerate(values):
+            field, grid = self.pipeline.asker(name), pipeline.asker(name).grid_of(value)
+            given = _given(field.at(Space(grid, spans)), ask, [value])
+            parts = [padded(x, window) for x in (given if isinstance(given, tuple) else (given,))]
+            tiles = Tiles(parts[0].shape[2:], window)
+            cut = [tiles.cut(x) for x in parts]
+            n = len(tiles)
+            rest = {k: _repeated(one, i, n) for k, one in stored.items()}
+            some: Given = {**rest, name: (cut[0], cut[1]) if len(cut) > 1 else cut[0]}
+            asked = pipeline.request(n, others, torch.Generator().manual_seed(seed), some)
+            whole = tiles.blend(self._stored(n, asked, seed, sampler_options).cpu(), scale)
+            size = tuple(n * f for n, f in zip(grid, scale, strict=True))
+            x = whole[(slice(None), slice(None), *(slice(n) for n in size))]
+            found.append(made.at(Space(size, spec.space.spans)).decode(x.numpy()))
+        samples = Samples({spec.make: made.join(found)}, spec.make, pipeline.codec, pipeline.fields)
+        samples.sources = values if ask.field == spec.make else None
         return samples
 
     def _applied(self) -> tuple[str, str]:
@@ -406,6 +448,22 @@ class Model:
         return f"Model({self.recipe.family.name} of {self.pipeline.made.space}, given {given})"
 
 
+def _given(field: Field, ask: Ask, values: Values) -> Tensor | tuple[Tensor, Tensor]:
+    """Raw values as a task takes them."""
+    if not ask.partial:
+        return field.tensor(values)
+    x, known, _ = field.partial(values)
+    return x, known
+
+
+def _repeated(one: Tensor | tuple[Tensor, Tensor], i: int, n: int) -> Tensor | tuple[Tensor, Tensor]:
+    """What is given for the `i`-th example, for all of its `n` windows."""
+    if isinstance(one, tuple):
+        x, known = (t[i : i + 1].expand(n, *t.shape[1:]) for t in one)
+        return x, known
+    return one[i : i + 1].expand(n, *one.shape[1:])
+
+
 def pipeline_of(run: Run, recipe: Recipe) -> Pipeline:
     """The pipeline of a run, from what it has kept."""
     known = upgraded(run.codec)
@@ -415,8 +473,8 @@ def pipeline_of(run: Run, recipe: Recipe) -> Pipeline:
     bridge.restore(known["bridge"]["state"], run.bridge_tensors)
     labels = [name for name in fields if name != codec.main]
     task = make_task(recipe.task.name, {"make": codec.main, "given": labels} | recipe.task.options)
-    native: bool = resolve("families", recipe.family.name).infills
-    return Pipeline(known["codec"], codec, fields, task, bridge, known["frequency"], native=native)
+    infills = resolve("families", recipe.family.name).infills
+    return Pipeline(known["codec"], codec, fields, task, bridge, known["frequency"], infills=infills)
 
 
 def upgraded(known: dict[str, Any]) -> dict[str, Any]:

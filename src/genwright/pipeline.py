@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.batch import Batch, CondSpec
+from genwright.batch import Batch
 from genwright.bridges.base import Bridge
 from genwright.data.codec import Codec, ReadOptions, Rows, Values
 from genwright.data.columns.field import ColumnField
@@ -26,8 +26,8 @@ from genwright.data.field import Array, Field
 from genwright.data.loader import evenly
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
-from genwright.space import Space
-from genwright.tasks.base import Example, Given, Request, Task, TaskSpec
+from genwright.space import CondSpec, Space
+from genwright.tasks.base import Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Asked", "Pipeline"]
 
@@ -65,13 +65,13 @@ class Pipeline:
         bridge: Bridge,
         frequency: Mapping[str, Mapping[str, int]],
         *,
-        native: bool = False,
+        infills: Infills = "no",
     ) -> None:
         self.kind, self.codec, self.task, self.bridge = kind, codec, task, bridge
         made = fields[task.make]
         self.fields = dict(fields) | {task.make: made.without(task.given)}
         self.frequency = {name: dict(counts) for name, counts in frequency.items()}
-        self.spec: TaskSpec = task.spec(self.spaces, native=native)
+        self.spec: TaskSpec = task.spec(self.spaces, infills=infills)
 
     @property
     def spaces(self) -> dict[str, Space]:
@@ -279,17 +279,14 @@ class Pipeline:
 
     # -- back to raw values --------------------------------------------------------------------
 
-    def rows(
-        self, made: Tensor, asked: Asked | None, rng: torch.Generator, *, length: int | None = None
-    ) -> dict[str, Values]:
-        """What a family made, raw by field; with the scalar fields that were given."""
-        stored = self.bridge.inverse(made, rng)
-        if asked is not None:
-            stored = self.task.finish(stored, asked.request)
-        stored = stored[..., : length or stored.shape[-1]]
-        parts = (
-            {name: asked.values[name] for name in self.scalars if name in asked.values} if asked else {}
-        )
+    def finished(self, made: Tensor, asked: Asked, rng: torch.Generator) -> Tensor:
+        """What a family made as stored examples of the field: through the bridge, with what is known in it."""
+        stored = self.task.finish(self.bridge.inverse(made, rng), asked.request)
+        return stored[..., : asked.length or stored.shape[-1]]
+
+    def decoded(self, stored: Tensor, asked: Asked) -> dict[str, Values]:
+        """Stored examples as raw values by field, with the scalar fields that were given."""
+        parts = {name: asked.values[name] for name in self.scalars if name in asked.values}
         return {self.spec.make: self.made.decode(stored.cpu().numpy(), parts)} | parts
 
     # -- kept ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.analysis.latent_ops import attribute_vector, interpolate, principal_directions
+from genwright.analysis.latent_ops import attribute_vector, interpolate_codes, principal_directions
 from genwright.batch import Batch
 from genwright.data.codec import AS_READ, Rejected, Rows
 from genwright.data.dataset import Split
@@ -107,7 +107,7 @@ class LatentEditor:
         """Interpolate between two examples. A condition that both have changes half-way where it is a symbol,
         else with the code."""
         a, b = self.point(one), self.point(other)
-        codes, t = interpolate(a.code, b.code, steps, normal=self.family.gaussian_prior)
+        codes, t = interpolate_codes(a.code, b.code, steps, normal=self.family.gaussian_prior)
         cond = {}
         for name in a.cond.keys() & b.cond.keys():
             first, last = a.cond[name], b.cond[name]
@@ -212,7 +212,7 @@ class LatentEditor:
         split = self.dataset.heldout()
         cond = self._batch(split, np.array([seed % len(split)])).cond
         with torch.no_grad():
-            code = self.family.codes(1, cond, rng)[0]
+            code = self.family.sample_prior(1, cond, rng)[0]
         return LatentPoint(name, code, {n: v[0] for n, v in cond.items()})
 
     def _many(self) -> tuple[Tensor, dict[str, Tensor]]:
@@ -227,7 +227,7 @@ class LatentEditor:
         n = sum(map(len, batches))
         rng = torch.Generator(self.family.device).manual_seed(self.seed)
         with torch.no_grad():
-            return self.family.codes(n, cond, rng), cond
+            return self.family.sample_prior(n, cond, rng), cond
 
     def _read(self, path: Path) -> Batch:
         """The first example of a file of the same kind as the run's data."""
@@ -310,7 +310,8 @@ class LatentEditor:
         """Raw examples, with a word for each on what it is."""
         x = torch.cat(list(self._made(codes, cond)))
         rng = torch.Generator(x.device).manual_seed(self.seed)
-        values = self.pipeline.rows(x, self.pipeline.given_as(cond), rng)
+        asked = self.pipeline.given_as(cond)
+        values = self.pipeline.decoded(self.pipeline.finished(x, asked, rng), asked)
         make, codec, fields = self.pipeline.spec.make, self.pipeline.codec, self.pipeline.fields
         return Samples(values | {"edit": names}, make, codec, fields, columns=row)
 

@@ -117,6 +117,10 @@ class Field(ABC):
         Raises `Unsupported`."""
         raise Unsupported(f"an example of {self.space} cannot be brought to {space}", code="fixed-grid")
 
+    def grid_of(self, value: Any) -> tuple[int, ...]:
+        """The grid that a raw value has by itself, which may be another than that of the space."""
+        return self.space.grid
+
     # -- its parts -----------------------------------------------------------------------------
 
     @property

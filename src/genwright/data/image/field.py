@@ -211,6 +211,10 @@ class ImageField(Field):
         other._form = replace(self.form, height=height, width=width, channels=span.n, depth=depth)
         return other
 
+    def grid_of(self, value: Any) -> tuple[int, ...]:
+        height, width = pixels(value).shape[:2]
+        return height, width
+
     # -- raw values ----------------------------------------------------------------------------
 
     def parse(self, given: Any) -> Picture | Array:

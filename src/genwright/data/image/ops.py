@@ -348,7 +348,7 @@ def above(source: Array, made: Array) -> Array:
     both = (source[rows][:, columns], made)
     white = (255, 255, 255)
     return np.concatenate(
-        [fit_to(one, ImageFormat(*one.shape[:2], 3, 8, "stretch", white)) for one in both]
+        [fit_to(one, ImageFormat(len(one), width, 3, 8, "stretch", white)) for one in both]
     )
 
 
