@@ -12,7 +12,7 @@ from genwright.batch import Batch
 from genwright.data.codec import Array, Codec
 from genwright.data.dataset import Dataset, Split
 from genwright.data.loader import in_order
-from genwright.evaluation.metrics.likelihood import LEVELS, Likelihood, counted, dequantised
+from genwright.evaluation.metrics.likelihood import LEVELS, HeldoutLikelihood, counted, dequantised
 from genwright.experiment import open_data
 from genwright.model import Model
 from genwright.space import Space, Symbol
@@ -25,7 +25,7 @@ MOST_TRAIN = 20_000
 
 def heldout_log_likelihood(
     model: Model, n: int, seed: int, oracle: float | None = None
-) -> Likelihood | None:
+) -> HeldoutLikelihood | None:
     """What at most `n` examples held out of a run's data cost; None where the family has no likelihood, or
     the bridge takes it away (a density of one-hot numbers says nothing).
 
@@ -46,7 +46,7 @@ def heldout_log_likelihood(
     if asked.kind == "symbol" and space != asked:  # what the model is asked for, and counting too
         space = asked
         train, held = (model.bridge.forward(torch.from_numpy(x)).numpy() for x in (train, held))
-    return Likelihood(
+    return HeldoutLikelihood(
         model=nats,
         baselines=counted(train, held, space, levels=levels, mask=mask),
         per=per,
