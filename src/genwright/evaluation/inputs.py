@@ -28,9 +28,9 @@ from genwright.evaluation.evidence import Evidence, Sample
 from genwright.evaluation.extractors.base import FeatureExtractor
 from genwright.evaluation.extractors.learned import extractor_for
 from genwright.evaluation.galleries import galleries
-from genwright.evaluation.metrics.likelihood import Likelihood, line
+from genwright.evaluation.metrics.likelihood import HeldoutLikelihood, likelihood_result
 from genwright.evaluation.results import EvaluationReport
-from genwright.evaluation.views.flat import numbers_of
+from genwright.evaluation.views.flat import flat_of
 from genwright.experiment import open_data
 from genwright.model import Model, Samples
 from genwright.recipe import DataOptions, Recipe
@@ -112,7 +112,7 @@ class ReferenceData:
         )
         return Sample(
             x=x,
-            numbers=numbers_of(x, self.field.space),
+            flat=flat_of(x, self.field.space),
             features=self.extractor(x),
             raw=raw,
             codec=self.codec,
@@ -120,6 +120,7 @@ class ReferenceData:
             given=labels,
             keys=keys,
             digest=self._digest(keys, labels, raw),
+            views=frozenset({"features", "flat", *self.field.views}),
         )
 
     def _digest(self, keys: tuple[str, ...], labels: Mapping[str, Sequence[str]], raw: Any) -> bytes:
@@ -297,20 +298,20 @@ def judged(
     title: str,
     seed: int,
     wanted: Sequence[str] = (),
-    likelihood: Likelihood | None = None,
+    likelihood: HeldoutLikelihood | None = None,
 ) -> EvaluationReport:
     """The verdict on a case, and on what its model makes of unseen examples where it can tell."""
     evidence = case.evidence
     asked = runner.metrics(evidence, wanted)
     others = runner.contenders(evidence, makers(case), seed)
-    found = runner.lines(evidence, others, asked, seed)
+    found = runner.results(evidence, others, asked, seed)
     if likelihood is not None:
-        found.append(line(likelihood))
+        found.append(likelihood_result(likelihood))
     return EvaluationReport(
         title=title,
-        findings=tuple(runner.findings(found)),
+        claims=tuple(runner.claims(found)),
         facts=case.facts | {"protocol": runner.protocol(evidence, asked, seed)},
-        lines=tuple(found),
+        results=tuple(found),
         galleries=galleries(evidence, seed),
         not_measured=case.notes,
     )
@@ -398,9 +399,7 @@ def _case(
             f"{same:,} of the {len(fake):,} generated examples equal held-out ones: their maker has seen the "
             f"exam, and nothing here shows how good it is; name another holdout",
         )
-    evidence = Evidence(
-        bench.kind, bench.field.space, bench.extractor.name, train, held, fake, reference
-    )
+    evidence = Evidence(bench.field.space, bench.extractor.name, train, held, fake, reference)
     facts = {
         "kind": bench.kind,
         "example": str(bench.field.space),
