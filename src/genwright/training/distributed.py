@@ -56,7 +56,9 @@ def device(name: str = "auto") -> torch.device:
         torch.zeros(1, device=found)
     except (RuntimeError, AssertionError):  # torch built without it asserts
         there = " and ".join(dict.fromkeys((str(_local_device()), "cpu")))
-        raise RecipeError(f"there is no device {name!r} here: take {there}, or auto") from None
+        raise RecipeError(
+            f"there is no device {name!r} here: take {there}, or auto", code="unknown-device"
+        ) from None
     return found
 
 
