@@ -138,7 +138,7 @@ class Family(nn.Module, ABC):
     """Whether networks are trained against each other, so that their losses leap by nature."""
     large_products: ClassVar[bool] = False
     """Whether its networks multiply large matrices over rows without a grid, too: bfloat16 helps then."""
-    diagnostics: ClassVar[tuple[Diagnostic, ...]] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     """By what a training that goes wrong in this family's own way is known."""
     shared: Mapping[str, Literal["mean", "first"]] = MappingProxyType({})
     """Buffers that every device keeps a part of, and how they become one after each step: their mean over
