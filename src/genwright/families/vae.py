@@ -106,12 +106,14 @@ class VAE(Family):
         if draws > 1 and free_bits:
             raise RecipeError(
                 f"family.free_bits={free_bits:g} needs the KL term by itself, and family.draws={draws} "
-                f"trains one bound of all: set one of the two back"
+                f"trains one bound of all: set one of the two back",
+                code="contradicting-options",
             )
         if prior == "vamp" and posterior == "flow":
             raise RecipeError(
                 "family.prior=vamp is a mixture of posteriors whose density must be known everywhere, and "
-                "that of family.posterior=flow is known at its own draws alone: choose one of the two"
+                "that of family.posterior=flow is known at its own draws alone: choose one of the two",
+                code="contradicting-options",
             )
         if prior is None:
             one = bool(space.grid) and not factor  # a vector for a whole grid
