@@ -130,7 +130,7 @@ class Coverage(Hook):
         if issue is not None and issue.recoverable:
             raise TrainingDiverged(issue, trainer.step)
         if issue is not None:
-            trainer.recovery.tell(issue, "told", trainer.step)
+            trainer.recovery.report(issue, "told", trainer.step)
 
 
 class Heldout(Hook):
@@ -148,7 +148,7 @@ class Heldout(Hook):
         loss = distributed.first_says(loss, trainer.device)
         trainer.scores["loss"] = trainer.progress.val = loss
         for issue in trainer.monitor.check(trainer.step, trainer.share, loss):
-            trainer.recovery.tell(issue, "told", trainer.step)
+            trainer.recovery.report(issue, "told", trainer.step)
         trainer.log(val_loss=loss)
 
 

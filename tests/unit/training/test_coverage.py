@@ -56,7 +56,7 @@ def test_it_is_the_judges_coverage() -> None:
 def test_a_share_of_the_modes_covers_as_much(of: int) -> None:
     family = said(modes(256, 1, of=of), modes(256, 2, of=of))
     cover = Cover(family, Batch(modes(512, 0)))
-    assert cover.floor > 0.9
+    assert cover.real_baseline > 0.9
     for turn in range(2):
         assert cover(family, turn) == pytest.approx(of / 8, abs=0.12)
 
