@@ -60,6 +60,7 @@ DOWN = {
         *("batch", "errors"),
     },
     "report": {"evaluation", "storage", "data"},
+    "testing": {"evaluation", "data", "registry", "space", "errors"},
     "api": {
         *("report", "analysis", "evaluation", "translating", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "errors"),
