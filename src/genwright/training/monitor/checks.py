@@ -26,8 +26,8 @@ __all__ = [
     "Issue",
     "TrainingDiverged",
     "UpdateCheck",
-    "checks_of",
     "lasts",
+    "loss_checks",
     "too_high",
 ]
 
@@ -126,7 +126,7 @@ class Check:
         return Issue(self.cause, f"{words}{ending}", self.remedy, self.recoverable)
 
 
-def checks_of(groups: Mapping[str, ParameterGroups], adversarial: bool) -> list[Check]:
+def loss_checks(groups: Mapping[str, ParameterGroups], adversarial: bool) -> list[Check]:
     """Of the loss and the norm of its gradient; the loss of adversarial networks leaps by nature."""
 
     def spike(stats: StepStats, before: RobustStats) -> str:
@@ -186,7 +186,7 @@ class UpdateCheck:
         last = self.looks.get(stats.phase)
         return stats.phase in self.groups and (last is None or stats.step >= last["step"] + LOOK_EVERY)
 
-    def ratio(self, stats: StepStats) -> float:
+    def update_ratio(self, stats: StepStats) -> float:
         """The update ratio: the distance that the weights have gone since the last look, as a multiple of
         the median between two looks; 0 while that is not known."""
         last = self.looks.get(stats.phase)
@@ -202,7 +202,7 @@ class UpdateCheck:
         distances: list[float] = []
         if last is not None:
             distances = [*last["ways"], _distance(norms, last["weights"])][-UPDATES:]
-            ratio = self.ratio(stats)
+            ratio = self.update_ratio(stats)
             if ratio > self.limit:
                 self.spike = f"the weights of {stats.phase!r} go {ratio:.0f} times as far as before"
             if lasts(streaks, f"{stats.phase}/update spike", ratio > self.limit, self.steps):

@@ -20,8 +20,8 @@ from genwright.training.monitor.checks import (
     HeldoutCheck,
     Issue,
     UpdateCheck,
-    checks_of,
     lasts,
+    loss_checks,
     too_high,
 )
 from genwright.training.monitor.robust import RobustStats
@@ -57,7 +57,7 @@ class Monitor:
         self.clips_adaptively = clips_adaptively
         self.rollbacks, self.since = 0, WARMUP
         self._diagnostics = {Check.of(one): one.value_name for one in diagnostics}
-        self._updates, self._checks = UpdateCheck(groups, adversarial), checks_of(groups, adversarial)
+        self._updates, self._checks = UpdateCheck(groups, adversarial), loss_checks(groups, adversarial)
         self._heldout, self._coverage = HeldoutCheck(), CoverageCheck()
         self._stats: dict[str, RobustStats] = {}
         self._streaks: dict[str, int] = {}
@@ -98,7 +98,7 @@ class Monitor:
 
     def _blamed(self, issue: Issue, stats: StepStats) -> Issue:
         """By a more exact name: a rate that is too high, or a diagnostic that is out of bounds just now."""
-        ratio = self._updates.ratio(stats)
+        ratio = self._updates.update_ratio(stats)
         if ratio > TOO_FAR_BESIDE:
             return too_high(f"{issue.words}, after steps {ratio:.0f} times as large as before")
         if self._updates.spike and self._is_odd("update spike"):
