@@ -215,9 +215,10 @@ class Model:
                 stored = {**stored, name: self._domain(name, given.pop(name), n)}
             stored = self._with_sources(n, stored, seed)
         asked = self.pipeline.request(n, given, rng, stored)
-        return self._made(n, asked, seed, sampler_options)
+        return self.make(n, asked, seed, sampler_options)
 
-    def _made(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
+    def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
+        """`n` examples of what was asked for."""
         pipeline = self.pipeline
         stored = self._stored(n, asked, seed, sampler_options)
         values = pipeline.decoded(stored, asked)
@@ -324,6 +325,12 @@ class Model:
         return {**asked, "source": self.pipeline.made.expand(np.concatenate(found))}
 
     @property
+    def makes_from_labels(self) -> bool:
+        """Whether it makes whole examples, from labels at most: nothing else has to be given."""
+        asks = self.pipeline.spec.asks
+        return all(name in self.pipeline.scalars or ask.missing == "open" for name, ask in asks.items())
+
+    @property
     def domains(self) -> list[Any]:
         """The domains that it translates to, by name. Raises `Unsupported` if it does not translate."""
         if self.task.paired:
@@ -367,7 +374,7 @@ class Model:
         else:
             stored = {**stored, name: _given(field, ask, values)}
             asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
-            samples = self._made(n, asked, seed, sampler_options)
+            samples = self.make(n, asked, seed, sampler_options)
         samples.names, samples.notes = names, notes
         return samples
 

@@ -8,7 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from genwright.analysis.latent_ops import attribute_vector, interpolate, principal_directions, slerp
+from genwright.analysis.latent_ops import (
+    attribute_vector,
+    interpolate_codes,
+    principal_directions,
+    slerp,
+)
 from genwright.batch import Batch
 from genwright.errors import Unsupported
 from genwright.families.base import Family
@@ -43,22 +48,22 @@ def test_lengths_between_are_between() -> None:
 @pytest.mark.parametrize("b", [[2.0, 0.0], [-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
 def test_where_there_is_no_circle_it_is_a_line(b: list[float]) -> None:
     a, end = torch.tensor([1.0, 0.0]), torch.tensor(b)
-    way, t = interpolate(a, end, 5)
+    way, t = interpolate_codes(a, end, 5)
     torch.testing.assert_close(way, torch.lerp(a, end, t[:, None]))
 
 
 def test_the_ends_of_a_way_are_exact() -> None:
     a, b = torch.randn(7), torch.randn(7)
-    way, _ = interpolate(a, b, 4)
+    way, _ = interpolate_codes(a, b, 4)
     assert torch.equal(way[0], a)
     assert torch.equal(way[-1], b)
 
 
 def test_codes_of_another_law_go_straight() -> None:
     a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-    way, t = interpolate(a, b, 5, normal=False)
+    way, t = interpolate_codes(a, b, 5, normal=False)
     torch.testing.assert_close(way, torch.lerp(a, b, t[:, None]))
-    assert interpolate(a, b, 3)[0][1].norm() == pytest.approx(1)
+    assert interpolate_codes(a, b, 3)[0][1].norm() == pytest.approx(1)
 
 
 def test_the_attribute_vector_is_the_difference_of_means() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.analysis.latent_ops import attribute_vector, interpolate, principal_directions
+from genwright.analysis.latent_ops import attribute_vector, interpolate_codes, principal_directions
 from genwright.batch import Batch
 from genwright.data.codec import AS_READ, Rejected, Rows
 from genwright.data.dataset import Split
@@ -107,7 +107,7 @@ class LatentEditor:
         """Interpolate between two examples. A condition that both have changes half-way where it is a symbol,
         else with the code."""
         a, b = self.point(one), self.point(other)
-        codes, t = interpolate(a.code, b.code, steps, normal=self.family.gaussian_prior)
+        codes, t = interpolate_codes(a.code, b.code, steps, normal=self.family.gaussian_prior)
         cond = {}
         for name in a.cond.keys() & b.cond.keys():
             first, last = a.cond[name], b.cond[name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["attribute_vector", "interpolate", "principal_directions", "slerp"]
+__all__ = ["attribute_vector", "interpolate_codes", "principal_directions", "slerp"]
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return turned / angle.sin() * torch.lerp(one, other, t)[:, None]
 
 
-def interpolate(a: Tensor, b: Tensor, steps: int, *, normal: bool = True) -> tuple[Tensor, Tensor]:
+def interpolate_codes(a: Tensor, b: Tensor, steps: int, *, normal: bool = True) -> tuple[Tensor, Tensor]:
     """Latent interpolation: `steps` codes `(steps, dim)` from `a` to `b` `(dim,)`, both included, and their
     places `(steps,)` in [0, 1]. Spherical where the prior is a standard normal, else linear."""
     t = torch.linspace(0, 1, steps, device=a.device)

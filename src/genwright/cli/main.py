@@ -23,8 +23,9 @@ from genwright.cli.console import say, show_look, show_probe, show_ranking, show
 from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
 from genwright.cli.parse import labels, pair, sampler_option
-from genwright.cli.signals import is_main, stoppable
+from genwright.cli.signals import stoppable
 from genwright.errors import RecipeError, memory, suggest
+from genwright.process import is_main
 
 app = typer.Typer(
     name="genwright",

@@ -24,11 +24,11 @@ FAR = 20
 # -- numbers ---------------------------------------------------------------------------------------
 
 
-def figures(reading: Measurement) -> tuple[str, str, str]:
+def figures(measurement: Measurement) -> tuple[str, str, str]:
     """Value, low and high in ASCII, with the digits that the interval's width leaves."""
-    three = (reading.value, reading.low, reading.high)
+    three = (measurement.value, measurement.low, measurement.high)
     size = max((abs(v) for v in three if math.isfinite(v)), default=0.0)
-    spell = spelling(size, reading.high / 2 - reading.low / 2)
+    spell = spelling(size, measurement.high / 2 - measurement.low / 2)
     value, low, high = map(spell, three)
     return value, low, high
 
@@ -88,38 +88,38 @@ def _power(found: re.Match[str]) -> str:
 # -- the strip -------------------------------------------------------------------------------------
 
 
-def strip(line: MetricResult) -> str:
+def strip(result: MetricResult) -> str:
     """Model and company of one metric on one axis; "" where there is nothing to place.
 
     Above, the model with its interval; below, copycat and baselines; the floor is a band through both.
     A dotted axis is compressed.
     """
-    company = {"copycat": line.train_copy, **line.baselines}
-    readings = [r for r in (line.model, line.floor, *company.values()) if r is not None]
-    marks = [r.value for r in readings if math.isfinite(r.value)]
+    company = {"copycat": result.train_copy, **result.baselines}
+    measurements = [r for r in (result.model, result.real_baseline, *company.values()) if r is not None]
+    marks = [r.value for r in measurements if math.isfinite(r.value)]
     if not marks:
         return ""
-    wide = [v for r in (line.model, line.floor) if r is not None for v in (r.low, r.high)]
+    wide = [v for r in (result.model, result.real_baseline) if r is not None for v in (r.low, r.high)]
     limits = [*marks, *(v for v in wide if math.isfinite(v))]
     low, high = min(limits), max(limits)
-    scale, compressed = _scale(marks, [r for r in (line.model, line.floor) if r is not None])
+    scale, compressed = _scale(marks, [r for r in (result.model, result.real_baseline) if r is not None])
     left, right = scale(low), scale(high)
 
     def place(value: float) -> str:
         share = (scale(value) - left) / (right - left) if right > left else 0.5
         return f"{PAD + share * (WIDTH - 2 * PAD):.1f}"
 
-    drawn = [_axis(line, low, high, place, compressed)]
-    if line.floor is not None and math.isfinite(line.floor.value):
-        drawn.append(_floor(line.floor, place))
-    for name, reading in company.items():
-        if reading is not None and math.isfinite(reading.value):
+    drawn = [_axis(result, low, high, place, compressed)]
+    if result.real_baseline is not None and math.isfinite(result.real_baseline.value):
+        drawn.append(_floor(result.real_baseline, place))
+    for name, measurement in company.items():
+        if measurement is not None and math.isfinite(measurement.value):
             shape = _DIAMOND if name == "copycat" else _CIRCLE
-            drawn.append(_mark(shape, name, reading, place))
-    if line.model is not None and math.isfinite(line.model.value):
-        drawn.append(_model(line.model, place))
+            drawn.append(_mark(shape, name, measurement, place))
+    if result.model is not None and math.isfinite(result.model.value):
+        drawn.append(_model(result.model, place))
     return (
-        f'<svg class="strip" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_said(line)}">'
+        f'<svg class="strip" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_said(result)}">'
         f"{''.join(drawn)}</svg>"
     )
 
@@ -135,17 +135,17 @@ def _scale(marks: Iterable[float], sure: Iterable[Measurement]) -> tuple[Callabl
     largest, median = sizes[-1] or 1.0, sizes[(len(sizes) - 1) // 2]
     if largest <= FAR * median or len(sizes) < 3:
         return (lambda value: value / largest), False
-    halves = [reading.high / 2 - reading.low / 2 for reading in sure]
+    halves = [measurement.high / 2 - measurement.low / 2 for measurement in sure]
     known = [half / largest for half in halves if math.isfinite(half) and half > 0]
     straight = max(min(known, default=next(size for size in sizes if size) / largest), 1e-6)
     return (lambda value: math.asinh(value / largest / straight)), True
 
 
 def _axis(
-    line: MetricResult, low: float, high: float, place: Callable[[float], str], compressed: bool
+    result: MetricResult, low: float, high: float, place: Callable[[float], str], compressed: bool
 ) -> str:
     """The line with its ends written out, zero where it lies between, and which way is better."""
-    better = {"lower": "← better", "higher": "better →", "near": "best at the floor"}[line.better]
+    better = {"lower": "← better", "higher": "better →", "near": "best at the floor"}[result.better]
     dots = ' stroke-dasharray="1 3"' if compressed else ""
     ends = [f'<text class="mid" x="{WIDTH / 2:g}" y="49">{better}</text>']
     if high > low:
@@ -161,13 +161,13 @@ def _axis(
     return f'<path class="axis"{dots} d="M{PAD},38H{WIDTH - PAD}"/>{zero}{"".join(ends)}'
 
 
-def _floor(floor: Measurement, place: Callable[[float], str]) -> str:
+def _floor(real_baseline: Measurement, place: Callable[[float], str]) -> str:
     band = ""
-    if math.isfinite(floor.low) and math.isfinite(floor.high):
-        left, right = place(floor.low), place(floor.high)
+    if math.isfinite(real_baseline.low) and math.isfinite(real_baseline.high):
+        left, right = place(real_baseline.low), place(real_baseline.high)
         width = f"{max(0.0, float(right) - float(left)):.1f}"
         band = f'<rect class="band" x="{left}" y="3" width="{width}" height="35"/>'
-    return f'{band}<path class="floor" d="M{place(floor.value)},3v35"/>'
+    return f'{band}<path class="floor" d="M{place(real_baseline.value)},3v35"/>'
 
 
 def _model(model: Measurement, place: Callable[[float], str]) -> str:
@@ -181,16 +181,21 @@ _CIRCLE = '<circle class="base" cx="{x}" cy="27" r="4">{title}</circle>'
 _DIAMOND = '<path class="copy" d="M{x},22l5,5l-5,5l-5,-5z">{title}</path>'
 
 
-def _mark(shape: str, name: str, reading: Measurement, place: Callable[[float], str]) -> str:
-    title = f"<title>{escape(name)} {typeset(figures(reading)[0])}</title>"
-    return shape.replace("{x}", place(reading.value)).replace("{title}", title)
+def _mark(shape: str, name: str, measurement: Measurement, place: Callable[[float], str]) -> str:
+    title = f"<title>{escape(name)} {typeset(figures(measurement)[0])}</title>"
+    return shape.replace("{x}", place(measurement.value)).replace("{title}", title)
 
 
-def _said(line: MetricResult) -> str:
+def _said(result: MetricResult) -> str:
     """The picture in words, for who does not see it."""
-    named = {"model": line.model, "floor": line.floor, "copycat": line.train_copy, **line.baselines}
+    named = {
+        "model": result.model,
+        "floor": result.real_baseline,
+        "copycat": result.train_copy,
+        **result.baselines,
+    }
     said = [f"{name} {typeset(figures(r)[0])}" for name, r in named.items() if r is not None]
-    return escape(f"{line.metric}: {', '.join(said)}")
+    return escape(f"{result.metric}: {', '.join(said)}")
 
 
 _ICON = '<svg class="icon" viewBox="0 0 26 14" aria-hidden="true">{}</svg>'
@@ -227,9 +232,9 @@ _ASKS: dict[Group, str] = {
 }
 
 
-def grouped(lines: Sequence[MetricResult]) -> dict[Group, list[MetricResult]]:
+def grouped(results: Sequence[MetricResult]) -> dict[Group, list[MetricResult]]:
     """In the order of the groups; those with no line are left out."""
-    groups = {group: [line for line in lines if line.group == group] for group in _ASKS}
+    groups = {group: [result for result in results if result.group == group] for group in _ASKS}
     return {group: found for group, found in groups.items() if found}
 
 
@@ -237,9 +242,9 @@ _HEADS = ("Metric", "Model", "Where it lies", "Floor", "Copycat", "Baselines", "
 _LAST = "How to read it"
 
 
-def table(lines: Sequence[MetricResult]) -> str:
+def table(results: Sequence[MetricResult]) -> str:
     """The lines, group by group, with legend and caption."""
-    groups = grouped(lines)
+    groups = grouped(results)
     if not groups:
         return "<p>No metric was asked.</p>"
     heads = "".join(f'<th scope="col">{head}</th>' for head in (*_HEADS, _LAST))
@@ -267,31 +272,31 @@ def _none(why: str) -> str:
     return f'<span class="none" dir="auto">{escape(why)}</span>'
 
 
-def _row(line: MetricResult) -> str:
-    model = _reading(line.model) or _none(f"not measured: {line.refused or 'no reason given'}")
+def _row(result: MetricResult) -> str:
+    model = _reading(result.model) or _none(f"not measured: {result.refused or 'no reason given'}")
     baselines = "".join(
-        f'<div><span class="name" dir="auto">{escape(name)}</span> {_reading(reading, line.model)}</div>'
-        for name, reading in line.baselines.items()
+        f'<div><span class="name" dir="auto">{escape(name)}</span> {_reading(one, result.model)}</div>'
+        for name, one in result.baselines.items()
     )
-    skill = typeset(skill_of(line.skill))
-    shown = "✓ passes" if line.validated else '<b class="fails">✗ unvalidated</b>'
-    battery = f'<span title="{escape(line.validation)}">{shown}</span>'
-    if not line.validated and line.validation:
-        battery += f'<p class="name">{escape(line.validation)}</p>'
+    skill = typeset(skill_of(result.skill))
+    shown = "✓ passes" if result.validated else '<b class="fails">✗ unvalidated</b>'
+    battery = f'<span title="{escape(result.validation)}">{shown}</span>'
+    if not result.validated and result.validation:
+        battery += f'<p class="name">{escape(result.validation)}</p>'
     cells = (
         model,
-        strip(line),
-        _reading(line.floor, line.model),
-        _reading(line.train_copy, line.model),
+        strip(result),
+        _reading(result.real_baseline, result.model),
+        _reading(result.train_copy, result.model),
         baselines,
         f'<span class="num">{skill}</span>' if skill else _none("not defined"),
         battery,
-        f'<span dir="auto">{escape(line.how)}</span>',
+        f'<span dir="auto">{escape(result.how)}</span>',
     )
     named = zip((*_HEADS[1:], _LAST), cells, strict=True)
     return (
-        f'<tr><th class="metric" scope="row"><b dir="auto">{escape(line.metric)}</b>'
-        f"<small>{_BETTER[line.better]}</small></th>"
+        f'<tr><th class="metric" scope="row"><b dir="auto">{escape(result.metric)}</b>'
+        f"<small>{_BETTER[result.better]}</small></th>"
         + "".join(
             f'<td class="{head.split()[0].lower()}" data-label="{head}">{cell or _none("not measured")}</td>'
             for head, cell in named
@@ -300,13 +305,13 @@ def _row(line: MetricResult) -> str:
     )
 
 
-def _reading(reading: Measurement | None, beside: Measurement | None = None) -> str:
+def _reading(measurement: Measurement | None, beside: Measurement | None = None) -> str:
     """The value above its interval; how many examples, unless as many as `beside`."""
-    if reading is None:
+    if measurement is None:
         return ""
-    value, low, high = map(typeset, figures(reading))
-    count = f"n\u202f=\u202f{typeset(f'{reading.n:,}')}"
-    n = "" if beside is not None and beside.n == reading.n else f' <span class="num">{count}</span>'
+    value, low, high = map(typeset, figures(measurement))
+    count = f"n\u202f=\u202f{typeset(f'{measurement.n:,}')}"
+    n = "" if beside is not None and beside.n == measurement.n else f' <span class="num">{count}</span>'
     return (
         f'<span class="num value">{value}</span> '
         f'<small><span class="num">[{low},</span> <span class="num">{high}]</span>{n}</small>'

@@ -69,9 +69,9 @@ def to_json(judgement: EvaluationReport) -> dict[str, Any]:
         "title": judgement.title,
         "findings": [
             {"outcome": f.outcome, "question": f.question, "because": f.because}
-            for f in judgement.findings
+            for f in judgement.claims
         ],
-        "metrics": [_line_json(line) for line in judgement.lines],
+        "metrics": [_line_json(result) for result in judgement.results],
         "galleries": [
             {
                 "title": gallery.title,
@@ -85,21 +85,21 @@ def to_json(judgement: EvaluationReport) -> dict[str, Any]:
     }
 
 
-def _line_json(line: MetricResult) -> dict[str, Any]:
+def _line_json(result: MetricResult) -> dict[str, Any]:
     return {
-        "metric": line.metric,
-        "group": line.group,
-        "better": line.better,
-        "how": line.how,
-        "validated": line.validated,
-        "battery": line.validation,
-        "model": _reading_json(line.model),
-        "refused": line.refused,
-        "floor": _reading_json(line.floor),
-        "copycat": _reading_json(line.train_copy),
-        "baselines": {name: _reading_json(r) for name, r in line.baselines.items()},
-        "best_baseline": line.best,
-        "skill": _plain(line.skill),
+        "metric": result.metric,
+        "group": result.group,
+        "better": result.better,
+        "how": result.how,
+        "validated": result.validated,
+        "battery": result.validation,
+        "model": _reading_json(result.model),
+        "refused": result.refused,
+        "floor": _reading_json(result.real_baseline),
+        "copycat": _reading_json(result.train_copy),
+        "baselines": {name: _reading_json(r) for name, r in result.baselines.items()},
+        "best_baseline": result.best,
+        "skill": _plain(result.skill),
     }
 
 
@@ -132,11 +132,11 @@ _TERMINAL_MARKS = {"supported": "+", "not supported": "-", "inconclusive": "?"}
 def _missing(judgement: EvaluationReport) -> list[str]:
     """What was not measured, with the metrics that refused; each once."""
     refused = [
-        line.refused
-        if line.metric in line.refused
-        else f"{line.metric}: {line.refused or 'no reason given'}"
-        for line in judgement.lines
-        if line.model is None
+        result.refused
+        if result.metric in result.refused
+        else f"{result.metric}: {result.refused or 'no reason given'}"
+        for result in judgement.results
+        if result.model is None
     ]
     return list(dict.fromkeys([*refused, *judgement.not_measured]))
 
@@ -148,8 +148,8 @@ def html(judgement: EvaluationReport) -> str:
     """The whole page. `dir="auto"` keeps a text that runs the other way within its own element."""
     title = escape(judgement.title)
     parts = {
-        "verdict": ("Verdict", _verdict(judgement.findings)),
-        "figures": ("Figures", table(judgement.lines)),
+        "verdict": ("Verdict", _verdict(judgement.claims)),
+        "figures": ("Figures", table(judgement.results)),
         "examples": ("Examples", "".join(map(_gallery, judgement.galleries))),
         "card": ("Data card", _card(judgement.facts)),
         "missing": ("Not measured", _list(_missing(judgement))),
@@ -230,7 +230,7 @@ COLUMNS, ROWS = 100, 40
 
 def summary(judgement: EvaluationReport) -> str:
     """One screen: what was found, the figures, and what was not measured."""
-    found = _most([_finding(finding) for finding in judgement.findings], 6, "findings")
+    found = _most([_finding(finding) for finding in judgement.claims], 6, "findings")
     head = [*_wrapped("", judgement.title, 1), "", *found]
     missing = _most(
         [_wrapped("  ", sentence, 1) for sentence in _missing(judgement)], 6, "in the report"
@@ -238,7 +238,7 @@ def summary(judgement: EvaluationReport) -> str:
     tail = ["", "not measured", *missing] if missing else []
     figures = _figures(judgement, ROWS - len(head) - len(tail) - 1)
     lines = [*head, "", *figures, *tail] if figures else [*head, *tail]
-    return "\n".join(line.replace(_HELD, "").rstrip() for line in lines)
+    return "\n".join(result.replace(_HELD, "").rstrip() for result in lines)
 
 
 def _finding(finding: Claim) -> list[str]:
@@ -248,10 +248,10 @@ def _finding(finding: Claim) -> list[str]:
 
 def _figures(judgement: EvaluationReport, room: int) -> list[str]:
     """The table in `room` lines: its head, a row a metric, and what the star means."""
-    lines = [line for group in grouped(judgement.lines).values() for line in group]
+    lines = [result for group in grouped(judgement.results).values() for result in group]
     if not lines:
         return []
-    starred = any(not line.validated for line in lines)
+    starred = any(not result.validated for result in lines)
     rows = [
         [" metric", "model [95 % interval]", "floor", "copycat", "best baseline", "skill"],
         *map(_cells, lines),
@@ -269,18 +269,18 @@ def _figures(judgement: EvaluationReport, room: int) -> list[str]:
     return [table[0], *kept, *star]
 
 
-def _cells(line: MetricResult) -> list[str]:
+def _cells(result: MetricResult) -> list[str]:
     model = "not measured"
-    if line.model is not None:
-        value, low, high = figures(line.model)
+    if result.model is not None:
+        value, low, high = figures(result.model)
         model = f"{value} [{low}, {high}]"
     return [
-        (" " if line.validated else "*") + _clean(line.metric),
+        (" " if result.validated else "*") + _clean(result.metric),
         model,
-        figures(line.floor)[0] if line.floor else "-",
-        figures(line.train_copy)[0] if line.train_copy else "-",
-        f"{figures(line.baselines[line.best])[0]} {_clean(line.best)}" if line.best else "-",
-        skill_of(line.skill) or "-",
+        figures(result.real_baseline)[0] if result.real_baseline else "-",
+        figures(result.train_copy)[0] if result.train_copy else "-",
+        f"{figures(result.baselines[result.best])[0]} {_clean(result.best)}" if result.best else "-",
+        skill_of(result.skill) or "-",
     ]
 
 
@@ -292,7 +292,7 @@ def _most(blocks: Sequence[list[str]], most: int, what: str) -> list[str]:
     """The lines of at most so many blocks, the last of which says how many more there are."""
     if len(blocks) > most:
         blocks = [*blocks[: most - 1], [f"  ... and {len(blocks) - most + 1} more {what}"]]
-    return [line for block in blocks for line in block]
+    return [result for block in blocks for result in block]
 
 
 def _wrapped(lead: str, text: str, most: int) -> list[str]:

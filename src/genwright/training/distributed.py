@@ -7,7 +7,6 @@ gradients of gradients do not go through one. Gradients are averaged after the b
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from genwright.errors import RecipeError
 from genwright.families.base import Family
+from genwright.process import is_main, local_rank, world_size
 
 __all__ = [
     "SharedBuffers",
@@ -41,11 +41,6 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def is_main() -> bool:
-    """Whether this process writes files and speaks."""
-    return rank() == 0
-
-
 def device(name: str = "auto") -> torch.device:
     """A device by its name; "auto" is this process's own GPU under torchrun, else the first there is.
     Raises `RecipeError` for one that is not there."""
@@ -56,13 +51,15 @@ def device(name: str = "auto") -> torch.device:
         torch.zeros(1, device=found)
     except (RuntimeError, AssertionError):  # torch built without it asserts
         there = " and ".join(dict.fromkeys((str(_local_device()), "cpu")))
-        raise RecipeError(f"there is no device {name!r} here: take {there}, or auto") from None
+        raise RecipeError(
+            f"there is no device {name!r} here: take {there}, or auto", code="unknown-device"
+        ) from None
     return found
 
 
 def _local_device() -> torch.device:
     if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda", local_rank())
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
@@ -71,7 +68,7 @@ def _local_device() -> torch.device:
 @contextmanager
 def group() -> Iterator[None]:
     """Join the others, if torchrun started this process as one of several."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if world_size() == 1 or dist.is_initialized():
         yield
         return
     # It binds the group of its import time as default arguments: imported later, as optimisers do, it

@@ -28,7 +28,7 @@ from genwright.storage import durable
 EVIL = "<script>alert(\"1\")</script> & 'q' \u202eevil\u2069 שלום 🎲 \udcff"
 
 
-def reading(value: float, half: float, n: int = 1000) -> Measurement:
+def measurement(value: float, half: float, n: int = 1000) -> Measurement:
     return Measurement(value, value - half, value + half, n)
 
 
@@ -45,13 +45,13 @@ FD = MetricResult(
     "lower",
     "Distance between two bells of features; 0 only for a copy of the held-out examples.",
     True,
-    reading(2.4137, 0.21),
-    floor=reading(0.8812, 0.093),
-    train_copy=reading(0.86, 0.09),
+    measurement(2.4137, 0.21),
+    real_baseline=measurement(0.8812, 0.093),
+    train_copy=measurement(0.86, 0.09),
     baselines={
-        "marginals": reading(14.2, 0.7),
-        "gaussian": reading(5.1, 0.3),
-        "noise": reading(912.0, 9),
+        "marginals": measurement(14.2, 0.7),
+        "gaussian": measurement(5.1, 0.3),
+        "noise": measurement(912.0, 9),
     },
     skill=0.6368,
 )
@@ -61,10 +61,10 @@ COVERAGE = MetricResult(
     "higher",
     "Share of real examples with a generated one among their neighbours.",
     True,
-    reading(0.912, 0.018),
-    floor=reading(0.967, 0.011),
-    train_copy=reading(0.96, 0.012),
-    baselines={"marginals": reading(0.41, 0.03), "noise": reading(0.0, 0.002)},
+    measurement(0.912, 0.018),
+    real_baseline=measurement(0.967, 0.011),
+    train_copy=measurement(0.96, 0.012),
+    baselines={"marginals": measurement(0.41, 0.03), "noise": measurement(0.0, 0.002)},
     skill=0.9012,
 )
 KID = MetricResult(
@@ -73,10 +73,10 @@ KID = MetricResult(
     "lower",
     "Unbiased, so real against real may fall below 0.",
     False,
-    reading(-0.00031, 0.00042),
-    floor=reading(-0.00008, 0.00035, 500),
-    train_copy=reading(-0.0001, 0.0003),
-    baselines={"noise": reading(0.31, 0.004)},
+    measurement(-0.00031, 0.00042),
+    real_baseline=measurement(-0.00008, 0.00035, 500),
+    train_copy=measurement(-0.0001, 0.0003),
+    baselines={"noise": measurement(0.31, 0.004)},
 )
 TINY = MetricResult(
     "density_gap",
@@ -84,22 +84,22 @@ TINY = MetricResult(
     "near",
     "Best where real examples are.",
     True,
-    reading(1.234e-9, 2.1e-11),
-    floor=reading(1.1e-9, 1e-11),
-    baselines={"below": reading(5e-10, 1e-11), "close": reading(1.4e-9, 1e-11)},
+    measurement(1.234e-9, 2.1e-11),
+    real_baseline=measurement(1.1e-9, 1e-11),
+    baselines={"below": measurement(5e-10, 1e-11), "close": measurement(1.4e-9, 1e-11)},
     skill=-3.5,
 )
-HUGE = MetricResult("bits", "likelihood", "lower", "Bits per example.", True, reading(4.2e8, 3e6))
+HUGE = MetricResult("bits", "likelihood", "lower", "Bits per example.", True, measurement(4.2e8, 3e6))
 AUTH = MetricResult(
     "authenticity",
     "novelty",
     "near",
     "Share that is farther from training than training from itself.",
     True,
-    reading(0.68, 0.029),
-    floor=reading(0.705, 0.028),
-    train_copy=reading(0.0, 0.0),
-    baselines={"noise": reading(1.0, 0.0)},
+    measurement(0.68, 0.029),
+    real_baseline=measurement(0.705, 0.028),
+    train_copy=measurement(0.0, 0.0),
+    baselines={"noise": measurement(1.0, 0.0)},
 )
 REFUSED = MetricResult(
     "mauve",
@@ -120,7 +120,7 @@ VALID = MetricResult(
 )
 DEMO = EvaluationReport(
     title="digits-diffusion against 1,000 held-out digits",
-    findings=(
+    claims=(
         Claim("supported", "Does it beat trivial generators?", "fd 2.41, the best baseline 5.1."),
         Claim("not supported", "Does it look real?", "fd 2.41 [2.20, 2.62] is above the floor 0.88."),
         Claim("inconclusive", "Did it copy?", "authenticity 0.68 [0.65, 0.71], the floor 0.705."),
@@ -133,7 +133,7 @@ DEMO = EvaluationReport(
         "weak features": True,
         "command": "genwright judge runs/digits --seed 20240101 --out report",
     },
-    lines=(VALID, FD, COVERAGE, KID, TINY, HUGE, AUTH, REFUSED),
+    results=(VALID, FD, COVERAGE, KID, TINY, HUGE, AUTH, REFUSED),
     galleries=(
         Gallery(
             "Nearest to training",
@@ -156,14 +156,14 @@ BARE = EvaluationReport("nothing", (), {}, ())
 
 def spoilt() -> EvaluationReport:
     """A stranger's text in every place that can hold one."""
-    line = replace(FD, metric=EVIL, how=EVIL, baselines={EVIL: reading(3, 1)})
+    result = replace(FD, metric=EVIL, how=EVIL, baselines={EVIL: measurement(3, 1)})
     rows = Preview("rows", rows=((EVIL,), (EVIL,)))
     shown = tuple((EVIL, p) for p in (rows, Preview("text", text=EVIL), Preview("png", png=b"\x89")))
     return EvaluationReport(
         EVIL,
         (Claim("supported", EVIL, EVIL),),
         {EVIL: {EVIL: [EVIL]}},
-        (line, replace(REFUSED, refused=EVIL)),
+        (result, replace(REFUSED, refused=EVIL)),
         (Gallery(EVIL, EVIL, shown),),
         (EVIL,),
     )
@@ -328,9 +328,9 @@ def test_words_that_promise_too_much_are_never_used(make: Callable[[EvaluationRe
 # -- strips ----------------------------------------------------------------------------------------
 
 
-def places(line: MetricResult) -> dict[str, list[float]]:
+def places(result: MetricResult) -> dict[str, list[float]]:
     """Horizontal places of the marks in a strip, by class."""
-    root = ElementTree.fromstring(charts.strip(line))
+    root = ElementTree.fromstring(charts.strip(result))
     found: dict[str, list[float]] = {}
     for element in root.iter():
         at = element.get("cx") or element.get("x") or element.get("d", "M")[1:].split(",")[0]
@@ -345,42 +345,49 @@ def test_marks_stand_in_the_order_of_their_values() -> None:
     at = places(FD)
     marginals, gaussian, noise = at["base"]
     low, high = at["bar"]
-    (model,), (floor,), (train_copy,) = at["model"], at["floor"], at["copy"]
-    assert train_copy <= floor < low < model < high < gaussian < marginals < noise
-    assert model - floor > 30  # one wild baseline does not press the others together
+    (model,), (real_baseline,), (train_copy,) = at["model"], at["floor"], at["copy"]
+    assert train_copy <= real_baseline < low < model < high < gaussian < marginals < noise
+    assert model - real_baseline > 30  # one wild baseline does not press the others together
     assert "stroke-dasharray" in charts.strip(FD)
     assert "← better" in charts.strip(FD)
     assert "better →" in charts.strip(COVERAGE)
 
 
 def test_an_ordinary_scale_is_straight() -> None:
-    line = replace(COVERAGE, baselines={"half": reading(0.5, 0), "none": reading(0.0, 0)})
-    at = places(line)
+    result = replace(COVERAGE, baselines={"half": measurement(0.5, 0), "none": measurement(0.0, 0)})
+    at = places(result)
     half, none = at["base"]
     share = (at["model"][0] - none) / (half - none)
     assert share == pytest.approx(0.912 / 0.5, rel=0.01)
-    assert "stroke-dasharray" not in charts.strip(line)
+    assert "stroke-dasharray" not in charts.strip(result)
 
 
 @pytest.mark.parametrize(
-    "line",
+    "result",
     [
-        *DEMO.lines[:-1],
-        replace(HUGE, model=reading(0.0, 0.0)),
+        *DEMO.results[:-1],
+        replace(HUGE, model=measurement(0.0, 0.0)),
         replace(
-            HUGE, model=Measurement(1.0, -math.inf, math.inf, 9), floor=Measurement(2, math.nan, 3, 9)
+            HUGE,
+            model=Measurement(1.0, -math.inf, math.inf, 9),
+            real_baseline=Measurement(2, math.nan, 3, 9),
         ),
-        replace(FD, model=None, floor=None),
+        replace(FD, model=None, real_baseline=None),
         replace(
-            FD, baselines={"a": reading(1e300, 1), "b": reading(-1e308, 1), "c": reading(5e-324, 0)}
+            FD,
+            baselines={
+                "a": measurement(1e300, 1),
+                "b": measurement(-1e308, 1),
+                "c": measurement(5e-324, 0),
+            },
         ),
-        replace(FD, model=reading(0, 0), floor=None, train_copy=reading(0, 0)),
+        replace(FD, model=measurement(0, 0), real_baseline=None, train_copy=measurement(0, 0)),
     ],
-    ids=lambda line: line.metric,
+    ids=lambda result: result.metric,
 )
-def test_every_mark_is_on_the_strip(line: MetricResult) -> None:
+def test_every_mark_is_on_the_strip(result: MetricResult) -> None:
     assert all(
-        6 <= x <= 234 for name, xs in places(line).items() for x in xs if name not in ("mid", "end")
+        6 <= x <= 234 for name, xs in places(result).items() for x in xs if name not in ("mid", "end")
     )
 
 
@@ -395,19 +402,19 @@ def test_without_a_reading_there_is_no_strip() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (reading(2.41372, 0.2104), "2.41 [2.20, 2.62]"),
-        (reading(0.5, 0.00123), "0.5000 [0.4988, 0.5012]"),
-        (reading(-0.004, 0.01), "-0.004 [-0.014, 0.006]"),
-        (reading(12345.6, 210.0), "12,350 [12,140, 12,560]"),
-        (reading(-0.001, 0.5), "0.00 [-0.50, 0.50]"),
-        (reading(0.1, 500), "0 [-500, 500]"),
-        (reading(1234.5, 1e-9), "1,234.5 [1,234.5, 1,234.5]"),
+        (measurement(2.41372, 0.2104), "2.41 [2.20, 2.62]"),
+        (measurement(0.5, 0.00123), "0.5000 [0.4988, 0.5012]"),
+        (measurement(-0.004, 0.01), "-0.004 [-0.014, 0.006]"),
+        (measurement(12345.6, 210.0), "12,350 [12,140, 12,560]"),
+        (measurement(-0.001, 0.5), "0.00 [-0.50, 0.50]"),
+        (measurement(0.1, 500), "0 [-500, 500]"),
+        (measurement(1234.5, 1e-9), "1,234.5 [1,234.5, 1,234.5]"),
         (Measurement(1.0, 0.9962, 1.0, 99), "1.0000 [0.9962, 1.0000]"),
-        (reading(0.0, 0.0), "0.000 [0.000, 0.000]"),
-        (reading(123456, 0.0), "123,456 [123,456, 123,456]"),
-        (reading(2.5e-7, 1e-8), "2.50e-07 [2.40e-07, 2.60e-07]"),
-        (reading(0.0, 1e-9), "0 [-1.0e-09, 1.0e-09]"),
-        (reading(-4.2e11, 1e10), "-4.20e+11 [-4.30e+11, -4.10e+11]"),
+        (measurement(0.0, 0.0), "0.000 [0.000, 0.000]"),
+        (measurement(123456, 0.0), "123,456 [123,456, 123,456]"),
+        (measurement(2.5e-7, 1e-8), "2.50e-07 [2.40e-07, 2.60e-07]"),
+        (measurement(0.0, 1e-9), "0 [-1.0e-09, 1.0e-09]"),
+        (measurement(-4.2e11, 1e10), "-4.20e+11 [-4.30e+11, -4.10e+11]"),
         (Measurement(3.0, -math.inf, math.nan, 4), "3.000 [-inf, ?]"),
     ],
 )
@@ -531,7 +538,7 @@ def test_the_best_baseline_is_the_hardest_to_beat() -> None:
     assert best["coverage"] == "marginals"
     assert best["density_gap"] == "close"  # nearest to the floor
     assert best["bits"] is None
-    assert replace(TINY, floor=None).best is None
+    assert replace(TINY, real_baseline=None).best is None
 
 
 def test_facts_become_json() -> None:
@@ -579,30 +586,30 @@ def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
 
 def many() -> EvaluationReport:
     """More of everything than a screen holds."""
-    lines = tuple(replace(FD, metric=f"metric_with_a_rather_long_name_{i}") for i in range(50))
-    findings = tuple(replace(f, because=f.because * 20) for f in DEMO.findings) * 5
+    results = tuple(replace(FD, metric=f"metric_with_a_rather_long_name_{i}") for i in range(50))
+    claims = tuple(replace(f, because=f.because * 20) for f in DEMO.claims) * 5
     return replace(
         DEMO,
         title="長い題" * 60,
-        lines=(*lines, *DEMO.lines),
-        findings=findings,
+        results=(*results, *DEMO.results),
+        claims=claims,
         not_measured=tuple(f"{i} 長い文" * 30 for i in range(30)),
     )
 
 
-def columns(line: str) -> int:
-    return len(line) + sum(c >= "\u2e80" for c in line)
+def columns(result: str) -> int:
+    return len(result) + sum(c >= "\u2e80" for c in result)
 
 
 @pytest.mark.parametrize(
     "judgement", [DEMO, BARE, many(), spoilt()], ids=["demo", "bare", "many", "spoilt"]
 )
 def test_the_summary_fits_a_screen(judgement: EvaluationReport) -> None:
-    lines = evaluation_page.summary(judgement).split("\n")
-    assert len(lines) <= 40
-    assert max(map(columns, lines)) <= 100
-    assert all(line.isprintable() for line in lines)
-    assert lines[0]
+    results = evaluation_page.summary(judgement).split("\n")
+    assert len(results) <= 40
+    assert max(map(columns, results)) <= 100
+    assert all(result.isprintable() for result in results)
+    assert results[0]
 
 
 def test_the_summary_in_full() -> None:
@@ -641,13 +648,19 @@ def test_a_crowded_summary_says_what_it_leaves_out() -> None:
 
 
 def test_in_a_narrow_place_names_give_way_and_figures_do_not() -> None:
-    wide = reading(-1.23456e-300, 1e-305)
+    wide = measurement(-1.23456e-300, 1e-305)
     company = {"a baseline with a long name": wide}
     name = "a_metric_with_quite_a_long_name"
-    line = replace(
-        FD, metric=name, validated=False, model=wide, floor=wide, train_copy=wide, baselines=company
+    result = replace(
+        FD,
+        metric=name,
+        validated=False,
+        model=wide,
+        real_baseline=wide,
+        train_copy=wide,
+        baselines=company,
     )
-    text = evaluation_page.summary(replace(DEMO, lines=(line,)))
-    row = next(line for line in text.split("\n") if line.startswith("*a_metric"))
+    text = evaluation_page.summary(replace(DEMO, results=(result,)))
+    row = next(result for result in text.split("\n") if result.startswith("*a_metric"))
     assert row.count("-1.235e-300") == 6
     assert len(row) <= 100

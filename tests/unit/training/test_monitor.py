@@ -475,8 +475,11 @@ def test_what_does_not_heal_ends_with_the_best_weights_kept(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, "batch", recoverable=False)
-    with pytest.raises(RunError, match=r"was not finite at step 71, .* best weights \(step 40\)"):
+    with pytest.raises(
+        RunError, match=r"was not finite at step 71, .* best weights \(step 40\)"
+    ) as error:
         train(data, tmp_path / "run")
+    assert error.value.code == "training-diverged"
     run = Run.open(tmp_path / "run")
     assert run.step == 40
     assert [str(found["did"])[:4] for found in issues(run)] == ["back"] * MAX_ROLLBACKS + ["give"]

@@ -18,6 +18,7 @@ from genwright.families.gan import GAN
 from genwright.families.vae import VAE
 from genwright.recipe import TrainOptions
 from genwright.storage.run import Run
+from genwright.training import distributed
 from genwright.training.ema import exponent
 from genwright.training.optim import PhaseOptimizer, rate
 from genwright.training.trainer import local_batch
@@ -198,3 +199,11 @@ def test_training_leaves_the_callers_random_numbers_alone(data: Path, tmp_path: 
     torch.manual_seed(1)
     quick(data, tmp_path / "run")
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(
+        RecipeError, match=r"there is no device 'abacus' here: take .*cpu, or auto"
+    ) as error:
+        distributed.device("abacus")
+    assert error.value.code == "unknown-device"

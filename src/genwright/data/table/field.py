@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ class RowField(Field):
     """
 
     kind = "row"
+    views = frozenset({"row"})
 
     def __init__(
         self,
@@ -237,10 +238,6 @@ class RowField(Field):
 
     def known(self, values: Values) -> list[bool]:
         return [True] * len(values)
-
-    @property
-    def views(self) -> Mapping[str, Callable[[Values], Any]]:
-        return {"row": _frame}
 
     # -- what it knows -------------------------------------------------------------------------
 

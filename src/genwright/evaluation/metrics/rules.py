@@ -49,7 +49,8 @@ class Validity(Rate):
     group = "validity"
     better = "higher"
     ideal = 1.0
-    kinds = frozenset({"table"})
+    reads = "row"
+    sees = ("ladder",)
     how = "Share of rows in which every value could stand in a real row, each column by itself."
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
@@ -101,7 +102,8 @@ class Constraints(Rate):
     group = "validity"
     better = "higher"
     ideal = 1.0
-    kinds = frozenset({"table"})
+    reads = "row"
+    sees = ("order", "ladder", "independence")
     how = "Share of rows that keep all rules that hold between columns in every training row."
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
