@@ -117,6 +117,7 @@ class TextField(Field):
             )
         self._warn(counts, 0 if stream else cut)
         self._counts, self._kept = np.zeros(CODES, np.int64), []
+        self._documents, self._held, self._step = 0, 0, 1
 
     def _learn(self, counts: Array) -> Tokenizer:
         different = np.count_nonzero(counts)
