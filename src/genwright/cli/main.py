@@ -19,7 +19,15 @@ from typing import Annotated, Any
 import typer
 
 from genwright import __version__
-from genwright.cli.console import say, show_look, show_probe, show_ranking, show_verdicts, watched
+from genwright.cli.console import (
+    say,
+    show_look,
+    show_probe,
+    show_ranking,
+    show_report,
+    show_verdicts,
+    watched,
+)
 from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, sentence, usage
 from genwright.cli.parse import knob, labels, pair
@@ -315,7 +323,7 @@ def judge(
         files = evaluation_page.write(judgement, folder)
         found.append(judgement)
         if not as_json:
-            say(evaluation_page.summary(judgement))
+            show_report(judgement)
             say(f"See {files[0]}")
     if as_json:
         say(json.dumps([evaluation_page.to_json(j) for j in found], ensure_ascii=False, indent=2))
