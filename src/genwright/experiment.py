@@ -190,7 +190,8 @@ def timed_verdicts(recipe: Recipe) -> tuple[Dataset, list[Verdict]]:
     found = []
     for name in names("families") if named == "auto" else [named]:
         one = recipe if name == named else replace(recipe, family=Plugin(name))
-        space = _draft(one, name, dataset).made.space
+        task = recipe.task.options
+        space = dataset.fields[task["make"]].without(task["given"]).space
         bridge = recipe.bridge
         verdict = planning.weigh(
             name, space, bridge=bridge.name, options=bridge.options, dial=dataset.codec.dial
