@@ -26,7 +26,7 @@ from genwright.api import make_recipe
 from genwright.batch import Batch
 from genwright.experiment import Experiment
 from genwright.storage.run import Run
-from genwright.training.hooks import Coverage
+from genwright.training.hooks import MeasureCoverage
 from genwright.training.optim import frozen
 from genwright.training.step import Inspect, TrainStep
 from genwright.training.trainer import Trainer
@@ -92,7 +92,7 @@ def main() -> None:
                     times[kind].append(time.perf_counter() - began)
             watched = trainers[Trainer]
             began = time.perf_counter()
-            (look,) = [hook for hook in watched.hooks if isinstance(hook, Coverage)]
+            (look,) = [hook for hook in watched.hooks if isinstance(hook, MeasureCoverage)]
             if look.cover is not None:
                 look.cover(watched.ema.family)
             cover = time.perf_counter() - began

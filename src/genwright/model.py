@@ -220,7 +220,7 @@ class Model:
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
         """`n` examples of what was asked for."""
         pipeline = self.pipeline
-        stored = self._stored(n, asked, seed, sampler_options)
+        stored = self.stored(n, asked, seed, sampler_options)
         values = pipeline.decoded(stored, asked)
         samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
         for name, ask in pipeline.spec.asks.items():
@@ -228,7 +228,7 @@ class Model:
                 samples.sources = asked.values[name]
         return samples
 
-    def _stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
+    def stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
         """Stored examples of the field that is made, `n` of them."""
         request, bridge = asked.request, self.pipeline.bridge
         if request.known is not None:
@@ -403,7 +403,7 @@ class Model:
             rest = {k: _repeated(one, i, n) for k, one in stored.items()}
             some: Given = {**rest, name: (cut[0], cut[1]) if len(cut) > 1 else cut[0]}
             asked = pipeline.request(n, others, torch.Generator().manual_seed(seed), some)
-            whole = tiles.blend(self._stored(n, asked, seed, sampler_options).cpu(), scale)
+            whole = tiles.blend(self.stored(n, asked, seed, sampler_options).cpu(), scale)
             size = tuple(n * f for n, f in zip(grid, scale, strict=True))
             x = whole[(slice(None), slice(None), *(slice(n) for n in size))]
             found.append(made.at(Space(size, spec.space.spans)).decode(x.numpy()))

@@ -19,7 +19,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from genwright import __version__
-from genwright.cli.console import say, show_look, show_probe, show_ranking, show_verdicts, watched
+from genwright.cli.console import (
+    say,
+    show_look,
+    show_probe,
+    show_ranking,
+    show_report,
+    show_verdicts,
+    watched,
+)
 from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
 from genwright.cli.parse import labels, pair, sampler_option
@@ -401,7 +409,7 @@ def judge(
         files = evaluation_page.write(report, folder)
         found.append(report)
         if not as_json:
-            say(evaluation_page.summary(report))
+            show_report(report)
             say(f"See {files[0]}")
     if as_json:
         say(json.dumps([evaluation_page.to_json(j) for j in found], ensure_ascii=False, indent=2))

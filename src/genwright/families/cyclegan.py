@@ -82,7 +82,8 @@ class CycleGAN(Rival):
         if self.domains != 2:
             raise Incompatible(
                 f"cyclegan translates between 2 domains, and these are {self.domains}: --family stargan "
-                f"takes any number, or leave all but two out"
+                f"takes any number, or leave all but two out",
+                code="wrong-domains",
             )
         self.cycle, self.identity, self.tau, self.weight_clip = cycle, identity, tau, weight_clip
         self.kind = LOSSES[loss]

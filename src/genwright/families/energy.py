@@ -85,7 +85,8 @@ class Energy(Family):
         self.high = sigma_max if self.denoising else self.low
         if self.denoising and self.high <= self.low:
             raise RecipeError(
-                f"family.sigma_max must be above family.sigma_min, got {self.high:g} and {self.low:g}"
+                f"family.sigma_max must be above family.sigma_min, got {self.high:g} and {self.low:g}",
+                code="contradicting-options",
             )
         self.chain, self.chain_step = chain, chain_step
         self.renew, self.regularise = renew, regularise

@@ -47,7 +47,7 @@ class VAE(Family):
     likelihood = "bound"
     quick = True
     phases = (Phase("fit", lr=1e-3),)
-    diagnostics = (
+    diagnostics: tuple[Diagnostic, ...] = (
         Diagnostic(
             value_name="kl",
             cause="KL collapse",
@@ -100,15 +100,20 @@ class VAE(Family):
         training over which that weight grows from 0.  free_bits: nats of each latent dimension that cost
         nothing.  decoder_variance: learn the scale of real channels (else it is 1)."""
         super().__init__(space, cond, nets)
+        if any(spec.drop == 0 for spec in self.cond.values()):
+            # What is always given may tell all that there is: a code that adds nothing is then no collapse.
+            self.diagnostics = ()
         if draws > 1 and free_bits:
             raise RecipeError(
                 f"family.free_bits={free_bits:g} needs the KL term by itself, and family.draws={draws} "
-                f"trains one bound of all: set one of the two back"
+                f"trains one bound of all: set one of the two back",
+                code="contradicting-options",
             )
         if prior == "vamp" and posterior == "flow":
             raise RecipeError(
                 "family.prior=vamp is a mixture of posteriors whose density must be known everywhere, and "
-                "that of family.posterior=flow is known at its own draws alone: choose one of the two"
+                "that of family.posterior=flow is known at its own draws alone: choose one of the two",
+                code="contradicting-options",
             )
         if prior is None:
             one = bool(space.grid) and not factor  # a vector for a whole grid

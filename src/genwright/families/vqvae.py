@@ -103,7 +103,8 @@ class VQVAE(Family):
         if length > most:
             raise Incompatible(
                 f"{space} takes {length:,} codes, and the prior over them reads at most {most:,}: make them "
-                f"fewer with --set family.factor={2 * factor}"
+                f"fewer with --set family.factor={2 * factor}",
+                code="too-many-codes",
             )
         self.dim, self.commitment, self.mends = dim, commitment, repair
         wide = self.slots * dim

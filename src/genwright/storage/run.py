@@ -433,8 +433,8 @@ def _locked(path: Path) -> Iterator[None]:
         except Timeout:
             who = "another process"
             with suppress(OSError, ValueError, KeyError, TypeError):
-                told = json.loads(holder.read_text(encoding="utf-8"))
-                who = f"process {told['pid']} on {told['host']}"
+                found = json.loads(holder.read_text(encoding="utf-8"))
+                who = f"process {found['pid']} on {found['host']}"
             raise RunError(
                 f"{path} is in use: {who} trains there; wait for it, or choose another folder with --out",
                 code="run-locked",

@@ -26,7 +26,16 @@ from genwright.training.precision import heldout_loss
 if TYPE_CHECKING:
     from genwright.training.trainer import Trainer
 
-__all__ = ["Average", "Coverage", "Draw", "Heldout", "Hook", "Judge", "Progress", "Record"]
+__all__ = [
+    "AverageWeights",
+    "DrawSamples",
+    "HeldoutLoss",
+    "Hook",
+    "JudgeSamples",
+    "MeasureCoverage",
+    "Progress",
+    "Record",
+]
 
 HELD_OUT = 4096
 """Held-out examples that a check looks at, at most."""
@@ -67,7 +76,7 @@ class Hook:
         """Take back what `state` of all hooks together gave."""
 
 
-class Average(Hook):
+class AverageWeights(Hook):
     """The moving average of the weights."""
 
     def begin(self, trainer: Trainer) -> None:
@@ -104,7 +113,7 @@ class Record(Hook):
             self.report(progress)
 
 
-class Coverage(Hook):
+class MeasureCoverage(Hook):
     """How much of the data the samples cover, of the averaged weights and, where that is low, of the weights
     themselves: an average may be off for a while. The first process measures for all."""
 
@@ -130,10 +139,10 @@ class Coverage(Hook):
         if issue is not None and issue.recoverable:
             raise TrainingDiverged(issue, trainer.step)
         if issue is not None:
-            trainer.recovery.tell(issue, "told", trainer.step)
+            trainer.recovery.report(issue, "told", trainer.step)
 
 
-class Heldout(Hook):
+class HeldoutLoss(Hook):
     """The held-out loss of the averaged weights, and what it says beside the training loss."""
 
     def check(self, trainer: Trainer) -> None:
@@ -148,11 +157,11 @@ class Heldout(Hook):
         loss = distributed.first_says(loss, trainer.device)
         trainer.scores["loss"] = trainer.progress.val = loss
         for issue in trainer.monitor.check(trainer.step, trainer.share, loss):
-            trainer.recovery.tell(issue, "told", trainer.step)
+            trainer.recovery.report(issue, "told", trainer.step)
         trainer.log(val_loss=loss)
 
 
-class Judge(Hook):
+class JudgeSamples(Hook):
     """Figures of the averaged family's samples by name, the first to be chosen by; the first process
     measures for all."""
 
@@ -170,7 +179,7 @@ class Judge(Hook):
         trainer.scores["judge"] = distributed.first_says(score, trainer.device)
 
 
-class Draw(Hook):
+class DrawSamples(Hook):
     """Samples for people to look at, into the run's folder."""
 
     def __init__(self, draw: Callable[[Family, int], None]) -> None:

@@ -1,5 +1,5 @@
-"""What is done about what the monitor sees: it is told, and where that may help, training goes back to the
-last healthy state and goes on more gently."""
+"""What is done about what the monitor sees: it is reported, and where that may help, training goes back to
+the last healthy state and goes on more gently."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Recovery"]
 
 
 class Recovery:
-    """Tells of issues, and mends those that going back may help.
+    """Reports issues, and rolls training back where that may help.
 
     gave_up  whether it has gone back too often
     """
@@ -32,7 +32,7 @@ class Recovery:
         trainer = self.trainer
         issue = trainer.monitor.look(stats, bad)
         if issue is not None and not issue.recoverable:
-            self.tell(issue, "told", trainer.step + 1)
+            self.report(issue, "told", trainer.step + 1)
             issue = None
         if distributed.agree(issue is not None, trainer.device):
             elsewhere = Issue("elsewhere", "another process found fault with its part")
@@ -49,20 +49,20 @@ class Recovery:
         trainer.step, known = trainer.saving.checkpoint.go_back()
         if trainer.monitor.rollbacks >= MAX_ROLLBACKS:
             self.gave_up = True
-            self.tell(issue, f"given up, after going back {MAX_ROLLBACKS} times", error.step)
+            self.report(issue, f"given up, after going back {MAX_ROLLBACKS} times", error.step)
             raise RunError(self._last_words(issue, error.step), code="training-diverged")
         trainer.monitor.rollback(known)
-        self.tell(issue, f"back to step {trainer.step}, at half the rate", error.step)
+        self.report(issue, f"back to step {trainer.step}, at half the rate", error.step)
 
-    def tell(self, issue: Issue, did: str, step: int) -> None:
+    def report(self, issue: Issue, did: str, step: int) -> None:
         """Of an issue and what was done about it: who watches, and the run."""
         self.trainer.progress.notice = f"{issue.words} at step {step}: {did}"
         self.trainer.log(step=step, guard=issue.cause, words=issue.words, did=did)
 
     def _last_words(self, issue: Issue, step: int) -> str:
         run, options = self.trainer.run, self.trainer.options
-        kept, usual = run.best or run.step, self.trainer.family.phases[0].lr
-        slower = min((options.lr or usual) / 2 ** (MAX_ROLLBACKS + 2), usual)
+        kept, default = run.best or run.step, self.trainer.family.phases[0].lr
+        slower = min((options.lr or default) / 2 ** (MAX_ROLLBACKS + 2), default)
         weights = (
             f"the best weights (step {kept}) are kept in {run.path}"
             if kept

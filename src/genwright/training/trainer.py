@@ -24,7 +24,16 @@ from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.checkpoint import Saving
 from genwright.training.ema import EMA
-from genwright.training.hooks import Average, Coverage, Draw, Heldout, Hook, Judge, Progress, Record
+from genwright.training.hooks import (
+    AverageWeights,
+    DrawSamples,
+    HeldoutLoss,
+    Hook,
+    JudgeSamples,
+    MeasureCoverage,
+    Progress,
+    Record,
+)
 from genwright.training.monitor.checks import TrainingDiverged
 from genwright.training.monitor.monitor import Monitor
 from genwright.training.optim import rate
@@ -97,10 +106,10 @@ class Trainer:
         self.threads = Threads(self.device, chooses=options.minutes is not None)
         self.saving = Saving(options.keep if judge is not None else "loss")
         self.hooks: list[Hook] = [
-            *(Average(), self.threads, Coverage(), Heldout()),
-            *([] if judge is None else [Judge(judge)]),
+            *(AverageWeights(), self.threads, MeasureCoverage(), HeldoutLoss()),
+            *([] if judge is None else [JudgeSamples(judge)]),
             self.saving,
-            *([] if draw is None else [Draw(draw)]),
+            *([] if draw is None else [DrawSamples(draw)]),
             Record(report),
         ]
 

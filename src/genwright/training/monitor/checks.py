@@ -26,8 +26,8 @@ __all__ = [
     "Issue",
     "TrainingDiverged",
     "UpdateCheck",
-    "checks_of",
     "lasts",
+    "loss_checks",
     "too_high",
 ]
 
@@ -126,7 +126,7 @@ class Check:
         return Issue(self.cause, f"{words}{ending}", self.remedy, self.recoverable)
 
 
-def checks_of(groups: Mapping[str, ParameterGroups], adversarial: bool) -> list[Check]:
+def loss_checks(groups: Mapping[str, ParameterGroups], adversarial: bool) -> list[Check]:
     """Of the loss and the norm of its gradient; the loss of adversarial networks leaps by nature."""
 
     def spike(stats: StepStats, before: RobustStats) -> str:
@@ -186,30 +186,30 @@ class UpdateCheck:
         last = self.looks.get(stats.phase)
         return stats.phase in self.groups and (last is None or stats.step >= last["step"] + LOOK_EVERY)
 
-    def ratio(self, stats: StepStats) -> float:
+    def update_ratio(self, stats: StepStats) -> float:
         """The update ratio: the distance that the weights have gone since the last look, as a multiple of
         the median between two looks; 0 while that is not known."""
         last = self.looks.get(stats.phase)
         if last is None or len(last["ways"]) < MIN_UPDATES:
             return 0.0
-        usual = median(last["ways"])
-        return _distance(stats.weight_norms(), last["weights"]) / usual if usual else 0.0
+        middle = median(last["ways"])
+        return _distance(stats.weight_norms(), last["weights"]) / middle if middle else 0.0
 
-    def look(self, stats: StepStats, streaks: dict[str, int], told: dict[str, int]) -> list[Issue]:
-        """What is wrong; `streaks` of what going back may help, and of what is only told."""
+    def look(self, stats: StepStats, streaks: dict[str, int], warnings: dict[str, int]) -> list[Issue]:
+        """What is wrong; `streaks` of what going back may help, `warnings` of the rest."""
         last, found = self.looks.get(stats.phase), list[Issue]()
         norms, checksums = stats.weight_norms(), stats.checksums()
         distances: list[float] = []
         if last is not None:
             distances = [*last["ways"], _distance(norms, last["weights"])][-UPDATES:]
-            ratio = self.ratio(stats)
+            ratio = self.update_ratio(stats)
             if ratio > self.limit:
                 self.spike = f"the weights of {stats.phase!r} go {ratio:.0f} times as far as before"
             if lasts(streaks, f"{stats.phase}/update spike", ratio > self.limit, self.steps):
                 found.append(too_high(self.spike))
             if stats.lr_factor >= MIN_LR:
                 found += self._frozen(stats, last, norms, checksums)
-        found += self._faded(stats, told)
+        found += self._faded(stats, warnings)
         self.looks[stats.phase] = {
             "step": stats.step,
             "ways": distances,
@@ -236,12 +236,12 @@ class UpdateCheck:
                 found.append(Issue("frozen", words, "a higher rate, or another loss"))
         return found
 
-    def _faded(self, stats: StepStats, told: dict[str, int]) -> list[Issue]:
+    def _faded(self, stats: StepStats, warnings: dict[str, int]) -> list[Issue]:
         groups, found = self.groups[stats.phase], []
         norms = dict(zip(groups.layers, groups.by_layer(stats.grad_norms), strict=True))
         for name, (first, last) in groups.deep.items():
             faded = bool(norms[first] < FADED * norms[last])
-            if lasts(told, f"{stats.phase}/{name}/faded", faded, FADED_LOOKS):
+            if lasts(warnings, f"{stats.phase}/{name}/faded", faded, FADED_LOOKS):
                 words = f"the gradient of {first!r} stayed below {FADED:g} of that of {last!r}"
                 remedy = "a shallower net (--set net.depth=)"
                 found.append(Issue("vanishing gradient", words, remedy, recoverable=False))
@@ -258,7 +258,7 @@ def _distance(now: Figures, before: Sequence[float]) -> float:
     return float(np.linalg.norm(now - before))
 
 
-# -- at checks: told, not mended -------------------------------------------------------------------
+# -- at checks -------------------------------------------------------------------------------------
 
 
 class HeldoutCheck:

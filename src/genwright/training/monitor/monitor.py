@@ -20,8 +20,8 @@ from genwright.training.monitor.checks import (
     HeldoutCheck,
     Issue,
     UpdateCheck,
-    checks_of,
     lasts,
+    loss_checks,
     too_high,
 )
 from genwright.training.monitor.robust import RobustStats
@@ -57,11 +57,11 @@ class Monitor:
         self.clips_adaptively = clips_adaptively
         self.rollbacks, self.since = 0, WARMUP
         self._diagnostics = {Check.of(one): one.value_name for one in diagnostics}
-        self._updates, self._checks = UpdateCheck(groups, adversarial), checks_of(groups, adversarial)
+        self._updates, self._checks = UpdateCheck(groups, adversarial), loss_checks(groups, adversarial)
         self._heldout, self._coverage = HeldoutCheck(), CoverageCheck()
         self._stats: dict[str, RobustStats] = {}
         self._streaks: dict[str, int] = {}
-        self._told_streaks: dict[str, int] = {}  # of issues that are only told
+        self._warning_streaks: dict[str, int] = {}  # of issues that are warnings alone
         self._words: dict[str, str] = {}  # of diagnostics that are out of bounds just now
         self._reported: list[str] = []
 
@@ -79,7 +79,7 @@ class Monitor:
         own = [check for check, name in self._diagnostics.items() if name in known]
         found = [self._run(check, stats, before) for check in own]
         if self._updates.due(stats):
-            found += self._updates.look(stats, self._streaks, self._told_streaks)
+            found += self._updates.look(stats, self._streaks, self._warning_streaks)
         found += [self._run(check, stats, before) for check in self._checks]
         if self.is_stable:  # what is odd does not become the measure
             before.add({"loss": stats.loss, "norm": stats.grad_norm, **known})
@@ -88,7 +88,7 @@ class Monitor:
         return grave or next(filter(self._is_news, issues), None)
 
     def _run(self, check: Check, stats: StepStats, before: RobustStats) -> Issue | None:
-        streaks = self._streaks if check.recoverable else self._told_streaks
+        streaks = self._streaks if check.recoverable else self._warning_streaks
         words = check.words(stats, before)
         self._words[check.name] = words or self._words.get(check.name, "")
         if not lasts(streaks, f"{stats.phase}/{check.name}", bool(words), check.steps):
@@ -98,7 +98,7 @@ class Monitor:
 
     def _blamed(self, issue: Issue, stats: StepStats) -> Issue:
         """By a more exact name: a rate that is too high, or a diagnostic that is out of bounds just now."""
-        ratio = self._updates.ratio(stats)
+        ratio = self._updates.update_ratio(stats)
         if ratio > TOO_FAR_BESIDE:
             return too_high(f"{issue.words}, after steps {ratio:.0f} times as large as before")
         if self._updates.spike and self._is_odd("update spike"):
@@ -165,7 +165,7 @@ class Monitor:
         self.rollbacks, self.since, self._reported = rollbacks, 0, reported
 
     def _is_news(self, issue: Issue) -> bool:
-        """What is only told is told once."""
+        """A warning is given once."""
         news = issue.recoverable or issue.cause not in self._reported
         if news and not issue.recoverable:
             self._reported.append(issue.cause)
@@ -180,7 +180,7 @@ class Monitor:
             "since": self.since,
             "usual": {phase: before.state() for phase, before in self._stats.items()},
             "lasting": dict(self._streaks),
-            "slow": dict(self._told_streaks),
+            "slow": dict(self._warning_streaks),
             "looks": dict(self._updates.looks),
             "checks": [list(one) for one in self._heldout.records],
             "reached": self._coverage.best,
@@ -193,7 +193,7 @@ class Monitor:
         self.rollbacks, self.since = state["setbacks"], state["since"]
         self._stats = {phase: RobustStats.of(one) for phase, one in state.get("usual", {}).items()}
         self._streaks = dict(state["lasting"]) if "usual" in state else {}
-        self._told_streaks = dict(state.get("slow", {}))
+        self._warning_streaks = dict(state.get("slow", {}))
         self._updates.looks = dict(state.get("looks", {}))
         self._heldout.records = [list(one) for one in state.get("checks", [])]
         self._coverage.best = state.get("reached", 0.0)
