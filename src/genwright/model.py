@@ -124,6 +124,8 @@ class Model:
     ) -> None:
         self.recipe, self.pipeline = recipe, pipeline
         self._dataset = dataset
+        if isinstance(dataset, Dataset):
+            pipeline.read_from(dataset.fields)
         nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
         space, cond = pipeline.family_spaces()
         with torch.random.fork_rng(), memory(TOO_LARGE):
@@ -164,6 +166,7 @@ class Model:
                     f"back as it was, or name other data",
                     code="data-changed",
                 )
+            self.pipeline.read_from(opened.fields)
             self._dataset = opened
         if self._dataset is None:
             raise RunError("this model does not know its data: load it from a run", code="no-data")

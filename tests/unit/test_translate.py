@@ -47,10 +47,12 @@ def _there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_batch_is_seen_with_its_domains_and_no_source() -> None:
-    space, cond = Unpaired().spec(ROW, {"style": KIND})
-    assert (space, cond) == (ROW, {"source": ROW, "domain": KIND})
+    task = Unpaired(make="row", given=["style"])
+    spec = task.spec({"row": ROW, "style": KIND})
+    assert (spec.make, spec.space) == ("row", ROW)
+    assert spec.conds == {"source": CondSpec(ROW, align=True), "domain": CondSpec(KIND)}
     x, domain = torch.randn(4, 2), torch.tensor([[0], [1], [1], [0]])
-    seen = Unpaired().view(Batch(x, {"style": domain}), torch.Generator())
+    seen = task.view({"row": x, "style": domain}, torch.Generator())
     assert seen.x is x
     assert list(seen.cond) == ["domain"]
     assert seen.cond["domain"] is domain
@@ -67,8 +69,9 @@ def test_a_batch_is_seen_with_its_domains_and_no_source() -> None:
     ],
 )
 def test_what_tells_no_domains_apart_is_refused(given: dict[str, Space], words: str) -> None:
-    with pytest.raises(Incompatible, match=words):
-        Unpaired().spec(ROW, given)
+    with pytest.raises(Incompatible, match=words) as error:
+        Unpaired(make="row", given=list(given)).spec({"row": ROW} | given)
+    assert error.value.code == "no-domains"
 
 
 # -- batches ---------------------------------------------------------------------------------------
