@@ -251,6 +251,8 @@ def sample(
                 raise RecipeError(f"{model.family.name} has no knob {name!r}; {suggest(name, known)}")
         made = model.sample(n, dict(map(pair, given or [])), seed=seed, **sampler_options)
     files = made.write(folder)
+    for note in made.notes:
+        say(note, error=True)
     say(f"Made {n:,} in {folder}; see {files[0]}")
 
 
@@ -280,7 +282,7 @@ def apply(
         made = api.apply(run, files, dict(map(pair, given or [])), seed=seed, device=device, **options)
     written = made.save(folder)
     for note in made.notes:
-        say(f"left out: {note}", error=True)
+        say(note, error=True)
     say(f"Made {len(made):,} in {folder}; see {written[0]}")
 
 
@@ -313,7 +315,7 @@ def translate(
         folder = api.free_folder(run / "samples" / f"to-{name}")
     written = made.write(folder)
     for note in made.notes:
-        say(f"left out: {note}", error=True)
+        say(note, error=True)
     say(f"Made {len(made):,} in {folder}; see {written[0]}")
 
 
