@@ -67,7 +67,7 @@ class Experiment:
             )
         pipeline = pipeline_of(run, recipe)
         bridge = pipeline.bridge
-        verdict = planning.taken(
+        verdict = planning.accepted(
             recipe.family.name, run.codec["bridge"]["name"], bridge.source, bridge.target
         )
         return cls(recipe, dataset, verdict, Model(recipe, pipeline, dataset))

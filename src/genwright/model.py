@@ -218,11 +218,12 @@ class Model:
             stored = self._with_sources(n, stored, seed)
         asked = self.pipeline.request(n, given, rng, stored)
         asked.notes += notes
-        return self._made(n, asked, seed, sampler_options)
+        return self.make(n, asked, seed, sampler_options)
 
-    def _made(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
+    def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
+        """`n` examples of what was asked for."""
         pipeline = self.pipeline
-        stored = self._stored(n, asked, seed, sampler_options)
+        stored = self.stored(n, asked, seed, sampler_options)
         values = pipeline.decoded(stored, asked)
         samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
         samples.notes = list(asked.notes)
@@ -231,7 +232,7 @@ class Model:
                 samples.sources = asked.values[name]
         return samples
 
-    def _stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
+    def stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
         """Stored examples of the field that is made, `n` of them."""
         request, bridge = asked.request, self.pipeline.bridge
         if request.known is not None:
@@ -328,6 +329,12 @@ class Model:
         return {**asked, "source": self.pipeline.made.expand(np.concatenate(found))}
 
     @property
+    def makes_from_labels(self) -> bool:
+        """Whether it makes whole examples, from labels at most: nothing else has to be given."""
+        asks = self.pipeline.spec.asks
+        return all(name in self.pipeline.scalars or ask.missing == "open" for name, ask in asks.items())
+
+    @property
     def domains(self) -> list[Any]:
         """The domains that it translates to, by name. Raises `Unsupported` if it does not translate."""
         if self.task.paired:
@@ -371,7 +378,7 @@ class Model:
         else:
             stored = {**stored, name: _given(field, ask, values)}
             asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
-            samples = self._made(n, asked, seed, sampler_options)
+            samples = self.make(n, asked, seed, sampler_options)
         samples.names = names
         samples.notes += [f"left out: {note}" for note in notes]
         samples.notes += self.pipeline.cautions(name, values)
@@ -402,7 +409,7 @@ class Model:
             rest = {k: _repeated(one, i, n) for k, one in stored.items()}
             some: Given = {**rest, name: (cut[0], cut[1]) if len(cut) > 1 else cut[0]}
             asked = pipeline.request(n, others, torch.Generator().manual_seed(seed), some)
-            whole = tiles.blend(self._stored(n, asked, seed, sampler_options).cpu(), scale)
+            whole = tiles.blend(self.stored(n, asked, seed, sampler_options).cpu(), scale)
             size = tuple(n * f for n, f in zip(grid, scale, strict=True))
             x = whole[(slice(None), slice(None), *(slice(n) for n in size))]
             found.append(made.at(Space(size, spec.space.spans)).decode(x.numpy()))

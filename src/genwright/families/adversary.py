@@ -89,9 +89,9 @@ SATURATED = Diagnostic(
     value_name="doubt",
     cause="discriminator saturated",
     words="the critic tells real from generated examples without any doubt (its loss is {value:.1g})",
-    helps="a penalty (--set family.penalty=r1r2) or a larger family.gamma",
+    remedy="a penalty (--set family.penalty=r1r2) or a larger family.gamma",
     below=1e-3,
-    lasting=12,
+    steps=12,
 )
 """`doubt` is the critic's loss, where it `doubts`: one that is sure of all has no slope to teach by."""
 

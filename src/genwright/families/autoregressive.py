@@ -163,22 +163,30 @@ class Autoregressive(SymbolFamily):
         total = self.length if length is None else length * self.channels
         if total > self.length and (len(self.space.grid) != 1 or self.conditioner.shape.grid):
             raise Incompatible(
-                f"only a text can go on beyond its {self.length} places, asked for {total}"
+                f"only a text can go on beyond its {self.length} places, asked for {total}",
+                code="too-long",
             )
         ids = torch.empty(n, 0, dtype=torch.long, device=self.device)
         if partial is not None:
             ids = self._beginning(*partial)
         if prefix:
             if partial is not None:
-                raise Incompatible("a prefix and known parts cannot both be given: leave one away")
+                raise Incompatible(
+                    "a prefix and known parts cannot both be given: leave one away",
+                    code="contradicting-options",
+                )
             if len(prefix) >= total:
                 raise Incompatible(
                     f"a prompt of {len(prefix)} symbols leaves no room in a sample of {total}: shorten "
-                    f"it, or ask for a longer one (length={2 * len(prefix)})"
+                    f"it, or ask for a longer one (length={2 * len(prefix)})",
+                    code="prompt-too-long",
                 )
             ids = torch.tensor(prefix, device=self.device).expand(n, -1)
             if int(ids.max()) >= self.sizes[0] or int(ids.min()) < 0 or self.channels > 1:
-                raise Incompatible(f"a prefix needs one-span symbols from 0 to {self.sizes[0] - 1}")
+                raise Incompatible(
+                    f"a prefix needs one-span symbols from 0 to {self.sizes[0] - 1}",
+                    code="unknown-symbol",
+                )
         like = self.start
         cond = _Reader(self, self.conditioner(given, n, like), n, cache)
         free = bool(given) and guidance_scale != 1.0
@@ -221,7 +229,8 @@ class Autoregressive(SymbolFamily):
         if not torch.equal(flat, first.expand_as(flat)):
             raise Incompatible(
                 "autoregressive goes on from what comes first and can keep nothing that stands behind a "
-                "gap: give the beginning alone, or train --family masked, which fills gaps anywhere"
+                "gap: give the beginning alone, or train --family masked, which fills gaps anywhere",
+                code="gap-before-known",
             )
         return self._flat(x)[:, :count]
 

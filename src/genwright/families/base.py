@@ -48,29 +48,30 @@ class Phase:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A figure by which a family that falls ill is known: `loss` leaves it in `Family.diagnostic_values`.
+    """A scalar by which a training that goes wrong in the family's own way is known: `loss` leaves it in
+    `Family.diagnostic_values`.
 
-    value_name  its name there
-    cause     what is wrong where it is beyond its bounds, in a word or two
-    words     the same in a sentence; {value} and {usual} stand for the figure and for its median before
-    helps     what to try
+    value_name    its name there
+    cause         what is wrong where it is out of bounds, in a word or two
+    words         the same in a sentence; {value} and {median} stand for the scalar and its median before
+    remedy        what to try
     below, above  the bounds
-    of_usual  they are multiples of the figure's median over the steps before
-    least     nothing is said while that median is below
-    lasting   steps in a row
-    after     share of training before which nothing is said
-    recoverable  going back to a healthy state may help; else it is reported and no more
+    relative      they are multiples of the median over the steps before
+    min_median    nothing is said while that median is below
+    steps         in a row that it has to be out of bounds
+    after         share of training before which nothing is said
+    recoverable   going back to a healthy state may help; else it is told and no more
     """
 
     value_name: str
     cause: str
     words: str
-    helps: str
+    remedy: str
     below: float = -math.inf
     above: float = math.inf
-    of_usual: bool = False
-    least: float = 0.0
-    lasting: int = 5
+    relative: bool = False
+    min_median: float = 0.0
+    steps: int = 5
     after: float = 0.0
     recoverable: bool = True
 
@@ -133,7 +134,11 @@ class Family(nn.Module, ABC):
     least_batch: int = 1
     """Examples that have to be in a batch together, at least."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
-    diagnostics: ClassVar[tuple[Diagnostic, ...]] = ()
+    adversarial: bool = False
+    """Whether networks are trained against each other, so that their losses leap by nature."""
+    large_products: ClassVar[bool] = False
+    """Whether its networks multiply large matrices over rows without a grid, too: bfloat16 helps then."""
+    diagnostics: tuple[Diagnostic, ...] = ()
     """By what a training that goes wrong in this family's own way is known."""
     shared: Mapping[str, Literal["mean", "first"]] = MappingProxyType({})
     """Buffers that every device keeps a part of, and how they become one after each step: their mean over
@@ -169,7 +174,9 @@ class Family(nn.Module, ABC):
         By default the training loss per example; a family with a likelihood says it in nats.
         """
         if not self.has_heldout:
-            raise Unsupported(f"{self.name} has no held-out loss: judge its samples instead")
+            raise Unsupported(
+                f"{self.name} has no held-out loss: judge its samples instead", code="no-heldout"
+            )
         total = torch.stack(list(self.loss(batch, self.phases[0].name).values())).sum()
         n = torch.tensor(float(len(batch)), device=total.device)
         return total * n, n
@@ -213,14 +220,18 @@ class Family(nn.Module, ABC):
         if known.shape != x.shape or known.dtype != torch.bool:
             raise Incompatible(
                 f"which numbers are known is a mask of true and false, shaped as the examples "
-                f"{tuple(x.shape)}, got {tuple(known.shape)} of {known.dtype}"
+                f"{tuple(x.shape)}, got {tuple(known.shape)} of {known.dtype}",
+                code="wrong-mask",
             )
         x = torch.where(known, x, torch.zeros_like(x))  # whatever stands in a gap
         for slot in self.space.slots():
             k = getattr(slot.span, "k", None)
             part = x[:, slot.stored]
             if k is not None and part.numel() and not 0 <= part.min() <= part.max() < k:
-                raise Incompatible(f"a known symbol is none of the {k}, numbered from 0 to {k - 1}")
+                raise Incompatible(
+                    f"a known symbol is none of the {k}, numbered from 0 to {k - 1}",
+                    code="unknown-symbol",
+                )
         return self._by_chunks(
             self._infill, len(x), (x, known), dict(cond or {}), seed, chunk, sampler_options
         )
@@ -240,11 +251,14 @@ class Family(nn.Module, ABC):
         for name, value in cond.items():
             if name not in self.cond:
                 raise Incompatible(
-                    f"this model was trained without the condition {name!r}; {suggest(name, self.cond)}"
+                    f"this model was trained without the condition {name!r}; {suggest(name, self.cond)}",
+                    code="unknown-condition",
                 )
             self.cond[name].space.check(value, f"the condition {name!r}")
             if value.shape[0] != n:
-                raise Incompatible(f"{n} samples need {n} values of {name!r}, got {value.shape[0]}")
+                raise Incompatible(
+                    f"{n} samples need {n} values of {name!r}, got {value.shape[0]}", code="wrong-count"
+                )
         self.check_given(cond)
         check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
         checked = coerce(self._sample, sampler_options, where="sample")
@@ -322,7 +336,8 @@ class Family(nn.Module, ABC):
             name = cls.__name__.lower()
             raise Unsupported(
                 f"{name} learns codes and makes no examples: genwright probe RUN says what its codes are "
-                f"worth; for examples train another family (--family vae)"
+                f"worth; for examples train another family (--family vae)",
+                code="makes-no-examples",
             )
 
     def _infill(
@@ -336,7 +351,8 @@ class Family(nn.Module, ABC):
         """A capability: fill the gaps of `x`, with the options of `_sample`."""
         raise Unsupported(
             f"{self.name} makes whole examples and cannot keep a part of one: train --family masked, which "
-            f"can, or autoregressive, which goes on from a beginning"
+            f"can, or autoregressive, which goes on from a beginning",
+            code="no-infill",
         )
 
     @classmethod
@@ -348,15 +364,15 @@ class Family(nn.Module, ABC):
 
     def log_prob(self, batch: Batch) -> Tensor:
         """Log-likelihood of each example in nats `(B,)`, or a lower bound of it: see `likelihood`."""
-        raise Unsupported(f"{self.name} offers no likelihood")
+        raise Unsupported(f"{self.name} offers no likelihood", code="no-likelihood")
 
     def encode(self, batch: Batch) -> Tensor:
         """A latent code for each example `(B, dim)`."""
-        raise Unsupported(f"{self.name} offers no latent code")
+        raise Unsupported(f"{self.name} offers no latent code", code="no-encode")
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         """The likeliest stored example of each code `(B, latent_dim)`: the way back of `encode`."""
-        raise Unsupported(f"{self.name} makes no examples of latent codes")
+        raise Unsupported(f"{self.name} makes no examples of latent codes", code="no-decode")
 
     def sample_prior(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
         """Samples of the prior, codes for `decode` `(n, latent_dim)`."""
@@ -364,11 +380,15 @@ class Family(nn.Module, ABC):
 
     def to_latent(self, batch: Batch) -> Tensor:
         """Stored examples of `code`, always the same ones for the same examples."""
-        raise Unsupported(f"{self.name} offers no codes that another model could be trained on")
+        raise Unsupported(
+            f"{self.name} offers no codes that another model could be trained on", code="no-codes"
+        )
 
     def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
         """Stored examples of the space from those of `code`; what the code leaves open is drawn."""
-        raise Unsupported(f"{self.name} offers no codes that another model could be trained on")
+        raise Unsupported(
+            f"{self.name} offers no codes that another model could be trained on", code="no-codes"
+        )
 
     # ------------------------------------------------------------------------------------------
 

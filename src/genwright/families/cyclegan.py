@@ -53,6 +53,7 @@ class CycleGAN(Rival):
         Phase("critic", ("critics",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generators",), lr=5e-4, betas=(0.5, 0.99)),
     )
+    adversarial = True
     diagnostics = (SATURATED,)
 
     def __init__(
@@ -81,7 +82,8 @@ class CycleGAN(Rival):
         if self.domains != 2:
             raise Incompatible(
                 f"cyclegan translates between 2 domains, and these are {self.domains}: --family stargan "
-                f"takes any number, or leave all but two out"
+                f"takes any number, or leave all but two out",
+                code="wrong-domains",
             )
         self.cycle, self.identity, self.tau, self.weight_clip = cycle, identity, tau, weight_clip
         self.kind = LOSSES[loss]

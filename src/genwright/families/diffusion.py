@@ -70,7 +70,8 @@ class Diffusion(Family):
         if self.jumps and schedule not in (None, "flow"):
             raise RecipeError(
                 f"family.objective=meanflow jumps along the lines of flow matching, which family.schedule="
-                f"{schedule} has not: leave the schedule out"
+                f"{schedule} has not: leave the schedule out",
+                code="contradicting-options",
             )
         plain = "flow" if space.grid or self.jumps else "edm"
         self.schedule = _schedule(schedule or plain, betas, prediction)
@@ -254,6 +255,7 @@ def _schedule(
         if value is not None:
             raise RecipeError(
                 f"family.{option}={value} says how a ddpm is made, and family.schedule is {name}: leave it "
-                f"out, or set family.schedule=ddpm"
+                f"out, or set family.schedule=ddpm",
+                code="contradicting-options",
             )
     return SCHEDULES[name]()

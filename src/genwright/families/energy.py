@@ -80,11 +80,13 @@ class Energy(Family):
         super().__init__(space, cond, nets)
         self.denoising = objective == "denoising"
         self.has_heldout = self.denoising
+        self.adversarial = not self.denoising  # its chains answer to what the energy learns
         self.low = sigma_min or (0.01 if self.denoising else 0.1)
         self.high = sigma_max if self.denoising else self.low
         if self.denoising and self.high <= self.low:
             raise RecipeError(
-                f"family.sigma_max must be above family.sigma_min, got {self.high:g} and {self.low:g}"
+                f"family.sigma_max must be above family.sigma_min, got {self.high:g} and {self.low:g}",
+                code="contradicting-options",
             )
         self.chain, self.chain_step = chain, chain_step
         self.renew, self.regularise = renew, regularise

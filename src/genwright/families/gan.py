@@ -57,6 +57,7 @@ class GAN(Family):
 
     accepts = frozenset({"real", "symbol", "mixed"})
     has_heldout = False
+    adversarial = True
     quick = True
     batch_size = 64
     phases: tuple[Phase, ...] = (
@@ -122,7 +123,8 @@ class GAN(Family):
         if cond_shape.tokens and (projects or pack > 1):
             raise Incompatible(
                 "a critic with family.condition=projection or family.pack above 1 cannot read a condition "
-                "place by place: leave both as they are, or choose net.name=conv"
+                "place by place: leave both as they are, or choose net.name=conv",
+                code="tokens-not-read",
             )
         cond_shape = CondShape(pack * cond_shape.vector, cond_shape.tokens, pack * cond_shape.grid)
         width = pack * space.width
@@ -200,7 +202,8 @@ class GAN(Family):
         if n == 0:
             raise RecipeError(
                 f"family.pack={self.pack} needs batches of {self.pack} examples or more, got {len(batch)}: "
-                f"choose a larger train.batch_size"
+                f"choose a larger train.batch_size",
+                code="batch-too-small",
             )
         if n == len(batch):
             return batch

@@ -27,6 +27,7 @@ class SymbolFamily(Family):
     accepts = frozenset({"symbol"})
     max_width = 65_536
     max_positions = 4_096
+    large_products = True
     phases = (
         Phase("fit", lr=6e-3, betas=(0.9, 0.95), weight_decay=0.1, optimizer="muon", muon_lr=0.025),
     )

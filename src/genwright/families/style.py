@@ -63,7 +63,8 @@ class Style(Translator):
         super().__init__(space, cond, nets)
         if content is not None and content >= self.domains:
             raise RecipeError(
-                f"family.content={content} is no domain: they are numbered from 0 to {self.domains - 1}"
+                f"family.content={content} is no domain: they are numbered from 0 to {self.domains - 1}",
+                code="unknown-domain",
             )
         self.weights = (content_weight, style_weight, variation_weight)
         self.fixed = content is not None
@@ -122,7 +123,8 @@ class Style(Translator):
         if not len(x):
             raise RecipeError(
                 f"a batch of {len(batch)} examples holds none of the domain to paint: choose a larger "
-                f"train.batch_size"
+                f"train.batch_size",
+                code="batch-too-small",
             )
         source = self.space.embed(x)
         terms = self._terms(self._begun(source, self.answer(source, target)), source, target)

@@ -43,7 +43,8 @@ class Translator(Family):
         if set(cond) != {"source", "domain"} or not isinstance(domain, Symbol):
             raise Incompatible(
                 f"{self.name} learns to translate between domains, so it is given a source and a domain, not "
-                f"{', '.join(cond) or 'nothing'}: leave task.name at auto, or choose another family"
+                f"{', '.join(cond) or 'nothing'}: leave task.name at auto, or choose another family",
+                code="wrong-conditions",
             )
         self.domains = domain.k
 
@@ -71,7 +72,8 @@ class Translator(Family):
         if wrong := sorted(set(domain.tolist()) - set(self.targets)):
             raise Unsupported(
                 f"this {self.name} does not translate to domain number {wrong[0]}; it does to "
-                f"{', '.join(map(str, self.targets))}"
+                f"{', '.join(map(str, self.targets))}",
+                code="unknown-domain",
             )
         return cond["source"], domain
 
@@ -83,7 +85,8 @@ class Translator(Family):
         if not least:
             raise RecipeError(
                 f"a batch of {len(batch)} examples lacks one of the {self.domains} domains: choose a larger "
-                f"train.batch_size"
+                f"train.batch_size",
+                code="batch-too-small",
             )
         return [part[:least] for part in parts]
 

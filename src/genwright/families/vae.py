@@ -47,24 +47,24 @@ class VAE(Family):
     likelihood = "bound"
     quick = True
     phases = (Phase("fit", lr=1e-3),)
-    diagnostics = (
+    diagnostics: tuple[Diagnostic, ...] = (
         Diagnostic(
             value_name="kl",
             cause="KL collapse",
-            words="the code tells {value:.2g} nats of an example, and told about {usual:.3g} before",
-            helps="a smaller family.beta, or family.free_bits=0.1",
+            words="the code tells {value:.2g} nats of an example, and told about {median:.3g} before",
+            remedy="a smaller family.beta, or family.free_bits=0.1",
             below=0.01,
-            of_usual=True,
-            least=0.1,
-            lasting=3,
+            relative=True,
+            min_median=0.1,
+            steps=3,
         ),
         Diagnostic(
             value_name="active",
             cause="KL collapse",
             words="no dimension of the code depends on the example any more: the code is not used",
-            helps="a smaller family.beta, or family.free_bits=0.1",
+            remedy="a smaller family.beta, or family.free_bits=0.1",
             below=0.5,
-            lasting=50,
+            steps=50,
             after=0.3,
             recoverable=False,
         ),
@@ -100,15 +100,20 @@ class VAE(Family):
         training over which that weight grows from 0.  free_bits: nats of each latent dimension that cost
         nothing.  decoder_variance: learn the scale of real channels (else it is 1)."""
         super().__init__(space, cond, nets)
+        if any(spec.drop == 0 for spec in self.cond.values()):
+            # What is always given may tell all that there is: a code that adds nothing is then no collapse.
+            self.diagnostics = ()
         if draws > 1 and free_bits:
             raise RecipeError(
                 f"family.free_bits={free_bits:g} needs the KL term by itself, and family.draws={draws} "
-                f"trains one bound of all: set one of the two back"
+                f"trains one bound of all: set one of the two back",
+                code="contradicting-options",
             )
         if prior == "vamp" and posterior == "flow":
             raise RecipeError(
                 "family.prior=vamp is a mixture of posteriors whose density must be known everywhere, and "
-                "that of family.posterior=flow is known at its own draws alone: choose one of the two"
+                "that of family.posterior=flow is known at its own draws alone: choose one of the two",
+                code="contradicting-options",
             )
         if prior is None:
             one = bool(space.grid) and not factor  # a vector for a whole grid

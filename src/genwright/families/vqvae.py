@@ -44,6 +44,7 @@ class VQVAE(Family):
 
     accepts = frozenset({"real", "symbol", "mixed"})
     likelihood = "bound"
+    large_products = True
     phases = (
         Phase("fit", trains=("encoder", "decoder", "learned_scale"), lr=1e-3),
         # Faster than alone, since it runs after codes that change their meaning.
@@ -56,19 +57,19 @@ class VQVAE(Family):
             "only {value:.0%} of the codes stand for anything",
             "--set family.repair=true, or fewer codes (--set family.codes=64)",
             below=0.1,
-            lasting=20,
+            steps=20,
             after=0.1,
             recoverable=False,
         ),
         Diagnostic(
             "variety",
             "dead codebook",
-            "a batch takes {value:.2g} codes, and took about {usual:.3g} before",
+            "a batch takes {value:.2g} codes, and took about {median:.3g} before",
             "--set family.repair=true, or a larger family.commitment",
             below=0.1,
-            of_usual=True,
-            least=4.0,
-            lasting=3,
+            relative=True,
+            min_median=4.0,
+            steps=3,
         ),
     )
     shared = MappingProxyType({f"codebook.{name}": how for name, how in Codebook.shared.items()})
@@ -102,7 +103,8 @@ class VQVAE(Family):
         if length > most:
             raise Incompatible(
                 f"{space} takes {length:,} codes, and the prior over them reads at most {most:,}: make them "
-                f"fewer with --set family.factor={2 * factor}"
+                f"fewer with --set family.factor={2 * factor}",
+                code="too-many-codes",
             )
         self.dim, self.commitment, self.mends = dim, commitment, repair
         wide = self.slots * dim

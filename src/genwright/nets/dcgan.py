@@ -138,7 +138,8 @@ class DCGANNets(Nets):
         if math.prod(grid) == 1:
             raise Unsupported(
                 "the net 'dcgan' normalises over the places of a grid, and this has a single one: use "
-                "net.name=conv"
+                "net.name=conv",
+                code="grid-too-small",
             )
         grids = pyramid(grid, smallest=2)
         grids = grids if len(grids) > 1 else 2 * grids

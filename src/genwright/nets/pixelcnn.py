@@ -218,7 +218,8 @@ class PixelCNNNets(Nets):
             axes = f"{len(grid)} axes" if len(grid) > 1 else "one axis" if grid else "none"
             raise Unsupported(
                 f"the net 'pixelcnn' reads a grid of two axes (a picture, a level), and this has {axes}: "
-                f"use net.name=transformer or net.name=wavenet"
+                f"use net.name=transformer or net.name=wavenet",
+                code="wrong-axes",
             )
         return super().slots(role, grid)
 

@@ -148,7 +148,8 @@ class Nets(ABC):
         """Refuse a row where the architecture needs neighbours."""
         if not grid:
             raise Unsupported(
-                f"the net {self.name!r} needs a grid, and a row has none: use net.name=mlp"
+                f"the net {self.name!r} needs a grid, and a row has none: use net.name=mlp",
+                code="net-needs-grid",
             )
 
     @property
@@ -159,5 +160,6 @@ class Nets(ABC):
         offered = ", ".join(self.reads)
         return Unsupported(
             f"the net {self.name!r} offers {offered}, and this family needs {role!r}: "
-            f"leave net.name at 'auto' or choose another"
+            f"leave net.name at 'auto' or choose another",
+            code="role-not-offered",
         )

@@ -78,7 +78,7 @@ class ImageFiles:
                     found += archive.labels
             except Exception:  # `rows` reads it again and tells why
                 continue
-        return list(dict.fromkeys(found))
+        return [name for name in dict.fromkeys(found) if name != self.main]
 
     @property
     def loose(self) -> bool:

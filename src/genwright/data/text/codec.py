@@ -141,7 +141,7 @@ class TextCodec(Codec):
         return TextField(length=self.length, tokenizer=self.unit, vocab=self.vocab, layout="documents")
 
     def labels(self, source: Source) -> list[str]:
-        return self._files(source).labels()
+        return [name for name in self._files(source).labels() if name != self.main]
 
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
