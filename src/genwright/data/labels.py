@@ -17,7 +17,7 @@ from typing import Any
 from genwright.data.codec import ReadOptions, Rejected
 from genwright.errors import DataError, suggest
 
-__all__ = ["SIDECARS", "Labels", "asked", "lacking", "write_labels"]
+__all__ = ["SIDECARS", "Labels", "asked", "is_sidecar", "lacking", "write_labels"]
 
 SIDECARS = ("labels.csv", "metadata.csv")
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "audio")
@@ -68,6 +68,11 @@ class Labels:
             labels |= self._rows[name]
         missing = lacking(labels, wanted)
         return labels if missing is None else Rejected(name, f"it has no {missing!r}")
+
+
+def is_sidecar(file: Path, files: Sequence[Path]) -> bool:
+    """Whether it is a table of labels of these files: they lie in its folder or below it."""
+    return file.name in SIDECARS and all(other.is_relative_to(file.parent) for other in files)
 
 
 def asked(reading: ReadOptions, names: Callable[[], Sequence[str]], what: str) -> list[str]:

@@ -20,7 +20,7 @@ from genwright.data.audio.files import RATES, length_at, opened, sounded, to_wav
 from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected, Rows, Source, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
-from genwright.data.labels import Labels, write_labels
+from genwright.data.labels import Labels, is_sidecar, write_labels
 from genwright.data.preview import sound_as_html
 from genwright.errors import RecipeError
 
@@ -62,6 +62,10 @@ class AudioCodec(Codec):
         stride: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self._rate, self._seconds, self._stride = rate, seconds, stride
+
+    @classmethod
+    def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
+        return is_sidecar(file, own) or super().accompanies(file, own)
 
     # -- in ------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ common form is `pictures.py`'s; what that form is, `field.py`'s, from the traini
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -18,7 +18,7 @@ from genwright.data.image.augment import Augmentation
 from genwright.data.image.field import ImageField
 from genwright.data.image.files import CHUNK, CHUNK_BYTES, SHEET, ImageFiles
 from genwright.data.image.ops import Crop, above, digest, pixels, sheet, to_image
-from genwright.data.labels import write_labels
+from genwright.data.labels import is_sidecar, write_labels
 
 __all__ = ["ImageCodec"]
 
@@ -45,6 +45,7 @@ class ImageCodec(Codec):
     field_types = (ImageField, ColumnField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.size=32"
+    sheet = SHEET
 
     def __init__(
         self,
@@ -67,6 +68,10 @@ class ImageCodec(Codec):
             augment=augment,
         )
         self._image()  # which refuses what contradicts itself
+
+    @classmethod
+    def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
+        return is_sidecar(file, own) or super().accompanies(file, own)
 
     # -- in ------------------------------------------------------------------------------------
 

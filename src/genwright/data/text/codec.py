@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -22,6 +23,7 @@ from genwright.data.codec import (
     Source,
     SplitName,
     Values,
+    suffix,
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
@@ -71,6 +73,7 @@ class TextCodec(Codec):
     field_types = (TextField, ColumnField)
     default_family = "autoregressive"
     dial = "codec.length=64"
+    sheet = "samples.txt"
 
     def __init__(
         self,
@@ -91,6 +94,13 @@ class TextCodec(Codec):
             ) from None
         self.length, self.unit, self.vocab, self.wanted = length, unit, vocab, layout
         self.field, self.encoding = field, encoding
+
+    @classmethod
+    def sniff(cls, files: Sequence[Path]) -> float:
+        """Surer of lines of JSON than a table is where they hold texts, and else not at all."""
+        lines = [file for file in files if ".jsonl" in suffix(file)]
+        sure = super().sniff(files)
+        return sure and (0.6 if lines else sure) * all(map(_holds_text, lines))
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -207,7 +217,7 @@ class TextCodec(Codec):
         texts = [tokenizers.repair(text) for text in values[self.main]]
         given = {name: some for name, some in values.items() if name != self.main}
         labels = [{name: _plain(some[i]) for name, some in given.items()} for i in range(len(texts))]
-        shown, lines = folder / "samples.txt", folder / "samples.jsonl"
+        shown, lines = folder / self.sheet, folder / "samples.jsonl"
         with shown.open("w", encoding="utf-8", newline="") as out:
             for i, (text, label) in enumerate(zip(texts, labels, strict=True), 1):
                 head = " ".join([f"──── {i}", *(f"{name}={value}" for name, value in label.items()), ""])
@@ -224,6 +234,16 @@ class TextCodec(Codec):
         some = islice(values[self.main], 5)
         shown = [text if len(text) <= 600 else text[:600] + " ..." for text in some]
         return Preview("text", text=f"\n{'─' * 72}\n".join(shown))
+
+
+def _holds_text(file: Path) -> bool:
+    """Whether the first record of a JSON lines file is a text with at most some labels beside it."""
+    try:
+        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as stream:
+            record = json.loads(stream.readline(1 << 20))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and isinstance(record.get("text"), str)
 
 
 def _usable(document: Document, asked: Sequence[str]) -> Document | Rejected:
