@@ -40,12 +40,16 @@ def judged(made: Path, train: Path, held: Path, n: int, seed: int) -> dict[str, 
     """`[value, low, high]` of each metric that is shown, and their floors; in the features of a contrastive
     network that has learnt from `train`, n of each."""
     found = genwright.judge(
-        fake=made, real=train, holdout=held, n=n, seed=seed, lens="contrastive", wanted=SHOWN
+        fake=made, real=train, holdout=held, n=n, seed=seed, features="contrastive", wanted=SHOWN
     )
     figures: dict[str, Any] = {
-        line.metric: [round(v, 5) for v in (line.model.value, line.model.low, line.model.high)]
-        for line in found.lines
-        if line.model is not None
+        one.metric: [round(v, 5) for v in (one.model.value, one.model.low, one.model.high)]
+        for one in found.results
+        if one.model is not None
     }
-    floors = {line.metric: round(line.floor.value, 5) for line in found.lines if line.floor is not None}
+    floors = {
+        one.metric: round(one.real_baseline.value, 5)
+        for one in found.results
+        if one.real_baseline is not None
+    }
     return figures | {"floors": floors}

@@ -89,13 +89,13 @@ def marginals(train: Path, target: Path, rows: int) -> None:
 
 
 def figures(judgement: EvaluationReport) -> dict[str, object]:
-    lines = {line.metric: line for line in judgement.lines}
-    found: dict[str, object] = {f.question: f.outcome for f in judgement.findings}
+    results = {one.metric: one for one in judgement.results}
+    found: dict[str, object] = {f.question: f.outcome for f in judgement.claims}
     for name in SHOWN:
-        if (line := lines.get(name)) is not None and line.model is not None:
-            r = line.model
+        if (one := results.get(name)) is not None and one.model is not None:
+            r = one.model
             found[name] = [round(v, 4) for v in (r.value, r.low, r.high)]
-            found[f"{name}_floor"] = round(line.floor.value, 4) if line.floor else None
+            found[f"{name}_floor"] = round(one.real_baseline.value, 4) if one.real_baseline else None
     return found
 
 

@@ -201,7 +201,7 @@ class Exam:
             real=self.path("train"),
             holdout=self.path("held"),
             label=self.asked.label,
-            lens=self.asked.lens,
+            features=self.asked.features,
             wanted=NOVELTY if self.asked.only else (),
             n=self.n,
             seed=self.seed,
@@ -215,11 +215,11 @@ class Exam:
 
 
 def because(judgement: EvaluationReport) -> str:
-    return next((f.because for f in judgement.findings if f.question == NEW), "")
+    return next((f.because for f in judgement.claims if f.question == NEW), "")
 
 
 def outcome(judgement: EvaluationReport, question: str) -> str:
-    return next((f.outcome for f in judgement.findings if f.question == question), "not asked")
+    return next((f.outcome for f in judgement.claims if f.question == question), "not asked")
 
 
 def run(exam: Exam) -> tuple[dict[str, bool], dict[str, str]]:

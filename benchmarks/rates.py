@@ -67,16 +67,16 @@ def digits(lr: float, seed: int, args: argparse.Namespace) -> tuple[Measurement,
             out=out,
             settings=settings,
         )
-        # One held-out part and one lens for all trainings: the seed of the split and of the judge stays.
+        # One held-out part and one feature extractor for all trainings: the seed of split and judge stays.
         bench, rng = bench_of(model.recipe, 0, "contrastive"), np.random.default_rng(0)
         splits = bench.dataset.splits
         n = len(splits["test"])
         learnt, held = (bench.real(splits[part], MOST_TRAIN, rng) for part in ("train", "test"))
         other = bench.real(splits["val"], n, rng)
-        kind, space, lens = bench.kind, bench.codec.space, bench.lens.name
+        space, extractor = bench.codec.space, bench.extractor.name
 
         def read(fake: Sample) -> list[float]:
-            evidence = Evidence(kind, space, lens, learnt, held, fake)
+            evidence = Evidence(space, extractor, learnt, held, fake)
             return [metric.read(evidence, 0).value for metric in runner.metrics(evidence, METRICS)]
 
         sets = (bench.write_and_reload(model.sample(n, seed=i), n, rng)[0] for i in range(args.sets))

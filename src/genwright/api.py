@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from genwright.analysis.latent_edit import edited
-from genwright.analysis.linear_probe import Probe, probe_of
+from genwright.analysis.latent_edit import edit_examples
+from genwright.analysis.linear_probe import Probe, fit_probe
 from genwright.errors import RecipeError, RunError
 from genwright.evaluation import inputs
 from genwright.evaluation.heldout import heldout_log_likelihood
@@ -237,9 +237,9 @@ def apply(
 
 
 def edit(run: str | Path, *, device: str = "auto", **how: Any) -> Samples:
-    """Examples changed in the latent space of a run; `how` is of `editing.edited`: `between` two examples,
-    more of an `attribute`, or along main `directions`."""
-    return edited(load(run, device=device), **how)
+    """Edit examples in the latent space of a run; `how` as `edit_examples` takes it: `between` two examples,
+    more of an `attribute`, or along principal `directions`."""
+    return edit_examples(load(run, device=device), **how)
 
 
 def judge(
@@ -302,8 +302,8 @@ def judge(
 def probe(
     run: str | Path, *, label: str | None = None, n: int = 10_000, seed: int = 0, device: str = "auto"
 ) -> Probe:
-    """How much a linear model reads off the codes of a run, and off what stands beside: see `probe_of`."""
-    return probe_of(load(run, device=device), label, n, seed)
+    """A linear probe of the codes of a run: see `fit_probe`."""
+    return fit_probe(load(run, device=device), label, n, seed)
 
 
 def _path(path: str | Path | None) -> Path | None:

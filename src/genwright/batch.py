@@ -1,4 +1,4 @@
-"""What flows through a step: a batch of examples, and all that a network is told beside them."""
+"""A batch of examples, and the encoded conditions that a network reads beside them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from genwright.space import Space
-
-__all__ = ["Batch", "Cond", "CondSpec"]
+__all__ = ["Batch", "Cond"]
 
 
 @dataclass
@@ -37,7 +35,7 @@ class Batch:
 
 @dataclass
 class Cond:
-    """All that a network is told beside its input.
+    """Encoded conditions: all that a network reads beside its input.
 
     `vector` `(B, D)` always; `tokens` `(B, T, D)` for cross-attention with `tokens_mask` `(B, T)`
     true where a token counts; `grid` `(B, C, *grid)` aligned with the input.
@@ -49,25 +47,10 @@ class Cond:
     grid: Tensor | None = None
 
     def rows(self, some: slice) -> Cond:
-        """What some of the examples are told."""
+        """The conditions of some of the examples."""
         rest = (None if t is None else t[some] for t in (self.tokens, self.tokens_mask, self.grid))
         return Cond(self.vector[some], *rest)
 
     def plus(self, vector: Tensor) -> Cond:
         """The same, with `vector` added to the vector (a time, a noise level)."""
         return replace(self, vector=self.vector + vector)
-
-
-@dataclass(frozen=True)
-class CondSpec:
-    """What a family is told of one condition.
-
-    space  what it is made of
-    drop   the share of training examples that go without it, so that it can be left out and guided by; 0 for
-           what a request always has
-    align  it lies on the grid of x place by place, and is resampled there where its own grid differs
-    """
-
-    space: Space
-    drop: float = 0.1
-    align: bool = False

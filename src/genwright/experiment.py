@@ -67,7 +67,7 @@ class Experiment:
             )
         pipeline = pipeline_of(run, recipe)
         bridge = pipeline.bridge
-        verdict = planning.taken(
+        verdict = planning.accepted(
             recipe.family.name, run.codec["bridge"]["name"], bridge.source, bridge.target
         )
         return cls(recipe, dataset, verdict, Model(recipe, pipeline, dataset))
@@ -210,10 +210,10 @@ def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
     name = planning.choose_task(family, recipe.task.name)
     aligned = _aligned(recipe, name, dataset)
     task = make_task(name, recipe.task.options | aligned)
-    native: bool = resolve("families", family).infills
+    infills = resolve("families", family).infills
     frequency = {name: dataset.stats.labels.get(name, {}) for name in task.given}
     return Pipeline(
-        dataset.codec_name, dataset.codec, dataset.fields, task, Identity(), frequency, native=native
+        dataset.codec_name, dataset.codec, dataset.fields, task, Identity(), frequency, infills=infills
     )
 
 

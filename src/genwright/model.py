@@ -125,8 +125,7 @@ class Model:
         self.recipe, self.pipeline = recipe, pipeline
         self._dataset = dataset
         nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
-        space, conds = pipeline.family_spaces()
-        cond = {name: spec.space for name, spec in conds.items()}
+        space, cond = pipeline.family_spaces()
         with torch.random.fork_rng(), memory(TOO_LARGE):
             torch.manual_seed(recipe.seed)
             self.family: Family = build(
@@ -216,11 +215,12 @@ class Model:
                 stored = {**stored, name: self._domain(name, given.pop(name), n)}
             stored = self._with_sources(n, stored, seed)
         asked = self.pipeline.request(n, given, rng, stored)
-        return self._made(n, asked, seed, sampler_options)
+        return self.make(n, asked, seed, sampler_options)
 
-    def _made(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
+    def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
+        """`n` examples of what was asked for."""
         pipeline = self.pipeline
-        stored = self._stored(n, asked, seed, sampler_options)
+        stored = self.stored(n, asked, seed, sampler_options)
         values = pipeline.decoded(stored, asked)
         samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
         for name, ask in pipeline.spec.asks.items():
@@ -228,7 +228,7 @@ class Model:
                 samples.sources = asked.values[name]
         return samples
 
-    def _stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
+    def stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
         """Stored examples of the field that is made, `n` of them."""
         request, bridge = asked.request, self.pipeline.bridge
         if request.known is not None:
@@ -325,6 +325,12 @@ class Model:
         return {**asked, "source": self.pipeline.made.expand(np.concatenate(found))}
 
     @property
+    def makes_from_labels(self) -> bool:
+        """Whether it makes whole examples, from labels at most: nothing else has to be given."""
+        asks = self.pipeline.spec.asks
+        return all(name in self.pipeline.scalars or ask.missing == "open" for name, ask in asks.items())
+
+    @property
     def domains(self) -> list[Any]:
         """The domains that it translates to, by name. Raises `Unsupported` if it does not translate."""
         if self.task.paired:
@@ -368,7 +374,7 @@ class Model:
         else:
             stored = {**stored, name: _given(field, ask, values)}
             asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
-            samples = self._made(n, asked, seed, sampler_options)
+            samples = self.make(n, asked, seed, sampler_options)
         samples.names, samples.notes = names, notes
         return samples
 
@@ -397,7 +403,7 @@ class Model:
             rest = {k: _repeated(one, i, n) for k, one in stored.items()}
             some: Given = {**rest, name: (cut[0], cut[1]) if len(cut) > 1 else cut[0]}
             asked = pipeline.request(n, others, torch.Generator().manual_seed(seed), some)
-            whole = tiles.blend(self._stored(n, asked, seed, sampler_options).cpu(), scale)
+            whole = tiles.blend(self.stored(n, asked, seed, sampler_options).cpu(), scale)
             size = tuple(n * f for n, f in zip(grid, scale, strict=True))
             x = whole[(slice(None), slice(None), *(slice(n) for n in size))]
             found.append(made.at(Space(size, spec.space.spans)).decode(x.numpy()))
@@ -474,8 +480,8 @@ def pipeline_of(run: Run, recipe: Recipe) -> Pipeline:
     bridge.restore(known["bridge"]["state"], run.bridge_tensors)
     labels = [name for name in fields if name != codec.main]
     task = make_task(recipe.task.name, {"make": codec.main, "given": labels} | recipe.task.options)
-    native: bool = resolve("families", recipe.family.name).infills
-    return Pipeline(known["codec"], codec, fields, task, bridge, known["frequency"], native=native)
+    infills = resolve("families", recipe.family.name).infills
+    return Pipeline(known["codec"], codec, fields, task, bridge, known["frequency"], infills=infills)
 
 
 def upgraded(known: dict[str, Any]) -> dict[str, Any]:

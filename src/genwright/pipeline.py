@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.batch import Batch, CondSpec
+from genwright.batch import Batch
 from genwright.bridges.base import Bridge
 from genwright.data.codec import Codec, ReadOptions, Rows, Values
 from genwright.data.columns.field import ColumnField
@@ -26,8 +26,8 @@ from genwright.data.field import Array, Field
 from genwright.data.loader import evenly
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
-from genwright.space import Space
-from genwright.tasks.base import Example, Given, Request, Task, TaskSpec
+from genwright.space import CondSpec, Space
+from genwright.tasks.base import Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Asked", "Pipeline"]
 
@@ -65,13 +65,13 @@ class Pipeline:
         bridge: Bridge,
         frequency: Mapping[str, Mapping[str, int]],
         *,
-        native: bool = False,
+        infills: Infills = "no",
     ) -> None:
         self.kind, self.codec, self.task, self.bridge = kind, codec, task, bridge
         made = fields[task.make]
         self.fields = dict(fields) | {task.make: made.without(task.given)}
         self.frequency = {name: dict(counts) for name, counts in frequency.items()}
-        self.spec: TaskSpec = task.spec(self.spaces, native=native)
+        self.spec: TaskSpec = task.spec(self.spaces, infills=infills)
 
     @property
     def spaces(self) -> dict[str, Space]:

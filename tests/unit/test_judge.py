@@ -14,7 +14,7 @@ from commands import TINY, call, done, pictures, refused
 from genwright.evaluation import cache, inputs, runner
 from genwright.evaluation.heldout import heldout_log_likelihood
 from genwright.evaluation.metric import Measurement
-from genwright.evaluation.metrics.likelihood import line
+from genwright.evaluation.metrics.likelihood import likelihood_result
 from genwright.experiment import Experiment, open_data
 
 FAST = ("--features", "pca", "--metric", "kid", "--metric", "columns", "--metric", "exact_copies")
@@ -71,7 +71,7 @@ def test_another_tools_table_is_judged(room: Path, tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_bytes(room: Path, tmp_path: Path) -> None:
     judged(room, "good.csv", tmp_path / "a")
-    runner.readings.clear()
+    runner.measurements.clear()
     cache.answers.clear()
     judged(room, "good.csv", tmp_path / "b")
     for name in ("report.html", "report.json"):
@@ -83,7 +83,7 @@ def test_the_number_of_threads_changes_no_byte(room: Path, tmp_path: Path) -> No
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            runner.readings.clear()
+            runner.measurements.clear()
             cache.answers.clear()
             judged(room, "good.csv", tmp_path / str(threads), *every)
     finally:
@@ -93,13 +93,13 @@ def test_the_number_of_threads_changes_no_byte(room: Path, tmp_path: Path) -> No
 
 
 def test_the_company_of_several_models_is_read_once(room: Path, tmp_path: Path) -> None:
-    runner.readings.clear()
+    runner.measurements.clear()
     judged(room, "good.csv", tmp_path / "good")
-    before = len(runner.readings)
+    before = len(runner.measurements)
     assert before == len(FAST[3::2]) * len(("model", "floor", "copycat", "marginals", "mix", "copula"))
     kept = judged(room, "noisy.csv", tmp_path / "noisy")
-    assert len(runner.readings) == before + len(FAST[3::2])
-    runner.readings.clear()
+    assert len(runner.measurements) == before + len(FAST[3::2])
+    runner.measurements.clear()
     assert judged(room, "noisy.csv", tmp_path / "noisy") == kept
 
 
@@ -113,7 +113,7 @@ def test_a_run_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     done("train", "real.csv", "--out", "other", "--seed", "1", *TINY)
     assert "One training of each was compared" in done("judge", "run", "other", *FAST).out
     judgement = genwright.judge("run", features="pca", wanted=["kid"])
-    assert [line.metric for line in judgement.lines] == ["kid"]
+    assert [line.metric for line in judgement.results] == ["kid"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,9 @@ def test_odd_pictures_are_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "real", 80)
     pictures(tmp_path / "fake", 30, side=16, first=500)
-    said = done("judge", "--fake", "fake", "--real", "real", "--features", "pca", "--metric", "pixels").out
+    said = done(
+        "judge", "--fake", "fake", "--real", "real", "--features", "pca", "--metric", "pixels"
+    ).out
     assert "no holdout was named" in said
     assert "16 x 16 and were brought to 8 x 8" in said
 
@@ -215,9 +217,9 @@ def test_a_run_of_texts_is_asked_what_unseen_ones_cost(
     assert kind == "exact" or found.model.sum() < told
     # Counting says what the letters cost, é being two bytes.
     law = -sum(p * np.log2(p) for p in (0.6, 0.1, 0.1, 0.1, 0.1)) / 1.1
-    known = line(found)
+    known = likelihood_result(found)
     assert known.baselines["marginals"].value == pytest.approx(law, rel=0.05)
-    assert known.floor is not None
+    assert known.real_baseline is not None
 
 
 def test_rows_are_judged_as_they_stand_in_the_file(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +233,7 @@ def test_rows_are_judged_as_they_stand_in_the_file(room: Path, monkeypatch: pyte
         name: genwright.judge(fake=f"{name}.csv", real="real.csv", features="pca", wanted=["validity"])
         for name in ("good", "huge", "gap")
     }
-    values = {name: j.lines[0].model.value for name, j in found.items() if j.lines[0].model}
+    values = {name: j.results[0].model.value for name, j in found.items() if j.results[0].model}
     assert values["good"] > 0.95
     assert values["huge"] == values["gap"] == 0
 
@@ -260,7 +262,7 @@ def test_what_is_held_out_shares_no_group_with_training(
         assert question.reference is not None
         # Who a row is of, told by another column: so many people are no category to a table. Numbers beyond
         # those to train on become the last of those.
-        columns = [s.raw["x"].astype(int) for s in (question.train, question.held, question.reference)]
+        columns = [s.raw["x"].astype(int) for s in (question.train, question.test, question.reference)]
         inner = [x[x.between(columns[0].min() + 1, columns[0].max() - 1)] for x in columns]
         sides = [{owner[x] for x in column} for column in inner]
         return len(sides[0] & sides[1]) + len(sides[0] & sides[2])
@@ -335,14 +337,14 @@ def test_a_large_holdout_gives_the_floor_too(tmp_path: Path) -> None:
     large, small = rows(tmp_path / "large.csv", 200, 3), rows(tmp_path / "small.csv", 199, 3)
     both = inputs.of_files(fake, real, large, 100, 0, extractor="pca").evidence
     assert both.reference is not None
-    assert [len(one) for one in (both.train, both.held, both.reference, both.fake)] == [
+    assert [len(one) for one in (both.train, both.test, both.reference, both.fake)] == [
         120,
         100,
         100,
         100,
     ]
     assert (
-        len(set(both.reference.keys) & {*both.held.keys, *both.train.keys}) < 5
+        len(set(both.reference.keys) & {*both.test.keys, *both.train.keys}) < 5
     )  # few rows equal others
     less = inputs.of_files(fake, real, small, 100, 0, extractor="pca").evidence
     assert less.reference is None

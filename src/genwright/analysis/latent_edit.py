@@ -1,4 +1,7 @@
-"""From a run to edits of examples in its latent space: ways between two, attributes, main directions."""
+"""Latent-space editing with a trained model: interpolation, attribute vectors, latent traversals.
+
+The maths stand in `latent_ops.py`; here examples become codes, and codes examples again.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.analysis.latent_ops import between, main_directions, towards
+from genwright.analysis.latent_ops import attribute_vector, interpolate_codes, principal_directions
 from genwright.batch import Batch
 from genwright.data.codec import AS_READ, Rejected, Rows
 from genwright.data.dataset import Split
@@ -22,14 +25,14 @@ from genwright.model import Model, Samples
 from genwright.options import Count, Natural
 from genwright.registry import check
 
-__all__ = ["Editor", "edited"]
+__all__ = ["LatentEditor", "edit_examples"]
 
 MOST = 512
 """Codes that directions are found from; of each side, for an attribute."""
 AT_ONCE = 256
 
 
-def edited(
+def edit_examples(
     model: Model,
     *,
     between: tuple[str, str] | None = None,
@@ -40,11 +43,11 @@ def edited(
     steps: int = 9,
     seed: int = 0,
 ) -> Samples:
-    """One of `between`, `attribute` and `directions`.
+    """Edit examples in the latent space of a model, by one of `between`, `attribute` and `directions`.
 
-    between     two examples, and the way from one to the other
-    attribute   `name=value` of the data's labels or columns: more and more of it
-    directions  so many of those in which examples change most, to both sides
+    between     two examples to interpolate between
+    attribute   `name=value` of the data's labels or columns: along the attribute vector, more and more of it
+    directions  latent traversals along so many principal directions, to both sides
     on          the examples to change (none: the first that is held out)
     strength    how far to go: differences of means for an attribute, standard deviations for a direction
     steps       of each way, its ends among them
@@ -59,9 +62,10 @@ def edited(
     if sum(asked) != 1 or (between is not None and on):
         raise RecipeError(
             "an edit is one of --between A B, --attribute NAME=VALUE and --directions N; --on EXAMPLE "
-            "belongs to the last two"
+            "belongs to the last two",
+            code="contradicting-options",
         )
-    editor = Editor(model, seed)
+    editor = LatentEditor(model, seed)
     if between is not None:
         return editor.between(*between, steps)
     examples = editor.examples(on)
@@ -72,19 +76,19 @@ def edited(
 
 
 @dataclass
-class Point:
-    """A code and what it is decoded under, in stored form; what a person called it."""
+class LatentPoint:
+    """A latent code `(dim,)` and its conditions, in stored form, under the name that a person gave it."""
 
     name: str
     code: Tensor
     cond: dict[str, Tensor]
 
 
-class Editor:
-    """Edits with one model. Raises `Unsupported` for a family without codes.
+class LatentEditor:
+    """Latent-space editor of one model. Raises `Unsupported` for a family without latent codes.
 
     An example is named by its number in the held-out part of the run's data, by a file of the same kind, or
-    by `seed:N`, a code drawn from the law of codes.
+    by `seed:N`, a code drawn from the prior.
     """
 
     def __init__(self, model: Model, seed: int = 0) -> None:
@@ -92,17 +96,18 @@ class Editor:
         if not self.family.latent_dim:
             raise Unsupported(
                 f"this {self.family.name} has no latent codes to edit: vae, gan, flow and diffusion "
-                f"have; genwright sample makes new examples"
+                f"have; genwright sample makes new examples",
+                code="no-latents",
             )
         self.pipeline, self.dataset = model.pipeline, model.dataset
 
     # -- the edits -----------------------------------------------------------------------------
 
     def between(self, one: str, other: str, steps: int) -> Samples:
-        """On the way from one example to another; what is given to both changes half-way where it is a
-        symbol, else with the code."""
+        """Interpolate between two examples. A condition that both have changes half-way where it is a symbol,
+        else with the code."""
         a, b = self.point(one), self.point(other)
-        codes, t = between(a.code, b.code, steps, normal=self.family.gaussian_prior)
+        codes, t = interpolate_codes(a.code, b.code, steps, normal=self.family.gaussian_prior)
         cond = {}
         for name in a.cond.keys() & b.cond.keys():
             first, last = a.cond[name], b.cond[name]
@@ -116,40 +121,45 @@ class Editor:
         )
 
     def attribute(self, wanted: str, examples: Sequence[str], strength: float, steps: int) -> Samples:
-        """Examples as they are, and as they would be with more of an attribute `name=value`, up to `strength`
-        times the distance between the means of those that have it and those that lack it."""
+        """Move examples along the attribute vector of `name=value`, from their own place to `strength` times
+        its length."""
         name, equals, value = wanted.partition("=")
         if not equals:
-            raise RecipeError(f"--attribute wants NAME=VALUE, such as smiling=yes, got {wanted!r}")
+            raise RecipeError(
+                f"--attribute wants NAME=VALUE, such as smiling=yes, got {wanted!r}", code="not-a-pair"
+            )
         if name in self.pipeline.scalars:
             raise RecipeError(
                 f"{name!r} was given in training, so that codes do not tell it: make examples with "
-                f'genwright sample --given {wanted}, or train a model without it (--label "")'
+                f'genwright sample --given {wanted}, or train a model without it (--label "")',
+                code="attribute-is-condition",
             )
-        step = towards(*self._labelled(name, value))
+        step = attribute_vector(*self._labelled(name, value))
         points = [self.point(one) for one in examples]
         return self._along(points, [(wanted, step)], torch.linspace(0, strength, steps))
 
     def directions(self, number: int, examples: Sequence[str], strength: float, steps: int) -> Samples:
-        """Examples moved along the `number` directions in which examples change most, to both sides."""
+        """Latent traversals along the first `number` principal directions, from -`strength` to `strength`."""
         codes, cond = self._many()
         made = torch.cat([self.family.space.embed(x).flatten(1) for x in self._made(codes, cond)])
-        found = main_directions(codes, made, number)
+        found = principal_directions(codes, made, number)
         if not len(found):
             raise Unsupported(
                 f"all codes are decoded to the same, so that no direction changes anything: train "
-                f"{self.model.run.path} for longer (genwright train --resume)"
+                f"{self.model.run.path} for longer (genwright train --resume)",
+                code="constant-decoder",
             )
         if len(found) < number:
             raise RecipeError(
                 f"--directions {number}: {self.model.run.path} has no more than {len(found)} directions "
-                f"that can be told apart: ask for so many at most"
+                f"that can be told apart: ask for so many at most",
+                code="too-many-directions",
             )
         named = [(f"direction {i}", step) for i, step in enumerate(found, 1)]
         points = [self.point(one) for one in examples]
         return self._along(points, named, torch.linspace(-strength, strength, steps))
 
-    def _along(self, points: list[Point], ways: list[tuple[str, Tensor]], far: Tensor) -> Samples:
+    def _along(self, points: list[LatentPoint], ways: list[tuple[str, Tensor]], far: Tensor) -> Samples:
         """Each point along each way, a row for each."""
         codes, names, conds = [], [], []
         far = far.to(self.family.device)
@@ -172,7 +182,7 @@ class Editor:
     def _encodes(self) -> bool:
         return type(self.family).encode is not Family.encode
 
-    def point(self, name: str) -> Point:
+    def point(self, name: str) -> LatentPoint:
         """The example that a person means. Raises `DataError`, `RecipeError` or `Unsupported`."""
         word, colon, number = name.partition(":")
         if word == "seed" and colon:
@@ -181,12 +191,13 @@ class Editor:
             split, at = self.dataset.heldout(), _whole(name, name)
             if at >= len(split):
                 raise DataError(
-                    f"there is no held-out example {at}: they are numbered from 0 to {len(split) - 1:,}"
+                    f"there is no held-out example {at}: they are numbered from 0 to {len(split) - 1:,}",
+                    code="no-such-example",
                 )
             batch = self._batch(split, np.array([at]))
         else:
             batch = self._read(Path(name))
-        return Point(name, self._codes(batch)[0], {n: v[0] for n, v in batch.cond.items()})
+        return LatentPoint(name, self._codes(batch)[0], {n: v[0] for n, v in batch.cond.items()})
 
     def _rng(self) -> torch.Generator:
         return torch.Generator(self.family.device).manual_seed(self.seed)
@@ -195,14 +206,14 @@ class Editor:
         """Examples of a split as the family sees them."""
         return self.pipeline.batch(split, numbers, self.family.device, self._rng())
 
-    def _drawn(self, name: str, seed: int) -> Point:
-        """A code of the law of codes, under the conditions of some held-out example."""
+    def _drawn(self, name: str, seed: int) -> LatentPoint:
+        """A code drawn from the prior, under the conditions of some held-out example."""
         rng = torch.Generator(self.family.device).manual_seed(seed)
         split = self.dataset.heldout()
         cond = self._batch(split, np.array([seed % len(split)])).cond
         with torch.no_grad():
-            code = self.family.codes(1, cond, rng)[0]
-        return Point(name, code, {n: v[0] for n, v in cond.items()})
+            code = self.family.sample_prior(1, cond, rng)[0]
+        return LatentPoint(name, code, {n: v[0] for n, v in cond.items()})
 
     def _many(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Codes of held-out examples, or codes drawn where nothing can be encoded, and their conditions."""
@@ -216,7 +227,7 @@ class Editor:
         n = sum(map(len, batches))
         rng = torch.Generator(self.family.device).manual_seed(self.seed)
         with torch.no_grad():
-            return self.family.codes(n, cond, rng), cond
+            return self.family.sample_prior(n, cond, rng), cond
 
     def _read(self, path: Path) -> Batch:
         """The first example of a file of the same kind as the run's data."""
@@ -282,7 +293,8 @@ class Editor:
         if not self._encodes:
             raise Unsupported(
                 f"{self.family.name} cannot find the code of an example: name codes to draw, "
-                f"such as seed:1 and seed:2"
+                f"such as seed:1 and seed:2",
+                code="no-encoder",
             )
         return self.family.encode(seen).float()
 
@@ -318,5 +330,7 @@ def _stored(field: Field, values: Values) -> Tensor:
 
 def _whole(text: str, name: str) -> int:
     if not text.isdecimal():
-        raise RecipeError(f"{name!r} is no example: wanted its number, a file, or seed:N")
+        raise RecipeError(
+            f"{name!r} is no example: wanted its number, a file, or seed:N", code="no-such-example"
+        )
     return int(text)

@@ -1,33 +1,62 @@
 """What a person sees of a verb: sentences, tables of facts, and a training on its way.
 
-A live bar where there is a terminal, plain lines elsewhere. Nothing here computes.
+A live bar and lines of its width where there is a terminal, plain whole lines elsewhere. Nothing here
+computes, and `rich` is loaded when something is shown.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from genwright.analysis.linear_probe import Probe
     from genwright.api import Look
     from genwright.evaluation.ranking import Order, Ranking
+    from genwright.evaluation.results import EvaluationReport
     from genwright.planning import Verdict
     from genwright.recipe import TrainOptions
     from genwright.storage.run import Run
     from genwright.training.trainer import Progress
 
-__all__ = ["duration", "say", "show_look", "show_probe", "show_ranking", "show_verdicts", "watched"]
+__all__ = [
+    "duration",
+    "say",
+    "show",
+    "show_look",
+    "show_probe",
+    "show_ranking",
+    "show_report",
+    "show_verdicts",
+    "watched",
+]
+
+PIPE = 10_000
+"""Columns of a line where there is no terminal: it ends where it ends."""
 
 
 def say(text: str, *, error: bool = False) -> None:
+    """A sentence as it is, for people and programs."""
     typer.echo(text, err=error)
+
+
+def show(*what: RenderableType) -> None:
+    """Texts and tables, each on lines of its own: as wide as the terminal; elsewhere each line whole, without
+    colours, for a program to read."""
+    console = _console()
+    if console.is_terminal:
+        console.print(*what, sep="\n")
+        return
+    with (whole := _console(width=PIPE)).capture() as captured:
+        whole.print(*what, sep="\n")
+    say("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def duration(seconds: float) -> str:
@@ -36,24 +65,45 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def _grid(rows: Iterable[Sequence[object]], *, right: Collection[int] = ()) -> Table:
+    """Columns without lines; the last one wraps under itself, those of `right` stand to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from genwright.report.terminal import printable
+
+    table, found = Table.grid(padding=(0, 2, 0, 0)), [[*map(str, row)] for row in rows]
+    for i in range(len(found[0]) if found else 0):
+        last = i == len(found[0]) - 1
+        table.add_column(no_wrap=not last, overflow="fold", justify="right" if i in right else "left")
+    for row in found:
+        # What indents a cell says what belongs to what.
+        table.add_row(*(Text(" " * (len(cell) - len(cell.lstrip())) + printable(cell)) for cell in row))
+    return table
+
+
 # -- look and plan ---------------------------------------------------------------------------------
 
 
 def show_look(found: Look, train: TrainOptions) -> None:
+    """What there is, its columns and labels, what is wrong with it, and what could be made of it."""
     counts = found.counts
     say(f"{found.name}: {sum(counts.values()):,} examples of kind {found.codec}, each {found.space}")
     say(
         f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, "
         f"{counts['test']:,} to judge by"
     )
+    facts: list[tuple[object, object]] = []
     for name, value in found.facts.items():
         if name == "columns" and isinstance(value, dict):
-            for column, about in value.items():
-                say(f"  {column:<20} {_facts(about)}")
+            facts += [(f"  {column}", _facts(about)) for column, about in value.items()]
         else:
-            say(f"  {name:<20} {_facts(value) if isinstance(value, dict) else value}")
+            facts.append((f"  {name}", _facts(value) if isinstance(value, dict) else value))
     for name, classes in found.labels.items():
-        say(f"  given {name}: " + ", ".join(f"{value} ({count:,})" for value, count in classes.items()))
+        shown = ", ".join(f"{value} ({count:,})" for value, count in classes.items())
+        facts.append((f"  given {name}", shown))
+    if facts:
+        show(_grid(facts))
     if found.available_labels:
         say(f"labels that can be given: {', '.join(found.available_labels)}")
     if found.duplicates:
@@ -72,6 +122,7 @@ def _facts(about: dict[str, Any]) -> str:
 
 
 def show_verdicts(verdicts: list[Verdict], train: TrainOptions) -> None:
+    """Each family that fits or does not, with the time it takes here and ways out."""
     for verdict in verdicts:
         line = str(verdict)
         if verdict.seconds_per_step is not None:
@@ -89,20 +140,27 @@ def show_verdicts(verdicts: list[Verdict], train: TrainOptions) -> None:
 # -- judge -----------------------------------------------------------------------------------------
 
 
+def show_report(report: EvaluationReport) -> None:
+    """The verdict, the figures, and what was not measured."""
+    from genwright.report.terminal import Summary
+
+    show(Summary(report))
+
+
 def show_ranking(found: Ranking, names: list[str]) -> None:
     """Ranks by metric and overall; equal ranks where the difference is within the noise."""
     say("")
     for number, name in enumerate(names, 1):
         say(f"[{number}] {name}")
-    say(f"{'metric':<20} {'  '.join(f'[{i}]' for i in range(1, len(names) + 1))}  outcome")
     short = {name: f"[{number}]" for number, name in enumerate(names, 1)}
+    rows: list[list[object]] = [["metric", *short.values(), "outcome"]]
     orders: list[tuple[str, Order]] = [(one.metric, one) for one in found.rounds]
     for metric, one in [*orders, ("overall", found)]:
-        ranks = "  ".join(f"{one.ranks[name]:>3}" for name in names)
         outcome = one.outcome
         for name in sorted(names, key=len, reverse=True):
             outcome = outcome.replace(name, short[name])
-        say(f"{metric:<20} {ranks}  {outcome}")
+        rows.append([metric, *(one.ranks[name] for name in names), outcome])
+    show(_grid(rows, right=range(1, len(names) + 1)))
     say("One training of each was compared: another seed of the same settings may rank otherwise.")
 
 
@@ -111,13 +169,15 @@ def show_probe(found: Probe) -> None:
     say(
         f"{found.measure} of {found.label!r} on {found.n:,} unseen examples, linear model of {found.train:,}"
     )
+    rows = []
     for name, one in found.scores.items():
         ahead = ""
         if one.ahead is not None:
             value, low, high = one.ahead
-            ahead = f"  codes ahead by {value:+.3f} [{low:+.3f}, {high:+.3f}]"
+            ahead = f"codes ahead by {value:+.3f} [{low:+.3f}, {high:+.3f}]"
         dims = f"{found.dims[name]:,} numbers" if name in found.dims else ""
-        say(f"  {name:<10} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]  {dims:<14}{ahead}".rstrip())
+        rows.append([f"  {name}", f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]", dims, ahead])
+    show(_grid(rows))
     say(found.verdict)
 
 
@@ -185,7 +245,7 @@ def _line(p: Progress) -> str:
     return f"{terms}{val}{notice}  {p.examples_per_second:,.0f}/s  {duration(p.seconds_left)} left"
 
 
-def _console() -> Console:
+def _console(width: int | None = None) -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False, emoji=False, width=width)

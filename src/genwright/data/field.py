@@ -13,7 +13,7 @@ codec reads and writes files; a task says which field is made and which are give
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -54,6 +54,8 @@ class Field(ABC):
     """Whether `encode` gives one long row of symbols `(tokens,)`, of which an example is a window."""
     levels: int | None = None
     """Of numbers in [-1, 1]: how many levels they lie on, as pixels do (None: on none that are known)."""
+    views: ClassVar[frozenset[str]] = frozenset()
+    """What metrics may read of its examples: "pixels", "text", "row", "waveform"."""
     suffix: ClassVar[str] = ""
     """Of the file that `save` writes."""
 
@@ -153,11 +155,6 @@ class Field(ABC):
     def changed(self, values: Values, path: str) -> list[str]:
         """What `encode` changes of values in files, a sentence each."""
         return []
-
-    @property
-    def views(self) -> Mapping[str, Callable[[Values], Any]]:
-        """What metrics may read of raw values, by name: "pixels", "text", "row", "waveform"."""
-        return {}
 
     # -- what it knows -------------------------------------------------------------------------
 

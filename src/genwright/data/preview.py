@@ -1,46 +1,46 @@
-"""A preview as HTML, for any page that shows examples."""
+"""A preview as HTML, for any page that shows examples; and the templates that pages are made of."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from html import escape
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from genwright.data.codec import Preview
 
-__all__ = ["as_html", "sound_as_html"]
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["as_html", "sound_as_html", "templates"]
+
+
+@cache
+def templates(*folders: Path) -> Environment:
+    """The templates in some folders and those of previews. What a template is given is escaped, and a name
+    that it is not given is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader([*folders, Path(__file__).with_name("templates")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["base64"] = lambda data: b64encode(data).decode()
+    return made
 
 
 def as_html(shown: Preview, caption: str) -> str:
-    """An element that asks nothing of a network; every text of the user is escaped, and `dir="auto"` keeps
-    one that runs the other way within its own element."""
-    if shown.kind == "png":
-        data = b64encode(shown.png).decode()
-        return f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-    if shown.kind == "sounds":
-        return "".join(
-            sound_as_html(png, f"data:audio/wav;base64,{b64encode(wav).decode()}", f"{caption}, {i}")
-            for i, (wav, png) in enumerate(shown.sounds, 1)
-        )
-    if shown.kind == "text":
-        return f'<pre dir="auto">{escape(shown.text)}</pre>'
-    if not shown.rows:
-        return "<p>no rows</p>"
-    head, *body = shown.rows
-    heads = "".join(f'<th scope="col" dir="auto">{escape(cell)}</th>' for cell in head)
-    lines = "".join(
-        "<tr>" + "".join(f'<td dir="auto">{escape(cell)}</td>' for cell in row) + "</tr>" for row in body
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
-    )
+    """An element that asks nothing of a network; every text of the user is escaped."""
+    return _macro("preview", shown, caption)
 
 
 def sound_as_html(png: bytes, source: str, caption: str) -> str:
     """An element with the wave of a sound, and below it what plays it from `source`."""
-    data, label = b64encode(png).decode(), escape(caption)
-    return (
-        f'<div style="display:inline-block;margin:.3rem"><img alt="wave of {label}" width="240" height="64" '
-        f'src="data:image/png;base64,{data}"><br><audio controls preload="none" style="width:240px" '
-        f'aria-label="{label}" src="{escape(source)}"></audio></div>'
-    )
+    return _macro("sound", png, source, caption)
+
+
+def _macro(name: str, *given: Any) -> str:
+    return str(getattr(templates().get_template("preview.html.j2").module, name)(*given))

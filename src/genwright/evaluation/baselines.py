@@ -34,7 +34,7 @@ __all__ = [
 NEIGHBOURS = 5
 """Of which `mix` takes one (Chawla et al. 2002)."""
 ORDER = 5
-"""Symbols of an n-gram, the one foretold among them."""
+"""Symbols of an n-gram, the one predicted among them."""
 ROWS = 5_000
 """Training examples that `copula` and the neighbours of `mix` are from, at most."""
 WORK = 20_000_000_000
@@ -213,18 +213,18 @@ def ngram(x: Array, space: Space, n: int, rng: np.random.Generator) -> Array:
     return model.draw(n, rows.shape[1], rng).astype(x.dtype).reshape(n, *x.shape[1:])
 
 
-def ngram_nats(train: Array, held: Array, space: Space, order: int = ORDER) -> Array:
+def ngram_nats(train: Array, test: Array, space: Space, order: int = ORDER) -> Array:
     """What each symbol of held-out texts costs under n-grams of training texts, in nats `(n, length)`.
 
     Padding behind an end costs nothing.
     """
     rows, span = _texts(train, space)
     nats = np.log(2) * NGram(_fewer(rows, np.random.default_rng(0)), span.k, order).bits(
-        _texts(held, space)[0]
+        _texts(test, space)[0]
     )
     if span.pad is not None:
-        ended = np.cumsum(_flat(held) == span.pad, axis=1)
-        nats[~((ended == 0) | ((ended == 1) & (_flat(held) == span.pad)))] = 0
+        ended = np.cumsum(_flat(test) == span.pad, axis=1)
+        nats[~((ended == 0) | ((ended == 1) & (_flat(test) == span.pad)))] = 0
     return np.asarray(nats)
 
 

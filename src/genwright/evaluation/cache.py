@@ -13,7 +13,7 @@ import numpy as np
 
 from genwright.data.codec import Array
 
-__all__ = ["Memo", "digest", "keep", "once"]
+__all__ = ["Memo", "array_digest", "keep", "once"]
 
 KEPT = 512
 """Answers kept: those about the halves of some sets."""
@@ -67,11 +67,11 @@ def _key(make: Callable[..., Any], asked: Sequence[Array | int | bool]) -> tuple
     return (
         make.__module__,
         make.__qualname__,
-        *(digest(one) if isinstance(one, np.ndarray) else one for one in asked),
+        *(array_digest(one) if isinstance(one, np.ndarray) else one for one in asked),
     )
 
 
-def digest(rows: Array) -> bytes:
+def array_digest(rows: Array) -> bytes:
     """Of shape, type and content."""
     content = blake2b(f"{rows.shape} {rows.dtype}".encode(), digest_size=16)
     content.update(np.ascontiguousarray(rows).data)

@@ -1,8 +1,9 @@
-"""What is judged, and what it is held against.
+"""What is evaluated, and what it is held against.
 
-Four sets of examples of one kind: `train`, which the maker saw; `held`, which it did not, and against which
-it is measured; `reference`, further real ones, whose measure against `held` is the floor; and `fake`. A
-metric reads any of them in the form it understands.
+Four sets of examples: `train`, which the model saw; `test`, which it did not, and against which it is
+measured; `reference`, further real ones, whose measurement against `test` is the real baseline (the report
+calls it the floor); and `fake`, the generated ones. A metric names the *view* that it reads; any sample that
+offers the view can be measured.
 """
 
 from __future__ import annotations
@@ -15,10 +16,21 @@ from typing import Any
 
 from genwright.data.codec import Codec, Preview
 from genwright.data.field import Array, Field
-from genwright.evaluation.cache import digest
+from genwright.errors import DataError
+from genwright.evaluation.cache import array_digest
 from genwright.space import Space
 
-__all__ = ["Evidence", "Sample"]
+__all__ = ["VIEWS", "Evidence", "Pairs", "Sample"]
+
+VIEWS = {
+    "features": "numbers of a feature extractor, (n, f)",
+    "flat": "the examples' own numbers in one row, (n, d)",
+    "pixels": "pictures (n, C, H, W) in [-1, 1]",
+    "waveform": "sounds (n, channels, samples) in [-1, 1]",
+    "text": "a list of n texts",
+    "row": "a frame of n rows with named columns",
+}
+"""What a metric may read, with the form it comes in."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +38,17 @@ class Sample:
     """`n` examples in every form that a metric reads.
 
     x         stored `(n, stored, *grid)`: reals as the codec scales them, symbols by number
-    numbers   `(n, d)` float32: `x` with symbols one-hot, and the labels likewise, in one row
-    features  `(n, f)` float64: what a network or a projection makes of `numbers`
-    raw       the examples as the field has them raw (a list, or a frame of columns)
+    flat      `(n, d)` float32: `x` with symbols one-hot, in one row
+    features  `(n, f)` float64: what a feature extractor makes of `x`
+    raw       the examples as the field has them (a list, or a frame of columns)
     given     raw values of the labels, by name, `n` each
     keys      digests of content: equal examples have an equal key
-    digest    of all that is above, if it is known: what was read of such a sample need not be read again
+    digest    of all that is above, if it is known: what was measured of such a sample need not be again
+    views     the names of the views it offers, see `VIEWS`
     """
 
     x: Array
-    numbers: Array
+    flat: Array
     features: Array
     raw: Any
     codec: Codec
@@ -43,6 +56,7 @@ class Sample:
     given: Mapping[str, Sequence[Any]] = has(default_factory=dict)
     keys: tuple[str, ...] = ()
     digest: bytes = b""
+    views: frozenset[str] = frozenset({"features", "flat"})
 
     def __len__(self) -> int:
         return len(self.x)
@@ -52,38 +66,83 @@ class Sample:
         main = self.codec.main
         return self.codec.preview({main: self.field.take(self.raw, index)}, {main: self.field})
 
+    def view(self, name: str) -> Any:
+        """The examples as a metric that reads `name` wants them. Raises `DataError` where they offer no
+        such view."""
+        if name not in self.views:
+            offered = ", ".join(sorted(self.views))
+            raise DataError(
+                f"these examples have no view {name!r}; they offer {offered}", code="no-view"
+            )
+        forms = {"features": self.features, "flat": self.flat, "pixels": self.x, "waveform": self.x}
+        return forms.get(name, self.raw)
+
+    @property
+    def conditions(self) -> Mapping[str, Sequence[Any]]:
+        """The labels that were given: one that is a column of the row itself was not."""
+        own = set(map(str, self.raw.columns)) if "row" in self.views else set()
+        return {name: values for name, values in self.given.items() if name not in own}
+
     def take(self, index: Array) -> Sample:
         """The examples at `index`, in that order."""
         places = index.tolist()
         return replace(
             self,
             x=self.x[index],
-            numbers=self.numbers[index],
+            flat=self.flat[index],
             features=self.features[index],
             raw=self.field.take(self.raw, places),
             given={name: [values[i] for i in places] for name, values in self.given.items()},
             keys=tuple(self.keys[i] for i in places),
-            digest=self.digest and blake2b(self.digest + digest(index), digest_size=16).digest(),
+            digest=self.digest and blake2b(self.digest + array_digest(index), digest_size=16).digest(),
         )
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """One question: is `fake` as good as `held` says it should be?
+class Pairs:
+    """What was given to a model, row by row with what it made of it and with what really belonged to it.
 
-    kind    the codec's name: image, table, text
-    space   of `x`
-    lens    what made `features`: its name, with a hash of its weights
+    given  raw values by name, `n` each
+    made   `n` generated examples
+    true   the `n` real examples that the conditions were taken from, held out of training
     """
 
-    kind: str
+    given: Mapping[str, Sequence[Any]]
+    made: Sample
+    true: Sample
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One question: is `fake` as good as `test` says it should be?
+
+    space      of `x`
+    extractor  what made the features: its name, with a hash of its weights
+    pairs      for a model that is given more than labels: what it made of what it was given
+    """
+
     space: Space
     extractor: str
     train: Sample
-    held: Sample
+    test: Sample
     fake: Sample
     reference: Sample | None = None
+    pairs: Pairs | None = None
+
+    @property
+    def views(self) -> frozenset[str]:
+        """The views that real and generated examples offer."""
+        return self.train.views & self.test.views & self.fake.views
+
+    @property
+    def conditional(self) -> bool:
+        """Whether anything was given to the model, so that it can be asked whether it is heeded."""
+        return self.pairs is not None or bool(self.train.conditions and self.fake.conditions)
 
     def about(self, fake: Sample) -> Evidence:
-        """The same question about another set."""
-        return replace(self, fake=fake)
+        """The same question about another set. Of the pairs the reference answers with what is true; another
+        set was given nothing."""
+        pairs = self.pairs if fake is self.fake else None
+        if self.pairs is not None and fake is self.reference:
+            pairs = replace(self.pairs, made=self.pairs.true)
+        return replace(self, fake=fake, pairs=pairs)

@@ -40,7 +40,7 @@ def _copied(evidence: Evidence) -> Iterator[Gallery]:
         (
             ("generated", _preview(evidence.fake, [one.index for one in found])),
             ("nearest training example", _preview(evidence.train, [one.train for one in found])),
-            ("nearest held-out example", _preview(evidence.held, [one.held for one in found])),
+            ("nearest held-out example", _preview(evidence.test, [one.test for one in found])),
         ),
     )
 
@@ -64,7 +64,7 @@ def _missed(evidence: Evidence, seed: int) -> Iterator[Gallery]:
         yield Gallery(
             "What was missed",
             f"Of the {len(index):,} real examples in regions where too few were generated.",
-            (("real, and rarely made", _preview(evidence.held, index[:SHOWN])),),
+            (("real, and rarely made", _preview(evidence.test, index[:SHOWN])),),
         )
 
 

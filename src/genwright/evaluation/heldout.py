@@ -10,7 +10,7 @@ import torch
 from genwright.data.dataset import Split
 from genwright.data.field import Array, Field
 from genwright.data.loader import evenly
-from genwright.evaluation.metrics.likelihood import LEVELS, Likelihood, counted, dequantised
+from genwright.evaluation.metrics.likelihood import LEVELS, HeldoutLikelihood, counted, dequantised
 from genwright.model import Model
 from genwright.space import Space, Symbol
 
@@ -22,7 +22,7 @@ MOST_TRAIN = 20_000
 
 def heldout_log_likelihood(
     model: Model, n: int, seed: int, oracle: float | None = None
-) -> Likelihood | None:
+) -> HeldoutLikelihood | None:
     """What at most `n` examples held out of a run's data cost; None where the family has no likelihood, or
     the bridge takes it away (a density of one-hot numbers says nothing).
 
@@ -44,7 +44,7 @@ def heldout_log_likelihood(
     if asked.kind == "symbol" and space != asked:  # what the model is asked for, and counting too
         space = asked
         train, held = (pipeline.bridge.forward(torch.from_numpy(x)).numpy() for x in (train, held))
-    return Likelihood(
+    return HeldoutLikelihood(
         model=nats,
         baselines=counted(train, held, space, levels=levels, mask=mask),
         per=per,
@@ -99,7 +99,7 @@ def _units(field: Field, asked: Space, held: Array, mask: Array | None) -> tuple
 def _bytes(field: Field, held: Array, mask: Array | None) -> Array:
     """Of the text that each row stands for; a window's first symbol is the business of the one before."""
     first = 0 if mask is None or bool(mask[:, 0].all()) else 1
-    texts = field.views["text"](field.decode(held[..., first:]))
+    texts = field.decode(held[..., first:])
     return np.array([max(1, len(text.encode(errors="replace"))) for text in texts], dtype=np.float64)
 
 

@@ -50,9 +50,7 @@ class InTrainingEvaluation:
         """Readings by metric, also written to `path` as JSON; a metric that cannot be had is left out."""
         fake, _ = self.bench.write_and_reload(samples, self.n, np.random.default_rng([self.seed, 6]))
         bench = self.bench
-        evidence = Evidence(
-            bench.kind, bench.field.space, bench.extractor.name, self.train, self.held, fake
-        )
+        evidence = Evidence(bench.field.space, bench.extractor.name, self.train, self.held, fake)
         found = {}
         for metric in runner.metrics(evidence, METRICS):
             try:

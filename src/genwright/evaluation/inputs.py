@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from genwright.data.codec import Codec, ReadOptions
 from genwright.data.columns.field import ColumnField
@@ -24,13 +25,13 @@ from genwright.data.text.field import TextField
 from genwright.errors import DataError
 from genwright.evaluation import runner
 from genwright.evaluation.baselines import BASELINES, Maker, baselines_for
-from genwright.evaluation.evidence import Evidence, Sample
+from genwright.evaluation.evidence import Evidence, Pairs, Sample
 from genwright.evaluation.extractors.base import FeatureExtractor
 from genwright.evaluation.extractors.learned import extractor_for
 from genwright.evaluation.galleries import galleries
-from genwright.evaluation.metrics.likelihood import Likelihood, line
+from genwright.evaluation.metrics.likelihood import HeldoutLikelihood, likelihood_result
 from genwright.evaluation.results import EvaluationReport
-from genwright.evaluation.views.flat import numbers_of
+from genwright.evaluation.views.flat import flat_of
 from genwright.experiment import open_data
 from genwright.model import Model, Samples
 from genwright.recipe import DataOptions, Recipe
@@ -76,11 +77,13 @@ class LoadedExamples:
 class ReferenceData:
     """The data a set is held against, and the features that everything is seen through.
 
-    field  that is judged, whole: with the columns that are given too
+    make   the name of the field that is judged
+    field  that one, whole: with the columns that are given too
     given  names of the labels
     """
 
     codec: Codec
+    make: str
     field: Field
     given: tuple[str, ...]
     dataset: Dataset
@@ -98,11 +101,7 @@ class ReferenceData:
     @property
     def columns(self) -> dict[str, ColumnField]:
         """The labels that are fields of their own, beside what is judged."""
-        return {
-            name: field
-            for name, field in self.dataset.fields.items()
-            if isinstance(field, ColumnField) and name not in self.field.parts
-        }
+        return _labels(self.dataset, self.make)
 
     def sample(self, x: Array, raw: Any, given: Mapping[str, Sequence[Any]]) -> Sample:
         """Stored examples in every form that a metric reads."""
@@ -112,7 +111,7 @@ class ReferenceData:
         )
         return Sample(
             x=x,
-            numbers=numbers_of(x, self.field.space),
+            flat=flat_of(x, self.field.space),
             features=self.extractor(x),
             raw=raw,
             codec=self.codec,
@@ -120,6 +119,7 @@ class ReferenceData:
             given=labels,
             keys=keys,
             digest=self._digest(keys, labels, raw),
+            views=frozenset({"features", "flat", *self.field.views}),
         )
 
     def _digest(self, keys: tuple[str, ...], labels: Mapping[str, Sequence[str]], raw: Any) -> bytes:
@@ -143,7 +143,7 @@ class ReferenceData:
         self, split: Split, n: int, rng: np.random.Generator
     ) -> tuple[Array, dict[str, list[Any]]]:
         """At most `n` stored examples of a split, and the labels of each."""
-        main = self.dataset.main
+        main = self.make
         found = split.gather(rng.permutation(len(split))[:n], [main, *self.columns])
         labels = {name: field.decode(found[name]) for name, field in self.columns.items()}
         return self.field.expand(found[main]).numpy(), labels
@@ -175,7 +175,7 @@ class ReferenceData:
         if missing := [name for name in columns if name not in there]:
             notes.append(f"{path} has no {', '.join(missing)}: nothing that reads labels was measured")
             columns = {}
-        main = self.dataset.main
+        main = self.make
         stored: list[Array] = []
         raws: list[Any] = []
         labels: dict[str, list[Any]] = {name: [] for name in columns}
@@ -243,11 +243,26 @@ def of_run(
         stored = bench.read(against)
         held, notes = bench.chosen(stored, min(n, MOST_FAKE), rng), stored.notes
         count = len(held)
-    fake, odd = bench.write_and_reload(model.sample(count, seed=seed), count, rng)
-    case = _case(bench, fake, held, count, seed, notes + odd)
+    pairs: Pairs | None = None
+    if against is None and not model.makes_from_labels:
+        pairs = _pairs(model, bench, count, seed)
+        fake, held, odd = pairs.made, pairs.true, list[str]()
+    else:
+        fake, odd = bench.write_and_reload(model.sample(count, seed=seed), count, rng)
+    case = _case(bench, fake, held, count, seed, notes + odd, pairs=pairs)
     seen = [f"step {one['step']:,}: {one['words']}" for one in model.run.alarms()]
     case.facts["noticed in training"] = "; ".join(seen) or "nothing"
     return case
+
+
+def _pairs(model: Model, bench: ReferenceData, n: int, seed: int) -> Pairs:
+    """What a model makes of what a person would have given for `n` held-out examples, beside these."""
+    split = bench.dataset.splits["test"]
+    numbers = np.random.default_rng([seed, 1]).permutation(len(split))[:n]
+    asked, truth = model.pipeline.cases(split, numbers, torch.Generator().manual_seed(seed))
+    made = model.make(n, asked, seed, {}).examples
+    fake = bench.sample(bench.field.tensor(made).numpy(), made, {})
+    return Pairs(asked.values, fake, bench.decoded(truth.numpy(), {}))
 
 
 def of_files(
@@ -296,20 +311,20 @@ def judged(
     title: str,
     seed: int,
     wanted: Sequence[str] = (),
-    likelihood: Likelihood | None = None,
+    likelihood: HeldoutLikelihood | None = None,
 ) -> EvaluationReport:
     """The verdict on a case, and on what its model makes of unseen examples where it can tell."""
     evidence = case.evidence
     asked = runner.metrics(evidence, wanted)
     others = runner.contenders(evidence, makers(case), seed)
-    found = runner.lines(evidence, others, asked, seed)
+    found = runner.results(evidence, others, asked, seed)
     if likelihood is not None:
-        found.append(line(likelihood))
+        found.append(likelihood_result(likelihood))
     return EvaluationReport(
         title=title,
-        findings=tuple(runner.findings(found)),
+        claims=tuple(runner.claims(found)),
         facts=case.facts | {"protocol": runner.protocol(evidence, asked, seed)},
-        lines=tuple(found),
+        results=tuple(found),
         galleries=galleries(evidence, seed),
         not_measured=case.notes,
     )
@@ -340,10 +355,21 @@ def _made(case: EvaluationInput, maker: Maker, rng: np.random.Generator) -> Samp
     return bench.decoded(x, {name: chosen.tolist()})
 
 
+def _labels(dataset: Dataset, make: str) -> dict[str, ColumnField]:
+    """The scalar fields that are no part of what is made."""
+    parts = dataset.fields[make].parts
+    return {
+        name: field
+        for name, field in dataset.fields.items()
+        if isinstance(field, ColumnField) and name not in (make, *parts)
+    }
+
+
 def bench_of(recipe: Recipe, dataset: Dataset, seed: int, extractor: str) -> ReferenceData:
     """The data of a recipe, whole examples at a time, and the features made of it."""
     codec, train = dataset.codec, dataset.splits["train"]
-    field = dataset.fields[dataset.main]
+    make = recipe.task.options.get("make") or dataset.main
+    field = dataset.fields[make]
     if len(train) < 10:
         raise DataError(
             f"{recipe.data.path} leaves {len(train)} examples to compare with: give more",
@@ -353,17 +379,15 @@ def bench_of(recipe: Recipe, dataset: Dataset, seed: int, extractor: str) -> Ref
     label = recipe.data.label
     names = (label,) if isinstance(label, str) and label else tuple(label or ())
     names = names or tuple(dataset.options.given)
-    columns = [
-        n for n, f in dataset.fields.items() if isinstance(f, ColumnField) and n not in field.parts
-    ]
-    found = train.gather(index, [dataset.main, *columns[:1]])
-    x = field.expand(found[dataset.main]).numpy()
+    columns = list(_labels(dataset, make))
+    found = train.gather(index, [make, *columns[:1]])
+    x = field.expand(found[make]).numpy()
     classes = [str(v) for v in dataset.fields[columns[0]].decode(found[columns[0]])] if columns else None
 
     def extractor_of() -> FeatureExtractor:
         return extractor_for(x, field.space, classes, extractor, seed, dataset.key, raw=field.decode)
 
-    return ReferenceData(codec, field, names, dataset, extractor_of)
+    return ReferenceData(codec, make, field, names, dataset, extractor_of)
 
 
 def _case(
@@ -374,6 +398,8 @@ def _case(
     seed: int,
     notes: list[str],
     reference: Sample | None = None,
+    *,
+    pairs: Pairs | None = None,
 ) -> EvaluationInput:
     """Equal numbers of everything but the training examples. What is not given is drawn from the splits."""
     rng = np.random.default_rng([seed, 3])
@@ -397,9 +423,7 @@ def _case(
             f"{same:,} of the {len(fake):,} generated examples equal held-out ones: their maker has seen the "
             f"exam, and nothing here shows how good it is; name another holdout",
         )
-    evidence = Evidence(
-        bench.kind, bench.field.space, bench.extractor.name, train, held, fake, reference
-    )
+    evidence = Evidence(bench.field.space, bench.extractor.name, train, held, fake, reference, pairs)
     facts = {
         "kind": bench.kind,
         "example": str(bench.field.space),

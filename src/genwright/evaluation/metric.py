@@ -5,7 +5,7 @@ Three kinds of number need three kinds of interval:
     Statistic   of two sets as wholes (FD, KID, coverage): half-sampling without replacement. The naive
                 bootstrap repeats examples, which such statistics take for closeness
     Rate        how many of n: Wilson (1927)
-    Mean        of one score for each example: normal, from the scores' own spread
+    MeanScore   of one score for each example: normal, from the scores' own standard deviation
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
 
 __all__ = [
-    "Between",
+    "Comparison",
     "Group",
-    "Mean",
+    "HalfSample",
+    "MeanScore",
     "Measurement",
     "Metric",
     "OfFeatures",
-    "Part",
     "Rate",
     "Statistic",
-    "apart",
+    "difference_error",
     "varied",
     "wilson",
 ]
 
-Group = Literal["fidelity", "diversity", "novelty", "likelihood", "usefulness", "validity"]
+Group = Literal["fidelity", "diversity", "condition", "novelty", "likelihood", "usefulness", "validity"]
 Z = 1.959964
 """Two-sided 95 % of a normal."""
 HALVES = 24
@@ -65,8 +65,8 @@ class Measurement:
         return (self.high - self.value if value > self.value else self.value - self.low) / Z
 
 
-def apart(a: Measurement, b: Measurement) -> float:
-    """The standard error of how far two readings are from each other."""
+def difference_error(a: Measurement, b: Measurement) -> float:
+    """The standard error of the difference of two independent measurements."""
     return math.hypot(a.toward(b.value), b.toward(a.value))
 
 
@@ -78,45 +78,51 @@ class Metric(ABC):
     """As registered, e.g. "kid"."""
     group: ClassVar[Group]
     better: ClassVar[Literal["lower", "higher", "near"]]
-    """"near": best where real examples are; the floor says where that is."""
+    """"near": best where real examples are; the real baseline says where that is."""
     fault: ClassVar[Literal["above", "below", "either"]] = "either"
     """Where better is "near": the side on which the verdict finds fault; a metric of copying finds none in
     examples that are farther away than real ones."""
     ideal: ClassVar[float | None] = None
     """Where the best there can be lies, if that is known without looking."""
-    kinds: ClassVar[frozenset[str] | None] = None
-    """Codecs it is for (None: all)."""
+    reads: ClassVar[str] = "features"
+    """The view of an example that it reads: one of `evidence.VIEWS`."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """Of "labels" and "spare", what it cannot do without."""
+    """Of "labels" and "reference", what it cannot do without; or "condition": it is asked only where
+    something was given."""
+    sees: ClassVar[tuple[str, ...] | None] = None
+    """The faults that it claims to see, as `genwright.testing` names them (`order`, `missing_mode`,
+    `collapse`, `all_copied`, ...); None: every one."""
+    panel: ClassVar[bool] = True
+    """Whether it is asked unless others are wanted by name; a twin of another metric is not."""
     how: ClassVar[str]
     """How to read it, in one sentence."""
 
     def least(self, evidence: Evidence) -> int:
-        """The fewest examples of `held` and of `fake` it accepts."""
+        """The fewest examples of `test` and of `fake` it accepts."""
         return 10
 
     def read(self, evidence: Evidence, seed: int = 0) -> Measurement:
         """The number and its interval. Raises `DataError` in a sentence where it cannot be had."""
-        least, n = self.least(evidence), min(len(evidence.held), len(evidence.fake))
+        least, n = self.least(evidence), min(len(evidence.test), len(evidence.fake))
         if n < least:
             raise DataError(f"{self.name} needs {least} examples of each, there are {n}")
-        sets = (("training", evidence.train), ("real", evidence.held), ("generated", evidence.fake))
+        sets = (("training", evidence.train), ("real", evidence.test), ("generated", evidence.fake))
         for what, sample in sets:
-            if not (np.isfinite(sample.features).all() and np.isfinite(sample.numbers).all()):
+            if not (np.isfinite(sample.features).all() and np.isfinite(sample.flat).all()):
                 raise DataError(f"{self.name}: some {what} examples hold values that are not finite")
-        reading = self._read(evidence, np.random.default_rng([seed, *self.name.encode()]))
-        if not math.isfinite(reading.value):
-            raise DataError(f"{self.name} came out as {reading.value}, so it is not shown")
-        return reading
+        measurement = self._read(evidence, np.random.default_rng([seed, *self.name.encode()]))
+        if not math.isfinite(measurement.value):
+            raise DataError(f"{self.name} came out as {measurement.value}, so it is not shown")
+        return measurement
 
     @abstractmethod
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement: ...
 
 
-Between = Callable[[Array, Array, np.random.Generator], float]
-"""Rows of the held-out and of the generated examples to one number."""
-Part = tuple[Array, Array]
-"""Places of some of the held-out and of some of the generated rows."""
+Comparison = Callable[[Array, Array, np.random.Generator], float]
+"""Rows of the test and of the generated examples to one number."""
+HalfSample = tuple[Array, Array]
+"""Places of half of the test and of half of the generated rows."""
 
 
 class Statistic(Metric):
@@ -124,8 +130,8 @@ class Statistic(Metric):
     of the rows that came of it, of all and of halves."""
 
     @abstractmethod
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
-        """A row for each held-out and for each generated example, and what is measured between them;
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
+        """A row for each test and for each generated example, and what compares the two sets;
         deterministic in `evidence` and the state of `rng`."""
 
     def at(self, value: float, halves: Array) -> float:
@@ -134,31 +140,31 @@ class Statistic(Metric):
 
     def measure(self, evidence: Evidence, rng: np.random.Generator) -> float:
         """The number alone."""
-        held, fake, between = self.rows(evidence, rng)
-        return between(held, fake, rng)
+        test, fake, compare = self.rows(evidence, rng)
+        return compare(test, fake, rng)
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
-        held, fake, between = self.rows(evidence, rng)
+        test, fake, compare = self.rows(evidence, rng)
         seed = int(rng.integers(2**63))
-        value = between(held, fake, np.random.default_rng(seed))
-        halves = self._of_parts(held, fake, between, self._parts(len(held), len(fake), rng), seed)
+        value = compare(test, fake, np.random.default_rng(seed))
+        halves = self._of_parts(test, fake, compare, self._parts(len(test), len(fake), rng), seed)
         # A half drawn without replacement strays from the whole as far as the whole strays from the truth:
         # (n - m) / (n m) = 1 / n for m = n / 2. Where the part of a statistic rules that is quadratic in
         # the examples, as in a distance between sets that are alike, up to sqrt(3) times farther: such an
         # interval is too wide rather than too narrow.
-        spread = Z * float(np.std(halves, ddof=1))
+        width = Z * float(np.std(halves, ddof=1))
         centre = self.at(value, halves)
-        return Measurement(value, centre - spread, centre + spread, min(len(held), len(fake)))
+        return Measurement(value, centre - width, centre + width, min(len(test), len(fake)))
 
-    def _parts(self, n: int, m: int, rng: np.random.Generator) -> list[Part]:
+    def _parts(self, n: int, m: int, rng: np.random.Generator) -> list[HalfSample]:
         """Halves of `n` and of `m` rows, drawn without replacement."""
         return [(_half(n, rng), _half(m, rng)) for _ in range(HALVES)]
 
     def _of_parts(
-        self, held: Array, fake: Array, between: Between, parts: Sequence[Part], seed: int
+        self, test: Array, fake: Array, compare: Comparison, parts: Sequence[HalfSample], seed: int
     ) -> Array:
         """The number of each part, with the same draws of chance for all."""
-        return np.array([between(held[i], fake[j], np.random.default_rng(seed)) for i, j in parts])
+        return np.array([compare(test[i], fake[j], np.random.default_rng(seed)) for i, j in parts])
 
 
 def _half(n: int, rng: np.random.Generator) -> Array:
@@ -168,21 +174,21 @@ def _half(n: int, rng: np.random.Generator) -> Array:
 class OfFeatures(Statistic):
     """A statistic of the features."""
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
-        return varied(self.name, evidence.held.features), evidence.fake.features, self.between
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
+        return varied(self.name, evidence.test.features), evidence.fake.features, self.compare
 
     @abstractmethod
-    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
         """The number of features `(n, d)` and `(m, d)`."""
 
 
 def varied(name: str, real: Array) -> Array:
-    """The rows of real examples. Raises `DataError` where they are all the same: a lens that sees nothing
-    would find everything perfect."""
+    """The rows of real examples. Raises `DataError` where they are all the same: an extractor that
+    sees nothing would find everything perfect."""
     if not np.ptp(real, axis=0).any():
         raise DataError(
             f"{name}: all {len(real)} real examples have the same features, so that none is nearer than "
-            f"another; give more varied examples, or another lens"
+            f"another; give more varied examples, or other --features"
         )
     return real
 
@@ -199,7 +205,7 @@ class Rate(Metric):
         return Measurement(hits / n, *wilson(hits, n), n)
 
 
-class Mean(Metric):
+class MeanScore(Metric):
     """The mean of one score for each example."""
 
     @abstractmethod

@@ -14,7 +14,7 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.cache import keep, once
 
-__all__ = ["Balls", "among", "balls", "distinct", "nearest", "reach", "reach_of"]
+__all__ = ["Balls", "balls", "balls_around", "distinct", "nearest_neighbours", "reach", "reach_of"]
 
 BLOCK = 256
 """Rows of a matrix of distances, or of differences, that are in memory at a time."""
@@ -27,7 +27,9 @@ ROUNDING = 1e-12
 # -- the nearest -----------------------------------------------------------------------------------
 
 
-def nearest(queries: Array, base: Array, k: int = 1, *, same: bool = False) -> tuple[Array, Array]:
+def nearest_neighbours(
+    queries: Array, base: Array, k: int = 1, *, same: bool = False
+) -> tuple[Array, Array]:
     """Euclidean distances `(n, k)` to the `k` nearest rows of `base`, ascending, and their places `(n, k)`.
 
     With `same`, `queries` is `base`, and no row is its own neighbour. A row that equals another is at
@@ -124,14 +126,14 @@ class Balls:
 
     around      `(m,)` real balls that a generated example lies in
     clipped     `(m,)` the same, no ball being larger than the median one
-    held        `(n,)` generated examples in a real ball
+    contained   `(n,)` generated examples in a real ball
     reached     `(n,)` generated balls that a real example lies in
     """
 
     k: int
     around: Array
     clipped: Array
-    held: Array
+    contained: Array
     reached: Array
 
 
@@ -141,7 +143,7 @@ def balls(real: Array, fake: Array, k: int) -> Balls:
     return once(_balls, real, fake, k)
 
 
-def among(real: Array, k: int) -> Array:
+def balls_around(real: Array, k: int) -> Array:
     """Clipped balls of others that each of `real` `(n, d)` lies in, `(n,)`."""
     return once(_among, real, k)
 
@@ -153,14 +155,14 @@ def _balls(real: Array, fake: Array, k: int) -> Balls:
     near, short = (radii + _slack(real, radii) for radii in (reach_real, _clipped(reach_real)))
     n, m = len(real), len(fake)
     around, clipped = np.zeros(m, int), np.zeros(m, int)
-    held, reached = np.zeros(n, int), np.zeros(n, int)
+    contained, reached = np.zeros(n, int), np.zeros(n, int)
     for rows, squares in _squares(real, fake):
         inside = squares <= near[rows, None]
         around += np.count_nonzero(inside, axis=0)
-        held[rows] = np.count_nonzero(inside, axis=1)
+        contained[rows] = np.count_nonzero(inside, axis=1)
         clipped += np.count_nonzero(squares <= short[rows, None], axis=0)
         reached[rows] = np.count_nonzero(squares <= own, axis=1)
-    return Balls(k, around, clipped, held, reached)
+    return Balls(k, around, clipped, contained, reached)
 
 
 def _among(real: Array, k: int) -> Array:

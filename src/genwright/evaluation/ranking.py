@@ -8,7 +8,7 @@ from itertools import combinations
 from statistics import NormalDist
 
 from genwright.errors import DataError
-from genwright.evaluation.metric import Measurement, apart
+from genwright.evaluation.metric import Measurement, difference_error
 from genwright.evaluation.results import EvaluationReport, MetricResult
 from genwright.evaluation.runner import ALPHA, WORTH, holm
 
@@ -35,10 +35,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Round(Order):
-    """By one metric; with its readings by model."""
+    """By one metric; with its measurements by model."""
 
     metric: str
-    readings: Mapping[str, Measurement]
+    measurements: Mapping[str, Measurement]
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Ranking(Order):
 
 
 def rank(judgements: Sequence[EvaluationReport]) -> Ranking:
-    """A round for each metric that all could be asked and that passed the battery, and the order overall.
+    """A round for each metric that all could be asked and that passed its validation, and the order overall.
 
     So many pairs are compared that some would differ by chance: Holm (1979) over all of them, so that of
-    equally good models one is put before another, in any round, in 1 of 20 contests.
+    equally good models one is put before another, in any round, in 1 of 20 rankings.
     Raises `DataError` where the models were not judged by one measure.
     """
     for what in ("data", "lens", "held-out examples"):
@@ -69,66 +69,66 @@ def rank(judgements: Sequence[EvaluationReport]) -> Ranking:
         raise DataError(f"a model cannot be ranked against itself: name each once ({', '.join(names)})")
     asked = _asked(judgements)
     compared = [
-        ((metric, _ordered(lines, pair)), _p(lines, pair))
-        for metric, lines in asked.items()
+        ((metric, _ordered(results, pair)), _p(results, pair))
+        for metric, results in asked.items()
         for pair in combinations(names, 2)
     ]
     wins: dict[str, set[Win]] = {metric: set() for metric in asked}
     for (metric, win), _ in holm(compared, ALPHA):
         if _worth(asked[metric], win):
             wins[metric].add(win)
-    rounds = tuple(_round(metric, lines, wins[metric]) for metric, lines in asked.items())
-    groups = {metric: next(iter(lines.values())).group for metric, lines in asked.items()}
+    rounds = tuple(_round(metric, results, wins[metric]) for metric, results in asked.items())
+    groups = {metric: next(iter(results.values())).group for metric, results in asked.items()}
     overall = _overall(names, wins, groups)
     return Ranking(_ranks(names, overall), _words(names, overall), rounds)
 
 
 def _asked(judgements: Sequence[EvaluationReport]) -> dict[str, dict[str, MetricResult]]:
-    """For each metric that all models have a reading of, their lines by name."""
-    tables = [{line.metric: line for line in judgement.lines} for judgement in judgements]
+    """For each metric that all models have a measurement of, their results by name."""
+    tables = [{result.metric: result for result in judgement.results} for judgement in judgements]
     return {
         metric: {j.title: table[metric] for j, table in zip(judgements, tables, strict=True)}
         for metric in tables[0]
         if all(
-            (line := table.get(metric)) is not None and line.model is not None and line.validated
+            (result := table.get(metric)) is not None and result.model is not None and result.validated
             for table in tables
         )
     }
 
 
-def _reading(line: MetricResult) -> Measurement:
-    assert line.model is not None
-    return line.model
+def _of_model(result: MetricResult) -> Measurement:
+    assert result.model is not None
+    return result.model
 
 
-def _ordered(lines: Mapping[str, MetricResult], pair: Win) -> Win:
+def _ordered(results: Mapping[str, MetricResult], pair: Win) -> Win:
     """The pair with the better one first."""
     a, b = pair
-    return (a, b) if _gap(lines, (a, b)) >= 0 else (b, a)
+    return (a, b) if _gap(results, (a, b)) >= 0 else (b, a)
 
 
-def _gap(lines: Mapping[str, MetricResult], pair: Win) -> float:
+def _gap(results: Mapping[str, MetricResult], pair: Win) -> float:
     """By how much the second is worse than the first, neither being better than real."""
-    near, far = (max(0.0, lines[name].faulty(_reading(lines[name]))) for name in pair)
+    near, far = (max(0.0, results[name].faulty(_of_model(results[name]))) for name in pair)
     return far - near
 
 
-def _p(lines: Mapping[str, MetricResult], pair: Win) -> float:
+def _p(results: Mapping[str, MetricResult], pair: Win) -> float:
     """Chance of such a gap, in either direction, between equally good models."""
-    gap, noise = abs(_gap(lines, pair)), apart(*(_reading(lines[name]) for name in pair))
+    gap, noise = abs(_gap(results, pair)), difference_error(*(_of_model(results[name]) for name in pair))
     if noise == 0:
         return 1.0 if gap == 0 else 0.0
     return 2 * NormalDist().cdf(-gap / noise)
 
 
-def _worth(lines: Mapping[str, MetricResult], win: Win) -> bool:
-    return _gap(lines, win) > WORTH * max(abs(_reading(lines[name]).value) for name in win)
+def _worth(results: Mapping[str, MetricResult], win: Win) -> bool:
+    return _gap(results, win) > WORTH * max(abs(_of_model(results[name]).value) for name in win)
 
 
-def _round(metric: str, lines: Mapping[str, MetricResult], wins: set[Win]) -> Round:
-    names = sorted(lines, key=lambda name: lines[name].far(_reading(lines[name])))
-    readings = {name: _reading(line) for name, line in lines.items()}
-    return Round(_ranks(list(lines), wins), _words(names, wins), metric, readings)
+def _round(metric: str, results: Mapping[str, MetricResult], wins: set[Win]) -> Round:
+    names = sorted(results, key=lambda name: results[name].far(_of_model(results[name])))
+    measurements = {name: _of_model(result) for name, result in results.items()}
+    return Round(_ranks(list(results), wins), _words(names, wins), metric, measurements)
 
 
 def _overall(names: Sequence[str], wins: Mapping[str, set[Win]], groups: Mapping[str, str]) -> set[Win]:

@@ -1,4 +1,4 @@
-"""What the judge says: plain values, the same on the page, on the terminal and in JSON."""
+"""What an evaluation says: plain values, the same on the page, on the terminal and in JSON."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["Claim", "EvaluationReport", "Gallery", "MetricResult"]
 class MetricResult:
     """One metric with its company.
 
-    model      of the generated examples; None where it could not be measured, then `refused` says why
-    floor      of further real examples: as good as it gets with so many
-    copycat    of a copy of training examples
-    baselines  of trivial generators, by name
-    battery    what its checks on known cases have shown; it speaks in the verdict only if `validated`
-    skill      (best baseline - model) / (best baseline - floor): 1 is as good as real, 0 as bad as trivial;
-               None where the baselines are no worse than the floor
+    model          of the generated examples; None where it could not be measured, then `refused` says why
+    real_baseline  of further real examples: as good as it gets with so many (the report says "floor")
+    train_copy     of a copy of training examples (the report says "copycat")
+    baselines      of trivial generators, by name
+    validation     what its checks on known cases have shown; it speaks in the verdict only if `validated`
+    skill          (best baseline - model) / (best baseline - real baseline): 1 is as good as real, 0 as bad
+                   as trivial; None where the baselines are no worse than real
     """
 
     metric: str
@@ -31,7 +31,7 @@ class MetricResult:
     how: str
     validated: bool
     model: Measurement | None
-    floor: Measurement | None = None
+    real_baseline: Measurement | None = None
     train_copy: Measurement | None = None
     baselines: Mapping[str, Measurement] = field(default_factory=dict)
     skill: float | None = None
@@ -39,24 +39,24 @@ class MetricResult:
     validation: str = ""
     fault: Literal["above", "below", "either"] = "either"
 
-    def far(self, reading: Measurement) -> float:
-        """How much worse than real `reading` is, in the metric's own unit; below 0 where it is better.
-        Without a floor, how much worse than 0."""
-        centre = self.floor.value if self.floor is not None else 0.0
-        gap = reading.value - centre
+    def far(self, measurement: Measurement) -> float:
+        """How much worse than real `measurement` is, in the metric's own unit; below 0 where it is better.
+        Without a real baseline, how much worse than 0."""
+        centre = self.real_baseline.value if self.real_baseline is not None else 0.0
+        gap = measurement.value - centre
         return abs(gap) if self.better == "near" else gap if self.better == "lower" else -gap
 
-    def faulty(self, reading: Measurement) -> float:
-        """`far`, but below 0 on the side of the floor that is no fault."""
-        if self.floor is None or self.better != "near" or self.fault == "either":
-            return self.far(reading)
-        gap = reading.value - self.floor.value
+    def faulty(self, measurement: Measurement) -> float:
+        """`far`, but below 0 on the side of the real baseline that is no fault."""
+        if self.real_baseline is None or self.better != "near" or self.fault == "either":
+            return self.far(measurement)
+        gap = measurement.value - self.real_baseline.value
         return gap if self.fault == "above" else -gap
 
     @property
     def best(self) -> str | None:
         """The baseline that is hardest to beat; None where nothing says which."""
-        if not self.baselines or (self.better == "near" and self.floor is None):
+        if not self.baselines or (self.better == "near" and self.real_baseline is None):
             return None
         return min(self.baselines, key=lambda name: self.far(self.baselines[name]))
 
@@ -82,11 +82,12 @@ class Gallery:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """The whole report. `facts` is the data card: what was compared, sizes, seed, lens, versions, command."""
+    """The whole report. `facts` is the data card: what was compared, sizes, seed, feature
+    extractor, versions, command."""
 
     title: str
-    findings: tuple[Claim, ...]
+    claims: tuple[Claim, ...]
     facts: Mapping[str, Any]
-    lines: tuple[MetricResult, ...]
+    results: tuple[MetricResult, ...]
     galleries: tuple[Gallery, ...] = ()
     not_measured: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """All metrics on all contenders, and what follows from it.
 
-The model is one contender among several: further real examples (the floor), a copy of training examples,
-and the trivial generators. Each is judged by the same code with as many examples.
+The model is one contender among several: further real examples (the real baseline), a copy of training
+examples, and the trivial generators. Each is measured by the same code with as many examples.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from genwright.errors import DataError
 from genwright.evaluation import validation
 from genwright.evaluation.cache import Memo
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.evaluation.metric import Measurement, Metric, apart
-from genwright.evaluation.metrics.likelihood import finding
+from genwright.evaluation.metric import Measurement, Metric, difference_error
+from genwright.evaluation.metrics.likelihood import likelihood_claim
 from genwright.evaluation.results import Claim, MetricResult
 from genwright.registry import build, names
 
-__all__ = ["contenders", "findings", "holm", "lines", "metrics", "protocol"]
+__all__ = ["claims", "contenders", "holm", "metrics", "protocol", "results"]
 
 VERSION = 1
 """Of how metrics are read; a change that moves figures counts it up."""
@@ -38,30 +38,36 @@ ALPHA = 0.05
 WORTH = 0.013
 """A difference below this share is not spoken of, however sure (Bischoff et al. 2024)."""
 KEPT = 8192
-"""Readings kept: of a few dozen judgements."""
+"""Measurements kept: of a few dozen reports."""
 AT_A_TIME = 8
 """Metrics that are read at a time, at most: each needs memory."""
 
-readings = Memo(KEPT)
+measurements = Memo(KEPT)
 
 
 def metrics(evidence: Evidence, wanted: Sequence[str] = ()) -> list[Metric]:
-    """The registered metrics that this kind of evidence can be asked, or those `wanted`."""
+    """The registered metrics that read what these examples offer, or those `wanted`."""
     made: list[Metric] = [
         build("metrics", name, {}, where="metric") for name in wanted or names("metrics")
     ]
     if wanted:
         return made
-    return [m for m in made if m.kinds is None or evidence.kind in m.kinds]
+    return [
+        metric
+        for metric in made
+        if metric.panel
+        and metric.reads in evidence.views
+        and (evidence.conditional or "condition" not in metric.needs)
+    ]
 
 
 def protocol(evidence: Evidence, asked: Sequence[Metric], seed: int) -> str:
     """How figures were measured, in short: figures of one protocol may stand in one table.
 
-    It holds the version, the metrics, the lens with its weights, the real examples and the seed, but nothing
-    of what is judged.
+    It holds the version, the metrics, the feature extractor with its weights, the real examples and the
+    seed, but nothing of what is evaluated.
     """
-    real = (*evidence.held.keys, *evidence.train.keys)
+    real = (*evidence.test.keys, *evidence.train.keys)
     about = " ".join([*(m.name for m in asked), evidence.extractor, *real, str(seed)])
     return f"judge-{VERSION}-{blake2b(about.encode(), digest_size=4).hexdigest()}"
 
@@ -74,16 +80,16 @@ def contenders(
     """The model and its company, by name. A maker that cannot is left out."""
     found = {"model": evidence.fake}
     if evidence.reference is not None:
-        found["floor"] = evidence.reference
+        found["real_baseline"] = evidence.reference
     for name, make in makers.items():
         found[name] = make(np.random.default_rng([seed, *name.encode()]))
     return found
 
 
-def lines(
+def results(
     evidence: Evidence, others: Mapping[str, Sample], asked: Sequence[Metric], seed: int
 ) -> list[MetricResult]:
-    """One line for each metric. As many are read at a time as there are threads to work with, each in one
+    """One result for each metric. As many are read at a time as there are threads to work with, each in one
     thread: on a few thousand examples, the threads of one product wait for each other more than they work,
     and much more where something else runs beside them."""
     workers = min(torch.get_num_threads(), AT_A_TIME)
@@ -91,12 +97,14 @@ def lines(
         # The filters of warnings are one for all threads, which put back each other's.
         warnings.simplefilter("ignore", ConvergenceWarning)
         with ThreadPoolExecutor(workers, initializer=partial(threadpool_limits, 1)) as pool:
-            return list(pool.map(partial(_line, evidence=evidence, others=others, seed=seed), asked))
+            return list(pool.map(partial(_measured, evidence=evidence, others=others, seed=seed), asked))
 
 
-def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed: int) -> MetricResult:
-    """A metric's reading of every contender."""
-    line = partial(
+def _measured(
+    metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed: int
+) -> MetricResult:
+    """A metric's measurement of every contender."""
+    result = partial(
         MetricResult,
         metric=metric.name,
         group=metric.group,
@@ -107,7 +115,7 @@ def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed
         fault=metric.fault,
     )
     if lacking := _lacking(metric, evidence):
-        return line(model=None, refused=lacking)
+        return result(model=None, refused=lacking)
     found: dict[str, Measurement] = {}
     refused = ""
     for name, sample in others.items():
@@ -122,14 +130,20 @@ def _line(metric: Metric, evidence: Evidence, others: Mapping[str, Sample], seed
                 f"{metric.name} broke, which should not have happened: {type(error).__name__}: {error}"
             )
             refused = refused or (broken if name == "model" else "")
-    model, floor, train_copy = (found.pop(name, None) for name in ("model", "floor", "copycat"))
-    made = line(model=model, floor=floor, train_copy=train_copy, baselines=found, refused=refused)
+    model, real_baseline, train_copy = (
+        found.pop(name, None) for name in ("model", "real_baseline", "copycat")
+    )
+    made = result(
+        model=model, real_baseline=real_baseline, train_copy=train_copy, baselines=found, refused=refused
+    )
     return replace(made, skill=_skill(made))
 
 
 def _read(metric: Metric, evidence: Evidence, seed: int) -> Measurement:
-    """Several models of one data set have the same company, which is read but once."""
-    sets = (evidence.train, evidence.held, evidence.reference, evidence.fake)
+    """Several models of one data set have the same company, which is measured but once."""
+    sets = [evidence.train, evidence.test, evidence.reference, evidence.fake]
+    if evidence.pairs is not None:
+        sets += [evidence.pairs.made, evidence.pairs.true]
     digests = [sample.digest for sample in sets if sample is not None]
     if not all(digests):
         return metric.read(evidence, seed)
@@ -138,47 +152,54 @@ def _read(metric: Metric, evidence: Evidence, seed: int) -> Measurement:
         type(metric),
         options,
         seed,
-        evidence.kind,
         evidence.extractor,
         evidence.reference is None,
         *digests,
     )
-    return readings.keep(key, lambda: metric.read(evidence, seed))
+    return measurements.keep(key, lambda: metric.read(evidence, seed))
 
 
 def _lacking(metric: Metric, evidence: Evidence) -> str:
     """Why a metric cannot be asked at all, in a sentence; "" if it can."""
-    if "labels" in metric.needs and not (evidence.held.given and evidence.fake.given):
+    if "labels" in metric.needs and not (evidence.test.given and evidence.fake.given):
         return f"{metric.name} needs labels on the real and on the generated examples"
-    if "spare" in metric.needs and evidence.reference is None:
+    if "condition" in metric.needs and not evidence.conditional:
+        return f"{metric.name} asks whether what is given is heeded, and nothing is given"
+    if metric.reads not in evidence.views:
+        return (
+            f"{metric.name} reads the view {metric.reads!r}, and these examples offer "
+            f"{', '.join(sorted(evidence.views))}"
+        )
+    if "reference" in metric.needs and evidence.reference is None:
         return f"{metric.name} needs further real examples, and too few are held out"
     return ""
 
 
-def _skill(line: MetricResult) -> float | None:
-    """(best baseline - model) / (best baseline - floor), or None where that says nothing."""
-    if line.model is None or line.floor is None or line.best is None:
+def _skill(result: MetricResult) -> float | None:
+    """(best baseline - model) / (best baseline - real baseline), or None where that says nothing."""
+    if result.model is None or result.real_baseline is None or result.best is None:
         return None
-    best = line.baselines[line.best]
-    if line.far(best) <= 2 * max(best.error, line.floor.error):
+    best = result.baselines[result.best]
+    if result.far(best) <= 2 * max(best.error, result.real_baseline.error):
         return None
-    return 1.0 - line.far(line.model) / line.far(best)
+    return 1.0 - result.far(result.model) / result.far(best)
 
 
 # -- what follows ----------------------------------------------------------------------------------
 
 
-def findings(found: Sequence[MetricResult]) -> list[Claim]:
+def claims(found: Sequence[MetricResult]) -> list[Claim]:
     """The verdict, claim by claim."""
-    sound = [line for line in found if line.validated and line.model is not None]
-    groups = {group: [line for line in sound if line.group == group] for group in _CLAIMS}
+    sound = [result for result in found if result.validated and result.model is not None]
+    groups = {group: [result for result in sound if result.group == group] for group in _CLAIMS}
     made = [
         _claim(question, groups[group], _CLAIMS[group][1])
         for group, (question, _) in _CLAIMS.items()
-        if any(line.floor is not None for line in groups[group])
+        if any(result.real_baseline is not None for result in groups[group])
     ]
-    foretold = [finding(line) for line in sound if line.group == "likelihood"]
-    return [one for one in (_beats_trivial(sound), *foretold) if one is not None] + made
+    predicted = [likelihood_claim(result) for result in sound if result.group == "likelihood"]
+    heeds = [_heeds(result) for result in sound if result.group == "condition"]
+    return [one for one in (_beats_trivial(sound), *predicted, *heeds) if one is not None] + made
 
 
 _CLAIMS: dict[str, tuple[str, str]] = {
@@ -195,42 +216,71 @@ _CLAIMS: dict[str, tuple[str, str]] = {
 
 def _claim(question: str, of: Sequence[MetricResult], fault: str) -> Claim:
     """Whether every metric of a group finds the model where real examples are."""
-    tested = [(line, _p(line)) for line in of if line.floor is not None]
-    failed = [line.metric for line, p in holm(tested, ALPHA) if _matters(line)]
+    tested = [(result, _p(result)) for result in of if result.real_baseline is not None]
+    failed = [result.metric for result, p in holm(tested, ALPHA) if _matters(result)]
     if failed:
         return Claim(
             "not supported", question, f"the examples are {fault}, by {_listed(failed)} (Holm, 5 %)"
         )
-    smallest = min(line.model.n for line, _ in tested if line.model is not None)
+    smallest = min(result.model.n for result, _ in tested if result.model is not None)
     if smallest < 200:
         return Claim(
             "inconclusive",
             question,
-            f"no difference was found by {_listed([line.metric for line, _ in tested])}, but {smallest} "
+            f"no difference was found by {_listed([result.metric for result, _ in tested])}, but {smallest} "
             f"examples of each are too few to rule one out",
         )
     return Claim(
         "supported",
         question,
         f"no difference beyond the noise of {smallest:,} examples of each, by "
-        f"{_listed([line.metric for line, _ in tested])}",
+        f"{_listed([result.metric for result, _ in tested])}",
     )
+
+
+HEEDED = 0.5
+"""Of what real examples reach with their own conditions: below it what is given is hardly heeded."""
+
+
+def _heeds(result: MetricResult) -> Claim | None:
+    """Whether what was given shows in what was made, by a metric that is 0 where it does not."""
+    if result.model is None or result.real_baseline is None:
+        return None
+    question, model, real = "Is what is given heeded?", result.model, result.real_baseline
+    numbers = (
+        f"{result.metric} {model.value:.2f} [{model.low:.2f}, {model.high:.2f}], where 0 is chance and real "
+        f"examples with their own conditions reach {real.value:.2f}"
+    )
+    if real.low <= 0:
+        return Claim(
+            "inconclusive", question, f"real examples do not show what was given either: {numbers}"
+        )
+    if model.low > HEEDED * real.value:
+        return Claim("supported", question, f"heeds what is given: {numbers}")
+    if model.high >= HEEDED * real.value:
+        return Claim("inconclusive", question, f"perhaps heeds what is given: {numbers}")
+    how = "ignores" if model.low <= 0 else "hardly heeds"
+    return Claim("not supported", question, f"{how} what is given: {numbers}")
 
 
 def _beats_trivial(found: Sequence[MetricResult]) -> Claim | None:
     """Whether the model is better than the best trivial generator where those differ from real."""
-    scored = [line for line in found if line.skill is not None and line.group != "novelty"]
+    scored = [
+        result
+        for result in found
+        if result.skill is not None and result.group not in ("novelty", "condition")
+    ]
     if not scored:
         return None
     worse: list[str] = []
     better: list[str] = []
-    for line in scored:
-        assert line.model is not None
-        assert line.best is not None
-        best = line.baselines[line.best]
-        gap = line.far(best) - line.far(line.model)
-        noise = 1.96 * np.hypot(best.error, line.model.error)
-        (better if gap > noise else worse if gap < -noise else []).append(line.metric)
+    for result in scored:
+        assert result.model is not None
+        assert result.best is not None
+        best = result.baselines[result.best]
+        gap = result.far(best) - result.far(result.model)
+        noise = 1.96 * np.hypot(best.error, result.model.error)
+        (better if gap > noise else worse if gap < -noise else []).append(result.metric)
     question = "Is it better than trivial generators?"
     share = f"{len(better)} of {len(scored)} metrics that tell those from real ones"
     if len(better) > 0.5 * len(scored) and len(worse) <= 0.25 * len(scored):
@@ -242,16 +292,16 @@ def _beats_trivial(found: Sequence[MetricResult]) -> Claim | None:
     return Claim("inconclusive", question, f"better by {share}, worse by {len(worse)}")
 
 
-def _p(line: MetricResult) -> float:
-    """Chance of such a gap to the floor between equally good makers: a normal test of the two readings,
-    one-sided where only one side is a fault."""
-    assert line.model is not None
-    assert line.floor is not None
-    noise = apart(line.model, line.floor)
-    gap = line.faulty(line.model)
+def _p(result: MetricResult) -> float:
+    """Chance of such a gap to the real baseline between equally good models: a normal test of the two
+    measurements, one-sided where only one side is a fault."""
+    assert result.model is not None
+    assert result.real_baseline is not None
+    noise = difference_error(result.model, result.real_baseline)
+    gap = result.faulty(result.model)
     if noise == 0:
         return 1.0 if gap <= 0 else 0.0
-    both = line.better == "near" and line.fault == "either"
+    both = result.better == "near" and result.fault == "either"
     return (2 if both else 1) * NormalDist().cdf(-gap / noise)
 
 
@@ -269,11 +319,11 @@ def holm(tested: Sequence[tuple[Tested, float]], level: float) -> list[tuple[Tes
     return kept
 
 
-def _matters(line: MetricResult) -> bool:
-    """Whether the gap to the floor is worth a word."""
-    assert line.model is not None
-    assert line.floor is not None
-    return line.faulty(line.model) > WORTH * max(abs(line.floor.value), 1e-12)
+def _matters(result: MetricResult) -> bool:
+    """Whether the gap to the real baseline is worth a word."""
+    assert result.model is not None
+    assert result.real_baseline is not None
+    return result.faulty(result.model) > WORTH * max(abs(result.real_baseline.value), 1e-12)
 
 
 def _listed(words: Sequence[Any]) -> str:

@@ -1,26 +1,46 @@
 """Which checks each metric passes on truths that are known: who may speak in a verdict.
 
-The results are written by the test suite and kept with the code. A metric that is not among them, such as one
-from another package, has shown nothing yet.
+The results are written by `python -m genwright.testing.validate` and kept with the code: those of the
+built-in metrics beside this file, those of a metric from another package beside its own module. A metric
+without any has shown nothing yet.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
-__all__ = ["in_words", "results", "validated"]
+from genwright.registry import names, resolve
+
+__all__ = ["FILE", "file_of", "in_words", "results", "validated"]
+
+FILE = Path(__file__).with_name("validation.json")
+
+
+def file_of(metric: type[Any]) -> Path:
+    """Where the results of a metric are kept."""
+    if metric.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return FILE
+    return Path(inspect.getfile(metric)).with_name(FILE.name)
 
 
 @cache
 def results() -> Mapping[str, Mapping[str, str]]:
     """For each metric its checks, and why it fails them: "" where it passes."""
-    found: dict[str, dict[str, str]] = json.loads(
-        files("genwright.evaluation").joinpath("validation.json").read_text(encoding="utf-8")
-    )
+    found = kept_in(FILE)
+    for name in names("metrics"):
+        if name not in found:
+            found |= {name: kept_in(file_of(resolve("metrics", name))).get(name, {})}
     return found
+
+
+def kept_in(file: Path) -> dict[str, dict[str, str]]:
+    """The results in a file, by metric; none where there is no such file."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def validated(metric: str) -> bool:

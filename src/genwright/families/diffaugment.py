@@ -27,7 +27,7 @@ __all__ = ["Augment"]
 MOVE = 0.125
 BOX = 0.5
 NOISE = 0.1
-"""Of unit spread."""
+"""Of unit variance."""
 
 
 class Augment(nn.Module):
@@ -57,7 +57,8 @@ class Augment(nn.Module):
         ):
             raise Incompatible(
                 f"family.augment has no changes that keep the meaning of {space}: it takes rows with "
-                f"numbers, and grids of numbers alone; use family.augment=none"
+                f"numbers, and grids of numbers alone; use family.augment=none",
+                code="no-augmentation",
             )
         self.rank = len(space.grid)
         # A buffer, so that a training that was cut goes on where it was.

@@ -71,7 +71,8 @@ class ImageNetFeatures(nn.Module):
         if len(space.grid) != 2 or space.spans not in ((Real(1, True),), (Real(3, True),)):
             raise Incompatible(
                 f"family.features=imagenet looks at pictures in grey or colour, not at {space}: "
-                f"--set family.features=random looks at any grid"
+                f"--set family.features=random looks at any grid",
+                code="features-do-not-fit",
             )
         net = efficientnet.efficientnet(efficientnet.file("family.features=imagenet").read_bytes())
         self.stem, self.norm, self.act = net._conv_stem, net._bn0, net._swish

@@ -18,14 +18,16 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genwright.batch import Batch, CondSpec
+from genwright.batch import Batch
 from genwright.errors import RecipeError, suggest
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
-__all__ = ["Ask", "Example", "Given", "Request", "Task", "TaskSpec"]
+__all__ = ["Ask", "Example", "Given", "Infills", "Request", "Task", "TaskSpec"]
 
 Example = Mapping[str, Tensor]
 """Stored tensors `(B, stored, *grid)` by field."""
+Infills = Literal["no", "prefix", "any"]
+"""Which known parts of an example a family keeps itself: none, a beginning, or any."""
 Given = Mapping[str, Tensor | tuple[Tensor, Tensor]]
 """Stored tensors by ask; `(x, known)` where the ask is partial."""
 
@@ -94,10 +96,10 @@ class Task(ABC):
         self.make, self.given = make, tuple(given)
 
     @abstractmethod
-    def spec(self, fields: Mapping[str, Space], *, native: bool = False) -> TaskSpec:
+    def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
         """What is made and what is given, from the spaces of the fields.
 
-        native  the family can keep known parts of what it makes
+        infills  which known parts of an example the family keeps itself
         Raises `Incompatible` where the fields are not for this task.
         """
 

@@ -13,10 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwright.batch import CondSpec
 from genwright.errors import Incompatible, RecipeError
-from genwright.space import Space
-from genwright.tasks.base import Ask, Example, Given, Request, Task, TaskSpec
+from genwright.space import CondSpec, Space
+from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Complete", "Holes", "boxes", "cells", "suffix"]
 
@@ -35,7 +34,7 @@ class Complete(Task):
         self._space: Space | None = None
         self._native = False
 
-    def spec(self, fields: Mapping[str, Space], *, native: bool = False) -> TaskSpec:
+    def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
         given, space = self.others(fields), fields[self.make]
         if not space.grid and self.holes in ("box", "suffix"):
             raise RecipeError(
@@ -47,6 +46,7 @@ class Complete(Task):
                 f"an example of {space} has no part that could be known: choose task.name=generate",
                 code="nothing-to-complete",
             )
+        native = infills == "any"
         self._space, self._native = space, native
         asks = {name: Ask(name, one, missing="draw") for name, one in given.items()}
         asks[self.make] = Ask(self.make, space, partial=True, missing="open")

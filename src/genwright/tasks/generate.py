@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import torch
 
-from genwright.batch import CondSpec
-from genwright.space import Space
-from genwright.tasks.base import Ask, Example, Given, Request, Task, TaskSpec
+from genwright.space import CondSpec, Space
+from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Generate"]
 
@@ -17,14 +16,14 @@ class Generate(Task):
     """x is the whole example; what is given are its labels. Where the family keeps known parts of an example,
     a beginning (`prompt`) or an example with gaps (`infill`) may be given too."""
 
-    def spec(self, fields: Mapping[str, Space], *, native: bool = False) -> TaskSpec:
+    def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
         given = self.others(fields)
         space = fields[self.make]
         asks = {name: Ask(name, one, missing="draw") for name, one in given.items()}
-        if native:
+        if infills != "no":
             asks[self.make] = Ask(self.make, space, partial=True, missing="open")
         conds = {name: CondSpec(one) for name, one in given.items()}
-        return TaskSpec(self.make, space, conds, asks, native=native)
+        return TaskSpec(self.make, space, conds, asks, native=infills != "no")
 
     def ask(self, example: Example, rng: torch.Generator) -> Given:
         return {name: example[name] for name in self.given}

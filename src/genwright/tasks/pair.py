@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from genwright.batch import CondSpec
 from genwright.errors import RecipeError
 from genwright.options import Share
-from genwright.space import Space
-from genwright.tasks.base import Ask, Example, Given, Request, Task, TaskSpec
+from genwright.space import CondSpec, Space
+from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Pair"]
 
@@ -32,7 +31,7 @@ class Pair(Task):
         super().__init__(make=make, given=given)
         self.align, self.drop = tuple(align or ()), drop
 
-    def spec(self, fields: Mapping[str, Space], *, native: bool = False) -> TaskSpec:
+    def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
         given = self.others(fields)
         if not given:
             raise RecipeError(

@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genwright.batch import CondSpec
 from genwright.errors import Incompatible, RecipeError
 from genwright.options import Count, Positive
-from genwright.space import Real, Space, Symbol
-from genwright.tasks.base import Ask, Example, Given, Request, Task, TaskSpec
+from genwright.space import CondSpec, Real, Space, Symbol
+from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 from genwright.tasks.complete import Complete
 
 __all__ = ["How", "Restore", "blurred", "coarse", "grey", "noisy"]
@@ -51,7 +50,7 @@ class Restore(Task):
         self._holes = Complete(make=make, given=given, holes="box") if how == "inpaint" else None
         self._space: Space | None = None
 
-    def spec(self, fields: Mapping[str, Space], *, native: bool = False) -> TaskSpec:
+    def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
         given, space = self.others(fields), fields[self.make]
         if not space.grid:
             raise Incompatible(
@@ -61,7 +60,7 @@ class Restore(Task):
             )
         if self._holes is not None:
             self._holes.make = self.make
-            return replace(self._holes.spec(fields, native=native), local=True)
+            return replace(self._holes.spec(fields, infills=infills), local=True)
         self._space = space
         damaged = self._damaged(space)
         asks = {name: Ask(name, one, missing="draw") for name, one in given.items()}

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from genwright.batch import Batch, CondSpec
+from genwright.batch import Batch
 from genwright.errors import DataError, Incompatible
-from genwright.space import Space, Symbol
-from genwright.tasks.base import Ask, Example, Given, Request, Task, TaskSpec
+from genwright.space import CondSpec, Space, Symbol
+from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
 __all__ = ["Unpaired", "sources_of_others"]
 
@@ -25,7 +25,7 @@ class Unpaired(Task):
 
     paired = False
 
-    def spec(self, fields: Mapping[str, Space], *, native: bool = False) -> TaskSpec:
+    def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
         """Raises `Incompatible` unless one label tells two or more domains apart."""
         given = self.others(fields)
         if not given:

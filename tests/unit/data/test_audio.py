@@ -245,7 +245,7 @@ def test_a_preview_can_be_heard(tmp_path):
     page = as_html(shown, 'say "x"')
     assert page.count("<audio") == 24
     assert "data:audio/wav;base64," in page
-    assert "&quot;x&quot;, 24" in page
+    assert "&#34;x&#34;, 24" in page
 
 
 # -- the whole way ---------------------------------------------------------------------------------

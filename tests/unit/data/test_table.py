@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from genwright.data.codec import Chunk, ReadOptions, Source
+from genwright.data.codec import ReadOptions, Source
+from genwright.data.dataset import prepare, wanted_fields
 from genwright.data.table import frames, readers
 from genwright.data.table.codec import TableCodec
+from genwright.data.table.field import RowField
 from genwright.errors import DataError, GenwrightError, RecipeError
 from genwright.registry import build
 from genwright.space import Real, Symbol
@@ -56,24 +58,36 @@ def source(*files):
     return Source(files[0], tuple(files), "table", files[0].name)
 
 
-def read(codec, *files, **reading):
-    return list(codec.read(source(*files), ReadOptions(**reading)))
+def read(codec, *files, **how):
+    found, options = source(*files), ReadOptions(**how)
+    return list(codec.read(found, wanted_fields(codec, found, options), options))
 
 
 def frame(chunks):
-    return pd.concat([chunk.examples for chunk in chunks], ignore_index=True)
+    return pd.concat([chunk.values["row"] for chunk in chunks], ignore_index=True)
+
+
+def notes(chunks):
+    return list(dict.fromkeys(note for chunk in chunks for note in chunk.notes))
 
 
 def fitted(*files, given=(), **options):
+    """A codec, what it read, and its field fitted on that, less what is given."""
     codec = TableCodec(**options)
-    chunks = read(codec, *files, given=given)
-    codec.fit(chunks)
-    return codec, chunks
+    row, chunks = codec.fields(source(*files))["row"], read(codec, *files, given=given)
+    for chunk in chunks:
+        row.fit(chunk.values["row"])
+    row.settle()
+    return codec, row.without(given), chunks
 
 
-def there_and_back(codec, chunks):
-    examples = frame(chunks)
-    return codec.decode(codec.encode(examples), {})
+def there_and_back(row, chunks):
+    return row.decode(row.tensor(frame(chunks)).numpy())
+
+
+def write(codec, row, examples, folder, **given):
+    [written] = codec.write({"row": examples} | given, {"row": row}, folder)
+    return written
 
 
 @pytest.fixture
@@ -90,16 +104,16 @@ def test_text_comes_back_as_it_was(tmp_path, name, delimiter):
     if name == "t.tsv":
         delimiter = "\t"
     file = save(tmp_path / name, people(), delimiter=delimiter)
-    codec, chunks = fitted(file)
+    codec, row, chunks = fitted(file)
     assert frame(chunks).to_numpy().tolist() == people()
     assert list(frame(chunks).columns) == NAMES
-    result = there_and_back(codec, chunks)
+    result = there_and_back(row, chunks)
     assert list(result.columns) == NAMES
     assert (result.dtypes == frame(chunks).dtypes).all()
     same = [name for name in NAMES if name != "id"]
     assert result[same].equals(frame(chunks)[same])
     assert not set(result["id"]) & set(frame(chunks)["id"])
-    [written] = codec.write(result, {}, tmp_path / "out")
+    written = write(codec, row, result, tmp_path / "out")
     assert written.name == ("samples.tsv" if name == "t.tsv" else "samples.csv")
     a, b = (pd.read_csv(f, sep=delimiter) for f in (file, written))
     assert (a.dtypes == b.dtypes).all()
@@ -107,8 +121,8 @@ def test_text_comes_back_as_it_was(tmp_path, name, delimiter):
 
 
 def test_the_space_has_the_spans_of_all_columns_in_their_order(table):
-    codec, chunks = fitted(table)
-    kinds = {name: fact["kind"] for name, fact in codec.facts()["columns"].items()}
+    _, row, chunks = fitted(table)
+    kinds = {name: fact["kind"] for name, fact in row.facts()["columns"].items()}
     assert kinds == {
         "id": "identifier",
         "age": "integer",
@@ -124,25 +138,25 @@ def test_the_space_has_the_spans_of_all_columns_in_their_order(table):
         (Real(1),), (Symbol(4),), (Symbol(2), Real(1)), (Symbol(2),), (Real(1),),
         (Symbol(2), Real(1)), (Symbol(3),),
     )  # fmt: skip
-    assert codec.space.grid == ()
-    assert codec.space.spans == age + town + income + member + joined + children + note
-    x = codec.encode(frame(chunks))
+    assert row.space.grid == ()
+    assert row.space.spans == age + town + income + member + joined + children + note
+    x = row.encode(frame(chunks))
     assert x.dtype == np.float32
-    expanded = torch.from_numpy(codec.expand(x))
-    codec.space.check(expanded)
-    assert codec.space.embed(expanded).shape == (300, codec.space.width)
-    assert codec.facts()["rows"] == 300
+    expanded = row.expand(x)
+    row.space.check(expanded)
+    assert row.space.embed(expanded).shape == (300, row.space.width)
+    assert row.facts()["rows"] == 300
 
 
 def test_all_symbols_are_kept_as_integers(tmp_path):
     file = save(tmp_path / "t.csv", [["a", str(k % 3)] for k in range(60)] + [["b", "1"]], ["x", "y"])
-    codec, chunks = fitted(file)
-    assert codec.space.kind == "symbol"
-    x = codec.encode(frame(chunks))
+    _, row, chunks = fitted(file)
+    assert row.space.kind == "symbol"
+    x = row.encode(frame(chunks))
     assert x.dtype == np.int32
-    expanded = torch.from_numpy(codec.expand(x))
-    codec.space.check(expanded)
-    assert codec.decode(expanded.numpy(), {}).equals(frame(chunks))
+    expanded = row.expand(x)
+    row.space.check(expanded)
+    assert row.decode(expanded.numpy()).equals(frame(chunks))
 
 
 def test_the_codec_is_registered(table):
@@ -154,64 +168,65 @@ def test_the_codec_is_registered(table):
 
 
 def test_state_is_all_there_is(table):
-    codec, chunks = fitted(table)
-    again = TableCodec()
-    again.restore(json.loads(json.dumps(codec.state())))
-    x = codec.encode(frame(chunks))
+    _, row, chunks = fitted(table)
+    again = RowField()
+    again.restore(json.loads(json.dumps(row.state())))
+    x = row.encode(frame(chunks))
     assert again.encode(frame(chunks)).tobytes() == x.tobytes()
-    assert again.decode(x, {}).equals(codec.decode(x, {}))
-    assert again.space == codec.space
-    assert again.facts() == codec.facts()
-    assert again.warnings() == codec.warnings()
-    assert json.dumps(again.state()) == json.dumps(codec.state())
+    assert again.decode(x).equals(row.decode(x))
+    assert again.space == row.space
+    assert again.facts() == row.facts()
+    assert again.warnings() == row.warnings()
+    assert json.dumps(again.state()) == json.dumps(row.state())
 
 
-def test_a_restored_codec_does_not_learn_from_what_it_reads(table, tmp_path):
-    codec, _ = fitted(table)
-    before = json.dumps(codec.state())
+def test_a_field_does_not_learn_from_what_its_codec_reads(table, tmp_path):
+    codec, row, _ = fitted(table)
+    before = json.dumps(row.state())
     other = save(tmp_path / "other.tsv", people(5), delimiter="\t", encoding="latin-1")
-    x = codec.encode(frame(read(codec, other)))
-    assert json.dumps(codec.state()) == before
-    assert codec.write(codec.decode(x, {}), {}, tmp_path)[0].name == "samples.csv"
+    x = row.encode(frame(read(codec, other)))
+    assert json.dumps(row.state()) == before
+    assert write(codec, row, row.decode(x), tmp_path).name == "samples.csv"
 
 
 def test_decoding_and_fitting_are_deterministic(tmp_path):
     file = save(tmp_path / "t.csv", [[f"c{k % 150}", str(k * k)] for k in range(600)], ["c", "n"])
-    codec, chunks = fitted(file, max_categories=20)
-    x = codec.encode(frame(chunks))
-    assert codec.decode(x, {}).equals(codec.decode(x, {}))
-    assert fitted(file, max_categories=20)[0].state() == codec.state()
+    _, row, chunks = fitted(file, max_categories=20)
+    x = row.encode(frame(chunks))
+    assert row.decode(x).equals(row.decode(x))
+    assert fitted(file, max_categories=20)[1].state() == row.state()
 
 
 def test_fit_learns_from_the_chunks_alone(table):
     codec = TableCodec()
-    chunks = read(codec, table)
-    part = [Chunk(codec.take(c.examples, range(0, 100)), c.keys[:100]) for c in chunks]
-    codec.fit(part)
-    ages = [int(row[1]) for row in people()[:100]]
-    facts = codec.facts()
+    row, chunks = codec.fields(source(table))["row"], read(codec, table)
+    [chunk] = chunks
+    row.fit(chunk.take({"row": row}, range(100)).values["row"])
+    row.settle()
+    ages = [int(values[1]) for values in people()[:100]]
+    facts = row.facts()
     assert facts["rows"] == 100
     assert (facts["columns"]["age"]["min"], facts["columns"]["age"]["max"]) == (
         str(min(ages)),
         str(max(ages)),
     )
     # The other rows are encoded without a crash, and their numbers stay within what was learnt.
-    decoded = there_and_back(codec, chunks)
+    decoded = there_and_back(row, chunks)
     assert decoded["age"].astype(int).max() == max(ages)
     assert decoded["town"].equals(frame(chunks)["town"])
 
 
 def test_unseen_values_are_encoded(table, tmp_path):
-    codec, _ = fitted(table, max_categories=2)
+    _, row, _ = fitted(table, max_categories=2)
     odd = [["x", "1e9", "Rome", "-inf", "maybe", "soon", "", "zzz", "Mars"]]
-    x = codec.encode(frame(read(TableCodec(), save(tmp_path / "odd.csv", odd))))
+    x = row.encode(frame(read(TableCodec(), save(tmp_path / "odd.csv", odd))))
     assert np.isfinite(x).all()
-    codec.space.embed(torch.from_numpy(x))
-    row = codec.decode(x, {}).iloc[0].to_dict()
+    row.space.embed(row.expand(x))
+    decoded = row.decode(x).iloc[0].to_dict()
     ages = [int(r[1]) for r in people()]
-    assert row["age"] == str(max(ages))
-    assert row["income"] == ""
-    assert row["planet"] == "Earth"
+    assert decoded["age"] == str(max(ages))
+    assert decoded["income"] == ""
+    assert decoded["planet"] == "Earth"
 
 
 # -- reading -------------------------------------------------------------------------------------
@@ -233,10 +248,12 @@ def test_blanks_behind_delimiters_are_no_part_of_the_values(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
 def test_encodings(tmp_path, encoding):
     file = save(tmp_path / "t.csv", people(), encoding=encoding)
-    codec, chunks = fitted(file)
+    chunks = read(TableCodec(), file)
     assert list(frame(chunks).columns) == NAMES
     assert frame(chunks)["town"].tolist() == [row[2] for row in people()]
-    assert any("t.csv is not UTF-8" in w for w in codec.warnings()) == (encoding == "latin-1")
+    assert any("t.csv is not UTF-8" in w for w in notes(chunks)) == (encoding == "latin-1")
+    dataset = prepare(source(file), TableCodec(), {}, ReadOptions())
+    assert any("t.csv is not UTF-8" in w for w in dataset.stats.warnings) == (encoding == "latin-1")
 
 
 def test_quotes_line_breaks_and_blank_lines(tmp_path):
@@ -264,33 +281,67 @@ def test_keys_are_of_content_alone(tmp_path, table):
 
 
 def test_what_is_given_leaves_the_example_but_not_the_key(table, tmp_path):
-    whole = read(TableCodec(), table)
-    codec, chunks = fitted(table, given=("age", "member"))
-    assert list(chunks[0].examples.columns) == [n for n in NAMES if n not in ("age", "member")]
-    assert chunks[0].given["age"] == [row[1] for row in people()]
-    assert chunks[0].keys == whole[0].keys
-    x = codec.encode(chunks[0].examples[:3])
-    result = codec.decode(x, {"age": [30, "31", "32"], "member": ["no", "yes", "no"]})
+    [whole] = read(TableCodec(), table)
+    codec, row, [chunk] = fitted(table, given=("age", "member"))
+    assert chunk.values["row"].equals(whole.values["row"])
+    assert chunk.values["age"] == [values[1] for values in people()]
+    assert chunk.keys == whole.keys
+    assert list(row.columns) == [n for n in NAMES if n not in ("age", "member")]
+    assert row.without(("age",)).space == row.space, "it is left out once"
+    some = chunk.values["row"][:3]
+    x = row.tensor(some)
+    row.space.check(x)
+    result = row.decode(x.numpy(), {"age": [30, "31", "32"], "member": ["no", "yes", "no"]})
     assert list(result.columns) == NAMES
     assert result["age"].tolist() == ["30", "31", "32"]
     assert result["member"].tolist() == ["no", "yes", "no"]
-    # Real examples lack what was given: it is put back before they are written.
-    [written] = codec.write(chunks[0].examples[:2], {"member": ["no", "yes"], "age": [1, 2]}, tmp_path)
+    same = ["town", "income", "joined", "children", "note", "planet"]
+    assert result[same].equals(some[same])
+    assert row.decode(x.numpy())["age"].tolist() == ["", "", ""]
+    # What was made may lack what was given: it is put back before it is written.
+    lacking = result.drop(columns=["age", "member"])
+    written = write(codec, row, lacking, tmp_path, member=["no", "yes", "no"], age=[1, 2, 3])
     again = pd.read_csv(written)
     assert list(again.columns) == NAMES
-    assert again["age"].tolist() == [1, 2]
+    assert again["age"].tolist() == [1, 2, 3]
+
+
+def test_what_is_left_is_read_from_the_arrays_of_all_columns(table):
+    _, whole, chunks = fitted(table)
+    compact = whole.encode(frame(chunks))
+    row = whole.without(("income", "town")).without(("note",))
+    kept = [n for n in NAMES if n not in ("income", "town", "note")]
+    assert list(row.columns) == kept
+    assert torch.equal(row.expand(compact), row.tensor(frame(chunks)))
+    decoded = row.decode(row.expand(compact).numpy())
+    assert decoded[kept].equals(whole.decode(whole.expand(compact).numpy())[kept])
+
+
+def test_a_restored_field_reads_the_arrays_of_the_whole_one(table):
+    """As a run does that goes on, or that is judged: it holds the columns it makes, the cache holds all."""
+    _, whole, chunks = fitted(table)
+    compact = whole.encode(frame(chunks))
+    row = whole.without(("age", "note"))
+    again = RowField()
+    again.restore(json.loads(json.dumps(row.state())))
+    again.read_from(whole)
+    assert torch.equal(again.expand(compact), row.expand(compact))
+    assert again.decode(again.tensor(frame(chunks)).numpy()).equals(there_and_back(row, chunks))
 
 
 def test_groups_are_the_values_of_their_column(table):
     [chunk] = read(TableCodec(), table, group="town")
     assert chunk.groups == [row[2] for row in people()]
-    assert "town" in chunk.examples.columns
+    assert "town" in chunk.values["row"].columns
 
 
 @pytest.mark.parametrize("reading", [{"given": ("agee",)}, {"group": "agee"}])
 def test_an_unknown_column_is_named_with_the_nearest(table, reading):
-    with pytest.raises(DataError, match=r"people.csv has no column 'agee'; did you mean 'age'\?"):
+    with pytest.raises(
+        DataError, match=r"people.csv has no label 'agee'; did you mean 'age'\?"
+    ) as error:
         read(TableCodec(), table, **reading)
+    assert error.value.code == "no-such-field"
 
 
 def test_several_files_are_one_table(tmp_path):
@@ -307,30 +358,30 @@ def test_several_files_are_one_table(tmp_path):
 
 def test_chunks_are_of_bounded_size_and_make_no_difference(tmp_path, monkeypatch):
     file = save(tmp_path / "t.csv", people())
-    whole, _ = fitted(file, fit_rows=120)
+    _, whole, _ = fitted(file, fit_rows=120)
     monkeypatch.setattr(readers, "ROWS", 64)
-    codec, chunks = fitted(file, fit_rows=120)
+    _, row, chunks = fitted(file, fit_rows=120)
     assert [len(chunk) for chunk in chunks] == [64, 64, 64, 64, 44]
     assert frame(chunks).to_numpy().tolist() == people()
-    assert codec.state() == whole.state()
+    assert row.state() == whole.state()
 
 
 def test_a_sample_is_enough_for_numbers_and_all_rows_count_for_categories(tmp_path, monkeypatch):
     monkeypatch.setattr(readers, "ROWS", 100)
     rows = [[str(k * k), "rare" if k == 777 else "often"] for k in range(1000)]
-    codec, chunks = fitted(save(tmp_path / "t.csv", rows, ["n", "c"]), fit_rows=50)
-    facts = codec.facts()
+    _, row, chunks = fitted(save(tmp_path / "t.csv", rows, ["n", "c"]), fit_rows=50)
+    facts = row.facts()
     assert facts["rows"] == 1000
     assert facts["columns"]["c"]["distinct"] == 2
-    assert there_and_back(codec, chunks)["c"].tolist() == [row[1] for row in rows]
+    assert there_and_back(row, chunks)["c"].tolist() == [values[1] for values in rows]
 
 
 def test_columns_too_varied_to_be_counted_are_learnt_from_the_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr("genwright.data.table.codec.DISTINCT", 30)
+    monkeypatch.setattr("genwright.data.table.field.DISTINCT", 30)
     rows = [[str((k * 7919) % 10_007)] for k in range(400)]
-    codec, chunks = fitted(save(tmp_path / "t.csv", rows, ["n"]), fit_rows=100)
-    assert codec.facts()["columns"]["n"]["distinct"] == 100
-    assert there_and_back(codec, chunks)["n"].astype(int).between(0, 10_007).all()
+    _, row, chunks = fitted(save(tmp_path / "t.csv", rows, ["n"]), fit_rows=100)
+    assert row.facts()["columns"]["n"]["distinct"] == 100
+    assert there_and_back(row, chunks)["n"].astype(int).between(0, 10_007).all()
 
 
 # -- bad input -----------------------------------------------------------------------------------
@@ -384,7 +435,7 @@ def test_a_few_ragged_rows_are_passed_over_and_named(tmp_path):
     file.write_text("\n".join(lines))
     [chunk] = read(TableCodec(), file)
     assert len(chunk) == 298
-    assert [(bad.name, bad.reason) for bad in chunk.bad] == [
+    assert [(bad.name, bad.reason) for bad in chunk.rejected] == [
         ("t.csv line 17", "has 10 values where the header has 9"),
         ("t.csv line 41", "has 2 values where the header has 9"),
     ]
@@ -403,22 +454,27 @@ def test_more_than_one_in_a_hundred_ragged_rows_is_too_many(tmp_path):
 
 
 def test_a_header_of_numbers_is_said(tmp_path):
-    codec, _ = fitted(
-        save(tmp_path / "t.csv", [[str(k * k), str(k % 3)] for k in range(50)], ["7", "3"])
-    )
-    assert "the header of t.csv is all numbers" in codec.warnings()[0]
+    rows = [[str(k * k), str(k % 3)] for k in range(50)]
+    chunks = read(TableCodec(), save(tmp_path / "t.csv", rows, ["7", "3"]))
+    assert "the header of t.csv is all numbers" in notes(chunks)[0]
 
 
 def test_nothing_to_model_is_refused(tmp_path):
     file = save(tmp_path / "t.csv", [[str(k), "x", ""] for k in range(50)], ["id", "c", "e"])
     sentence = "no column to model .*'id' is identifier, 'c' is constant, 'e' is constant"
-    with pytest.raises(DataError, match=sentence):
+    with pytest.raises(DataError, match=sentence) as error:
         fitted(file)
-    with pytest.raises(DataError, match="all columns are given"):
-        fitted(file, given=("id", "c", "e"))
-    assert fitted(file, types={"id": "integer"})[0].space.spans == (Real(1),)
-    with pytest.raises(DataError, match="the training split has no rows"):
-        TableCodec().fit([])
+    assert error.value.code == "nothing-to-make"
+    _, row, _ = fitted(file, types={"id": "integer"})
+    assert row.space.spans == (Real(1),)
+    with pytest.raises(DataError, match="'c' is constant, 'e' is constant"):
+        row.without(("id",))
+    with pytest.raises(DataError, match="all columns are given") as error:
+        row.without(("id", "c", "e"))
+    assert error.value.code == "nothing-to-make"
+    with pytest.raises(DataError, match="the training split has no rows") as error:
+        RowField().settle()
+    assert error.value.code == "no-examples"
 
 
 def test_warnings_tell_what_is_odd(tmp_path):
@@ -427,10 +483,8 @@ def test_warnings_tell_what_is_odd(tmp_path):
         [str(k), "x", "", f"c{draw.randrange(30)}", draw.choice(["inf", "1.5", str(k / 7)])]
         for k in range(200)
     ]
-    codec, _ = fitted(
-        save(tmp_path / "t.csv", rows, ["id", "one", "none", "many", "wild"]), max_categories=9
-    )
-    warnings = " | ".join(codec.warnings())
+    file = save(tmp_path / "t.csv", rows, ["id", "one", "none", "many", "wild"])
+    warnings = " | ".join(fitted(file, max_categories=9)[1].warnings())
     for part in (
         "column 'id' looks like an identifier",
         "column 'one' holds 'x' in every row",
@@ -442,12 +496,11 @@ def test_warnings_tell_what_is_odd(tmp_path):
 
 
 def test_encoding_another_table_is_refused(table, tmp_path):
-    codec, _ = fitted(table)
-    other = save(
-        tmp_path / "o.csv", [row[:8] for row in people(9)], [n.replace("age", "ages") for n in NAMES[:8]]
-    )
+    _, row, _ = fitted(table)
+    names = [n.replace("age", "ages") for n in NAMES[:8]]
+    other = save(tmp_path / "o.csv", [values[:8] for values in people(9)], names)
     with pytest.raises(DataError, match=r"no column 'age', .* did you mean 'ages'"):
-        codec.encode(frame(read(TableCodec(), other)))
+        row.encode(frame(read(TableCodec(), other)))
 
 
 @pytest.mark.parametrize(
@@ -471,8 +524,8 @@ def test_types_of_unknown_columns_are_refused(table):
 
 
 def test_types_can_be_asked_for(table):
-    codec, _ = fitted(table, types={"age": "categorical", "id": "integer"})
-    kinds = {name: fact["kind"] for name, fact in codec.facts()["columns"].items()}
+    _, row, _ = fitted(table, types={"age": "categorical", "id": "integer"})
+    kinds = {name: fact["kind"] for name, fact in row.facts()["columns"].items()}
     assert (kinds["age"], kinds["id"]) == ("categorical", "integer")
 
 
@@ -506,10 +559,9 @@ def test_json_lines_come_back_as_they_were(tmp_path, name):
     text = "".join(json.dumps({k: v for k, v in row.items() if v is not None}) + "\n" for row in TYPED)
     file = tmp_path / name
     file.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
-    codec, chunks = fitted(file)
+    codec, row, chunks = fitted(file)
     assert set(codec.labels(source(file))) == set(TYPED[0])
-    result = there_and_back(codec, chunks)
-    [written] = codec.write(result, {}, tmp_path / "out")
+    written = write(codec, row, there_and_back(row, chunks), tmp_path / "out")
     assert written.name == "samples.jsonl"
     rows = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
     assert rows == TYPED
@@ -524,7 +576,7 @@ def test_a_few_bad_lines_of_json_are_passed_over(tmp_path):
     file.write_text("\n".join(lines))
     [chunk] = read(TableCodec(), file)
     assert len(chunk) == 118
-    assert [(bad.name, bad.reason) for bad in chunk.bad] == [
+    assert [(bad.name, bad.reason) for bad in chunk.rejected] == [
         ("t.jsonl line 4", "is no JSON"),
         ("t.jsonl line 6", "is no JSON object"),
     ]
@@ -536,9 +588,9 @@ def test_late_keys_are_left_out_and_said(tmp_path, monkeypatch):
     file.write_text(
         "\n".join(json.dumps({"a": k % 3, **({"late": 1} if k > 50 else {})}) for k in range(60))
     )
-    codec, chunks = fitted(file)
+    chunks = read(TableCodec(), file)
     assert list(frame(chunks).columns) == ["a"]
-    assert any("'late' came only after" in w for w in codec.warnings())
+    assert any("'late' came only after" in w for w in notes(chunks))
 
 
 def parquet(file):
@@ -566,12 +618,12 @@ def parquet(file):
 
 def test_parquet_keeps_types_and_values(tmp_path):
     file = parquet(tmp_path / "t.parquet")
-    codec, chunks = fitted(file)
-    result = there_and_back(codec, chunks)
+    _, row, chunks = fitted(file)
+    result = there_and_back(row, chunks)
     assert (result.dtypes == frame(chunks).dtypes).all()
-    again = TableCodec()
-    again.restore(json.loads(json.dumps(codec.state())))
-    [written] = again.write(result, {}, tmp_path / "out")
+    again = RowField()
+    again.restore(json.loads(json.dumps(row.state())))
+    written = write(TableCodec(), again, result, tmp_path / "out")
     assert written.name == "samples.parquet"
     was, is_ = pq.read_table(file), pq.read_table(written)
     assert is_.schema.equals(was.schema)
@@ -580,10 +632,10 @@ def test_parquet_keeps_types_and_values(tmp_path):
 
 
 def test_parquet_conditions_take_what_a_person_types(tmp_path):
-    codec, chunks = fitted(parquet(tmp_path / "t.parquet"), given=("u", "day", "c"))
-    assert chunks[0].given["u"][:3] == [0, 1, 2]
-    x = codec.encode(frame(chunks)[:2])
-    result = codec.decode(x, {"u": ["3", 4], "day": ["2024-02-01", date(2024, 2, 2)], "c": ["p", None]})
+    _, row, chunks = fitted(parquet(tmp_path / "t.parquet"), given=("u", "day", "c"))
+    assert chunks[0].values["u"][:3] == [0, 1, 2]
+    x = row.tensor(frame(chunks)[:2]).numpy()
+    result = row.decode(x, {"u": ["3", 4], "day": ["2024-02-01", date(2024, 2, 2)], "c": ["p", None]})
     assert result["u"].tolist() == [3, 4]
     assert result["day"].tolist() == [date(2024, 2, 1), date(2024, 2, 2)]
     assert (result.dtypes[["u", "f"]] == pd.Series({"u": "uint8[pyarrow]", "f": "float[pyarrow]"})).all()
@@ -616,32 +668,33 @@ def test_files_of_two_forms_are_refused(tmp_path, table):
 
 
 def test_preview_is_the_head_of_the_table(table):
-    codec, chunks = fitted(table)
-    preview = codec.preview(frame(chunks))
+    codec, row, chunks = fitted(table)
+    preview = codec.preview({"row": frame(chunks)}, {"row": row})
     assert preview.kind == "rows"
     assert preview.rows[0] == tuple(NAMES)
     assert preview.rows[1:] == tuple(map(tuple, people()[:12]))
-    typed = TableCodec().preview(pd.DataFrame({"a": [1, None], "b": [None, "x"]}, dtype=object))
+    gaps = pd.DataFrame({"a": [1, None], "b": [None, "x"]}, dtype=object)
+    typed = codec.preview({"row": gaps}, {"row": row})
     assert typed.rows == (("a", "b"), ("1", ""), ("", "x"))
 
 
 def test_what_a_network_makes_is_decoded_whatever_it_is(table):
-    codec, _ = fitted(table)
-    x = np.random.default_rng(0).normal(size=(200, codec.space.stored)).astype(np.float32) * 100
+    _, row, _ = fitted(table)
+    x = np.random.default_rng(0).normal(size=(200, row.space.stored)).astype(np.float32) * 100
     x[0] = np.nan
     x[1] = np.inf
-    result = codec.decode(x, {})
-    assert set(result["town"]) <= {row[2] for row in people()}
+    result = row.decode(x)
+    assert set(result["town"]) <= {values[2] for values in people()}
     assert set(result["member"]) == {"yes", "no"}
     pd.to_datetime(result["joined"], format="%Y-%m-%d")
-    numbers = [float(row[3]) for row in people() if row[3]]
+    numbers = [float(values[3]) for values in people() if values[3]]
     made = [float(v) for v in result["income"] if v]
     assert min(numbers) <= min(made)
     assert max(made) <= max(numbers)
 
 
 def test_no_rows_are_decoded_to_no_rows(table):
-    codec, _ = fitted(table)
-    result = codec.decode(np.zeros((0, codec.space.stored), dtype=np.float32), {})
+    _, row, _ = fitted(table)
+    result = row.decode(np.zeros((0, row.space.stored), dtype=np.float32))
     assert list(result.columns) == NAMES
     assert len(result) == 0

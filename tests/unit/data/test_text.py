@@ -1,21 +1,24 @@
-"""The text codec: what it reads, how it splits, what it refuses, and that nothing is lost."""
+"""The text codec and its field: what is read, how it is split, what is refused, and that nothing is lost."""
 
 import gzip
 import json
 import random
 import sys
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genwright.data.codec import Chunk, ReadOptions, Source
-from genwright.data.dataset import make_codec
-from genwright.data.text import files
+from genwright.data.codec import ReadOptions, Rows, Source
+from genwright.data.dataset import make_codec, wanted_fields
+from genwright.data.text import field, files
 from genwright.data.text.codec import SEPARATOR, TextCodec
+from genwright.data.text.field import TextField
 from genwright.errors import DataError, GenwrightError, RecipeError
 from genwright.space import Space, Symbol
 
@@ -54,20 +57,38 @@ def put(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def read(codec: TextCodec, path: Path, **how) -> list[Chunk]:
-    return list(codec.read(source(path), ReadOptions(**how)))
+def read(codec: TextCodec, path: Path, **how) -> list[Rows]:
+    files, options = source(path), ReadOptions(**how)
+    return list(codec.read(files, wanted_fields(codec, files, options), options))
 
 
-def texts(chunks: list[Chunk]) -> list[str]:
-    return [text for chunk in chunks for text in chunk.examples]
+def texts(chunks: list[Rows]) -> list[str]:
+    return [text for chunk in chunks for text in chunk.values["text"]]
 
 
-def train(chunks: list[Chunk]) -> list[Chunk]:
+def train(chunks: list[Rows]) -> list[Rows]:
     return [chunk for chunk in chunks if chunk.parts == ["train"]]
 
 
-def documents(*examples: str, **given) -> Chunk:
-    return Chunk(list(examples), [str(i) for i in range(len(examples))], given=given)
+def fit(text: TextField, chunks: list[Rows]) -> TextField:
+    for chunk in chunks:
+        text.fit(chunk.values["text"])
+    text.settle()
+    return text
+
+
+def learnt(codec: TextCodec, path: Path, part: str | None = None) -> TextField:
+    """The field that a codec makes of a file, fitted on all of it or on the training split."""
+    how = {} if part else {"val": 0, "test": 0}
+    chunks = read(codec, path, **how)
+    return fit(codec.fields(source(path))["text"], train(chunks) if part else chunks)
+
+
+def fitted(*documents: str, **options) -> TextField:
+    text = TextField(**options)
+    text.fit(list(documents))
+    text.settle()
+    return text
 
 
 # -- a single file: a stream, split by position ------------------------------------------------
@@ -81,8 +102,8 @@ def test_a_file_is_split_where_nanogpt_splits(tmp_path, monkeypatch, name, val, 
     chunks = read(TextCodec(), put(tmp_path / name, text), val=val, test=test)
     parts = {"train": "", "val": "", "test": ""}
     for chunk in chunks:
-        assert len(chunk) == len(chunk.examples) == len(chunk.parts) == 1
-        parts[chunk.parts[0]] += chunk.examples[0]
+        assert len(chunk) == len(chunk.values["text"]) == len(chunk.parts) == 1
+        parts[chunk.parts[0]] += chunk.values["text"][0]
     n = len(text)
     first, second = n * round(100 - 100 * (val + test)) // 100, n * round(100 - 100 * test) // 100
     assert parts == {"train": text[:first], "val": text[first:second], "test": text[second:]}
@@ -97,14 +118,13 @@ def test_pieces_have_the_ids_of_the_whole(tmp_path, monkeypatch, unit):
     pieces = read(TextCodec(), path, val=0, test=0)
     assert len(whole) == 1
     assert len(pieces) > 30
-    codec = TextCodec(unit=unit, vocab=300)
-    codec.fit(pieces)
-    assert codec.layout == "stream"
-    ids = codec.encode(texts(whole))
+    text = fit(TextCodec(unit=unit, vocab=300).fields(source(path))["text"], pieces)
+    assert text.stream
+    ids = text.encode(texts(whole))
     assert ids.ndim == 1
-    assert np.array_equal(np.concatenate([codec.encode(chunk.examples) for chunk in pieces]), ids)
-    assert np.array_equal(codec.encode(texts(pieces)), ids)
-    assert codec.decode(ids[None, None], {}) == texts(whole)
+    assert np.array_equal(np.concatenate([text.encode(chunk.values["text"]) for chunk in pieces]), ids)
+    assert np.array_equal(text.encode(texts(pieces)), ids)
+    assert text.decode(ids[None, None]) == texts(whole)
     assert 0 not in ids, "a single document has no end inside"
 
 
@@ -116,26 +136,30 @@ def test_a_repeated_passage_is_no_duplicate_document(tmp_path, monkeypatch):
 
 
 def test_the_window_of_a_stream_is_one_longer_than_the_context(tmp_path):
-    codec = TextCodec(length=64)
-    codec.fit(read(codec, put(tmp_path / "a.txt", prose(5000)), val=0, test=0))
-    assert codec.space == Space((65,), (Symbol(codec.alphabet.size, pad=None),))
-    assert codec.expand(codec.encode(["the"])).dtype == np.int64
+    text = learnt(TextCodec(length=64), put(tmp_path / "a.txt", prose(5000)))
+    assert text.space == Space((65,), (Symbol(text.tokenizer.size, pad=None),))
+    assert text.tensor(["the"]).dtype == torch.int64
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
+    """Beyond the texts that are kept to learn from, which are some at most."""
     monkeypatch.setattr(files, "BLOCK", 1 << 17)
+    monkeypatch.setattr(field, "LEARN", 1 << 17)
 
     def peak(size: int) -> int:
-        path = put(tmp_path / f"{size}.txt", prose(100_000) * (size // 100_000))
-
-        class Walk:
-            def __iter__(self):
-                return codec.read(source(path), ReadOptions(val=0, test=0))
-
+        found = source(put(tmp_path / f"{size}.txt", prose(100_000) * (size // 100_000)))
         codec = TextCodec(unit="char")
+        fields = codec.fields(found)
+
+        def walk() -> Iterator[list[str]]:
+            for chunk in codec.read(found, fields, ReadOptions(val=0, test=0)):
+                yield chunk.values["text"]
+
         tracemalloc.start()
-        codec.fit(Walk())
-        assert sum(len(codec.encode(chunk.examples)) for chunk in Walk()) == size
+        for some in walk():
+            fields["text"].fit(some)
+        fields["text"].settle()
+        assert sum(len(fields["text"].encode(some)) for some in walk()) == size
         top = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return top
@@ -148,56 +172,56 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
 
 
 def test_documents_are_ended_filled_up_and_cut():
-    codec = TextCodec(length=6)
-    codec.fit([documents(*["abcabc"] * 19, "abcabcabc")])
-    assert codec.layout == "examples"
-    assert codec.space == Space((6,), (Symbol(1 + 16 + 3, pad=0),))
-    ids = codec.encode(["ab", "abcabc", "abcabcabc", "abé"])
+    text = fitted(*["abcabc"] * 19, "abcabcabc", length=6)
+    assert not text.stream
+    assert text.space == Space((6,), (Symbol(1 + 16 + 3, pad=0),))
+    ids = text.encode(["ab", "abcabc", "abcabcabc", "abé"])
     a, b, c = 17, 18, 19
     assert ids.shape == (4, 1, 6)
     assert ids[0, 0].tolist() == [a, b, 0, 0, 0, 0]
     assert ids[1, 0].tolist() == ids[2, 0].tolist() == [a, b, c, a, b, c]
-    assert codec.decode(ids, {}) == ["ab", "abcabc", "abcabc", "abé"]
-    assert any("1 of 20 documents are longer than 6 ids" in warning for warning in codec.warnings())
+    assert text.decode(ids) == ["ab", "abcabc", "abcabc", "abé"]
+    assert any("1 of 20 documents are longer than 6 ids" in warning for warning in text.warnings())
 
 
 def test_documents_that_are_all_short_make_the_space_short():
-    codec = TextCodec(length=100)
-    codec.fit([documents(*["anna", "bo"] * 4)])
-    assert codec.space.grid == (5,)
-    assert codec.encode(["anna"])[0, 0, 4] == 0, "there is room for the end of the longest"
-    assert not any("cut" in warning for warning in codec.warnings())
+    text = fitted(*["anna", "bo"] * 4, length=100)
+    assert text.space.grid == (5,)
+    assert text.encode(["anna"])[0, 0, 4] == 0, "there is room for the end of the longest"
+    assert not any("cut" in warning for warning in text.warnings())
 
 
 @pytest.mark.parametrize(
-    ("chunk", "option", "layout"),
+    ("documents", "labelled", "option", "stream"),
     [
-        (documents(*["short"] * 8), "auto", "examples"),
-        (documents(*["short"] * 7), "auto", "stream"),
-        (documents(*["short"] * 19, "long" * 9), "auto", "examples"),
-        (documents(*["short"] * 18, "long" * 9), "auto", "stream"),
-        (documents(*["long" * 9] * 3, label=["a", "b", "a"]), "auto", "examples"),
-        (documents(*["short"] * 8), "stream", "stream"),
-        (documents("one", "two"), "documents", "examples"),
+        (["short"] * 8, False, "auto", False),
+        (["short"] * 7, False, "auto", True),
+        (["short"] * 19 + ["long" * 9], False, "auto", False),
+        (["short"] * 18 + ["long" * 9], False, "auto", True),
+        (["long" * 9] * 3, True, "auto", False),
+        (["short"] * 8, False, "stream", True),
+        (["one", "two"], False, "documents", False),
     ],
 )
-def test_layout(chunk, option, layout):
+def test_layout(tmp_path, documents, labelled, option, stream):
+    rows = [{"text": text, "label": "ab"[i % 2]} for i, text in enumerate(documents)]
+    path = put(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     codec = TextCodec(length=8, layout=option)
-    codec.fit([chunk])
-    assert codec.layout == layout
+    given = ("label",) if labelled else ()
+    text = codec.fields(source(path), ReadOptions(given))["text"]
+    assert fit(text, read(codec, path, given=given)).stream == stream
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), min_size=1), min_size=2, max_size=7))
 def test_documents_of_a_stream_come_back(examples):
     examples = [text.replace("␞", "") for text in examples]
-    codec = TextCodec(length=1, unit="char", layout="stream")
-    codec.fit([documents("abc", "def")])
-    ids = codec.encode(examples)
+    texts = fitted("abc", "def", length=1, tokenizer="char", layout="stream")
+    ids = texts.encode(examples)
     assert np.count_nonzero(ids == 0) == len(examples)
-    (text,) = codec.decode(ids[None, None], {})
+    (text,) = texts.decode(ids[None, None])
     assert text.split(SEPARATOR) == [*examples, ""]
-    apart = [codec.encode([example]) for example in examples]
+    apart = [texts.encode([example]) for example in examples]
     assert np.array_equal(np.concatenate(apart), ids)
 
 
@@ -207,57 +231,52 @@ CHINESE = "".join(map(chr, range(0x4E00, 0x4E00 + 513))) * 2
 
 
 def test_auto_takes_characters_for_a_small_alphabet_and_bpe_for_a_large_one(monkeypatch):
-    small, large = TextCodec(length=1), TextCodec(length=1)
-    small.fit([documents(CHINESE[:512], CHINESE[:512])])
-    large.fit([documents(CHINESE, CHINESE)])
+    small = fitted(CHINESE[:512], CHINESE[:512], length=1)
+    large = fitted(CHINESE, CHINESE, length=1)
     assert (small.facts()["unit"], large.facts()["unit"]) == ("char", "bpe")
 
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    large.fit([documents(CHINESE, CHINESE)])
+    large = fitted(CHINESE, CHINESE, length=1)
     assert large.facts()["unit"] == "char"
     assert any("pip install 'genwright[text]'" in warning for warning in large.warnings())
     with pytest.raises(GenwrightError, match="needs the library 'tokenizers'"):
-        TextCodec(unit="bpe", length=4).fit([documents(CHINESE)])
+        fitted(CHINESE, tokenizer="bpe", length=4)
 
 
 @pytest.mark.parametrize("unit", ["char", "bpe"])
 @pytest.mark.parametrize("layout", ["stream", "documents"])
 def test_state_through_json(unit, layout):
-    codec = TextCodec(length=20, unit=unit, vocab=300, layout=layout)
-    codec.fit([documents(*[prose(50, seed) for seed in range(9)])])
-    again = TextCodec()
-    again.restore(json.loads(json.dumps(codec.state())))
-    assert again.layout == codec.layout
-    assert again.space == codec.space
-    assert again.facts() == codec.facts()
-    assert again.warnings() == codec.warnings()
-    ids = codec.encode([prose(30, 99), "ж"])
+    text = fitted(
+        *[prose(50, seed) for seed in range(9)], length=20, tokenizer=unit, vocab=300, layout=layout
+    )
+    again = TextField()
+    again.restore(json.loads(json.dumps(text.state())))
+    assert again.stream == text.stream
+    assert again.space == text.space
+    assert again.facts() == text.facts()
+    assert again.warnings() == text.warnings()
+    ids = text.encode([prose(30, 99), "ж"])
     assert np.array_equal(again.encode([prose(30, 99), "ж"]), ids)
     x = ids if ids.ndim == 3 else ids[None, None]
-    assert again.decode(x, {}) == codec.decode(x, {})
-    assert again.state() == codec.state()
+    assert again.decode(x) == text.decode(x)
+    assert again.state() == text.state()
 
 
 def test_a_single_file_stays_one_after_restore(tmp_path):
-    codec = TextCodec(length=8)
-    codec.fit(read(codec, put(tmp_path / "a.txt", prose(500)), val=0, test=0))
-    again = TextCodec()
-    again.restore(codec.state())
+    text = learnt(TextCodec(length=8), put(tmp_path / "a.txt", prose(500)))
+    again = TextField()
+    again.restore(text.state())
     assert len(again.encode(["the", "cat"])) == 6
 
 
 def test_the_alphabet_is_of_the_training_split_alone(tmp_path):
-    codec = TextCodec(length=8)
-    chunks = read(codec, put(tmp_path / "a.txt", "ab" * 50 + "好" * 20))
-    codec.fit(train(chunks))
-    assert codec.alphabet.size == 1 + 16 + 2
-    assert codec.decode(codec.encode(["a好"])[None, None], {}) == ["a好"]
+    text = learnt(TextCodec(length=8), put(tmp_path / "a.txt", "ab" * 50 + "好" * 20), "train")
+    assert text.tokenizer.size == 1 + 16 + 2
+    assert text.decode(text.encode(["a好"])[None, None]) == ["a好"]
 
 
 def test_facts_count_tokens_characters_and_bytes():
-    codec = TextCodec(length=4, layout="stream")
-    codec.fit([documents("aé好👍" * 10, "abc")])
-    facts = codec.facts()
+    facts = fitted("aé好👍" * 10, "abc", length=4, layout="stream").facts()
     assert (facts["tokens"], facts["characters"], facts["bytes"]) == (43, 43, 10 * (1 + 2 + 3 + 4) + 3)
     assert facts["tokens_per_byte"] == 43 / 103
     assert (facts["documents"], facts["vocabulary"]) == (2, 17 + 6)
@@ -265,32 +284,26 @@ def test_facts_count_tokens_characters_and_bytes():
 
 
 def test_warnings_of_a_healthy_text_are_none(tmp_path):
-    codec = TextCodec()
-    codec.fit(read(codec, put(tmp_path / "a.txt", prose(60_000)), val=0, test=0))
-    assert codec.warnings() == []
-    codec.fit([documents(prose(400), "qz#%" + prose(300), "ö")])
-    found = " ".join(codec.warnings())
+    assert learnt(TextCodec(), put(tmp_path / "a.txt", prose(60_000))).warnings() == []
+    found = " ".join(fitted(prose(400), "qz#%" + prose(300), "ö").warnings())
     assert "too rarely to learn: '#' '%'" in found
     assert "ids to learn from" in found
 
 
 def test_a_prompt_is_ids_without_an_end():
-    codec = TextCodec(length=8)
-    codec.fit([documents(*["abc"] * 8)])
-    prompt = codec.prompt("cab")
-    assert prompt.dtype == np.int64
-    assert prompt.tolist() == [19, 17, 18]
-    assert codec.prompt("").shape == (0,)
+    text = fitted(*["abc"] * 8, length=8)
+    prompt = text.prompt("cab")
+    assert prompt == [19, 17, 18]
+    assert {type(symbol) for symbol in prompt} == {int}
+    assert text.prompt("") == []
 
 
 def test_decode_goes_on_beyond_the_window():
-    codec = TextCodec(length=8, layout="stream")
-    codec.fit([documents(*["abcdefgh"] * 8)])
-    assert codec.decode(codec.prompt("abc" * 50)[None, None], {}) == ["abc" * 50]
-    codec = TextCodec(length=4, layout="documents")
-    codec.fit([documents("abc", "abc")])
-    ids = np.concatenate([codec.prompt("ab" * 9), [0], codec.prompt("c")])
-    assert codec.decode(ids[None, None], {}) == ["ab" * 9]
+    text = fitted(*["abcdefgh"] * 8, length=8, layout="stream")
+    assert text.decode(np.array([[text.prompt("abc" * 50)]])) == ["abc" * 50]
+    text = fitted("abc", "abc", length=4, layout="documents")
+    ids = [*text.prompt("ab" * 9), 0, *text.prompt("c")]
+    assert text.decode(np.array([[ids]])) == ["ab" * 9]
 
 
 # -- out ---------------------------------------------------------------------------------------
@@ -300,7 +313,7 @@ def test_what_is_written_reads_back(tmp_path):
     examples = ["one\r\ntwo\n", "你好 👩‍👧\u2028", '"quoted" \\ \x01\x00', "a\nb " * 400]
     given = {"label": ["x", "y", "x", "好"], "year": list(np.arange(4))}
     codec = TextCodec()
-    shown, lines = codec.write(examples, given, tmp_path / "new" / "folder")
+    shown, lines = codec.write({"text": examples} | given, {}, tmp_path / "new" / "folder")
     assert (shown.name, lines.name) == ("samples.txt", "samples.jsonl")
     for i, text in enumerate(examples, 1):
         label = f"──── {i} label={given['label'][i - 1]} year={i - 1} ─"
@@ -308,18 +321,26 @@ def test_what_is_written_reads_back(tmp_path):
         assert text.encode() in shown.read_bytes()
     assert "你好" in lines.read_text("utf-8")
     (chunk,) = read(codec, lines, given=("label", "year"))
-    assert chunk.examples == examples
-    assert chunk.given == {"label": given["label"], "year": [0, 1, 2, 3]}
+    assert chunk.values == {"text": examples, "label": given["label"], "year": [0, 1, 2, 3]}
 
 
 def test_writing_uses_the_field_that_reading_does(tmp_path):
     codec = TextCodec(field="body")
-    _, lines = codec.write(["hello", "there"], {"text": ["a", "b"]}, tmp_path)
+    _, lines = codec.write({"text": ["hello", "there"], "kind": ["a", "b"]}, {}, tmp_path)
+    assert json.loads(lines.read_text().splitlines()[0]) == {"body": "hello", "kind": "a"}
     assert texts(read(codec, lines)) == ["hello", "there"]
 
 
+def test_a_label_that_is_called_text_is_not_taken_for_the_text(tmp_path):
+    path = put(tmp_path / "a.jsonl", '{"text": "a", "body": "hello", "kind": 1}\n' * 2)
+    codec = TextCodec(field="body")
+    assert texts(read(codec, path)) == ["hello", "hello"]
+    assert codec.labels(source(path)) == ["kind"]
+    assert isinstance(codec.fields(source(path))["text"], TextField)
+
+
 def test_preview_shows_the_beginning_of_a_few():
-    preview = TextCodec().preview(["a" * 10_000, "second", *["more"] * 9])
+    preview = TextCodec().preview({"text": ["a" * 10_000, "second", *["more"] * 9]}, {})
     assert preview.kind == "text"
     assert preview.text.startswith("a" * 600 + " ...\n──")
     assert "second" in preview.text
@@ -330,18 +351,19 @@ def test_preview_shows_the_beginning_of_a_few():
 
 
 def test_a_text_shorter_than_a_window(tmp_path):
-    codec = TextCodec(length=64)
-    chunks = read(codec, put(tmp_path / "a.txt", prose(64)), val=0, test=0)
+    path = put(tmp_path / "a.txt", prose(64))
     with pytest.raises(
         DataError, match=r"64 ids long and one window takes 65; .*codec\.length below 64"
-    ):
-        codec.fit(chunks)
-    TextCodec(length=63).fit(chunks)
+    ) as error:
+        learnt(TextCodec(length=64), path)
+    assert error.value.code == "text-too-short"
+    learnt(TextCodec(length=63), path)
 
 
 def test_no_text_to_train_on():
-    with pytest.raises(DataError, match="the training split has no text"):
-        TextCodec().fit([])
+    with pytest.raises(DataError, match="the training split has no text") as error:
+        TextField().settle()
+    assert error.value.code == "no-examples"
 
 
 @pytest.mark.parametrize(

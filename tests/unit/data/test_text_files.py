@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from genwright.data.codec import Chunk, ReadOptions, Source
+from genwright.data.codec import ReadOptions, Rows, Source
+from genwright.data.dataset import prepare, wanted_fields
 from genwright.data.text.codec import TextCodec
 from genwright.errors import DataError
 
@@ -27,16 +28,17 @@ def jsonl(path: Path, rows: list) -> Path:
     return put(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def read(codec: TextCodec, path: Path, **how) -> list[Chunk]:
-    return list(codec.read(source(path), ReadOptions(**how)))
+def read(codec: TextCodec, path: Path, **how) -> list[Rows]:
+    files, options = source(path), ReadOptions(**how)
+    return list(codec.read(files, wanted_fields(codec, files, options), options))
 
 
-def texts(chunks: list[Chunk]) -> list[str]:
-    return [text for chunk in chunks for text in chunk.examples]
+def texts(chunks: list[Rows]) -> list[str]:
+    return [text for chunk in chunks for text in chunk.values["text"]]
 
 
-def bads(chunks: list[Chunk]) -> list[tuple[str, str]]:
-    return [(bad.name, bad.reason) for chunk in chunks for bad in chunk.bad]
+def rejected(chunks: list[Rows]) -> list[tuple[str, str]]:
+    return [(bad.name, bad.reason) for chunk in chunks for bad in chunk.rejected]
 
 
 def test_a_folder_has_a_document_a_file_and_its_first_folder_as_label(tmp_path):
@@ -47,14 +49,16 @@ def test_a_folder_has_a_document_a_file_and_its_first_folder_as_label(tmp_path):
     codec = TextCodec()
     assert codec.labels(source(tmp_path)) == ["label"]
     (plain,) = read(codec, tmp_path)
-    assert plain.examples == ["nowhere", "roses\r\n", "violets", "la la"]
+    assert plain.values == {"text": ["nowhere", "roses\r\n", "violets", "la la"]}
     assert plain.parts is None
     assert plain.groups is None
     (labelled,) = read(codec, tmp_path, given=("label",), group="label")
-    assert labelled.examples == ["roses\r\n", "violets", "la la"]
-    assert labelled.given == {"label": ["poem", "poem", "song"]}
+    assert labelled.values == {
+        "text": ["roses\r\n", "violets", "la la"],
+        "label": ["poem", "poem", "song"],
+    }
     assert labelled.groups == ["poem", "poem", "song"]
-    assert bads([labelled]) == [("4.txt", "has no value for label")]
+    assert rejected([labelled]) == [("4.txt", "has no value for label")]
 
 
 def test_lines_of_json_with_labels(tmp_path):
@@ -63,8 +67,10 @@ def test_lines_of_json_with_labels(tmp_path):
     codec = TextCodec()
     assert codec.labels(source(path)) == ["kind", "year"]
     (chunk,) = read(codec, path, given=("year",), group="kind")
-    assert chunk.examples == [row["text"] for row in rows]
-    assert chunk.given == {"year": [1900, 1901, 1902, 1903, 1904]}
+    assert chunk.values == {
+        "text": [row["text"] for row in rows],
+        "year": [1900, 1901, 1902, 1903, 1904],
+    }
     assert chunk.groups == ["a", "b", "a", "b", "a"]
     assert chunk.parts is None
 
@@ -74,7 +80,7 @@ def test_equal_documents_have_equal_keys(tmp_path):
     put(tmp_path / "2.txt", "two")
     put(tmp_path / "3.md", b"\xef\xbb\xbfone")
     (chunk,) = read(TextCodec(), tmp_path)
-    assert chunk.examples == ["one", "two", "one"]
+    assert texts([chunk]) == ["one", "two", "one"]
     assert chunk.keys[0] == chunk.keys[2] != chunk.keys[1]
 
 
@@ -99,7 +105,7 @@ def test_empty_files(tmp_path):
     put(tmp_path / "c.txt", "c")
     chunks = read(TextCodec(), tmp_path)
     assert texts(chunks) == ["c"]
-    assert bads(chunks) == [("a.txt", "is empty"), ("b.txt", "is empty")]
+    assert rejected(chunks) == [("a.txt", "is empty"), ("b.txt", "is empty")]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ def test_a_file_that_is_no_text(tmp_path, name, content, reason):
     for path in (tmp_path, put(tmp_path / name, content)):
         chunks = read(TextCodec(), path)
         assert [(len(chunk), chunk.parts) for chunk in chunks] == [(0, None)]
-        (bad,) = bads(chunks)
+        (bad,) = rejected(chunks)
         assert bad[0] == name
         assert bad[1].startswith(reason)
 
@@ -124,7 +130,7 @@ def test_a_file_that_is_no_text(tmp_path, name, content, reason):
 def test_a_damaged_archive(tmp_path, damage):
     path = tmp_path / "a.txt.gz"
     path.write_bytes(damage(gzip.compress(b"words of a text\n" * 500)))
-    ((name, reason),) = bads(read(TextCodec(), path))
+    ((name, reason),) = rejected(read(TextCodec(), path))
     assert name == "a.txt.gz"
     assert reason.startswith("cannot be read: ")
 
@@ -132,16 +138,27 @@ def test_a_damaged_archive(tmp_path, damage):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
 def test_encodings_are_found(tmp_path, encoding):
     text = "Grüße aus Zürich, à bientôt\n" * 300
-    codec = TextCodec(length=16)
-    chunks = read(codec, put(tmp_path / "a.txt", text.encode(encoding)), val=0, test=0)
+    chunks = read(TextCodec(), put(tmp_path / "a.txt", text.encode(encoding)), val=0, test=0)
     assert "".join(texts(chunks)) == text
-    codec.fit(chunks)
-    told = [w for w in codec.warnings() if "1 files are not UTF-8 and were read as latin-1: a.txt" in w]
-    assert bool(told) == (encoding == "latin-1")
+    told = "1 files are not UTF-8 and were read as latin-1: a.txt"
+    notes = {note for chunk in chunks for note in chunk.notes}
+    assert [note.partition(";")[0] for note in notes] == [told] * (encoding == "latin-1")
     if encoding == "latin-1":  # stated, it is nothing to warn of
-        codec = TextCodec(length=16, encoding="latin-1")
-        codec.fit(read(codec, tmp_path / "a.txt", val=0, test=0))
-        assert not any("latin-1" in warning for warning in codec.warnings())
+        stated = read(TextCodec(encoding="latin-1"), tmp_path / "a.txt", val=0, test=0)
+        assert "".join(texts(stated)) == text
+        assert not any(chunk.notes for chunk in stated)
+
+
+def test_what_was_read_as_latin_1_is_told_of_the_data_set(tmp_path):
+    for i in range(30):
+        put(tmp_path / f"{i:02}.txt", f"Grüße Nummer {i} aus Zürich".encode("latin-1"))
+    put(tmp_path / "30.txt", "schöne Grüße")
+    codec = TextCodec(length=16)
+    dataset = prepare(source(tmp_path), codec, {"length": 16}, ReadOptions())
+    (told,) = [warning for warning in dataset.stats.warnings if "latin-1" in warning]
+    assert told.startswith(
+        "30 files are not UTF-8 and were read as latin-1: 00.txt, 01.txt, 02.txt, ...;"
+    )
 
 
 def test_a_stated_encoding_is_taken_at_its_word(tmp_path):
@@ -151,7 +168,7 @@ def test_a_stated_encoding_is_taken_at_its_word(tmp_path):
     assert texts(read(TextCodec(encoding="utf-7"), half, val=0, test=0)) == ["a \ufffd b"]
     marked = put(tmp_path / "c.txt", b"\xef\xbb\xbfabc")
     assert texts(read(TextCodec(encoding="utf-8"), marked, val=0, test=0)) == ["abc"]
-    ((_, reason),) = bads(read(TextCodec(encoding="utf-8"), path))
+    ((_, reason),) = rejected(read(TextCodec(encoding="utf-8"), path))
     assert reason == "is not utf-8 throughout; codec.encoding should name what it is"
 
 
@@ -172,7 +189,7 @@ def test_broken_lines_are_named(tmp_path):
     path = put(tmp_path / "file.jsonl", b"\r\n".join(lines))
     chunks = read(TextCodec(), path, given=("kind",))
     assert texts(chunks) == ["good", "\ufffd half of a pair"]
-    found = dict(bads(chunks))
+    found = dict(rejected(chunks))
     starts = {
         3: "is not JSON: Unterminated string",
         4: 'is not an object like {"text": "..."}',
@@ -198,7 +215,9 @@ def test_no_line_has_the_field(tmp_path):
 @pytest.mark.parametrize("how", [{"given": ("kinds",)}, {"group": "kinds"}])
 def test_an_unknown_label(tmp_path, how):
     path = jsonl(tmp_path / "a.jsonl", [{"text": "a", "kind": "x"}])
-    with pytest.raises(DataError, match="has no label 'kinds'; did you mean 'kind'"):
+    with pytest.raises(DataError, match="has no label 'kinds'; did you mean 'kind'") as error:
         read(TextCodec(), path, **how)
-    with pytest.raises(DataError, match="has no label 'kinds'; none is known"):
+    assert error.value.code == "no-such-field"
+    with pytest.raises(DataError, match=r"b\.txt has no label 'kinds'; ") as error:
         read(TextCodec(), put(tmp_path / "b.txt", "text"), **how)
+    assert error.value.code == "no-such-field"

@@ -135,8 +135,8 @@ def test_a_mix_lies_between_near_neighbours_and_repeats_none() -> None:
     radius = np.hypot(y[:, 0], y[:, 1])
     assert (radius > 0.999).all(), "not along the circle"
     assert not {row.tobytes() for row in x} & {row.tobytes() for row in y}
-    apart = np.abs(y[:, 1]) > 0.1
-    assert ((y[:, 2] == 3) == (y[:, 1] < 0))[apart].all()
+    difference_error = np.abs(y[:, 1]) > 0.1
+    assert ((y[:, 2] == 3) == (y[:, 1] < 0))[difference_error].all()
     assert len(np.unique(y, axis=0)) == 1000
 
 
@@ -223,13 +223,13 @@ def witten_bell(
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 def test_ngrams_are_witten_bells(order: int) -> None:
     rng = np.random.default_rng(0)
-    train, held = rng.choice(4, (6, 7), p=[0.5, 0.3, 0.2, 0]), rng.integers(4, size=(5, 7))
+    train, test = rng.choice(4, (6, 7), p=[0.5, 0.3, 0.2, 0]), rng.integers(4, size=(5, 7))
     texts = [tuple(row) for row in train.tolist()]
     wanted = [
         [-np.log2(witten_bell(texts, 4, order, tuple(row[:i]), row[i])) for i in range(7)]
-        for row in held.tolist()
+        for row in test.tolist()
     ]
-    assert NGram(train, 4, order).bits(held) == pytest.approx(np.array(wanted), rel=1e-12)
+    assert NGram(train, 4, order).bits(test) == pytest.approx(np.array(wanted), rel=1e-12)
 
 
 def test_ngrams_sum_to_one_and_are_drawn_as_they_are_likely() -> None:

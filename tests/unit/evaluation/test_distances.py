@@ -18,12 +18,12 @@ from genwright.evaluation.metrics.distances import (
     Kid,
     Mmd,
     SlicedWasserstein,
-    floor,
-    floor_of,
+    expected_frechet,
+    expected_frechet_of,
     frechet,
     kid,
 )
-from judged import evidence
+from genwright.testing.examples import evidence
 
 METRICS: list[Metric] = [Frechet(), FrechetInfinity(), Kid(), Mmd(), SlicedWasserstein()]
 each = pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.name)
@@ -50,8 +50,8 @@ def test_frechet_agrees_with_the_root_of_the_product() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(90, 7)) @ rng.normal(size=(7, 7)), rng.normal(0.5, 2, size=(70, 7))
     c, e = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    apart = np.trace(c + e - 2 * np.real(sqrtm(c @ e)))
-    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + apart
+    difference_error = np.trace(c + e - 2 * np.real(sqrtm(c @ e)))
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + difference_error
     assert frechet(a, b) == pytest.approx(expected, rel=1e-9)
     assert frechet(a, b) == pytest.approx(frechet(b, a), rel=1e-9)
 
@@ -76,13 +76,15 @@ def test_frechet_of_singular_covariances_is_a_number() -> None:
 def test_floor_is_what_real_against_real_comes_to(values: Array) -> None:
     pairs = [np.random.default_rng(s).normal(size=(2, 300, 6)) * np.sqrt(values) for s in range(400)]
     found = np.mean([frechet(a, b[:200]) for a, b in pairs])
-    assert floor(values, 300, 200) == pytest.approx(found, rel=0.06)
-    assert floor_of(np.concatenate([a for a, _ in pairs]), 300, 200) == pytest.approx(found, rel=0.06)
+    assert expected_frechet(values, 300, 200) == pytest.approx(found, rel=0.06)
+    assert expected_frechet_of(np.concatenate([a for a, _ in pairs]), 300, 200) == pytest.approx(
+        found, rel=0.06
+    )
 
 
 def test_floor_of_equal_eigenvalues_and_of_none() -> None:
-    assert floor(np.ones(10), 100, 100) == pytest.approx(10 * 15 / 2 / 100)
-    assert floor(np.zeros(3), 10, 10) == 0
+    assert expected_frechet(np.ones(10), 100, 100) == pytest.approx(10 * 15 / 2 / 100)
+    assert expected_frechet(np.zeros(3), 10, 10) == 0
 
 
 def test_kid_agrees_with_its_definition() -> None:
@@ -199,10 +201,12 @@ def test_fd_keeps_its_bias_and_fd_inf_does_not() -> None:
         pair = evidence(normal(100 + s, 400), normal(200 + s, 400))
         raw += [Frechet().read(pair)]
         clean += [FrechetInfinity().read(pair).value]
-        assert raw[-1].value == pytest.approx(frechet(pair.held.features, pair.fake.features))
-    assert np.mean([r.value for r in raw]) == pytest.approx(floor(np.ones(6), 400, 400), rel=0.2)
+        assert raw[-1].value == pytest.approx(frechet(pair.test.features, pair.fake.features))
+    assert np.mean([r.value for r in raw]) == pytest.approx(
+        expected_frechet(np.ones(6), 400, 400), rel=0.2
+    )
     assert all((r.low + r.high) / 2 == pytest.approx(r.value) for r in raw)
-    assert abs(np.mean(clean)) < 0.2 * floor(np.ones(6), 400, 400)
+    assert abs(np.mean(clean)) < 0.2 * expected_frechet(np.ones(6), 400, 400)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5])
@@ -230,10 +234,10 @@ def test_all_parts_at_once_give_what_each_gives_alone(
     metric: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(distances, "BLOCK", 64)
-    monkeypatch.setattr(distances, "_median_square", lambda held: 5.0)  # of the whole, in both
-    held, fake, rng = normal(0, 150), normal(1, 130) + 0.3, np.random.default_rng(0)
+    monkeypatch.setattr(distances, "_median_square", lambda test: 5.0)  # of the whole, in both
+    test, fake, rng = normal(0, 150), normal(1, 130) + 0.3, np.random.default_rng(0)
     parts = [*metric._parts(150, 130, rng), (np.arange(150), np.arange(130))]
-    together = metric._of_parts(held, fake, metric.between, parts, 0)
-    alone = [metric.between(held[i], fake[j], rng) for i, j in parts]
+    together = metric._of_parts(test, fake, metric.compare, parts, 0)
+    alone = [metric.compare(test[i], fake[j], rng) for i, j in parts]
     assert together == pytest.approx(alone, rel=1e-5, abs=1e-9)
     assert together.std() > 0

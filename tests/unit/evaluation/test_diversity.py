@@ -11,8 +11,15 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metrics import diversity
-from genwright.evaluation.metrics.diversity import ClassScore, ModesMissed, Vendi, _fit, missed, vendi
-from judged import evidence, sample
+from genwright.evaluation.metrics.diversity import (
+    ClassScore,
+    ModesMissed,
+    Vendi,
+    fit_classes,
+    missed,
+    vendi,
+)
+from genwright.testing.examples import evidence, sample
 
 CENTRES = 8 * np.random.default_rng(99).normal(size=(10, 6))
 
@@ -75,12 +82,12 @@ def test_class_score_of_real_blurred_and_missing() -> None:
     metric = ClassScore()
     real = labelled(modes(9)[0])
     assert metric.read(labelled(modes(8)[0])).value == pytest.approx(1, abs=1e-9)
-    reading = metric.read(real)
-    assert reading.value == pytest.approx(1, abs=0.03)
-    assert reading == metric.read(real)
+    measurement = metric.read(real)
+    assert measurement.value == pytest.approx(1, abs=0.03)
+    assert measurement == metric.read(real)
     less = metric.read(labelled(modes(9, but=3)[0]))
     assert less.value == pytest.approx(0.9, abs=0.03)
-    assert less.high < reading.low
+    assert less.high < measurement.low
     one = np.tile(CENTRES[:1], (500, 1))
     assert metric.read(labelled(one)).value == pytest.approx(0.1, abs=0.02)
     halfway = np.random.default_rng(0).normal(0, 2, size=(1000, 6))
@@ -91,8 +98,10 @@ def test_class_score_agrees_with_its_definition() -> None:
     found = labelled(modes(9)[0] + 3 * np.random.default_rng(0).normal(size=(1000, 6)))
     metric = ClassScore()
     scores = []
-    for one in (found.fake, found.held):
-        p = _fit(found.train.features, np.array(found.train.given["label"])).predict_proba(one.features)
+    for one in (found.fake, found.test):
+        p = fit_classes(found.train.features, np.array(found.train.given["label"])).predict_proba(
+            one.features
+        )
         divergence = [sum(q * np.log(q / m) for q, m in zip(row, p.mean(0), strict=True)) for row in p]
         scores.append(np.exp(np.mean(divergence)))
     assert metric.read(found).value == pytest.approx(scores[0] / scores[1], rel=1e-9)
@@ -103,12 +112,12 @@ def test_class_score_fits_once_and_for_the_train_it_is_given(monkeypatch: pytest
 
     def counted(features: Array, labels: Array) -> Any:
         fitted.append(labels)
-        return _fit(features, labels)
+        return fit_classes(features, labels)
 
-    monkeypatch.setattr(diversity, "_fit", counted)
+    monkeypatch.setattr(diversity, "fit_classes", counted)
     found = labelled(modes(9)[0])
     ClassScore().read(found)
-    ClassScore().read(found.about(found.held))
+    ClassScore().read(found.about(found.test))
     assert len(fitted) == 1
     other = replace(found.train, given={"label": found.train.given["label"][::-1]})
     ClassScore().read(replace(found, train=other))
@@ -129,48 +138,48 @@ def test_class_score_without_labels_is_refused() -> None:
 # -- modes missed -------------------------------------------------------------------------------
 
 
-def against(held: Array, fake: Array) -> Evidence:
-    return evidence(held, fake, modes(7)[0])
+def against(test: Array, fake: Array) -> Evidence:
+    return evidence(test, fake, modes(7)[0])
 
 
 def test_a_missed_mode_is_found_and_named() -> None:
-    held, kinds = modes(0)
-    reading = ModesMissed().read(against(held, modes(1, but=3)[0]))
-    assert reading.value == pytest.approx((kinds == 3).mean(), abs=0.01)
-    index = missed(against(held, modes(1, but=3)[0]), np.random.default_rng(0))
+    test, kinds = modes(0)
+    measurement = ModesMissed().read(against(test, modes(1, but=3)[0]))
+    assert measurement.value == pytest.approx((kinds == 3).mean(), abs=0.01)
+    index = missed(against(test, modes(1, but=3)[0]), np.random.default_rng(0))
     assert set(kinds[index]) == {3}
     assert (np.diff(index) > 0).all()
 
 
 def test_nothing_is_missed_by_real_ones() -> None:
-    held = modes(0)[0]
-    assert ModesMissed().read(against(held, held)).value == 0
+    test = modes(0)[0]
+    assert ModesMissed().read(against(test, test)).value == 0
     found = [ModesMissed().read(against(modes(s)[0], modes(90 + s)[0])).value > 0 for s in range(20)]
     assert sum(found) <= 3
 
 
 def test_fewer_generated_examples_are_not_missed_modes() -> None:
-    held = modes(0)[0]
-    assert ModesMissed().read(against(held, modes(1, 300)[0])).value == 0
-    assert ModesMissed().read(against(held, modes(1, 300, but=3)[0])).value > 0.05
+    test = modes(0)[0]
+    assert ModesMissed().read(against(test, modes(1, 300)[0])).value == 0
+    assert ModesMissed().read(against(test, modes(1, 300, but=3)[0])).value > 0.05
 
 
 def test_rises_as_modes_go() -> None:
-    held, (fake, kinds) = modes(0)[0], modes(1, 12_000)
+    test, (fake, kinds) = modes(0)[0], modes(1, 12_000)
     left = [fake[kinds >= gone][:1000] for gone in (0, 1, 3, 5, 7, 9)]
-    ladder = [ModesMissed().read(against(held, one)).value for one in left]
+    ladder = [ModesMissed().read(against(test, one)).value for one in left]
     assert spearmanr(range(6), ladder).statistic >= 0.9
     assert ladder[-1] == pytest.approx(0.9, abs=0.03)
 
 
 def test_missed_is_the_exact_test_with_holm() -> None:
     # Ten cells that nobody can mistake, with as many held and generated examples as are said.
-    held, fake = [30] * 10, [30, 16, 14, 12, 10, 8, 30, 30, 60, 40]
-    rows = [np.concatenate([np.tile(CENTRES[i], (c, 1)) for i, c in enumerate(x)]) for x in (held, fake)]
+    test, fake = [30] * 10, [30, 16, 14, 12, 10, 8, 30, 30, 60, 40]
+    rows = [np.concatenate([np.tile(CENTRES[i], (c, 1)) for i, c in enumerate(x)]) for x in (test, fake)]
     rows = [x + 1e-3 * np.random.default_rng(0).normal(size=x.shape) for x in rows]
     found = missed(evidence(*rows, train=modes(7)[0]), np.random.default_rng(0))
     share = sum(fake) / (sum(fake) + 300)
-    p = [binomtest(g, h + g, share, alternative="less").pvalue for h, g in zip(held, fake, strict=True)]
+    p = [binomtest(g, h + g, share, alternative="less").pvalue for h, g in zip(test, fake, strict=True)]
     expected = []
     for rank, cell in enumerate(np.argsort(p)):
         if p[cell] > 0.05 / (10 - rank):
@@ -181,11 +190,11 @@ def test_missed_is_the_exact_test_with_holm() -> None:
 
 
 def test_modes_missed_is_the_same_for_a_seed_and_any_order() -> None:
-    held, fake = modes(0)[0], modes(1, but=3)[0]
-    first = ModesMissed().read(against(held, fake), 5)
-    assert first == ModesMissed().read(against(held, fake), 5)
+    test, fake = modes(0)[0], modes(1, but=3)[0]
+    first = ModesMissed().read(against(test, fake), 5)
+    assert first == ModesMissed().read(against(test, fake), 5)
     assert first == ModesMissed().read(
-        against(held[::-1], np.random.default_rng(0).permutation(fake)), 5
+        against(test[::-1], np.random.default_rng(0).permutation(fake)), 5
     )
 
 
@@ -198,10 +207,10 @@ def test_a_mode_missed_by_a_hair_may_not_be_missed() -> None:
     def clusters(*sizes: int) -> Array:
         return np.repeat(10.0 * np.eye(20), sizes, axis=0)
 
-    held, found = clusters(*[50] * 20), {}
+    test, found = clusters(*[50] * 20), {}
     for left in (22, 0):
         fake = clusters(left, *[52] * 19)
-        found[left] = ModesMissed().read(evidence(held, fake))
+        found[left] = ModesMissed().read(evidence(test, fake))
         assert found[left].value == 0.05
     assert found[22].low < 0 < found[0].low
     assert found[22].error > 2 * found[0].error

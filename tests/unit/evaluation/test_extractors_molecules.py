@@ -186,7 +186,9 @@ def test_what_is_no_molecule_is_refused() -> None:
     space, x, raw = stored(["CCO\nCC", "two words", "CCN", "a b"])
     with pytest.raises(DataError, match=r"SMILES of one molecule.*hold blanks: 'CCO\\nCC'.*\.jsonl"):
         extractor_for(x, space, kind="chemnet", raw=raw)
-    with pytest.raises(DataError, match="the chemnet lens reads texts, and these examples are none: 7"):
+    with pytest.raises(
+        DataError, match="the chemnet feature extractor reads texts, and these examples are none: 7"
+    ):
         extractor_for(x, space, kind="chemnet", raw=lambda x: [7] * len(x))
     with pytest.raises(DataError, match="give it `raw`"):
         ChemNetExtractor.fit(x, space)
@@ -244,7 +246,7 @@ def test_molecules_that_are_more_corrupted_are_farther() -> None:
     ladder = [corrupted(molecules(n, seed=9), share) for share in (0.0, 0.1, 0.4)]
     space, x, raw = stored([*molecules(n), *(one for made in ladder for one in made)])
     features = ChemNetExtractor.fit(x[:n], space, raw=raw)(x)
-    apart = [frechet(features[:n], features[i : i + n]) for i in range(n, len(x), n)]
-    assert apart == sorted(apart)
-    assert apart[1] > 1.5 * apart[0]
-    assert apart[2] > 4 * apart[0]
+    difference_error = [frechet(features[:n], features[i : i + n]) for i in range(n, len(x), n)]
+    assert difference_error == sorted(difference_error)
+    assert difference_error[1] > 1.5 * difference_error[0]
+    assert difference_error[2] > 4 * difference_error[0]

@@ -226,7 +226,7 @@ def test_sounds_with_more_noise_are_farther() -> None:
     noised = [more + level * rng.standard_normal(more.shape) for level in (0.0, 0.05, 0.2)]
     space, x, raw = stored(np.concatenate([sounds(n), *noised]))
     found = SileroExtractor.fit(x[:n], space, raw=raw)(x)
-    apart = [frechet(found[:n], found[i : i + n]) for i in range(n, len(x), n)]
-    assert apart == sorted(apart)
-    assert apart[1] > 1.5 * apart[0]
-    assert apart[2] > 4 * apart[0]
+    difference_error = [frechet(found[:n], found[i : i + n]) for i in range(n, len(x), n)]
+    assert difference_error == sorted(difference_error)
+    assert difference_error[1] > 1.5 * difference_error[0]
+    assert difference_error[2] > 4 * difference_error[0]

@@ -37,7 +37,7 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     made.enable_truncation(8)
-    made.enable_padding(length=8)  # as the true file has it, and the lens does not want it
+    made.enable_padding(length=8)  # as the true file has it, and the feature extractor does not want it
     made.save(str(folder / "tokenizer.json"))
     sizes: dict[str, tuple[int, ...]] = {
         f"embeddings.{name}_embeddings.weight": (count, 24)
@@ -158,7 +158,7 @@ def test_text_features_depend_on_the_text_alone(monkeypatch: pytest.MonkeyPatch,
         == whole.tobytes()
     )
     with monkeypatch.context() as patch:
-        patch.setattr(MiniLmExtractor, "piece", 7)  # the tail alone rounds otherwise
+        patch.setattr(MiniLmExtractor, "piece", 7)  # the projection alone rounds otherwise
         np.testing.assert_allclose(extractor(x), whole, rtol=0, atol=1e-12)
     monkeypatch.setattr(FeatureExtractor, "fit", None)  # it is taken from the cache
     again = extractor_for(x, codec.space, kind="minilm", raw=lambda x: codec.decode(x, {}))

@@ -93,8 +93,8 @@ def test_features_depend_on_the_example_alone(kind: type[FeatureExtractor], spac
     assert np.isfinite(whole).all()
     order = np.random.default_rng(0).permutation(300)
     np.testing.assert_allclose(extractor(x[order]), whole[order], rtol=0, atol=1e-9)
-    apart = np.concatenate([extractor(x[:1]), extractor(x[1:8]), extractor(x[8:])])
-    np.testing.assert_allclose(apart, whole, rtol=0, atol=1e-9)
+    difference_error = np.concatenate([extractor(x[:1]), extractor(x[1:8]), extractor(x[8:])])
+    np.testing.assert_allclose(difference_error, whole, rtol=0, atol=1e-9)
     assert (whole.std(0) > 0).all()
 
 
@@ -201,11 +201,11 @@ def test_pca_of_a_long_text_is_of_counts_over_stretches() -> None:
     space = Space((64,), (Symbol(500),))
     backbone = PcaExtractor.backbone(space)
     x = some(space, 3)
-    numbers = backbone(torch.as_tensor(x)).view(3, 500, 8)
+    flat = backbone(torch.as_tensor(x)).view(3, 500, 8)
     for i in range(3):
         for cell in range(8):
             counts = np.bincount(x[i, 0, 8 * cell : 8 * cell + 8], minlength=500)
-            np.testing.assert_allclose(numbers[i, :, cell], counts / 8)
+            np.testing.assert_allclose(flat[i, :, cell], counts / 8)
 
 
 @pytest.mark.parametrize("name", ["picture", "row", "level", "mixed"])
@@ -301,7 +301,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def untrained(x: Array) -> FeatureExtractor:
-    """A lens with the weights that a network begins with."""
+    """A feature extractor with the weights that a network begins with."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learned, "RATE", 1e-12)
         patch.setattr(learned, "STEPS", 1)
@@ -341,8 +341,8 @@ def test_the_nearest_digit_by_contrastive_features_is_the_same_digit(seed: int) 
     moved = np.roll(x[test], 1, axis=2) * np.float32(0.8) + np.float32(0.1)
 
     def same(extractor: FeatureExtractor, pictures: Array) -> float:
-        nearest = KNeighborsClassifier(1).fit(extractor(x[train]), digits.target[train])
-        return float(nearest.score(extractor(pictures), digits.target[test]))
+        nearest_neighbours = KNeighborsClassifier(1).fit(extractor(x[train]), digits.target[train])
+        return float(nearest_neighbours.score(extractor(pictures), digits.target[test]))
 
     extractor = ContrastiveExtractor.fit(x[train], TOYS)
     assert same(extractor, x[test]) >= 0.97

@@ -14,38 +14,38 @@ from sklearn.datasets import load_digits
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
-from genwright.evaluation.evidence import Evidence
+from genwright.evaluation.evidence import Evidence, views_of
 from genwright.evaluation.metric import Metric, Statistic
 from genwright.evaluation.metrics import images as module
 from genwright.evaluation.metrics.images import PixelHistogram, Sharpness, Spectrum, ranked, realism
-from judged import evidence, sample
+from genwright.testing.examples import evidence, sample
 
 METRICS = [Spectrum, PixelHistogram, Sharpness]
 every = pytest.mark.parametrize("metric", [make() for make in METRICS], ids=lambda metric: metric.name)
 
 
-def asked(held: Array, fake: Array, train: Array | None = None) -> Evidence:
+def asked(test: Array, fake: Array, train: Array | None = None) -> Evidence:
     """Pictures `(n, C, H, W)`; features are the pixels."""
-    sets = [held if train is None else train, held, fake]
+    sets = [test if train is None else train, test, fake]
     flat = [x.reshape(len(x), -1) for x in sets]
     made = evidence(flat[1], flat[2], flat[0])
     parts = {
-        name: replace(sample(rows), x=x.astype(np.float32))
-        for name, rows, x in zip(("train", "held", "fake"), flat, sets, strict=True)
+        name: replace(sample(rows), x=x.astype(np.float32), views=views_of("image"))
+        for name, rows, x in zip(("train", "test", "fake"), flat, sets, strict=True)
     }
-    return replace(made, kind="image", **parts)
+    return replace(made, **parts)
 
 
 @cache
 def digits() -> tuple[Array, Array, Array]:
     """Train, held and spare, `(599, 1, 8, 8)` each."""
     x = load_digits().images[:, None] / 8 - 1
-    train, held, reference = np.split(x[np.random.default_rng(0).permutation(1797)], 3)
-    return train, held, reference
+    train, test, reference = np.split(x[np.random.default_rng(0).permutation(1797)], 3)
+    return train, test, reference
 
 
-def value(metric: Metric, fake: Array, held: Array | None = None) -> float:
-    return metric.read(asked(digits()[1] if held is None else held, fake)).value
+def value(metric: Metric, fake: Array, test: Array | None = None) -> float:
+    return metric.read(asked(digits()[1] if test is None else test, fake)).value
 
 
 def off(metric: Metric, fake: Array) -> float:
@@ -66,8 +66,8 @@ def noisy(x: Array, sigma: float) -> Array:
 
 @every
 def test_pictures_themselves_are_at_the_ideal_and_others_of_the_kind_near_it(metric: Metric) -> None:
-    _, held, reference = digits()
-    assert value(metric, held) == pytest.approx(metric.ideal, abs=1e-12)
+    _, test, reference = digits()
+    assert value(metric, test) == pytest.approx(metric.ideal, abs=1e-12)
     assert off(metric, reference) < {"spectrum": 0.1, "pixels": 3, "sharpness": 0.1}[metric.name]
 
 
@@ -110,15 +110,15 @@ def test_a_checkerboard_of_an_upsampler_is_seen() -> None:
 
 @every
 def test_order_blocks_and_seed(metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, held, reference = digits()
-    asking = asked(held, reference)
-    reading = metric.read(asking, seed=3)
-    assert metric.read(asking, seed=3) == reading
-    assert reading.low < reading.value < reading.high
-    turned = asked(held[::-1], np.random.default_rng(0).permutation(reference))
-    assert metric.read(turned).value == pytest.approx(reading.value, abs=1e-9)
+    _, test, reference = digits()
+    asking = asked(test, reference)
+    measurement = metric.read(asking, seed=3)
+    assert metric.read(asking, seed=3) == measurement
+    assert measurement.low < measurement.value < measurement.high
+    turned = asked(test[::-1], np.random.default_rng(0).permutation(reference))
+    assert metric.read(turned).value == pytest.approx(measurement.value, abs=1e-9)
     monkeypatch.setattr(module, "BLOCK", 64 * 100)
-    assert metric.read(asking).value == pytest.approx(reading.value, abs=1e-9)
+    assert metric.read(asking).value == pytest.approx(measurement.value, abs=1e-9)
 
 
 @every
@@ -132,21 +132,22 @@ def test_rows_made_once_give_the_reading_that_rows_of_each_half_give(metric: Met
 
 @every
 def test_what_is_no_picture_or_too_few_is_refused(metric: Metric) -> None:
-    with pytest.raises(DataError, match="is for pictures of at least"):
+    with pytest.raises(DataError) as refused:
         metric.read(evidence(np.zeros((20, 5)), np.zeros((20, 5))))
+    assert refused.value.code == "no-view"
     if metric.name != "pixels":
         with pytest.raises(DataError, match=r"is for pictures of at least .* shape \(1, 2, 2\)"):
             value(metric, np.zeros((20, 1, 2, 2)), np.zeros((20, 1, 2, 2)))
     with pytest.raises(DataError, match="needs 10 examples of each, there are 4"):
         value(metric, digits()[2][:4])
-    assert metric.kinds == {"image"}
+    assert metric.reads == "pixels"
 
 
 @every
 def test_colour_and_oblong_pictures(metric: Metric) -> None:
-    held, fake = (np.random.default_rng(i).uniform(-1, 1, (30, 3, 12, 7)) for i in range(2))
-    assert value(metric, fake, held) == pytest.approx(
-        value(metric, fake.swapaxes(2, 3), held.swapaxes(2, 3)), abs=1e-6
+    test, fake = (np.random.default_rng(i).uniform(-1, 1, (30, 3, 12, 7)) for i in range(2))
+    assert value(metric, fake, test) == pytest.approx(
+        value(metric, fake.swapaxes(2, 3), test.swapaxes(2, 3)), abs=1e-6
     )
 
 
@@ -167,9 +168,9 @@ def test_white_noise_has_its_variance_at_every_frequency() -> None:
 
 
 def test_twice_the_contrast_is_four_times_the_power() -> None:
-    held = np.random.default_rng(0).uniform(-0.4, 0.4, (50, 1, 16, 16))
-    assert value(Spectrum(), 2 * held, held) == pytest.approx(np.log10(4), abs=1e-3)
-    assert value(Sharpness(), 2 * held, held) == pytest.approx(4, rel=1e-6)
+    test = np.random.default_rng(0).uniform(-0.4, 0.4, (50, 1, 16, 16))
+    assert value(Spectrum(), 2 * test, test) == pytest.approx(np.log10(4), abs=1e-3)
+    assert value(Sharpness(), 2 * test, test) == pytest.approx(4, rel=1e-6)
 
 
 def test_what_rounding_would_swallow_is_no_difference() -> None:
@@ -180,8 +181,8 @@ def test_what_rounding_would_swallow_is_no_difference() -> None:
 
 def test_brighter_by_ten_levels_is_ten_and_channels_are_not_pooled() -> None:
     rng = np.random.default_rng(0)
-    held = rng.integers(0, 200, (40, 3, 6, 6)) / 127.5 - 1
-    assert value(PixelHistogram(), held + 10 / 127.5, held) == pytest.approx(10)
+    test = rng.integers(0, 200, (40, 3, 6, 6)) / 127.5 - 1
+    assert value(PixelHistogram(), test + 10 / 127.5, test) == pytest.approx(10)
     red = np.full((20, 3, 4, 4), -1.0)
     red[:, 0] = 1
     assert value(PixelHistogram(), red[:, ::-1], red) == pytest.approx(2 * 255 / 3)
@@ -206,32 +207,32 @@ def test_sharpness_of_flat_pictures_is_refused() -> None:
 def test_realism_is_that_of_the_paper_by_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MEMORY", 0.05)  # several blocks
     rng = np.random.default_rng(0)
-    held, fake = rng.normal(size=(81, 4)), rng.normal(size=(120, 4))
-    radius = np.sort(cdist(held, held), axis=1)[:, 3]
+    test, fake = rng.normal(size=(81, 4)), rng.normal(size=(120, 4))
+    radius = np.sort(cdist(test, test), axis=1)[:, 3]
     keep = radius <= np.median(radius)
-    wanted = (radius[keep] / cdist(fake, held[keep])).max(1)
-    np.testing.assert_allclose(realism(evidence(held, fake)), wanted, rtol=1e-6)
+    wanted = (radius[keep] / cdist(fake, test[keep])).max(1)
+    np.testing.assert_allclose(realism(evidence(test, fake)), wanted, rtol=1e-6)
 
 
 def test_the_worst_is_the_odd_one_and_the_best_the_copy() -> None:
-    _, held, reference = digits()
+    _, test, reference = digits()
     fake = reference[:50].copy()
     fake[7] = np.random.default_rng(0).uniform(-1, 1, (1, 8, 8))
-    flat = held.reshape(len(held), -1)
+    flat = test.reshape(len(test), -1)
     radius = np.sort(cdist(flat, flat), axis=1)[:, 3]
-    fake[9] = held[np.argsort(radius)[100]]
-    order = ranked(asked(held, fake))
+    fake[9] = test[np.argsort(radius)[100]]
+    order = ranked(asked(test, fake))
     assert (order[0], order[-1]) == (9, 7)
     assert sorted(order) == list(range(50))
-    scores = realism(asked(held, fake))
+    scores = realism(asked(test, fake))
     assert scores[9] > 1e3
     assert (np.diff(scores[order]) <= 0).all()
 
 
 def test_a_hermit_vouches_for_nothing() -> None:
     rng = np.random.default_rng(0)
-    held = np.concatenate([rng.normal(size=(50, 2)), [[100.0, 0.0]]])
-    assert realism(evidence(held, np.array([[60.0, 0.0]] * 2)))[0] < 0.1
+    test = np.concatenate([rng.normal(size=(50, 2)), [[100.0, 0.0]]])
+    assert realism(evidence(test, np.array([[60.0, 0.0]] * 2)))[0] < 0.1
 
 
 def test_realism_of_too_few_is_refused() -> None:

@@ -17,7 +17,7 @@ from genwright.data.codec import Array, Chunk
 from genwright.data.table.codec import TableCodec
 from genwright.errors import DataError
 from genwright.evaluation.baselines import BASELINES
-from genwright.evaluation.evidence import Evidence, Sample
+from genwright.evaluation.evidence import Evidence, Sample, views_of
 from genwright.evaluation.metric import Metric, Statistic
 from genwright.evaluation.metrics import usefulness
 from genwright.evaluation.metrics.rules import Constraints, Validity
@@ -66,20 +66,20 @@ def sample(frame: pd.DataFrame, codec: TableCodec, labels: Sequence[str] = ()) -
     n = len(frame)
     row = np.zeros((n, 1))
     given = {name: list(frame[name]) for name in labels}
-    return Sample(row, row, row, frame, codec, given, tuple(map(str, range(n))))
+    return Sample(row, row, row, frame, codec, given, tuple(map(str, range(n))), views=views_of("table"))
 
 
 def question(
     fake: pd.DataFrame,
     train: pd.DataFrame | None = None,
-    held: pd.DataFrame | None = None,
+    test: pd.DataFrame | None = None,
     labels: Sequence[str] = ("class",),
     **options: Any,
 ) -> Evidence:
-    train, held = TRAIN if train is None else train, HELD if held is None else held
+    train, test = TRAIN if train is None else train, HELD if test is None else test
     codec = fitted(train, **options) if options or train is not TRAIN else CODEC
-    sets = (sample(frame, codec, labels) for frame in (train, held, fake))
-    return Evidence("table", codec.space, "none", *sets)
+    sets = (sample(frame, codec, labels) for frame in (train, test, fake))
+    return Evidence(codec.space, "none", *sets)
 
 
 def by_columns(frame: pd.DataFrame, seed: int = 5) -> pd.DataFrame:
@@ -169,10 +169,10 @@ def test_a_column_that_is_lacking_is_named(metric: Callable[[], Metric]) -> None
 
 @pytest.mark.parametrize("metric", ALL)
 def test_an_interval_holds_its_number(metric: Callable[[], Metric]) -> None:
-    reading = metric().read(question(noisy(SPARE, 0.1)))
-    assert reading.low <= reading.value <= reading.high
-    assert reading.high - reading.low < 0.2
-    assert reading.n == 1000
+    measurement = metric().read(question(noisy(SPARE, 0.1)))
+    assert measurement.low <= measurement.value <= measurement.high
+    assert measurement.high - measurement.low < 0.2
+    assert measurement.n == 1000
 
 
 def test_a_table_with_nothing_to_compare_is_refused() -> None:
@@ -246,7 +246,7 @@ def test_shapes_by_hand() -> None:
     )
     asked = question(fake, real, real, labels=())
     assert ColumnShapes().measure(asked, np.random.default_rng(0)) == pytest.approx((0.8 + 0.7) / 2)
-    assert ColumnShapes().measure(asked.about(asked.held), np.random.default_rng(0)) == 1
+    assert ColumnShapes().measure(asked.about(asked.test), np.random.default_rng(0)) == 1
 
 
 def test_what_is_missing_among_numbers_is_a_value() -> None:
@@ -317,12 +317,12 @@ def test_what_is_learnt_from_real_rows_is_worth_one_and_from_shuffled_labels_not
     assert value(metric, SPARE.assign(**{"class": "good"})) < 0.1
 
 
-def test_it_learns_from_generated_rows_and_is_tried_on_held_ones() -> None:
+def test_it_learns_from_generated_rows_and_is_tried_on_test_ones() -> None:
     """Wrong labels on the held-out rows are no fault of the generated ones."""
     swapped = {"good": "bad", "bad": "good"}
-    held = HELD.assign(**{"class": HELD["class"].map(swapped)})
+    test = HELD.assign(**{"class": HELD["class"].map(swapped)})
     with pytest.raises(DataError, match="'class'"):
-        value(TrainSyntheticTestReal(), SPARE, held=held)
+        value(TrainSyntheticTestReal(), SPARE, test=test)
 
 
 def test_a_number_is_foretold_too() -> None:
@@ -500,7 +500,7 @@ def test_what_chance_and_ranges_bring_about_is_no_rule() -> None:
         }
     )
     with pytest.raises(DataError, match="no rule"):
-        value(Constraints(), real, train=real, held=real, labels=())
+        value(Constraints(), real, train=real, test=real, labels=())
 
 
 def test_one_exception_is_no_rule() -> None:
@@ -540,7 +540,7 @@ def test_a_label_outside_the_frame_is_read_too() -> None:
         return replace(one, raw=one.raw.drop(columns="class"), codec=codec)
 
     apart = replace(
-        asked, train=without(asked.train), held=without(asked.held), fake=without(asked.fake)
+        asked, train=without(asked.train), test=without(asked.test), fake=without(asked.fake)
     )
     for metric in (ColumnShapes(), ColumnPairs(), TrainSyntheticTestReal(), Validity(), Constraints()):
         assert number(metric, apart) == pytest.approx(number(metric, asked), abs=1e-9)

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from genwright.data.codec import Array
 from genwright.data.image.codec import ImageCodec
 from genwright.errors import DataError
-from genwright.evaluation.evidence import Evidence, Sample
+from genwright.evaluation.evidence import Evidence, Sample, views_of
 from genwright.evaluation.metric import Metric, Statistic
 from genwright.evaluation.metrics import mauve
 from genwright.evaluation.metrics import texts as module
@@ -27,9 +27,9 @@ from genwright.evaluation.metrics.texts import (
     LongestCopy,
     NovelNgrams,
     Repetition,
-    Share,
     Spelling,
-    words,
+    TextShare,
+    split_words,
 )
 from genwright.space import Space, Symbol
 
@@ -55,21 +55,21 @@ def as_sample(raw: list[str]) -> Sample:
     counts = counts.reshape(len(raw), len(LETTERS))
     return Sample(
         x=np.zeros((len(raw), 1, 1), np.int64),
-        numbers=counts.astype(np.float32),
+        flat=counts.astype(np.float32),
         features=counts,
         raw=raw,
         codec=ImageCodec(),  # whose `take` is that of a list
         keys=tuple(raw),
+        views=views_of("text"),
     )
 
 
-def asked(held: list[str], fake: list[str], train: list[str] | None = None) -> Evidence:
+def asked(test: list[str], fake: list[str], train: list[str] | None = None) -> Evidence:
     return Evidence(
-        kind="text",
         space=Space((1,), (Symbol(2),)),
         extractor="letters",
-        train=as_sample(held if train is None else train),
-        held=as_sample(held),
+        train=as_sample(test if train is None else train),
+        test=as_sample(test),
         fake=as_sample(fake),
     )
 
@@ -129,7 +129,7 @@ def value(metric: Metric, fake: list[str], evidence: Evidence | None = None) -> 
 
 def from_floor(metric: Metric, fake: list[str]) -> float:
     """How far from where real texts are."""
-    best = 0.0 if metric.better == "lower" else value(metric, real().held.raw)
+    best = 0.0 if metric.better == "lower" else value(metric, real().test.raw)
     return abs(value(metric, fake) - best)
 
 
@@ -137,16 +137,16 @@ def from_floor(metric: Metric, fake: list[str]) -> float:
 
 
 @every
-def test_the_held_out_texts_themselves_are_at_the_ideal(make: Callable[[], Metric]) -> None:
+def test_the_test_out_texts_themselves_are_at_the_ideal(make: Callable[[], Metric]) -> None:
     metric = make()
     if metric.ideal is not None:
-        assert value(metric, real().held.raw) == pytest.approx(metric.ideal, abs=1e-12)
+        assert value(metric, real().test.raw) == pytest.approx(metric.ideal, abs=1e-12)
 
 
 @every
 def test_random_letters_are_further_from_the_floor_than_real_texts(make: Callable[[], Metric]) -> None:
     metric = make()
-    noise = typos(real().held.raw, 1.0)
+    noise = typos(real().test.raw, 1.0)
     if metric.name != "lengths":  # of the very same lengths
         assert from_floor(metric, noise) > 3 * from_floor(metric, real().fake.raw)
         assert metric.better in ("near", "lower")
@@ -217,7 +217,7 @@ def test_the_order_of_the_texts_decides_nothing(
         evidence,
         **{
             part: (sample := getattr(evidence, part)).take(rng.permutation(len(sample)))
-            for part in ("train", "held", "fake")
+            for part in ("train", "test", "fake")
         },
     )
     assert metric.read(other).value == pytest.approx(metric.read(evidence).value, abs=1e-9)
@@ -257,10 +257,10 @@ def test_empty_training_texts_are_refused(make: Callable[[], Metric]) -> None:
 def test_chinese_and_emoji(make: Callable[[], Metric]) -> None:
     rng = np.random.default_rng(0)
     signs = list("天地玄黄宇宙洪荒日月盈昃辰宿列张👍🏽🌍😀，。")
-    train, held, fake = (["".join(rng.choice(signs, 40)) for _ in range(30)] for _ in range(3))
-    reading = make().read(asked(held, fake, train))
-    assert np.isfinite([reading.value, reading.low, reading.high]).all()
-    assert words("天地👍ok, naïve") == ("天", "地", "👍", "ok", ",", "naïve")
+    train, test, fake = (["".join(rng.choice(signs, 40)) for _ in range(30)] for _ in range(3))
+    measurement = make().read(asked(test, fake, train))
+    assert np.isfinite([measurement.value, measurement.low, measurement.high]).all()
+    assert split_words("天地👍ok, naïve") == ("天", "地", "👍", "ok", ",", "naïve")
 
 
 @every
@@ -270,7 +270,7 @@ def test_a_real_text(make: Callable[[], Metric]) -> None:
     evidence = asked(windows[0::3], windows[1::3], windows[2::3])
     metric = make()
     noise = ["".join(np.random.default_rng(i).choice(list(LETTERS), 100)) for i in range(20)]
-    best = value(metric, evidence.held.raw, evidence) if metric.better == "near" else 0
+    best = value(metric, evidence.test.raw, evidence) if metric.better == "near" else 0
     near, far = metric.read(evidence).value, value(metric, noise, evidence)
     if metric.name == "repetition":  # 100 letters of a page repeat hardly any four words, and noise none
         assert max(near, far, best) < 0.05
@@ -288,8 +288,8 @@ def test_the_longest_copy_is_the_longest_common_substring(letters: str) -> None:
         ["".join(rng.choice(list(letters), rng.integers(0, 60))) for _ in range(25)] for _ in range(2)
     )
     fake[3] = train[5][3:40] + "xyz"
-    held = ["a" * 100] * 25  # cuts nothing
-    scores = LongestCopy().scores(asked(held, fake, train), rng)
+    test = ["a" * 100] * 25  # cuts nothing
+    scores = LongestCopy().scores(asked(test, fake, train), rng)
     pieces = {t[i:j] for t in train for i in range(len(t)) for j in range(i + 1, len(t) + 1)}
     brute = [
         max(
@@ -324,8 +324,8 @@ def test_no_ngram_reaches_from_one_text_into_the_next() -> None:
 def test_novel_words_in_fours() -> None:
     train = ["one two three four five"]
     fake = ["one two three four", "two three four five six", "five four three two"] * 4
-    reading = NovelNgrams(unit="words").read(asked(fake, fake, train))
-    assert (reading.value, reading.n) == (0.5, 12)
+    measurement = NovelNgrams(unit="words").read(asked(fake, fake, train))
+    assert (measurement.value, measurement.n) == (0.5, 12)
     with pytest.raises(DataError, match="needs 10 generated texts with at least 4 words, there are 0"):
         NovelNgrams(unit="words").read(asked(fake, ["three words only"] * 12, train))
 
@@ -337,20 +337,22 @@ def test_repeated_fours() -> None:
 
 
 def test_distinct_pairs_are_compared_at_equal_length() -> None:
-    held, fake = ["a b c"] * 10, ["a b a b"] * 10  # 2 of 20; 2 of 21 in the 50 characters of `held`
-    assert value(DistinctWords(), fake, asked(held, [])) == pytest.approx((2 / 21) / (2 / 20), abs=0.01)
+    test, fake = ["a b c"] * 10, ["a b a b"] * 10  # 2 of 20; 2 of 21 in the 50 characters of `held`
+    assert value(DistinctWords(), fake, asked(test, [])) == pytest.approx((2 / 21) / (2 / 20), abs=0.01)
     thrice = documents(400, 9)
     assert value(DistinctWords(), thrice) == pytest.approx(1, abs=0.05)
-    every_pair = [pair for t in thrice for pair in zip(words(t), words(t)[1:], strict=False)]
-    own = [pair for t in real().held.raw for pair in zip(words(t), words(t)[1:], strict=False)]
+    every_pair = [pair for t in thrice for pair in zip(split_words(t), split_words(t)[1:], strict=False)]
+    own = [
+        pair for t in real().test.raw for pair in zip(split_words(t), split_words(t)[1:], strict=False)
+    ]
     naive = (len(set(every_pair)) / len(every_pair)) / (len(set(own)) / len(own))
     assert naive < 0.6  # what length alone would have done
 
 
 def test_long_texts_are_not_blamed_for_their_length() -> None:
-    held, fake = ["a b c d e f"] * 10, ["a b c d e f a b c d e f"] * 10
-    assert value(Repetition(), fake, asked(held, [])) == 0
-    assert value(LongestCopy(), fake, asked(held, [], fake)) == len(held[0])
+    test, fake = ["a b c d e f"] * 10, ["a b c d e f a b c d e f"] * 10
+    assert value(Repetition(), fake, asked(test, [])) == 0
+    assert value(LongestCopy(), fake, asked(test, [], fake)) == len(test[0])
 
 
 def test_known_words() -> None:
@@ -359,8 +361,8 @@ def test_known_words() -> None:
 
 
 def test_lengths_are_of_texts_and_of_words_where_all_are_windows() -> None:
-    held = documents(20, 1)
-    assert value(Lengths(), [text + "1234567" for text in held], asked(held, [])) == pytest.approx(7)
+    test = documents(20, 1)
+    assert value(Lengths(), [text + "1234567" for text in test], asked(test, [])) == pytest.approx(7)
     windows = ["aa bb cc", "dd ee ff"] * 5
     assert value(Lengths(), ["aaaa bbb"] * 10, asked(windows, [])) == pytest.approx(1.5)
 
@@ -376,7 +378,7 @@ def test_the_divergence_of_disjoint_and_of_half_equal_trigrams() -> None:
         value(metric, ["ab"] * 10, asked(["aaa"] * 10, []))
 
 
-class _Drawn(Share):
+class _Drawn(TextShare):
     """Texts with a share of their own each, around 0.3."""
 
     name, piece, better, group, how = "drawn", "words", "near", "novelty", ""
@@ -389,16 +391,16 @@ class _Drawn(Share):
 
 def test_the_interval_of_a_share_holds_the_truth_though_neighbours_are_alike() -> None:
     trials = 150
-    held = ["x"] * 10
-    readings = [_Drawn().read(asked(held, ["x" * (i + 1)] * 10)) for i in range(trials)]
-    covered = sum(r.low <= 0.3 <= r.high for r in readings) / trials
+    test = ["x"] * 10
+    measurements = [_Drawn().read(asked(test, ["x" * (i + 1)] * 10)) for i in range(trials)]
+    covered = sum(r.low <= 0.3 <= r.high for r in measurements) / trials
     assert 0.9 <= covered <= 0.99
 
 
 def test_a_share_of_nought_still_has_an_interval() -> None:
-    reading = NovelNgrams().read(real().about(as_sample(real().train.raw[:100])))
-    assert reading.value == reading.low == 0
-    assert 0.03 < reading.high < 0.05  # Wilson, of 100 texts rather than of their 10,000 n-grams
+    measurement = NovelNgrams().read(real().about(as_sample(real().train.raw[:100])))
+    assert measurement.value == measurement.low == 0
+    assert 0.03 < measurement.high < 0.05  # Wilson, of 100 texts rather than of their 10,000 n-grams
 
 
 def test_of_many_training_texts_only_so_much_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,11 +428,11 @@ def test_the_area_is_that_of_the_authors_code() -> None:
 def clouds(shift: float, n: int = 1000, seed: int = 0) -> Evidence:
     """Points `(n, 6)` as features of empty texts; the generated ones moved."""
     rng = np.random.default_rng(seed)
-    held, fake = rng.normal(size=(n, 6)), rng.normal(size=(n, 6))
+    test, fake = rng.normal(size=(n, 6)), rng.normal(size=(n, 6))
     empty = as_sample([""] * n)
     evidence = asked([""], [""])
     return replace(
-        evidence, held=replace(empty, features=held), fake=replace(empty, features=fake + shift)
+        evidence, test=replace(empty, features=test), fake=replace(empty, features=fake + shift)
     )
 
 
@@ -440,13 +442,13 @@ def test_mauve_falls_with_distance_and_is_one_on_itself() -> None:
     assert spearmanr(shifts, ladder).statistic <= -0.9
     assert ladder[0] > 0.95
     assert ladder[-1] < 0.1
-    same = replace(clouds(0), fake=clouds(0).held)
+    same = replace(clouds(0), fake=clouds(0).test)
     assert Mauve(cells=30).read(same).value == pytest.approx(1)
 
 
 def test_mauve_is_the_same_in_any_order_and_with_one_seed() -> None:
     evidence, rng = clouds(0.5), np.random.default_rng(0)
-    turned = replace(evidence, held=evidence.held.take(rng.permutation(1000)))
+    turned = replace(evidence, test=evidence.test.take(rng.permutation(1000)))
     first = Mauve(cells=30).read(evidence, seed=1)
     assert Mauve(cells=30).read(evidence, seed=1) == first
     assert Mauve(cells=30).read(turned, seed=1).value == pytest.approx(first.value, abs=1e-9)
@@ -458,37 +460,37 @@ def test_mauve_is_the_same_in_any_order_and_with_one_seed() -> None:
 def test_mauve_needs_a_thousand_and_features_that_differ() -> None:
     with pytest.raises(DataError, match="mauve needs 1000 examples of each, there are 999"):
         Mauve().read(clouds(0, 999))
-    flat = replace(clouds(0).held, features=np.ones((1000, 6)))
+    flat = replace(clouds(0).test, features=np.ones((1000, 6)))
     with pytest.raises(DataError, match="all features are the same"):
-        Mauve().read(replace(clouds(0), held=flat, fake=flat))
+        Mauve().read(replace(clouds(0), test=flat, fake=flat))
 
 
 def test_mauve_of_few_different_features_does_not_warn() -> None:
     rng = np.random.default_rng(0)
-    few = [replace(clouds(0).held, features=np.eye(6)[rng.integers(0, 6, 1000)]) for _ in range(2)]
-    assert Mauve().read(replace(clouds(0), held=few[0], fake=few[1])).value > 0.95
+    few = [replace(clouds(0).test, features=np.eye(6)[rng.integers(0, 6, 1000)]) for _ in range(2)]
+    assert Mauve().read(replace(clouds(0), test=few[0], fake=few[1])).value > 0.95
 
 
 def test_every_metric_is_for_texts() -> None:
     for make in [*METRICS, Mauve]:
-        assert make().kinds == {"text"}
+        assert make().reads == "text"
 
 
 def test_the_interval_of_distinct_pairs_is_the_jackknife() -> None:
-    held = [f"a b {word} {word}x a b" for word in "cdefghijklmnop"]
-    fake = [f"{held[2]} many more words in this one", *held[3:]]
-    reading = DistinctWords().read(asked(held, fake))
-    held, fake = module._level(held, fake)
+    test = [f"a b {word} {word}x a b" for word in "cdefghijklmnop"]
+    fake = [f"{test[2]} many more words in this one", *test[3:]]
+    measurement = DistinctWords().read(asked(test, fake))
+    test, fake = module._level(test, fake)
     relative = 0.0
-    for some in (held, fake):
+    for some in (test, fake):
         without = [_share([*some[:i], *some[i + 1 :]]) for i in range(len(some))]
         relative += (len(some) - 1) * float(np.var(without)) / _share(some) ** 2
-    assert reading.value == pytest.approx(_share(fake) / _share(held))
-    assert reading.error == pytest.approx(reading.value * relative**0.5, rel=1e-4)
+    assert measurement.value == pytest.approx(_share(fake) / _share(test))
+    assert measurement.error == pytest.approx(measurement.value * relative**0.5, rel=1e-4)
 
 
 def _share(some: list[str]) -> float:
-    pairs = [pair for text in some for pair in pairwise(words(text))]
+    pairs = [pair for text in some for pair in pairwise(split_words(text))]
     return len(set(pairs)) / len(pairs)
 
 

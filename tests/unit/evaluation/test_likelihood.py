@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from genwright.errors import DataError
-from genwright.evaluation.metrics.likelihood import Likelihood, counted, dequantised, finding, line
+from genwright.evaluation.metrics.likelihood import (
+    HeldoutLikelihood,
+    counted,
+    dequantised,
+    likelihood_claim,
+    likelihood_result,
+)
 from genwright.space import Real, Space, Symbol
 
 LN2 = math.log(2)
@@ -59,20 +65,20 @@ def test_levels_are_spread_over_their_share_of_the_range() -> None:
     assert np.histogram(spread, 64, (-1, 1))[0] == pytest.approx(len(x) * 4 / 64, rel=0.05)
 
 
-def of(model: float, *, spread: float = 0.5, oracle: float | None = None) -> Likelihood:
+def of(model: float, *, spread: float = 0.5, oracle: float | None = None) -> HeldoutLikelihood:
     rng = np.random.default_rng(0)
     cost = model + spread * rng.normal(size=400)
     per = np.full(400, 2.0)
-    return Likelihood(cost, {"marginals": np.full(400, 5.0)}, per, "bits_per_dim", False, oracle)
+    return HeldoutLikelihood(cost, {"marginals": np.full(400, 5.0)}, per, "bits_per_dim", False, oracle)
 
 
 def test_a_line_is_in_bits_of_what_it_is_divided_by() -> None:
-    found = line(of(3.0, oracle=2.0))
+    found = likelihood_result(of(3.0, oracle=2.0))
     assert found.model is not None
-    assert found.floor is not None
+    assert found.real_baseline is not None
     assert found.model.value == pytest.approx(3.0 / 2 / LN2, abs=0.05)
     assert found.model.error == pytest.approx(0.5 / 20 / 2 / LN2, rel=0.1)
-    assert found.floor.value == pytest.approx(1 / LN2)
+    assert found.real_baseline.value == pytest.approx(1 / LN2)
     assert found.baselines["marginals"].value == pytest.approx(2.5 / LN2)
     assert found.baselines["marginals"].error == 0
     assert "an upper bound" in found.how
@@ -81,7 +87,9 @@ def test_a_line_is_in_bits_of_what_it_is_divided_by() -> None:
 
 def test_bits_of_a_byte_are_bits_of_all_bytes() -> None:
     """A long text counts for more than a short one."""
-    found = line(Likelihood(np.array([8.0, 1.0]) * LN2, {}, np.array([8.0, 2.0]), "bits_per_byte", True))
+    found = likelihood_result(
+        HeldoutLikelihood(np.array([8.0, 1.0]) * LN2, {}, np.array([8.0, 2.0]), "bits_per_byte", True)
+    )
     assert found.model is not None
     assert found.model.value == pytest.approx(0.9)
 
@@ -93,13 +101,13 @@ def test_bits_of_a_byte_are_bits_of_all_bytes() -> None:
 def test_the_verdict_says_whether_counting_does_as_well(
     model: float, spread: float, outcome: str
 ) -> None:
-    said = finding(line(of(model, spread=spread, oracle=2.0)))
+    said = likelihood_claim(likelihood_result(of(model, spread=spread, oracle=2.0)))
     assert said is not None
     assert said.outcome == outcome
-    assert "of marginals; the law itself has 1.443" in said.because
+    assert "of marginals; the distribution itself has 1.443" in said.because
 
 
 def test_what_is_impossible_to_a_model_is_said() -> None:
     cost = np.array([1.0, np.inf, np.nan])
     with pytest.raises(DataError, match="calls 2 held-out examples impossible"):
-        line(Likelihood(cost, {}, np.ones(3), "nats", True))
+        likelihood_result(HeldoutLikelihood(cost, {}, np.ones(3), "nats", True))

@@ -22,7 +22,7 @@ from genwright.evaluation.metrics.manifold import (
     expected_cover,
 )
 from genwright.evaluation.neighbours import balls, reach, reach_of
-from judged import evidence
+from genwright.testing.examples import evidence
 
 K = 5
 METRICS: list[Manifold] = [
@@ -111,7 +111,9 @@ def test_distances_are_exact_far_from_the_origin() -> None:
     exact = np.sort(cdist(x, x), axis=1)[:, K]
     assert np.sqrt(reach(x, K)) == pytest.approx(exact, rel=1e-8)
     near, far = balls(normal(0), normal(1), K), balls(1e6 + normal(0), 1e6 + normal(1), K)
-    assert all(np.array_equal(getattr(near, f), getattr(far, f)) for f in ("around", "held", "reached"))
+    assert all(
+        np.array_equal(getattr(near, f), getattr(far, f)) for f in ("around", "contained", "reached")
+    )
 
 
 def test_expected_cover_is_what_draws_give() -> None:
@@ -128,10 +130,10 @@ def test_an_example_on_a_ball_is_inside() -> None:
     # On the whole numbers the second neighbour lies at distance 1 or 2, and copies exactly there.
     real = np.arange(40.0)[:, None] @ np.array([[0.3, 0.4, 1.7]])
     found = balls(real, real.copy(), 2)
-    assert found.held.tolist() == [3] * 40
+    assert found.contained.tolist() == [3] * 40
     assert found.around.sum() == 120
     twice = np.repeat(normal(0, 30), 8, axis=0)  # every radius is zero
-    assert balls(twice, twice.copy(), K).held.tolist() == [8] * 240
+    assert balls(twice, twice.copy(), K).contained.tolist() == [8] * 240
 
 
 # -- the battery --------------------------------------------------------------------------------
@@ -230,9 +232,9 @@ def test_order_of_rows_does_not_matter(metric: Manifold) -> None:
 @each
 def test_same_seed_same_reading_around_the_value(metric: Manifold) -> None:
     found = evidence(normal(0, 200), normal(1, 200) + 0.5)
-    reading = metric.read(found, 3)
-    assert reading == metric.read(found, 3)
-    assert reading.low < reading.value < reading.high < reading.low + 0.5
+    measurement = metric.read(found, 3)
+    assert measurement == metric.read(found, 3)
+    assert measurement.low < measurement.value < measurement.high < measurement.low + 0.5
 
 
 def test_distances_are_taken_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,12 +270,12 @@ def test_degenerate_sets(metric: Manifold) -> None:
 @pytest.mark.parametrize("metric", [ClippedDensity(), ClippedCoverage()], ids=lambda one: one.name)
 def test_what_stands_at_its_cap_is_not_sure_for_that(metric: Metric) -> None:
     rng = np.random.default_rng(0)
-    held, fake = rng.normal(size=(300, 2)), 0.7 * rng.normal(size=(300, 2))
-    held, fake = (held, fake) if metric.name == "clipped_density" else (held, held + 0.01)
-    reading = metric.read(evidence(held, fake))
-    assert reading.value == 1
-    assert reading.low < 0.99
-    assert reading.high - reading.value == pytest.approx(reading.value - reading.low)
+    test, fake = rng.normal(size=(300, 2)), 0.7 * rng.normal(size=(300, 2))
+    test, fake = (test, fake) if metric.name == "clipped_density" else (test, test + 0.01)
+    measurement = metric.read(evidence(test, fake))
+    assert measurement.value == 1
+    assert measurement.low < 0.99
+    assert measurement.high - measurement.value == pytest.approx(measurement.value - measurement.low)
 
 
 def test_the_reach_of_halves_is_read_off_one_search() -> None:

@@ -10,8 +10,8 @@ import pytest
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.metric import Group, Mean, OfFeatures, Rate, wilson
-from judged import evidence
+from genwright.evaluation.metric import Group, MeanScore, OfFeatures, Rate, wilson
+from genwright.testing.examples import evidence
 
 
 class Shift(OfFeatures):
@@ -22,8 +22,8 @@ class Shift(OfFeatures):
     better = "near"
     how = "0 is best"
 
-    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
-        return float(fake[:, 0].mean() - held[:, 0].mean())
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
+        return float(fake[:, 0].mean() - test[:, 0].mean())
 
 
 class Positive(Rate):
@@ -39,7 +39,7 @@ class Positive(Rate):
         return int((first > 0).sum()), len(first)
 
 
-class First(Mean):
+class First(MeanScore):
     """Mean of the first feature."""
 
     name = "first"
@@ -60,8 +60,8 @@ def normal(seed: int, n: int = 100) -> Evidence:
 def test_an_interval_holds_the_truth_as_often_as_it_says(
     metric: Shift | Positive | First, truth: float
 ) -> None:
-    readings = [metric.read(normal(seed), seed) for seed in range(200)]
-    holds = np.mean([r.low <= truth <= r.high for r in readings])
+    measurements = [metric.read(normal(seed), seed) for seed in range(200)]
+    holds = np.mean([r.low <= truth <= r.high for r in measurements])
     assert 0.90 <= holds <= 0.99
 
 
@@ -97,9 +97,9 @@ def test_a_half_repeats_nothing() -> None:
     seen: list[Array] = []
 
     class Seen(Shift):
-        def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
-            seen.extend([held, fake])
-            return super().between(held, fake, rng)
+        def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
+            seen.extend([test, fake])
+            return super().compare(test, fake, rng)
 
     Seen().read(normal(0))
     assert [len(rows) for rows in seen] == [100, 100] + [50] * 48

@@ -14,31 +14,31 @@ from genwright.evaluation.metrics import copying, distances
 from genwright.evaluation.metrics.copying import NearestShare
 from genwright.evaluation.metrics.distances import Frechet, Kid, Mmd
 from genwright.evaluation.metrics.manifold import Precision, Recall
-from judged import evidence
-from validation import Subject, check
+from genwright.testing.examples import evidence
+from genwright.testing.metrics import Subject, run_checks
 
 Patch = pytest.MonkeyPatch
 
 
 def test_precision_and_recall_swapped(monkeypatch: Patch) -> None:
     """pytorch-fid's neighbours in many a repository: real and generated change places."""
-    assert not check(Subject(Precision()), "new_mode")
-    assert not check(Subject(Recall()), "missing_mode")
+    assert run_checks(Subject(Precision()), ["new_mode"]) == {"new_mode": ""}
+    assert run_checks(Subject(Recall()), ["missing_mode"]) == {"missing_mode": ""}
     of_precision, of_recall = Precision.score, Recall.score
     monkeypatch.setattr(Precision, "score", lambda self, found: of_recall(self, found))
     monkeypatch.setattr(Recall, "score", lambda self, found: of_precision(self, found))
-    assert check(Subject(Precision()), "new_mode")
-    assert check(Subject(Recall()), "missing_mode")
+    assert run_checks(Subject(Precision()), ["new_mode"])["new_mode"]
+    assert run_checks(Subject(Recall()), ["missing_mode"])["missing_mode"]
 
 
 def test_covariance_over_the_wrong_axis(monkeypatch: Patch) -> None:
     question = Subject(Frechet()).question
-    held, fake = (sample.features[:300] for sample in (question.held, question.fake))
+    test, fake = (sample.features[:300] for sample in (question.test, question.fake))
     trivial = np.random.default_rng(0).permuted(fake, axis=0)
-    assert distances.frechet(trivial, held) > 5 * distances.frechet(fake, held)
+    assert distances.frechet(trivial, test) > 5 * distances.frechet(fake, test)
     monkeypatch.setattr(distances, "_covariance", lambda a: np.cov(a, rowvar=True))
     # The means alone are left to see anything: independent columns look as real as real ones.
-    assert distances.frechet(trivial, held) < 1.5 * distances.frechet(fake, held)
+    assert distances.frechet(trivial, test) < 1.5 * distances.frechet(fake, test)
 
 
 def test_a_wrong_square_root_of_a_matrix(monkeypatch: Patch) -> None:
@@ -76,10 +76,10 @@ def test_ties_counted_for_the_training_examples(monkeypatch: Patch) -> None:
     def draw(n: int) -> Array:
         return rng.integers(0, 3, size=(n, 3)).astype(np.float64)
 
-    held, fake, train = draw(400), draw(400), draw(400)
-    honest = NearestShare().read(evidence(held, fake, train))
+    test, fake, train = draw(400), draw(400), draw(400)
+    honest = NearestShare().read(evidence(test, fake, train))
     assert honest.low < 0.5 < honest.high
-    exact: Callable[..., tuple[Array, Array]] = copying.nearest
+    exact: Callable[..., tuple[Array, Array]] = copying.nearest_neighbours
 
     def strict(queries: Array, base: Array, k: int = 1, **more: bool) -> tuple[Array, Array]:
         found, places = exact(queries, base, k, **more)
@@ -87,8 +87,8 @@ def test_ties_counted_for_the_training_examples(monkeypatch: Patch) -> None:
         return found - 1e-9 * (is_train and len(calls) % 2 == 0 and not calls.append(1)), places
 
     calls: list[int] = []
-    monkeypatch.setattr(copying, "nearest", strict)
-    assert NearestShare().read(evidence(held, fake, train)).value > 0.9
+    monkeypatch.setattr(copying, "nearest_neighbours", strict)
+    assert NearestShare().read(evidence(test, fake, train)).value > 0.9
 
 
 @pytest.mark.parametrize("metric", [Kid(), Mmd()], ids=lambda m: m.name)
@@ -109,7 +109,7 @@ def test_a_biased_mmd_sold_as_unbiased(metric: Kid | Mmd, monkeypatch: Patch) ->
 def test_features_that_are_all_the_same_are_not_perfect() -> None:
     """A network that was not loaded gives every picture the same features, and a distance of 0."""
     dark = evidence(np.ones((300, 4)), np.ones((300, 4)))
-    assert distances.frechet(dark.held.features, dark.fake.features) == 0
+    assert distances.frechet(dark.test.features, dark.fake.features) == 0
     for metric in (Frechet(), Kid(), Precision()):
         with pytest.raises(DataError, match="have the same features"):
             metric.read(dark)

@@ -1,4 +1,4 @@
-"""What all lenses that were trained elsewhere have in common."""
+"""What all feature extractors that were trained elsewhere have in common."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_what_a_pretrained_lens_cannot_look_at_is_refused(name: str) -> None:
         fit = ", ".join([*pretrained_for(space), "contrastive", "classifier", "pca"])
         for asked in (kind.backbone, kind.origin):  # before it says that a package is missing
             with pytest.raises(
-                DataError, match=rf"the {name} lens looks at {kind.looks_at}, .*; {fit} fit"
+                DataError, match=rf"the {name} feature extractor looks at {kind.looks_at}, .*; {fit} fit"
             ):
                 asked(space)
 
@@ -87,6 +87,6 @@ def test_a_file_is_found_in_a_package_that_is_not_run(monkeypatch: Any, tmp_path
     (tmp_path / "badly/weights").touch()
     assert packaged("odd", "badly", "weights", "sentences") == tmp_path / "badly/weights"
     with pytest.raises(
-        DataError, match=r"the odd lens needs others .*'badly'.*'genwright\[sentences\]'"
+        DataError, match=r"the odd feature extractor needs others .*'badly'.*'genwright\[sentences\]'"
     ):
         packaged("odd", "badly", "others", "sentences")

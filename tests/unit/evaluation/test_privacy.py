@@ -13,7 +13,7 @@ import pytest
 from genwright.data.codec import Array
 from genwright.data.table.codec import TableCodec
 from genwright.errors import DataError
-from genwright.evaluation.evidence import Evidence, Sample
+from genwright.evaluation.evidence import Evidence, Sample, views_of
 from genwright.evaluation.metrics import membership, privacy
 from genwright.evaluation.metrics.membership import Membership, MembershipInference
 from genwright.evaluation.metrics.privacy import (
@@ -21,7 +21,7 @@ from genwright.evaluation.metrics.privacy import (
     AttributeInference,
     SinglingOut,
 )
-from judged import evidence
+from genwright.testing.examples import evidence
 
 TABLE_ATTACKS = [AttributeInference, SinglingOut]
 
@@ -40,17 +40,17 @@ def people(rng: np.random.Generator, n: int) -> pd.DataFrame:
     )
 
 
-def table(train: pd.DataFrame, held: pd.DataFrame, fake: pd.DataFrame) -> Evidence:
+def table(train: pd.DataFrame, test: pd.DataFrame, fake: pd.DataFrame) -> Evidence:
     codec = TableCodec()
 
     def framed(sample: Sample, frame: pd.DataFrame) -> Sample:
-        return replace(sample, raw=frame, codec=codec)
+        return replace(sample, raw=frame, codec=codec, views=views_of("table"))
 
-    bare = evidence(*(np.zeros((len(frame), 1)) for frame in (held, fake, train)))
+    bare = evidence(*(np.zeros((len(frame), 1)) for frame in (test, fake, train)))
     return replace(
         bare,
         train=framed(bare.train, train),
-        held=framed(bare.held, held),
+        test=framed(bare.test, test),
         fake=framed(bare.fake, fake),
     )
 
@@ -58,17 +58,17 @@ def table(train: pd.DataFrame, held: pd.DataFrame, fake: pd.DataFrame) -> Eviden
 def leaky(seed: int, share: float, n: int = 400) -> Evidence:
     """Independent tables, and a share of the generated rows are training rows."""
     rng = np.random.default_rng(seed)
-    train, held, fake = people(rng, n), people(rng, n), people(rng, n)
+    train, test, fake = people(rng, n), people(rng, n), people(rng, n)
     copied = round(share * n)
     fake = pd.concat([train.iloc[rng.permutation(n)[:copied]], fake.iloc[copied:]], ignore_index=True)
-    return table(train, held, fake)
+    return table(train, test, fake)
 
 
 def rows(seed: int, share: float, n: int = 500, d: int = 6) -> Evidence:
     rng = np.random.default_rng(seed)
-    train, held, fake = (rng.normal(size=(n, d)) for _ in range(3))
+    train, test, fake = (rng.normal(size=(n, d)) for _ in range(3))
     fake[: round(share * n)] = train[: round(share * n)]
-    return evidence(held, fake, train)
+    return evidence(test, fake, train)
 
 
 def rng() -> np.random.Generator:
@@ -125,13 +125,13 @@ def test_the_worst_column_is_reported() -> None:
     def frame() -> pd.DataFrame:
         return pd.DataFrame({name: rng.normal(size=200).round(4).astype(str) for name in "abcde"})
 
-    train, held = frame(), frame()
+    train, test = frame(), frame()
     fake = train.assign(c=frame()["c"])
     metric = AttributeInference(attempts=150)
-    found = metric.attacks(table(train, held, fake), np.random.default_rng(0))
+    found = metric.attacks(table(train, test, fake), np.random.default_rng(0))
     assert set(found) == set("abcde")
     assert found["c"].risk < 0.2
-    worst = metric.attack(table(train, held, fake), np.random.default_rng(0))
+    worst = metric.attack(table(train, test, fake), np.random.default_rng(0))
     assert worst.risk == max(one.risk for one in found.values()) > 0.4
 
 
@@ -217,8 +217,8 @@ def test_singling_out_has_no_advantage_from_a_larger_training_set() -> None:
 def test_a_record_that_is_there_twice_is_not_singled_out() -> None:
     asked = leaky(11, 1.0, 200)
     twice = pd.concat([asked.train.raw, asked.train.raw], ignore_index=True)
-    held = people(np.random.default_rng(12), 400)
-    assert SinglingOut(attempts=100).attack(table(twice, held, asked.fake.raw), rng()).main == 0
+    test = people(np.random.default_rng(12), 400)
+    assert SinglingOut(attempts=100).attack(table(twice, test, asked.fake.raw), rng()).main == 0
 
 
 def test_an_attack_that_is_no_better_than_a_guess_is_called_weak() -> None:
@@ -226,7 +226,7 @@ def test_an_attack_that_is_no_better_than_a_guess_is_called_weak() -> None:
     assert not Attack.of((11, 5, 10), 100, "x").weak
     asked = leaky(8, 0.0, 100)
     useless = pd.DataFrame({name: ["q"] * 100 for name in asked.train.raw.columns})
-    assert AttributeInference().attack(table(asked.train.raw, asked.held.raw, useless), rng()).weak
+    assert AttributeInference().attack(table(asked.train.raw, asked.test.raw, useless), rng()).weak
 
 
 def test_risk_is_that_of_giomi_and_its_interval_propagates_both_sides() -> None:
@@ -252,7 +252,7 @@ def test_the_order_of_rows_does_not_matter_and_one_seed_gives_one_reading(metric
     asked = leaky(9, 0.3, 150)
     order = np.random.default_rng(1).permutation(150)
     mixed = replace(
-        asked, train=asked.train.take(order), held=asked.held.take(order), fake=asked.fake.take(order)
+        asked, train=asked.train.take(order), test=asked.test.take(order), fake=asked.fake.take(order)
     )
     first = metric(attempts=80).read(asked, seed=4)
     assert first == metric(attempts=80).read(asked, seed=4) == metric(attempts=80).read(mixed, seed=4)
@@ -295,18 +295,18 @@ def test_the_tail_shows_what_the_area_hides() -> None:
     assert found.auc < 0.56
 
 
-def test_held_out_repeats_of_training_rows_do_not_make_the_copycat_look_harmless() -> None:
+def test_test_out_repeats_of_training_rows_do_not_make_the_copycat_look_harmless() -> None:
     asked = rows(3, 1.0)
-    held = asked.held.features.copy()
-    held[:25] = asked.train.features[:25]
+    test = asked.test.features.copy()
+    test[:25] = asked.train.features[:25]
     found = MembershipInference().attack(
-        evidence(held, asked.fake.features, asked.train.features), rng()
+        evidence(test, asked.fake.features, asked.train.features), rng()
     )
     assert found.tpr == pytest.approx(0.01 / 0.05, abs=0.05)
     assert found.auc > 0.95
 
 
-def test_the_threshold_is_set_by_held_out_examples_alone() -> None:
+def test_the_threshold_is_set_by_test_out_examples_alone() -> None:
     others = np.arange(999.0)  # the 9th highest of 999 is passed by 1 % of all others on average
     assert membership._tpr(np.array([989.5, 988.5, 988.0, 0.0]), others, 0.01) == pytest.approx(0.25)
     assert membership._tpr(np.zeros(10), np.zeros(999), 0.01) == pytest.approx(9 / 999)
@@ -315,8 +315,8 @@ def test_the_threshold_is_set_by_held_out_examples_alone() -> None:
 def test_a_reading_of_membership_is_never_the_area_alone() -> None:
     asked = rows(4, 0.2)
     found = MembershipInference().attack(asked, rng())
-    reading = MembershipInference().read(asked)
-    assert (reading.value, reading.low, reading.high) == (found.tpr, found.low, found.high)
+    measurement = MembershipInference().read(asked)
+    assert (measurement.value, measurement.low, measurement.high) == (found.tpr, found.low, found.high)
     assert isinstance(found, Membership)
     assert found.fpr_low < found.fpr < found.fpr_high
 
@@ -329,9 +329,9 @@ def test_the_ratio_does_not_take_ordinary_people_for_members() -> None:
         scale = np.where(rng.random(n) < 0.5, 0.05, 5.0)[:, None]
         return rng.normal(size=(n, 4)) * scale
 
-    train, held = population(600), population(600)
+    train, test = population(600), population(600)
     noise = 0.1 * np.linalg.norm(train, axis=1, keepdims=True) * rng.normal(size=train.shape)
-    asked = evidence(held, train + noise, train)
+    asked = evidence(test, train + noise, train)
     plain, ratio = (MembershipInference(score=s).attack(asked, rng) for s in ("distance", "ratio"))
     assert ratio.tpr > plain.tpr
 

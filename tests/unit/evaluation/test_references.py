@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from genwright.data.codec import Array
 from genwright.evaluation.metrics.distances import Frechet, frechet, kid
 from genwright.evaluation.metrics.manifold import Coverage, Density, Precision, Recall
-from judged import evidence
+from genwright.testing.examples import evidence
 
 
 class Plain(nn.Module):

@@ -1,4 +1,4 @@
-"""The report: every figure with its company, on a page that nothing can break out of."""
+"""The report: every figure with its company, on a page that nothing can break out of, and on any terminal."""
 
 from __future__ import annotations
 
@@ -7,76 +7,52 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
 
-from genwright.data.codec import Preview
+from genwright.cli import console
+from genwright.data.codec import Preview, Sounded
 from genwright.errors import RunError
 from genwright.evaluation.metric import Measurement
 from genwright.evaluation.results import Claim, EvaluationReport, Gallery, MetricResult
-from genwright.report import charts, evaluation_page
+from genwright.report import evaluation_page
+from genwright.report.figures import WIDTH, formatted, strip, typeset
+from genwright.report.terminal import Summary
 from genwright.storage import durable
 
-EVIL = "<script>alert(\"1\")</script> & 'q' \u202eevil\u2069 שלום 🎲 \udcff"
 
-
-def reading(value: float, half: float, n: int = 1000) -> Measurement:
+def about(value: float, half: float, n: int = 1000) -> Measurement:
     return Measurement(value, value - half, value + half, n)
 
 
-def picture() -> bytes:
-    out = io.BytesIO()
-    noise = np.random.default_rng(0).integers(0, 255, (32, 128), dtype=np.uint8)
-    Image.fromarray(noise).save(out, format="PNG")
-    return out.getvalue()
-
-
 FD = MetricResult(
-    "fd",
-    "fidelity",
-    "lower",
-    "Distance between two bells of features; 0 only for a copy of the held-out examples.",
-    True,
-    reading(2.4137, 0.21),
-    floor=reading(0.8812, 0.093),
-    train_copy=reading(0.86, 0.09),
-    baselines={
-        "marginals": reading(14.2, 0.7),
-        "gaussian": reading(5.1, 0.3),
-        "noise": reading(912.0, 9),
-    },
+    metric="fd",
+    group="fidelity",
+    better="lower",
+    how="Distance between two bells of features.",
+    validated=True,
+    model=about(2.4137, 0.21),
+    real_baseline=about(0.8812, 0.093),
+    train_copy=about(0.86, 0.09),
+    baselines={"marginals": about(14.2, 0.7), "gaussian": about(5.1, 0.3), "noise": about(912.0, 9)},
     skill=0.6368,
 )
-COVERAGE = MetricResult(
-    "coverage",
-    "diversity",
-    "higher",
-    "Share of real examples with a generated one among their neighbours.",
-    True,
-    reading(0.912, 0.018),
-    floor=reading(0.967, 0.011),
-    train_copy=reading(0.96, 0.012),
-    baselines={"marginals": reading(0.41, 0.03), "noise": reading(0.0, 0.002)},
-    skill=0.9012,
-)
-KID = MetricResult(
-    "kid",
-    "fidelity",
-    "lower",
-    "Unbiased, so real against real may fall below 0.",
-    False,
-    reading(-0.00031, 0.00042),
-    floor=reading(-0.00008, 0.00035, 500),
-    train_copy=reading(-0.0001, 0.0003),
-    baselines={"noise": reading(0.31, 0.004)},
+KID = replace(
+    FD,
+    metric="kid",
+    validated=False,
+    model=about(-0.00031, 0.00042),
+    real_baseline=about(-0.00008, 0.00035, 500),
+    train_copy=about(-0.0001, 0.0003),
+    baselines={"noise": about(0.31, 0.004)},
+    skill=None,
 )
 TINY = MetricResult(
     "density_gap",
@@ -84,92 +60,40 @@ TINY = MetricResult(
     "near",
     "Best where real examples are.",
     True,
-    reading(1.234e-9, 2.1e-11),
-    floor=reading(1.1e-9, 1e-11),
-    baselines={"below": reading(5e-10, 1e-11), "close": reading(1.4e-9, 1e-11)},
+    about(1.234e-9, 2.1e-11),
+    real_baseline=about(1.1e-9, 1e-11),
+    baselines={"below": about(5e-10, 1e-11), "close": about(1.4e-9, 1e-11)},
     skill=-3.5,
 )
-HUGE = MetricResult("bits", "likelihood", "lower", "Bits per example.", True, reading(4.2e8, 3e6))
-AUTH = MetricResult(
-    "authenticity",
-    "novelty",
-    "near",
-    "Share that is farther from training than training from itself.",
-    True,
-    reading(0.68, 0.029),
-    floor=reading(0.705, 0.028),
-    train_copy=reading(0.0, 0.0),
-    baselines={"noise": reading(1.0, 0.0)},
-)
+HUGE = MetricResult("bits", "likelihood", "lower", "Bits per example.", True, about(4.2e8, 3e6))
+HEEDED = MetricResult("heeded", "condition", "higher", "0: ignored.", True, about(0.912, 0.018))
 REFUSED = MetricResult(
-    "mauve",
-    "usefulness",
-    "higher",
-    "Overlap of two texts.",
-    False,
-    None,
-    refused="mauve needs 1000 examples of each, there are 200",
-)
-VALID = MetricResult(
-    "valid",
-    "validity",
-    "higher",
-    "Share that keeps to the rules.",
-    True,
-    Measurement(1.0, 0.9962, 1, 12345),
+    "mauve", "usefulness", "higher", "Overlap.", False, None, refused="mauve needs 1000 examples of each"
 )
 DEMO = EvaluationReport(
     title="digits-diffusion against 1,000 held-out digits",
-    findings=(
+    claims=(
         Claim("supported", "Does it beat trivial generators?", "fd 2.41, the best baseline 5.1."),
         Claim("not supported", "Does it look real?", "fd 2.41 [2.20, 2.62] is above the floor 0.88."),
-        Claim("inconclusive", "Did it copy?", "authenticity 0.68 [0.65, 0.71], the floor 0.705."),
+        Claim("inconclusive", "Did it copy?", "nearest_share 0.51, the floor 0.50."),
     ),
-    facts={
-        "data": "digits.npz, sha256 4f0c9f3a0d7be1",
-        "sizes": {"train": 12000, "held": 1000, "spare": 500},
-        "seed": 20240101,
-        "versions": ["genwright 0.1", "torch 2.13"],
-        "weak features": True,
-        "command": "genwright judge runs/digits --seed 20240101 --out report",
-    },
-    lines=(VALID, FD, COVERAGE, KID, TINY, HUGE, AUTH, REFUSED),
+    facts={"seed": 20240101, "weak features": True, "sizes": {"train": 5}, "nothing": None},
+    results=(REFUSED, FD, KID, TINY, HUGE, HEEDED),
     galleries=(
+        Gallery("Nearest", "Worst first.", (("generated", Preview("png", png=b"\x89PNG")),)),
         Gallery(
-            "Nearest to training",
-            "The generated examples that lie closest to one they were trained on, worst first.",
-            (("generated", Preview("png", png=picture())), ("training", Preview("png", png=picture()))),
+            "Rows", "As drawn.", (("rows", Preview("rows", rows=(("age", "city"), ("41", "Köln")))),)
         ),
+        Gallery("Texts", "At random.", (("a text", Preview("text", text="To be,\nor <not> to be")),)),
         Gallery(
-            "A table",
-            "Rows as they were drawn.",
-            (("rows", Preview("rows", rows=(("age", "city"), ("41", "Köln"), ("−3", "תל אביב")))),),
-        ),
-        Gallery(
-            "Texts", "Drawn at random.", (("a text", Preview("text", text="To be,\nor <not> to be")),)
+            "Sounds", "At random.", (("a sound", Preview("sounds", sounds=(Sounded(b"RIFF", b"P"),))),)
         ),
     ),
     not_measured=("Whether an attacker can tell who was in the training data.",),
 )
 BARE = EvaluationReport("nothing", (), {}, ())
-
-
-def spoilt() -> EvaluationReport:
-    """A stranger's text in every place that can hold one."""
-    line = replace(FD, metric=EVIL, how=EVIL, baselines={EVIL: reading(3, 1)})
-    rows = Preview("rows", rows=((EVIL,), (EVIL,)))
-    shown = tuple((EVIL, p) for p in (rows, Preview("text", text=EVIL), Preview("png", png=b"\x89")))
-    return EvaluationReport(
-        EVIL,
-        (Claim("supported", EVIL, EVIL),),
-        {EVIL: {EVIL: [EVIL]}},
-        (line, replace(REFUSED, refused=EVIL)),
-        (Gallery(EVIL, EVIL, shown),),
-        (EVIL,),
-    )
-
-
-VOID = {"meta", "img", "link", "br", "input", "hr"}
+VOID = {"meta", "img", "br"}
+SVG = {"path", "circle", "rect", "polyline"}
 
 
 class Page(HTMLParser):
@@ -179,7 +103,7 @@ class Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.seen: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
+        self.texts: list[tuple[tuple[str, dict[str, str]], str]] = []
         self.feed(page)
         self.close()
         assert not self.open
@@ -196,111 +120,168 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data if self.open and self.open[-1] != "style" else ""
+        if self.open and self.open[-1] != "style":
+            self.texts.append((self.seen[-1], data))
+
+    @property
+    def text(self) -> str:
+        return "".join(text for _, text in self.texts)
 
     def all(self, tag: str) -> list[dict[str, str]]:
         return [attrs for name, attrs in self.seen if name == tag]
 
 
+# -- whatever it is made of ------------------------------------------------------------------------
+
+EVIL = "<script>alert(\"1\")</script> {{ 7*7 }} & 'q' \u202eevil\u2069 שלום 🎲 \udcff"
+texts = st.one_of(
+    st.just(EVIL), st.text(min_size=1, max_size=8), st.sampled_from(["<b", "'>", "]]>", "--"])
+)
+numbers = st.floats(allow_nan=True, allow_infinity=True)
+measurements = st.builds(Measurement, st.floats(-1e300, 1e300), numbers, numbers, st.integers(1, 10**6))
+results = st.builds(
+    MetricResult,
+    metric=texts,
+    group=st.sampled_from(["fidelity", "diversity", "condition", "novelty", "validity"]),
+    better=st.sampled_from(["lower", "higher", "near"]),
+    how=texts,
+    validated=st.booleans(),
+    model=st.none() | measurements,
+    real_baseline=st.none() | measurements,
+    train_copy=st.none() | measurements,
+    baselines=st.dictionaries(texts, measurements, max_size=3),
+    skill=st.none() | st.floats(-10, 1),
+    refused=texts,
+    validation=texts,
+)
+previews = st.one_of(
+    st.builds(Preview, kind=st.just("text"), text=texts),
+    st.builds(Preview, kind=st.just("png"), png=st.binary(max_size=3)),
+    st.builds(
+        lambda rows: Preview("rows", rows=tuple(map(tuple, rows))),
+        st.lists(st.lists(texts, min_size=2, max_size=2), max_size=2),
+    ),
+)
+reports = st.builds(
+    EvaluationReport,
+    title=texts,
+    claims=st.lists(
+        st.builds(Claim, st.sampled_from(["supported", "not supported", "inconclusive"]), texts, texts),
+        max_size=2,
+    ).map(tuple),
+    facts=st.dictionaries(texts, texts | st.lists(texts, max_size=2), max_size=2),
+    results=st.lists(results, max_size=3).map(tuple),
+    galleries=st.lists(
+        st.builds(Gallery, texts, texts, st.lists(st.tuples(texts, previews), max_size=2).map(tuple)),
+        max_size=2,
+    ).map(tuple),
+    not_measured=st.lists(texts, max_size=2).map(tuple),
+)
+ALLOWED = {
+    *("html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "h3", "nav", "a", "main"),
+    *(
+        "section",
+        "ul",
+        "li",
+        "span",
+        "div",
+        "p",
+        "b",
+        "small",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+    ),
+    *("th", "td", "figure", "figcaption", "img", "pre", "audio", "br", "svg", "text", *SVG),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(report=reports)
+def test_nothing_escapes_and_every_figure_appears(report: EvaluationReport) -> None:
+    made = evaluation_page.html(report)
+    page = Page(made)
+    assert {tag for tag, _ in page.seen} <= ALLOWED
+    for tag, attrs in page.seen:
+        assert not [name for name in attrs if name.startswith("on") or (name == "style" and tag == "td")]
+        for name in ("src", "href"):
+            assert attrs.get(name, "#").startswith(
+                ("#", "data:image/png;base64,", "data:audio/wav;base64,")
+            )
+    whole = page.text.replace("\r", "\n")
+    for one in report.results:
+        for found in (one.model, one.real_baseline, one.train_copy, *one.baselines.values()):
+            if found is not None:
+                value, low, high = map(typeset, formatted(found))
+                assert all(part in whole for part in (value, f"[{low},", f"{high}]"))
+    for text in (report.title, *(claim.because for claim in report.claims), *report.not_measured):
+        assert text.replace("\r\n", "\n").replace("\r", "\n") in whole
+    # U+202E in a text must not turn what follows it.
+    for (tag, attrs), text in page.texts:
+        assert (
+            "\u202e" not in text
+            or tag in ("title", "b", "small", "br")
+            or attrs.get("dir") == "auto"
+            or (tag == "p" and attrs.get("class") == "name")
+        )
+    assert made == evaluation_page.html(replace(report))
+    twin = evaluation_page.to_json(report)
+    assert json.loads(json.dumps(twin, allow_nan=False)) == twin
+
+
+def test_a_strangers_template_is_not_run() -> None:
+    page = Page(evaluation_page.html(replace(DEMO, title="{{ 7*7 }} {% raw %}")))
+    assert "{{ 7*7 }} {% raw %}" in page.text
+    assert "49" not in Page(evaluation_page.html(replace(BARE, title="{{ 7*7 }}"))).text
+
+
 # -- the page --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("judgement", [DEMO, BARE, spoilt()], ids=["demo", "bare", "spoilt"])
-def test_the_page_is_whole_and_reaches_for_nothing(judgement: EvaluationReport) -> None:
-    text = evaluation_page.html(judgement)
-    page = Page(text)
-    assert {tag for tag, _ in page.seen}.isdisjoint(
-        {"script", "link", "iframe", "object", "form", "base"}
-    )
-    for _, attrs in page.seen:
-        assert not [name for name in attrs if name.startswith("on") or name == "style"]
-        for name in ("src", "href"):
-            assert attrs.get(name, "#").startswith(("#", "data:image/png;base64,"))
-    assert "url(" not in text
-    assert "@import" not in text
-    assert "default-src 'none'" in page.all("meta")[1]["content"]
-
-
-def test_the_page_is_the_same_bytes_again() -> None:
-    assert evaluation_page.html(DEMO).encode() == evaluation_page.html(replace(DEMO)).encode()
-
-
-def test_a_strangers_text_stays_text() -> None:
-    page = Page(evaluation_page.html(spoilt()))
-    assert "<script" not in evaluation_page.html(spoilt())
-    # Title twice, finding twice, the table's row, the galleries, the card, what is missing.
-    assert page.text.count(EVIL) >= 20
-    assert EVIL in [image["alt"] for image in page.all("img")]
-    assert EVIL in [region.get("aria-label") for region in page.all("div")]
-
-
-def test_text_that_runs_the_other_way_is_kept_in_its_element() -> None:
-    """Every element that holds a stranger's text says so: U+202E must not turn what follows it."""
-    for found in re.finditer(r"<(\w+)([^>]*)>[^<]*&lt;script", evaluation_page.html(spoilt())):
-        if found[1] not in ("title", "style"):
-            assert 'dir="auto"' in found[2], found[0]
-
-
-def test_every_number_is_on_the_page_with_its_interval() -> None:
-    text = Page(evaluation_page.html(DEMO)).text
-    for wanted in ("2.41", "[2.20, 2.62]", "0.881", "[0.788, 0.974]", "912.0", "n\u202f=\u202f1,000"):
-        assert wanted.replace(",000", "\u202f000") in text
-    assert "−0.00031" in text
-    assert "[−0.00073, 0.00011]" in text
-    assert "1.234\u202f×\u202f10⁻⁹" in text
-    assert "4.200\u202f×\u202f10⁸" in text
-    assert "−3.50" in text
-    assert "n\u202f=\u202f500" in text
-    assert "n\u202f=\u202f12\u202f345" in text
-    assert not re.search(r"\bnan\b|\binf\b|\bNone\b|e-0\d", text)
-
-
-def test_the_groups_are_in_order_and_hold_their_own() -> None:
-    text = evaluation_page.html(DEMO)
-    heads = re.findall(r'scope="rowgroup" colspan="9"><b>(\w+)</b>', text)
-    assert heads == ["fidelity", "diversity", "novelty", "likelihood", "usefulness", "validity"]
-    fidelity = text[text.index("<b>fidelity") : text.index("<b>diversity")]
-    assert re.findall(r'scope="row"><b dir="auto">(\w+)', fidelity) == ["fd", "kid"]
-
-
-def test_what_is_missing_is_said() -> None:
+def test_the_page_says_what_is_missing_and_an_outcome_by_more_than_a_colour() -> None:
     text = evaluation_page.html(DEMO)
     row = text[text.index(">mauve<") :].split("</tr>")[0]
     assert "not measured: mauve needs 1000 examples" in row
-    assert "✗ unvalidated" in row
     assert row.count(">not measured</span>") == 4  # strip, floor, copycat, baselines
     assert row.count(">not defined</span>") == 1
     assert text.count("✗ unvalidated") == 2
     last = text[text.index('id="missing"') :]
     assert "mauve needs 1000" in last
     assert "who was in the training data" in last
-
-
-def test_an_outcome_is_a_mark_and_a_word_and_not_a_colour_alone() -> None:
-    text = evaluation_page.html(DEMO)
     for mark, word in (("✓", "supported"), ("✗", "not supported"), ("?", "inconclusive")):
         item = text[text.index(f'<li class="{word.replace(" ", "-")}"') :].split("</li>")[0]
         assert f">{mark}</span>" in item
         assert f">{word}</span>" in item
+    heads = re.findall(r'scope="rowgroup" colspan="9"><b>(\w+)</b>', text)
+    assert heads == ["fidelity", "diversity", "condition", "likelihood", "usefulness"]
 
 
-def test_the_page_can_be_heard() -> None:
+def test_the_page_can_be_heard_and_reaches_for_nothing() -> None:
     page = Page(evaluation_page.html(DEMO))
     assert all(th.get("scope") in ("col", "row", "rowgroup") for th in page.all("th"))
     assert all(image["alt"] for image in page.all("img"))
     assert len(page.all("figcaption")) == len(page.all("figure")) == 4
     strips = [svg for svg in page.all("svg") if svg.get("class") == "strip"]
-    assert len(strips) == 7
+    assert len(strips) == 5
     assert "fd: model 2.41, floor 0.881, copycat 0.860, marginals 14.20" in strips[0]["aria-label"]
     targets = {attrs["id"] for _, attrs in page.seen if "id" in attrs}
-    assert {link["href"][1:] for link in page.all("a")} <= targets
-    assert page.all("html")[0]["lang"] == "en"
+    assert {link["href"][1:] for link in page.all("a")} == targets & {
+        *("verdict", "figures", "examples", "card", "missing")
+    }
+    policy = page.all("meta")[1]["content"]
+    assert "default-src 'none'" in policy
+    assert "media-src data:" in policy  # or no sound of a gallery is heard
+    assert "seed20240101weak featuresyessizestrain 5nothingnone" in page.text.replace("\n", "")
+    assert "url(" not in evaluation_page.html(DEMO)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(theme: str) -> None:
     """WCAG 2.1, 1.4.3: a contrast of 4.5 for text."""
-    light, dark = charts.STYLE.split("@media (prefers-color-scheme: dark)")
+    style = Path(evaluation_page.__file__).with_name("templates").joinpath("style.css").read_text()
+    light, dark = style.split("@media (prefers-color-scheme: dark)")
     source = light if theme == "light" else dark[: dark.index("} }")]
     colours = dict(re.findall(r"--(\w+): #([0-9a-f]{6})", source))
 
@@ -315,226 +296,103 @@ def test_text_stands_out_from_its_ground(theme: str) -> None:
             assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, (ink, ground)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [evaluation_page.html, evaluation_page.summary, lambda j: json.dumps(evaluation_page.to_json(j))],
-)
-def test_words_that_promise_too_much_are_never_used(make: Callable[[EvaluationReport], str]) -> None:
-    said = (make(DEMO) + make(BARE)).lower()
-    assert "anonym" not in said
-    assert "privat" not in said
-
-
-# -- strips ----------------------------------------------------------------------------------------
-
-
-def places(line: MetricResult) -> dict[str, list[float]]:
-    """Horizontal places of the marks in a strip, by class."""
-    root = ElementTree.fromstring(charts.strip(line))
-    found: dict[str, list[float]] = {}
-    for element in root.iter():
-        at = element.get("cx") or element.get("x") or element.get("d", "M")[1:].split(",")[0]
-        if element.get("class") and at:
-            found.setdefault(element.get("class", ""), []).append(float(at))
-        if element.get("class") == "bar":
-            found["bar"].append(float(element.get("d", "").split("H")[1]))
-    return found
+# -- strips and numbers ----------------------------------------------------------------------------
 
 
 def test_marks_stand_in_the_order_of_their_values() -> None:
-    at = places(FD)
-    marginals, gaussian, noise = at["base"]
-    low, high = at["bar"]
-    (model,), (floor,), (train_copy,) = at["model"], at["floor"], at["copy"]
-    assert train_copy <= floor < low < model < high < gaussian < marginals < noise
-    assert model - floor > 30  # one wild baseline does not press the others together
-    assert "stroke-dasharray" in charts.strip(FD)
-    assert "← better" in charts.strip(FD)
-    assert "better →" in charts.strip(COVERAGE)
+    found = strip(FD)
+    assert found is not None
+    assert found.model is not None
+    assert found.real_baseline is not None
+    assert found.train_copy is not None
+    marginals, gaussian, noise = (one.x for one in found.baselines)
+    assert found.model.low is not None
+    assert found.model.high is not None
+    places = [
+        found.real_baseline.x,
+        found.model.low,
+        found.model.x,
+        found.model.high,
+        gaussian,
+        marginals,
+    ]
+    assert places == sorted(set(places))
+    assert found.train_copy.x <= found.real_baseline.x
+    assert noise > marginals
+    assert found.compressed  # one wild baseline does not press the others together
+    assert found.model.x - found.real_baseline.x > 30
+    straight = strip(replace(HEEDED, baselines={"half": about(0.5, 0), "none": about(0.0, 0)}))
+    assert straight is not None
+    assert straight.model is not None
+    assert not straight.compressed
+    half, none = (one.x for one in straight.baselines)
+    assert (straight.model.x - none) / (half - none) == pytest.approx(0.912 / 0.5, rel=0.01)
 
 
-def test_an_ordinary_scale_is_straight() -> None:
-    line = replace(COVERAGE, baselines={"half": reading(0.5, 0), "none": reading(0.0, 0)})
-    at = places(line)
-    half, none = at["base"]
-    share = (at["model"][0] - none) / (half - none)
-    assert share == pytest.approx(0.912 / 0.5, rel=0.01)
-    assert "stroke-dasharray" not in charts.strip(line)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        *DEMO.lines[:-1],
-        replace(HUGE, model=reading(0.0, 0.0)),
-        replace(
-            HUGE, model=Measurement(1.0, -math.inf, math.inf, 9), floor=Measurement(2, math.nan, 3, 9)
-        ),
-        replace(FD, model=None, floor=None),
-        replace(
-            FD, baselines={"a": reading(1e300, 1), "b": reading(-1e308, 1), "c": reading(5e-324, 0)}
-        ),
-        replace(FD, model=reading(0, 0), floor=None, train_copy=reading(0, 0)),
-    ],
-    ids=lambda line: line.metric,
-)
-def test_every_mark_is_on_the_strip(line: MetricResult) -> None:
-    assert all(
-        6 <= x <= 234 for name, xs in places(line).items() for x in xs if name not in ("mid", "end")
-    )
-
-
-def test_without_a_reading_there_is_no_strip() -> None:
-    assert charts.strip(REFUSED) == ""
-    assert charts.strip(replace(HUGE, model=Measurement(math.nan, 0, 1, 5))) == ""
-
-
-# -- numbers ---------------------------------------------------------------------------------------
+@given(result=results)
+def test_every_mark_is_on_the_strip(result: MetricResult) -> None:
+    found = strip(result)
+    if found is None:
+        company = (result.model, result.real_baseline, result.train_copy, *result.baselines.values())
+        assert not any(company)
+        return
+    for one in (found.model, found.real_baseline, found.train_copy, *found.baselines):
+        if one is not None:
+            assert all(6 <= x <= WIDTH - 6 for x in (one.x, one.low, one.high) if x is not None)
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (reading(2.41372, 0.2104), "2.41 [2.20, 2.62]"),
-        (reading(0.5, 0.00123), "0.5000 [0.4988, 0.5012]"),
-        (reading(-0.004, 0.01), "-0.004 [-0.014, 0.006]"),
-        (reading(12345.6, 210.0), "12,350 [12,140, 12,560]"),
-        (reading(-0.001, 0.5), "0.00 [-0.50, 0.50]"),
-        (reading(0.1, 500), "0 [-500, 500]"),
-        (reading(1234.5, 1e-9), "1,234.5 [1,234.5, 1,234.5]"),
-        (Measurement(1.0, 0.9962, 1.0, 99), "1.0000 [0.9962, 1.0000]"),
-        (reading(0.0, 0.0), "0.000 [0.000, 0.000]"),
-        (reading(123456, 0.0), "123,456 [123,456, 123,456]"),
-        (reading(2.5e-7, 1e-8), "2.50e-07 [2.40e-07, 2.60e-07]"),
-        (reading(0.0, 1e-9), "0 [-1.0e-09, 1.0e-09]"),
-        (reading(-4.2e11, 1e10), "-4.20e+11 [-4.30e+11, -4.10e+11]"),
+        (about(2.41372, 0.2104), "2.41 [2.20, 2.62]"),
+        (about(0.5, 0.00123), "0.5000 [0.4988, 0.5012]"),
+        (about(-0.004, 0.01), "-0.004 [-0.014, 0.006]"),
+        (about(12345.6, 210.0), "12,350 [12,140, 12,560]"),
+        (about(-0.001, 0.5), "0.00 [-0.50, 0.50]"),
+        (about(0.1, 500), "0 [-500, 500]"),
+        (about(1234.5, 1e-9), "1,234.5 [1,234.5, 1,234.5]"),
+        (about(0.0, 0.0), "0.000 [0.000, 0.000]"),
+        (about(123456, 0.0), "123,456 [123,456, 123,456]"),
+        (about(2.5e-7, 1e-8), "2.50e-07 [2.40e-07, 2.60e-07]"),
+        (about(-4.2e11, 1e10), "-4.20e+11 [-4.30e+11, -4.10e+11]"),
         (Measurement(3.0, -math.inf, math.nan, 4), "3.000 [-inf, ?]"),
     ],
 )
 def test_a_number_has_the_digits_its_interval_leaves(given: Measurement, said: str) -> None:
-    value, low, high = charts.figures(given)
+    value, low, high = formatted(given)
     assert f"{value} [{low}, {high}]" == said
 
 
-@pytest.mark.parametrize(
-    ("plain", "set_"),
-    [
-        ("-1.5", "−1.5"),
-        ("12,345.6", "12\u202f345.6"),
-        ("-2.50e-07", "−2.50\u202f×\u202f10⁻⁷"),
-        ("4.2e+120", "4.2\u202f×\u202f10¹²⁰"),
-        ("-inf", "−∞"),
-    ],
-)
-def test_typesetting(plain: str, set_: str) -> None:
-    assert charts.typeset(plain) == set_
-
-
-# -- JSON ------------------------------------------------------------------------------------------
-
-NUMBER = (int, float)
-READING = {"value": (*NUMBER, None), "low": (*NUMBER, None), "high": (*NUMBER, None), "n": (int,)}
-METRIC = {
-    "metric": (str,),
-    "group": (str,),
-    "better": (str,),
-    "how": (str,),
-    "validated": (bool,),
-    "battery": (str,),
-    "model": (dict, None),
-    "refused": (str,),
-    "floor": (dict, None),
-    "copycat": (dict, None),
-    "baselines": (dict,),
-    "best_baseline": (str, None),
-    "skill": (*NUMBER, None),
-}
-TOP = {
-    "schema": (int,),
-    "title": (str,),
-    "findings": (list,),
-    "metrics": (list,),
-    "galleries": (list,),
-    "facts": (dict,),
-    "not_measured": (list,),
-}
-
-
-def conforms(value: dict[str, Any], shape: dict[str, tuple[Any, ...]]) -> None:
-    assert value.keys() == shape.keys()
-    for name, kinds in shape.items():
-        inner = value[name]
-        assert (None in kinds) if inner is None else isinstance(inner, tuple(k for k in kinds if k)), (
-            name
-        )
-
-
-def validated(twin: dict[str, Any]) -> None:
-    """The schema in the docstring of `to_json`."""
-    conforms(twin, TOP)
-    assert twin["schema"] == 1
-    for finding in twin["findings"]:
-        conforms(finding, {"outcome": (str,), "question": (str,), "because": (str,)})
-        assert finding["outcome"] in ("supported", "not supported", "inconclusive")
-    for metric in twin["metrics"]:
-        conforms(metric, METRIC)
-        found = [metric["model"], metric["floor"], metric["copycat"], *metric["baselines"].values()]
-        for one in found:
-            if one is not None:
-                conforms(one, READING)
-        assert metric["model"] or metric["refused"]
-        assert metric["best_baseline"] is None or metric["best_baseline"] in metric["baselines"]
-    for gallery in twin["galleries"]:
-        conforms(gallery, {"title": (str,), "note": (str,), "examples": (list,)})
-        for example in gallery["examples"]:
-            conforms(example, {"caption": (str,), "kind": (str,)})
-    assert all(isinstance(sentence, str) for sentence in twin["not_measured"])
-
-
-def strict(name: str) -> float:
-    raise AssertionError(f"{name} is not JSON")
-
-
-@pytest.mark.parametrize("judgement", [DEMO, BARE, spoilt()], ids=["demo", "bare", "spoilt"])
-def test_the_written_twin_follows_its_schema(judgement: EvaluationReport, tmp_path: Path) -> None:
-    page, twin = evaluation_page.write(judgement, tmp_path / "new" / "folder")
-    assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == [
-        "report.html",
-        "report.json",
+def test_typesetting() -> None:
+    plain = ("-1.5", "12,345.6", "-2.50e-07", "4.2e+120", "-inf")
+    assert [*map(typeset, plain)] == [
+        *("−1.5", "12\u202f345.6", "−2.50\u202f×\u202f10⁻⁷", "4.2\u202f×\u202f10¹²⁰", "−∞")
     ]
-    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
-    read = json.loads(twin.read_text(encoding="utf-8"), parse_constant=strict)
-    validated(read)
-    assert read == evaluation_page.to_json(judgement)
-    ordered = json.dumps(read, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    assert twin.read_bytes() == ordered.encode(errors="backslashreplace")
 
 
-def test_no_figure_is_rounded() -> None:
-    metrics = {metric["metric"]: metric for metric in evaluation_page.to_json(DEMO)["metrics"]}
+# -- JSON and files --------------------------------------------------------------------------------
+
+
+def test_the_twin_has_the_keys_that_people_script_against() -> None:
+    twin = evaluation_page.to_json(DEMO)
+    assert [*twin] == [*("schema", "title", "findings", "metrics", "galleries", "facts", "not_measured")]
+    assert [*twin["findings"][0]] == ["outcome", "question", "because"]
+    assert [*twin["metrics"][0]] == [
+        *("metric", "group", "better", "how", "validated", "battery", "model", "refused", "floor"),
+        *("copycat", "baselines", "best_baseline", "skill"),
+    ]
+    metrics = {metric["metric"]: metric for metric in twin["metrics"]}
     assert metrics["fd"]["model"] == {
         "value": 2.4137,
         "low": 2.4137 - 0.21,
         "high": 2.4137 + 0.21,
         "n": 1000,
     }
-    assert metrics["fd"]["skill"] == 0.6368
-    assert metrics["kid"]["validated"] is False
+    assert metrics["fd"]["skill"] == 0.6368  # nothing is rounded
     assert metrics["mauve"]["model"] is None
-
-
-def test_the_best_baseline_is_the_hardest_to_beat() -> None:
-    best = {
-        metric["metric"]: metric["best_baseline"] for metric in evaluation_page.to_json(DEMO)["metrics"]
-    }
-    assert best["fd"] == "gaussian"
-    assert best["coverage"] == "marginals"
-    assert best["density_gap"] == "close"  # nearest to the floor
-    assert best["bits"] is None
-    assert replace(TINY, floor=None).best is None
-
-
-def test_facts_become_json() -> None:
+    best = {name: metric["best_baseline"] for name, metric in metrics.items()}
+    assert (best["fd"], best["density_gap"], best["bits"]) == ("gaussian", "close", None)
+    assert replace(TINY, real_baseline=None).best is None
     facts = {
         "a": np.float32(0.5),
         "b": np.arange(2),
@@ -542,71 +400,65 @@ def test_facts_become_json() -> None:
         3: (True, None),
         "d": math.nan,
     }
-    found = evaluation_page.to_json(replace(DEMO, facts=facts))["facts"]  # type: ignore[arg-type]
-    assert found == {"a": 0.5, "b": [0, 1], "c": str(Path("x/y")), "3": [True, None], "d": None}
-    text = Page(
-        evaluation_page.html(replace(DEMO, facts={"on": True, "sizes": {"train": 5}, "x": None}))
-    ).text
-    assert "onyessizestrain 5xnone" in text
+    assert evaluation_page.to_json(replace(DEMO, facts=facts))["facts"] == {  # type: ignore[arg-type]
+        **{"a": 0.5, "b": [0, 1], "c": str(Path("x/y")), "3": [True, None], "d": None}
+    }
 
 
-# -- files -----------------------------------------------------------------------------------------
-
-
-def test_a_failed_write_leaves_the_former_report(
+def test_what_is_written_is_both_or_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluation_page.write(BARE, tmp_path)
-    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    page, twin = evaluation_page.write(replace(DEMO, title=EVIL), tmp_path / "new" / "folder")
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert json.loads(twin.read_text(encoding="utf-8"))["title"] == EVIL
+    before = {file: file.read_bytes() for file in page.parent.iterdir()}
 
     def full(fd: int, data: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(durable.io, "write", full)
     with pytest.raises(RunError, match=r"the disk of .* is full"):
-        evaluation_page.write(DEMO, tmp_path)
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-
-
-def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+        evaluation_page.write(BARE, page.parent)
+    assert {file: file.read_bytes() for file in page.parent.iterdir()} == before
     with pytest.raises(RunError, match="choose another folder"):
-        evaluation_page.write(BARE, tmp_path / "file")
+        evaluation_page.write(BARE, page)
 
 
 # -- the terminal ----------------------------------------------------------------------------------
 
 
-def many() -> EvaluationReport:
-    """More of everything than a screen holds."""
-    lines = tuple(replace(FD, metric=f"metric_with_a_rather_long_name_{i}") for i in range(50))
-    findings = tuple(replace(f, because=f.because * 20) for f in DEMO.findings) * 5
-    return replace(
-        DEMO,
-        title="長い題" * 60,
-        lines=(*lines, *DEMO.lines),
-        findings=findings,
-        not_measured=tuple(f"{i} 長い文" * 30 for i in range(30)),
-    )
+def screen(report: EvaluationReport, width: int) -> str:
+    with (terminal := Console(width=width, highlight=False, markup=False)).capture() as captured:
+        terminal.print(Summary(report))
+    return captured.get()
 
 
-def columns(line: str) -> int:
-    return len(line) + sum(c >= "\u2e80" for c in line)
-
-
-@pytest.mark.parametrize(
-    "judgement", [DEMO, BARE, many(), spoilt()], ids=["demo", "bare", "many", "spoilt"]
+MANY = replace(
+    DEMO,
+    title="長い題" * 60,
+    results=tuple(replace(FD, metric=f"metric_with_a_rather_long_name_{i}") for i in range(50)),
+    claims=DEMO.claims * 5,
+    not_measured=tuple(f"{i} 長い文" * 30 for i in range(30)),
 )
-def test_the_summary_fits_a_screen(judgement: EvaluationReport) -> None:
-    lines = evaluation_page.summary(judgement).split("\n")
-    assert len(lines) <= 40
-    assert max(map(columns, lines)) <= 100
-    assert all(line.isprintable() for line in lines)
-    assert lines[0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    report=reports | st.sampled_from([DEMO, BARE, MANY]), width=st.sampled_from([24, 50, 80, 100, 200])
+)
+def test_no_line_is_wider_than_the_terminal_and_none_is_a_control(
+    report: EvaluationReport, width: int
+) -> None:
+    from rich.cells import cell_len
+
+    for line in screen(report, width).splitlines():
+        assert cell_len(line) <= width
+        assert line.isprintable()
 
 
 def test_the_summary_in_full() -> None:
-    assert evaluation_page.summary(DEMO) == SCREEN
+    said = [line.rstrip() for line in screen(DEMO, 100).splitlines()]
+    assert said == SCREEN.splitlines()
 
 
 SCREEN = """\
@@ -614,40 +466,65 @@ digits-diffusion against 1,000 held-out digits
 
 + supported      Does it beat trivial generators? fd 2.41, the best baseline 5.1.
 - not supported  Does it look real? fd 2.41 [2.20, 2.62] is above the floor 0.88.
-? inconclusive   Did it copy? authenticity 0.68 [0.65, 0.71], the floor 0.705.
+? inconclusive   Did it copy? nearest_share 0.51, the floor 0.50.
 
- metric       model [95 % interval]            floor     copycat  best baseline   skill
- fd           2.41 [2.20, 2.62]                0.881     0.860    5.10 gaussian   0.64
-*kid          -0.00031 [-0.00073, 0.00011]     -0.00008  -0.00010 0.3100 noise    -
- coverage     0.912 [0.894, 0.930]             0.967     0.960    0.410 marginals 0.90
- density_gap  1.234e-09 [1.213e-09, 1.255e-09] 1.100e-09 -        1.400e-09 close -3.50
- authenticity 0.680 [0.651, 0.709]             0.705     0.000    1.000 noise     -
- bits         4.200e+08 [4.170e+08, 4.230e+08] -         -        -               -
-*mauve        not measured                     -         -        -               -
- valid        1.0000 [0.9962, 1.0000]          -         -        -               -
-* unvalidated: the metric fails on cases whose answer is known
+metric      model [95 % interval]            floor     copycat  best baseline   skill
+fd          2.41 [2.20, 2.62]                0.881     0.860    5.10 gaussian   0.64
+*kid        -0.00031 [-0.00073, 0.00011]     -0.00008  -0.00010 0.3100 noise    -
+density_gap 1.234e-09 [1.213e-09, 1.255e-09] 1.100e-09 -        1.400e-09 close -3.50
+heeded      0.912 [0.894, 0.930]             -         -        -               -
+bits        4.200e+08 [4.170e+08, 4.230e+08] -         -        -               -
+*mauve      not measured                     -         -        -               -
+* unvalidated: the metric fails on cases whose answer is known, or was not checked
 
 not measured
-  mauve needs 1000 examples of each, there are 200
-  Whether an attacker can tell who was in the training data."""
+ mauve needs 1000 examples of each
+ Whether an attacker can tell who was in the training data."""
+
+
+def test_in_a_narrow_place_names_and_columns_give_way_and_figures_do_not() -> None:
+    long = replace(FD, metric="a_metric_with_quite_a_long_name", baselines={"b" * 40: about(9.5, 1)})
+    for width in (60, 80, 100):
+        said = screen(replace(DEMO, results=(long,)), width).splitlines()
+        row = next(line for line in said if line.startswith("a_metric"))
+        assert "2.41 [2.20, 2.62]" in row
+        assert "0.881" in row
+    assert "copycat" not in screen(DEMO, 80)
+    everything = screen(DEMO, 20)  # too narrow for an interval in one line: it is broken, not cut
+    for part in ("-0.00031", "[-0.00073,", "0.00011]"):
+        assert part in everything
 
 
 def test_a_crowded_summary_says_what_it_leaves_out() -> None:
-    text = evaluation_page.summary(many())
-    assert "... and 10 more findings" in text
-    assert re.search(r"\.\.\. and \d+ more metrics", text)
-    assert "... and 26 more in the report" in text
-    assert len(text.split("\n")) == 40
+    said = screen(MANY, 100)
+    assert "... and 7 more findings in the report" in said
+    assert "... and 24 more metrics in the report" in said
+    assert "... and 24 more in the report" in said
 
 
-def test_in_a_narrow_place_names_give_way_and_figures_do_not() -> None:
-    wide = reading(-1.23456e-300, 1e-305)
-    company = {"a baseline with a long name": wide}
-    name = "a_metric_with_quite_a_long_name"
-    line = replace(
-        FD, metric=name, validated=False, model=wide, floor=wide, train_copy=wide, baselines=company
+def test_in_a_pipe_every_line_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "word " * 300
+    console.show_report(replace(DEMO, claims=(Claim("supported", "Is it?", long.strip()),), title=EVIL))
+    lines = capsys.readouterr().out.splitlines()
+    assert f"+ supported  Is it? {long.strip()}" in lines
+    assert any(line.startswith("density_gap") and "1.400e-09 close" in line for line in lines)
+    assert not any(line.endswith(" ") for line in lines)
+    assert "\x1b" not in "".join(lines)
+
+
+def test_on_a_terminal_lines_are_as_wide_as_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    terminal = Console(file=out, force_terminal=True, width=60, highlight=False, markup=False)
+    monkeypatch.setattr(console, "_console", lambda width=None: terminal)
+    console.show_report(DEMO)
+    assert "\x1b[32m+ supported" in out.getvalue()  # colours where there are some
+    plain = re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
+    assert max(map(len, plain.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("report", [DEMO, BARE], ids=["demo", "bare"])
+def test_words_that_promise_too_much_are_never_used(report: EvaluationReport) -> None:
+    said = (
+        evaluation_page.html(report) + screen(report, 100) + json.dumps(evaluation_page.to_json(report))
     )
-    text = evaluation_page.summary(replace(DEMO, lines=(line,)))
-    row = next(line for line in text.split("\n") if line.startswith("*a_metric"))
-    assert row.count("-1.235e-300") == 6
-    assert len(row) <= 100
+    assert not re.search("anonym|privat", said.lower())

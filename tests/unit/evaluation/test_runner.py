@@ -14,32 +14,32 @@ from genwright.evaluation.metric import Group, Measurement, OfFeatures
 from genwright.evaluation.metrics.distances import Kid
 from genwright.evaluation.ranking import rank
 from genwright.evaluation.results import EvaluationReport, MetricResult
-from genwright.evaluation.runner import _skill, findings, lines, metrics, protocol
-from judged import evidence
+from genwright.evaluation.runner import _skill, claims, metrics, protocol, results
+from genwright.testing.examples import evidence
 
 
-def reading(value: float, error: float = 0.01, n: int = 1000) -> Measurement:
+def measurement(value: float, error: float = 0.01, n: int = 1000) -> Measurement:
     return Measurement(value, value - 1.96 * error, value + 1.96 * error, n)
 
 
-def line(model: float, **more: object) -> MetricResult:
+def result(model: float, **more: object) -> MetricResult:
     base = MetricResult(
         metric="fd",
         group="fidelity",
         better="lower",
         how="",
         validated=True,
-        model=reading(model),
-        floor=reading(1.0),
-        train_copy=reading(1.0),
-        baselines={"marginals": reading(5.0), "mix": reading(3.0)},
+        model=measurement(model),
+        real_baseline=measurement(1.0),
+        train_copy=measurement(1.0),
+        baselines={"marginals": measurement(5.0), "mix": measurement(3.0)},
     )
     made = replace(base, **more)  # type: ignore[arg-type]
     return replace(made, skill=_skill(made))
 
 
-def said(*lines: MetricResult) -> dict[str, str]:
-    return {f.question: f.outcome for f in findings(lines)}
+def said(*results: MetricResult) -> dict[str, str]:
+    return {f.question: f.outcome for f in claims(results)}
 
 
 REAL = "Can it not be told from real examples?"
@@ -48,44 +48,51 @@ NEW = "Is it new rather than copied?"
 
 
 def test_skill_is_1_at_the_floor_and_0_at_the_best_baseline() -> None:
-    assert line(1.0).skill == pytest.approx(1)
-    assert line(3.0).skill == pytest.approx(0)
-    assert line(5.0).skill == pytest.approx(-1)
+    assert result(1.0).skill == pytest.approx(1)
+    assert result(3.0).skill == pytest.approx(0)
+    assert result(5.0).skill == pytest.approx(-1)
 
 
 @pytest.mark.parametrize("better", ["lower", "higher", "near"])
 def test_skill_knows_the_direction(better: str) -> None:
     sign = -1 if better == "higher" else 1
-    model, floor, trivial = (reading(sign * v) for v in (2.0, 1.0, 3.0))
-    found = replace(line(0), better=better, model=model, floor=floor, baselines={"t": trivial})
+    model, real_baseline, trivial = (measurement(sign * v) for v in (2.0, 1.0, 3.0))
+    found = replace(
+        result(0), better=better, model=model, real_baseline=real_baseline, baselines={"t": trivial}
+    )
     assert _skill(found) == pytest.approx(0.5)
 
 
 def test_no_skill_where_trivial_generators_are_as_good_as_real() -> None:
-    assert line(1.0, baselines={"t": reading(1.01)}).skill is None
-    assert line(1.0, floor=None).skill is None
+    assert result(1.0, baselines={"t": measurement(1.01)}).skill is None
+    assert result(1.0, real_baseline=None).skill is None
 
 
 def test_the_verdict_follows_the_readings() -> None:
-    assert said(line(1.0)) == {TRIVIAL: "supported", REAL: "supported"}
-    assert said(line(1.5)) == {TRIVIAL: "supported", REAL: "not supported"}
-    assert said(line(4.0)) == {TRIVIAL: "not supported", REAL: "not supported"}
+    assert said(result(1.0)) == {TRIVIAL: "supported", REAL: "supported"}
+    assert said(result(1.5)) == {TRIVIAL: "supported", REAL: "not supported"}
+    assert said(result(4.0)) == {TRIVIAL: "not supported", REAL: "not supported"}
 
 
 def test_few_examples_support_nothing() -> None:
-    few = replace(line(1.0), model=reading(1.0, 0.3, 50))
+    few = replace(result(1.0), model=measurement(1.0, 0.3, 50))
     assert said(few)[REAL] == "inconclusive"
 
 
 def test_copying_is_a_fault_of_its_own() -> None:
-    copies = line(0.2, metric="exact_copies", group="novelty", floor=reading(0.0))
+    copies = result(0.2, metric="exact_copies", group="novelty", real_baseline=measurement(0.0))
     assert said(copies) == {NEW: "not supported"}
 
 
 def test_only_what_is_nearer_than_real_is_copied() -> None:
     def outcome(value: float, fault: str) -> str:
         near = replace(
-            line(1.0), metric="c_t", group="novelty", better="near", fault=fault, model=reading(value)
+            result(1.0),
+            metric="c_t",
+            group="novelty",
+            better="near",
+            fault=fault,
+            model=measurement(value),
         )
         return said(near)[NEW]
 
@@ -97,13 +104,13 @@ def test_only_what_is_nearer_than_real_is_copied() -> None:
 def test_what_is_known_from_little_is_no_fault() -> None:
     """.99 that may be .34: half the width of the interval would call it 2.8 standard errors from .51."""
     share = replace(
-        line(0),
+        result(0),
         metric="nearest_share",
         group="novelty",
         better="near",
         fault="above",
         model=Measurement(0.99, 0.342, 1.0, 1000),
-        floor=Measurement(0.513, 0.478, 0.548, 1000),
+        real_baseline=Measurement(0.513, 0.478, 0.548, 1000),
     )
     assert said(share)[NEW] == "supported"
     assert said(replace(share, model=Measurement(0.99, 0.97, 1.0, 1000)))[NEW] == "not supported"
@@ -111,16 +118,16 @@ def test_what_is_known_from_little_is_no_fault() -> None:
 
 def test_one_of_many_metrics_needs_more_than_a_stray() -> None:
     """At two standard errors one of 20 strays by chance; Holm does not fall for it."""
-    strays = line(1.0 + 2.2 * 0.0141)
-    assert said(strays, *[line(1.0, metric=f"m{i}") for i in range(20)])[REAL] == "supported"
+    strays = result(1.0 + 2.2 * 0.0141)
+    assert said(strays, *[result(1.0, metric=f"m{i}") for i in range(20)])[REAL] == "supported"
 
 
 def test_an_unvalidated_metric_does_not_speak() -> None:
-    assert said(line(9.0, validated=False)) == {}
+    assert said(result(9.0, validated=False)) == {}
 
 
 def judged(title: str, value: float, error: float = 0.01) -> EvaluationReport:
-    return EvaluationReport(title, (), {}, (replace(line(value), model=reading(value, error)),))
+    return EvaluationReport(title, (), {}, (replace(result(value), model=measurement(value, error)),))
 
 
 def test_what_was_measured_differently_is_not_ranked() -> None:
@@ -146,8 +153,10 @@ def test_only_what_is_clear_is_ranked() -> None:
 
 def many(title: str, *values: float) -> EvaluationReport:
     """A judgement with a line for each value, of standard error 0.1."""
-    lines = [replace(line(v, metric=f"m{i}"), model=reading(v, 0.1)) for i, v in enumerate(values)]
-    return EvaluationReport(title, (), {}, tuple(lines))
+    results = [
+        replace(result(v, metric=f"m{i}"), model=measurement(v, 0.1)) for i, v in enumerate(values)
+    ]
+    return EvaluationReport(title, (), {}, tuple(results))
 
 
 def test_overall_one_is_before_another_if_better_in_some_question_and_worse_in_none() -> None:
@@ -164,8 +173,8 @@ def test_overall_one_is_before_another_if_better_in_some_question_and_worse_in_n
     for judgement in (columns, useful):
         object.__setattr__(
             judgement,
-            "lines",
-            (*judgement.lines[:5], replace(judgement.lines[5], group="usefulness")),
+            "results",
+            (*judgement.results[:5], replace(judgement.results[5], group="usefulness")),
         )
     assert outcomes(columns, useful)[-1] == "inconclusive"
 
@@ -192,14 +201,14 @@ class Broken(OfFeatures):
     better = "lower"
     how = "not at all"
 
-    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
         raise ZeroDivisionError("oh")
 
 
 def test_a_metric_that_breaks_ends_no_judgement() -> None:
     rng = np.random.default_rng(0)
     asked = evidence(rng.normal(size=(200, 2)), rng.normal(size=(200, 2)))
-    broken, kid = lines(asked, {"model": asked.fake}, [Broken(), Kid()], 0)
+    broken, kid = results(asked, {"model": asked.fake}, [Broken(), Kid()], 0)
     assert broken.model is None
     assert broken.refused == "broken broke, which should not have happened: ZeroDivisionError: oh"
     assert kid.model is not None
@@ -207,14 +216,14 @@ def test_a_metric_that_breaks_ends_no_judgement() -> None:
 
 def test_a_protocol_is_of_the_measure_and_not_of_what_is_measured() -> None:
     rng = np.random.default_rng(0)
-    train, held, one, two = (rng.normal(size=(50, 3)) for _ in range(4))
-    asked = metrics(evidence(held, one, train), ["fd", "kid"])
-    known = protocol(evidence(held, one, train), asked, 0)
-    assert known == protocol(evidence(held, two, train), asked, 0)
+    train, test, one, two = (rng.normal(size=(50, 3)) for _ in range(4))
+    asked = metrics(evidence(test, one, train), ["fd", "kid"])
+    known = protocol(evidence(test, one, train), asked, 0)
+    assert known == protocol(evidence(test, two, train), asked, 0)
     others = [
         protocol(evidence(two, one, train), asked, 0),
-        protocol(replace(evidence(held, one, train), extractor="another"), asked, 0),
-        protocol(evidence(held, one, train), asked[:1], 0),
-        protocol(evidence(held, one, train), asked, 1),
+        protocol(replace(evidence(test, one, train), extractor="another"), asked, 0),
+        protocol(evidence(test, one, train), asked[:1], 0),
+        protocol(evidence(test, one, train), asked, 1),
     ]
     assert len({known, *others}) == 5

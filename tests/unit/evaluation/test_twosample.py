@@ -8,7 +8,7 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.metric import Metric, wilson
 from genwright.evaluation.metrics.twosample import ClassifierTwoSample, NearestNeighbourTwoSample
-from judged import evidence
+from genwright.testing.examples import evidence
 
 METRICS: list[Metric] = [ClassifierTwoSample(), NearestNeighbourTwoSample()]
 each = pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.name)
@@ -20,9 +20,9 @@ def normal(seed: int, n: int = 400, d: int = 4) -> Array:
 
 @each
 def test_half_on_real_against_real(metric: Metric) -> None:
-    readings = [metric.read(evidence(normal(2 * s), normal(2 * s + 1)), s) for s in range(6)]
-    assert sum(r.low <= 0.5 <= r.high for r in readings) >= 5
-    assert np.mean([r.value for r in readings]) == pytest.approx(0.5, abs=0.03)
+    measurements = [metric.read(evidence(normal(2 * s), normal(2 * s + 1)), s) for s in range(6)]
+    assert sum(r.low <= 0.5 <= r.high for r in measurements) >= 5
+    assert np.mean([r.value for r in measurements]) == pytest.approx(0.5, abs=0.03)
 
 
 @each
@@ -72,8 +72,8 @@ def test_degenerate_sets(metric: Metric) -> None:
 @each
 def test_sets_of_different_size_are_weighed_alike(metric: Metric) -> None:
     # Else "real" would be right four times in five.
-    reading = metric.read(evidence(normal(0, 800), normal(1, 200)))
-    assert reading.low <= 0.5 <= reading.high
+    measurement = metric.read(evidence(normal(0, 800), normal(1, 200)))
+    assert measurement.low <= 0.5 <= measurement.high
 
 
 def test_a_copy_is_neither_known_nor_mistaken_by_a_classifier() -> None:
@@ -94,9 +94,9 @@ def test_nearest_neighbour_agrees_with_the_definition() -> None:
         distance = np.linalg.norm(rows - row, axis=1)
         distance[i] = np.inf
         right += made[distance.argmin()] == made[i]
-    reading = NearestNeighbourTwoSample().read(evidence(real, fake))
-    assert reading.value == pytest.approx(right / 180)
-    assert (reading.low, reading.high) == wilson(right, 180)
+    measurement = NearestNeighbourTwoSample().read(evidence(real, fake))
+    assert measurement.value == pytest.approx(right / 180)
+    assert (measurement.low, measurement.high) == wilson(right, 180)
 
 
 def test_equal_neighbours_count_half() -> None:

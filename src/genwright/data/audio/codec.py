@@ -74,7 +74,8 @@ class AudioCodec(Codec):
         return {self.main: ClipField(self._choose(source.files)), **labels}
 
     def labels(self, source: Source) -> list[str]:
-        return Labels(source.root, source.files).names()
+        names = Labels(source.root, source.files).names()
+        return [name for name in names if name != self.main]
 
     def default_labels(self, source: Source) -> list[str]:
         """The class folders, if no sound lies beside them."""

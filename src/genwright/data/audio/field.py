@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class ClipField(Field):
     """
 
     kind = "clip"
+    views = frozenset({"waveform"})
     suffix = ".wav"
 
     def __init__(self, form: ClipFormat = ClipFormat(1, 1, 1)) -> None:  # noqa: B008 - frozen
@@ -130,10 +131,6 @@ class ClipField(Field):
 
     def save(self, value: Any, path: Path) -> None:
         path.write_bytes(to_wav(value.samples, value.rate))
-
-    @property
-    def views(self) -> Mapping[str, Callable[[Values], Any]]:
-        return {"waveform": lambda values: [clip.samples for clip in values]}
 
     # -- what it knows -------------------------------------------------------------------------
 

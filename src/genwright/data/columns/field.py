@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.data.columns.fit import ReservoirCounter
 from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.columns.reservoir import ReservoirCounter
 from genwright.data.field import Array, Field, Values
 from genwright.errors import DataError
 from genwright.space import Space, Symbol

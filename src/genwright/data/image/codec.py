@@ -76,7 +76,7 @@ class ImageCodec(Codec):
     # -- in ------------------------------------------------------------------------------------
 
     def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
-        labels = {name: ColumnField(name) for name in ImageFiles(source).labels()}
+        labels = {name: ColumnField(name) for name in ImageFiles(source).labels() if name != self.main}
         return {self.main: self._image(), **labels}
 
     def default_labels(self, source: Source) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median_low
@@ -43,6 +43,7 @@ class ImageField(Field):
     """Pictures of one form, to `(C, H, W)` of values in [-1, 1] and back. The options are those of `ImageCodec`."""
 
     kind = "image"
+    views = frozenset({"pixels"})
     suffix = ".png"
     levels = 256
 
@@ -245,10 +246,6 @@ class ImageField(Field):
             f"some pictures in {path} are {' x '.join(map(str, others[0]))} and were brought to "
             f"{' x '.join(map(str, own))}, the size of the real ones"
         ]
-
-    @property
-    def views(self) -> Mapping[str, Callable[[Values], Any]]:
-        return {"pixels": lambda values: [pixels(value) for value in values]}
 
     # -- what it knows -------------------------------------------------------------------------
 

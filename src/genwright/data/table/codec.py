@@ -92,11 +92,18 @@ class TableCodec(Codec):
             _same(first, form, file, other)
         others = [name for name in fields if name != self.main]
         notes = list(dict.fromkeys(note for other in forms for note in other.notes))
+        told = len(notes)
         for file, other in zip(source.files, forms, strict=True):
             for frame, rejected in rows(file, other, notes):
                 found = self._rows(frame[list(form.columns)], rejected, others, options)
                 found.notes = list(notes)
+                told = len(notes)
                 yield found
+        if len(notes) > told:  # what a file tells only at its end
+            nothing = assemble(dict.fromkeys(form.columns, ()), form)
+            found = self._rows(nothing, [], others, options)
+            found.notes = list(notes)
+            yield found
 
     def _rows(
         self, frame: pd.DataFrame, rejected: list[Rejected], others: Sequence[str], options: ReadOptions

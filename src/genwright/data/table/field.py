@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.columns.reservoir import Reservoir
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.table.frames import TableFormat, assemble, library, raw
 from genwright.errors import DataError, RecipeError, suggest
@@ -34,6 +35,7 @@ class RowField(Field):
     """
 
     kind = "row"
+    views = frozenset({"row"})
 
     def __init__(
         self,
@@ -52,8 +54,8 @@ class RowField(Field):
                     code="no-such-column",
                 )
         self._counts: dict[str, Counter[Any] | None] = {}
-        self._sample = _Sample(fit_rows)
         self._fit_rows = fit_rows
+        self._reservoir, self._frames = Reservoir(fit_rows), list[Values]()
         self._columns: list[Column] = []
         self._places: list[int] = []  # of the channels of these columns among those that are cached
         self._width = 0  # of the cached channels
@@ -65,7 +67,8 @@ class RowField(Field):
     def fit(self, values: Values) -> None:
         """Counts of the values of all rows, and a sample of the rows for the rest."""
         frame = _frame(values)
-        self._sample.add(frame)
+        self._frames.append(frame)
+        self._keep(self._reservoir.add(len(frame)))
         for name in frame.columns:
             tally = self._counts.setdefault(name, Counter())
             if tally is not None:
@@ -74,14 +77,15 @@ class RowField(Field):
                     self._counts[name] = None
 
     def settle(self) -> None:
-        sample, counts = self._sample, self._counts
-        self._sample, self._counts = _Sample(self._fit_rows), {}
-        if not sample.seen:
+        rows, counts = self._reservoir.seen, self._counts
+        if not rows:
             raise DataError(
                 "the training split has no rows; give more rows or lower val and test",
                 code="no-examples",
             )
-        frame = sample.frame()
+        self._keep(self._reservoir.trim())
+        frame = _frame(self.join(self._frames))
+        self._reservoir, self._frames, self._counts = Reservoir(self._fit_rows), [], {}
         columns = [
             fit_column(
                 name,
@@ -89,12 +93,17 @@ class RowField(Field):
                 kind=self.types.get(name),
                 max_categories=self.max_categories,
                 counts=counts[name],
-                rows=sample.seen,
+                rows=rows,
             )
             for name in counts
         ]
-        self._rows = sample.seen
+        self._rows = rows
         self._hold(columns)
+
+    def _keep(self, places: Array | None) -> None:
+        """Of the rows that are held, those of the sample alone."""
+        if places is not None:
+            self._frames = [self.take(self.join(self._frames), places.tolist())]
 
     def _hold(self, columns: Sequence[Column]) -> None:
         self._columns = list(columns)
@@ -230,10 +239,6 @@ class RowField(Field):
     def known(self, values: Values) -> list[bool]:
         return [True] * len(values)
 
-    @property
-    def views(self) -> Mapping[str, Callable[[Values], Any]]:
-        return {"row": _frame}
-
     # -- what it knows -------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
@@ -260,35 +265,3 @@ class RowField(Field):
 def _frame(values: Any) -> pd.DataFrame:
     frame: pd.DataFrame = values
     return frame
-
-
-class _Sample:
-    """At most `most` of the rows added, each as likely as any other, in their order.
-
-    Every row draws a number, and the smallest numbers stay; so it does not matter how the rows are
-    cut into chunks.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most, self.seen = most, 0
-        self._rng = np.random.default_rng(0)
-        self._frames: list[pd.DataFrame] = []
-        self._drawn = np.zeros(0)
-
-    def add(self, frame: pd.DataFrame) -> None:
-        self.seen += len(frame)
-        self._frames.append(frame)
-        self._drawn = np.concatenate([self._drawn, self._rng.random(len(frame))])
-        if len(self._drawn) > 2 * self.most:
-            self._cut()
-
-    def _cut(self) -> None:
-        frame = library("pandas").concat(self._frames, ignore_index=True)
-        kept = np.sort(np.argpartition(self._drawn, self.most)[: self.most])
-        self._frames, self._drawn = [frame.iloc[kept]], self._drawn[kept]
-
-    def frame(self) -> pd.DataFrame:
-        if len(self._drawn) > self.most:
-            self._cut()
-        frame: pd.DataFrame = library("pandas").concat(self._frames, ignore_index=True)
-        return frame

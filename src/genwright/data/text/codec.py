@@ -117,10 +117,10 @@ class TextCodec(Codec):
             single=files.single and not (options.given or options.group),
             labelled=bool(options.given),
         )
-        return {self.main: text, **{name: ColumnField(name) for name in files.labels()}}
+        return {self.main: text, **{name: ColumnField(name) for name in self.labels(source)}}
 
     def labels(self, source: Source) -> list[str]:
-        return self._files(source).labels()
+        return [name for name in self._files(source).labels() if name != self.main]
 
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,6 +39,7 @@ class TextField(Field):
     """
 
     kind = "text"
+    views = frozenset({"text"})
     suffix = ".txt"
 
     def __init__(
@@ -116,6 +117,7 @@ class TextField(Field):
             )
         self._warn(counts, 0 if stream else cut)
         self._counts, self._kept = np.zeros(CODES, np.int64), []
+        self._documents, self._held, self._step = 0, 0, 1
 
     def _learn(self, counts: Array) -> Tokenizer:
         different = np.count_nonzero(counts)
@@ -240,10 +242,6 @@ class TextField(Field):
 
     def save(self, value: Any, path: Path) -> None:
         path.write_text(tokenizers.repair(value), encoding="utf-8")
-
-    @property
-    def views(self) -> Mapping[str, Callable[[Values], Any]]:
-        return {"text": list}
 
     # -- what it knows -------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
-"""A lens: stored examples `(n, stored, *grid)` to features `(n, dim)` float64.
+"""A feature extractor: stored examples `(n, stored, *grid)` to features `(n, dim)` float64.
 
-A **trunk** gives hidden numbers, and a **tail** brings them to unit spread, centres them and turns them
-onto at most 64 principal axes (not whitened).
+A **backbone** gives hidden numbers, and a **projection** brings them to unit spread, centres them and turns
+them onto at most 64 principal axes (not whitened).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from genwright.storage.tensors import pack
 __all__ = ["DIM", "FORMAT", "MOST", "Backbone", "FeatureExtractor", "Raw", "chosen"]
 
 FORMAT = 1
-"""Of a stored lens; to be raised with any change of what is computed here."""
+"""Of a stored feature extractor; to be raised with any change of what is computed here."""
 DIM = 64
 """Features at most."""
 MOST = 10_000
-"""Training examples that a lens is fitted on at most."""
+"""Training examples that a feature extractor is fitted on at most."""
 
 
 Raw = Callable[[Array], Sequence[Any]]
@@ -49,9 +49,9 @@ class FeatureExtractor(ABC):
     another kernel, which rounds otherwise."""
 
     def __init__(self, space: Space, backbone: Backbone, mean: Tensor, axes: Tensor) -> None:
-        """mean `(h,)` and axes `(h, dim)`: the tail, with the scale in the axes."""
+        """mean `(h,)` and axes `(h, dim)`: the projection, with the scale in the axes."""
         self.space, self.dim = space, axes.shape[1]
-        self._trunk = backbone.eval()
+        self._backbone = backbone.eval()
         self._mean, self._axes = mean, axes
         about = json.dumps([FORMAT, self.kind, space.state()])
         digest = hashlib.sha256(about.encode())
@@ -61,10 +61,10 @@ class FeatureExtractor(ABC):
 
     def __call__(self, x: Array) -> Array:
         stored = torch.as_tensor(np.ascontiguousarray(x))
-        self.space.check(stored, "what a lens is to look at")
+        self.space.check(stored, "what a feature extractor is to look at")
 
         def seen(x: Tensor) -> Tensor:
-            hidden: Tensor = self._trunk(x).double()
+            hidden: Tensor = self._backbone(x).double()
             return (hidden - self._mean) @ self._axes
 
         found: Array = _in_pieces(seen, stored, self.piece).numpy()
@@ -75,7 +75,7 @@ class FeatureExtractor(ABC):
     def backbone(cls, space: Space, raw: Raw | None = None) -> Backbone:
         """Not trained yet. Raises `DataError` where the space is not for it.
 
-        raw     for a lens that does not look at the stored numbers
+        raw     for a feature extractor that does not look at the stored numbers
         """
 
     @classmethod
@@ -84,12 +84,13 @@ class FeatureExtractor(ABC):
         return ""
 
     def caution(self, n: int) -> str:
-        """What to say of figures in these features, with the lens fitted on `n` examples; empty: nothing."""
+        """What to say of figures in these features, with the feature extractor fitted on `n` examples;
+        empty: nothing."""
         return ""
 
-    @classmethod  # noqa: B027 - a trunk need not learn
+    @classmethod  # noqa: B027 - a backbone need not learn
     def train(cls, backbone: Backbone, x: Tensor, labels: Sequence[Any] | None) -> None:
-        """Fit the trunk to the training examples, if it learns; draws come from torch's own generator."""
+        """Fit the backbone to the training examples, if it learns; draws come from torch's own generator."""
 
     @classmethod
     def fit(
@@ -100,22 +101,25 @@ class FeatureExtractor(ABC):
         seed: int = 0,
         raw: Raw | None = None,
     ) -> Self:
-        """The lens for training examples. The same bytes and seed make the same lens."""
+        """The feature extractor for training examples. The same bytes and seed make the same feature
+        extractor."""
         if len(x) < 2:
-            raise DataError(f"a {cls.kind} lens is fitted on at least 2 training examples, got {len(x)}")
+            raise DataError(
+                f"a {cls.kind} feature extractor is fitted on at least 2 training examples, got {len(x)}"
+            )
         x, labels = chosen(x, labels, seed)
         stored = torch.as_tensor(x)
-        space.check(stored, "what a lens is fitted on")
+        space.check(stored, "what a feature extractor is fitted on")
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # and no other device's
             backbone = cls.backbone(space, raw)
             cls.train(backbone, stored, labels)
         hidden = _in_pieces(backbone.eval(), stored, cls.piece)
-        return cls(space, backbone, *_tail(hidden, backbone.groups(), seed))
+        return cls(space, backbone, *_projection(hidden, backbone.groups(), seed))
 
     def weights(self) -> dict[str, Tensor]:
         """All there is to know beside the kind and the space."""
-        return {"tail.mean": self._mean, "tail.axes": self._axes, **self._trunk.state_dict()}
+        return {"tail.mean": self._mean, "tail.axes": self._axes, **self._backbone.state_dict()}
 
     @classmethod
     def restore(cls, space: Space, weights: Mapping[str, Tensor], raw: Raw | None = None) -> Self:
@@ -160,13 +164,15 @@ def _in_pieces(seen: Callable[[Tensor], Tensor], x: Tensor, piece: int) -> Tenso
     return torch.cat(found)
 
 
-def _tail(h: Tensor, groups: tuple[Tensor, int] | None, seed: int) -> tuple[Tensor, Tensor]:
+def _projection(h: Tensor, groups: tuple[Tensor, int] | None, seed: int) -> tuple[Tensor, Tensor]:
     """The mean `(h,)` and the principal axes `(h, dim)`, largest first, of hidden numbers `(n, h)`
     brought to unit spread. Axes along which nothing varies are left out."""
     from sklearn.decomposition import PCA
 
     if not bool(torch.isfinite(h).all()):
-        raise DataError("some training examples hold values that are not finite, so no lens fits them")
+        raise DataError(
+            "some training examples hold values that are not finite, so no feature extractor fits them"
+        )
     mean, variance = h.mean(0), h.var(0, unbiased=False)
     if groups is not None:
         which, numbers = groups

@@ -1,4 +1,4 @@
-"""Lenses for pictures that were trained elsewhere:
+"""Feature extractors for pictures that were trained elsewhere:
 
 efficientnet  EfficientNet-Lite0, whose ImageNet weights a package brings
 inception     the Inception of FID, from a file that the user has
@@ -47,7 +47,7 @@ class EfficientNetExtractor(_PictureLens):
 
     @classmethod
     def file(cls) -> Path:
-        return efficientnet.file(f"the {cls.kind} lens")
+        return efficientnet.file(f"the {cls.kind} feature extractor")
 
     @classmethod
     def network(cls, data: bytes, raw: Raw | None) -> Backbone:
@@ -112,8 +112,8 @@ class InceptionExtractor(_PictureLens):
     @classmethod
     def _wrong(cls, what: str) -> DataError:
         return DataError(
-            f"the inception lens needs the weights of FID's Inception, and {what}: set {INCEPTION} to the "
-            f"path of pytorch-fid's pt_inception-2015-12-05-6726825d.pth"
+            f"the inception feature extractor needs the weights of FID's Inception, and {what}: set "
+            f"{INCEPTION} to the path of pytorch-fid's pt_inception-2015-12-05-6726825d.pth"
         )
 
 

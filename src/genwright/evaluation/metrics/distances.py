@@ -13,7 +13,7 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.metric import Between, Measurement, OfFeatures, Part, varied
+from genwright.evaluation.metric import Comparison, HalfSample, Measurement, OfFeatures, varied
 from genwright.options import Count
 
 __all__ = [
@@ -22,8 +22,8 @@ __all__ = [
     "Kid",
     "Mmd",
     "SlicedWasserstein",
-    "floor",
-    "floor_of",
+    "expected_frechet",
+    "expected_frechet_of",
     "frechet",
     "kid",
     "mmd",
@@ -49,14 +49,14 @@ def frechet(a: Array, b: Array) -> float:
     half = _root(first)
     cross = np.linalg.eigvalsh(half @ second @ half)
     shift = a.mean(0, dtype=np.float64) - b.mean(0, dtype=np.float64)
-    apart = np.trace(first) + np.trace(second) - 2 * np.sqrt(cross.clip(0)).sum()
-    return max(0.0, float(shift @ shift + apart))
+    gap = np.trace(first) + np.trace(second) - 2 * np.sqrt(cross.clip(0)).sum()
+    return max(0.0, float(shift @ shift + gap))
 
 
-def floor(eigenvalues: Array, n: int, m: int) -> float:
-    """What `frechet` comes to for `n` and `m` independent draws of one law, whose covariance has these
-    `eigenvalues` `(d,)`: the expansion to second order,
-    (1/n + 1/m) [sum_i l_i + 1/2 sum_ij l_i l_j (1 + d_ij) / (l_i + l_j)].
+def expected_frechet(eigenvalues: Array, n: int, m: int) -> float:
+    """What `frechet` comes to for `n` and `m` independent draws of one distribution, whose covariance has
+    these `eigenvalues` `(d,)`: the expansion to second order, (1/n + 1/m) [sum_i l_i + 1/2 sum_ij l_i l_j
+    (1 + d_ij) / (l_i + l_j)].
 
     Simulated values of normal draws lie within 6 % of it for n >= 30 d; heavy tails give more.
     """
@@ -66,9 +66,9 @@ def floor(eigenvalues: Array, n: int, m: int) -> float:
     return float((1 / n + 1 / m) * (spread.sum() + (pairs.sum() + np.trace(pairs)) / 2))
 
 
-def floor_of(a: Array, n: int, m: int) -> float:
-    """`floor` for draws of the law that features `a` `(., d)` are of."""
-    return floor(np.linalg.eigvalsh(_covariance(a)), n, m)
+def expected_frechet_of(a: Array, n: int, m: int) -> float:
+    """`expected_frechet` for draws of the distribution that features `a` `(., d)` are of."""
+    return expected_frechet(np.linalg.eigvalsh(_covariance(a)), n, m)
 
 
 def _covariance(a: Array) -> Array:
@@ -86,24 +86,25 @@ def _root(covariance: Array) -> Array:
 class Frechet(OfFeatures):
     """Squared Fréchet distance of two Gaussians fitted to the features (Heusel et al. 2017).
 
-    The value is biased upwards by about `floor`, as 1/n (Chong & Forsyth 2020), and is for comparing with
-    the floor at the same n; the interval is for what other examples, as many, would give.
+    The value is biased upwards by about `expected_frechet`, as 1/n (Chong & Forsyth 2020), and is for
+    comparing with the floor at the same n; the interval is for what other examples, as many, would give.
     """
 
     name = "fd"
     group = "fidelity"
     better = "lower"
     ideal = 0.0
+    sees = ("order", "ladder", "missing_mode", "new_mode", "independence")
     how = (
         "distance of mean and covariance in feature space; compare it with the floor only at the same n"
     )
 
     def least(self, evidence: Evidence) -> int:
         """Fewer give a covariance that is singular, or nearly."""
-        return 2 * evidence.held.features.shape[1]
+        return 2 * evidence.test.features.shape[1]
 
-    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
-        return frechet(held, fake)
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
+        return frechet(test, fake)
 
 
 class FrechetInfinity(Frechet):
@@ -111,6 +112,7 @@ class FrechetInfinity(Frechet):
     of n / 2. It may be slightly negative."""
 
     name = "fd_inf"
+    sees = ("order", "ladder", "missing_mode", "new_mode", "independence")
     how = (
         "the Fréchet distance of features with its bias of few examples taken off; about 0 for real ones"
     )
@@ -124,8 +126,8 @@ class FrechetInfinity(Frechet):
         return 2 * value - float(halves.mean())
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
-        reading = super()._read(evidence, rng)
-        return replace(reading, value=(reading.low + reading.high) / 2)
+        measurement = super()._read(evidence, rng)
+        return replace(measurement, value=(measurement.low + measurement.high) / 2)
 
 
 # -- maximum mean discrepancy -------------------------------------------------------------------
@@ -220,19 +222,19 @@ class Kernels(OfFeatures):
     """A statistic of pairs: all parts at once, at little more than the price of one."""
 
     @abstractmethod
-    def of(self, held: Array, fake: Array, in_held: Array, in_fake: Array) -> Array:
+    def of(self, test: Array, fake: Array, in_test: Array, in_fake: Array) -> Array:
         """The number of each part `(h,)`."""
 
-    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
-        return float(self.of(held, fake, np.ones((len(held), 1)), np.ones((len(fake), 1)))[0])
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
+        return float(self.of(test, fake, np.ones((len(test), 1)), np.ones((len(fake), 1)))[0])
 
     def _of_parts(
-        self, held: Array, fake: Array, between: Between, parts: Sequence[Part], seed: int
+        self, test: Array, fake: Array, compare: Comparison, parts: Sequence[HalfSample], seed: int
     ) -> Array:
         return self.of(
-            held,
+            test,
             fake,
-            _members(len(held), [part[0] for part in parts]),
+            _members(len(test), [part[0] for part in parts]),
             _members(len(fake), [part[1] for part in parts]),
         )
 
@@ -253,10 +255,11 @@ class Kid(Kernels):
     group = "fidelity"
     better = "lower"
     ideal = 0.0
+    sees = ("order", "ladder", "missing_mode", "new_mode", "independence")
     how = "distance in feature space without the bias of few examples; about 0, or below, for real ones"
 
-    def of(self, held: Array, fake: Array, in_held: Array, in_fake: Array) -> Array:
-        return kid_of(held, fake, in_held, in_fake)
+    def of(self, test: Array, fake: Array, in_test: Array, in_fake: Array) -> Array:
+        return kid_of(test, fake, in_test, in_fake)
 
 
 class Mmd(Kernels):
@@ -264,23 +267,23 @@ class Mmd(Kernels):
     examples (Gretton et al. 2012, section 8)."""
 
     name = "mmd"
+    panel = False
     group = "fidelity"
     better = "lower"
     ideal = 0.0
-    how = (
-        "distance in feature space, seeing the shape of the whole law; about 0, or below, for real ones"
-    )
+    sees = ("order", "ladder", "missing_mode", "new_mode", "independence")
+    how = "distance in feature space, in all that distributions differ in; about 0, or below, for real ones"
 
-    def of(self, held: Array, fake: Array, in_held: Array, in_fake: Array) -> Array:
-        middle = np.median(held, axis=0)  # nearer the origin, distances lose fewer digits
-        scale = _median_square(held)
+    def of(self, test: Array, fake: Array, in_test: Array, in_fake: Array) -> Array:
+        middle = np.median(test, axis=0)  # nearer the origin, distances lose fewer digits
+        scale = _median_square(test)
         if scale == 0:
             raise DataError(
                 "mmd: most real examples have the same features, so that there is no scale to measure in; "
                 "give more varied examples, or leave mmd out"
             )
-        held, fake = held - middle, fake - middle
-        return mmd_of(held, fake, lambda x, y: _gaussian(x, y, scale), in_held, in_fake)
+        test, fake = test - middle, fake - middle
+        return mmd_of(test, fake, lambda x, y: _gaussian(x, y, scale), in_test, in_fake)
 
 
 def _gaussian(x: Array, y: Array, scale: float) -> Array:
@@ -312,25 +315,27 @@ class SlicedWasserstein(OfFeatures):
     It reads `numbers`, needs no network and is biased upwards by few examples."""
 
     name = "sw"
+    reads = "flat"
     group = "fidelity"
     better = "lower"
     ideal = 0.0
+    sees = ("order", "ladder", "missing_mode", "new_mode", "independence")
     how = "distance of the examples' own numbers seen along random lines; compare it with the floor"
 
     def __init__(self, *, directions: Count = 128) -> None:
         """directions: how many lines are drawn."""
         self.directions = directions
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
         """Where each example stands along each line."""
-        held, fake = varied(self.name, evidence.held.numbers), evidence.fake.numbers
-        lines = rng.normal(size=(held.shape[1], self.directions))
+        test, fake = varied(self.name, evidence.test.flat), evidence.fake.flat
+        lines = rng.normal(size=(test.shape[1], self.directions))
         lines /= np.linalg.norm(lines, axis=0)
-        return held @ lines, fake @ lines, self.between
+        return test @ lines, fake @ lines, self.compare
 
-    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
-        points = min(len(held), len(fake))
-        real, made = (_quantiles(x, points) for x in (held, fake))
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
+        points = min(len(test), len(fake))
+        real, made = (_quantiles(x, points) for x in (test, fake))
         return float(np.abs(real - made).mean())
 
 

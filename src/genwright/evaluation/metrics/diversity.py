@@ -10,10 +10,10 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.cache import once
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.evaluation.metric import Between, Measurement, Metric, OfFeatures, Statistic, Z, wilson
+from genwright.evaluation.metric import Comparison, Measurement, Metric, OfFeatures, Statistic, Z, wilson
 from genwright.options import Count, Positive
 
-__all__ = ["ClassScore", "ModesMissed", "Vendi", "missed", "vendi"]
+__all__ = ["ClassScore", "ModesMissed", "Vendi", "fit_classes", "missed", "vendi"]
 
 DRAWS = 200
 """Of counts, for the interval of `modes_missed`."""
@@ -45,11 +45,12 @@ class Vendi(OfFeatures):
     group = "diversity"
     better = "near"
     ideal = 1.0
+    sees = ("missing_mode", "collapse")
     how = "generated variety over real variety, whatever its quality: below 1 too alike, above 1 noisy"
 
-    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
-        mean, n = held.mean(0), min(len(held), len(fake))  # the score grows with n
-        real, made = ((x if len(x) == n else rng.permutation(x)[:n]) - mean for x in (held, fake))
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
+        mean, n = test.mean(0), min(len(test), len(fake))  # the score grows with n
+        real, made = ((x if len(x) == n else rng.permutation(x)[:n]) - mean for x in (test, fake))
         return vendi(made) / once(vendi, real)  # the real ones are the same for all contenders
 
 
@@ -65,6 +66,7 @@ class ClassScore(Statistic):
     better = "near"
     ideal = 1.0
     needs = frozenset({"labels"})
+    sees = ("missing_mode", "collapse")
     how = "below 1 where classes are missing or blurred; it does not see what differs within a class"
 
     def __init__(self, *, label: str | None = None, classes: Count = 100) -> None:
@@ -72,13 +74,13 @@ class ClassScore(Statistic):
         self.label = label
         self.classes = classes
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
         """The classes' probabilities."""
-        classifier = once(_fit, evidence.train.features, self._labels(evidence.train))
-        held, fake = (
-            classifier.predict_proba(sample.features) for sample in (evidence.held, evidence.fake)
+        classifier = once(fit_classes, evidence.train.features, self._labels(evidence.train))
+        test, fake = (
+            classifier.predict_proba(sample.features) for sample in (evidence.test, evidence.fake)
         )
-        return held, fake, lambda held, fake, rng: _class_score(fake) / _class_score(held)
+        return test, fake, lambda test, fake, rng: _class_score(fake) / _class_score(test)
 
     def _labels(self, train: Sample) -> Array:
         label = self.label or next(iter(train.given), "label")
@@ -97,7 +99,8 @@ class ClassScore(Statistic):
         return labels
 
 
-def _fit(features: Array, labels: Array) -> Any:
+def fit_classes(features: Array, labels: Array) -> Any:
+    """A logistic regression of labels `(n,)` on features `(n, f)`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -118,7 +121,7 @@ def _class_score(probabilities: Array) -> float:
 def missed(
     evidence: Evidence, rng: np.random.Generator, *, per_cell: int = 50, level: float = 0.05
 ) -> Array:
-    """Indices of the `held` examples in cells that the generated ones miss, `(missed,)`, rising.
+    """Indices of the `test` examples in cells that the generated ones miss, `(missed,)`, rising.
 
     The cells are k-means of the training features, about one to `per_cell` held examples. A cell is missed
     when it holds significantly fewer generated than held examples: exact binomial test, given how many
@@ -126,16 +129,16 @@ def missed(
     """
     real, made = _cells(evidence, per_cell, rng)
     cells = _number(evidence, per_cell)
-    held, fake = (np.bincount(x, minlength=cells) for x in (real, made))
-    return np.flatnonzero(_missed(held, fake, level)[real])
+    test, fake = (np.bincount(x, minlength=cells) for x in (real, made))
+    return np.flatnonzero(_missed(test, fake, level)[real])
 
 
-def _missed(held: Array, fake: Array, level: float) -> Array:
+def _missed(test: Array, fake: Array, level: float) -> Array:
     """Which cells are missed, by how many examples they hold, `(..., cells)`."""
     from scipy.special import bdtr
 
-    share = fake.sum(-1, keepdims=True) / (held + fake).sum(-1, keepdims=True)
-    p = bdtr(fake, held + fake, share)
+    share = fake.sum(-1, keepdims=True) / (test + fake).sum(-1, keepdims=True)
+    p = bdtr(fake, test + fake, share)
     order = np.argsort(p, axis=-1, kind="stable")
     steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1) <= level
     found = np.empty(p.shape, dtype=bool)
@@ -144,7 +147,7 @@ def _missed(held: Array, fake: Array, level: float) -> Array:
 
 
 def _number(evidence: Evidence, per_cell: int) -> int:
-    return max(10, len(evidence.held) // per_cell)
+    return max(10, len(evidence.test) // per_cell)
 
 
 def _cells(evidence: Evidence, per_cell: int, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -155,7 +158,7 @@ def _cells(evidence: Evidence, per_cell: int, rng: np.random.Generator) -> tuple
             f"modes_missed needs {cells} different training examples to tell modes by, there are {different}"
         )
     means = once(_means, points, cells, int(rng.integers(2**31)))
-    return means.predict(evidence.held.features), means.predict(evidence.fake.features)
+    return means.predict(evidence.test.features), means.predict(evidence.fake.features)
 
 
 def _means(points: Array, cells: int, seed: int) -> Any:
@@ -169,13 +172,15 @@ class ModesMissed(Metric):
     idea is that of Richardson & Weiss (2018), with one-sided exact tests and Holm's correction.
 
     A region is missed as a whole or not at all, and may be by a hair: to Wilson's interval for the share
-    comes what the share strays by where the counts in the regions are drawn anew, each from its law as seen.
+    comes what the share strays by where the counts in the regions are drawn anew, each from the multinomial
+    of what was seen.
     """
 
     name = "modes_missed"
     group = "diversity"
     better = "lower"
     ideal = 0.0
+    sees = ("missing_mode", "collapse")
     how = "the share of real examples of kinds that are generated too rarely; few examples hide it"
 
     def __init__(self, *, per_cell: Count = 50, level: Positive = 0.05) -> None:
@@ -184,10 +189,10 @@ class ModesMissed(Metric):
         self.level = level
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
-        cells, n = _number(evidence, self.per_cell), len(evidence.held)
-        held, fake = (np.bincount(x, minlength=cells) for x in _cells(evidence, self.per_cell, rng))
-        hits = int(held[_missed(held, fake, self.level)].sum())
-        again = [rng.multinomial(one.sum(), one / one.sum(), DRAWS) for one in (held, fake)]
+        cells, n = _number(evidence, self.per_cell), len(evidence.test)
+        test, fake = (np.bincount(x, minlength=cells) for x in _cells(evidence, self.per_cell, rng))
+        hits = int(test[_missed(test, fake, self.level)].sum())
+        again = [rng.multinomial(one.sum(), one / one.sum(), DRAWS) for one in (test, fake)]
         shares = (again[0] * _missed(again[0], again[1], self.level)).sum(1) / n
         strays = Z * float(np.std(shares))
         value, (low, high) = hits / n, wilson(hits, n)

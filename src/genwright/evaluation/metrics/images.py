@@ -1,6 +1,6 @@
 """Pictures: their fineness, their brightness, and which of them to look at.
 
-`Sample.x` is `(n, C, H, W)` in [-1, 1]. What a network sees in a picture is for the features; here are
+The view `pixels` is `(n, C, H, W)` in [-1, 1]. What a network sees in a picture is for the features; here are
 the plain things that it overlooks.
 """
 
@@ -14,12 +14,11 @@ from sklearn.metrics import pairwise_distances_chunked
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.evaluation.metric import Between, Statistic
+from genwright.evaluation.metric import Comparison, Statistic
 from genwright.evaluation.neighbours import reach
 
 __all__ = ["PixelHistogram", "Sharpness", "Spectrum", "ranked", "realism"]
 
-IMAGE = frozenset({"image"})
 LEVELS = 256
 NOISE = (2 / (LEVELS - 1)) ** 2 / 12
 """Variance that rounding to 256 levels in [-1, 1] adds to a pixel."""
@@ -33,7 +32,7 @@ class Pictures(Statistic):
     """A statistic of one row of numbers for each picture."""
 
     group = "fidelity"
-    kinds = IMAGE
+    reads = "pixels"
     side = 1
     """The smallest height and width."""
 
@@ -42,15 +41,15 @@ class Pictures(Statistic):
         """Pictures `(n, C, H, W)` float64 to rows `(n, f)`."""
 
     @abstractmethod
-    def compare(self, held: Array, fake: Array) -> float:
+    def compare(self, test: Array, fake: Array) -> float:
         """The number, from the rows of both."""
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
-        held, fake = (self._rows(sample) for sample in (evidence.held, evidence.fake))
-        return held, fake, lambda held, fake, rng: self.compare(held, fake)
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
+        test, fake = (self._rows(sample) for sample in (evidence.test, evidence.fake))
+        return test, fake, lambda test, fake, rng: self.compare(test, fake)
 
     def _rows(self, sample: Sample) -> Array:
-        x = sample.x
+        x = sample.view("pixels")
         if x.ndim != 4 or min(x.shape[2:]) < self.side:
             raise DataError(
                 f"{self.name} is for pictures of at least {self.side} x {self.side} pixels, and these "
@@ -74,6 +73,7 @@ class Spectrum(Pictures):
     better = "lower"
     ideal = 0.0
     side = 4
+    sees = ("ladder",)
     how = (
         "In powers of ten: 0.3 is twice or half the power; blur lacks the fine, an upsampler adds to it."
     )
@@ -87,8 +87,8 @@ class Spectrum(Pictures):
         member = np.eye(ring.max() + 1)[ring]
         return (power.reshape(len(x), -1) @ member / member.sum(0))[:, 1:]
 
-    def compare(self, held: Array, fake: Array) -> float:
-        return float(np.abs(_decades(held) - _decades(fake)).mean())
+    def compare(self, test: Array, fake: Array) -> float:
+        return float(np.abs(_decades(test) - _decades(fake)).mean())
 
 
 def _decades(power: Array) -> Array:
@@ -101,6 +101,7 @@ class PixelHistogram(Pictures):
     name = "pixels"
     better = "lower"
     ideal = 0.0
+    sees = ("ladder",)
     how = "Levels of 255 by which pixels are too dark or too bright on average, wherever they stand."
 
     def look(self, x: Array) -> Array:
@@ -113,8 +114,8 @@ class PixelHistogram(Pictures):
         counts = np.bincount(place.ravel(), minlength=n * channels * LEVELS)
         return counts.reshape(n, channels * LEVELS) / level.shape[1]
 
-    def compare(self, held: Array, fake: Array) -> float:
-        gap = (held.mean(0) - fake.mean(0)).reshape(-1, LEVELS)
+    def compare(self, test: Array, fake: Array) -> float:
+        gap = (test.mean(0) - fake.mean(0)).reshape(-1, LEVELS)
         return float(np.abs(gap.cumsum(1)).sum(1).mean())
 
 
@@ -126,6 +127,7 @@ class Sharpness(Pictures):
     better = "near"
     ideal = 1.0
     side = 3
+    sees = ("ladder",)
     how = "1: as sharp as real pictures; below, blurred; above, noisy."
 
     def look(self, x: Array) -> Array:
@@ -135,8 +137,8 @@ class Sharpness(Pictures):
         beside = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
         return (beside - 4 * middle).var(axis=(1, 2))[:, None]
 
-    def compare(self, held: Array, fake: Array) -> float:
-        real = float(np.median(held))
+    def compare(self, test: Array, fake: Array) -> float:
+        real = float(np.median(test))
         if real == 0:
             raise DataError(
                 f"{self.name}: at least half of the real pictures are flat, with no edge in them"
@@ -152,15 +154,15 @@ def realism(evidence: Evidence, k: int = 3) -> Array:
     to its `k`-th neighbour to its distance to the generated one; infinite where the two are one.
 
     Kynkäänniemi et al. (2019, arXiv:1904.06991), equation 3. Above 1 it lies where real ones do. As there,
-    real ones with a radius above the median are left out: a hermit would vouch for anything.
+    real ones with a radius above the median are left out: the ball of an outlier holds anything.
     """
-    held, fake = evidence.held.features, evidence.fake.features
-    if len(held) <= k:
-        raise DataError(f"realism needs more than {k} real examples, there are {len(held)}")
-    radius = np.sqrt(reach(held, k))
+    test, fake = evidence.test.features, evidence.fake.features
+    if len(test) <= k:
+        raise DataError(f"realism needs more than {k} real examples, there are {len(test)}")
+    radius = np.sqrt(reach(test, k))
     dense = radius <= np.median(radius)
     blocks = pairwise_distances_chunked(
-        fake, held[dense], reduce_func=lambda d, _: _ratio(radius[dense], d), working_memory=MEMORY
+        fake, test[dense], reduce_func=lambda d, _: _ratio(radius[dense], d), working_memory=MEMORY
     )
     return np.concatenate(list(blocks))
 

@@ -1,4 +1,4 @@
-"""How well a model foretells unseen examples: the one figure that no sample can flatter.
+"""How well a model predicts unseen examples: the one figure that no sample can flatter.
 
 A family that has a likelihood gives each held-out example a number of nats; so do generators that only
 count. A model that is no better than those has learnt nothing that counting does not tell.
@@ -19,7 +19,14 @@ from genwright.evaluation.metric import Measurement, Z
 from genwright.evaluation.results import Claim, MetricResult
 from genwright.space import Real, Space
 
-__all__ = ["LEVELS", "Likelihood", "counted", "dequantised", "finding", "line"]
+__all__ = [
+    "LEVELS",
+    "HeldoutLikelihood",
+    "counted",
+    "dequantised",
+    "likelihood_claim",
+    "likelihood_result",
+]
 
 LEVELS = 256
 """Of a pixel."""
@@ -28,14 +35,14 @@ SMOOTH = 1.0
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class HeldoutLikelihood:
     """What held-out examples cost, in nats `(n,)`.
 
     model      under the model; an upper bound of it unless `exact`
     baselines  under generators that count, by name
     per        what each example is divided by `(n,)`: its bytes, its pixels, or 1
     unit       "bits_per_byte", "bits_per_dim" or "nats"
-    oracle     nats of an example under the law that the data are drawn from, on average, where it is known
+    oracle     mean nats of an example under the distribution that the data are drawn from, where it is known
     """
 
     model: Array
@@ -47,18 +54,18 @@ class Likelihood:
     note: str = ""
 
 
-def line(found: Likelihood) -> MetricResult:
-    """Its line of the panel. Raises `DataError` where the likelihood is not finite."""
+def likelihood_result(found: HeldoutLikelihood) -> MetricResult:
+    """As one result among those of the metrics. Raises `DataError` where the likelihood is not finite."""
     if not np.isfinite(found.model).all():
         raise DataError(
             f"{found.unit}: the model calls {np.count_nonzero(~np.isfinite(found.model))} held-out examples "
             f"impossible, or cannot say"
         )
     scale = 1.0 if found.unit == "nats" else 1 / math.log(2)
-    floor = None
+    real_baseline = None
     if found.oracle is not None:
         value = scale * found.oracle / float(found.per.mean())
-        floor = Measurement(value, value, value, len(found.per))
+        real_baseline = Measurement(value, value, value, len(found.per))
     bound = "" if found.exact else "; an upper bound: the model may be better"
     made = MetricResult(
         metric=found.unit,
@@ -67,7 +74,7 @@ def line(found: Likelihood) -> MetricResult:
         how=f"{_HOW[found.unit]}; lower is better{bound}{found.note}",
         validated=True,
         model=_ratio(scale * found.model, found.per),
-        floor=floor,
+        real_baseline=real_baseline,
         baselines={name: _ratio(scale * nats, found.per) for name, nats in found.baselines.items()},
     )
     return made
@@ -88,15 +95,15 @@ def _ratio(cost: Array, per: Array) -> Measurement:
     return Measurement(value, value - Z * error, value + Z * error, n)
 
 
-def finding(found: MetricResult) -> Claim | None:
-    """Whether the model foretells better than counting does."""
+def likelihood_claim(found: MetricResult) -> Claim | None:
+    """Whether the model predicts better than counting does."""
     if found.model is None or found.best is None:
         return None
-    best, question = found.baselines[found.best], "Does it foretell unseen examples?"
+    best, question = found.baselines[found.best], "Does it predict unseen examples?"
     unit = found.metric.replace("_", " ")
     because = f"{found.model.value:.3f} {unit} against {best.value:.3f} of {found.best}"
-    if found.floor is not None:
-        because += f"; the law itself has {found.floor.value:.3f}"
+    if found.real_baseline is not None:
+        because += f"; the distribution itself has {found.real_baseline.value:.3f}"
     if found.model.high < best.low:
         return Claim("supported", question, because)
     return Claim("not supported" if found.model.low > best.high else "inconclusive", question, because)
@@ -114,7 +121,7 @@ def dequantised(x: Array, rng: np.random.Generator) -> Array:
 
 
 def counted(
-    train: Array, held: Array, space: Space, *, levels: bool = False, mask: Array | None = None
+    train: Array, test: Array, space: Space, *, levels: bool = False, mask: Array | None = None
 ) -> dict[str, Array]:
     """Nats `(n,)` of held-out examples `(n, stored, *grid)` under generators that count in the training
     examples: each number by itself; for texts also n-grams.
@@ -127,12 +134,12 @@ def counted(
         counts = 1.0 if mask is None else mask
         orders = {"ngram": ORDER, "marginals": 1}
         return {
-            name: (ngram_nats(train, held, space, order) * counts).sum(1)
+            name: (ngram_nats(train, test, space, order) * counts).sum(1)
             for name, order in orders.items()
         }
-    total = np.zeros(len(held))
+    total = np.zeros(len(test))
     for slot in space.slots():
-        known, asked = (x[:, slot.stored].reshape(len(x), -1).astype(np.float64) for x in (train, held))
+        known, asked = (x[:, slot.stored].reshape(len(x), -1).astype(np.float64) for x in (train, test))
         if isinstance(slot.span, Real) and not levels:
             total += _normal(known, asked)
             continue

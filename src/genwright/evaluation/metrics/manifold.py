@@ -16,8 +16,8 @@ import numpy as np
 
 from genwright.data.codec import Array
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.metric import Between, Measurement, OfFeatures, Part
-from genwright.evaluation.neighbours import Balls, among, balls, reach_of
+from genwright.evaluation.metric import Comparison, HalfSample, Measurement, OfFeatures
+from genwright.evaluation.neighbours import Balls, balls, balls_around, reach_of
 from genwright.options import Count
 
 __all__ = [
@@ -45,19 +45,19 @@ class Manifold(OfFeatures):
         """Each half has k neighbours to every example, and more than those."""
         return 4 * (self.k + 1)
 
-    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
-        return self.score(balls(held, fake, self.k))
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
+        return self.score(balls(test, fake, self.k))
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
         # One and the same sequence of halves for every metric here, so that distances are taken once.
         return super()._read(evidence, np.random.default_rng(0))
 
     def _of_parts(
-        self, held: Array, fake: Array, between: Between, parts: Sequence[Part], seed: int
+        self, test: Array, fake: Array, compare: Comparison, parts: Sequence[HalfSample], seed: int
     ) -> Array:
-        for rows, places in zip((held, fake), zip(*parts, strict=True), strict=True):
+        for rows, places in zip((test, fake), zip(*parts, strict=True), strict=True):
             reach_of(rows, places, self.k)
-        return super()._of_parts(held, fake, between, parts, seed)
+        return super()._of_parts(test, fake, compare, parts, seed)
 
 
 class Capped(Manifold):
@@ -68,9 +68,9 @@ class Capped(Manifold):
         return min(1.0, super().measure(evidence, rng))
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
-        reading = super()._read(evidence, rng)
-        value, spread = min(1.0, reading.value), (reading.high - reading.low) / 2
-        return replace(reading, value=value, low=value - spread, high=value + spread)
+        measurement = super()._read(evidence, rng)
+        value, spread = min(1.0, measurement.value), (measurement.high - measurement.low) / 2
+        return replace(measurement, value=value, low=value - spread, high=value + spread)
 
 
 class Precision(Manifold):
@@ -79,6 +79,7 @@ class Precision(Manifold):
     name = "precision"
     group = "fidelity"
     better = "higher"
+    sees = ("order", "ladder", "new_mode", "independence")
     how = "the share of generated examples that lie near some real one; outliers inflate it"
 
     def score(self, found: Balls) -> float:
@@ -91,6 +92,7 @@ class Recall(Manifold):
     name = "recall"
     group = "diversity"
     better = "higher"
+    sees = ("missing_mode", "collapse")
     how = "the share of real examples that lie near some generated one; generated outliers inflate it"
 
     def score(self, found: Balls) -> float:
@@ -104,6 +106,7 @@ class Density(Manifold):
     group = "fidelity"
     better = "near"
     ideal = 1.0
+    sees = ("order", "ladder", "new_mode", "independence")
     how = "about 1 where generated examples are as crowded by real ones as real ones are; may exceed 1"
 
     def score(self, found: Balls) -> float:
@@ -117,10 +120,11 @@ class Coverage(Manifold):
     name = "coverage"
     group = "diversity"
     better = "higher"
+    sees = ("missing_mode", "collapse")
     how = "the share of real examples with a generated one among their near neighbours"
 
     def score(self, found: Balls) -> float:
-        return float((found.held > 0).mean())
+        return float((found.contained > 0).mean())
 
 
 class ClippedDensity(Capped):
@@ -136,15 +140,16 @@ class ClippedDensity(Capped):
     group = "fidelity"
     better = "higher"
     ideal = 1.0
+    sees = ("order", "ladder", "new_mode", "independence")
     how = "about the share of generated examples that are as believable as real ones"
 
     def score(self, found: Balls) -> float:
         """Before it is set against real ones."""
         return float(np.minimum(found.clipped / found.k, 1).mean())
 
-    def between(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
-        real = np.minimum(among(held, self.k) / self.k, 1).mean()
-        return super().between(held, fake, rng) / float(real)
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
+        real = np.minimum(balls_around(test, self.k) / self.k, 1).mean()
+        return super().compare(test, fake, rng) / float(real)
 
 
 class ClippedCoverage(Capped):
@@ -160,18 +165,20 @@ class ClippedCoverage(Capped):
     group = "diversity"
     better = "higher"
     ideal = 1.0
+    sees = ("missing_mode", "collapse")
     how = "about the share of good generated examples that would cover the real ones as well as these do"
 
     def score(self, found: Balls) -> float:
-        cover = float(np.minimum(found.held / found.k, 1).mean())
-        n, m = len(found.held), len(found.around)
+        cover = float(np.minimum(found.contained / found.k, 1).mean())
+        n, m = len(found.contained), len(found.around)
         counts = np.arange(2 * m + 1)  # chance may cover more than good ones do on average
         return float(np.interp(cover, expected_cover(n, found.k, counts), counts)) / m
 
 
 def expected_cover(n: int, k: int, counts: Array) -> Array:
     """E min(1, c / k) for the number c of `counts` good examples that fall into the ball of a real one
-    among `n`. The ball's share of the law is Beta(k, n - k), whatever the law, so c is beta-binomial."""
+    among `n`. The ball's share of the distribution is Beta(k, n - k), whatever that is, so c is
+    beta-binomial."""
     from scipy.special import betaln, gammaln
 
     m = counts[:, None].astype(np.float64)

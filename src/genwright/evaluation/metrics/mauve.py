@@ -14,8 +14,7 @@ from sklearn.preprocessing import normalize
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.metric import Between, Statistic
-from genwright.evaluation.metrics.texts import TEXT
+from genwright.evaluation.metric import Comparison, Statistic
 from genwright.options import Count, Positive
 
 __all__ = ["Mauve"]
@@ -43,7 +42,8 @@ class Mauve(Statistic):
     group = "fidelity"
     better = "higher"
     ideal = 1.0
-    kinds = TEXT
+    reads = "text"
+    sees = ("order", "ladder", "missing_mode", "new_mode")
     how = "Higher is closer; compare only with the floor beside it, since the value itself is arbitrary."
 
     def __init__(self, *, scale: Positive = 5.0, cells: Count | None = None) -> None:
@@ -52,19 +52,19 @@ class Mauve(Statistic):
     def least(self, evidence: Evidence) -> int:
         return 1000
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
         """The cells `(n, REPEATS)`: clustering each half anew would take 24 times as long."""
-        n = len(evidence.held)
-        joint = np.concatenate([evidence.held.features, evidence.fake.features])
+        n = len(evidence.test)
+        joint = np.concatenate([evidence.test.features, evidence.fake.features])
         cells = self.cells or min(500, max(2, round(min(n, len(joint) - n) / 10)))
         found = _clustered(joint, min(cells, len(joint)), rng)
         return found[:n], found[n:], self.frontier
 
-    def frontier(self, held: Array, fake: Array, rng: np.random.Generator) -> float:
+    def frontier(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
         """MAUVE of cells, the mean of the repeats."""
-        cells = int(max(held.max(), fake.max())) + 1
+        cells = int(max(test.max(), fake.max())) + 1
         areas = []
-        for real, made in zip(held.T, fake.T, strict=True):
+        for real, made in zip(test.T, fake.T, strict=True):
             p, q = (np.bincount(some, minlength=cells) / len(some) for some in (real, made))
             areas.append(_area(p, q, self.scale))
         return float(np.mean(areas))

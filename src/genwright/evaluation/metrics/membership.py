@@ -15,10 +15,9 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Measurement, Metric, wilson
-from genwright.evaluation.metrics.copying import mann_whitney
-from genwright.evaluation.neighbours import nearest
+from genwright.evaluation.neighbours import nearest_neighbours
 
-__all__ = ["Membership", "MembershipInference"]
+__all__ = ["Membership", "MembershipInference", "auc"]
 
 ALLOWED = 0.01
 """False positives that an attack on membership may raise."""
@@ -58,9 +57,11 @@ class MembershipInference(Metric):
     """
 
     name = "membership"
+    reads = "flat"
     group = "novelty"
     better = "lower"
     ideal = ALLOWED
+    sees = ("all_copied",)
     how = (
         "Share of training examples an attacker finds while being wrong about 1 % of others: 0.01 is "
         "guessing. A low value shows that this attack failed, not that none succeeds."
@@ -84,7 +85,7 @@ class MembershipInference(Metric):
             fpr=ALLOWED,
             fpr_low=fpr_low,
             fpr_high=fpr_high,
-            auc=mann_whitney(members, others)[0],
+            auc=auc(members, others),
             members=len(members),
             others=len(others),
             threat=threat,
@@ -92,13 +93,17 @@ class MembershipInference(Metric):
 
     def _scores(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, str]:
         """Of members and of others, the higher the surer; and how they came about."""
-        fake, train, held = evidence.fake.numbers, evidence.train.numbers, evidence.held.numbers
+        fake, train, test = evidence.fake.flat, evidence.train.flat, evidence.test.flat
         near = "distance to the nearest generated example"
         if self.score == "distance":
-            return -nearest(train, fake)[0][:, 0], -nearest(held, fake)[0][:, 0], near
-        order = rng.permutation(len(held))
-        reference, held = held[order[: len(held) // 2]], held[order[len(held) // 2 :]]
-        members, others = (_ratio(rows, fake, reference) for rows in (train, held))
+            return (
+                -nearest_neighbours(train, fake)[0][:, 0],
+                -nearest_neighbours(test, fake)[0][:, 0],
+                near,
+            )
+        order = rng.permutation(len(test))
+        reference, test = test[order[: len(test) // 2]], test[order[len(test) // 2 :]]
+        members, others = (_ratio(rows, fake, reference) for rows in (train, test))
         return members, others, f"{near}, against that to the nearest of {len(reference)} real ones"
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
@@ -108,7 +113,7 @@ class MembershipInference(Metric):
 
 def _ratio(rows: Array, fake: Array, reference: Array) -> Array:
     """Distance to the reference over the sum of both distances: 1 on a generated example; 0.5 on both."""
-    made, real = nearest(rows, fake)[0][:, 0], nearest(rows, reference)[0][:, 0]
+    made, real = nearest_neighbours(rows, fake)[0][:, 0], nearest_neighbours(rows, reference)[0][:, 0]
     return np.divide(real, made + real, out=np.full(len(rows), 0.5), where=made + real > 0)
 
 
@@ -124,3 +129,11 @@ def _tpr(members: Array, others: Array, fpr: float) -> float:
     above, tied = int((others > threshold).sum()), int((others == threshold).sum())
     part = min(1.0, (room - above) / tied)
     return float((members > threshold).mean() + part * (members == threshold).mean())
+
+
+def auc(a: Array, b: Array) -> float:
+    """P(a > b), ties half: the area under the ROC curve, which is U / (m n) of Mann & Whitney (1947)."""
+    _, inverse, counts = np.unique(np.concatenate([a, b]), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    m, n = len(a), len(b)
+    return float(ranks[:m].sum() - m * (m + 1) / 2) / (m * n)

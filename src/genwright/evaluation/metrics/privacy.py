@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.columns.formats import Dates, is_missing, number
+from genwright.data.columns.formats import DateFormat, is_missing, parse_number
 from genwright.data.table.frames import raw
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
@@ -89,7 +89,7 @@ class _TableAttack(Metric):
     group = "novelty"
     better = "lower"
     ideal = 0.0
-    kinds = frozenset({"table"})
+    reads = "row"
 
     def least(self, evidence: Evidence) -> int:
         return 50
@@ -118,6 +118,7 @@ class AttributeInference(_TableAttack):
     """
 
     name = "attribute_inference"
+    sees = ("all_copied",)
     how = (
         "How much better a column is guessed for training than for unseen records, worst column: 0 where "
         "the generated records tell nothing of single people beyond what they tell of all."
@@ -128,8 +129,8 @@ class AttributeInference(_TableAttack):
 
     def attacks(self, evidence: Evidence, rng: np.random.Generator) -> dict[str, Attack]:
         tables = _coded(evidence)
-        n = min(self.attempts, len(tables.train), len(tables.held))
-        targets = [rows[rng.permutation(len(rows))[:n]] for rows in (tables.train, tables.held)]
+        n = min(self.attempts, len(tables.train), len(tables.test))
+        targets = [rows[rng.permutation(len(rows))[:n]] for rows in (tables.train, tables.test)]
         places = [_nearest_but_one(rows, tables) for rows in targets]
         drawn = rng.integers(len(tables.fake), size=n)
         secrets = [c for c in range(len(tables.names)) if np.ptp(tables.train[:, c]) > 0]
@@ -161,6 +162,7 @@ class SinglingOut(_TableAttack):
     """
 
     name = "singling_out"
+    sees = ("all_copied",)
     how = (
         "How much more often a description read off the generated records fits exactly one training record "
         "than exactly one unseen record: 0 where it does so by chance alone."
@@ -171,8 +173,8 @@ class SinglingOut(_TableAttack):
 
     def attacks(self, evidence: Evidence, rng: np.random.Generator) -> dict[str, Attack]:
         tables = _coded(evidence)
-        size = min(len(tables.train), len(tables.held))
-        train, held = (rows[rng.permutation(len(rows))[:size]] for rows in (tables.train, tables.held))
+        size = min(len(tables.train), len(tables.test))
+        train, test = (rows[rng.permutation(len(rows))[:size]] for rows in (tables.train, tables.test))
         width = min(self.columns, len(tables.names))
         found = {
             "one column": _univariate(tables, self.attempts, rng),
@@ -187,7 +189,7 @@ class SinglingOut(_TableAttack):
         attacks = {}
         for name, guesses in found.items():
             random = [_random(guess, tables, rng) for guess in guesses]
-            tried = ((guesses, train), (guesses, held), (random, train))
+            tried = ((guesses, train), (guesses, test), (random, train))
             main, control, baseline = (
                 sum(_fits(guess, rows) == 1 for guess in tried_guesses) for tried_guesses, rows in tried
             )
@@ -295,13 +297,13 @@ class _Tables:
     numeric: tuple[bool, ...]
     slack: tuple[float, ...]
     train: Array
-    held: Array
+    test: Array
     fake: Array
 
 
 def _coded(evidence: Evidence) -> _Tables:
     """The columns that all three tables have."""
-    tables = [_columns(sample) for sample in (evidence.train, evidence.held, evidence.fake)]
+    tables = [_columns(sample) for sample in (evidence.train, evidence.test, evidence.fake)]
     names = tuple(name for name in tables[0] if all(name in table for table in tables))
     if len(names) < 2:
         raise DataError(
@@ -310,7 +312,7 @@ def _coded(evidence: Evidence) -> _Tables:
         )
     coded = [_code([table[name] for table in tables]) for name in names]
     numeric = tuple(is_number for _, is_number in coded)
-    train, held, fake = (
+    train, test, fake = (
         np.stack(columns, axis=1) for columns in zip(*(c for c, _ in coded), strict=True)
     )
     slack = tuple(
@@ -318,13 +320,13 @@ def _coded(evidence: Evidence) -> _Tables:
         for column, is_number in zip(train.T, numeric, strict=True)
     )
     # Read column by column, thousands of times.
-    train, held, fake = (np.asfortranarray(rows[np.lexsort(rows.T)]) for rows in (train, held, fake))
-    return _Tables(names, numeric, slack, train, held, fake)
+    train, test, fake = (np.asfortranarray(rows[np.lexsort(rows.T)]) for rows in (train, test, fake))
+    return _Tables(names, numeric, slack, train, test, fake)
 
 
 def _columns(sample: Sample) -> dict[str, list[Any]]:
     """Raw values by column, those of the labels too."""
-    frame = {str(name): raw(sample.raw[name]) for name in sample.raw.columns}
+    frame = {str(name): raw(sample.view("row")[name]) for name in sample.view("row").columns}
     return {**frame, **{name: list(v) for name, v in sample.given.items() if name not in frame}}
 
 
@@ -347,10 +349,10 @@ def _code(parts: Sequence[Sequence[Any]]) -> tuple[list[Array], bool]:
 def _numbers(present: Sequence[Any]) -> dict[Any, float] | None:
     """The number or moment that each distinct value means, if all of them mean one."""
     for comma in (False, True):
-        known = {v: found for v in present if (found := number(v, comma)) is not None}
+        known = {v: found for v in present if (found := parse_number(v, comma)) is not None}
         if known and len(known) == len(present):
             return known
-    dates = Dates.of(present) if present else None
+    dates = DateFormat.of(present) if present else None
     return {value: dates[0].read(value) for value in present} if dates else None
 
 
@@ -360,9 +362,9 @@ def _nearest_but_one(targets: Array, tables: _Tables) -> Array:
     step = max(1, 2**18 // len(tables.fake))
     for start in range(0, len(targets), step):
         block = targets[start : start + step]
-        apart = [_apart(block, tables, c) for c in range(len(tables.names))]
-        whole: Array = functools.reduce(np.add, apart)
-        for c, one in enumerate(apart):
+        gap = [_apart(block, tables, c) for c in range(len(tables.names))]
+        whole: Array = functools.reduce(np.add, gap)
+        for c, one in enumerate(gap):
             places[start : start + step, c] = (whole - one).argmin(axis=1)
     return places
 

@@ -14,7 +14,7 @@ from genwright.data.codec import Array
 from genwright.data.columns.types import Column, Numeric
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.metric import Between, Statistic
+from genwright.evaluation.metric import Comparison, Statistic
 from genwright.evaluation.views.table import (
     FREQUENT,
     HUGE,
@@ -43,22 +43,23 @@ class ColumnShapes(Statistic):
     group = "fidelity"
     better = "higher"
     ideal = 1.0
-    kinds = frozenset({"table"})
+    reads = "row"
+    sees = ("ladder", "missing_mode", "new_mode")
     how = "Whether each column by itself is as real: 1 is alike; it is blind to how they go together."
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
         """Numbers, and codes of categories, one column each."""
-        held, fake, fars = [], [], []
+        test, fake, fars = [], [], []
         for name, column in modelled(evidence).items():
-            real, made = values_of(evidence.held, name), values_of(evidence.fake, name)
+            real, made = values_of(evidence.test, name), values_of(evidence.fake, name)
             if isinstance(column, Numeric):
                 fars.append(_kolmogorov)
-                held.append(numbers_of(column, real))
+                test.append(numbers_of(column, real))
                 fake.append(numbers_of(column, made))
             else:
                 fars.append(_variation)
                 known = ranked_values(real)
-                held.append(codes_of(real, known))
+                test.append(codes_of(real, known))
                 fake.append(codes_of(made, known))
 
         def likeness(real: Array, made: Array, rng: np.random.Generator) -> float:
@@ -66,7 +67,7 @@ class ColumnShapes(Statistic):
                 np.mean([far(a, b) for far, a, b in zip(fars, real.T, made.T, strict=True)])
             )
 
-        return np.stack(held, 1).astype(np.float64), np.stack(fake, 1).astype(np.float64), likeness
+        return np.stack(test, 1).astype(np.float64), np.stack(fake, 1).astype(np.float64), likeness
 
 
 def _kolmogorov(a: Array, b: Array) -> float:
@@ -92,20 +93,21 @@ class ColumnPairs(Statistic):
     group = "fidelity"
     better = "higher"
     ideal = 1.0
-    kinds = frozenset({"table"})
+    reads = "row"
+    sees = ("order", "ladder", "missing_mode", "new_mode", "independence")
     how = "Whether columns go together two by two as in real rows: 1 is alike, up to the noise of the floor."
 
     def __init__(self, *, pairs: Count = 500) -> None:
         self.pairs = pairs
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
         """The cell of each column."""
         columns = modelled(evidence)
         if len(columns) < 2:
             raise DataError("pairs needs a table of two columns or more that vary, there is one")
-        bins = int(np.clip(math.sqrt(len(evidence.held) / ROWS), 3, 10))
+        bins = int(np.clip(math.sqrt(len(evidence.test) / ROWS), 3, 10))
         binned = [
-            _binned(column, values_of(evidence.held, name), values_of(evidence.fake, name), bins)
+            _binned(column, values_of(evidence.test, name), values_of(evidence.fake, name), bins)
             for name, column in columns.items()
         ]
         couples = list(combinations(range(len(binned)), 2))
@@ -120,10 +122,10 @@ class ColumnPairs(Statistic):
             ]
             return 1 - float(np.mean(far))
 
-        held, fake = (
+        test, fake = (
             np.stack(cells, 1) for cells in zip(*((b.real, b.fake) for b in binned), strict=True)
         )
-        return held, fake, likeness
+        return test, fake, likeness
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,10 @@ def _cuts(numbers: Array, bins: int) -> Array:
     finite = numbers[np.isfinite(numbers)]
     if not len(finite):
         return np.array([-HUGE, HUGE])
-    ends, held = np.unique(
+    ends, counts = np.unique(
         np.quantile(finite, np.arange(1, bins) / bins, method="inverted_cdf"), return_counts=True
     )
-    atoms = np.nextafter(ends[held > 1], -np.inf)
+    atoms = np.nextafter(ends[counts > 1], -np.inf)
     return np.unique(np.concatenate([[-HUGE], ends, atoms, [HUGE]]))
 
 

@@ -1,6 +1,6 @@
 """Texts: do they repeat, do they copy, are they made of the words and letters of real ones.
 
-`Sample.raw` is a list of texts: documents, or windows of a stream. Nothing here may be won by length:
+The view `text` is a list of texts: documents, or windows of a stream. Nothing here may be won by length:
 
     two sets as wholes    are cut to equal numbers of characters, the smaller total of the two
     one score a text      each generated text is cut at the median length of the real ones
@@ -31,8 +31,8 @@ from genwright.data.codec import Array
 from genwright.data.text.tokenizer import repair
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.metric import Between, Mean, Measurement, Rate, Statistic, Z, wilson
-from genwright.evaluation.views.ngrams import Windows, among
+from genwright.evaluation.metric import Comparison, MeanScore, Measurement, Rate, Statistic, Z, wilson
+from genwright.evaluation.views.ngrams import Windows, is_in
 from genwright.options import Count
 
 __all__ = [
@@ -42,12 +42,11 @@ __all__ = [
     "LongestCopy",
     "NovelNgrams",
     "Repetition",
-    "Share",
     "Spelling",
-    "words",
+    "TextShare",
+    "split_words",
 ]
 
-TEXT = frozenset({"text"})
 LEAST = 10
 """Texts with something to count in them."""
 LIMIT = 1 << 22
@@ -63,14 +62,14 @@ WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")
 
 
 @lru_cache(maxsize=1 << 15)  # half-sampling asks for the same texts again and again
-def words(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     """Runs of letters and digits as they are written, and each other visible character by itself. Where a
     script puts no spaces between words (Han, kana, Thai), each character is one."""
     return tuple(WORD.findall(text))
 
 
 def _ngrams(text: str, n: int) -> list[tuple[str, ...]]:
-    tokens = words(text)
+    tokens = split_words(text)
     return list(zip(*(tokens[i:] for i in range(n)), strict=False))
 
 
@@ -87,20 +86,20 @@ def _some(texts: Sequence[str], size: int) -> list[str]:
     return kept
 
 
-def _level(held: Sequence[str], fake: Sequence[str]) -> tuple[list[str], list[str]]:
+def _level(test: Sequence[str], fake: Sequence[str]) -> tuple[list[str], list[str]]:
     """Real and generated texts, with equally many characters."""
-    size = min(sum(map(len, held)), sum(map(len, fake)))
-    return _some(held, size), _some(fake, size)
+    size = min(sum(map(len, test)), sum(map(len, fake)))
+    return _some(test, size), _some(fake, size)
 
 
 def _trimmed(evidence: Evidence) -> list[str]:
     """Generated texts, none longer than the median of the real ones."""
-    size = int(np.median([len(text) for text in evidence.held.raw]))
-    return [text[:size] for text in evidence.fake.raw]
+    size = int(np.median([len(text) for text in evidence.test.view("text")]))
+    return [text[:size] for text in evidence.fake.view("text")]
 
 
 def _trained(name: str, evidence: Evidence) -> list[str]:
-    texts = _some(evidence.train.raw, LIMIT)
+    texts = _some(evidence.train.view("text"), LIMIT)
     if not any(texts):
         raise DataError(f"{name} compares with the training texts, and they are empty")
     return texts
@@ -109,12 +108,12 @@ def _trained(name: str, evidence: Evidence) -> list[str]:
 # -- novelty -----------------------------------------------------------------------------------
 
 
-class Share(Rate):
+class TextShare(Rate):
     """A share of what texts are made of. Neighbours in a text are alike, so that n-grams count for fewer
     than they are: Wilson's interval with the number that would stray as far if each were on its own
     (Korn & Graubard 1998), by the spread of the ratio between texts (Cochran 1977, section 6.3)."""
 
-    kinds = TEXT
+    reads = "text"
     piece: str
     """What a text needs to be counted."""
 
@@ -145,7 +144,7 @@ def _enough(name: str, piece: str, n: int) -> None:
         raise DataError(f"{name} needs {LEAST} generated texts with {piece}, there are {n}")
 
 
-class NovelNgrams(Share):
+class NovelNgrams(TextShare):
     """The share of the generated n-grams that the training texts do not hold.
 
     Carlini et al. (2021, arXiv:2012.07805) and McCoy et al. (2023, arXiv:2111.09509) look for copies in
@@ -159,6 +158,7 @@ class NovelNgrams(Share):
     group = "novelty"
     better = "near"
     fault = "below"
+    sees = ("all_copied",)
     how = "Far below the floor the texts are copied; far above it they are made of what no one writes."
 
     def __init__(
@@ -168,9 +168,9 @@ class NovelNgrams(Share):
         self.piece = f"at least {self.n} {unit}"
 
     def counts(self, evidence: Evidence) -> tuple[Array, Array]:
-        train, fake = self._windows(_trained(self.name, evidence), evidence.fake.raw)
+        train, fake = self._windows(_trained(self.name, evidence), evidence.fake.view("text"))
         hashes, owner = fake.hashes(self.n)
-        new = ~among(hashes, train.hashes(self.n)[0])
+        new = ~is_in(hashes, train.hashes(self.n)[0])
         texts = len(evidence.fake)
         return np.bincount(owner[new], minlength=texts), np.bincount(owner, minlength=texts)
 
@@ -180,7 +180,7 @@ class NovelNgrams(Share):
         number: dict[str, int] = {}
         rows = [
             [
-                np.array([number.setdefault(w, len(number)) for w in words(text)], np.uint64)
+                np.array([number.setdefault(w, len(number)) for w in split_words(text)], np.uint64)
                 for text in texts
             ]
             for texts in sets
@@ -188,7 +188,7 @@ class NovelNgrams(Share):
         return [Windows(row) for row in rows]
 
 
-class LongestCopy(Mean):
+class LongestCopy(MeanScore):
     """The longest piece of a generated text that stands in a training text, in characters.
 
     By bisection on the length, for all texts at once, with a rolling hash: the longest common substring
@@ -200,7 +200,8 @@ class LongestCopy(Mean):
     group = "novelty"
     better = "near"
     fault = "above"
-    kinds = TEXT
+    reads = "text"
+    sees = ("all_copied",)
     how = "Characters in a row, on average; the floor says how many real texts share with the training texts."
 
     def scores(self, evidence: Evidence, rng: np.random.Generator) -> Array:
@@ -209,9 +210,9 @@ class LongestCopy(Mean):
         return _longest(Windows.of(texts), Windows.of(_trained(self.name, evidence)), texts)
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
-        reading, texts = super()._read(evidence, rng), [text for text in _trimmed(evidence) if text]
-        wider = (reading.high - reading.value) * math.sqrt(len(texts) / len(set(texts)))
-        return replace(reading, low=reading.value - wider, high=reading.value + wider)
+        measurement, texts = super()._read(evidence, rng), [text for text in _trimmed(evidence) if text]
+        wider = (measurement.high - measurement.value) * math.sqrt(len(texts) / len(set(texts)))
+        return replace(measurement, low=measurement.value - wider, high=measurement.value + wider)
 
 
 def _longest(fake: Windows, train: Windows, texts: Sequence[str]) -> Array:
@@ -225,7 +226,7 @@ def _longest(fake: Windows, train: Windows, texts: Sequence[str]) -> Array:
             hashes, owner = fake.hashes(n)
             hashes, owner = hashes[mine[owner]], owner[mine[owner]]
             found = np.zeros(len(texts), bool)
-            found[owner[among(hashes, train.hashes(n)[0])]] = True
+            found[owner[is_in(hashes, train.hashes(n)[0])]] = True
             low[mine & found], high[mine & ~found] = n, n - 1
     return low
 
@@ -233,7 +234,7 @@ def _longest(fake: Windows, train: Windows, texts: Sequence[str]) -> Array:
 # -- diversity ---------------------------------------------------------------------------------
 
 
-class Repetition(Mean):
+class Repetition(MeanScore):
     """The share of the word n-grams of a text that it has used before: rep-n of Welleck et al. (2020,
     arXiv:1908.04319), the mean over texts. They are cut at the median length of real ones first.
 
@@ -243,7 +244,8 @@ class Repetition(Mean):
     name = "repetition"
     group = "diversity"
     better = "near"
-    kinds = TEXT
+    reads = "text"
+    sees = ("collapse",)
     how = "Well above the floor the texts run in circles; below it they repeat less than people do."
 
     def __init__(self, *, n: Count = 4) -> None:
@@ -258,14 +260,16 @@ class Repetition(Mean):
 class OfTexts(Statistic):
     """A statistic of two sets of texts."""
 
-    kinds = TEXT
+    reads = "text"
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Between]:
-        held, fake = (np.array(sample.raw, dtype=object) for sample in (evidence.held, evidence.fake))
-        return held, fake, lambda held, fake, rng: self.compare(held.tolist(), fake.tolist())
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
+        test, fake = (
+            np.array(sample.view("text"), dtype=object) for sample in (evidence.test, evidence.fake)
+        )
+        return test, fake, lambda test, fake, rng: self.compare(test.tolist(), fake.tolist())
 
     @abstractmethod
-    def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
+    def compare(self, test: Sequence[str], fake: Sequence[str]) -> float:
         """The number of two sets of texts."""
 
 
@@ -282,14 +286,19 @@ class DistinctWords(OfTexts):
     group = "diversity"
     better = "near"
     ideal = 1.0
+    sees = ("collapse",)
     how = "1: as varied as as much real text. Far below, the texts say the same; above, they are noise."
 
-    def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
-        real, made = _level(held, fake)
+    def compare(self, test: Sequence[str], fake: Sequence[str]) -> float:
+        real, made = _level(test, fake)
         return _distinct(self._pairs(made, "generated"))[0] / _distinct(self._pairs(real, "real"))[0]
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
-        texts = zip(_level(evidence.held.raw, evidence.fake.raw), ("real", "generated"), strict=True)
+        texts = zip(
+            _level(evidence.test.view("text"), evidence.fake.view("text")),
+            ("real", "generated"),
+            strict=True,
+        )
         sets = [self._pairs(some, what) for some, what in texts]
         if (n := min(map(len, sets))) < LEAST:
             raise DataError(
@@ -302,7 +311,7 @@ class DistinctWords(OfTexts):
 
     def _pairs(self, texts: Sequence[str], what: str) -> list[list[tuple[str, str]]]:
         """The pairs of each text that has any."""
-        found = [pairs for text in texts if (pairs := list(pairwise(words(text))))]
+        found = [pairs for text in texts if (pairs := list(pairwise(split_words(text))))]
         if not found:
             raise DataError(f"{self.name}: no {what} text has two words")
         return found
@@ -323,18 +332,19 @@ def _distinct(texts: Sequence[Sequence[tuple[str, str]]]) -> tuple[float, float]
 # -- validity and fidelity ---------------------------------------------------------------------
 
 
-class Spelling(Share):
+class Spelling(TextShare):
     """The share of the generated words that occur in the training texts."""
 
     name = "known_words"
     group = "validity"
     better = "near"
     piece = "words"
+    sees = ("order", "ladder")
     how = "Far below the floor words are misspelt or made up; at 1 nothing is said in a new word."
 
     def counts(self, evidence: Evidence) -> tuple[Array, Array]:
-        known = set(chain.from_iterable(map(words, _trained(self.name, evidence))))
-        found = [words(text) for text in evidence.fake.raw]
+        known = set(chain.from_iterable(map(split_words, _trained(self.name, evidence))))
+        found = [split_words(text) for text in evidence.fake.view("text")]
         hits = np.array([sum(word in known for word in row) for row in found])
         return hits, np.array([len(row) for row in found])
 
@@ -347,13 +357,14 @@ class Lengths(OfTexts):
     group = "fidelity"
     better = "lower"
     ideal = 0.0
+    sees = ("order", "ladder")
     how = "Characters by which texts are too long or too short on average, or words where texts are windows."
 
-    def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
-        sets = held, fake
+    def compare(self, test: Sequence[str], fake: Sequence[str]) -> float:
+        sets = test, fake
         lengths = [[len(text) for text in texts] for texts in sets]
         if len(set(lengths[0])) == 1:
-            lengths = [[len(word) for text in texts for word in words(text)] for texts in sets]
+            lengths = [[len(word) for text in texts for word in split_words(text)] for texts in sets]
         for what, some in zip(("real", "generated"), lengths, strict=True):
             if not any(some):
                 raise DataError(f"{self.name}: the {what} texts are empty, or without words")
@@ -371,13 +382,14 @@ class CharacterNgramDistance(OfTexts):
     group = "fidelity"
     better = "lower"
     ideal = 0.0
+    sees = ("order", "ladder", "missing_mode", "new_mode")
     how = "Bits, 0 to 1: how well one n-gram tells generated from real; spelling and style, not sense."
 
     def __init__(self, *, n: Count = 3) -> None:
         self.n = n
 
-    def compare(self, held: Sequence[str], fake: Sequence[str]) -> float:
-        real, made = (Windows.of(texts).hashes(self.n)[0] for texts in _level(held, fake))
+    def compare(self, test: Sequence[str], fake: Sequence[str]) -> float:
+        real, made = (Windows.of(texts).hashes(self.n)[0] for texts in _level(test, fake))
         if not (len(real) and len(made)):
             raise DataError(f"{self.name} needs texts of {self.n} characters or more on both sides")
         seen, place = np.unique(np.concatenate([real, made]), return_inverse=True)

@@ -10,7 +10,7 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Rate, varied
-from genwright.evaluation.neighbours import nearest
+from genwright.evaluation.neighbours import nearest_neighbours
 from genwright.options import Count
 
 __all__ = ["ClassifierTwoSample", "NearestNeighbourTwoSample"]
@@ -28,9 +28,11 @@ class ClassifierTwoSample(Rate):
     """
 
     name = "c2st"
+    reads = "flat"
     group = "fidelity"
     better = "near"
     ideal = 0.5
+    sees = ("order", "ladder", "new_mode", "independence")
     how = "0.5: a classifier cannot tell generated from real; 1: it always can"
 
     def __init__(self, *, most: Count = 5000) -> None:
@@ -42,10 +44,10 @@ class ClassifierTwoSample(Rate):
         return 40
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
-        n = min(len(evidence.held), len(evidence.fake), self.most)
-        varied(self.name, evidence.held.numbers)
-        held, fake = (_some(sample.numbers, n, rng) for sample in (evidence.held, evidence.fake))
-        rows, made = np.vstack([held, fake]), np.repeat([False, True], n)
+        n = min(len(evidence.test), len(evidence.fake), self.most)
+        varied(self.name, evidence.test.flat)
+        test, fake = (_some(sample.flat, n, rng) for sample in (evidence.test, evidence.fake))
+        rows, made = np.vstack([test, fake]), np.repeat([False, True], n)
         order, pair = _pairs(rows, made)
         rows, made = rows[order], made[order]
         place = rng.permutation(pair.max() + 1)[pair] / (pair.max() + 1)
@@ -106,21 +108,23 @@ class NearestNeighbourTwoSample(Rate):
     """
 
     name = "1nn"
+    panel = False
     group = "fidelity"
     better = "near"
     ideal = 0.5
+    sees = ("order", "ladder", "new_mode", "independence")
     how = "0.5: real and generated are mixed; 1: they lie apart; near 0: generated ones are copies"
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
-        n = min(len(evidence.held), len(evidence.fake))
-        varied(self.name, evidence.held.features)
-        held, fake = (_some(sample.features, n, rng) for sample in (evidence.held, evidence.fake))
-        return (_right(held, fake) + _right(fake, held)) // 2, 2 * n
+        n = min(len(evidence.test), len(evidence.fake))
+        varied(self.name, evidence.test.features)
+        test, fake = (_some(sample.features, n, rng) for sample in (evidence.test, evidence.fake))
+        return (_right(test, fake) + _right(fake, test)) // 2, 2 * n
 
 
 def _right(own: Array, other: Array) -> int:
     """Twice how many of `own` have their nearest among themselves; an equal distance counts 1."""
-    mine, theirs = nearest(own, own, same=True)[0], nearest(own, other)[0]
+    mine, theirs = nearest_neighbours(own, own, same=True)[0], nearest_neighbours(own, other)[0]
     return int((mine < theirs).sum() + (mine <= theirs).sum())
 
 

@@ -31,13 +31,13 @@ LEARNT = 0.02
 RESAMPLES = 400
 TREES = 100
 FEW_TREES, FEW_ROWS = 20, 2_000
-"""To find out what can be foretold at all."""
+"""To find out what can be predicted at all."""
 
 
 class TrainSyntheticTestReal(Metric):
     """What a model learnt from generated rows is worth on real ones (Esteban et al. 2017, arXiv:1706.02633).
 
-    Gradient-boosted trees foretell one column of the held-out rows from all others, learnt from as many
+    Gradient-boosted trees predict one column of the held-out rows from all others, learnt from as many
     generated rows as training rows. Macro-F1 of a category, R^2 of a number, as a share of what real rows
     give, where rows with a shuffled target give nothing:
 
@@ -46,8 +46,8 @@ class TrainSyntheticTestReal(Metric):
     The interval is a bootstrap over the held-out rows, the same ones for all three; that other rows could
     have been generated is not in it.
 
-    target    the column to foretell. None: the label; without one, of the last three columns of categories
-              the one that real rows foretell best; without those, the last column. Categories beyond the
+    target    the column to predict. None: the label; without one, of the last three columns of categories
+              the one that real rows predict best; without those, the last column. Categories beyond the
               nine most frequent are one
     """
 
@@ -55,7 +55,8 @@ class TrainSyntheticTestReal(Metric):
     group = "usefulness"
     better = "higher"
     ideal = 1.0
-    kinds = frozenset({"table"})
+    reads = "row"
+    sees = ("order", "ladder", "independence")
     how = "What a model trained on generated rows is worth on real ones: 1 as trained on real, 0 as chance."
 
     def __init__(self, *, target: str | None = None) -> None:
@@ -69,15 +70,15 @@ class TrainSyntheticTestReal(Metric):
         if len(columns) < 2:
             raise DataError("tstr needs a table of two columns or more that vary, there is one")
         task = _Task(columns, self._target(evidence, columns, rng), evidence.train)
-        train, held, fake = (task.read(s) for s in (evidence.train, evidence.held, evidence.fake))
+        train, test, fake = (task.read(s) for s in (evidence.train, evidence.test, evidence.fake))
         n = min(len(train), len(fake))
-        if not (n and len(held)):
+        if not (n and len(test)):
             raise DataError(f"tstr: there is no row with a number in column {task.target!r}")
         train, fake = train.draw(n, rng), fake.draw(n, rng)
-        made = [task.foretell(rows, held, TREES) for rows in (fake, train, train.shuffled(rng))]
-        m = len(held)
+        made = [task.predict(rows, test, TREES) for rows in (fake, train, train.shuffled(rng))]
+        m = len(test)
         weights = np.vstack([np.ones(m), rng.multinomial(m, np.full(m, 1 / m), size=RESAMPLES)])
-        generated, real, chance = (task.score(held.y, guess, weights) for guess in made)
+        generated, real, chance = (task.score(test.y, guess, weights) for guess in made)
         if real[0] - chance[0] < LEARNT:
             raise DataError(
                 f"tstr: even real rows do not tell {task.target!r} from the other columns; set another target"
@@ -92,7 +93,7 @@ class TrainSyntheticTestReal(Metric):
         if self.target is not None:
             if self.target not in columns:
                 raise DataError(
-                    f"tstr has no column {self.target!r} to foretell; {suggest(self.target, columns)}"
+                    f"tstr has no column {self.target!r} to predict; {suggest(self.target, columns)}"
                 )
             return self.target
         if labels := [name for name in evidence.train.given if name in columns]:
@@ -108,11 +109,11 @@ def _is_class(column: Column) -> bool:
 
 
 def _gain(evidence: Evidence, task: _Task, rng: np.random.Generator) -> float:
-    """How far real rows are from chance to foretelling all, by a few trees."""
-    train, held = (task.read(s) for s in (evidence.train, evidence.held))
+    """How far real rows are from chance to predicting all, by a few trees."""
+    train, test = (task.read(s) for s in (evidence.train, evidence.test))
     few = train.draw(min(FEW_ROWS, len(train)), rng)
-    made = [task.foretell(rows, held, FEW_TREES) for rows in (few, few.shuffled(rng))]
-    real, chance = (float(task.score(held.y, guess, np.ones((1, len(held))))[0]) for guess in made)
+    made = [task.predict(rows, test, FEW_TREES) for rows in (few, few.shuffled(rng))]
+    real, chance = (float(task.score(test.y, guess, np.ones((1, len(test))))[0]) for guess in made)
     return (real - chance) / max(1 - chance, LEARNT)
 
 
@@ -136,7 +137,7 @@ class _Rows:
 
 
 class _Task:
-    """To foretell one column from all others. Categories are numbered by their frequency in `train`."""
+    """To predict one column from all others. Categories are numbered by their frequency in `train`."""
 
     def __init__(self, columns: Mapping[str, Column], target: str, train: Sample) -> None:
         self.columns, self.target, self.classes = columns, target, _is_class(columns[target])
@@ -147,7 +148,7 @@ class _Task:
         return numbers_of(column, values).tolist() if isinstance(column, Numeric) else values
 
     def read(self, sample: Sample) -> _Rows:
-        """Rows without a number to foretell are left out."""
+        """Rows without a number to predict are left out."""
         inputs = []
         for name, column in self.columns.items():
             values = self._values(sample, name)
@@ -162,19 +163,19 @@ class _Task:
         order = np.lexsort([*x.T, y])  # so that the order in which rows came decides nothing
         return _Rows(x[order], y[order])
 
-    def foretell(self, rows: _Rows, held: _Rows, trees: int) -> Array:
+    def predict(self, rows: _Rows, test: _Rows, trees: int) -> Array:
         """The target of the held-out rows, learnt from `rows`."""
         if len(np.unique(rows.y)) == 1:
-            return np.full(len(held), rows.y[0])
+            return np.full(len(test), rows.y[0])
         # All contenders are held against the same real rows, and those with a shuffled target.
-        return once(_foretold, rows.x, rows.y, held.x, self.classes, trees)
+        return once(_predicted, rows.x, rows.y, test.x, self.classes, trees)
 
     def score(self, truth: Array, guess: Array, weights: Array) -> Array:
         """Macro-F1 or R^2, `(k,)`, for each of the `weights (k, n)` of the rows."""
         return (_macro_f1 if self.classes else _r2)(truth, guess, weights)
 
 
-def _foretold(x: Array, y: Array, asked: Array, classes: bool, trees: int) -> Array:
+def _predicted(x: Array, y: Array, asked: Array, classes: bool, trees: int) -> Array:
     kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
     model = kind(max_iter=trees, early_stopping=False, random_state=0)
     empty = np.isnan(x).all(axis=0)  # which its bins cannot take

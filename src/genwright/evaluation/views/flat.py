@@ -8,13 +8,13 @@ import torch
 from genwright.data.codec import Array
 from genwright.space import Space, Symbol
 
-__all__ = ["numbers_of"]
+__all__ = ["flat_of"]
 
 HASHED = 512
 """Counters for the pairs of symbols in a text."""
 
 
-def numbers_of(x: Array, space: Space) -> Array:
+def flat_of(x: Array, space: Space) -> Array:
     """Stored `(n, stored, *grid)` to `(n, d)` float32.
 
     A text becomes hashed counts of its symbols and of its pairs of symbols, since the place of a letter

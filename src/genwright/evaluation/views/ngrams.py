@@ -9,7 +9,7 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.data.text.tokenizer import points, repair
 
-__all__ = ["Windows", "among"]
+__all__ = ["Windows", "is_in"]
 
 
 class Windows:
@@ -59,7 +59,7 @@ def _mixed(x: Array) -> Array:
     return x ^ (x >> np.uint64(31))
 
 
-def among(few: Array, many: Array) -> Array:
+def is_in(few: Array, many: Array) -> Array:
     """Which of `few` are in `many`. The table leaves little of `many` to sort."""
     high, table = np.uint64(44), np.zeros(1 << 20, bool)
     table[few >> high] = True

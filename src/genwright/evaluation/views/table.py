@@ -40,7 +40,7 @@ def columns_of(evidence: Evidence) -> dict[str, Column]:
     """What the field knows of each column of the training rows; a label's is learnt from its values."""
     train = evidence.train
     known = train.field.columns if isinstance(train.field, RowField) else {}
-    names = dict.fromkeys([*map(str, train.raw.columns), *train.given])
+    names = dict.fromkeys([*map(str, train.view("row").columns), *train.given])
     return {name: known.get(name) or fit_column(name, values_of(train, name)) for name in names}
 
 
@@ -55,11 +55,11 @@ def modelled(evidence: Evidence) -> dict[str, Column]:
 
 def values_of(sample: Sample, name: str) -> list[Any]:
     """The raw values of a column."""
-    if name in sample.raw.columns:
-        return raw(sample.raw[name])
+    if name in sample.view("row").columns:
+        return raw(sample.view("row")[name])
     if name in sample.given:
         return list(sample.given[name])
-    near = suggest(name, map(str, sample.raw.columns))
+    near = suggest(name, map(str, sample.view("row").columns))
     raise DataError(f"some rows lack the column {name!r} of the training rows; {near}")
 
 
@@ -74,7 +74,7 @@ def numbers_of(column: Numeric, values: Sequence[Any]) -> Array:
     below; so one order holds every value."""
 
     def read(value: Any) -> float:
-        number = column.style.read(value)
+        number = column.format.read(value)
         return number if math.isfinite(number) else math.inf if is_missing(value) else -math.inf
 
     return each(values, read)

@@ -20,7 +20,8 @@ from genwright.training.stream import BatchStream
 __all__ = ["FEW", "LEAST", "MANY", "Cover", "affordable", "coverage"]
 
 MANY, FEW, LEAST = 256, 96, 32
-"""Examples to cover, and to cover them with: usually, where sampling takes many steps, and at least."""
+"""Examples to cover, and samples to cover them with: of a family whose samples take one pass of a network, of
+another, and at least."""
 K = 5
 """The neighbour that a ball reaches to."""
 AXES = 16
@@ -50,10 +51,10 @@ class Cover:
         values, vectors = torch.linalg.eigh(self._rows @ self._rows.T)
         kept = values > 1e-9 * values[-1].clamp_min(1e-12)
         self._axes = (vectors[:, kept] / values[kept].sqrt())[:, -AXES:]
-        seen = self._seen(x)
+        seen = self._projected(x)
         self.n, self._real = n, seen[:n]
         self._cond = {name: value[:n] for name, value in real.cond.items()}
-        self.floor = coverage(self._real, seen[n:])
+        self.real_baseline = coverage(self._real, seen[n:])
 
     @classmethod
     def of(cls, family: Family, stream: BatchStream, seed: int) -> Self | None:
@@ -72,9 +73,9 @@ class Cover:
     def __call__(self, family: Family, turn: int = 0) -> float:
         """Of `n` samples under the conditions of the real ones; another turn draws others."""
         made = family.sample(self.n, self._cond, seed=turn)
-        return coverage(self._real, self._seen(_flat(family, made))) / max(self.floor, 1e-9)
+        return coverage(self._real, self._projected(_flat(family, made))) / max(self.real_baseline, 1e-9)
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _projected(self, x: Tensor) -> Tensor:
         """Embedded `(B, d)` to the principal axes `(B, axes)`."""
         return (x - self._mean) @ self._rows.T @ self._axes
 

@@ -1,76 +1,65 @@
-"""What a metric must show on truths that we know, before a verdict may rest on it.
+"""What a metric must show on truths that are known, before a verdict may rest on it.
 
-Some checks are for every metric; others only for those that claim to see such a fault (`SEES`). What came
-of them stands in `judging/validation.json`, from which the judge knows whom to believe. To write it anew:
-
-    python tests/validation.py
+Some checks are for every metric; others only for those that claim to see such a fault (`Metric.sees`).
+`check_metric` runs them on any metric; `python -m genwright.testing.validate` keeps what they show of the
+registered ones in `evaluation/validation.json`, from which the report knows whom to believe.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
-import genwright.evaluation
+from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.evaluation.metric import Measurement, Metric, Statistic, apart
-from genwright.evaluation.metrics import usefulness
+from genwright.evaluation.metric import Metric, Statistic, difference_error
 from genwright.evaluation.results import MetricResult
-from genwright.registry import build, names
-from worlds import WORLDS, World
+from genwright.registry import build
+from genwright.testing.worlds import WORLDS, World
 
-__all__ = ["QUICK", "SEES", "SLOW", "Subject", "asked_of", "check", "metric"]
+__all__ = ["QUICK", "SLOW", "Subject", "check_metric", "checks_of", "run_checks", "subject_of"]
 
-FILE = Path(genwright.evaluation.__file__).with_name("validation.json")
 SEEDS = range(4, 14)
-"""Of draws of real examples: the floor."""
+"""Of draws of real examples: the real baseline."""
 TRIALS = 200
-
-_DISTANCES = "fd fd_inf kid mmd sw pairs "
-_TESTS = "c2st 1nn "
-_BELIEVABLE = "precision density clipped_density "
-_VARIED = "recall coverage clipped_coverage vendi class_score modes_missed "
-SEES = {
-    "order": _DISTANCES + _TESTS + _BELIEVABLE + "tstr constraints known_words lengths ngram_js mauve",
-    "ladder": _DISTANCES
-    + _TESTS
-    + _BELIEVABLE
-    + "columns tstr validity constraints known_words lengths ngram_js mauve spectrum pixels sharpness",
-    "independence": _DISTANCES + _TESTS + _BELIEVABLE + "tstr constraints",
-    "missing_mode": _DISTANCES + _VARIED + "columns ngram_js mauve",
-    "new_mode": _DISTANCES + _TESTS + _BELIEVABLE + "columns ngram_js mauve",
-    "collapse": _VARIED + "repetition distinct",
-    # A few copies among many are for the two that look at each example by itself.
-    "all_copied": "exact_copies near_copies nearest_share c_t authenticity membership singling_out "
-    "attribute_inference novel_ngrams longest_copy",
-    "tenth_copied": "exact_copies near_copies",
-    "hundredth_copied": "exact_copies near_copies",
-}
-"""Which metrics say that they see a fault. Precision does not ask whether all kinds are there, recall not
-whether what is there is believable, columns not how they go together; and one mode of ten that is missing is
-within the noise of a test that asks one example at a time."""
+OF_NUMBERS = ("features", "flat")
+"""Views that are plain numbers."""
 
 
-def metric(name: str) -> Metric:
+def check_metric(metric: type[Metric] | Metric, *, slow: bool = True) -> dict[str, str]:
+    """Every check that a metric has to pass, and why it fails it: "" where it passes.
+
+    slow   also whether its 95 % intervals hold the truth, which takes 200 measurements
+    Raises `DataError` where there is no world with the view that it reads.
+    """
+    made = metric() if isinstance(metric, type) else metric
+    return run_checks(Subject(made), checks_of(made, slow=slow))
+
+
+def subject_of(name: str) -> Subject:
+    """The registered metric in its world."""
     made: Metric = build("metrics", name, {}, where="metric")
-    return made
+    return Subject(made)
 
 
 def world_of(made: Metric) -> World:
-    if made.kinds is None:
-        return WORLDS["rows"]
-    (kind,) = made.kinds
-    return WORLDS["many texts" if made.least(WORLDS[kind].question()) > WORLDS[kind].n else kind]
+    """Known truths with the view that a metric reads; enough examples for it."""
+    name = "rows" if made.reads in OF_NUMBERS else made.reads
+    if name not in WORLDS:
+        raise DataError(
+            f"{made.name} reads the view {made.reads!r}, and there is no world that offers it; known: "
+            f"features, flat, {', '.join(one for one in WORLDS if one not in ('rows', 'many texts'))}",
+            code="no-view",
+        )
+    world = WORLDS[name]
+    few = made.least(world.question()) > world.n
+    return WORLDS["many texts"] if few and made.reads == "text" else world
 
 
 class Subject:
@@ -79,7 +68,6 @@ class Subject:
     def __init__(self, made: Metric) -> None:
         self.metric, self.world = made, world_of(made)
         self.question = self.world.question()
-        self.scores: dict[tuple[str, int], float] = {}
 
     def value(self, evidence: Evidence, seed: int = 0) -> float:
         """Without the interval, where that can be left out."""
@@ -88,18 +76,17 @@ class Subject:
         return self.metric.read(evidence, seed).value
 
     def of(self, raw: Any) -> float:
+        """The value of raw examples of the world."""
         return self.value(self.question.about(self.world.sample(raw)))
 
-    @property
-    def floor(self) -> np.ndarray:
+    @cached_property
+    def real_baseline(self) -> Array:
         """Of further real examples."""
-        if not hasattr(self, "_floor"):
-            self._floor = np.array([self.of(self.world.draw(self.world.n, seed)) for seed in SEEDS])
-        return self._floor
+        return np.array([self.of(self.world.draw(self.world.n, seed)) for seed in SEEDS])
 
     def far(self, value: float) -> float:
         """How much worse than real."""
-        gap = value - float(self.floor.mean())
+        gap = value - float(self.real_baseline.mean())
         return (
             abs(gap) if self.metric.better == "near" else gap if self.metric.better == "lower" else -gap
         )
@@ -107,14 +94,14 @@ class Subject:
     @property
     def noise(self) -> float:
         """One standard deviation of what is real, in `far`."""
-        return max(float(self.floor.std(ddof=1)), 1e-9)
+        return max(float(self.real_baseline.std(ddof=1)), 1e-9)
 
     @property
     def scale(self) -> float:
         """From real to useless: half noise, or each number by itself, or one thing only."""
         raw = self.world.draw(self.world.n, 4)
         bad = (self.world.noisy(raw, 1.0, 0), self.world.trivial(raw, 0), self.world.copying(1.0, 0))
-        return max(self.noise, *(abs(self.of(some) - float(self.floor.mean())) for some in bad))
+        return max(self.noise, *(abs(self.of(some) - float(self.real_baseline.mean())) for some in bad))
 
     def seen(self, raw: Any, what: str) -> str:
         """Whether it is three standard deviations worse than real."""
@@ -135,10 +122,10 @@ def itself(s: Subject) -> str:
         return ""
     # Against itself an example has a neighbour too many, a classifier knows its exam, and all is copied.
     fresh = s.metric.better == "near" or s.metric.group in ("novelty", "usefulness")
-    fake = s.question.fake if fresh and s.metric.name != "1nn" else s.question.held
-    reading, scale = s.metric.read(s.question.about(fake)), s.scale
-    value = reading.value
-    if fresh and reading.low <= s.metric.ideal <= reading.high:
+    fake = s.question.fake if fresh and s.metric.name != "1nn" else s.question.test
+    measurement, scale = s.metric.read(s.question.about(fake)), s.scale
+    value = measurement.value
+    if fresh and measurement.low <= s.metric.ideal <= measurement.high:
         return ""
     if s.metric.name == "1nn":  # each has its copy for a neighbour: as far below as it can be
         return "" if value == 0 else f"{value:.3g} on itself, wanted 0"
@@ -148,15 +135,15 @@ def itself(s: Subject) -> str:
     )
 
 
-def floor(s: Subject) -> str:
+def real_baseline(s: Subject) -> str:
     """Its interval holds what other real examples have."""
-    readings = [
+    measurements = [
         s.metric.read(s.question.about(s.world.sample(s.world.draw(s.world.n, seed))), seed)
         for seed in range(20, 40)
     ]
-    middle = float(np.mean([r.value for r in readings]))
+    middle = float(np.mean([r.value for r in measurements]))
     tiny = 1e-9 * max(1.0, abs(middle))
-    inside = sum(r.low - tiny <= middle <= r.high + tiny for r in readings)
+    inside = sum(r.low - tiny <= middle <= r.high + tiny for r in measurements)
     return "" if inside >= 16 else f"{inside} of 20 intervals of real examples hold their mean"
 
 
@@ -166,7 +153,7 @@ def row_order(s: Subject) -> str:
         s.question,
         **{
             name: getattr(s.question, name).take(rng.permutation(len(getattr(s.question, name))))
-            for name in ("train", "held", "fake")
+            for name in ("train", "test", "fake")
         },
     )
     before, after = s.value(s.question), s.value(turned)
@@ -180,8 +167,8 @@ def seed(s: Subject) -> str:
 
 def degenerate(s: Subject) -> str:
     """A sentence, or a number: never a warning, a crash or no number."""
-    held = s.world.draw(s.world.n, 2)
-    same = s.world.take(held, np.zeros(s.world.n, dtype=int))
+    test = s.world.draw(s.world.n, 2)
+    same = s.world.take(test, np.zeros(s.world.n, dtype=int))
     few = s.question.about(s.question.fake.take(np.arange(2)))
     none = s.question.about(s.question.fake.take(np.arange(0)))
     broken = s.question.fake
@@ -194,38 +181,43 @@ def degenerate(s: Subject) -> str:
     }
     for what, evidence in cases.items():
         try:
-            reading = s.metric.read(evidence)
+            measurement = s.metric.read(evidence)
         except DataError as error:
             if what == "two examples" and not any(c.isdigit() for c in str(error)):
                 return f"does not say how many it needs: {error}"
             continue
-        if not np.isfinite([reading.value, reading.low, reading.high]).all() or "no number" in what:
-            return f"{reading} of {what}"
+        if (
+            not np.isfinite([measurement.value, measurement.low, measurement.high]).all()
+            or "no number" in what
+        ):
+            return f"{measurement} of {what}"
     return _blind(s)
 
 
 def _blind(s: Subject) -> str:
-    """Through a lens that sees nothing nothing may look real."""
-    if s.metric.group != "fidelity" or s.metric.kinds is not None:
+    """Where the features show nothing, nothing may look real."""
+    if s.metric.group != "fidelity" or s.metric.reads not in OF_NUMBERS:
         return ""
 
     def dark(one: Sample) -> Sample:
-        return replace(one, features=0 * one.features, numbers=0 * one.numbers)
+        return replace(one, features=0 * one.features, flat=0 * one.flat)
 
     q = s.question
     try:
-        reading = s.metric.read(replace(q, train=dark(q.train), held=dark(q.held), fake=dark(q.fake)))
+        measurement = s.metric.read(
+            replace(q, train=dark(q.train), test=dark(q.test), fake=dark(q.fake))
+        )
     except DataError:
         return ""
-    return f"{reading.value:.3g} where all features are the same"
+    return f"{measurement.value:.3g} where all features are the same"
 
 
 def outlier(s: Subject) -> str:
     """One example ten times as far out as the others moves it by less than 5 % of the scale."""
-    if s.metric.kinds is not None:
+    if s.metric.reads not in OF_NUMBERS:
         return ""  # there is no far out among letters, categories and pixels
     x, labels = s.world.draw(2000, 4)  # as many as the judge takes if not told otherwise
-    asked = replace(s.question, held=s.world.sample(s.world.draw(2000, 2)))
+    asked = replace(s.question, test=s.world.sample(s.world.draw(2000, 2)))
     before = s.value(asked.about(s.world.sample((x, labels))))
     x = x.copy()
     x[0] = 10 * np.sign(x[0]) * x.std(0)
@@ -234,28 +226,18 @@ def outlier(s: Subject) -> str:
 
 
 def interval(s: Subject) -> str:
-    """95 % intervals hold the truth in 90 to 99 % of 200 draws (four standard errors of slack)."""
-    readings = _trials(s.metric.name)
-    truth = float(np.mean([r.value for r in readings]))
-    tiny = 1e-9 * max(1.0, abs(truth))
-    holds = float(np.mean([r.low - tiny <= truth <= r.high + tiny for r in readings]))
-    if holds < 0.9:
-        return f"{holds:.0%} of {TRIALS} intervals hold the truth, wanted 90 to 99"
-    return ""
-
-
-@cache
-def _trials(name: str) -> tuple[Measurement, ...]:
-    """Of draws of noisy examples, with fresh held-out ones each time."""
-    s = Subject(metric(name))
-    n = s.world.n
-    found = []
+    """95 % intervals hold the truth in 90 to 99 % of 200 draws of noisy examples, with fresh test examples
+    each time (four standard errors of slack)."""
+    found, n = [], s.world.n
     for trial in range(TRIALS):
-        held, raw = s.world.draw(n, 1000 + 2 * trial), s.world.draw(n, 1001 + 2 * trial)
-        evidence = replace(s.question, held=s.world.sample(held))
+        test, raw = s.world.draw(n, 1000 + 2 * trial), s.world.draw(n, 1001 + 2 * trial)
+        evidence = replace(s.question, test=s.world.sample(test))
         fake = s.world.noisy(raw, 0.15, trial)
         found.append(s.metric.read(evidence.about(s.world.sample(fake)), trial))
-    return tuple(found)
+    truth = float(np.mean([one.value for one in found]))
+    tiny = 1e-9 * max(1.0, abs(truth))
+    holds = float(np.mean([one.low - tiny <= truth <= one.high + tiny for one in found]))
+    return "" if holds >= 0.9 else f"{holds:.0%} of {TRIALS} intervals hold the truth, wanted 90 to 99"
 
 
 # -- for those that claim it -----------------------------------------------------------------------
@@ -276,6 +258,8 @@ def ladder(s: Subject) -> str:
     """More noise is farther away."""
     levels = np.linspace(0, 1, 7)
     raw = s.world.draw(s.world.n, 4)
+    from scipy.stats import spearmanr
+
     found = spearmanr(levels, [s.far(s.of(s.world.noisy(raw, level, 0))) for level in levels]).statistic
     return "" if found >= 0.9 else f"Spearman {found:.2f} with the noise, wanted 0.9"
 
@@ -290,11 +274,17 @@ def new_mode(s: Subject) -> str:
 
 def independence(s: Subject) -> str:
     """Numbers drawn each by itself: three times the floor, too."""
-    value, real = s.of(s.world.trivial(s.world.draw(s.world.n, 4), 0)), float(s.floor.mean())
+    value, real = s.of(s.world.trivial(s.world.draw(s.world.n, 4), 0)), float(s.real_baseline.mean())
     ideal = s.metric.ideal if s.metric.ideal is not None else real
     if abs(value - ideal) <= 3 * abs(real - ideal):
         return f"{value:.3g} of independent numbers, {real:.3g} of real ones"
     return s.seen(s.world.trivial(s.world.draw(s.world.n, 4), 0), "independent numbers")
+
+
+def ignored(s: Subject) -> str:
+    """Good examples with the conditions of others."""
+    raw = s.world.ignoring(s.world.draw(s.world.n, 4), 0)
+    return "" if raw is None else s.seen(raw, "examples with the conditions of others")
 
 
 def collapse(s: Subject) -> str:
@@ -317,9 +307,9 @@ def not_copied(s: Subject) -> str:
     """A metric of copying finds none where examples are merely too alike, or too ordinary."""
     if s.metric.group != "novelty":
         return ""
-    floor = s.metric.read(s.question)
-    line = MetricResult(
-        s.metric.name, "novelty", s.metric.better, "", True, None, floor, fault=s.metric.fault
+    real_baseline = s.metric.read(s.question)
+    result = MetricResult(
+        s.metric.name, "novelty", s.metric.better, "", True, None, real_baseline, fault=s.metric.fault
     )
     for i in range(6):
         for what, raw in s.world.tame(s.world.draw(s.world.n, 4 + i)).items():
@@ -327,53 +317,39 @@ def not_copied(s: Subject) -> str:
                 found = s.metric.read(s.question.about(s.world.sample(raw)))
             except DataError:
                 continue
-            if line.faulty(found) > 3 * apart(found, floor):
+            if result.faulty(found) > 3 * difference_error(found, real_baseline):
                 return (
-                    f"{what}, none of them a copy, read {found.value:.3g}; real ones {floor.value:.3g}"
+                    f"{what}, none of them a copy, measure {found.value:.3g}; real ones "
+                    f"{real_baseline.value:.3g}"
                 )
     return ""
 
 
-EVERY: tuple[Check, ...] = (itself, floor, row_order, seed, degenerate, outlier, not_copied)
+EVERY: tuple[Check, ...] = (itself, real_baseline, row_order, seed, degenerate, outlier, not_copied)
 CLAIMED: tuple[Check, ...] = (
-    *(order, ladder, missing_mode, new_mode, independence, collapse),
+    *(order, ladder, missing_mode, new_mode, independence, ignored, collapse),
     *(all_copied, tenth_copied, hundredth_copied),
 )
 SLOW = {"interval": interval}
 QUICK: dict[str, Check] = {one.__name__: one for one in (*EVERY, *CLAIMED)}
 
 
-def asked_of(name: str) -> list[str]:
-    """The quick checks for a metric; one that claims nothing is not excused from any."""
-    claims = {fault for fault, who in SEES.items() if name in who.split()} or SEES.keys()
-    return [check for check, one in QUICK.items() if one in EVERY or check in claims]
+def checks_of(metric: Metric, *, slow: bool = True) -> list[str]:
+    """The checks for a metric; one that claims nothing is not excused from any."""
+    claims = QUICK.keys() if metric.sees is None else set(metric.sees)
+    quick = [name for name, one in QUICK.items() if one in EVERY or name in claims]
+    return [*quick, *SLOW] if slow else quick
 
 
-def check(subject: Subject, name: str) -> str:
-    """Why the metric fails; "" if it does not. What it raises or warns of is a failure too."""
+def run_checks(subject: Subject, checks: Iterable[str]) -> dict[str, str]:
+    """Why the metric fails each check; "" where it does not. What it raises or warns of is a failure too."""
+    return {name: _run(subject, (QUICK | SLOW)[name]) for name in checks}
+
+
+def _run(subject: Subject, check: Check) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            return (QUICK | SLOW)[name](subject)
+            return check(subject)
         except Exception as error:
             return f"{type(error).__name__}: {error}"
-
-
-def main() -> None:
-    usefulness.TREES = 25  # as the tests do: it is the code that is checked
-    asked = sys.argv[1:] or names("metrics")
-    found: dict[str, dict[str, str]] = json.loads(FILE.read_text()) if FILE.exists() else {}
-    for name in asked:
-        subject = Subject(metric(name))
-        found[name] = {one: check(subject, one) for one in (*asked_of(name), *SLOW)}
-        bad = {one: why for one, why in found[name].items() if why}
-        sys.stdout.write(f"{name}: {len(found[name]) - len(bad)} of {len(found[name])} {bad or ''}\n")
-        sys.stdout.flush()
-    kept = {
-        name: dict(sorted(found[name].items())) for name in sorted(found) if name in names("metrics")
-    }
-    FILE.write_text(json.dumps(kept, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Laws to draw from whose every fault is known: what metrics of the judge are held to (see validation.py)."""
+"""Distributions to draw from whose every fault is known: what metrics are held to."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
-from genwright.data.codec import Array, Chunk
+from genwright.data.field import Array
 from genwright.data.image.codec import ImageCodec
-from genwright.data.table.codec import TableCodec
+from genwright.data.image.field import ImageField
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space
-from judged import sample
+from genwright.testing.examples import sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from genwright.data.table.field import RowField
 
 __all__ = ["WORLDS", "World"]
 
 
 class World(ABC):
-    """A law, and its faults. `Raw` is whatever examples are here."""
+    """A distribution, and its faults. Raw examples are whatever a subclass makes of them."""
 
-    kind: str
-    n = 1000
+    view: ClassVar[str] = "features"
+    """What its examples offer, beside features and flat numbers."""
+    n: ClassVar[int] = 1000
+    """Examples of a set."""
 
     @abstractmethod
     def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Any:
@@ -47,6 +53,10 @@ class World(ABC):
     @abstractmethod
     def sample(self, raw: Any) -> Sample: ...
 
+    def ignoring(self, raw: Any, seed: int) -> Any | None:
+        """The examples with the conditions of others; None where there are no conditions."""
+        return None
+
     def collapsed(self, raw: Any) -> Any:
         """Three examples, over and over."""
         return self.take(raw, np.arange(self.n) % 3)
@@ -63,14 +73,18 @@ class World(ABC):
         fresh = self.take(self.draw(self.n, seed), np.arange(self.n - copies))
         return self.join(self.take(train, index), fresh)
 
-    @cache  # noqa: B019 - there are four worlds
+    @cache  # noqa: B019 - there are few worlds
     def question(self) -> Evidence:
         """Whose `fake` are real: the floor."""
-        train, held, reference, fake = (
+        train, test, reference, fake = (
             self.sample(self.draw(n, seed))
             for n, seed in ((2 * self.n, 1), (self.n, 2), (self.n, 3), (self.n, 4))
         )
-        return Evidence(self.kind, self.space(), "known", train, held, fake, reference)
+        return Evidence(self.space(), "known", train, test, fake, reference)
+
+    def offering(self, made: Sample) -> Sample:
+        """The sample with this world's view."""
+        return replace(made, views=made.views | {self.view})
 
     def space(self) -> Space:
         return Space((), (Real(2),))
@@ -86,8 +100,6 @@ def _modes(n: int, rng: np.random.Generator, but: bool, new: bool) -> Array:
 
 class Rows(World):
     """Ten normals in six dimensions, each with its label; what is seen are the numbers themselves."""
-
-    kind = "rows"
 
     def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Any:
         rng = np.random.default_rng(seed)
@@ -105,6 +117,9 @@ class Rows(World):
         rng = np.random.default_rng(seed)
         return np.column_stack([rng.permutation(column) for column in raw[0].T]), rng.permutation(raw[1])
 
+    def ignoring(self, raw: Any, seed: int) -> Any:
+        return raw[0], np.random.default_rng(seed).permutation(raw[1])
+
     def join(self, a: Any, b: Any) -> Any:
         return tuple(np.concatenate(parts) for parts in zip(a, b, strict=True))
 
@@ -116,9 +131,9 @@ class Rows(World):
 
 
 class Table(World):
-    """Columns that hang together: numbers, categories, a sum, an order, a label that can be foretold."""
+    """Columns that hang together: numbers, categories, a sum, an order, a label that can be predicted."""
 
-    kind = "table"
+    view = "row"
     TOWNS = ("Ulm", "Bonn", "Kiel", "Trier", "Jena", "Mainz", "Hof", "Celle", "Suhl", "Olpe", "Rom")
 
     VALUES: ClassVar[dict[str, Sequence[Any]]] = {
@@ -128,6 +143,8 @@ class Table(World):
     }
 
     def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> pd.DataFrame:
+        import pandas as pd
+
         rng = np.random.default_rng(seed)
         which = _modes(n, rng, but, new)
         x = CENTRES[which, 0] / 5 + 0.3 * rng.normal(size=n)
@@ -157,23 +174,34 @@ class Table(World):
         return made
 
     def trivial(self, raw: pd.DataFrame, seed: int) -> pd.DataFrame:
+        import pandas as pd
+
         rng = np.random.default_rng(seed)
         return pd.DataFrame({name: rng.permutation(raw[name].to_numpy()) for name in raw})
 
     def join(self, a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
         return pd.concat([a, b], ignore_index=True)
 
     def take(self, raw: pd.DataFrame, index: Array) -> pd.DataFrame:
         return raw.iloc[index].reset_index(drop=True)
 
     @cache  # noqa: B019
-    def codec(self) -> TableCodec:
-        codec = TableCodec()
-        frame = self.draw(2 * self.n, 1)
-        codec.fit([Chunk(frame.astype(str), [str(i) for i in range(len(frame))])])
-        return codec
+    def field(self) -> RowField:
+        """Fitted on the training rows."""
+        from genwright.data.table.field import RowField
+        from genwright.data.table.frames import TableFormat
+
+        frame = self.draw(2 * self.n, 1).astype(str)
+        field = RowField(TableFormat(".csv", tuple(frame.columns)))
+        field.fit(frame)
+        field.settle()
+        return field
 
     def sample(self, raw: pd.DataFrame) -> Sample:
+        from genwright.data.table.codec import TableCodec
+
         texts = raw.astype(str)
         numbers = np.column_stack(
             [
@@ -184,19 +212,42 @@ class Table(World):
         )
         made = sample(numbers, raw["class"].tolist())
         keys = tuple("|".join(row) for row in texts.itertuples(index=False))
-        return replace(
-            made, raw=texts, codec=self.codec(), given={"class": list(raw["class"])}, keys=keys
+        given = {"class": list(raw["class"])}
+        return self.offering(
+            replace(made, raw=texts, codec=TableCodec(), field=self.field(), given=given, keys=keys)
         )
 
     def space(self) -> Space:
-        return self.codec().space
+        return self.field().space
 
 
-class Pictures(World):
+class Arrays(World):
+    """Examples `(n, 1, *grid)` in [-1, 1], taken as a metric reads them."""
+
+    n = 300
+
+    def noisy(self, raw: Array, level: float, seed: int) -> Array:
+        return np.clip(raw + level * np.random.default_rng(seed).normal(size=raw.shape), -1, 1)
+
+    def trivial(self, raw: Array, seed: int) -> Array:
+        rng = np.random.default_rng(seed)
+        rows = raw.reshape(len(raw), -1)
+        return np.column_stack([rng.permutation(column) for column in rows.T]).reshape(raw.shape)
+
+    def join(self, a: Array, b: Array) -> Array:
+        return np.concatenate([a, b])
+
+    def take(self, raw: Array, index: Array) -> Array:
+        return np.asarray(raw[index])
+
+    def sample(self, raw: Array) -> Sample:
+        return self.offering(replace(sample(raw.reshape(len(raw), -1)), x=raw.astype(np.float32)))
+
+
+class Pictures(Arrays):
     """A blob in one of ten places, of 8 x 8 pixels."""
 
-    kind = "image"
-    n = 300
+    view = "pixels"
     PLACES = np.random.default_rng(5).uniform(1, 6, (11, 2))
 
     def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Array:
@@ -205,34 +256,34 @@ class Pictures(World):
         y, x = np.mgrid[:8, :8]
         far = (y - at[:, :1, None]) ** 2 + (x - at[:, 1:, None]) ** 2
         light = rng.uniform(0.8, 1.2, (n, 1, 1))
-        return np.clip(2 * light * np.exp(-far / 2) - 1, -1, 1)[:, None]
-
-    def noisy(self, raw: Array, level: float, seed: int) -> Array:
-        return np.clip(raw + level * np.random.default_rng(seed).normal(size=raw.shape), -1, 1)
-
-    def trivial(self, raw: Array, seed: int) -> Array:
-        rng = np.random.default_rng(seed)
-        flat = raw.reshape(len(raw), -1)
-        return np.column_stack([rng.permutation(column) for column in flat.T]).reshape(raw.shape)
-
-    def join(self, a: Array, b: Array) -> Array:
-        return np.concatenate([a, b])
-
-    def take(self, raw: Array, index: Array) -> Array:
-        return raw[index]
-
-    def sample(self, raw: Array) -> Sample:
-        return replace(sample(raw.reshape(len(raw), -1)), x=raw.astype(np.float32))
+        return np.asarray(np.clip(2 * light * np.exp(-far / 2) - 1, -1, 1)[:, None])
 
     def space(self) -> Space:
         return Space((8, 8), (Real(1, bounded=True),))
+
+
+class Sounds(Arrays):
+    """A tone of one of ten pitches that dies away, of 128 samples."""
+
+    view = "waveform"
+    PITCHES = 2 + 5 * np.random.default_rng(6).permutation(11)
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Array:
+        rng = np.random.default_rng(seed)
+        pitch = self.PITCHES[_modes(n, rng, but, new)] + 0.3 * rng.normal(size=n)
+        t = np.arange(128) / 128
+        loud = rng.uniform(0.5, 0.9, (n, 1)) * np.exp(-2 * t)
+        return np.asarray((loud * np.sin(2 * np.pi * pitch[:, None] * t))[:, None])
+
+    def space(self) -> Space:
+        return Space((128,), (Real(1, bounded=True),))
 
 
 class Texts(World):
     """Words in chains with few ways to go on; each of ten kinds of text has words of its own. What is seen
     are counts of letters."""
 
-    kind = "text"
+    view = "text"
     n = 300
     LETTERS = "abcdefghijklmnopqrstuvwxyz "
 
@@ -283,7 +334,9 @@ class Texts(World):
     def sample(self, raw: list[str]) -> Sample:
         counts = np.array([[text.count(letter) for letter in self.LETTERS] for text in raw], np.float64)
         made = sample(counts.reshape(len(raw), len(self.LETTERS)))
-        return replace(made, raw=raw, codec=ImageCodec(), keys=tuple(raw))
+        return self.offering(
+            replace(made, raw=raw, codec=ImageCodec(), field=ImageField(), keys=tuple(raw))
+        )
 
 
 class ManyTexts(Texts):
@@ -294,8 +347,10 @@ class ManyTexts(Texts):
 
 WORLDS: dict[str, World] = {
     "rows": Rows(),
-    "table": Table(),
-    "image": Pictures(),
+    "row": Table(),
+    "pixels": Pictures(),
+    "waveform": Sounds(),
     "text": Texts(),
     "many texts": ManyTexts(),
 }
+"""By the view that a metric reads; `rows` for those that read plain numbers."""
