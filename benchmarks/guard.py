@@ -55,6 +55,7 @@ from genwright.recipe import TrainOptions
 from genwright.registry import build, names, resolve
 from genwright.space import Real, Space
 from genwright.storage.run import Run
+from genwright.training.optim import PhaseOptimizer
 from genwright.training.trainer import Trainer
 from modes import CONTROL, Points
 
@@ -104,12 +105,12 @@ class Sick(Trainer):
 
     @property
     def sick(self) -> bool:
-        return bool(self.fault) and self.family.clock.step >= AT and not self.guard.rollbacks
+        return bool(self.fault) and self.family.clock.step >= AT and not self.monitor.rollbacks
 
     def infect(self) -> None:
-        family, feed = self.family, self.feed
+        family, stream = self.family, self.stream
         if self.fault == "batch":
-            following = feed.next
+            following = stream.next
 
             def poisoned(*given: Any) -> Batch:
                 batch = following(*given)
@@ -125,7 +126,7 @@ class Sick(Trainer):
                 family.loss = spoilt  # type: ignore[method-assign]  # the fault
                 return
 
-            feed.next = poisoned  # type: ignore[method-assign]  # the fault
+            stream.next = poisoned  # type: ignore[method-assign]  # the fault
         if self.fault == "saturated":
             assert isinstance(family, GAN)
             plain = family.kind
@@ -151,11 +152,11 @@ class Sick(Trainer):
 
             family._features = prior  # type: ignore[method-assign]  # the fault
 
-    def _begin(self) -> None:
-        super()._begin()
+    def begin(self) -> None:
+        super().begin()
         self.infect()
         if self.fault == "frozen":
-            generator = self.optimizers["generator"]
+            generator = self.steps["generator"].optimizer
             step = generator.step
 
             def idle(factor: float) -> None:
@@ -167,11 +168,17 @@ class Sick(Trainer):
 
             generator.step = idle  # type: ignore[method-assign]  # the fault
 
-    def _finish(
-        self, step: int, phase: Any, batch: Batch, terms: dict[str, Tensor], factor: float
-    ) -> None:
-        hot = self.fault == "rate" and self.sick
-        super()._finish(step, phase, batch, terms, 100 * factor if hot else factor)
+        if self.fault == "rate":
+            for one in self.steps.values():
+                self.heat(one.optimizer)
+
+    def heat(self, optimizer: PhaseOptimizer) -> None:
+        step = optimizer.step
+
+        def hot(factor: float) -> None:
+            step(100 * factor if self.sick else factor)
+
+        optimizer.step = hot  # type: ignore[method-assign]  # the fault
 
 
 def train(

@@ -14,6 +14,7 @@ import math
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,41 @@ from genwright.api import make_recipe
 from genwright.batch import Batch
 from genwright.experiment import Experiment
 from genwright.storage.run import Run
+from genwright.training.hooks import Coverage
+from genwright.training.optim import frozen
+from genwright.training.step import Inspect, TrainStep
 from genwright.training.trainer import Trainer
 
 STEPS = 2000
 
 
-class Unwatched(Trainer):
-    """No guard."""
+class UnwatchedStep(TrainStep):
+    """A step of a phase without its statistics."""
 
-    def _finish(
-        self, step: int, phase: Any, batch: Batch, terms: dict[str, Tensor], factor: float
-    ) -> None:
-        optimizer = self.optimizers[phase.name]
-        parameters = list(optimizer.parameters.values())
+    def __call__(
+        self, batches: Iterator[Batch], lr_factor: float, inspect: Inspect
+    ) -> dict[str, Tensor]:
+        with frozen(self._others):
+            terms, _ = self._backward(batches)
+        parameters = self.groups.parameters
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None], foreach=True)
         size, total = torch.stack([norm, torch.stack(list(terms.values())).sum()]).tolist()
         assert math.isfinite(total)
         if size > self.options.clip:
             nn.utils.clip_grads_with_norm_(parameters, self.options.clip, norm, foreach=True)
-        optimizer.step(factor)
+        self.optimizer.step(lr_factor)
+        return terms
+
+
+class Unwatched(Trainer):
+    """No guard."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        phases, precision = self.family.phases, self.precision
+        self.steps = {
+            phase.name: UnwatchedStep(self.family, phase, self.options, precision) for phase in phases
+        }
 
 
 def main() -> None:
@@ -64,21 +81,23 @@ def main() -> None:
                 )
                 trainers[kind] = kind(job.model.family, job.feed(), run, recipe.train, seed=0)
                 with run.lock():
-                    trainers[kind]._begin()
+                    trainers[kind].begin()
             for step in range(args.rounds):
                 order = list(trainers.items())
                 for kind, trainer in order if step % 2 else reversed(order):
-                    trainer._clock(step)
+                    trainer.step = step
+                    trainer._clock(0.0)
                     began = time.perf_counter()
-                    trainer._step(step)
+                    trainer.train_step()
                     times[kind].append(time.perf_counter() - began)
             watched = trainers[Trainer]
             began = time.perf_counter()
-            if watched.cover is not None:
-                watched.cover(watched.ema.family)
+            (look,) = [hook for hook in watched.hooks if isinstance(hook, Coverage)]
+            if look.cover is not None:
+                look.cover(watched.ema.family)
             cover = time.perf_counter() - began
         step = statistics.median(times[Unwatched])
-        checks = recipe.train.checks // max(1, watched.cover_every)
+        checks = recipe.train.checks // max(1, look.every)
         differences = [a - b for a, b in zip(times[Trainer], times[Unwatched], strict=True)]
         say(
             benchmark="guard cost",
@@ -89,7 +108,7 @@ def main() -> None:
             ms_guard=round(1e3 * statistics.median(differences), 3),
             share_of_step=round(statistics.median(differences) / step, 4),
             ms_cover=round(1e3 * cover, 1),
-            share_of_cover=round(checks * cover / (STEPS * step), 4) if watched.cover else 0.0,
+            share_of_cover=round(checks * cover / (STEPS * step), 4) if look.cover else 0.0,
         )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Recipe",
     "Space",
     "__version__",
+    "apply",
     "edit",
     "judge",
     "load",
@@ -31,13 +32,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from genwright.api import Look, edit, judge, load, look, plan, probe, train, translate
+    from genwright.api import Look, apply, edit, judge, load, look, plan, probe, train, translate
     from genwright.model import Model
     from genwright.recipe import Recipe
     from genwright.space import Space
 
 _HOMES = {
     "Look": "genwright.api",
+    "apply": "genwright.api",
     "edit": "genwright.api",
     "judge": "genwright.api",
     "load": "genwright.api",

@@ -5,6 +5,7 @@ plan      how each family would take this data
 train     data in, a run folder and a model out
 load      a model from a run folder
 translate what a person has, brought to another domain
+apply     what a run makes of files
 edit      examples changed in the latent space of a run
 judge     is it good, is it varied, did it copy
 probe     what a linear model reads off the codes of a run
@@ -13,21 +14,22 @@ probe     what a linear model reads off the codes of a run
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genwright.analysis.latent_edit import edited
-from genwright.analysis.linear_probe import Probe, probe_of
+from genwright.analysis.latent_edit import edit_examples
+from genwright.analysis.linear_probe import Probe, fit_probe
 from genwright.errors import RecipeError, RunError
 from genwright.evaluation import inputs
 from genwright.evaluation.heldout import heldout_log_likelihood
 from genwright.evaluation.in_training import InTrainingEvaluation
 from genwright.evaluation.results import EvaluationReport
-from genwright.experiment import Experiment, timed_verdicts, with_sources
+from genwright.experiment import Experiment, timed_verdicts
+from genwright.experiment import load as load_run
 from genwright.families.base import Family
 from genwright.model import Model, Samples
 from genwright.options import Count, Natural
@@ -38,10 +40,10 @@ from genwright.report.run_page import write_page
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.trainer import Progress, Trainer
-from genwright.translating import translated
 
 __all__ = [
     "Look",
+    "apply",
     "edit",
     "empty_folder",
     "free_folder",
@@ -102,25 +104,26 @@ def look(data: str | Path, *, settings: Iterable[str] = (), **choices: Any) -> L
     choices   label, size, seed, ... as in `train`
     Raises `DataError` where the data cannot be used at all.
     """
-    source, dataset, verdicts = timed_verdicts(make_recipe(data, settings=settings, **choices))
-    survey = dataset.survey
+    dataset, verdicts = timed_verdicts(make_recipe(data, settings=settings, **choices))
+    stats, main = dataset.stats, dataset.fields[dataset.main]
     labels: dict[str, dict[str, int]] = {}
-    for name, counts in survey.labels.items():
+    for name, counts in stats.labels.items():
         symbols = np.array([[int(symbol)] for symbol in counts], dtype=np.float32)
-        values = dataset.given[name].decode(symbols, np.random.default_rng(0)) if counts else []
+        values = dataset.fields[name].decode(symbols) if counts else []
         labels[name] = dict(zip(map(str, values), counts.values(), strict=True))
+    made = main.without(dataset.options.given)
     return Look(
-        name=source.name,
+        name=dataset.source.name,
         codec=dataset.codec_name,
-        space=str(dataset.codec.space),
-        counts=dict(survey.counts),
-        facts=dataset.codec.facts(),
+        space=str(made.space),
+        counts=dict(stats.counts),
+        facts=made.facts(),
         labels=labels,
-        available_labels=dataset.codec.labels(source),
-        duplicates=survey.duplicates,
-        bad=[asdict(bad) for bad in survey.bad],
-        bad_count=survey.bad_count,
-        warnings=survey.warnings,
+        available_labels=dataset.codec.labels(dataset.source),
+        duplicates=stats.duplicates,
+        bad=[asdict(bad) for bad in stats.bad],
+        bad_count=stats.bad_count,
+        warnings=stats.warnings,
         families=verdicts,
     )
 
@@ -128,7 +131,7 @@ def look(data: str | Path, *, settings: Iterable[str] = (), **choices: Any) -> L
 def plan(data: str | Path, *, settings: Iterable[str] = (), **choices: Any) -> list[Verdict]:
     """How each family (or the one named) would take this data: native, bridged or refused, with the
     numbers, the ways out and the time a step takes here. Nothing is trained."""
-    return timed_verdicts(make_recipe(data, settings=settings, **choices))[2]
+    return timed_verdicts(make_recipe(data, settings=settings, **choices))[1]
 
 
 def train(
@@ -160,7 +163,7 @@ def train(
             raise RecipeError("name the data to train on (a file, a folder, digits), or --resume a run")
         job = Experiment.of(make_recipe(data, settings=settings, **choices))
         checkup = _checkup(job)
-        name = f"{job.source.name}-{job.recipe.family.name}"
+        name = f"{job.dataset.source.name}-{job.recipe.family.name}"
         path = Path(out) if out is not None else free_folder(Path("runs") / name)
         if distributed.is_main():
             Run.create(
@@ -179,8 +182,7 @@ def load(run: str | Path, *, which: str | int | None = None, device: str = "auto
     opened = Run.open(Path(run))
     if not opened.step:
         raise RunError(f"{run} holds no weights yet: go on with genwright train --resume {run}")
-    model = Model.load(opened, which, device)
-    return model if model.task.paired else with_sources(model)
+    return load_run(opened, which, device)
 
 
 def translate(
@@ -201,13 +203,43 @@ def translate(
     Raises `Unsupported` where the run does not translate, `DataError` for what cannot be read.
     """
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="translate")
-    return translated(load(run, device=device), data, to, n=n, seed=seed, **sampler_options)
+    model = load(run, device=device)
+    domains = " or ".join(map(str, model.domains))
+    if to is None:
+        raise RecipeError(f"name the domain to translate to: {domains}", code="no-domain")
+    given = dict.fromkeys(model.task.given, to)
+    if data is None:
+        return model.sample(n, given, seed=seed, **sampler_options)
+    paths = [data] if isinstance(data, str | Path) else data
+    return model.apply([Path(path) for path in paths], given, seed=seed, **sampler_options)
+
+
+def apply(
+    run: str | Path,
+    data: str | Path | Sequence[str | Path],
+    given: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    **sampler_options: Any,
+) -> Samples:
+    """What a run makes of files: upscaled, filled in, restyled, captioned, translated.
+
+    data   files or folders
+    given  what else can be given, by name
+    Raises `Unsupported` where the run makes nothing of files, `DataError` for what cannot be read.
+    """
+    check({"seed": seed}, {"seed": Natural}, where="apply")
+    paths = [data] if isinstance(data, str | Path) else data
+    return load(run, device=device).apply(
+        [Path(path) for path in paths], given, seed=seed, **sampler_options
+    )
 
 
 def edit(run: str | Path, *, device: str = "auto", **how: Any) -> Samples:
-    """Examples changed in the latent space of a run; `how` is of `editing.edited`: `between` two examples,
-    more of an `attribute`, or along main `directions`."""
-    return edited(load(run, device=device), **how)
+    """Edit examples in the latent space of a run; `how` as `edit_examples` takes it: `between` two examples,
+    more of an `attribute`, or along principal `directions`."""
+    return edit_examples(load(run, device=device), **how)
 
 
 def judge(
@@ -270,8 +302,8 @@ def judge(
 def probe(
     run: str | Path, *, label: str | None = None, n: int = 10_000, seed: int = 0, device: str = "auto"
 ) -> Probe:
-    """How much a linear model reads off the codes of a run, and off what stands beside: see `probe_of`."""
-    return probe_of(load(run, device=device), label, n, seed)
+    """A linear probe of the codes of a run: see `fit_probe`."""
+    return fit_probe(load(run, device=device), label, n, seed)
 
 
 def _path(path: str | Path | None) -> Path | None:
@@ -321,7 +353,7 @@ def _checkup(job: Experiment) -> InTrainingEvaluation | None:
     if not job.recipe.train.judge:
         return None
     job.model.family.check_generates()
-    return InTrainingEvaluation(job.recipe) if distributed.is_main() else None
+    return InTrainingEvaluation(job.recipe, job.dataset) if distributed.is_main() else None
 
 
 def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation | None) -> Model:
@@ -342,7 +374,7 @@ def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation 
 
     trainer = Trainer(
         model.family,
-        job.feed(),
+        job.stream(),
         run,
         recipe.train,
         recipe.seed,
@@ -370,7 +402,7 @@ def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation 
 
 def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> None:
     """The run on one page."""
-    counts, space = job.dataset.survey.counts, job.dataset.codec.space
+    counts, space = job.dataset.stats.counts, job.model.pipeline.made.space
     facts = {
         "data": f"{job.recipe.data.path}: {counts['train']:,} training examples, {counts['val']:,} held "
         f"out to choose by, {counts['test']:,} to judge by",

@@ -1,4 +1,4 @@
-"""What flows through a step: a batch of examples, and all that a network is told beside them."""
+"""A batch of examples, and the encoded conditions that a network reads beside them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Batch:
 
 @dataclass
 class Cond:
-    """All that a network is told beside its input.
+    """Encoded conditions: all that a network reads beside its input.
 
     `vector` `(B, D)` always; `tokens` `(B, T, D)` for cross-attention with `tokens_mask` `(B, T)`
     true where a token counts; `grid` `(B, C, *grid)` aligned with the input.
@@ -47,7 +47,7 @@ class Cond:
     grid: Tensor | None = None
 
     def rows(self, some: slice) -> Cond:
-        """What some of the examples are told."""
+        """The conditions of some of the examples."""
         rest = (None if t is None else t[some] for t in (self.tokens, self.tokens_mask, self.grid))
         return Cond(self.vector[some], *rest)
 

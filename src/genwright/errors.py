@@ -25,9 +25,9 @@ __all__ = [
     "RecipeError",
     "RunError",
     "Unsupported",
+    "closest_name",
     "memory",
     "missing_extra",
-    "nearest",
     "suggest",
 ]
 
@@ -91,7 +91,7 @@ def memory(way_out: str) -> Iterator[None]:
         raise
 
 
-def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str | None:
+def closest_name(name: str, known: Iterable[str], least: float = 0.6) -> str | None:
     """The known name that is most like this one, if one is at `least` so alike."""
     folded = {other.casefold(): other for other in known}
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=least)
@@ -101,7 +101,7 @@ def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str | None:
 def suggest(name: str, known: Iterable[str]) -> str:
     """The tail of a sentence about an unknown name: the nearest known one, or all of them."""
     known = sorted(known)
-    if (near := nearest(name, known)) is not None:
+    if (near := closest_name(name, known)) is not None:
         return f"did you mean {near!r}?"
     if not known:
         return "none is known"

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from genwright import planning
-from genwright.bridges.base import Bridge
+from genwright.bridges.base import Identity
 from genwright.bridges.latent import LatentStage
-from genwright.data.codec import Array, ReadOptions, Source
+from genwright.data.codec import ReadOptions
 from genwright.data.dataset import Dataset, make_codec, prepare
-from genwright.data.loader import Loader, in_order, strata
+from genwright.data.field import Array
+from genwright.data.loader import Loader, evenly, strata
 from genwright.data.source import find
-from genwright.data.sources import Sources
 from genwright.errors import DataError, Incompatible, RecipeError, RunError, suggest
-from genwright.model import Model
+from genwright.model import Model, make_task, pipeline_of
+from genwright.pipeline import Pipeline
 from genwright.planning import Verdict
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, options, resolve
-from genwright.space import Symbol
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.stream import BatchStream
 from genwright.training.timing import seconds_per_step
 from genwright.training.trainer import local_batch
 
-__all__ = ["Experiment", "open_data", "timed_verdicts", "with_sources"]
+__all__ = ["Experiment", "load", "open_data", "timed_verdicts"]
 
 FIT_SAMPLE = 20_000
 """Training examples that a bridge is fitted on, at most."""
@@ -40,7 +39,6 @@ class Experiment:
     """Everything that a training needs; nothing in the recipe is left open."""
 
     recipe: Recipe
-    source: Source
     dataset: Dataset
     verdict: Verdict
     model: Model
@@ -48,39 +46,45 @@ class Experiment:
     @classmethod
     def of(cls, recipe: Recipe) -> Experiment:
         """A new training. Raises `DataError`, `RecipeError` or `Incompatible` with the way out."""
-        recipe, source, dataset = open_data(recipe)
-        return cls.on(recipe, source, dataset)
+        return cls.on(*open_data(recipe))
 
     @classmethod
-    def on(cls, recipe: Recipe, source: Source, dataset: Dataset) -> Experiment:
+    def on(cls, recipe: Recipe, dataset: Dataset) -> Experiment:
         """A new training on data that is open."""
         verdict, model = _settled(recipe, dataset)
-        job = cls(model.recipe, source, dataset, verdict, model)
+        job = cls(model.recipe, dataset, verdict, model)
         job._check()
         return job
 
     @classmethod
     def resumed(cls, run: Run, recipe: Recipe) -> Experiment:
         """A training to go on with, on the data it was begun with."""
-        recipe, source, dataset = open_data(recipe)
-        known = run.codec
-        if dataset.key != known["data"]:
+        recipe, dataset = open_data(recipe)
+        if dataset.key != run.codec["data"]:
             raise RunError(
                 f"the data at {recipe.data.path} has changed since {run.path} was begun: "
                 f"put it back as it was, or begin a new run"
             )
-        bridge = planning.make_bridge(known["bridge"]["name"], known["bridge"]["options"])
-        bridge.restore(known["bridge"]["state"], run.bridge_tensors)
-        verdict = planning.taken(
-            recipe.family.name, known["bridge"]["name"], dataset.codec.space, bridge.target
+        pipeline = pipeline_of(run, recipe)
+        bridge = pipeline.bridge
+        verdict = planning.accepted(
+            recipe.family.name, run.codec["bridge"]["name"], bridge.source, bridge.target
         )
-        return cls(recipe, source, dataset, verdict, _model(recipe, dataset, bridge))
+        return cls(recipe, dataset, verdict, Model(recipe, pipeline, dataset))
 
     def known(self) -> dict[str, Any]:
         """What sampling needs besides the recipe and the weights, as JSON."""
-        bridge = self.recipe.bridge
+        bridge, dataset = self.recipe.bridge, self.dataset
         about = {"name": bridge.name, "options": bridge.options, "state": self.model.bridge.state()}
-        return self.dataset.state() | {"options": self.recipe.codec.options, "bridge": about}
+        return {
+            "codec": dataset.codec_name,
+            "options": self.recipe.codec.options,
+            "data": dataset.key,
+            "content": dataset.content,
+            "counts": dataset.stats.counts,
+            **self.model.pipeline.state(),
+            "bridge": about,
+        }
 
     def _check(self) -> None:
         """Raise now what would stop the training at its start, before anything is written."""
@@ -97,142 +101,179 @@ class Experiment:
                 f"a step on one device sees {size} examples, too few for one of each of the {len(strata)} "
                 f"domains: choose a larger train.batch_size, or a smaller train.accumulate"
             )
-        self.feed()
+        self.stream()
 
-    def feed(self) -> BatchStream:
+    def stream(self) -> BatchStream:
         """Batches for this process."""
         train, val = self.dataset.splits["train"], self.dataset.splits["val"]
         if len(train) == 0:
             dial = self.dataset.codec.dial
-            raise DataError(f"the training split holds no whole example; try --set {dial}")
+            raise DataError(
+                f"the training split holds no whole example; try --set {dial}",
+                code="nothing-to-train-on",
+            )
         loader = Loader(
-            train,
+            len(train),
             self.recipe.seed,
             rank=distributed.rank(),
             world=distributed.world(),
             strata=self._strata(),
         )
-        return BatchStream(loader, val, self.model.bridge, self.model.task)
+        return BatchStream(self.model.pipeline, loader, train, val)
 
     def _strata(self) -> list[Array] | None:
         """The training examples of each domain, by number, where the task is without pairs."""
-        return None if self.model.task.paired else strata(self.dataset.splits["train"])
+        if self.model.task.paired:
+            return None
+        (name,) = self.model.task.given
+        return strata(np.asarray(self.dataset.splits["train"].arrays[name])[:, 0])
 
     def seconds_per_step(self) -> float:
         """Measured on one batch; the model is used up by it."""
         family = self.model.family.to(distributed.device(self.recipe.train.device))
         size = self.recipe.train.batch_size or family.batch_size
-        return seconds_per_step(family, self.feed().next(size, family.device, 0), self.recipe.train)
+        return seconds_per_step(family, self.stream().next(size, family.device, 0), self.recipe.train)
 
     def in_words(self) -> str:
         """What was decided: the text of plan.txt."""
-        recipe, counts = self.recipe, self.dataset.survey.counts
+        recipe, counts = self.recipe, self.dataset.stats.counts
         minutes, steps = recipe.train.minutes, recipe.train.steps
         length = f"{minutes:g} minutes" if minutes else f"{steps:,} steps"
         lines = [
             f"data     {recipe.data.path}: {counts['train']:,} to train on, "
             f"{counts['val']:,} to choose by, {counts['test']:,} to judge by",
-            f"example  {self.dataset.codec.space}",
-            f"given    {', '.join(self.dataset.given) or 'nothing'}",
+            f"example  {self.model.pipeline.made.space}",
+            f"given    {', '.join(self.model.task.given) or 'nothing'}",
             f"family   {self.verdict}",
             f"net      {recipe.net.name}, size {recipe.size}",
             f"train    {length}, seed {recipe.seed}",
-            *(f"warning  {warning}" for warning in self.dataset.survey.warnings),
+            *(f"warning  {warning}" for warning in self.dataset.stats.warnings),
         ]
         return "\n".join(lines) + "\n"
 
 
-def open_data(recipe: Recipe) -> tuple[Recipe, Source, Dataset]:
-    """The data of a recipe, and the recipe with codec and conditions written out."""
+def open_data(recipe: Recipe) -> tuple[Recipe, Dataset]:
+    """The data of a recipe, and the recipe with codec, labels and what is made and given written out."""
     source = find(recipe.data.path, recipe.codec.name)
     codec = make_codec(source.codec, recipe.codec.options)
+    first = next(iter(codec.fields(source)))
+    task = recipe.task.options
     label = recipe.data.label
     if label is None:
-        label = codec.default_labels(source)
-    wanted = [name for name in ([label] if isinstance(label, str) else label) if name]
+        label = [] if task.get("given") else codec.default_labels(source)
+    labels = [name for name in ([label] if isinstance(label, str) else label) if name]
+    make = task.get("make") or first
+    if recipe.task.name == "auto" and (task.get("make") or task.get("given")):
+        recipe = replace(recipe, task=replace(recipe.task, name="pair"))
+    given = list(dict.fromkeys([*(task.get("given") or []), *labels]))
     recipe = replace(
         recipe,
         codec=_written_out("codecs", source.codec, recipe.codec.options),
-        data=replace(recipe.data, label=wanted),
+        data=replace(recipe.data, label=labels),
+        task=replace(recipe.task, options=task | {"make": make, "given": given}),
     )
-    reading = ReadOptions(tuple(wanted), recipe.data.group, recipe.data.val, recipe.data.test)
-    return recipe, source, prepare(source, recipe.codec.options, reading)
+    beside = [name for name in dict.fromkeys([*given, make]) if name != first]
+    options = ReadOptions(tuple(beside), recipe.data.group, recipe.data.val, recipe.data.test)
+    return recipe, prepare(source, codec, recipe.codec.options, options)
 
 
-def timed_verdicts(recipe: Recipe) -> tuple[Source, Dataset, list[Verdict]]:
+def load(run: Run, which: str | int | None = None, device: str = "auto") -> Model:
+    """The model of a run, which opens its data when that is wanted."""
+    return Model.load(run, which, device, lambda recipe: open_data(recipe)[1])
+
+
+def timed_verdicts(recipe: Recipe) -> tuple[Dataset, list[Verdict]]:
     """The data, and a verdict for each family or for the one the recipe names, with the time that a
     step of it takes here."""
-    recipe, source, dataset = open_data(recipe)
+    recipe, dataset = open_data(recipe)
     named = recipe.family.name
     found = []
     for name in names("families") if named == "auto" else [named]:
         one = recipe if name == named else replace(recipe, family=Plugin(name))
-        bridge, codec = recipe.bridge, dataset.codec
+        space = _draft(one, name, dataset).made.space
+        bridge = recipe.bridge
         verdict = planning.weigh(
-            name, codec.space, bridge=bridge.name, options=bridge.options, dial=codec.dial
+            name, space, bridge=bridge.name, options=bridge.options, dial=dataset.codec.dial
         )
         if verdict.outcome != "refused":
             try:
-                seconds = Experiment.on(one, source, dataset).seconds_per_step()
+                seconds = Experiment.on(one, dataset).seconds_per_step()
                 verdict = replace(verdict, seconds_per_step=seconds)
             except Incompatible as error:  # the space would do, but the family says no to something else
                 verdict = Verdict(name, "refused", reason=str(error))
         found.append(verdict)
-    return source, dataset, found
+    return dataset, found
+
+
+def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
+    """The pipeline before a bridge is chosen."""
+    name = planning.choose_task(family, recipe.task.name)
+    aligned = _aligned(recipe, name, dataset)
+    task = make_task(name, recipe.task.options | aligned)
+    infills = resolve("families", family).infills
+    frequency = {name: dataset.stats.labels.get(name, {}) for name in task.given}
+    return Pipeline(
+        dataset.codec_name, dataset.codec, dataset.fields, task, Identity(), frequency, infills=infills
+    )
+
+
+def _aligned(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
+    """The option of a task that says which given fields lie on the grid of what is made: those of its frame."""
+    if "align" not in options(resolve("tasks", task)) or recipe.task.options.get("align") is not None:
+        return {}
+    frame = dataset.fields[recipe.task.options["make"]].frame
+    given = recipe.task.options["given"]
+    return {"align": [name for name in given if frame and dataset.fields[name].frame == frame]}
 
 
 def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     """The verdict on the recipe's family, and the model with its fitted bridge."""
     codec = dataset.codec
-    family = codec.default_family if recipe.family.name == "auto" else recipe.family.name
-    task = planning.choose_task(family, recipe.task.name)
+    family = recipe.family.name
+    if family == "auto":
+        family = codec.default_family
+    draft = _draft(recipe, family, dataset)
+    space = draft.made.space
     verdict, bridge = planning.choose_bridge(
-        family, codec.space, bridge=recipe.bridge.name, options=recipe.bridge.options, dial=codec.dial
+        family, space, bridge=recipe.bridge.name, options=recipe.bridge.options, dial=codec.dial
     )
     if isinstance(bridge, LatentStage):
-        bridge.check(recipe.data.path, dataset.content, codec.space)
-    batches = in_order(dataset.splits["train"], 1024, FIT_SAMPLE if bridge.learns else 1)
-    bridge.fit(codec.space, torch.cat([batch.x for batch in batches]))
+        bridge.check(recipe.data.path, dataset.content, space)
+    train = dataset.splits["train"]
+    numbers = evenly(len(train), FIT_SAMPLE if bridge.learns else 1)
+    parts = [draft.stored(train, numbers[i : i + 1024]) for i in range(0, len(numbers), 1024)]
+    bridge.fit(space, torch.cat(parts))
+    draft.bridge = bridge
+    task = planning.choose_task(family, recipe.task.name)
     settled = replace(
         recipe,
-        task=_written_out("tasks", task, recipe.task.options),
+        task=_written_out("tasks", task, recipe.task.options | _aligned(recipe, task, dataset)),
         bridge=_written_out("bridges", verdict.bridge, recipe.bridge.options),
-        family=_written_out("families", family, _numbered(family, recipe.family.options, dataset)),
+        family=_written_out("families", family, _numbered(family, recipe.family.options, draft)),
         net=_written_out("nets", recipe.net.name, recipe.net.options),
     )
-    return verdict, _model(settled, dataset, bridge)
+    return verdict, Model(settled, draft, dataset)
 
 
-def _numbered(family: str, given: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+def _numbered(family: str, given: dict[str, Any], pipeline: Pipeline) -> dict[str, Any]:
     """A family's options, with the number of a domain in the place of its name. Raises `RecipeError` for a
     name that no domain has."""
     asked = resolve("families", family).domain_options & given.keys()
-    column, *others = dataset.given.values() or [None]
-    if not asked or column is None or others or not isinstance(span := column.spans[0], Symbol):
+    column, *others = pipeline.scalars.values() or [None]
+    if not asked or column is None or others or not column.symbols:
         return given  # the task says what is wrong
-    stored = np.arange(span.k, dtype=np.float32)[:, None]
-    known = [str(name) for name in column.decode(stored, np.random.default_rng(0))]
+    (span,) = column.space.spans
+    known = [str(name) for name in column.decode(np.arange(span.width)[:, None])]
     found = dict(given)
     for option in asked:
         value = str(given[option])
         if value in known:
             found[option] = known.index(value)
         elif isinstance(given[option], str) and not value.isdecimal():
-            raise RecipeError(f"family.{option}={value} is no domain; {suggest(value, known)}")
+            raise RecipeError(
+                f"family.{option}={value} is no domain; {suggest(value, known)}", code="no-such-domain"
+            )
     return found
-
-
-def _model(recipe: Recipe, dataset: Dataset, bridge: Bridge) -> Model:
-    frequency = {name: dataset.survey.labels.get(name, {}) for name in dataset.given}
-    model = Model(recipe, dataset.codec, dataset.given, frequency, bridge)
-    model.sources = partial(Sources.of, dataset)
-    return model
-
-
-def with_sources(model: Model) -> Model:
-    """A loaded model that finds examples to translate: its data is opened when they are wanted."""
-    model.sources = lambda: Sources.of(open_data(model.recipe)[2])
-    return model
 
 
 def _written_out(kind: str, name: str, given: dict[str, Any]) -> Plugin:

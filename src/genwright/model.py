@@ -1,13 +1,13 @@
 """Everything between a person's data and a trained family, in one object ready for use.
 
-A model is codec, conditions, bridge, task and family. It is put together the same way before training
-and when a run is loaded: from a recipe and what was learnt from the data.
+A model is a pipeline and a family. It is put together the same way before training and when a run is loaded:
+from a recipe and what was learnt from the data.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,24 +16,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.bridges.base import Bridge
-from genwright.data.codec import Array, Codec, Preview
-from genwright.data.columns.infer import Column, restore_column
-from genwright.data.dataset import make_codec
-from genwright.data.sources import Sources
-from genwright.errors import RecipeError, Unsupported, memory, suggest
+from genwright.data.codec import Codec, Preview, Values
+from genwright.data.columns.field import ColumnField
+from genwright.data.dataset import Dataset, make_codec
+from genwright.data.field import Field
+from genwright.errors import DataError, RunError, Unsupported, memory
 from genwright.families.base import Family
-from genwright.families.translator import Translator
 from genwright.nets.roles import Nets
+from genwright.pipeline import Asked, Pipeline
 from genwright.planning import make_bridge
 from genwright.recipe import Recipe
-from genwright.registry import build
-from genwright.space import Space, Symbol
+from genwright.registry import build, resolve
+from genwright.space import Space
 from genwright.storage.run import Run
-from genwright.tasks.base import Task
+from genwright.tasks.base import Ask, Given, Task
+from genwright.tasks.unpaired import sources_of_others
+from genwright.tiling import Tiles, padded
 from genwright.training import distributed
 
-__all__ = ["Model", "Samples"]
+__all__ = ["Model", "Samples", "make_task"]
 
 TOO_LARGE = (
     "the model itself is too large; choose --size xs, or smaller numbers in --set family.* and net.*"
@@ -42,67 +43,89 @@ TOO_LARGE = (
 
 @dataclass
 class Samples:
-    """Generated examples in their raw form, with the conditions they were made for.
+    """Generated examples in raw form, with what they were made for.
 
-    sources  what they were translated from, in the same order, where they were
+    values   by field: what was made, and the labels that were given
+    make     the field that was made
+    sources  what they were made from, in the same order, where that is of the same kind
+    names    n names that a person knows their sources by (empty: they have none)
     notes    what was left out, and why
     """
 
-    examples: Any
-    given: dict[str, list[Any]]
+    values: dict[str, Values]
+    make: str
     codec: Codec
+    fields: Mapping[str, Field]
     sources: Any = None
+    names: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    columns: int | None = None
+    """Examples in a row of what shows them all, where their order says something."""
+
+    @property
+    def examples(self) -> Any:
+        """The raw values of what was made."""
+        return self.values[self.make]
+
+    @property
+    def given(self) -> dict[str, Values]:
+        """The raw values of what was given, by field."""
+        return {name: values for name, values in self.values.items() if name != self.make}
 
     def __len__(self) -> int:
-        return len(next(iter(self.given.values()), self.examples))
+        return len(self.examples)
 
     def write(self, folder: str | Path) -> list[Path]:
         """Files a person can open; the first shows them all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        files = self.codec.write(self.examples, self.given, folder)
+        files = self.codec.write(self.values, self.fields, folder, columns=self.columns)
         if self.sources is not None and (shown := self.preview()).kind == "png":
             files[0].write_bytes(shown.png)
         return files
 
+    def save(self, folder: Path) -> list[Path]:
+        """One file for each example, named as the file that it was made from. Nothing is overwritten: raises
+        `RunError` for a file that is there."""
+        made, folder = self.fields[self.make], Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        names = self.names or [f"{i:05d}" for i in range(len(self))]
+        files = [(folder / name).with_suffix(made.suffix) for name in names]
+        if there := next((file for file in files if file.exists()), None):
+            raise RunError(f"{there} exists: choose another folder with --out", code="file-exists")
+        for file, value in zip(files, self.examples, strict=True):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            made.save(value, file)
+        return files
+
     def preview(self) -> Preview:
         if self.sources is None:
-            return self.codec.preview(self.examples)
-        return self.codec.beside(self.sources, self.examples)
+            return self.codec.preview(self.values, self.fields, columns=self.columns)
+        return self.codec.beside(self.sources, self.values, self.fields)
+
+
+def make_task(name: str, options: Mapping[str, Any]) -> Task:
+    task: Task = build("tasks", name, dict(options), where="task")
+    return task
 
 
 class Model:
     """A trained (or still untrained) family with all that surrounds it.
 
-    codec      raw files and tensors
-    given      the conditions' own codecs, by name
-    frequency  how often each symbol of a condition came in training, by its index
-    run        the run folder it belongs to, once there is one
-    sources    opens the data, to find examples to translate, where the model translates
-    finished   whether its training came to its end
+    run       the run folder it belongs to, once there is one
+    finished  whether its training came to its end
     """
 
     run: Run
-    sources: Callable[[], Sources] | None = None
     finished: bool = True
 
     def __init__(
-        self,
-        recipe: Recipe,
-        codec: Codec,
-        given: Mapping[str, Column],
-        frequency: Mapping[str, Mapping[str, int]],
-        bridge: Bridge,
+        self, recipe: Recipe, pipeline: Pipeline, dataset: Callable[[], Dataset] | Dataset | None = None
     ) -> None:
-        self.recipe, self.codec = recipe, codec
-        self.given = dict(given)
-        self.frequency = {name: dict(counts) for name, counts in frequency.items()}
-        self.bridge = bridge
-        self.task: Task = build("tasks", recipe.task.name, recipe.task.options, where="task")
-        spaces = {name: Space((), column.spans) for name, column in self.given.items()}
-        space, cond = self.task.spec(bridge.target, spaces)
+        self.recipe, self.pipeline = recipe, pipeline
+        self._dataset = dataset
         nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
+        space, cond = pipeline.family_spaces()
         with torch.random.fork_rng(), memory(TOO_LARGE):
             torch.manual_seed(recipe.seed)
             self.family: Family = build(
@@ -110,20 +133,49 @@ class Model:
             )
 
     @classmethod
-    def load(cls, run: Run, which: str | int | None = None, device: str = "auto") -> Model:
-        """From a run: the best weights if a held-out loss chose some, else the last."""
-        known = run.codec
-        codec = make_codec(known["codec"], known["options"])
-        codec.restore(known["state"])
-        given = {name: restore_column(state) for name, state in known["given"].items()}
-        bridge = make_bridge(known["bridge"]["name"], known["bridge"]["options"])
-        bridge.restore(known["bridge"]["state"], run.bridge_tensors)
-        model = cls(Recipe.of(run.recipe), codec, given, known["frequency"], bridge)
+    def load(
+        cls,
+        run: Run,
+        which: str | int | None = None,
+        device: str = "auto",
+        dataset: Callable[[Recipe], Dataset] | None = None,
+    ) -> Model:
+        """From a run: the best weights if a held-out loss chose some, else the last.
+
+        dataset  opens the data of a recipe, when it is wanted
+        """
+        recipe = Recipe.of(run.recipe)
+        pipeline = pipeline_of(run, recipe)
+        model = cls(recipe, pipeline, None if dataset is None else lambda: dataset(recipe))
         chosen: Any = which if which is not None else "best" if run.best else "last"
         model.family.load_state_dict(run.weights(chosen))
         model.family.to(distributed.device(device)).eval()
         model.run = run
         return model
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data it was trained on, opened once. Raises `RunError` where it has changed since."""
+        if callable(self._dataset):
+            opened = self._dataset()
+            if "run" in vars(self) and opened.key != self.run.codec["data"]:
+                raise RunError(
+                    f"the data at {self.recipe.data.path} has changed since {self.run.path} was trained: put it "
+                    f"back as it was, or name other data",
+                    code="data-changed",
+                )
+            self._dataset = opened
+        if self._dataset is None:
+            raise RunError("this model does not know its data: load it from a run", code="no-data")
+        return self._dataset
+
+    @property
+    def bridge(self) -> Any:
+        return self.pipeline.bridge
+
+    @property
+    def task(self) -> Task:
+        return self.pipeline.task
 
     # -- sampling ------------------------------------------------------------------------------
 
@@ -135,157 +187,262 @@ class Model:
         seed: int = 0,
         **sampler_options: Any,
     ) -> Samples:
-        """`n` new examples. A model that translates brings held-out examples to the domain in `given`.
+        """`n` new examples.
 
-        given  a value, or `n` values, for some of the conditions; those left out are drawn as often
-               as they came in training, or left open where they are not symbols
-        knobs  of the family's sampler: temperature, guidance_scale, steps, ...; `prompt` for a text to go on
-               from; `infill` for what is known of each example: a text with a `_` for each symbol to be
-               made, or some columns of a table by name
+        given            a value, or `n` values, for some of what can be given. Labels that are left out are drawn
+                         as often as they came in training, or left open where they are not categories; what else
+                         is left out is drawn from held-out examples
+        sampler_options  of the family: temperature, guidance_scale, steps, ...; `prompt` for a text to go on
+                         from; `infill` for what is known of each example: a text with a `_` for each symbol to
+                         be made, or some columns of a table by name
 
-        The same seed gives the same bytes on the same machine. Raises `DataError` for an unknown
-        value, `RecipeError` for an unknown knob.
+        The same seed gives the same bytes on the same machine. Raises `DataError` for an unknown value,
+        `RecipeError` for an unknown option.
         """
-        if not self.task.paired:
-            return self._translated(n, dict(given or {}), seed, sampler_options)
-        values = self._values(n, dict(given or {}), seed)
-        cond = {name: self._encode(name, some) for name, some in values.items()}
+        given = dict(given or {})
+        for name in ("prompt", "infill"):
+            if name in given and name not in self.pipeline.spec.asks:
+                sampler_options[name] = given.pop(name)
         if (prompt := sampler_options.pop("prompt", None)) is not None:
-            if "prefix" not in self.family.sampler_options():
-                raise Unsupported(
-                    f"{self.recipe.family.name} cannot go on from a prompt; autoregressive can"
-                )
-            sampler_options["prefix"] = self.codec.prompt(prompt).tolist()
-            if self.bridge.target != self.bridge.source:
-                raise Unsupported(
-                    f"this model makes what the bridge {self.recipe.bridge.name} leads to, where no prompt "
-                    f"goes: train one with --set bridge.name=none"
-                )
+            sampler_options["prefix"] = self._prefix(prompt)
         if (template := sampler_options.pop("infill", None)) is not None:
-            return self._infilled(template, n, values, cond, seed, sampler_options)
-        x = self.family.sample(n, cond, seed=seed, **sampler_options)
-        return self.decode(x, values, cond, seed)
+            given[self.pipeline.spec.make] = self._template(template)
+        rng = torch.Generator().manual_seed(seed)
+        stored: Given = self._drawn(n, given, seed)
+        if not self.task.paired and "source" not in given:
+            (name,) = self.task.given
+            if name in given:
+                stored = {**stored, name: self._domain(name, given.pop(name), n)}
+            stored = self._with_sources(n, stored, seed)
+        asked = self.pipeline.request(n, given, rng, stored)
+        return self.make(n, asked, seed, sampler_options)
 
-    def _infilled(
-        self,
-        template: Any,
-        n: int,
-        values: dict[str, list[Any]],
-        cond: Mapping[str, Tensor],
-        seed: int,
-        sampler_options: dict[str, Any],
-    ) -> Samples:
-        """`n` examples that all hold to the template."""
-        gaps = self.codec.gaps(template)
-        if self.bridge.target.shape != self.bridge.source.shape:
-            raise Unsupported(
-                f"the bridge {self.recipe.bridge.name!r} changes how many numbers an example has, so that a "
-                f"part of one cannot be given: train with --set bridge.name=quantize"
+    def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
+        """`n` examples of what was asked for."""
+        pipeline = self.pipeline
+        stored = self._stored(n, asked, seed, sampler_options)
+        values = pipeline.decoded(stored, asked)
+        samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
+        for name, ask in pipeline.spec.asks.items():
+            if ask.field == pipeline.spec.make and not ask.partial and name in asked.values:
+                samples.sources = asked.values[name]
+        return samples
+
+    def _stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
+        """Stored examples of the field that is made, `n` of them."""
+        request, bridge = asked.request, self.pipeline.bridge
+        if request.known is not None:
+            x, known = request.known
+            made = self.family.infill(
+                bridge.forward(x), known, request.cond, seed=seed, **sampler_options
             )
-        x, known = (torch.from_numpy(a).repeat(n, *[1] * (a.ndim - 1)) for a in gaps[:2])
-        made = self.family.infill(self.bridge.forward(x), known, cond, seed=seed, **sampler_options)
-        stored = self.bridge.inverse(made, torch.Generator(made.device).manual_seed(seed)).cpu()
-        stored = torch.where(known, x, stored)  # as it was given, not as the bridge has it
-        stored = stored[..., : gaps.wanted or stored.shape[-1]]
-        examples = self.codec.decode(stored.numpy(), values)
-        return Samples(examples, values, self.codec)
+        else:
+            made = self.family.sample(n, request.cond, seed=seed, **sampler_options)
+        return self.pipeline.finished(made, asked, torch.Generator(made.device).manual_seed(seed))
 
-    def translate(self, x: Array, to: Any, *, seed: int = 0, **sampler_options: Any) -> Samples:
-        """Stored examples `(n, stored, *grid)` brought to a domain, or each to its own of `n`.
-
-        Raises `Unsupported` where the model does not translate, `DataError` for an unknown domain.
-        """
-        known = self.domains
-        (name,) = self.given
-        values = self._values(len(x), {name: to}, seed)
-        if wrong := set(values[name]) - set(known):
+    def _prefix(self, prompt: Any) -> list[int]:
+        if "prefix" not in self.family.sampler_options():
             raise Unsupported(
-                f"this model does not translate to {min(map(str, wrong))}, only to "
-                f"{', '.join(map(str, known))}"
+                f"{self.recipe.family.name} cannot go on from a prompt; autoregressive can",
+                code="no-prompt",
             )
-        domain = self._encode(name, values[name])
-        stored = torch.from_numpy(np.ascontiguousarray(x))
-        cond = {"source": self.bridge.forward(stored), "domain": domain}
-        made = self.decode(
-            self.family.sample(len(x), cond, seed=seed, **sampler_options), values, cond, seed
-        )
-        made.sources = self.codec.decode(np.asarray(x), {})
-        return made
+        prefix = self.pipeline.made.prompt(prompt)
+        if self.bridge.target != self.bridge.source:
+            raise Unsupported(
+                f"this model makes what the bridge {self.recipe.bridge.name} leads to, where no prompt "
+                f"goes: train one with --set bridge.name=none",
+                code="no-prompt",
+            )
+        return prefix
 
-    def _translated(
-        self, n: int, given: dict[str, Any], seed: int, sampler_options: Mapping[str, Any]
-    ) -> Samples:
-        """Held-out examples, each brought to another domain."""
-        assert isinstance(self.family, Translator)
-        assert self.sources is not None, "set by who knows the data"
-        (name,) = self.given
-        values = self._values(n, given, seed)[name]
-        domain = self._encode(name, values).flatten().numpy()
-        x = self.sources().draw(domain, self.family.origins, seed)
-        return self.translate(x, values, seed=seed, **sampler_options)
+    def _template(self, template: Any) -> Any:
+        spec = self.pipeline.spec
+        if spec.make not in spec.asks or not spec.asks[spec.make].partial:
+            raise Unsupported(
+                f"{self.family.name} makes whole examples and cannot keep a part of one: train --family masked, "
+                f"which can, autoregressive, which goes on from a beginning, or any with --task complete",
+                code="no-gaps",
+            )
+        return template
+
+    def _drawn(
+        self, n: int, given: Collection[str], seed: int
+    ) -> dict[str, Tensor | tuple[Tensor, Tensor]]:
+        """Stored values of what is neither given nor left open."""
+        spec, found = self.pipeline.spec, dict[str, Tensor | tuple[Tensor, Tensor]]()
+        rest = []
+        for i, (name, ask) in enumerate(spec.asks.items()):
+            if name in given or ask.missing != "draw":
+                continue
+            if counts := self._frequency(ask.field):
+                symbols = _proportional(counts, n, np.random.default_rng([seed, i]))
+                found[name] = torch.from_numpy(symbols[:, None]).long()
+            elif name not in self.pipeline.scalars:
+                rest.append(name)
+        if rest and self.task.paired:
+            split = self.dataset.heldout()
+            numbers = np.random.default_rng([seed, 7]).permutation(np.resize(np.arange(len(split)), n))
+            asked, _ = self.pipeline.cases(split, numbers, torch.Generator().manual_seed(seed))
+            found |= {name: asked.given[name] for name in rest}
+        return found
+
+    def _frequency(self, name: str) -> Mapping[str, int]:
+        """How often each symbol of a field came, of those that can be asked for."""
+        counts = self.pipeline.frequency.get(name, {})
+        if self.task.paired:
+            return counts
+        targets = {str(symbol) for symbol in self._translator.targets}
+        return {symbol: count for symbol, count in counts.items() if symbol in targets}
+
+    # -- translation without pairs -------------------------------------------------------------
+
+    @property
+    def _translator(self) -> Any:
+        """The family of a task without pairs, which says from which domains it translates to which."""
+        return self.family
+
+    def _domain(self, name: str, value: Any, n: int) -> Tensor:
+        """A domain as stored. Raises `Unsupported` for one that the model does not translate to."""
+        values = self.pipeline.each(name, value, n)
+        known = {str(domain) for domain in self.domains}
+        if wrong := {str(one) for one in values} - known:
+            raise Unsupported(
+                f"this model does not translate to {min(wrong)}, only to {', '.join(map(str, self.domains))}",
+                code="no-such-domain",
+            )
+        return self.pipeline.scalars[name].tensor(values)
+
+    def _with_sources(self, n: int, asked: Given, seed: int) -> Given:
+        """With held-out examples, each of another domain than it is to be brought to."""
+        (name,) = self.task.given
+        domain, make = asked[name], self.pipeline.spec.make
+        assert isinstance(domain, Tensor)
+        splits = [split for part in ("val", "train") if len(split := self.dataset.splits[part])]
+        own = [np.asarray(split.arrays[name])[:, 0] for split in splits]
+        which, numbers = sources_of_others(own, domain[:, 0].numpy(), self._translator.origins, seed)
+        pairs = zip(which.tolist(), numbers.tolist(), strict=True)
+        found = [splits[split].gather(np.array([i]), [make])[make] for split, i in pairs]
+        return {**asked, "source": self.pipeline.made.expand(np.concatenate(found))}
+
+    @property
+    def makes_from_labels(self) -> bool:
+        """Whether it makes whole examples, from labels at most: nothing else has to be given."""
+        asks = self.pipeline.spec.asks
+        return all(name in self.pipeline.scalars or ask.missing == "open" for name, ask in asks.items())
 
     @property
     def domains(self) -> list[Any]:
         """The domains that it translates to, by name. Raises `Unsupported` if it does not translate."""
-        if not isinstance(self.family, Translator):
+        if self.task.paired:
             raise Unsupported(
                 f"{self.recipe.family.name} makes new examples and translates none: genwright sample makes "
-                f"some; to translate, train --family cyclegan or stargan"
+                f"some; to translate, train --family cyclegan or stargan",
+                code="no-translation",
             )
-        (column,) = self.given.values()
-        stored = np.array(self.family.targets, dtype=np.float32)[:, None]
-        return column.decode(stored, np.random.default_rng(0))
+        (column,) = self.pipeline.scalars.values()
+        return column.decode(np.array(self._translator.targets)[:, None])
 
-    @property
-    def kind(self) -> str:
-        """The registered name of the codec."""
-        return self.recipe.codec.name
+    # -- files to files ------------------------------------------------------------------------
 
-    def decode(
-        self, x: Tensor, values: dict[str, list[Any]], cond: Mapping[str, Tensor], seed: int
+    def apply(
+        self,
+        paths: Sequence[Path],
+        given: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        **sampler_options: Any,
     ) -> Samples:
-        """Stored examples of the family's space back to raw ones."""
-        rng = torch.Generator(x.device).manual_seed(seed)
-        stored = self.bridge.inverse(self.task.finish(x, cond), rng)
-        examples = self.codec.decode(stored.cpu().numpy(), values)
-        return Samples(examples, values, self.codec)
+        """What the model makes of files: one example for each that is read.
 
-    def _values(self, n: int, given: dict[str, Any], seed: int) -> dict[str, list[Any]]:
-        """`n` raw values for each condition that is given or can be drawn."""
-        for name in given:
-            if name not in self.given:
-                way_out = suggest(name, self.given) if self.given else "train one with --label"
-                raise RecipeError(f"this model was trained without the condition {name!r}; {way_out}")
-        values: dict[str, list[Any]] = {}
-        for i, (name, column) in enumerate(self.given.items()):
-            if name in given:
-                value = given[name]
-                many = isinstance(value, Sequence) and not isinstance(value, str)
-                some = list(value) if many else [value] * n
-                if len(some) != n:
-                    raise RecipeError(f"{n} samples need one value or {n} of {name!r}, got {len(some)}")
-                # As the column itself writes the value: "3" for a label typed as 3.
-                values[name] = column.decode(column.encode(some), np.random.default_rng(0))
-            elif counts := self._asked_for(name):
-                indices = _proportional(counts, n, np.random.default_rng([seed, i]))
-                values[name] = column.decode(
-                    indices[:, None].astype(np.float32), np.random.default_rng(0)
-                )
-        return values
+        given  what else can be given, by name: one value for all
+        Raises `Unsupported` for a model that makes nothing of files, `DataError` where nothing can be read.
+        """
+        name, reader = self._applied()
+        values, names, notes = self._read(paths, reader)
+        n, others = len(names), dict(given or {})
+        field, ask = self.pipeline.asker(name), self.pipeline.spec.asks[name]
+        stored: Given = self._drawn(n, {name, *others}, seed)
+        if not self.task.paired:
+            (domain,) = self.task.given
+            if domain in others:
+                stored = {**stored, domain: self._domain(domain, others.pop(domain), n)}
+        sizes = (
+            {field.grid_of(value) for value in values} if ask.space.grid and not field.stream else set()
+        )
+        if self.pipeline.spec.local and sizes - {ask.space.grid}:
+            samples = self._tiled(name, values, others, stored, seed, sampler_options)
+        else:
+            stored = {**stored, name: _given(field, ask, values)}
+            asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
+            samples = self.make(n, asked, seed, sampler_options)
+        samples.names, samples.notes = names, notes
+        return samples
 
-    def _asked_for(self, name: str) -> Mapping[str, int]:
-        """How often each symbol of a condition came, of those that can be asked for."""
-        counts = self.frequency.get(name, {})
-        if not isinstance(self.family, Translator):
-            return counts
-        targets = {str(symbol) for symbol in self.family.targets}
-        return {symbol: count for symbol, count in counts.items() if symbol in targets}
+    def _tiled(
+        self,
+        name: str,
+        values: Values,
+        others: Mapping[str, Any],
+        stored: Given,
+        seed: int,
+        sampler_options: dict[str, Any],
+    ) -> Samples:
+        """One example for each value of any size, by overlapping windows of the grid that was trained on."""
+        pipeline, spec = self.pipeline, self.pipeline.spec
+        ask, made = spec.asks[name], pipeline.made
+        window, spans = ask.space.grid, ask.space.spans
+        scale = [out // size for out, size in zip(spec.space.grid, window, strict=True)]
+        found: list[Values] = []
+        for i, value in enumerate(values):
+            field, grid = self.pipeline.asker(name), pipeline.asker(name).grid_of(value)
+            given = _given(field.at(Space(grid, spans)), ask, [value])
+            parts = [padded(x, window) for x in (given if isinstance(given, tuple) else (given,))]
+            tiles = Tiles(parts[0].shape[2:], window)
+            cut = [tiles.cut(x) for x in parts]
+            n = len(tiles)
+            rest = {k: _repeated(one, i, n) for k, one in stored.items()}
+            some: Given = {**rest, name: (cut[0], cut[1]) if len(cut) > 1 else cut[0]}
+            asked = pipeline.request(n, others, torch.Generator().manual_seed(seed), some)
+            whole = tiles.blend(self._stored(n, asked, seed, sampler_options).cpu(), scale)
+            size = tuple(n * f for n, f in zip(grid, scale, strict=True))
+            x = whole[(slice(None), slice(None), *(slice(n) for n in size))]
+            found.append(made.at(Space(size, spec.space.spans)).decode(x.numpy()))
+        samples = Samples({spec.make: made.join(found)}, spec.make, pipeline.codec, pipeline.fields)
+        samples.sources = values if ask.field == spec.make else None
+        return samples
 
-    def _encode(self, name: str, values: list[Any]) -> Tensor:
-        column = self.given[name]
-        stored = torch.from_numpy(np.ascontiguousarray(column.encode(values)))
-        symbols = all(isinstance(span, Symbol) for span in column.spans)
-        return stored.long() if symbols else stored.float()
+    def _applied(self) -> tuple[str, str]:
+        """Which ask files are for, and its field."""
+        spec = self.pipeline.spec
+        for name, ask in spec.asks.items():
+            if not isinstance(self.pipeline.fields[ask.field], ColumnField):
+                return name, ask.field
+        raise Unsupported(
+            f"this model makes {spec.make!r} from nothing that a file holds: genwright sample makes new ones; "
+            f"to make one thing from another, train with --task restore, complete or pair",
+            code="nothing-to-apply",
+        )
+
+    def _read(self, paths: Sequence[Path], wanted: str) -> tuple[Values, list[str], list[str]]:
+        """The raw values of a field in files, a name for each, and what could not be read and why."""
+        field = self.pipeline.fields[wanted]
+        chunks: list[Values] = []
+        names: list[str] = []
+        notes: list[str] = []
+        for rows in self.pipeline.read(paths, [wanted]):
+            notes += [f"{bad.name}: {bad.reason}" for bad in rows.rejected]
+            if len(rows):
+                chunks.append(rows.values[wanted])
+                first = len(names)
+                names += rows.names or [f"{first + i:05d}" for i in range(len(rows))]
+        if not chunks:
+            why = f" ({notes[0]})" if notes else ""
+            raise DataError(
+                f"nothing to read in {', '.join(map(str, paths))}{why}", code="nothing-to-read"
+            )
+        return field.join(chunks), names, notes
+
+    # -- others --------------------------------------------------------------------------------
 
     def using(self, family: Family) -> Model:
         """The same with other weights: a family that is being trained."""
@@ -294,8 +451,47 @@ class Model:
         return other
 
     def __repr__(self) -> str:
-        told = ", ".join(self.given) or "nothing"
-        return f"Model({self.recipe.family.name} of {self.codec.space}, given {told})"
+        given = ", ".join(self.pipeline.spec.asks) or "nothing"
+        return f"Model({self.recipe.family.name} of {self.pipeline.made.space}, given {given})"
+
+
+def _given(field: Field, ask: Ask, values: Values) -> Tensor | tuple[Tensor, Tensor]:
+    """Raw values as a task takes them."""
+    if not ask.partial:
+        return field.tensor(values)
+    x, known, _ = field.partial(values)
+    return x, known
+
+
+def _repeated(one: Tensor | tuple[Tensor, Tensor], i: int, n: int) -> Tensor | tuple[Tensor, Tensor]:
+    """What is given for the `i`-th example, for all of its `n` windows."""
+    if isinstance(one, tuple):
+        x, known = (t[i : i + 1].expand(n, *t.shape[1:]) for t in one)
+        return x, known
+    return one[i : i + 1].expand(n, *one.shape[1:])
+
+
+def pipeline_of(run: Run, recipe: Recipe) -> Pipeline:
+    """The pipeline of a run, from what it has kept."""
+    known = upgraded(run.codec)
+    codec = make_codec(known["codec"], known["options"])
+    fields = {name: codec.restored(state) for name, state in known["fields"].items()}
+    bridge = make_bridge(known["bridge"]["name"], known["bridge"]["options"])
+    bridge.restore(known["bridge"]["state"], run.bridge_tensors)
+    labels = [name for name in fields if name != codec.main]
+    task = make_task(recipe.task.name, {"make": codec.main, "given": labels} | recipe.task.options)
+    infills = resolve("families", recipe.family.name).infills
+    return Pipeline(known["codec"], codec, fields, task, bridge, known["frequency"], infills=infills)
+
+
+def upgraded(known: dict[str, Any]) -> dict[str, Any]:
+    """What a run of the first format knows of its data, as one of today says it."""
+    if "fields" in known:
+        return known
+    kind: type[Codec] = resolve("codecs", known["codec"])
+    fields = {kind.main: {"field": kind.field_types[0].kind, **known["state"]}}
+    fields |= {name: {"field": "column", **state} for name, state in known["given"].items()}
+    return known | {"fields": fields}
 
 
 def _proportional(counts: Mapping[str, int], n: int, rng: np.random.Generator) -> Any:

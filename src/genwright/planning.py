@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genwright.space import Space
     from genwright.tasks.base import Task
 
-__all__ = ["Verdict", "choose_bridge", "choose_task", "make_bridge", "taken", "verdicts", "weigh"]
+__all__ = ["Verdict", "accepted", "choose_bridge", "choose_task", "make_bridge", "verdicts", "weigh"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def weigh(
             continue
         problem = _problem(kind, family, target, name)
         if problem is None:
-            verdict = taken(family, name, space, target)
+            verdict = accepted(family, name, space, target)
             break
         # A bridge that leads to what the family takes says more than one that does not.
         refusals.insert(len(refusals) if target.kind in kind.accepts else 0, problem)
@@ -79,7 +79,7 @@ def weigh(
     return Verdict(family, "refused", reason=refusals[-1], ways=ways)
 
 
-def taken(family: str, bridge: str, space: Space, target: Space) -> Verdict:
+def accepted(family: str, bridge: str, space: Space, target: Space) -> Verdict:
     """The verdict on a family that takes the target of a bridge."""
     outcome: Literal["native", "bridged"] = "native" if bridge == "none" else "bridged"
     reason = "" if bridge == "none" else f"{space} becomes {target}"
@@ -147,12 +147,14 @@ def choose_task(family: str, task: str) -> str:
     if unpaired:
         raise Incompatible(
             f"{family} learns from examples of several domains without pairs, and the task {task!r} shows it "
-            f"pairs: leave task.name at auto, or choose another family"
+            f"pairs: leave task.name at auto, or choose another family",
+            code="task-mismatch",
         )
     others = " or ".join(name for name in names("families") if resolve("families", name).unpaired)
     raise Incompatible(
         f"the task {task!r} shows examples of several domains without pairs, and {family} learns from pairs "
-        f"of an example and what is given: leave task.name at auto, or --family {others}"
+        f"of an example and what is given: leave task.name at auto, or --family {others}",
+        code="task-mismatch",
     )
 
 
@@ -172,10 +174,11 @@ def choose_bridge(
     """The verdict and an unfitted bridge. Raises `Incompatible` with the ways out."""
     if bridge == "auto" and options:
         raise RecipeError(
-            f"options of a bridge ({', '.join(options)}) need its name: --set bridge.name=quantize"
+            f"options of a bridge ({', '.join(options)}) need its name: --set bridge.name=quantize",
+            code="missing-option",
         )
     verdict = weigh(family, space, bridge=bridge, options=options, dial=dial)
     if verdict.outcome == "refused":
         ways = "; or ".join(verdict.ways) or "other data"
-        raise Incompatible(f"{verdict.reason}. Try {ways}")
+        raise Incompatible(f"{verdict.reason}. Try {ways}", code="family-refused")
     return verdict, make_bridge(verdict.bridge, (options or {}) if verdict.bridge != "none" else {})

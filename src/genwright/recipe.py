@@ -44,7 +44,8 @@ class DataOptions:
         if not (0 <= self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
             raise RecipeError(
                 f"data.val={self.val} and data.test={self.test} leave nothing to train on: "
-                f"each must be 0 or more and their sum below 1"
+                f"each must be 0 or more and their sum below 1",
+                code="nothing-to-train-on",
             )
 
 
@@ -99,11 +100,13 @@ class TrainOptions:
         if self.batch_size is not None and self.batch_size % self.accumulate:
             raise RecipeError(
                 f"train.batch_size={self.batch_size} cannot be split evenly into "
-                f"train.accumulate={self.accumulate} parts: choose a multiple of {self.accumulate}"
+                f"train.accumulate={self.accumulate} parts: choose a multiple of {self.accumulate}",
+                code="uneven-batch",
             )
         if self.keep == "judge" and not self.judge:
             raise RecipeError(
-                "train.keep=judge has nothing to go by: say how often to judge, e.g. --set train.judge=1"
+                "train.keep=judge has nothing to go by: say how often to judge, e.g. --set train.judge=1",
+                code="missing-option",
             )
 
 
@@ -140,17 +143,23 @@ class Recipe:
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
-            raise RecipeError(f"there is no recipe at {path}: name a .toml file, or data") from None
+            raise RecipeError(
+                f"there is no recipe at {path}: name a .toml file, or data", code="no-file"
+            ) from None
         except OSError as error:
-            raise RecipeError(f"the recipe {path} cannot be read: {error.strerror}") from None
+            raise RecipeError(
+                f"the recipe {path} cannot be read: {error.strerror}", code="unreadable"
+            ) from None
         except UnicodeDecodeError:
-            raise RecipeError(f"{path} is not valid TOML: save it as text in UTF-8") from None
+            raise RecipeError(
+                f"{path} is not valid TOML: save it as text in UTF-8", code="invalid-toml"
+            ) from None
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise RecipeError(f"{path} is not valid TOML: {error}") from None
+            raise RecipeError(f"{path} is not valid TOML: {error}", code="invalid-toml") from None
         try:
             return cls.of(values)
         except RecipeError as error:
-            raise RecipeError(f"{path}: {error}") from None
+            raise RecipeError(f"{path}: {error}", code=error.code) from None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Recipe:
@@ -159,7 +168,7 @@ class Recipe:
         parts: dict[str, Any] = {}
         for name, value in values.items():
             if name not in known:
-                raise RecipeError(f"unknown option {name!r}; {cls._near(name)}")
+                raise RecipeError(f"unknown option {name!r}; {cls._near(name)}", code="unknown-option")
             if name in PLUGINS:
                 parts[name] = cls._plugin(name, value)
             elif name == "data":
@@ -182,7 +191,9 @@ class Recipe:
         if isinstance(value, str):  # `--set family=vae`
             return Plugin(value)
         if not isinstance(value, Mapping) or not isinstance(value.get("name", "auto"), str):
-            raise RecipeError(f"{name} must be a section with a name and options, got {value!r}")
+            raise RecipeError(
+                f"{name} must be a section with a name and options, got {value!r}", code="wrong-type"
+            )
         options = {key: v for key, v in value.items() if key != "name"}
         return Plugin(value.get("name", "auto"), options)
 
@@ -192,13 +203,16 @@ class Recipe:
         for setting in settings:
             key, equals, text = setting.partition("=")
             if not equals or not key.strip():
-                raise RecipeError(f"--set takes NAME=VALUE, got {setting!r}")
+                raise RecipeError(f"--set takes NAME=VALUE, got {setting!r}", code="not-a-pair")
             place = values
             *path, last = key.strip().split(".")
             for part in path:
                 place = place.setdefault(part, {})
                 if not isinstance(place, dict):
-                    raise RecipeError(f"{key.strip()!r} is no option: {part!r} is a single value")
+                    raise RecipeError(
+                        f"{key.strip()!r} is no option: {part!r} is a single value",
+                        code="unknown-option",
+                    )
             if last in PLUGINS and not path:
                 place[last] = {"name": text.strip()}
             else:
@@ -221,7 +235,7 @@ class Recipe:
 def _checked(owner: type[Any], values: Any, where: str) -> dict[str, Any]:
     """Values of a section, checked against the fields of a dataclass."""
     if not isinstance(values, Mapping):
-        raise RecipeError(f"{where} must be a section of options, got {values!r}")
+        raise RecipeError(f"{where} must be a section of options, got {values!r}", code="wrong-type")
     return check(values, typing.get_type_hints(owner, include_extras=True), where=where)
 
 
@@ -238,6 +252,9 @@ def make_recipe(
     *,
     family: str | None = None,
     label: str | Sequence[str] | None = None,
+    task: str | None = None,
+    make: str | None = None,
+    given: str | Sequence[str] | None = None,
     size: str | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -253,6 +270,12 @@ def make_recipe(
         values["family"] = {"name": family}
     if label is not None:
         values["data"]["label"] = label if isinstance(label, str) else list(label)
+    if task is not None and task != values["task"]["name"]:
+        values["task"] = {"name": task}
+    if make is not None:
+        values["task"]["make"] = make
+    if given is not None:
+        values["task"]["given"] = [given] if isinstance(given, str) else list(given)
     values |= {name: value for name, value in (("size", size), ("seed", seed)) if value is not None}
     return Recipe.of(for_so_long(values, steps, minutes)).override(settings)
 
@@ -260,7 +283,7 @@ def make_recipe(
 def for_so_long(values: dict[str, Any], steps: int | None, minutes: float | None) -> dict[str, Any]:
     """A recipe's values with another length of training; one kind of length replaces the other."""
     if steps is not None and minutes is not None:
-        raise RecipeError("give --steps or --minutes, not both")
+        raise RecipeError("give --steps or --minutes, not both", code="contradicting-options")
     train = dict(values["train"])
     if steps is not None:
         train |= {"steps": steps, "minutes": None}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import astuple
 from functools import cache
 from importlib import import_module
@@ -47,6 +46,9 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "tasks": {
         "generate": "genwright.tasks.generate:Generate",
+        "complete": "genwright.tasks.complete:Complete",
+        "restore": "genwright.tasks.restore:Restore",
+        "pair": "genwright.tasks.pair:Pair",
         "unpaired": "genwright.tasks.unpaired:Unpaired",
     },
     "nets": {
@@ -130,7 +132,8 @@ def _table(kind: str) -> dict[str, str]:
         if point.name in table and table[point.name] != point.value:
             raise RecipeError(
                 f"two packages offer {kind} {point.name!r}: {table[point.name]} and {point.value}; "
-                f"uninstall one of them"
+                f"uninstall one of them",
+                code="name-clash",
             )
         table[point.name] = point.value
     return table
@@ -145,7 +148,9 @@ def resolve(kind: str, name: str) -> type[Any]:
     """The class behind a name. Raises `RecipeError` for an unknown name."""
     table = _table(kind)
     if name not in table:
-        raise RecipeError(f"there is no {name!r} among the {kind}; {suggest(name, table)}")
+        raise RecipeError(
+            f"there is no {name!r} among the {kind}; {suggest(name, table)}", code="unknown-name"
+        )
     module, _, attribute = table[name].partition(":")
     found = getattr(import_module(module), attribute)
     assert isinstance(found, type), f"{table[name]} is not a class"
@@ -177,16 +182,24 @@ def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> 
     for name, value in given.items():
         full = f"{where}.{name}" if where else name
         if name not in types:
-            raise RecipeError(f"unknown option {full}; {suggest(name, types)}")
+            raise RecipeError(f"unknown option {full}; {suggest(name, types)}", code="unknown-option")
         hint = types[name]
-        with suppress(ValidationError):
+        faults: set[str] = set()
+        try:
             result[name] = TypeAdapter(hint, config=config).validate_python(value)
+        except ValidationError as error:
+            faults = {fault["type"] for fault in error.errors()}
         # pydantic takes true for 1, and a person who types it means something else.
-        if name not in result or (isinstance(value, bool) and not isinstance(result[name], bool)):
-            raise RecipeError(f"{full} cannot be {value!r}: wanted {_words(hint)}")
+        if faults or (isinstance(value, bool) and not isinstance(result[name], bool)):
+            beyond, choice = faults & _BEYOND, faults == {"literal_error"}
+            raise RecipeError(
+                f"{full} cannot be {value!r}: wanted {_words(hint)}",
+                code="out-of-range" if beyond else "unknown-choice" if choice else "wrong-type",
+            )
         if isinstance(result[name], float) and abs(result[name]) > MOST:
             raise RecipeError(
-                f"{full} cannot be {value!r}: wanted {_words(hint)}, no larger than {MOST:g}"
+                f"{full} cannot be {value!r}: wanted {_words(hint)}, no larger than {MOST:g}",
+                code="out-of-range",
             )
     return result
 
@@ -202,6 +215,8 @@ _WORDS = {
 }
 
 
+_BEYOND = {"greater_than_equal", "greater_than", "less_than_equal", "less_than", "finite_number"}
+"""What pydantic calls a value of the right type beyond a bound."""
 _BOUNDS = {Ge: "{} or more", Gt: "above {}", Le: "{} or less", Lt: "below {}"}
 
 

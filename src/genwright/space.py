@@ -29,7 +29,7 @@ from torch import Tensor
 
 from genwright.errors import Incompatible
 
-__all__ = ["Kind", "Real", "Space", "Span", "Symbol"]
+__all__ = ["CondSpec", "Kind", "Real", "Space", "Span", "Symbol", "cond_specs"]
 
 Kind = Literal["real", "symbol", "mixed"]
 
@@ -39,7 +39,7 @@ class Real:
     """`n` real channels.
 
     `bounded` promises that every value lies in [-1, 1] (the brightness of a pixel); otherwise the
-    codec has brought the values to about zero mean and unit spread (a column of a table).
+    codec has brought the values to about zero mean and unit variance (a column of a table).
     """
 
     n: int = 1
@@ -255,6 +255,33 @@ class Space:
         ended = torch.eq(x[:, pads[0].stored].squeeze(1), span.pad).long()
         return torch.eq(ended.cumsum(1) - ended, 0)
 
+    # -- what is not known ---------------------------------------------------------------------
+
+    def holed(self) -> Space:
+        """The space of its examples with parts unknown: one more symbol for a symbol (k is "unknown"), and
+        beside each real channel one that is 1 where it is known."""
+        spans: list[Span] = []
+        for span in self.spans:
+            if isinstance(span, Symbol):
+                spans.append(Symbol(span.k + 1, span.pad))
+            else:
+                spans += [span, Real(span.n, bounded=True)]
+        return Space(self.grid, tuple(spans))
+
+    def punch(self, x: Tensor, known: Tensor) -> Tensor:
+        """Stored `x` as a stored example of `holed()`; `known` `(B, stored, *grid)` is true where it is.
+
+        An unknown real is 0 beside a 0, since 0 alone is a value.
+        """
+        parts = []
+        for slot in self.slots():
+            part, there = x[:, slot.stored], known[:, slot.stored]
+            if isinstance(slot.span, Symbol):
+                parts.append(torch.where(there, part, torch.full_like(part, slot.span.k)))
+            else:
+                parts += [torch.where(there, part, torch.zeros_like(part)), there.to(part.dtype)]
+        return torch.cat(parts, dim=1).to(self.dtype)
+
     def check(self, x: Tensor, what: str = "the batch") -> None:
         """Raise `Incompatible` unless `x` is a batch of stored examples of this space."""
         if tuple(x.shape[1:]) != self.shape or x.is_floating_point() != (self.kind != "symbol"):
@@ -295,3 +322,39 @@ class Space:
             f"{s.n} real" if isinstance(s, Real) else f"1 of {s.k} symbols" for s in self.spans
         )
         return f"{grid} of {spans}"
+
+
+@dataclass(frozen=True)
+class CondSpec:
+    """One condition of a family.
+
+    space  what it is made of
+    drop   probability that an example is shown without it in training: 0 for what a request always has
+    align  its places lie on those of x: it is resampled to the grid of x and joins there. What is not
+           aligned may have any grid, also that of x by chance
+    """
+
+    space: Space
+    drop: float = 0.1
+    align: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.drop < 1:
+            raise Incompatible(
+                f"a condition is dropped with a probability of at least 0 and below 1, got {self.drop}",
+                code="drop-out-of-range",
+            )
+
+    def state(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**self.space.state(), "drop": self.drop, "align": self.align}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> CondSpec:
+        """Also from the state of a space alone, as older runs have it."""
+        return cls(Space.restore(state), state.get("drop", cls.drop), state.get("align", cls.align))
+
+
+def cond_specs(cond: Mapping[str, CondSpec | Space]) -> dict[str, CondSpec]:
+    """Conditions sorted by name, so that the order in which they are given means nothing."""
+    return {name: CondSpec(one) if isinstance(one, Space) else one for name, one in sorted(cond.items())}

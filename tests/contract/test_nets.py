@@ -13,10 +13,10 @@ from genwright.batch import Batch, Cond
 from genwright.errors import Unsupported
 from genwright.families.autoregressive import Autoregressive
 from genwright.nets.cond import Conditioner
-from genwright.nets.roles import Causal, Nets, Told, coarser
+from genwright.nets.roles import Causal, CondShape, Nets, coarser
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names
-from genwright.space import Real, Space, Symbol
+from genwright.space import CondSpec, Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer
 
 GRIDS = [(), (9,), (6, 7), (2, 5, 6)]
@@ -27,17 +27,17 @@ cases = pytest.mark.parametrize(
 )
 
 
-def told_by(nets: Nets, role: str, grid: tuple[int, ...], n: int) -> tuple[Told, Cond]:
+def cond_of(nets: Nets, role: str, grid: tuple[int, ...], n: int) -> tuple[CondShape, Cond]:
     """All that the role can read, and some of it."""
     slots = nets.slots(role, grid)  # type: ignore[arg-type]
-    told = Told(nets.dim, "tokens" in slots and bool(grid), 2 if "grid" in slots else 0)
+    cond_shape = CondShape(nets.dim, "tokens" in slots and bool(grid), 2 if "grid" in slots else 0)
     cond = Cond(
         torch.randn(n, nets.dim, requires_grad=True),
-        torch.randn(n, 4, nets.dim, requires_grad=True) if told.tokens else None,
-        torch.tensor([[True, True, True, False]]).repeat(n, 1) if told.tokens else None,
-        torch.randn(n, 2, *grid, requires_grad=True) if told.grid else None,
+        torch.randn(n, 4, nets.dim, requires_grad=True) if cond_shape.tokens else None,
+        torch.tensor([[True, True, True, False]]).repeat(n, 1) if cond_shape.tokens else None,
+        torch.randn(n, 2, *grid, requires_grad=True) if cond_shape.grid else None,
     )
-    return told, cond
+    return cond_shape, cond
 
 
 @cases
@@ -47,10 +47,10 @@ def test_shapes_gradients_and_independence(net: str, role: str, grid: tuple[int,
     offered = role in nets.reads or net == "auto"
     if not offered or (not grid and net not in ("mlp", "resnet", "auto")):
         with pytest.raises(Unsupported, match=net):
-            make(nets, role, grid, told_by(nets, role, grid, 3)[0])
+            make(nets, role, grid, cond_of(nets, role, grid, 3)[0])
         return
-    told, cond = told_by(nets, role, grid, 3)
-    module, x, shape = make(nets, role, grid, told)
+    cond_shape, cond = cond_of(nets, role, grid, 3)
+    module, x, shape = make(nets, role, grid, cond_shape)
     for p in module.parameters():  # also where a net starts at zero
         torch.nn.init.normal_(p, std=0.1)
     out = module(x, cond)
@@ -80,27 +80,31 @@ def reached(t: Tensor) -> bool:
 
 
 def make(
-    nets: Nets, role: str, grid: tuple[int, ...], told: Told
+    nets: Nets, role: str, grid: tuple[int, ...], cond_shape: CondShape
 ) -> tuple[torch.nn.Module, Tensor, tuple[int, ...]]:
     if role == "map":
-        return nets.map(grid, 3, 5, told), torch.randn(3, 3, *grid), (3, 5, *grid)
+        return nets.map(grid, 3, 5, cond_shape), torch.randn(3, 3, *grid), (3, 5, *grid)
     if role == "encode":
-        return nets.encode(grid, 3, 7, told), torch.randn(3, 3, *grid), (3, 7)
+        return nets.encode(grid, 3, 7, cond_shape), torch.randn(3, 3, *grid), (3, 7)
     if role == "decode":
-        return nets.decode(grid, 6, 5, told), torch.randn(3, 6), (3, 5, *grid)
+        return nets.decode(grid, 6, 5, cond_shape), torch.randn(3, 6), (3, 5, *grid)
     if role == "shrink":
-        return nets.shrink(grid, 4, 3, 5, told), torch.randn(3, 3, *grid), (3, 5, *coarser(grid, 4))
+        return (
+            nets.shrink(grid, 4, 3, 5, cond_shape),
+            torch.randn(3, 3, *grid),
+            (3, 5, *coarser(grid, 4)),
+        )
     if role == "grow":
-        return nets.grow(grid, 4, 3, 5, told), torch.randn(3, 3, *coarser(grid, 4)), (3, 5, *grid)
-    return nets.score(grid, 3, told), torch.randn(3, 3, *grid), (3,)
+        return nets.grow(grid, 4, 3, 5, cond_shape), torch.randn(3, 3, *coarser(grid, 4)), (3, 5, *grid)
+    return nets.score(grid, 3, cond_shape), torch.randn(3, 3, *grid), (3,)
 
 
 def test_dcgan_is_that_of_its_paper() -> None:
     """Section 3, and figure 1 the other way round."""
     nets: Nets = build("nets", "dcgan", {}, "l", where="net")
     for net, widths in (
-        (nets.score((64, 64), 3, Told()), [3, 128, 256, 512, 1024]),
-        (nets.decode((64, 64), 100, 3, Told()), [1024, 512, 256, 128, 3]),
+        (nets.score((64, 64), 3, CondShape()), [3, 128, 256, 512, 1024]),
+        (nets.decode((64, 64), 100, 3, CondShape()), [1024, 512, 256, 128, 3]),
     ):
         convs = [m for m in net.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))]
         assert [convs[0].in_channels, *(m.out_channels for m in convs)] == widths
@@ -119,8 +123,8 @@ def test_dcgan_takes_any_grid_and_sees_others_only_while_it_learns(
     torch.manual_seed(0)
     nets: Nets = build("nets", "dcgan", {"depth": depth}, "xs", where="net")
     for role in ("score", "encode", "decode"):
-        told, cond = told_by(nets, role, grid, 3)
-        net, x, shape = make(nets, role, grid, told)
+        cond_shape, cond = cond_of(nets, role, grid, 3)
+        net, x, shape = make(nets, role, grid, cond_shape)
         for p in net.parameters():
             torch.nn.init.normal_(p, std=0.2)
         assert net(x, cond).shape == shape
@@ -137,7 +141,7 @@ def test_dcgan_takes_any_grid_and_sees_others_only_while_it_learns(
 
 def test_dcgan_needs_two_places() -> None:
     with pytest.raises(Unsupported, match=r"a single one: use net\.name=conv"):
-        build("nets", "dcgan", {}, "xs", where="net").score((1, 1), 3, Told())
+        build("nets", "dcgan", {}, "xs", where="net").score((1, 1), 3, CondShape())
 
 
 def test_a_code_keeps_its_place() -> None:
@@ -146,7 +150,7 @@ def test_a_code_keeps_its_place() -> None:
     assert [coarser((28, 9), factor) for factor in (1, 2, 4, 8)] == [(28, 9), (14, 5), (7, 3), (4, 2)]
     for name in ("conv", "resnet"):
         nets: Nets = build("nets", name, {"width": 8, "depth": 1}, "xs", where="net")
-        there, back = nets.shrink((64,), 4, 1, 2, Told()), nets.grow((64,), 4, 2, 1, Told())
+        there, back = nets.shrink((64,), 4, 1, 2, CondShape()), nets.grow((64,), 4, 2, 1, CondShape())
         for p in (*there.parameters(), *back.parameters()):
             torch.nn.init.normal_(p, std=0.3)
         x, nothing = torch.zeros(1, 1, 64), Cond(torch.zeros(1, 0))
@@ -179,7 +183,7 @@ def causal(
     """A net over 12 places that is far from indifferent, and what it is told."""
     torch.manual_seed(0)
     nets: Nets = build("nets", name, options, "xs", where="net")
-    net = nets.causal(12, Told(nets.dim, tokens), grid=grid, channels=channels).eval()
+    net = nets.causal(12, CondShape(nets.dim, tokens), grid=grid, channels=channels).eval()
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.2)
     vector = torch.randn(2, nets.dim, requires_grad=True)
@@ -244,7 +248,7 @@ def test_a_pixelcnn_has_no_blind_spot_and_sees_as_far_as_it_says(channels: int) 
     nets: Nets = build("nets", "pixelcnn", {"depth": 2, "cycle": 1}, "xs", where="net")
     rows, columns = 6, 9
     length = rows * columns * channels
-    net = nets.causal(length, Told(), grid=(rows, columns), channels=channels)
+    net = nets.causal(length, CondShape(), grid=(rows, columns), channels=channels)
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.3)
     cond = Cond(torch.zeros(2, 0))
@@ -267,7 +271,7 @@ def test_a_pixelcnn_has_no_blind_spot_and_sees_as_far_as_it_says(channels: int) 
 @pytest.mark.parametrize("grid", [(), (12,), (2, 2, 3)])
 def test_a_pixelcnn_needs_two_axes(grid: tuple[int, ...]) -> None:
     nets: Nets = build("nets", "pixelcnn", {}, "xs", where="net")
-    for ask in (nets.slots, lambda role, grid: nets.causal(12, Told(), grid=grid)):
+    for ask in (nets.slots, lambda role, grid: nets.causal(12, CondShape(), grid=grid)):
         with pytest.raises(Unsupported, match=r"two axes.*net\.name=transformer or net\.name=wavenet"):
             ask("causal", grid)
 
@@ -303,35 +307,45 @@ def test_what_maps_fills_and_auto_fills_with_a_transformer() -> None:
     transformer: Nets = build("nets", "transformer", {}, "xs", where="net")
     for grid in ((5,), (3, 4)):
         assert nets.slots("fill", grid) == transformer.slots("fill", grid) == {"grid", "tokens"}
-        assert type(nets.fill(grid, 3, 5, Told())) is type(transformer.fill(grid, 3, 5, Told()))
+        assert type(nets.fill(grid, 3, 5, CondShape())) is type(
+            transformer.fill(grid, 3, 5, CondShape())
+        )
     unet: Nets = build("nets", "unet", {}, "xs", where="net")
-    assert type(unet.fill((4, 4), 3, 5, Told())) is type(unet.map((4, 4), 3, 5, Told()))
+    assert type(unet.fill((4, 4), 3, 5, CondShape())) is type(unet.map((4, 4), 3, 5, CondShape()))
 
 
 def test_conditions_enter_where_the_rule_says() -> None:
     nets: Nets = build("nets", "auto", {}, "xs", where="net")
     spaces = {
         "label": Space((), (Symbol(3),)),
-        "low": Space((8, 8), (Real(1, bounded=True),)),
+        "low": CondSpec(Space((4, 4), (Real(1, bounded=True),)), align=True),
+        "same": Space((8, 8), (Real(1, bounded=True),)),
         "caption": Space((5,), (Symbol(9, pad=0),)),
     }
     on_map = Conditioner(spaces, (8, 8), nets, "map")
-    assert on_map.where == {"label": "vector", "low": "grid", "caption": "tokens"}
+    assert on_map.where == {"caption": "tokens", "label": "vector", "low": "grid", "same": "tokens"}
     on_decode = Conditioner(spaces, (8, 8), nets, "decode")
-    assert set(on_decode.where.values()) == {"vector"}
-    assert Conditioner({}, (8, 8), nets, "map").told == Told()
+    assert on_decode.where == {"caption": "vector", "label": "vector", "low": "grid", "same": "vector"}
+    on_row = Conditioner(spaces, (), nets, "map")
+    assert set(on_row.where.values()) == {"vector"}
+    assert Conditioner({}, (8, 8), nets, "map").shape == CondShape()
 
 
 def test_dropped_conditions_are_unseen_and_only_in_training() -> None:
     torch.manual_seed(0)
     nets: Nets = build("nets", "auto", {}, "xs", where="net")
-    tell = Conditioner({"label": Space((), (Symbol(3),))}, (), nets, "map", drop=0.5)
+    conditioner = Conditioner({"label": CondSpec(Space((), (Symbol(3),)), drop=0.5)}, (), nets, "map")
     label, like = torch.tensor([[0], [1], [2], [2]]), torch.zeros(4, 1)
-    every = tell({"label": label}, 4, like, {"label": torch.ones(4, dtype=torch.bool)}).vector
-    assert torch.equal(every, tell.eval()({}, 4, like).vector)
+    every = conditioner({"label": label}, 4, like, {"label": torch.ones(4, dtype=torch.bool)}).vector
+    assert torch.equal(every, conditioner.eval()({}, 4, like).vector)
     assert torch.equal(
-        tell({"label": label}, 4, like).vector[2], tell({"label": label}, 4, like).vector[3]
+        conditioner({"label": label}, 4, like).vector[2],
+        conditioner({"label": label}, 4, like).vector[3],
     )
-    share = torch.stack([tell.train().dropped(100, like)["label"] for _ in range(50)]).float().mean()
+    share = (
+        torch.stack([conditioner.train().draw_drop_mask(100, like)["label"] for _ in range(50)])
+        .float()
+        .mean()
+    )
     assert abs(share - 0.5) < 0.05
-    assert not tell.eval().dropped(100, like)["label"].any()
+    assert not conditioner.eval().draw_drop_mask(100, like)["label"].any()

@@ -81,6 +81,25 @@ def test_usage_is_one_sentence_with_the_nearest_name(args: tuple[str, ...], word
 
 
 @pytest.mark.parametrize(
+    ("args", "status", "code"),
+    [
+        (("look", "nowhere.csv", "--set", "train.stpes=4"), 1, "unknown-option"),
+        (("plan", "nowhere.csv", "--size", "xxl"), 1, "unknown-choice"),
+        (("look", "--lable", "x"), 2, "usage"),
+    ],
+)
+def test_an_error_is_json_too_where_json_was_asked_for(
+    args: tuple[str, ...], status: int, code: str
+) -> None:
+    said = call(*args, "--json")
+    assert said.code == status
+    found = json.loads(said.out)
+    assert found["error"] == code
+    assert said.err == f"genwright: {found['message']}\n"
+    assert call(*args).out == ""
+
+
+@pytest.mark.parametrize(
     ("setting", "words"),
     [
         ("family.bta=4", ["family.bta", "did you mean 'beta'"]),

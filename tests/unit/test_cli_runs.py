@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -201,8 +202,9 @@ def test_a_mistake_of_ours_is_one_sentence_too(
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_debug_shows_where(room: Path, place: str) -> None:
     args = ["sample", "nowhere"]
-    with pytest.raises(genwright.errors.RunError, match="not a run"):
+    with pytest.raises(genwright.errors.RunError, match="not a run") as error:
         call(*(["--debug", *args] if place == "first" else [*args, "--debug"]))
+    assert f"code: {error.value.code}" in "".join(traceback.format_exception(error.value))
 
 
 def test_a_system_that_says_no_is_a_sentence(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,10 +23,11 @@ DOWN = {
     "root": set(),
     "errors": set(),
     "options": set(),
+    "process": set(),
     "batch": set(),
     "registry": {"errors"},
     "space": {"errors"},
-    "storage": {"errors"},
+    "storage": {"families", "errors"},  # to give weights of older runs the names of today
     "recipe": {"options", "registry", "errors"},
     "planning": {"registry", "errors"},
     "nets": {"options", "space", "batch", "errors"},
@@ -34,7 +35,9 @@ DOWN = {
     "tasks": {"space", "batch", "errors"},
     "bridges": {"space", "errors"},
     "data": {"options", "space", "batch", "registry", "errors"},
-    "training": {"storage", "families", "data", "tasks", "bridges", "recipe", "batch", "errors"},
+    "training": {
+        *("storage", "families", "data", "tasks", "bridges", "recipe", "batch", "process", "errors"),
+    },
     "model": {
         *("training", "storage", "families", "nets", "data", "tasks", "bridges", "planning"),
         *("recipe", "registry", "space", "errors"),
@@ -62,7 +65,7 @@ DOWN = {
         *("report", "analysis", "evaluation", "translating", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "errors"),
     },
-    "cli": {"api", "report", "evaluation", "data", "registry", "errors", "root"},
+    "cli": {"api", "report", "evaluation", "data", "registry", "process", "errors", "root"},
     "__main__": {"cli"},
 }
 """What each room may import. A room is a file or a folder of the package; `root` its `__init__.py`."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from commands import done, refused
 from genwright import api
-from genwright.analysis.latent_edit import Editor
+from genwright.analysis.latent_edit import LatentEditor
 from genwright.errors import DataError, GenwrightError, RecipeError, Unsupported
 
 SETTINGS = ["train.batch_size=32", "train.checks=1", "train.samples=1"]
@@ -67,7 +67,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_codes_that_are_not_normal_are_joined_by_a_straight_line(
     vae: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    editor = Editor(api.load(vae))
+    editor = LatentEditor(api.load(vae))
     seen: list[Tensor] = []
 
     def decode(codes: Tensor, cond: dict[str, Tensor]) -> Tensor:
@@ -148,33 +148,41 @@ def test_a_gan_is_edited_by_codes_that_are_drawn(gan: Path) -> None:
     made = api.edit(gan, between=("seed:1", "seed:2"), steps=3)
     assert len(made.given["label"]) == len(made.examples) == 3
     assert len(api.edit(gan, directions=2, steps=3).examples) == 6
-    with pytest.raises(Unsupported, match="seed:1"):
+    with pytest.raises(Unsupported, match="seed:1") as error:
         api.edit(gan, between=("0", "1"))
-    with pytest.raises(RecipeError, match="sample --given label=1"):  # it is given
+    assert error.value.code == "no-encoder"
+    with pytest.raises(RecipeError, match="sample --given label=1") as refused:  # it is given
         api.edit(gan, attribute="label=1")
+    assert refused.value.code == "attribute-is-condition"
 
 
 @pytest.mark.parametrize(
-    ("how", "error", "words"),
+    ("how", "error", "words", "code"),
     [
-        ({}, RecipeError, "one of --between"),
-        ({"between": ("0", "1"), "directions": 2}, RecipeError, "one of --between"),
-        ({"between": ("0", "4000")}, DataError, "numbered from 0 to"),
-        ({"between": ("0", "seed:x")}, RecipeError, "seed:N"),
-        ({"between": ("0", "nothing.png")}, DataError, "nothing.png"),
-        ({"attribute": "label"}, RecipeError, "NAME=VALUE"),
-        ({"attribute": "labl=1"}, DataError, "did you mean 'label'"),
-        ({"attribute": "label=7"}, DataError, "no example has label=7"),
-        ({"directions": 0}, RecipeError, "edit.directions"),
-        ({"directions": 10**6}, RecipeError, "no more than .* directions"),
-        ({"directions": 1, "steps": 0}, RecipeError, "edit.steps"),
+        ({}, RecipeError, "one of --between", "contradicting-options"),
+        (
+            {"between": ("0", "1"), "directions": 2},
+            RecipeError,
+            "one of --between",
+            "contradicting-options",
+        ),
+        ({"between": ("0", "4000")}, DataError, "numbered from 0 to", "no-such-example"),
+        ({"between": ("0", "seed:x")}, RecipeError, "seed:N", "no-such-example"),
+        ({"between": ("0", "nothing.png")}, DataError, "nothing.png", None),
+        ({"attribute": "label"}, RecipeError, "NAME=VALUE", "not-a-pair"),
+        ({"attribute": "labl=1"}, DataError, "did you mean 'label'", "no-such-field"),
+        ({"attribute": "label=7"}, DataError, "no example has label=7", "no-such-value"),
+        ({"directions": 0}, RecipeError, "edit.directions", "out-of-range"),
+        ({"directions": 10**6}, RecipeError, "no more than .* directions", "too-many-directions"),
+        ({"directions": 1, "steps": 0}, RecipeError, "edit.steps", "out-of-range"),
     ],
 )
 def test_what_cannot_be_is_said(
-    vae: Path, how: dict[str, Any], error: type[GenwrightError], words: str
+    vae: Path, how: dict[str, Any], error: type[GenwrightError], words: str, code: str | None
 ) -> None:
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=words) as found:
         api.edit(vae, **how)
+    assert code in (None, found.value.code)
 
 
 def test_on_the_command_line(vae: Path, pictures: Path) -> None:

@@ -8,7 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from genwright.analysis.latent_ops import between, main_directions, slerp, towards
+from genwright.analysis.latent_ops import (
+    attribute_vector,
+    interpolate_codes,
+    principal_directions,
+    slerp,
+)
 from genwright.batch import Batch
 from genwright.errors import Unsupported
 from genwright.families.base import Family
@@ -43,37 +48,37 @@ def test_lengths_between_are_between() -> None:
 @pytest.mark.parametrize("b", [[2.0, 0.0], [-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
 def test_where_there_is_no_circle_it_is_a_line(b: list[float]) -> None:
     a, end = torch.tensor([1.0, 0.0]), torch.tensor(b)
-    way, t = between(a, end, 5)
+    way, t = interpolate_codes(a, end, 5)
     torch.testing.assert_close(way, torch.lerp(a, end, t[:, None]))
 
 
 def test_the_ends_of_a_way_are_exact() -> None:
     a, b = torch.randn(7), torch.randn(7)
-    way, _ = between(a, b, 4)
+    way, _ = interpolate_codes(a, b, 4)
     assert torch.equal(way[0], a)
     assert torch.equal(way[-1], b)
 
 
 def test_codes_of_another_law_go_straight() -> None:
     a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-    way, t = between(a, b, 5, normal=False)
+    way, t = interpolate_codes(a, b, 5, normal=False)
     torch.testing.assert_close(way, torch.lerp(a, b, t[:, None]))
-    assert between(a, b, 3)[0][1].norm() == pytest.approx(1)
+    assert interpolate_codes(a, b, 3)[0][1].norm() == pytest.approx(1)
 
 
-def test_towards_is_the_difference_of_means() -> None:
+def test_the_attribute_vector_is_the_difference_of_means() -> None:
     torch.manual_seed(0)
     codes, has = torch.randn(2000, 3), torch.arange(2000) % 4 == 0
     codes[has, 1] += 2
-    torch.testing.assert_close(towards(codes, has), torch.tensor([0.0, 2, 0]), rtol=0, atol=0.2)
+    torch.testing.assert_close(attribute_vector(codes, has), torch.tensor([0.0, 2, 0]), rtol=0, atol=0.2)
 
 
-def test_main_directions_of_a_linear_maker_are_its_singular_vectors() -> None:
+def test_principal_directions_of_a_linear_decoder_are_its_singular_vectors() -> None:
     torch.manual_seed(0)
     u, v = (torch.linalg.qr(torch.randn(n, 3)).Q for n in (20, 6))
     codes = torch.randn(5000, 6)
     made = codes @ v @ torch.diag(torch.tensor([5.0, 2.0, 1.0])) @ u.T
-    found = main_directions(codes, made, 5)
+    found = principal_directions(codes, made, 5)
     assert found.shape == (3, 6)  # there are no more
     overlap = (torch.nn.functional.normalize(found, dim=1) @ v).abs()
     torch.testing.assert_close(overlap, torch.eye(3), rtol=0, atol=0.07)
@@ -84,11 +89,11 @@ def test_there_are_no_more_directions_than_codes_have_places() -> None:
     torch.manual_seed(0)
     codes = torch.randn(500, 2)
     made = torch.cat([codes, codes**2, codes.prod(1, keepdim=True)], dim=1)
-    assert main_directions(codes, made, 5).shape == (2, 2)
+    assert principal_directions(codes, made, 5).shape == (2, 2)
 
 
 def test_what_never_changes_has_no_directions() -> None:
-    assert main_directions(torch.randn(50, 4), torch.ones(50, 6), 3).shape == (0, 4)
+    assert principal_directions(torch.randn(50, 4), torch.ones(50, 6), 3).shape == (0, 4)
 
 
 # -- families --------------------------------------------------------------------------------------
@@ -163,8 +168,8 @@ def test_a_trained_vae_comes_back_within_its_error() -> None:
     vae.eval()
     with torch.no_grad():
         error = (vae.decode(vae.encode(Batch(x)), {}) - x).square().mean()
-    assert vae.spread is not None
-    assert error < 1.2 * (2 * vae.spread.log()).exp().mean()
+    assert vae.learned_scale is not None
+    assert error < 1.2 * (2 * vae.learned_scale.log()).exp().mean()
     assert error < 0.3 * x.var()
 
 

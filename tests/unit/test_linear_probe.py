@@ -12,8 +12,8 @@ import genwright
 from commands import TINY, done, refused
 from genwright import api
 from genwright.analysis import linear_probe
-from genwright.analysis.linear_probe import Probe
-from genwright.errors import RecipeError
+from genwright.analysis.linear_probe import Probe, ProbeScore
+from genwright.errors import DataError, RecipeError
 
 SETTINGS = ["data.test=0.4", "train.checks=1", "train.samples=0"]
 
@@ -90,15 +90,22 @@ def test_a_family_is_not_told_what_is_to_be_read(rows: Path, monkeypatch: pytest
 
 def test_what_a_run_encodes_is_not_read_off(rows: Path) -> None:
     run = made(rows, "vae", ["kind"])
-    with pytest.raises(RecipeError, match=r"'size' is part of what this run encodes.*--label size"):
+    with pytest.raises(
+        RecipeError, match=r"'size' is part of what this run encodes.*--label size"
+    ) as error:
         genwright.probe(run, label="size")
+    assert error.value.code == "label-in-example"
+    with pytest.raises(DataError) as unknown:
+        genwright.probe(run, label="sise")
+    assert unknown.value.code == "no-such-field"
 
 
 def test_the_verdict_says_who_is_ahead() -> None:
-    codes, other = linear_probe.Score(0.9, 0.8, 1.0), linear_probe.Score(0.5, 0.4, 0.6, (0.4, 0.3, 0.5))
-    worse, like = (
-        linear_probe.Score(0.9, 0.8, 1, (-0.1, -0.1 - far, -0.1 + far)) for far in (0.05, 0.2)
+    codes, other = (
+        ProbeScore(0.9, 0.8, 1.0),
+        ProbeScore(0.5, 0.4, 0.6, (0.4, 0.3, 0.5)),
     )
+    worse, like = (ProbeScore(0.9, 0.8, 1, (-0.1, -0.1 - far, -0.1 + far)) for far in (0.05, 0.2))
     scores = {"codes": codes, "untrained": other, "numbers": worse, "majority": like}
     found = Probe("vae", "y", "accuracy", scores, {}, 1, 1, 0)
     assert found.verdict == "The codes beat untrained, lose to numbers, cannot be told from majority."
@@ -114,6 +121,8 @@ def test_on_the_command_line(room: Path) -> None:
     refused("train", "rows.csv", "--family", "contrastive", "--set", "train.judge=1", words=words)
     refused("probe", "nowhere", words=["nowhere", "not a run"])
     refused("probe", "text", words=["autoregressive has no codes", "--family contrastive"])
+    said = refused("probe", "text", "--json", words=["autoregressive has no codes"])
+    assert json.loads(said.out)["error"] == "no-encoder"
     refused("probe", "c", "--label", "z", words=["'z'"])
     refused("probe", "c", "-n", "0", words=["probe.n", "1 or more"])
     assert "learns codes, makes no examples" in done("plan", "rows.csv", "--family", "contrastive").out

@@ -9,7 +9,7 @@ import annotated_types
 import pytest
 
 from genwright import registry
-from genwright.errors import RecipeError, nearest, suggest
+from genwright.errors import RecipeError, closest_name, suggest
 from genwright.registry import KINDS, build, check, coerce, names, options, resolve
 
 EVERY = [(kind, name) for kind, table in KINDS.items() for name in table]
@@ -40,8 +40,9 @@ def test_every_default_is_of_its_own_type(kind: str, name: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_name_is_refused_with_the_nearest(kind: str) -> None:
     first = min(names(kind))
-    with pytest.raises(RecipeError, match=f"did you mean '{first}'"):
+    with pytest.raises(RecipeError, match=f"did you mean '{first}'") as error:
         resolve(kind, first + "x")
+    assert error.value.code == "unknown-name"
     with pytest.raises(RecipeError, match=f"among the {kind}; known: .*{first}"):
         resolve(kind, "???")
 
@@ -76,8 +77,11 @@ def test_a_package_can_offer_a_plug_in(installed: Any) -> None:
 
 def test_two_packages_with_one_name_clash(installed: Any) -> None:
     installed(vae="other:VAE")
-    with pytest.raises(RecipeError, match=r"two packages offer families 'vae'.*other:VAE.*uninstall"):
+    with pytest.raises(
+        RecipeError, match=r"two packages offer families 'vae'.*other:VAE.*uninstall"
+    ) as error:
         names("families")
+    assert error.value.code == "name-clash"
 
 
 # -- checking --------------------------------------------------------------------------------------
@@ -112,36 +116,49 @@ def test_a_value_is_brought_to_its_type(hint: Any, given: Any, found: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("hint", "given", "words"),
+    ("hint", "given", "words", "code"),
     [
-        (int, "x", "wanted a whole number"),
-        (int, 1.5, "wanted a whole number"),
-        (int, True, "wanted a whole number"),
-        (int | None, "x", "wanted a whole number"),
-        (float, "x", "wanted a finite number"),
-        (float, float("nan"), "wanted a finite number"),
-        (float, float("inf"), "wanted a finite number"),
-        (float, False, "wanted a finite number"),
-        (bool, "maybe", "wanted true or false"),
-        (str, ["x"], "wanted a text"),
-        (str, True, "wanted a text"),
-        (Literal["a", "b"], "c", "wanted one of a, b"),
-        (Literal["auto", 8, 16], 9, "wanted one of auto, 8, 16"),
-        (tuple[int, int], [1], r"wanted \[a whole number, a whole number\]"),
-        (tuple[str, ...], "x", "wanted a list, each a text"),
-        (int | tuple[int, int] | None, "x", r"a whole number or \[a whole number, a whole number\]"),
-        (dict[str, float], 3, "names, each with a finite number"),
-        (Annotated[int, annotated_types.Ge(1)], 0, "wanted a whole number, 1 or more$"),
+        (int, "x", "wanted a whole number", "wrong-type"),
+        (int, 1.5, "wanted a whole number", "wrong-type"),
+        (int, True, "wanted a whole number", "wrong-type"),
+        (int | None, "x", "wanted a whole number", "wrong-type"),
+        (float, "x", "wanted a finite number", "wrong-type"),
+        (float, float("nan"), "wanted a finite number", "out-of-range"),
+        (float, float("inf"), "wanted a finite number", "out-of-range"),
+        (float, False, "wanted a finite number", "wrong-type"),
+        (bool, "maybe", "wanted true or false", "wrong-type"),
+        (str, ["x"], "wanted a text", "wrong-type"),
+        (str, True, "wanted a text", "wrong-type"),
+        (Literal["a", "b"], "c", "wanted one of a, b", "unknown-choice"),
+        (Literal["auto", 8, 16], 9, "wanted one of auto, 8, 16", "unknown-choice"),
+        (tuple[int, int], [1], r"wanted \[a whole number, a whole number\]", "wrong-type"),
+        (tuple[str, ...], "x", "wanted a list, each a text", "wrong-type"),
+        (
+            int | tuple[int, int] | None,
+            "x",
+            r"a whole number or \[a whole number, a whole number\]",
+            "wrong-type",
+        ),
+        (dict[str, float], 3, "names, each with a finite number", "wrong-type"),
+        (int | None, [1], "wanted a whole number", "wrong-type"),
+        (Literal["auto"] | int, "x", "wanted one of auto or a whole number", "wrong-type"),
+        (Annotated[float, annotated_types.Gt(0)] | None, -1, "above 0", "out-of-range"),
+        (float, 1e39, "no larger than 1e\\+38", "out-of-range"),
+        (Annotated[int, annotated_types.Ge(1)], 0, "wanted a whole number, 1 or more$", "out-of-range"),
     ],
 )
-def test_a_value_of_another_type_is_refused_in_words(hint: Any, given: Any, words: str) -> None:
-    with pytest.raises(RecipeError, match=rf"family\.x cannot be .*{words}"):
+def test_a_value_of_another_type_is_refused_in_words(
+    hint: Any, given: Any, words: str, code: str
+) -> None:
+    with pytest.raises(RecipeError, match=rf"family\.x cannot be .*{words}") as error:
         check({"x": given}, {"x": hint}, where="family")
+    assert error.value.code == code
 
 
 def test_an_unknown_option_is_refused_with_the_nearest() -> None:
-    with pytest.raises(RecipeError, match=r"unknown option net\.sise; did you mean 'size'"):
+    with pytest.raises(RecipeError, match=r"unknown option net\.sise; did you mean 'size'") as error:
         coerce(Thing, {"sise": 1}, where="net")
+    assert error.value.code == "unknown-option"
     with pytest.raises(RecipeError, match="none is known"):
         check({"x": 1}, {}, where="task")
 
@@ -149,11 +166,11 @@ def test_an_unknown_option_is_refused_with_the_nearest() -> None:
 # -- the nearest name ------------------------------------------------------------------------------
 
 
-def test_nearest_cares_for_no_case() -> None:
-    assert nearest("Age", ["age", "wage"]) == "age"
-    assert nearest("age", ["AGE", "other"]) == "AGE"
-    assert nearest("?", ["age"]) is None
-    assert nearest("age", []) is None
+def test_the_closest_name_cares_for_no_case() -> None:
+    assert closest_name("Age", ["age", "wage"]) == "age"
+    assert closest_name("age", ["AGE", "other"]) == "AGE"
+    assert closest_name("?", ["age"]) is None
+    assert closest_name("age", []) is None
 
 
 def test_suggest_lists_what_is_known_but_not_endlessly() -> None:

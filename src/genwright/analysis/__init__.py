@@ -1,1 +1,1 @@
-"""What the codes of a trained model hold, and how examples change with them."""
+"""Latent-space analysis of a trained model: traversals, interpolation, attribute vectors, linear probes."""

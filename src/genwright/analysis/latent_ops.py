@@ -1,6 +1,6 @@
-"""Ways between codes and directions among them: numbers only, whatever they stand for.
+"""Latent interpolation, attribute vectors and principal directions: the maths alone.
 
-Codes `(B, dim)` here are those of a family's `decode`.
+Codes `(B, dim)` are latent vectors that a family's `decode` reads.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["between", "main_directions", "slerp", "towards"]
+__all__ = ["attribute_vector", "interpolate_codes", "principal_directions", "slerp"]
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """From `a` to `b` `(dim,)` at the places `t` `(n,)` of [0, 1]: along the great circle (Shoemake 1985),
-    with a length between theirs.
+    """Spherical linear interpolation from `a` to `b` `(dim,)` at `t` `(n,)` in [0, 1], gives `(n, dim)`:
+    along the great circle (Shoemake 1985), with the length interpolated linearly.
 
     Codes of many normal numbers all lie at about one distance from 0, and a straight line leaves it: what
     is decoded half-way would be like no example (White 2016, arXiv:1609.04468, section 2.1).
@@ -27,27 +27,27 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return turned / angle.sin() * torch.lerp(one, other, t)[:, None]
 
 
-def between(a: Tensor, b: Tensor, steps: int, *, normal: bool = True) -> tuple[Tensor, Tensor]:
-    """`steps` codes from `a` to `b`, both among them, and their places in [0, 1]: along the great circle
-    where codes are normal by law, else in a straight line."""
+def interpolate_codes(a: Tensor, b: Tensor, steps: int, *, normal: bool = True) -> tuple[Tensor, Tensor]:
+    """Latent interpolation: `steps` codes `(steps, dim)` from `a` to `b` `(dim,)`, both included, and their
+    places `(steps,)` in [0, 1]. Spherical where the prior is a standard normal, else linear."""
     t = torch.linspace(0, 1, steps, device=a.device)
     way = slerp(a, b, t) if normal else torch.lerp(a, b, t[:, None])
     way[0], way[-1] = a, b
     return way, t
 
 
-def towards(codes: Tensor, has: Tensor) -> Tensor:
-    """From the mean of the codes that lack an attribute to that of those that have it `(dim,)`; `has`
-    `(B,)` says which (Larsen et al. 2016, arXiv:1512.09300, section 5.1.1)."""
+def attribute_vector(codes: Tensor, has: Tensor) -> Tensor:
+    """The attribute vector `(dim,)`: the mean code of the examples that have an attribute minus that of those
+    that lack it; `has` `(B,)` says which do (Larsen et al. 2016, arXiv:1512.09300, section 5.1.1)."""
     return codes[has].mean(0) - codes[~has].mean(0)
 
 
-def main_directions(codes: Tensor, made: Tensor, number: int) -> Tensor:
-    """Along which what is made changes most `(number, dim)`, the most important first; fewer where there
-    are not so many.
+def principal_directions(codes: Tensor, made: Tensor, number: int) -> Tensor:
+    """Principal latent directions `(number, dim)`, the most important first; fewer where there are no more.
 
-    Principal components of what was made `(B, features)` of the codes `(B, dim)`, and the codes' regression
-    on them (GANSpace, Haerkoenen et al. 2020, arXiv:2004.02546, section 3.2, with the output for a layer).
+    Principal components of the decoded examples `made` `(B, features)` of the codes `(B, dim)`, and the
+    regression of the codes on them (GANSpace, Haerkoenen et al. 2020, arXiv:2004.02546, section 3.2, with
+    the output in place of a layer).
     A whole step changes a component by about one standard deviation.
     """
     made = (made - made.mean(0)).double()

@@ -1,5 +1,5 @@
-"""Is a code worth anything? A linear model reads a label off the codes of unseen examples, beside what it
-reads elsewhere (Alain & Bengio 2016, arXiv:1610.01644; Chen et al. 2020, section 2.2).
+"""Linear probe: a linear model predicts a label from the latent codes of unseen examples, and from other
+features for comparison (Alain & Bengio 2016, arXiv:1610.01644; Chen et al. 2020, section 2.2).
 
     codes       of the run
     untrained   codes of the same architecture before training, begun from another seed
@@ -22,9 +22,11 @@ import numpy as np
 import torch
 
 from genwright.batch import Batch
-from genwright.data.codec import Array, SplitName
+from genwright.data.codec import SplitName
+from genwright.data.columns.field import ColumnField
 from genwright.data.dataset import Dataset, Split
-from genwright.data.loader import in_order
+from genwright.data.field import Array
+from genwright.data.loader import evenly
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
 from genwright.evaluation.extractors.learned import PcaExtractor
 from genwright.evaluation.metric import Z, wilson
@@ -33,9 +35,8 @@ from genwright.families.base import Family
 from genwright.model import Model
 from genwright.options import Count, Natural
 from genwright.registry import check
-from genwright.space import Symbol
 
-__all__ = ["Probe", "Score", "probe_of"]
+__all__ = ["Probe", "ProbeScore", "fit_probe"]
 
 MOST = 10_000
 """Unseen examples that are scored at most."""
@@ -48,9 +49,9 @@ DRAWS = 1000
 
 
 @dataclass(frozen=True)
-class Score:
-    """Of one contender: its value with a 95 % interval, and how far the codes are ahead of it on the same
-    examples (None for the codes themselves)."""
+class ProbeScore:
+    """The score of one set of features with its 95 % interval, and how far the codes are ahead of it on the
+    same examples, with that interval (None for the codes themselves)."""
 
     value: float
     low: float
@@ -60,17 +61,17 @@ class Score:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a linear model reads off the codes of a run.
+    """The result of a linear probe.
 
     measure   "accuracy" or "R2"
-    scores    by contender, the codes first
+    scores    by set of features, the codes first
     train, n  examples that were fitted on, and unseen ones that were scored
     """
 
     family: str
     label: str
     measure: str
-    scores: dict[str, Score]
+    scores: dict[str, ProbeScore]
     dims: dict[str, int]
     train: int
     n: int
@@ -88,32 +89,35 @@ class Probe:
         return f"The codes {', '.join(parts)}."
 
 
-def probe_of(model: Model, label: str | None = None, n: int = 10_000, seed: int = 0) -> Probe:
-    """The probe of a run's codes.
+def fit_probe(model: Model, label: str | None = None, n: int = 10_000, seed: int = 0) -> Probe:
+    """Fit and score a linear probe of a run's codes.
 
-    label   what is read off the codes (None: the run's first condition, else the data's own label)
+    label   what is predicted from the codes (None: the run's first condition, else the data's own label)
     n       the most training examples to fit on
     Raises `Unsupported` where the family has no codes, `DataError` where there is no such label.
     """
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="probe")
     if type(model.family).encode is Family.encode:
         raise Unsupported(
-            f"{model.family.name} has no codes to probe: train a family that has (--family contrastive, vae)"
+            f"{model.family.name} has no codes to probe: train a family that has (--family contrastive, vae)",
+            code="no-encoder",
         )
     dataset, label = _labelled(model, label)
-    column = dataset.given[label]
-    symbols = len(column.spans) == 1 and isinstance(column.spans[0], Symbol)
+    column = dataset.fields[label]
+    symbols = isinstance(column, ColumnField) and column.symbols
     most: dict[SplitName, int] = {"train": n, "val": MOST // 4, "test": MOST}
-    parts = {part: _read(dataset.splits[part], label, most[part], symbols) for part in most}
+    parts = {part: _read(model, dataset.splits[part], label, most[part], symbols) for part in most}
     (x, truth), (_, asked) = parts["train"], parts["test"]
     if len(asked) < LEAST:
         raise DataError(
             f"a probe is scored on at least {LEAST} examples held out to judge by, and here are "
-            f"{len(asked)}: give more data, or raise data.test in training"
+            f"{len(asked)}: give more data, or raise data.test in training",
+            code="too-few-examples",
         )
     if len(np.unique(truth)) < 2:
         raise DataError(
-            f"{label!r} is the same in all training examples, so there is nothing to read off"
+            f"{label!r} is the same in all training examples, so there is nothing to read off",
+            code="one-value",
         )
     sets = {
         "codes": [_codes(model, model.family, some) for some, _ in parts.values()],
@@ -142,70 +146,81 @@ def probe_of(model: Model, label: str | None = None, n: int = 10_000, seed: int 
 
 def _labelled(model: Model, label: str | None) -> tuple[Dataset, str]:
     """The run's data with the label beside each example, and its name."""
-    recipe = model.recipe
-    _, source, dataset = open_data(recipe)
-    known = dataset.codec.labels(source)
-    own = [*dataset.given, *dataset.codec.default_labels(source)]
+    recipe, dataset = model.recipe, model.dataset
+    codec, source = dataset.codec, dataset.source
+    known = codec.labels(source)
+    own = [*model.pipeline.scalars, *codec.default_labels(source)]
     wanted = label or next(iter(own), None)
     if wanted is None:
         raise DataError(
             f"{recipe.data.path} has no label to read off the codes"
-            + (f": name one of its columns ({', '.join(known[:8])}) with --label" if known else "")
+            + (f": name one of its columns ({', '.join(known[:8])}) with --label" if known else ""),
+            code="no-labels",
         )
-    if wanted in dataset.given:
+    if wanted in dataset.fields:
         return dataset, wanted
     if wanted not in known:
-        raise DataError(f"{recipe.data.path} has no label {wanted!r}; {suggest(wanted, known)}")
-    more = [*dataset.given, wanted]
-    _, _, other = open_data(replace(recipe, data=replace(recipe.data, label=more)))
-    if other.codec.space != dataset.codec.space:
+        raise DataError(
+            f"{recipe.data.path} has no label {wanted!r}; {suggest(wanted, known)}", code="no-such-field"
+        )
+    if wanted in dataset.fields[dataset.main].parts:
         raise RecipeError(
             f"{wanted!r} is part of what this run encodes, so that reading it off would prove nothing: train "
-            f"with --label {wanted} to leave it out of the examples"
+            f"with --label {wanted} to leave it out of the examples",
+            code="label-in-example",
         )
-    return other, wanted
+    more = [name for name in dataset.fields if name != dataset.main]
+    other = replace(recipe, data=replace(recipe.data, label=[*more, wanted]))
+    return open_data(other)[1], wanted
 
 
-def _read(split: Split, label: str, most: int, symbols: bool) -> tuple[list[Batch], Array]:
-    """At most `most` examples of a split in batches, and what is to be read off `(n,)`."""
-    batches = list(in_order(split, 256, most))
-    if not batches:
+def _read(model: Model, split: Split, label: str, most: int, symbols: bool) -> tuple[list[Batch], Array]:
+    """At most `most` examples of a split in batches, stored, and what is to be read off `(n,)`."""
+    numbers = evenly(len(split), most)
+    if not len(numbers):
         return [], np.zeros(0)
-    truth = torch.cat([batch.cond[label][:, 0] for batch in batches]).numpy()
+    pipeline, cpu = model.pipeline, torch.device("cpu")
+    batches = []
+    for start in range(0, len(numbers), 256):
+        some = numbers[start : start + 256]
+        example = pipeline.example(split, some, cpu)
+        x = example[pipeline.spec.make]
+        mask = pipeline.counted(split, len(some), cpu)
+        if mask is None:
+            mask = pipeline.made.space.valid(x)
+        batches.append(Batch(x, {name: example[name] for name in pipeline.scalars}, mask))
+    truth = split.gather(numbers, [label])[label][:, 0]
     return batches, truth.astype(np.int64 if symbols else np.float64)
 
 
 @torch.no_grad()
 def _codes(model: Model, family: Family, batches: Sequence[Batch]) -> Array:
-    """`(n, dim)`, from a family that is told nothing."""
+    """Codes `(n, dim)`, encoded without any condition."""
     found = []
-    draws = torch.Generator(family.device).manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for batch in batches:
             some = Batch(batch.x, {}, batch.mask).to(family.device)
             some.x = model.bridge.forward(some.x)
-            found.append(family.encode(model.task.view(some, draws)).flatten(1).double().cpu().numpy())
+            found.append(family.encode(some).flatten(1).double().cpu().numpy())
     return np.concatenate(found) if found else np.zeros((0, 1))
 
 
 def _untrained(model: Model, batches: Sequence[Batch]) -> Family:
     """The same architecture from another seed, with the scales that training begins with."""
     other = replace(model.recipe, seed=model.recipe.seed + 1)
-    family = Model(other, model.codec, model.given, model.frequency, model.bridge).family
+    family = Model(other, model.pipeline).family
     family.to(model.family.device)
     first = batches[0].to(family.device)
     cond = {name: value for name, value in first.cond.items() if name in family.cond}
     with torch.random.fork_rng():
         torch.manual_seed(other.seed)
-        seen = Batch(model.bridge.forward(first.x), cond, first.mask)
-        draws = torch.Generator(family.device).manual_seed(0)
-        family.prepare(model.task.view(seen, draws))
+        family.prepare(Batch(model.bridge.forward(first.x), cond, first.mask))
     return family.eval()
 
 
 def _numbers(model: Model, batches: Sequence[Batch]) -> Array:
-    backbone = PcaExtractor.backbone(model.codec.space)
+    backbone = PcaExtractor.backbone(model.pipeline.made.space)
     return np.concatenate([backbone(b.x).numpy() for b in batches]) if batches else np.zeros((0, 1))
 
 
@@ -213,8 +228,8 @@ def _numbers(model: Model, batches: Sequence[Batch]) -> Array:
 
 
 def _read_off(seen: Sequence[Array], truths: Sequence[Array], symbols: bool, seed: int) -> Array:
-    """What a linear model says of the examples to judge by `(n,)`; there are three of `seen` and `truths`: to
-    fit on, to choose by, to judge by."""
+    """Predictions of a linear model on the test split `(n,)`; `seen` and `truths` hold features and labels of
+    the train, validation and test split."""
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -234,28 +249,30 @@ def _read_off(seen: Sequence[Array], truths: Sequence[Array], symbols: bool, see
     return np.asarray(best.predict(test))
 
 
-def _score(guesses: dict[str, Array], name: str, truth: Array, symbols: bool, draws: Array) -> Score:
-    """Of one contender, against the codes on the same draws of the unseen examples."""
+def _score(
+    guesses: dict[str, Array], name: str, truth: Array, symbols: bool, draws: Array
+) -> ProbeScore:
+    """The score of one set of features, against the codes on the same bootstrap draws."""
 
     def measured(guess: Array) -> tuple[float, Array]:
         """On all examples, and on each draw of them."""
         if symbols:
             right = (guess == truth).astype(np.float64)
             return float(right.mean()), right[draws].mean(1)
-        missed, spread = (guess - truth) ** 2, (truth - truth.mean()) ** 2
+        missed, squares = (guess - truth) ** 2, (truth - truth.mean()) ** 2
         means = truth[draws].mean(1)
-        spreads = (truth[draws] ** 2).mean(1) - means**2
-        value = 1 - float(missed.sum()) / max(float(spread.sum()), 1e-12)
-        return value, 1 - missed[draws].mean(1) / np.maximum(spreads, 1e-12)
+        variances = (truth[draws] ** 2).mean(1) - means**2
+        value = 1 - float(missed.sum()) / max(float(squares.sum()), 1e-12)
+        return value, 1 - missed[draws].mean(1) / np.maximum(variances, 1e-12)
 
     value, drawn = measured(guesses[name])
     low, high = np.quantile(drawn, [0.025, 0.975])
     if symbols:
         low, high = wilson(round(value * len(truth)), len(truth))
     if name == "codes":
-        return Score(value, float(low), float(high))
+        return ProbeScore(value, float(low), float(high))
     codes, codes_drawn = measured(guesses["codes"])
     far = Z * float((codes_drawn - drawn).std())
-    return Score(
+    return ProbeScore(
         value, float(low), float(high), (codes - value, codes - value - far, codes - value + far)
     )

@@ -34,6 +34,10 @@ class Bridge(ABC):
     source: Space
     target: Space
 
+    @property
+    def name(self) -> str:
+        return type(self).__name__.lower()
+
     def fit(self, source: Space, x: Tensor) -> None:
         """Learn from training examples `(B, stored, *grid)`."""
         self.source = source

@@ -24,7 +24,7 @@ from genwright.errors import Incompatible, RecipeError, RunError
 from genwright.families.base import Family
 from genwright.model import Model
 from genwright.registry import build
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 from genwright.storage.run import Run
 
 __all__ = ["VQ", "Latent", "LatentStage"]
@@ -72,8 +72,9 @@ class LatentStage(Bridge):
             )
         code = family.code
         if code is None:
-            told = f", since it was told {', '.join(model.given)}" if model.given else ""
-            way_out = '--label ""' if model.given else "--family vae or --family vqvae"
+            given = list(model.pipeline.spec.conds)
+            told = f", since it was told {', '.join(given)}" if given else ""
+            way_out = '--label ""' if given else "--family vae or --family vqvae"
             raise Incompatible(
                 f"the run {self.run} of {recipe.family.name} has no codes that an example alone decides"
                 f"{told}: train it with {way_out}"
@@ -88,7 +89,7 @@ class LatentStage(Bridge):
         self._first = {
             "family": [recipe.family.name, recipe.family.options],
             "net": [recipe.net.name, recipe.net.options, recipe.size],
-            "cond": {key: space.state() for key, space in family.cond.items()},
+            "cond": {key: spec.state() for key, spec in family.cond.items()},
         }
         return self._keep(family)
 
@@ -138,7 +139,7 @@ class LatentStage(Bridge):
     def _codes(self, x: Tensor) -> Iterator[Tensor]:
         family = self._on(x.device)
         for part in torch.split(x, CHUNK):
-            yield family.compress(Batch(part))
+            yield family.to_latent(Batch(part))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat(list(self._codes(x)))
@@ -148,7 +149,7 @@ class LatentStage(Bridge):
         family = self._on(y.device)
         if rng is None:
             rng = torch.Generator(y.device).manual_seed(0)
-        return torch.cat([family.expand(part, rng) for part in torch.split(y, CHUNK)])
+        return torch.cat([family.from_latent(part, rng) for part in torch.split(y, CHUNK)])
 
     # -- kept ----------------------------------------------------------------------------------
 
@@ -163,7 +164,7 @@ class LatentStage(Bridge):
         self._first = first = dict(state["first"])
         net, options, size = first["net"]
         nets = build("nets", net, options, size, where="net")
-        cond = {key: Space.restore(value) for key, value in first["cond"].items()}
+        cond = {key: CondSpec.restore(value) for key, value in first["cond"].items()}
         name, options = first["family"]
         with torch.random.fork_rng():
             family: Family = build("families", name, options, self.source, cond, nets, where="family")

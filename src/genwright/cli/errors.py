@@ -1,4 +1,4 @@
-"""What went wrong on the command line, as one sentence."""
+"""What went wrong on the command line, as one sentence and a code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from genwright.errors import GenwrightError, suggest
 
-__all__ = ["SMALLER", "UsageError", "sentence", "usage"]
+__all__ = ["SMALLER", "UsageError", "code_of", "sentence", "usage"]
 
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 """Of an option that does not exist or has no such value."""
@@ -28,6 +28,13 @@ def sentence(error: Exception) -> str:
         f"this should not have happened: {type(error).__name__}: {error}; "
         f"the same command with --debug shows where, for a report"
     )
+
+
+def code_of(error: Exception) -> str:
+    """The stable code of an error: its own, `file` for one of the system's, `internal` for a bug of ours."""
+    if isinstance(error, GenwrightError):
+        return error.code
+    return "file" if isinstance(error, OSError) and error.strerror else "internal"
 
 
 def usage(error: Any) -> str:

@@ -14,7 +14,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -29,10 +29,11 @@ from genwright.cli.console import (
     watched,
 )
 from genwright.cli.edit import edit
-from genwright.cli.errors import SMALLER, UsageError, sentence, usage
-from genwright.cli.parse import knob, labels, pair
-from genwright.cli.signals import is_main, stoppable
+from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
+from genwright.cli.parse import labels, pair, sampler_option
+from genwright.cli.signals import stoppable
 from genwright.errors import RecipeError, memory, suggest
+from genwright.process import is_main
 
 app = typer.Typer(
     name="genwright",
@@ -53,6 +54,17 @@ FamilyName = Annotated[str | None, typer.Option(help="vae, gan, diffusion, ...: 
 Label = Annotated[
     list[str] | None,
     typer.Option(help='Label or column to condition on; repeatable, "" for none'),
+]
+TaskName = Annotated[
+    str | None, typer.Option("--task", help="generate, complete, restore, pair: see genwright list")
+]
+Make = Annotated[
+    str | None,
+    typer.Option(metavar="FIELD", help="The field to make, e.g. caption; default the main one"),
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FIELD", help="A field to make it from, e.g. image; repeatable"),
 ]
 Size = Annotated[str | None, typer.Option(help="xs, s, m or l: how large the networks are")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines")]
@@ -82,6 +94,9 @@ def _root(
 def look(
     data: Data,
     label: Label = None,
+    task: TaskName = None,
+    make: Make = None,
+    given: Given = None,
     size: Size = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -90,7 +105,15 @@ def look(
     from genwright import api
 
     with memory(SMALLER):
-        found = api.look(data, label=labels(label), size=size, settings=settings or [])
+        found = api.look(
+            data,
+            label=labels(label),
+            task=task,
+            make=make,
+            given=given,
+            size=size,
+            settings=settings or [],
+        )
     if as_json:
         say(json.dumps(found.json(), ensure_ascii=False, indent=2))
     else:
@@ -102,6 +125,9 @@ def plan(
     data: Data,
     family: FamilyName = None,
     label: Label = None,
+    task: TaskName = None,
+    make: Make = None,
+    given: Given = None,
     size: Size = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -112,7 +138,16 @@ def plan(
     from genwright import api
 
     with memory(SMALLER):
-        found = api.plan(data, family=family, label=labels(label), size=size, settings=settings or [])
+        found = api.plan(
+            data,
+            family=family,
+            label=labels(label),
+            task=task,
+            make=make,
+            given=given,
+            size=size,
+            settings=settings or [],
+        )
     if as_json:
         say(json.dumps([asdict(verdict) for verdict in found], ensure_ascii=False, indent=2))
     else:
@@ -126,6 +161,9 @@ def train(
     data: Annotated[str | None, typer.Argument(metavar="PATH|NAME|RECIPE.toml")] = None,
     family: FamilyName = None,
     label: Label = None,
+    task: TaskName = None,
+    make: Make = None,
+    given: Given = None,
     size: Size = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for so long instead")] = None,
@@ -138,7 +176,10 @@ def train(
     from genwright import api
 
     if resume is not None and (data is not None or out is not None):
-        raise RecipeError(f"--resume {resume} goes on with that run: leave the data and --out away")
+        raise RecipeError(
+            f"--resume {resume} goes on with that run: leave the data and --out away",
+            code="contradicting-options",
+        )
     with stoppable() as stop, watched() as (announce, report), memory(SMALLER):
         began: list[int] = []
 
@@ -151,6 +192,9 @@ def train(
             data,
             family=family,
             label=labels(label),
+            task=task,
+            make=make,
+            given=given,
             size=size,
             steps=steps,
             minutes=minutes,
@@ -194,7 +238,8 @@ def sample(
     temperature: Annotated[float | None, typer.Option(help="Below 1 is safer, above 1 bolder")] = None,
     guidance: Annotated[float | None, typer.Option(help="Above 1 exaggerates the condition")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another knob of the sampler")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Another option of the sampler"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/seed-SEED")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
@@ -204,8 +249,8 @@ def sample(
 
     for name, value, least in (("-n", n, 1), ("--seed", seed, 0), ("--temperature", temperature, 0)):
         if value is not None and not least <= value < 2**63:
-            raise RecipeError(f"{name} must be {least} or more, got {value}")
-    sampler_options = dict(map(knob, settings or []))
+            raise RecipeError(f"{name} must be {least} or more, got {value}", code="out-of-range")
+    sampler_options = dict(map(sampler_option, settings or []))
     sampler_options |= {"temperature": temperature} if temperature is not None else {}
     sampler_options |= {"guidance_scale": guidance} if guidance is not None else {}
     folder = (
@@ -216,10 +261,43 @@ def sample(
         known = [*model.family.sampler_options(), "chunk"]
         for name in sampler_options:
             if name not in (*known, "prompt", "infill"):  # which the model itself takes, or refuses
-                raise RecipeError(f"{model.family.name} has no knob {name!r}; {suggest(name, known)}")
+                raise RecipeError(
+                    f"{model.family.name} has no sampler option {name!r}; {suggest(name, known)}",
+                    code="unknown-option",
+                )
         made = model.sample(n, dict(map(pair, given or [])), seed=seed, **sampler_options)
     files = made.write(folder)
     say(f"Made {n:,} in {folder}; see {files[0]}")
+
+
+@app.command()
+def apply(
+    run: Annotated[
+        Path, typer.Argument(help="A run folder of --task restore, complete, pair, or of two domains")
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders")],
+    given: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="What else is given, e.g. label=3; repeatable"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the sampler")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/applied")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+) -> None:
+    """What the model makes of files that you have: upscaled, filled in, restyled, captioned; one file for each."""
+    from genwright import api
+
+    folder = out if out is not None else api.free_folder(run / "samples" / "applied")
+    options = dict(map(sampler_option, settings or []))
+    with memory("name fewer files at once, or make fewer at once (--set chunk=16)"):
+        made = api.apply(run, files, dict(map(pair, given or [])), seed=seed, device=device, **options)
+    written = made.save(folder)
+    for note in made.notes:
+        say(f"left out: {note}", error=True)
+    say(f"Made {len(made):,} in {folder}; see {written[0]}")
 
 
 @app.command()
@@ -233,7 +311,7 @@ def translate(
     n: Annotated[int, typer.Option("-n", "--number", help="How many held-out examples")] = 16,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A knob of the sampler")
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the sampler")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/to-DOMAIN")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
@@ -244,7 +322,13 @@ def translate(
     folder = api.empty_folder(out) if out is not None else None
     with memory("make fewer at once (--set chunk=16)"):
         made = api.translate(
-            run, files or None, to, n=n, seed=seed, device=device, **dict(map(knob, settings or []))
+            run,
+            files or None,
+            to,
+            n=n,
+            seed=seed,
+            device=device,
+            **dict(map(sampler_option, settings or [])),
         )
     if folder is None:
         name = re.sub(r"[^\w.-]+", "-", str(to)).strip(".") or "domain"
@@ -298,13 +382,15 @@ def judge(
 
     asked: list[Path | None] = [*(runs or [])] or [None]
     if len(asked) > 1 and out is not None:
-        raise RecipeError("several runs get a report each, in RUN/judge: leave out --out")
+        raise RecipeError(
+            "several runs get a report each, in RUN/judge: leave out --out", code="contradicting-options"
+        )
     if lens:
         say(f"--lens is called --features now: --features {lens}", error=True)
     found = []
     for run in asked:
         with memory("compare fewer examples (-n 500)"):
-            judgement = api.judge(
+            report = api.judge(
                 run,
                 fake=fake,
                 real=real,
@@ -320,10 +406,10 @@ def judge(
                 device=device,
             )
         folder = out or (run / "judge" if run else Path("judged") / Path(str(fake)).stem)
-        files = evaluation_page.write(judgement, folder)
-        found.append(judgement)
+        files = evaluation_page.write(report, folder)
+        found.append(report)
         if not as_json:
-            show_report(judgement)
+            show_report(report)
             say(f"See {files[0]}")
     if as_json:
         say(json.dumps([evaluation_page.to_json(j) for j in found], ensure_ascii=False, indent=2))
@@ -390,7 +476,8 @@ app.command()(edit)
 
 
 def main() -> None:
-    """Run the command line; every error ends as one sentence, with `--debug` as a traceback."""
+    """Run the command line; every error ends as one sentence, with `--debug` as a traceback and the
+    error's code, with `--json` as an object on standard output too."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file may have a name that is no text
             stream.reconfigure(errors="backslashreplace")
@@ -400,21 +487,27 @@ def main() -> None:
         code = app(args=args, prog_name="genwright", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
-        _fail(usage(error), 2)
+        _fail(usage(error), 2, "usage")
     except BrokenPipeError:
         os._exit(0)  # whoever read our output has left
     except (KeyboardInterrupt, typer.Abort):
         _fail("stopped", 130)
     except Exception as error:
+        error_code = code_of(error)
         if debug:
+            error.add_note(f"code: {error_code}")
             raise
-        _fail(sentence(error), 1)
+        _fail(sentence(error), 1, error_code)
     if code == 130:  # what typer makes of Ctrl-C
         _fail("stopped", code)
     if code:
         sys.exit(code)
 
 
-def _fail(words: str, code: int) -> None:
-    say(f"genwright: {' '.join(words.split())}", error=True)  # a library may say it in lines
-    sys.exit(code)
+def _fail(words: str, status: int, code: str = "stopped") -> NoReturn:
+    """End with a sentence on standard error; where the answer was to be JSON, so is the error."""
+    words = " ".join(words.split())  # a library may say it in lines
+    if "--json" in sys.argv:
+        say(json.dumps({"error": code, "message": words}, ensure_ascii=False))
+    say(f"genwright: {words}", error=True)
+    sys.exit(status)

@@ -8,22 +8,24 @@ from typing import Any
 
 from genwright.errors import RecipeError
 
-__all__ = ["knob", "labels", "pair"]
+__all__ = ["labels", "pair", "sampler_option"]
 
 
 def labels(label: list[str] | None) -> list[str] | str | None:
+    """The labels to condition on; None where nothing was said, "" for none."""
     return None if label is None else [name for name in label if name] or ""
 
 
 def pair(text: str) -> tuple[str, str]:
+    """A name and its value. Raises `RecipeError`."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise RecipeError(f"wanted NAME=VALUE, got {text!r}")
+        raise RecipeError(f"wanted NAME=VALUE, got {text!r}", code="not-a-pair")
     return name.strip(), value
 
 
-def knob(text: str) -> tuple[str, Any]:
-    """A knob of the sampler; its value is JSON where it can be. A prompt is always text, and so is what
+def sampler_option(text: str) -> tuple[str, Any]:
+    """An option of the sampler; its value is JSON where it can be. A prompt is always text, and so is what
     stands around gaps unless it names columns."""
     name, value = pair(text)
     name = name.removeprefix("sample.")

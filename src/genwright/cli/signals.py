@@ -9,12 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Stop", "is_main", "stoppable"]
+from genwright.process import is_main
 
-
-def is_main() -> bool:
-    """Whether this is the first of the processes that torchrun started, or the only one."""
-    return int(os.environ.get("RANK", "0")) == 0
+__all__ = ["Stop", "stoppable"]
 
 
 class Stop:

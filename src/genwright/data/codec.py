@@ -1,40 +1,34 @@
-"""A codec turns the raw files of one modality into tensors and back.
+"""A codec reads and writes the files of one modality: files to rows of raw fields, and back.
 
-It is the only thing that knows the modality. It reads examples in chunks, so that memory stays
-flat; learns what it needs (a size, an alphabet, the types of columns) from the training split
-alone; encodes to the stored form of its `Space`; decodes; and writes files a person can open.
+It knows the layout of files and nothing of tensors. What it learns lies in the fields; a codec itself holds its
+options and nothing more, so that reading is pure: the same source and fields give the same rows.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from genwright.errors import Unsupported
-from genwright.space import Space
+from genwright.data.field import Array, Field, Values
+from genwright.errors import RunError
 
 __all__ = [
+    "AS_READ",
     "Array",
-    "Chunk",
     "Codec",
-    "Gaps",
     "Preview",
     "ReadOptions",
     "Rejected",
+    "Rows",
     "Sounded",
     "Source",
     "SplitName",
+    "Values",
 ]
 
-Array = NDArray[Any]
 SplitName = Literal["train", "val", "test"]
 
 
@@ -53,10 +47,10 @@ class Source:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What to read beside the examples, and how the split is made.
+    """How the split is made, and which fields are read beside the main one.
 
-    `given`: names of the labels or columns that become conditions and leave the example itself.
-    `group`: a label or column whose equal values never cross the split. `val`, `test`: shares.
+    `given`: names of further fields. `group`: a label or column whose equal values never cross the split.
+    `val`, `test`: shares.
     """
 
     given: tuple[str, ...] = ()
@@ -65,36 +59,54 @@ class ReadOptions:
     test: float = 0.1
 
 
+AS_READ = ReadOptions()
+
+
 @dataclass(frozen=True)
 class Rejected:
-    """A file or row that could not be used, and why."""
+    """A file or row that could not be used, and why.
+
+    orphan  it is one side of a pair whose other side is missing
+    """
 
     name: str
     reason: str
+    orphan: bool = False
 
 
 @dataclass
-class Chunk:
-    """Some examples in their raw form, in the order of the source.
+class Rows:
+    """Some examples in raw form, in the order of the source.
 
-    examples    n raw examples: a list, or whatever the codec's `take` understands
+    values      by field, n raw values each
     keys        n digests of content; equal content has an equal key, whatever its file is called
-    given       the conditions asked for, by name, n raw values each
+    names       n names that a person knows an example by: its file (empty: they have none)
     groups      n values of the group column, or of what else has to stay on one side of the split: the file
                 that clips are cut from (None: each example is for itself)
     parts       n parts where the source itself decides the split (None: split by hash)
-    bad         what could not be read on the way
+    rejected    what could not be read on the way
+    notes       what is odd about the files, a sentence each
     """
 
-    examples: Any
+    values: dict[str, Values]
     keys: list[str]
-    given: dict[str, list[Any]] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
     groups: list[str] | None = None
     parts: list[SplitName] | None = None
-    bad: list[Rejected] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def take(self, fields: Mapping[str, Field], index: Sequence[int]) -> Rows:
+        """The examples at `index`, without what was rejected."""
+        return Rows(
+            {name: fields[name].take(values, index) for name, values in self.values.items()},
+            [self.keys[i] for i in index],
+            [self.names[i] for i in index] if self.names else [],
+            parts=None if self.parts is None else [self.parts[i] for i in index],
+        )
 
 
 class Sounded(NamedTuple):
@@ -115,123 +127,97 @@ class Preview:
     sounds: tuple[Sounded, ...] = ()
 
 
-class Gaps(NamedTuple):
-    """A stored example of which a part is known: `x` and `known`, true where it is, `(1, stored, *grid)`
-    each. `wanted`: of a stream, how many places were asked for (None: all of the example)."""
-
-    x: Array
-    known: Array
-    wanted: int | None = None
-
-
 class Codec(ABC):
-    """Raw files of one modality, to tensors and back.
-
-    Subclasses declare their options as keyword-only constructor arguments with JSON values.
-    `fit` or `restore` comes before `space`, `encode` and `decode`.
-    """
+    """Files of one modality. Subclasses declare their options as keyword-only constructor arguments with JSON
+    values, and keep nothing else."""
 
     reads: ClassVar[tuple[str, ...]]
     """Suffixes, lower case, with the dot."""
+    main: ClassVar[str]
+    """The field that is made unless another is asked for."""
+    field_types: ClassVar[tuple[type[Field], ...]]
+    """Of the fields that it reads."""
     default_family: ClassVar[str]
     """The family to train when none is named."""
-
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Options that older versions did not have: at their default they do not name the data."""
     dial: ClassVar[str] = ""
     """The option that makes an example smaller, as a person would type it."""
 
-    layout: Literal["examples", "stream"] = "examples"
-    """`stream`: `encode` gives one long row of tokens, and an example is a window of it."""
-
-    row: int | None = None
-    """Examples in a row of what shows them all, where their order says something (None: as it fits)."""
+    @classmethod
+    def sniff(cls, files: Sequence[Path]) -> float:
+        """How sure it is that it reads these files, 0 (not at all) to 1. By default by the suffix of the first."""
+        return 0.5 if files and suffix(files[0]) in cls.reads else 0.0
 
     # -- in ------------------------------------------------------------------------------------
 
     @abstractmethod
+    def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
+        """All fields that could be read, not fitted yet, the main one first; without reading every example.
+
+        options  which of them are wanted beside the main one
+        """
+
+    def restored(self, state: Mapping[str, Any]) -> Field:
+        """The field whose state with its kind this is. Raises `RunError` for a kind that it does not read."""
+        kinds = {kind.kind: kind for kind in self.field_types}
+        if state["field"] not in kinds:
+            raise RunError(
+                f"the run holds a field of kind {state['field']!r}, and this version of its codec reads "
+                f"{', '.join(kinds)}: update genwright or the package that the codec is of",
+                code="unknown-field-kind",
+            )
+        field = kinds[state["field"]]()
+        field.restore({name: value for name, value in state.items() if name != "field"})
+        return field
+
     def labels(self, source: Source) -> list[str]:
-        """Names that could be given as conditions, found without reading every example."""
+        """Names of the fields beside the main one."""
+        return list(self.fields(source))[1:]
 
     def default_labels(self, source: Source) -> list[str]:
         """Those that become conditions without being asked for."""
         return []
 
     @abstractmethod
-    def read(self, source: Source, reading: ReadOptions) -> Iterator[Chunk]:
-        """All examples, chunk by chunk, always in the same order.
+    def read(
+        self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
+    ) -> Iterator[Rows]:
+        """All examples with these fields, chunk by chunk, always in the same order.
 
-        Raises `DataError` for what spoils the whole source (an unknown label column); what spoils
-        one example goes to `Chunk.bad`.
+        Raises `DataError` for what spoils the whole source; what spoils one example goes to `Rows.rejected`.
         """
-
-    def take(self, examples: Any, index: Sequence[int]) -> Any:
-        """The raw examples at `index`."""
-        return [examples[i] for i in index]
-
-    @abstractmethod
-    def fit(self, chunks: Iterable[Chunk]) -> None:
-        """Learn from the training split. `chunks` can be walked more than once."""
-
-    @property
-    @abstractmethod
-    def space(self) -> Space:
-        """Known after `fit` or `restore`."""
-
-    @abstractmethod
-    def encode(self, examples: Any) -> Array:
-        """To the compact form that is cached: `(n, stored, *grid)`, or `(tokens,)` for a stream."""
-
-    def expand(self, compact: Array) -> Array:
-        """From the cached form to the values of the space, in its dtype."""
-        wanted = np.int64 if self.space.dtype == torch.long else np.float32
-        return compact.astype(wanted)
-
-    def prompt(self, text: str) -> Array:
-        """The tokens `(n,)` of the beginning of an example, to go on from."""
-        raise Unsupported(f"a prompt is for a text, and this model makes {self.space}")
-
-    def gaps(self, template: Any) -> Gaps:
-        """An example of which a part is given, as a person writes it. Raises `DataError` for what cannot
-        be one, `Unsupported` where nothing can be."""
-        raise Unsupported(
-            f"gaps can be filled in a text or a row of a table, and this model makes {self.space}"
-        )
-
-    def augment(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """Vary a training batch `(B, stored, *grid)` without changing its meaning."""
-        return x
 
     # -- out -----------------------------------------------------------------------------------
 
     @abstractmethod
-    def decode(self, x: Array, given: Mapping[str, Sequence[Any]]) -> Any:
-        """Stored examples `(n, stored, *grid)`, and the conditions they were made for, to raw form."""
+    def write(
+        self,
+        values: Mapping[str, Values],
+        fields: Mapping[str, Field],
+        folder: Path,
+        *,
+        columns: int | None = None,
+    ) -> list[Path]:
+        """Files a person can open, and one that shows them all, which comes first in the list.
+
+        columns  examples in a row of what shows them all, where their order says something (None: as it fits)
+        """
 
     @abstractmethod
-    def write(self, examples: Any, given: Mapping[str, Sequence[Any]], folder: Path) -> list[Path]:
-        """Files a person can open, and one that shows them all, which comes first in the list."""
-
-    @abstractmethod
-    def preview(self, examples: Any) -> Preview:
+    def preview(
+        self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
+    ) -> Preview:
         """A look at some examples."""
 
-    def beside(self, sources: Any, examples: Any) -> Preview:
+    def beside(
+        self, sources: Values, values: Mapping[str, Values], fields: Mapping[str, Field]
+    ) -> Preview:
         """A look at some examples and what they were made from, where that can be shown together."""
-        return self.preview(examples)
+        return self.preview(values, fields)
 
-    # -- what it knows -------------------------------------------------------------------------
 
-    def facts(self) -> dict[str, Any]:
-        """What `fit` found, for people and machines: sizes, types, ranges. JSON values."""
-        return {}
-
-    def warnings(self) -> list[str]:
-        """What looks wrong with the data, a sentence each."""
-        return []
-
-    @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Everything that `fit` learnt, as JSON."""
-
-    @abstractmethod
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
+def suffix(file: Path) -> str:
+    """Lower case; `.csv.gz` counts as one."""
+    tail = [s.lower() for s in file.suffixes[-2:]]
+    return "".join(tail) if tail and tail[-1] == ".gz" else tail[-1] if tail else ""

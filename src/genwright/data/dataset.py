@@ -1,8 +1,8 @@
-"""Encode once, read many times: the memory-mapped cache of a source.
+"""Encode once, read many times: the memory-mapped cache of a source, an array for each field.
 
-The examples are walked twice, chunk by chunk, so that memory does not grow with the data: once to fit
-the codec on the training split, once to encode all splits to flat files. The folder is named by a hash
-of the files' content, the codec with its options, and the split; what is found there is never stale.
+The rows are walked twice, chunk by chunk, so that memory does not grow with the data: once to fit all fields
+on the training split, once to encode all splits to flat files. The folder is named by a hash of the files'
+content, the codec with its options, the fields and the split; what is found there is never stale.
 """
 
 from __future__ import annotations
@@ -12,117 +12,105 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
-from genwright.data.cache import cache_home
-from genwright.data.codec import Array, Chunk, Codec, ReadOptions, Rejected, Source, SplitName
-from genwright.data.columns.fit import ReservoirCounter
-from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.cache import cache_home, file_digests
+from genwright.data.codec import Codec, ReadOptions, Rejected, Rows, Source, SplitName
+from genwright.data.columns.field import ColumnField
+from genwright.data.field import Array, Field
 from genwright.data.stats import DatasetStats
-from genwright.errors import DataError
-from genwright.registry import build
-from genwright.space import Symbol
+from genwright.errors import DataError, suggest
+from genwright.registry import build, resolve
+from genwright.registry import options as plugin_options
 
 __all__ = ["Dataset", "DatasetStats", "Split", "make_codec", "prepare"]
 
-FORMAT = 1
+FORMAT, LAYOUT = 1, 2
+"""Of what names a data set, and of how its cache lies on disk."""
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 FEW = 20
 """Below so many training examples nothing is held out."""
+MOST_ORPHANS = 0.1
+"""Of all pairs: more that lack a side are no oversight."""
 
 
-def _windows(length: int, window: int, stride: int) -> int:
+@dataclass
+class Split:
+    """One part of the data on disk: the cached arrays by field, `(n, ...)` each."""
+
+    part: SplitName
+    arrays: dict[str, Array]
+    window: int = 0
+    """Symbols of an example where the main field is a stream: it is read through windows, everywhere in
+    training, side by side when held out, where each starts with the last symbol of the one before."""
+
+    @property
+    def stride(self) -> int:
+        return 1 if self.part == "train" else max(1, self.window - 1)
+
+    def __len__(self) -> int:
+        """Examples, or windows of a stream."""
+        n = len(next(iter(self.arrays.values())))
+        return windows(n, self.window, self.stride) if self.window else n
+
+    def gather(self, index: Array, names: Sequence[str] | None = None) -> dict[str, Array]:
+        """The compact form of examples by number, in the given order, by field."""
+        wanted = self.arrays if names is None else {name: self.arrays[name] for name in names}
+        if self.window:
+            places = index[:, None] * self.stride + np.arange(self.window)
+            return {name: array[places][:, None] for name, array in wanted.items()}
+        # Forward through the file, as a disk likes it, then back into the order asked for.
+        order = np.argsort(index, kind="stable")
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return {name: np.asarray(array[index[order]][back]) for name, array in wanted.items()}
+
+
+def windows(length: int, window: int, stride: int) -> int:
     """How many whole windows a stream holds, one every `stride`."""
     return max(0, (length - window) // stride + 1)
 
 
 @dataclass
-class Split:
-    """One part of the data on disk."""
-
-    codec: Codec
-    given: dict[str, Column]
-    folder: Path
-    part: SplitName
-    shape: tuple[int, ...]
-    dtype: str
-
-    def __post_init__(self) -> None:
-        self._x = self._map(self.folder / f"{self.part}.x", self.dtype, self.shape)
-        self._given = {
-            name: self._map(
-                self.folder / f"{self.part}.given.{i}",
-                "float32",
-                (self.shape[0], sum(span.stored for span in column.spans)),
-            )
-            for i, (name, column) in enumerate(self.given.items())
-        }
-        # A stream is read through windows: everywhere in training, side by side when held out, where
-        # each starts with the last token of the one before.
-        self.window = self.codec.space.grid[0] if self.codec.layout == "stream" else 0
-        self.stride = 1 if self.part == "train" else max(1, self.window - 1)
-
-    @staticmethod
-    def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
-        if 0 in shape:
-            return np.zeros(shape, dtype)
-        return np.memmap(path, dtype, "r", shape=shape)
-
-    def __len__(self) -> int:
-        """Examples, or windows of a stream."""
-        if self.window:
-            return _windows(self.shape[0], self.window, self.stride)
-        return self.shape[0]
-
-    def conditions(self, name: str) -> Array:
-        """One condition of all examples `(n, stored)`."""
-        return self._given[name]
-
-    def gather(self, index: Array) -> tuple[Array, dict[str, Array]]:
-        """Examples `(n, stored, *grid)` and their conditions, by number, in the given order."""
-        if self.window:
-            places = index[:, None] * self.stride + np.arange(self.window)
-            return self.codec.expand(self._x[places][:, None]), {}
-        # Forward through the file, as a disk likes it, then back into the order asked for.
-        order = np.argsort(index, kind="stable")
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        x = self.codec.expand(self._x[index[order]][back])
-        return x, {name: np.asarray(a[index[order]][back]) for name, a in self._given.items()}
-
-
-@dataclass
 class Dataset:
-    """A fitted codec, the conditions, and the splits."""
+    """Fitted fields and the splits.
 
-    codec_name: str
+    key      names the data: files, codec, fields and split
+    content  as the key, whatever is given beside the main field: what two trainings on the same examples share
+    """
+
+    source: Source
     codec: Codec
-    given: dict[str, Column]
-    reading: ReadOptions
-    survey: DatasetStats
+    fields: dict[str, Field]
+    options: ReadOptions
+    stats: DatasetStats
     key: str
     content: str
-    """As the key, whatever is given beside an example: what two trainings on the same examples share."""
     splits: dict[SplitName, Split]
 
-    def state(self) -> dict[str, Any]:
-        """All that sampling needs to know of the data, as JSON: no example is in it."""
-        return {
-            "codec": self.codec_name,
-            "state": self.codec.state(),
-            "given": {name: column.state() for name, column in self.given.items()},
-            "frequency": {name: self.survey.labels.get(name, {}) for name in self.given},
-            "counts": self.survey.counts,
-            "data": self.key,
-            "content": self.content,
-        }
+    @property
+    def main(self) -> str:
+        """The field that is made unless another is asked for."""
+        return next(iter(self.fields))
+
+    @property
+    def codec_name(self) -> str:
+        return self.source.codec
+
+    def heldout(self) -> Split:
+        """What is judged by; where nothing was held out, what was trained on."""
+        parts: tuple[SplitName, ...] = ("test", "val", "train")
+        return next(
+            (self.splits[part] for part in parts if len(self.splits[part])), self.splits["train"]
+        )
 
 
 def make_codec(name: str, options: Mapping[str, Any]) -> Codec:
@@ -130,15 +118,16 @@ def make_codec(name: str, options: Mapping[str, Any]) -> Codec:
     return codec
 
 
-def prepare(source: Source, options: Mapping[str, Any], reading: ReadOptions) -> Dataset:
+def prepare(
+    source: Source, codec: Codec, codec_options: Mapping[str, Any], options: ReadOptions
+) -> Dataset:
     """The data set of a source, from the cache or made now.
 
-    Raises `DataError` when fewer than two examples can be used.
+    Raises `DataError` when fewer than two examples can be used, or where a field is not there.
     """
-    codec = make_codec(source.codec, options)
     files = _files(source)
-    key = _key(source, options, reading, files)
-    folder = cache_home() / "data" / key
+    key = _key(source, codec_options, options, files)
+    folder = cache_home() / "data" / f"{key}-{LAYOUT}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     # One builds, whoever else wants the same data waits: another training, or this one's other devices.
     with FileLock(folder.with_suffix(".lock")):
@@ -147,34 +136,48 @@ def prepare(source: Source, options: Mapping[str, Any], reading: ReadOptions) ->
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             try:
-                _build(source, codec, reading, partial)
+                _build(source, codec, options, partial)
                 shutil.rmtree(folder, ignore_errors=True)
                 partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-    content = _key(source, options, replace(reading, given=()), files)
-    return _load(source, make_codec(source.codec, options), reading, folder, key, content)
+    content = _key(source, codec_options, replace(options, given=()), files)
+    return _load(source, codec, options, folder, key, content)
 
 
-def _key(source: Source, options: Mapping[str, Any], reading: ReadOptions, files: bytes) -> str:
-    what = json.dumps([FORMAT, source.codec, dict(options), asdict(reading)], sort_keys=True)
+def wanted_fields(codec: Codec, source: Source, options: ReadOptions) -> dict[str, Field]:
+    """The main field and those named, not fitted yet. Raises `DataError` for one that is not there."""
+    there = codec.fields(source, options)
+    main = next(iter(there))
+    found = {main: there[main]}
+    for name in (*options.given, *([options.group] if options.group is not None else [])):
+        if name not in there:
+            others = [other for other in there if other != main]
+            way_out = suggest(name, others) if others else "make class folders, or add a labels.csv"
+            raise DataError(f"{source.root} has no label {name!r}; {way_out}", code="no-such-field")
+        if name in options.given:
+            found[name] = there[name]
+    return found
+
+
+def _key(source: Source, codec_options: Mapping[str, Any], options: ReadOptions, files: bytes) -> str:
+    named = resolve("codecs", source.codec)
+    defaults = {name: p.default for name, p in plugin_options(named).items() if name in named.later}
+    kept = {k: v for k, v in codec_options.items() if k not in defaults or v != defaults[k]}
+    what = json.dumps([FORMAT, source.codec, kept, asdict(options)], sort_keys=True)
     return hashlib.sha256(what.encode() + files).hexdigest()[:32]
 
 
 def _files(source: Source) -> bytes:
     """Of each file its name and the hash of its content."""
-    found = b""
     beside = (
         [source.root / name for name in ("labels.csv", "metadata.csv")] if source.root.is_dir() else []
     )
-    for file in (*source.files, *(f for f in beside if f.is_file())):
+    files = [*source.files, *(f for f in beside if f.is_file() and f not in source.files)]
+    found = b""
+    for file, digest in zip(files, file_digests(files), strict=True):
         place = file.relative_to(source.root) if source.root.is_dir() else Path(file.name)
-        found += os.fsencode(place)  # which may be no text
-        try:
-            with file.open("rb") as stream:
-                found += hashlib.file_digest(stream, "sha256").digest()
-        except OSError as error:
-            found += f"unreadable {error.errno}".encode()
+        found += os.fsencode(place) + digest  # a name may be no text
     return found
 
 
@@ -187,88 +190,93 @@ def _whole(folder: Path) -> bool:
         return False
 
 
-@dataclass
-class _Walk:
-    """The training examples of a source, chunk by chunk, as often as they are asked for."""
-
-    source: Source
-    codec: Codec
-    reading: ReadOptions
-
-    def parts(self) -> Iterator[tuple[Chunk, Array]]:
-        """Every chunk, with the number of each example's part."""
-        for chunk in self.codec.read(self.source, self.reading):
-            yield chunk, _parts(chunk, self.reading)
-
-    def __iter__(self) -> Iterator[Chunk]:
-        for chunk, part in self.parts():
-            if (index := np.flatnonzero(part == 0)).size:
-                yield _take(self.codec, chunk, index)
+# -- made now --------------------------------------------------------------------------------------
 
 
-def _build(source: Source, codec: Codec, reading: ReadOptions, folder: Path) -> None:
+def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path) -> None:
     """Fit and encode into `folder`."""
+    fields = wanted_fields(codec, source, options)
     warnings = []
-    if (few := _few(source, codec, reading)) is not None and (reading.val or reading.test):
-        reading = replace(reading, val=0.0, test=0.0)
+    rows = codec.read(source, fields, options)
+    first, few = _first(source, rows, options)
+    if few is not None and (options.val or options.test):
+        options = replace(options, val=0.0, test=0.0)
         warnings.append(
             f"only {few} different examples: none is held out, so over-fitting cannot be seen"
         )
-    walk = _Walk(source, codec, reading)
-    if not any(True for _ in walk):
-        together = "equal examples" if reading.group is None else f"equal values of {reading.group!r}"
+    notes: dict[str, None] = {}
+    trained, total, orphans = 0, 0, list[Rejected]()
+    for some in chain(first, rows):
+        notes |= dict.fromkeys(some.notes)
+        total, orphans = total + len(some), orphans + [one for one in some.rejected if one.orphan]
+        index = np.flatnonzero(_parts(some, options) == 0)
+        if index.size:
+            trained += len(index)
+            train = some.take(fields, index.tolist())
+            for name, values in train.values.items():
+                fields[name].fit(values)
+    if len(orphans) > MOST_ORPHANS * (total + len(orphans)):
+        named = "; ".join(f"{one.name}: {one.reason}" for one in orphans[:3])
+        raise DataError(
+            f"{len(orphans):,} of {total + len(orphans):,} pairs in {source.root} lack a side ({named}): "
+            f"add what is missing, or leave those files out",
+            code="pairs-incomplete",
+        )
+    if not trained:
+        together = "equal examples" if options.group is None else f"equal values of {options.group!r}"
         raise DataError(
             f"{source.root} leaves nothing to train on: all was held out, since {together} stay "
-            f"together; give more data, or lower data.val and data.test"
+            f"together; give more data, or lower data.val and data.test",
+            code="nothing-to-train-on",
         )
-    codec.fit(walk)
-    given = {name: _fit_given(name, walk) for name in reading.given}
-    survey, shapes, dtype = _encode(walk, given, folder)
-    warnings += codec.warnings()
-    warnings += [note for column in given.values() for note in column.warnings()]
-    if reading.val and not survey.counts["val"]:
+    for field in fields.values():
+        field.settle()
+    stats, arrays = _encode(source, codec, fields, options, folder)
+    warnings += notes
+    warnings += [warning for field in fields.values() for warning in field.warnings()]
+    if options.val and not stats.counts["val"]:
         warnings.append("no example fell to those to choose by: give more data, or raise data.val")
-    survey.warnings = warnings
-    survey.warn()
+    stats.warnings = warnings
+    stats.warn()
     meta = {
         "files": {file.name: file.stat().st_size for file in folder.iterdir()},
-        "state": codec.state(),
-        "given": {name: column.state() for name, column in given.items()},
-        "survey": survey.state(),
-        "shapes": shapes,
-        "dtype": dtype,
+        "fields": {name: field.state() for name, field in fields.items()},
+        "stats": stats.state(),
+        "arrays": arrays,
     }
     (folder / "meta.json").write_text(json.dumps(meta), encoding="ascii")
 
 
-def _few(source: Source, codec: Codec, reading: ReadOptions) -> int | None:
-    """How many different examples there are, if they are few. Raises `DataError` if they are fewer
-    than two in all."""
-    total, different, bad = 0, set[str](), list[Rejected]()
-    for chunk in codec.read(source, reading):
-        total += len(chunk)
-        different.update(chunk.keys)
-        bad += chunk.bad[: 1 - len(bad)]
-        if len(different) >= FEW or chunk.parts is not None:
-            return None
+def _first(source: Source, rows: Iterator[Rows], options: ReadOptions) -> tuple[list[Rows], int | None]:
+    """The first chunks, and how many different examples there are if they are few. Raises `DataError` if they
+    are fewer than two in all."""
+    read, total, different, bad = list[Rows](), 0, set[str](), list[Rejected]()
+    for some in rows:
+        read.append(some)
+        total += len(some)
+        different.update(some.keys)
+        bad += some.rejected[: 1 - len(bad)]
+        if len(different) >= FEW or some.parts is not None:
+            return read, None
     if total < 2:
         why = f" ({bad[0].name}: {bad[0].reason})" if bad else ""
         least = "training needs at least 2"
-        if reading.given:
-            least += f', each with {", ".join(reading.given)} (--label "" takes those without)'
+        if options.given:
+            least += f', each with {", ".join(options.given)} (--label "" takes those without)'
         raise DataError(
-            f"{source.root} holds {total or 'no'} usable example{'' if total == 1 else 's'}{why}; {least}"
+            f"{source.root} holds {total or 'no'} usable example{'' if total == 1 else 's'}{why}; {least}",
+            code="too-few-examples",
         )
-    return len(different)
+    return read, len(different)
 
 
-def _parts(chunk: Chunk, reading: ReadOptions) -> Array:
+def _parts(rows: Rows, options: ReadOptions) -> Array:
     """0, 1 or 2 for each example: as the source says, or by a hash of its group or content."""
-    if chunk.parts is not None:
-        return np.array([PARTS.index(part) for part in chunk.parts], dtype=np.int8)
-    share = np.array([_unit(text) for text in (chunk.groups or chunk.keys)])
-    held = np.where(share < reading.val, 1, 2)
-    return np.where(share < reading.val + reading.test, held, 0).astype(np.int8)
+    if rows.parts is not None:
+        return np.array([PARTS.index(part) for part in rows.parts], dtype=np.int8)
+    share = np.array([_unit(text) for text in (rows.groups or rows.keys)])
+    held = np.where(share < options.val, 1, 2)
+    return np.where(share < options.val + options.test, held, 0).astype(np.int8)
 
 
 def _unit(text: str) -> float:
@@ -277,103 +285,107 @@ def _unit(text: str) -> float:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest()) / 2**64
 
 
-def _take(codec: Codec, chunk: Chunk, index: Array) -> Chunk:
-    which = index.tolist()
-    return Chunk(
-        codec.take(chunk.examples, which),
-        [chunk.keys[i] for i in which],
-        {name: [values[i] for i in which] for name, values in chunk.given.items()},
-        parts=None if chunk.parts is None else [chunk.parts[i] for i in which],
-    )
-
-
-def _fit_given(name: str, walk: _Walk) -> Column:
-    """The condition's own little codec, fitted on the training split."""
-    tally = ReservoirCounter()
-    for chunk in walk:
-        tally.add(chunk.given[name])
-    return fit_column(name, tally.sample(), as_condition=True, counts=tally.counts, rows=tally.seen)
-
-
 def _encode(
-    walk: _Walk, given: Mapping[str, Column], folder: Path
-) -> tuple[DatasetStats, dict[str, list[int]], str]:
-    """All splits to flat files; what was met on the way, the shape of each split, and the dtype."""
-    survey, dtype = DatasetStats(), ""
-    shapes: dict[str, list[int]] = {part: [0, *walk.codec.space.shape] for part in PARTS}
-    stream = walk.codec.layout == "stream"
-    if stream:
-        shapes = {part: [0] for part in PARTS}
-    labels = {name: Counter[str]() for name in given}
+    source: Source, codec: Codec, fields: Mapping[str, Field], options: ReadOptions, folder: Path
+) -> tuple[DatasetStats, dict[str, dict[str, Any]]]:
+    """All splits to flat files; what was met on the way, and of each file its dtype and shape."""
+    stats, arrays = DatasetStats(), dict[str, dict[str, Any]]()
+    columns = {name: field for name, field in fields.items() if isinstance(field, ColumnField)}
+    labels = {name: Counter[str]() for name in columns}
     with ExitStack() as files:
         out = {
-            (part, kind): files.enter_context((folder / f"{part}.{kind}").open("wb"))
+            (part, name): files.enter_context((folder / f"{part}.{i}").open("wb"))
             for part in PARTS
-            for kind in ("x", *(f"given.{i}" for i in range(len(given))))
+            for i, name in enumerate(fields)
         }
         keys = files.enter_context((folder / "keys").open("wb"))
-        for chunk, number in walk.parts():
-            survey.spoilt(chunk.bad)
-            short = [int(key, 16) & (2**64 - 1) for key in chunk.keys]
+        for rows in codec.read(source, fields, options):
+            stats.spoilt(rows.rejected)
+            short = [int(key, 16) & (2**64 - 1) for key in rows.keys]
             keys.write(np.array(short, dtype=np.uint64).tobytes())
+            number = _parts(rows, options)
             for n, part in enumerate(PARTS):
                 index = np.flatnonzero(number == n)
                 if n:
-                    index = _known(given, chunk, index, survey)
+                    index = _known(fields, rows, index, stats)
                 if not index.size:
                     continue
-                some = _take(walk.codec, chunk, index)
-                x = walk.codec.encode(some.examples)
-                out[part, "x"].write(np.ascontiguousarray(x).tobytes())
-                shapes[part][0] += len(x)
-                dtype = str(x.dtype)
-                survey.counts[part] += len(some)
-                for i, (name, column) in enumerate(given.items()):
-                    values = column.encode(some.given[name])
-                    out[part, f"given.{i}"].write(values.astype(np.float32).tobytes())
-                    if part == "train" and all(isinstance(span, Symbol) for span in column.spans):
-                        labels[name].update(str(int(v)) for v in values[:, 0])
-    if stream:
-        window = walk.codec.space.grid[0]
-        survey.counts = {part: _windows(shapes[part][0], window, max(1, window - 1)) for part in PARTS}
+                some = rows.take(fields, index.tolist())
+                stats.counts[part] += len(some)
+                for name, values in some.values.items():
+                    compact = np.ascontiguousarray(fields[name].encode(values))
+                    out[part, name].write(compact.tobytes())
+                    about = arrays.setdefault(f"{part}.{name}", {"dtype": str(compact.dtype), "n": 0})
+                    about["n"] += len(compact)
+                    about["shape"] = list(compact.shape[1:])
+                    if part == "train" and name in columns and columns[name].symbols:
+                        labels[name].update(str(int(v)) for v in compact[:, 0])
+    name, main = next(iter(fields.items()))
+    if main.stream:
+        (window,) = main.space.grid
+        size = {part: arrays.get(f"{part}.{name}", {"n": 0})["n"] for part in PARTS}
+        stats.counts = {part: windows(size[part], window, max(1, window - 1)) for part in PARTS}
     every = np.fromfile(folder / "keys", dtype=np.uint64)
-    survey.duplicates = len(every) - len(np.unique(every))
+    stats.duplicates = len(every) - len(np.unique(every))
     (folder / "keys").unlink()
-    survey.labels = {
+    stats.labels = {
         name: dict(sorted(count.items(), key=lambda kv: int(kv[0]))) for name, count in labels.items()
     }
-    return survey, shapes, dtype
+    return stats, arrays
 
 
-def _known(given: Mapping[str, Column], chunk: Chunk, index: Array, survey: DatasetStats) -> Array:
+def _known(fields: Mapping[str, Field], rows: Rows, index: Array, stats: DatasetStats) -> Array:
     """Held-out examples whose conditions training has seen; the others could not be asked for."""
-    unknown: dict[str, set[Any]] = {name: set() for name in given}
-    for name, column in given.items():
-        for value in {chunk.given[name][i] for i in index.tolist()}:
-            try:
-                column.encode([value])
-            except DataError:
-                unknown[name].add(value)
-    keep = np.array(
-        [not any(chunk.given[name][i] in unknown[name] for name in given) for i in index.tolist()],
-        dtype=bool,
-    )
-    for name, values in unknown.items():
+    keep = np.ones(len(index), dtype=bool)
+    for name, field in fields.items():
+        values = field.take(rows.values[name], index.tolist())
+        known = np.array(field.known(values), dtype=bool)
         reason = "stands only among the held-out examples; left out"
-        survey.spoilt([Rejected(f"{name} = {value}", reason) for value in sorted(map(str, values))])
+        unknown = (
+            {str(value) for value, one in zip(values, known, strict=True) if not one}
+            if not known.all()
+            else set()
+        )
+        stats.spoilt([Rejected(f"{name} = {value}", reason) for value in sorted(unknown)])
+        keep &= known
     return index[keep] if index.size else index
 
 
+# -- from the cache --------------------------------------------------------------------------------
+
+
 def _load(
-    source: Source, codec: Codec, reading: ReadOptions, folder: Path, key: str, content: str
+    source: Source, codec: Codec, options: ReadOptions, folder: Path, key: str, content: str
 ) -> Dataset:
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    codec.restore(meta["state"])
-    given = {name: restore_column(state) for name, state in meta["given"].items()}
+    fields = wanted_fields(codec, source, options)
+    for name, field in fields.items():
+        field.restore(meta["fields"][name])
+    main = next(iter(fields.values()))
+    window = main.space.grid[0] if main.stream else 0
     splits = {
-        part: Split(codec, given, folder, part, tuple(meta["shapes"][part]), meta["dtype"])
+        part: Split(
+            part,
+            {
+                name: _map(folder / f"{part}.{i}", meta["arrays"], part, name)
+                for i, name in enumerate(fields)
+            },
+            window,
+        )
         for part in PARTS
     }
     return Dataset(
-        source.codec, codec, given, reading, DatasetStats.restore(meta["survey"]), key, content, splits
+        source, codec, fields, options, DatasetStats.restore(meta["stats"]), key, content, splits
+    )
+
+
+def _map(path: Path, arrays: Mapping[str, Any], part: str, name: str) -> Array:
+    about = arrays.get(f"{part}.{name}")
+    if about is None:  # no example fell to this part: the shape is that of another one
+        about = next(a for other, a in arrays.items() if other.partition(".")[2] == name) | {"n": 0}
+    shape = (about["n"], *about["shape"])
+    return (
+        np.memmap(path, about["dtype"], "r", shape=shape)
+        if about["n"]
+        else np.zeros(shape, about["dtype"])
     )

@@ -1,4 +1,4 @@
-"""Endless shuffled batches whose place can be written down.
+"""Endless shuffled numbers of examples, whose place can be written down.
 
 Which example comes at which place is a pure function of the seed and the place, so that the whole state
 of a loader is one number, and any number of devices agree without talking. An epoch's order is a
@@ -8,18 +8,14 @@ permutation computed place by place (a Feistel cipher on the example numbers), w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-import torch
 
-from genwright.batch import Batch
-from genwright.data.codec import Array
-from genwright.data.dataset import Split
-from genwright.space import Symbol
+from genwright.data.field import Array
 
-__all__ = ["Loader", "in_order", "permute", "shuffled", "strata", "taken"]
+__all__ = ["Loader", "evenly", "permute", "shuffled", "strata"]
 
 _ROUNDS = 6
 SMALL = 1 << 20
@@ -63,8 +59,9 @@ def _table(n: int, seed: int) -> Array:
 
 
 class Loader:
-    """Batches of one split.
+    """The numbers of the examples of a split, batch by batch.
 
+    n       examples of the split
     place   examples handed out so far, on all devices together: the whole state
     strata  numbers of the examples of each sort: they come in turn, however rare a sort is (None: each
             example as often as any other)
@@ -72,27 +69,27 @@ class Loader:
 
     def __init__(
         self,
-        split: Split,
+        n: int,
         seed: int,
         *,
         rank: int = 0,
         world: int = 1,
         strata: Sequence[Array] | None = None,
     ) -> None:
-        self.split, self.seed = split, seed
+        self.n, self.seed = n, seed
         self.strata = list(strata or ())
         self.rank, self.world = rank, world
         self.place = 0
 
-    def next(self, size: int) -> Batch:
-        """This device's share of the next `size * world` examples."""
+    def next(self, size: int) -> Array:
+        """This device's share of the next `size * world` examples, by number `(size,)`."""
         first = self.place + self.rank * size
         self.place += size * self.world
-        return _batch(self.split, self._numbers(np.arange(first, first + size)))
+        return self._numbers(np.arange(first, first + size))
 
     def _numbers(self, places: Array) -> Array:
         if not self.strata:
-            return _in_epochs(places, len(self.split), self.seed, shuffled)
+            return _in_epochs(places, self.n, self.seed, shuffled)
         numbers = np.empty_like(places)
         for i, stratum in enumerate(self.strata):
             here = places % len(self.strata) == i
@@ -110,39 +107,11 @@ def _in_epochs(places: Array, n: int, seed: int, order: Callable[[Array, int, in
     return numbers
 
 
-def strata(split: Split) -> list[Array]:
-    """The numbers of the examples with each symbol of the first condition."""
-    (name, column), *_ = split.given.items()
-    span = column.spans[0]
-    assert isinstance(span, Symbol), f"{name} has no symbols"
-    symbols = split.conditions(name)[:, 0]
-    found = [np.flatnonzero(symbols == symbol) for symbol in range(span.k)]
-    return [numbers for numbers in found if len(numbers)]
+def strata(symbols: Array) -> list[Array]:
+    """The numbers of the examples of each symbol `(n,)` that occurs, in the order of the symbols."""
+    return [np.flatnonzero(symbols == symbol) for symbol in np.unique(symbols)]
 
 
-def in_order(split: Split, size: int, most: int | None = None) -> Iterator[Batch]:
-    """The split's examples in a fixed order; at most `most` of them, spread evenly over the split."""
-    n = len(split)
-    numbers = np.arange(n) if most is None or n <= most else np.linspace(0, n - 1, most).astype(np.int64)
-    for start in range(0, len(numbers), size):
-        yield _batch(split, numbers[start : start + size])
-
-
-def taken(split: Split, numbers: Array) -> Batch:
-    """The examples with these numbers, in this order."""
-    return _batch(split, numbers)
-
-
-def _batch(split: Split, numbers: Array) -> Batch:
-    x, given = split.gather(numbers)
-    stored = torch.from_numpy(np.ascontiguousarray(x))
-    cond = {name: torch.from_numpy(values) for name, values in given.items()}
-    for name, values in cond.items():
-        if all(isinstance(span, Symbol) for span in split.given[name].spans):
-            cond[name] = values.long()
-    mask = split.codec.space.valid(stored)
-    if split.window and split.part != "train":
-        # A window's first token has nothing before it; the one before has already scored it.
-        mask = torch.ones(len(stored), split.window, dtype=torch.bool)
-        mask[:, 0] = False
-    return Batch(stored, cond, mask)
+def evenly(n: int, most: int | None = None) -> Array:
+    """The numbers of `n` examples in order; at most `most` of them, spread evenly."""
+    return np.arange(n) if most is None or n <= most else np.linspace(0, n - 1, most).astype(np.int64)

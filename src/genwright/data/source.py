@@ -15,7 +15,7 @@ from pathlib import Path
 from genwright.data.cache import cache_home
 from genwright.data.codec import Codec, Source
 from genwright.data.labels import SIDECARS
-from genwright.errors import DataError, nearest
+from genwright.errors import DataError, closest_name
 from genwright.registry import names, resolve
 
 __all__ = ["BUILTIN", "find"]
@@ -99,7 +99,7 @@ def _nearest(missing: Path) -> str:
     folder = missing.parent
     neighbours = os.listdir(folder) if os.access(folder, os.R_OK) else []
     known = [*neighbours, *(BUILTIN if folder == Path() else ())]
-    near = nearest(missing.name, known, least=0.8)  # a suffix alone makes much alike
+    near = closest_name(missing.name, known, least=0.8)  # a suffix alone makes much alike
     if near is None:
         return f"name a file, a folder, or what is built in ({', '.join(BUILTIN)})"
     return f"did you mean {near if near in BUILTIN else folder / near}?"

@@ -9,16 +9,18 @@ offers the view can be measured.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as has
 from hashlib import blake2b
 from typing import Any
 
-from genwright.data.codec import Array, Codec
+from genwright.data.codec import Codec, Preview
+from genwright.data.field import Array, Field
 from genwright.errors import DataError
 from genwright.evaluation.cache import array_digest
 from genwright.space import Space
 
-__all__ = ["VIEWS", "Evidence", "Pairs", "Sample", "views_of"]
+__all__ = ["VIEWS", "Evidence", "Pairs", "Sample"]
 
 VIEWS = {
     "features": "numbers of a feature extractor, (n, f)",
@@ -31,12 +33,6 @@ VIEWS = {
 """What a metric may read, with the form it comes in."""
 
 
-def views_of(codec: str) -> frozenset[str]:
-    """The views that examples of a registered codec offer."""
-    own = {"image": "pixels", "audio": "waveform", "text": "text", "table": "row"}
-    return frozenset({"features", "flat", own.get(codec, "flat")})
-
-
 @dataclass(frozen=True)
 class Sample:
     """`n` examples in every form that a metric reads.
@@ -44,7 +40,7 @@ class Sample:
     x         stored `(n, stored, *grid)`: reals as the codec scales them, symbols by number
     flat      `(n, d)` float32: `x` with symbols one-hot, in one row
     features  `(n, f)` float64: what a feature extractor makes of `x`
-    raw       the examples as the codec reads and writes them (a list, or a frame of columns)
+    raw       the examples as the field has them (a list, or a frame of columns)
     given     raw values of the labels, by name, `n` each
     keys      digests of content: equal examples have an equal key
     digest    of all that is above, if it is known: what was measured of such a sample need not be again
@@ -56,13 +52,19 @@ class Sample:
     features: Array
     raw: Any
     codec: Codec
-    given: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    field: Field
+    given: Mapping[str, Sequence[Any]] = has(default_factory=dict)
     keys: tuple[str, ...] = ()
     digest: bytes = b""
     views: frozenset[str] = frozenset({"features", "flat"})
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def preview(self, index: Sequence[int]) -> Preview:
+        """A look at some of the examples."""
+        main = self.codec.main
+        return self.codec.preview({main: self.field.take(self.raw, index)}, {main: self.field})
 
     def view(self, name: str) -> Any:
         """The examples as a metric that reads `name` wants them. Raises `DataError` where they offer no
@@ -89,7 +91,7 @@ class Sample:
             x=self.x[index],
             flat=self.flat[index],
             features=self.features[index],
-            raw=self.codec.take(self.raw, places),
+            raw=self.field.take(self.raw, places),
             given={name: [values[i] for i in places] for name, values in self.given.items()},
             keys=tuple(self.keys[i] for i in places),
             digest=self.digest and blake2b(self.digest + array_digest(index), digest_size=16).digest(),

@@ -69,4 +69,4 @@ def _missed(evidence: Evidence, seed: int) -> Iterator[Gallery]:
 
 
 def _preview(sample: Sample, index: Sequence[int] | np.ndarray) -> Preview:
-    return sample.codec.preview(sample.codec.take(sample.raw, [int(i) for i in index]))
+    return sample.preview([int(i) for i in index])

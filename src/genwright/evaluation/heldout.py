@@ -6,14 +6,11 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from genwright.batch import Batch
-from genwright.data.codec import Array, Codec
-from genwright.data.dataset import Dataset, Split
-from genwright.data.loader import in_order
+from genwright.data.dataset import Split
+from genwright.data.field import Array, Field
+from genwright.data.loader import evenly
 from genwright.evaluation.metrics.likelihood import LEVELS, HeldoutLikelihood, counted, dequantised
-from genwright.experiment import open_data
 from genwright.model import Model
 from genwright.space import Space, Symbol
 
@@ -34,18 +31,19 @@ def heldout_log_likelihood(
     if model.family.likelihood == "none" or not model.bridge.keeps_likelihood:
         return None
     n = min(n, model.family.likelihood_examples or n)
-    dataset = open_data(model.recipe)[2]
-    asked = model.family.space
-    levels = dataset.codec_name == "image" and asked.kind == "real"
-    width = _log_width(dataset.codec.space, asked, levels)
-    nats = _nats(model, dataset.splits["test"], n, seed, levels) - width
-    train, held = _stored(dataset.splits["train"], MOST_TRAIN), _stored(dataset.splits["test"], n)
-    mask = _mask(dataset.splits["test"], n)
-    per, unit = _units(dataset, asked, held, mask)
-    space = dataset.codec.space
+    dataset, pipeline = model.dataset, model.pipeline
+    field, asked = pipeline.made, model.family.space
+    test = dataset.splits["test"]
+    levels = field.levels == LEVELS and asked.kind == "real"
+    width = _log_width(field.space, asked, levels)
+    nats = _nats(model, test, n, seed, levels) - width
+    train, held = _stored(model, dataset.splits["train"], MOST_TRAIN), _stored(model, test, n)
+    mask = _mask(model, test, held)
+    per, unit = _units(field, asked, held, mask)
+    space = field.space
     if asked.kind == "symbol" and space != asked:  # what the model is asked for, and counting too
         space = asked
-        train, held = (model.bridge.forward(torch.from_numpy(x)).numpy() for x in (train, held))
+        train, held = (pipeline.bridge.forward(torch.from_numpy(x)).numpy() for x in (train, held))
     return HeldoutLikelihood(
         model=nats,
         baselines=counted(train, held, space, levels=levels, mask=mask),
@@ -59,16 +57,20 @@ def heldout_log_likelihood(
 @torch.no_grad()
 def _nats(model: Model, test: Split, n: int, seed: int, levels: bool) -> Array:
     """Of each held-out example `(n,)`, as the family sees it."""
-    family, found = model.family, []
+    family, pipeline, found = model.family, model.pipeline, []
     rng, draws = np.random.default_rng(seed), torch.Generator(family.device).manual_seed(seed)
+    numbers = evenly(len(test), n)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for batch in in_order(test, 256, n):
+        for start in range(0, len(numbers), 256):
+            some = numbers[start : start + 256]
+            example = pipeline.example(test, some, torch.device("cpu"))
             if levels:
-                batch.x = torch.from_numpy(dequantised(batch.x.numpy(), rng))
-            batch = batch.to(family.device)
-            seen = Batch(model.bridge.forward(batch.x), batch.cond, batch.mask)
-            found.append(-family.log_prob(model.task.view(seen, draws)).double())
+                x = example[pipeline.spec.make]
+                example[pipeline.spec.make] = torch.from_numpy(dequantised(x.numpy(), rng))
+            example = {name: x.to(family.device) for name, x in example.items()}
+            seen = pipeline.seen(example, draws, pipeline.counted(test, len(some), family.device))
+            found.append(-family.log_prob(seen).double())
     return np.asarray(torch.cat(found).cpu().numpy())
 
 
@@ -84,28 +86,30 @@ def _log_width(space: Space, asked: Space, levels: bool) -> float:
     return space.positions * total
 
 
-def _units(dataset: Dataset, asked: Space, held: Array, mask: Array | None) -> tuple[Array, str]:
+def _units(field: Field, asked: Space, held: Array, mask: Array | None) -> tuple[Array, str]:
     """What a reader divides by, `(n,)`, and its name."""
-    codec, numbers = dataset.codec, math.prod(dataset.codec.space.shape)
-    if dataset.codec_name == "text":
-        return _bytes(codec, held, mask), "bits_per_byte"
+    if "text" in field.views:
+        return _bytes(field, held, mask), "bits_per_byte"
     bins = {span.k for span in asked.spans if isinstance(span, Symbol)}
-    if dataset.codec_name == "image" and bins <= {LEVELS}:
-        return np.full(len(held), float(numbers)), "bits_per_dim"
+    if field.levels == LEVELS and bins <= {LEVELS}:
+        return np.full(len(held), float(math.prod(field.space.shape))), "bits_per_dim"
     return np.ones(len(held)), "nats"
 
 
-def _bytes(codec: Codec, held: Array, mask: Array | None) -> Array:
+def _bytes(field: Field, held: Array, mask: Array | None) -> Array:
     """Of the text that each row stands for; a window's first symbol is the business of the one before."""
     first = 0 if mask is None or bool(mask[:, 0].all()) else 1
-    texts = codec.decode(held[..., first:], {})
+    texts = field.decode(held[..., first:])
     return np.array([max(1, len(text.encode(errors="replace"))) for text in texts], dtype=np.float64)
 
 
-def _stored(split: Split, most: int) -> Array:
-    return np.concatenate([batch.x.numpy() for batch in in_order(split, 1024, most)])
+def _stored(model: Model, split: Split, most: int) -> Array:
+    return model.pipeline.stored(split, evenly(len(split), most)).numpy()
 
 
-def _mask(split: Split, most: int) -> Array | None:
-    masks: list[Tensor] = [batch.mask for batch in in_order(split, 1024, most) if batch.mask is not None]
-    return torch.cat(masks).numpy() if masks else None
+def _mask(model: Model, split: Split, held: Array) -> Array | None:
+    """Which positions of held-out examples count `(n, *grid)`."""
+    mask = model.pipeline.counted(split, len(held), torch.device("cpu"))
+    if mask is None:
+        mask = model.pipeline.made.space.valid(torch.from_numpy(held))
+    return None if mask is None else mask.numpy()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genwright.data.dataset import Dataset
 from genwright.errors import DataError
 from genwright.evaluation import runner
 from genwright.evaluation.evidence import Evidence
@@ -31,10 +32,10 @@ LEAST = 50
 class InTrainingEvaluation:
     """Readings of samples, the same for every step: one lens, one set of real examples."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
         """Raises `DataError` where too few examples are held out to choose by."""
         self.seed = recipe.seed
-        self.bench = bench_of(recipe, recipe.seed, "auto")
+        self.bench = bench_of(recipe, dataset, recipe.seed, "auto")
         splits, rng = self.bench.dataset.splits, np.random.default_rng([recipe.seed, 5])
         self.n = min(recipe.train.judge_examples, len(splits["val"]))
         if self.n < LEAST:
@@ -49,7 +50,7 @@ class InTrainingEvaluation:
         """Readings by metric, also written to `path` as JSON; a metric that cannot be had is left out."""
         fake, _ = self.bench.write_and_reload(samples, self.n, np.random.default_rng([self.seed, 6]))
         bench = self.bench
-        evidence = Evidence(bench.codec.space, bench.extractor.name, self.train, self.held, fake)
+        evidence = Evidence(bench.field.space, bench.extractor.name, self.train, self.held, fake)
         found = {}
         for metric in runner.metrics(evidence, METRICS):
             try:

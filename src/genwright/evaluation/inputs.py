@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from genwright.data.codec import Array, Codec, ReadOptions
+from genwright.data.codec import Codec, ReadOptions
+from genwright.data.columns.field import ColumnField
 from genwright.data.dataset import Dataset, Split
+from genwright.data.field import Array, Field
 from genwright.data.source import find
+from genwright.data.text.field import TextField
 from genwright.errors import DataError
 from genwright.evaluation import runner
 from genwright.evaluation.baselines import BASELINES, Maker, baselines_for
-from genwright.evaluation.evidence import Evidence, Sample, views_of
+from genwright.evaluation.evidence import Evidence, Pairs, Sample
 from genwright.evaluation.extractors.base import FeatureExtractor
 from genwright.evaluation.extractors.learned import extractor_for
 from genwright.evaluation.galleries import galleries
@@ -60,21 +64,27 @@ class EvaluationInput:
 
 @dataclass(frozen=True)
 class LoadedExamples:
-    """What files hold: examples as a codec stores them, a table's rows as they stand, labels, and what is
-    odd about them."""
+    """What files hold: stored examples, the same raw as they stand in the files, labels, and what is odd about
+    them."""
 
     x: Array
-    rows: Sequence[Any]
+    raw: Any
     labels: Mapping[str, list[Any]]
     notes: list[str]
 
 
 @dataclass(frozen=True)
 class ReferenceData:
-    """The data a set is held against, and the lens everything is seen through."""
+    """The data a set is held against, and the features that everything is seen through.
 
-    kind: str
+    make   the name of the field that is judged
+    field  that one, whole: with the columns that are given too
+    given  names of the labels
+    """
+
     codec: Codec
+    make: str
+    field: Field
     given: tuple[str, ...]
     dataset: Dataset
     extractor_of: Callable[[], FeatureExtractor]
@@ -84,6 +94,15 @@ class ReferenceData:
         """Trained when it is first looked through: what is wrong with a file is said before."""
         return self.extractor_of()
 
+    @property
+    def kind(self) -> str:
+        return self.dataset.codec_name
+
+    @property
+    def columns(self) -> dict[str, ColumnField]:
+        """The labels that are fields of their own, beside what is judged."""
+        return _labels(self.dataset, self.make)
+
     def sample(self, x: Array, raw: Any, given: Mapping[str, Sequence[Any]]) -> Sample:
         """Stored examples in every form that a metric reads."""
         labels = {name: [str(value) for value in values] for name, values in given.items()}
@@ -92,101 +111,113 @@ class ReferenceData:
         )
         return Sample(
             x=x,
-            flat=flat_of(x, self.codec.space),
+            flat=flat_of(x, self.field.space),
             features=self.extractor(x),
             raw=raw,
             codec=self.codec,
+            field=self.field,
             given=labels,
             keys=keys,
             digest=self._digest(keys, labels, raw),
-            views=views_of(self.kind),
+            views=frozenset({"features", "flat", *self.field.views}),
         )
 
     def _digest(self, keys: tuple[str, ...], labels: Mapping[str, Sequence[str]], raw: Any) -> bytes:
-        """Of everything in a sample; all but the rows of a table follow from the codec and what is stored."""
+        """Of everything in a sample; all but the rows of a table follow from the field and what is stored."""
         content = blake2b("".join([self.dataset.key, *keys]).encode(), digest_size=16)
         content.update(repr(sorted((name, list(values)) for name, values in labels.items())).encode())
-        if self.kind == "table":
+        if self.field.parts:
             content.update(raw.to_csv(index=False).encode("utf-8", "surrogatepass"))
         return content.digest()
 
     def decoded(self, x: Array, given: Mapping[str, Sequence[Any]]) -> Sample:
         """Stored examples that come from no file."""
-        raw = self.codec.decode(x, given)
-        return self.sample(x, raw, given or _columns(self.kind, raw, self.given))
+        raw = self.field.decode(x)
+        return self.sample(x, raw, given or self._own(raw))
+
+    def _own(self, raw: Any) -> dict[str, list[Any]]:
+        """The labels that are parts of the examples themselves."""
+        return {name: list(raw[name]) for name in self.given if name in self.field.parts and name in raw}
+
+    def drawn(
+        self, split: Split, n: int, rng: np.random.Generator
+    ) -> tuple[Array, dict[str, list[Any]]]:
+        """At most `n` stored examples of a split, and the labels of each."""
+        main = self.make
+        found = split.gather(rng.permutation(len(split))[:n], [main, *self.columns])
+        labels = {name: field.decode(found[name]) for name, field in self.columns.items()}
+        return self.field.expand(found[main]).numpy(), labels
 
     def real(self, split: Split, n: int, rng: np.random.Generator) -> Sample:
         """At most `n` examples of a split, in a random order."""
-        return self.decoded(*_drawn(split, n, rng))
+        return self.decoded(*self.drawn(split, n, rng))
 
     def seen(self, rng: np.random.Generator, *, whole: bool) -> Sample:
         """What the maker saw, at random if it is much; with `whole`, also what is else kept for the floor."""
         splits = self.dataset.splits
-        x, given = _drawn(splits["train"], MOST_TRAIN, rng)
+        x, given = self.drawn(splits["train"], MOST_TRAIN, rng)
         if whole:
-            more, theirs = _drawn(splits["val"], MOST_TRAIN - len(x), rng)
+            more, theirs = self.drawn(splits["val"], MOST_TRAIN - len(x), rng)
             x, given = np.concatenate([x, more]), {name: given[name] + theirs[name] for name in given}
         return self.decoded(x, given)
 
     def read(self, path: Path) -> LoadedExamples:
         """The examples in files. Raises `DataError` where they are no two, or of another kind."""
-        notes = []
         suffixes = {suffix.lower() for suffix in path.suffixes}
         if path.is_file() and not suffixes & {*self.codec.reads}:
             raise DataError(
-                f"{path} is to be judged beside {self.kind} data, and is no {', '.join(self.codec.reads)}"
+                f"{path} is to be judged beside {self.kind} data, and is no {', '.join(self.codec.reads)}",
+                code="wrong-kind-of-file",
             )
-        source = find(path, self.kind)
-        given = self.given if self.kind != "table" else ()
-        if missing := [name for name in given if name not in self.codec.labels(source)]:
+        source, notes = find(path, self.kind), list[str]()
+        columns: Mapping[str, Field] = self.columns
+        there = self.codec.labels(source) if columns else []
+        if missing := [name for name in columns if name not in there]:
             notes.append(f"{path} has no {', '.join(missing)}: nothing that reads labels was measured")
-            given = ()
+            columns = {}
+        main = self.make
         stored: list[Array] = []
-        rows: list[Any] = []
-        labels: dict[str, list[Any]] = {name: [] for name in given}
-        sizes: set[tuple[int, int]] = set()
+        raws: list[Any] = []
+        labels: dict[str, list[Any]] = {name: [] for name in columns}
         bad = 0
-        for chunk in self.codec.read(source, ReadOptions(given, val=0.0, test=0.0)):
-            bad += len(chunk.bad)
-            if not len(chunk):
+        fields = {main: self.field, **columns}
+        for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0)):
+            bad += len(rows.rejected)
+            if not len(rows):
                 continue
-            if self.codec.layout == "stream":
-                stored += [self._windows(text) for text in chunk.examples]
+            if self.field.stream:
+                assert isinstance(self.field, TextField)
+                stored += [self.field.windows(text) for text in rows.values[main]]
                 continue
-            stored.append(self.codec.expand(self.codec.encode(chunk.examples)))
-            rows.append(chunk.examples)
-            if self.kind == "image":
-                sizes |= {(one.height, one.width) for one in chunk.examples}
-            for name, values in chunk.given.items():
-                labels[name] += values
-        x = np.concatenate(stored) if stored else np.zeros((0, *self.codec.space.shape))
-        if others := sorted(sizes - {self.codec.space.grid}):
-            notes.append(
-                f"some pictures in {path} are {' x '.join(map(str, others[0]))} and were brought to "
-                f"{' x '.join(map(str, self.codec.space.grid))}, the size of the real ones"
-            )
+            stored.append(self.field.tensor(rows.values[main]).numpy())
+            raws.append(rows.values[main])
+            for name in labels:
+                labels[name] += rows.values[name]
+        x = np.concatenate(stored) if stored else np.zeros((0, *self.field.space.shape))
+        raw = self.field.join(raws) if raws else self.field.decode(x)
+        notes += self.field.changed(raw, str(path))
         if bad:
             notes.append(f"{bad:,} of the examples in {path} could not be read")
         if len(x) < 2:
             what = (
-                f"whole windows of {self.codec.space.grid[0]} symbols (those of the real text are so long)"
-                if self.codec.layout == "stream"
+                f"whole windows of {self.field.space.grid[0]} symbols (those of the real text are so long)"
+                if self.field.stream
                 else "usable examples"
             )
-            raise DataError(f"{path} holds {len(x)} {what}; a judgement needs at least 2")
-        return LoadedExamples(x, rows, labels, notes)
+            raise DataError(
+                f"{path} holds {len(x)} {what}; a judgement needs at least 2", code="too-few-examples"
+            )
+        return LoadedExamples(x, raw, labels, notes)
 
-    def chosen(self, stored: LoadedExamples, n: int, rng: np.random.Generator) -> Sample:
+    def chosen(self, loaded: LoadedExamples, n: int, rng: np.random.Generator) -> Sample:
         """At most `n` of them."""
-        index = np.sort(rng.permutation(len(stored.x))[:n])
-        labels = {name: [values[i] for i in index] for name, values in stored.labels.items()}
-        if self.kind != "table":
-            return self.decoded(stored.x[index], labels)
-        # As they stand in the file: a codec brings what cannot be back to what can.
-        import pandas as pd
-
-        raw = pd.concat(stored.rows, ignore_index=True).iloc[index].reset_index(drop=True)
-        return self.sample(stored.x[index], raw, _columns(self.kind, raw, self.given))
+        index = np.sort(rng.permutation(len(loaded.x))[:n])
+        labels = {name: [values[i] for i in index] for name, values in loaded.labels.items()}
+        if not self.field.parts:
+            return self.decoded(loaded.x[index], labels)
+        # As they stand in the file: a field brings what cannot be back to what can.
+        raw = self.field.take(loaded.raw, index.tolist()).reset_index(drop=True)
+        return self.sample(loaded.x[index], raw, self._own(raw))
 
     def write_and_reload(
         self, samples: Samples, n: int, rng: np.random.Generator
@@ -195,22 +226,15 @@ class ReferenceData:
         with tempfile.TemporaryDirectory() as folder:
             files = samples.write(folder)
             lines = [file for file in files if file.suffix == ".jsonl"]
-            stored = self.read(lines[0] if self.kind == "text" and lines else Path(folder))
-        return self.chosen(stored, n, rng), stored.notes
-
-    def _windows(self, text: str) -> Array:
-        """A document as whole windows of the stream's length, side by side."""
-        length = self.codec.space.grid[0]
-        ids = self.codec.expand(self.codec.encode([text]))
-        whole = len(ids) // length
-        return ids[: whole * length].reshape(whole, 1, length)
+            loaded = self.read(lines[0] if len(files) == 2 and lines else Path(folder))
+        return self.chosen(loaded, n, rng), loaded.notes
 
 
 def of_run(
     model: Model, n: int, seed: int, *, against: Path | None = None, extractor: str = "auto"
 ) -> EvaluationInput:
     """A run's samples against what was held out of its data, or against other real data."""
-    bench = bench_of(model.recipe, seed, extractor)
+    bench = bench_of(model.recipe, model.dataset, seed, extractor)
     rng = np.random.default_rng([seed, 1])
     held: Sample | None = None
     notes: list[str] = []
@@ -220,11 +244,26 @@ def of_run(
         stored = bench.read(against)
         held, notes = bench.chosen(stored, min(n, MOST_FAKE), rng), stored.notes
         count = len(held)
-    fake, odd = bench.write_and_reload(model.sample(count, seed=seed), count, rng)
-    case = _case(bench, fake, held, count, seed, notes + odd)
+    pairs: Pairs | None = None
+    if against is None and not model.makes_from_labels:
+        pairs = _pairs(model, bench, count, seed)
+        fake, held, odd = pairs.made, pairs.true, list[str]()
+    else:
+        fake, odd = bench.write_and_reload(model.sample(count, seed=seed), count, rng)
+    case = _case(bench, fake, held, count, seed, notes + odd, pairs=pairs)
     seen = [f"step {one['step']:,}: {one['words']}" for one in model.run.alarms()]
     case.facts["noticed in training"] = "; ".join(seen) or "nothing"
     return case
+
+
+def _pairs(model: Model, bench: ReferenceData, n: int, seed: int) -> Pairs:
+    """What a model makes of what a person would have given for `n` held-out examples, beside these."""
+    split = bench.dataset.splits["test"]
+    numbers = np.random.default_rng([seed, 1]).permutation(len(split))[:n]
+    asked, truth = model.pipeline.cases(split, numbers, torch.Generator().manual_seed(seed))
+    made = model.make(n, asked, seed, {}).examples
+    fake = bench.sample(bench.field.tensor(made).numpy(), made, {})
+    return Pairs(asked.values, fake, bench.decoded(truth.numpy(), {}))
 
 
 def of_files(
@@ -244,7 +283,7 @@ def of_files(
     data = DataOptions(
         path=str(real), label=label, group=group, val=share, test=share if holdout is None else 0.0
     )
-    bench = bench_of(Recipe(data=data), seed, extractor)
+    bench = bench_of(*open_data(Recipe(data=data)), seed, extractor)
     rng = np.random.default_rng([seed, 1])
     made, exam = bench.read(fake), None if holdout is None else bench.read(holdout)
     held: Sample | None = None
@@ -305,7 +344,7 @@ def _made(case: EvaluationInput, maker: Maker, rng: np.random.Generator) -> Samp
     """Where there are labels, each class by itself and as often as it comes."""
     evidence, bench = case.evidence, case.bench
     train, n = evidence.train, len(evidence.fake)
-    if bench.kind == "table" or not train.given:
+    if bench.field.parts or not train.given:
         return bench.decoded(maker(train.x, evidence.space, n, rng), {})
     (name, *_) = train.given
     labels = np.array(train.given[name])
@@ -317,48 +356,39 @@ def _made(case: EvaluationInput, maker: Maker, rng: np.random.Generator) -> Samp
     return bench.decoded(x, {name: chosen.tolist()})
 
 
-def bench_of(recipe: Recipe, seed: int, extractor: str) -> ReferenceData:
-    """The data of a recipe, whole rows at a time, and the lens made of it."""
-    kind = find(recipe.data.path, recipe.codec.name).codec
-    label = recipe.data.label
-    if kind == "table":
-        recipe = replace(recipe, data=replace(recipe.data, label=""))
-    dataset = open_data(recipe)[2]
-    codec = dataset.codec
-    train = dataset.splits["train"]
+def _labels(dataset: Dataset, make: str) -> dict[str, ColumnField]:
+    """The scalar fields that are no part of what is made."""
+    parts = dataset.fields[make].parts
+    return {
+        name: field
+        for name, field in dataset.fields.items()
+        if isinstance(field, ColumnField) and name not in (make, *parts)
+    }
+
+
+def bench_of(recipe: Recipe, dataset: Dataset, seed: int, extractor: str) -> ReferenceData:
+    """The data of a recipe, whole examples at a time, and the features made of it."""
+    codec, train = dataset.codec, dataset.splits["train"]
+    make = recipe.task.options.get("make") or dataset.main
+    field = dataset.fields[make]
     if len(train) < 10:
-        raise DataError(f"{recipe.data.path} leaves {len(train)} examples to compare with: give more")
+        raise DataError(
+            f"{recipe.data.path} leaves {len(train)} examples to compare with: give more",
+            code="too-few-examples",
+        )
     index = np.random.default_rng([seed, 2]).permutation(len(train))[:MOST_FAKE]
-    x, stored = train.gather(index)
-    names = tuple(dataset.given) or (
-        (label,) if isinstance(label, str) and label else tuple(label or ())
-    )
-    classes = None
-    if stored:
-        name = next(iter(stored))
-        classes = [str(v) for v in train.given[name].decode(stored[name], np.random.default_rng(0))]
+    label = recipe.data.label
+    names = (label,) if isinstance(label, str) and label else tuple(label or ())
+    names = names or tuple(dataset.options.given)
+    columns = list(_labels(dataset, make))
+    found = train.gather(index, [make, *columns[:1]])
+    x = field.expand(found[make]).numpy()
+    classes = [str(v) for v in dataset.fields[columns[0]].decode(found[columns[0]])] if columns else None
 
     def extractor_of() -> FeatureExtractor:
-        return extractor_for(
-            x,
-            codec.space,
-            classes,
-            extractor,
-            seed,
-            dataset.key,
-            raw=lambda stored: codec.decode(stored, {}),
-        )
+        return extractor_for(x, field.space, classes, extractor, seed, dataset.key, raw=field.decode)
 
-    return ReferenceData(kind, codec, names, dataset, extractor_of)
-
-
-def _drawn(split: Split, n: int, rng: np.random.Generator) -> tuple[Array, dict[str, list[Any]]]:
-    """At most `n` stored examples of a split, and the labels of each."""
-    x, stored = split.gather(rng.permutation(len(split))[:n])
-    return x, {
-        name: list(split.given[name].decode(values, np.random.default_rng(0)))
-        for name, values in stored.items()
-    }
+    return ReferenceData(codec, make, field, names, dataset, extractor_of)
 
 
 def _case(
@@ -369,6 +399,8 @@ def _case(
     seed: int,
     notes: list[str],
     reference: Sample | None = None,
+    *,
+    pairs: Pairs | None = None,
 ) -> EvaluationInput:
     """Equal numbers of everything but the training examples. What is not given is drawn from the splits."""
     rng = np.random.default_rng([seed, 3])
@@ -392,10 +424,10 @@ def _case(
             f"{same:,} of the {len(fake):,} generated examples equal held-out ones: their maker has seen the "
             f"exam, and nothing here shows how good it is; name another holdout",
         )
-    evidence = Evidence(bench.codec.space, bench.extractor.name, train, held, fake, reference)
+    evidence = Evidence(bench.field.space, bench.extractor.name, train, held, fake, reference, pairs)
     facts = {
         "kind": bench.kind,
-        "example": str(bench.codec.space),
+        "example": str(bench.field.space),
         "data": bench.dataset.key,
         "training examples": len(train),
         "held-out examples": len(held),
@@ -415,8 +447,3 @@ def _count(n: int, dataset: Dataset) -> int:
             f"holdout"
         )
     return min(n, held, MOST_FAKE)
-
-
-def _columns(kind: str, raw: Any, names: Sequence[str]) -> dict[str, list[Any]]:
-    """The labels that stand in a table's own columns."""
-    return {name: list(raw[name]) for name in names if name in raw} if kind == "table" else {}

@@ -1,7 +1,7 @@
-"""How a critic and a generator are set against each other: one pair of functions for each loss, and the
-gradient penalties that keep the critic smooth.
+"""Adversarial losses: one pair of functions, of the critic and of the generator, for each, and the gradient
+penalties that keep the critic smooth.
 
-With r = D(real) and f = D(fake), each written as what is made small:
+With r = D(real) and f = D(fake), each written as what is minimised:
 
     loss           critic                           generator        penalty  source
     vanilla        softplus(-r) + softplus(f)       -softplus(f)     none     Goodfellow 2014, eq. 1
@@ -45,10 +45,10 @@ __all__ = [
     "Criticism",
     "Loss",
     "Penalty",
-    "between",
     "clip",
     "critic_nets",
     "criticise",
+    "interpolate",
     "judged_by",
     "off_one",
     "slope",
@@ -66,7 +66,7 @@ Judge = Callable[[Tensor, int], Tensor]
 class Adversarial:
     """One loss. All functions take the scores of real and of fake examples, `(B,)` each.
 
-    critic, generator  what each makes small, `(B,)`
+    critic, generator  the loss of each, `(B,)`
     trust              positive where the critic takes a real example for real: augmentation goes by its sign
     penalty            what the paper adds to the critic
     critic_steps       the paper's critic steps for one of the generator
@@ -89,9 +89,9 @@ SATURATED = Diagnostic(
     value_name="doubt",
     cause="discriminator saturated",
     words="the critic tells real from generated examples without any doubt (its loss is {value:.1g})",
-    helps="a penalty (--set family.penalty=r1r2) or a larger family.gamma",
+    remedy="a penalty (--set family.penalty=r1r2) or a larger family.gamma",
     below=1e-3,
-    lasting=12,
+    steps=12,
 )
 """`doubt` is the critic's loss, where it `doubts`: one that is sure of all has no slope to teach by."""
 
@@ -168,7 +168,7 @@ def off_one(squared: Tensor) -> Tensor:
     return ((squared + 1e-12).sqrt() - 1).square()
 
 
-def between(real: Tensor, fake: Tensor) -> Tensor:
+def interpolate(real: Tensor, fake: Tensor) -> Tensor:
     """A point evenly drawn on the line from each real example to a fake one."""
     part = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
     return real + part * (fake - real)
@@ -179,7 +179,7 @@ def between(real: Tensor, fake: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Criticism:
-    """What a critic makes small, by name, and its scores of real and of fake examples."""
+    """The terms of a critic's loss, by name, and its scores of real and of fake examples."""
 
     terms: dict[str, Tensor]
     on_real: Tensor
@@ -207,7 +207,7 @@ def criticise(
     on_real, on_fake = judge(both, 2).chunk(2)
     terms = {"critic": kind.critic(on_real, on_fake).mean()}
     if penalty == "gp":
-        x = between(real, fake).requires_grad_()
+        x = interpolate(real, fake).requires_grad_()
         terms["penalty"] = gamma * off_one(slope(judge(x, 1), x, pack)).mean()
     elif penalty != "none":
         scores = on_real if penalty == "r1" else torch.cat([on_real, on_fake])
@@ -215,11 +215,11 @@ def criticise(
     return Criticism(terms, on_real, on_fake)
 
 
-def judged_by(critic: Net, x: Tensor, told: Cond) -> Tensor:
+def judged_by(critic: Net, x: Tensor, cond: Cond) -> Tensor:
     """Scores of embedded examples, in fp32."""
     # A penalty differentiates twice, which only the plain kernel of attention can do.
     with sdpa_kernel(SDPBackend.MATH):
-        return critic(x, told).float()
+        return critic(x, cond).float()
 
 
 @torch.no_grad()

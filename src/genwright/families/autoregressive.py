@@ -20,11 +20,11 @@ from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
 from genwright.families.guidance import guide
 from genwright.families.sequence import SymbolFamily
-from genwright.families.token_sampling import TokenSampler, choose
+from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Cache, Nets
 from genwright.options import Count, NonNegative, Portion
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Autoregressive"]
 
@@ -32,16 +32,24 @@ __all__ = ["Autoregressive"]
 class Autoregressive(SymbolFamily):
     """A causal network over the symbols of an example."""
 
+    infills = "prefix"
     likelihood = "exact"
 
     def __init__(
-        self, space: Space, cond: Mapping[str, Space], nets: Nets, *, ngram: Annotated[int, Ge(2)] = 4
+        self,
+        space: Space,
+        cond: Mapping[str, CondSpec | Space],
+        nets: Nets,
+        *,
+        ngram: Annotated[int, Ge(2)] = 4,
     ) -> None:
-        """ngram: a place is told the `ngram - 1` symbols before it directly, each by a table of its
+        """ngram: a place reads the `ngram - 1` symbols before it directly, each by a table of its
         own, so that attention need not learn to look them up."""
         super().__init__(space, cond, nets)
-        self.tell = Conditioner(cond, space.grid, nets, "causal")
-        self.net = nets.causal(self.length, self.tell.told, grid=space.grid, channels=self.channels)
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "causal")
+        self.net = nets.causal(
+            self.length, self.conditioner.shape, grid=space.grid, channels=self.channels
+        )
         width = self.net.width
         # The nearest symbol first.
         self.embeds = nn.ModuleList(
@@ -49,9 +57,9 @@ class Autoregressive(SymbolFamily):
         )
         self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
         self.start = nn.Parameter(0.02 * torch.randn(width))
-        told = self.tell.told
-        self.from_vector = nn.Linear(told.vector, width) if told.vector else None
-        self.from_grid = nn.Linear(told.grid, width) if told.grid else None
+        cond_shape = self.conditioner.shape
+        self.from_vector = nn.Linear(cond_shape.vector, width) if cond_shape.vector else None
+        self.from_grid = nn.Linear(cond_shape.grid, width) if cond_shape.grid else None
         # Which span, and on a grid of several axes which place, is to be said next.
         self.which = (
             nn.Parameter(0.02 * torch.randn(self.channels, width)) if self.channels > 1 else None
@@ -105,7 +113,7 @@ class Autoregressive(SymbolFamily):
     def _nats(self, batch: Batch) -> Tensor:
         """Negative log-likelihood at each position, summed over spans `(B, P)`."""
         ids = self._flat(batch.x)
-        cond = self.tell(batch.cond, len(batch), batch.x)
+        cond = self.conditioner(batch.cond, len(batch), batch.x)
         hidden = self.net(self._inputs(ids, cond, 0, self.length), cond)
         hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
         truth = batch.x.reshape(len(batch), self.channels, -1)
@@ -133,9 +141,9 @@ class Autoregressive(SymbolFamily):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
-        given: tuple[Tensor, Tensor] | None = None,
+        partial: tuple[Tensor, Tensor] | None = None,
         *,
         temperature: NonNegative = 1.0,
         top_k: Count | None = None,
@@ -153,15 +161,15 @@ class Autoregressive(SymbolFamily):
         begin with.  cache: keep what was seen (False: plain path)."""
         sampler = TokenSampler(temperature, top_k, top_p, min_p)
         total = self.length if length is None else length * self.channels
-        if total > self.length and (len(self.space.grid) != 1 or self.tell.told.grid):
+        if total > self.length and (len(self.space.grid) != 1 or self.conditioner.shape.grid):
             raise Incompatible(
                 f"only a text can go on beyond its {self.length} places, asked for {total}"
             )
         ids = torch.empty(n, 0, dtype=torch.long, device=self.device)
-        if given is not None:
-            ids = self._beginning(*given)
+        if partial is not None:
+            ids = self._beginning(*partial)
         if prefix:
-            if given is not None:
+            if partial is not None:
                 raise Incompatible("a prefix and known parts cannot both be given: leave one away")
             if len(prefix) >= total:
                 raise Incompatible(
@@ -172,19 +180,21 @@ class Autoregressive(SymbolFamily):
             if int(ids.max()) >= self.sizes[0] or int(ids.min()) < 0 or self.channels > 1:
                 raise Incompatible(f"a prefix needs one-span symbols from 0 to {self.sizes[0] - 1}")
         like = self.start
-        told = _Reader(self, self.tell(cond, n, like), n, cache)
-        free = bool(cond) and guidance_scale != 1.0
-        untold = _Reader(self, self.tell({}, n, like), n, cache) if free else None
+        cond = _Reader(self, self.conditioner(given, n, like), n, cache)
+        free = bool(given) and guidance_scale != 1.0
+        uncond = (
+            _Reader(self, self.conditioner(self.undropped(given), n, like), n, cache) if free else None
+        )
         pad = self.pad
         done = torch.zeros(n, dtype=torch.bool, device=self.device)
-        if given is not None and pad is not None:
+        if partial is not None and pad is not None:
             done = (ids == pad).any(1)
         while ids.shape[1] < total:
-            logits = told.read(ids)
-            if untold is not None:
-                logits = guide(logits, untold.read(ids), guidance_scale)
+            logits = cond.read(ids)
+            if uncond is not None:
+                logits = guide(logits, uncond.read(ids), guidance_scale)
             u = torch.rand(n, generator=rng, device=self.device)
-            new = choose(sampler.law(logits), u)
+            new = inverse_cdf_sample(sampler.probs(logits), u)
             if pad is not None:
                 new = torch.where(done, torch.full_like(new, pad), new)
                 done = done | (new == pad)
@@ -197,11 +207,11 @@ class Autoregressive(SymbolFamily):
         self,
         x: Tensor,
         known: Tensor,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         **sampler_options: Any,
     ) -> Tensor:
-        return self._sample(len(x), cond, rng, (x, known), **sampler_options)
+        return self._sample(len(x), given, rng, (x, known), **sampler_options)
 
     def _beginning(self, x: Tensor, known: Tensor) -> Tensor:
         """The known symbols, if they are the first ones `(n, places)`. Raises `Incompatible`."""

@@ -22,11 +22,11 @@ from genwright.errors import Incompatible, Unsupported, suggest
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural
 from genwright.registry import check, coerce, options
-from genwright.space import Kind, Space
+from genwright.space import CondSpec, Kind, Space, cond_specs
 
-__all__ = ["Clock", "Diagnostic", "Family", "Likelihood", "Phase"]
+__all__ = ["Clock", "Diagnostic", "Family", "LikelihoodKind", "Phase"]
 
-Likelihood = Literal["none", "bound", "exact"]
+LikelihoodKind = Literal["none", "bound", "exact"]
 
 
 @dataclass(frozen=True)
@@ -48,29 +48,30 @@ class Phase:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A figure by which a family that falls ill is known: `loss` leaves it in `Family.diagnostic_values`.
+    """A scalar by which a training that goes wrong in the family's own way is known: `loss` leaves it in
+    `Family.diagnostic_values`.
 
-    sign      its name there
-    cause     what is wrong where it is beyond its bounds, in a word or two
-    words     the same in a sentence; {value} and {usual} stand for the figure and for its median before
-    helps     what to try
+    value_name    its name there
+    cause         what is wrong where it is out of bounds, in a word or two
+    words         the same in a sentence; {value} and {median} stand for the scalar and its median before
+    remedy        what to try
     below, above  the bounds
-    of_usual  they are multiples of the figure's median over the steps before
-    least     nothing is said while that median is below
-    lasting   steps in a row
-    after     share of training before which nothing is said
-    heals     going back to a healthy state may help; else it is told and no more
+    relative      they are multiples of the median over the steps before
+    min_median    nothing is said while that median is below
+    steps         in a row that it has to be out of bounds
+    after         share of training before which nothing is said
+    recoverable   going back to a healthy state may help; else it is told and no more
     """
 
     value_name: str
     cause: str
     words: str
-    helps: str
+    remedy: str
     below: float = -math.inf
     above: float = math.inf
-    of_usual: bool = False
-    least: float = 0.0
-    lasting: int = 5
+    relative: bool = False
+    min_median: float = 0.0
+    steps: int = 5
     after: float = 0.0
     recoverable: bool = True
 
@@ -79,7 +80,7 @@ class Diagnostic:
 class Clock:
     """How far training has come: the trainer sets it before each step, schedules read it.
 
-    setbacks  how often training went back to a healthy state: what can be gentler then may be
+    rollbacks  how often training went back to a healthy state: what can be gentler then may be
     """
 
     step: int = 0
@@ -91,7 +92,7 @@ class Family(nn.Module, ABC):
     """A generative family over one space.
 
     space  what to make
-    cond   what may be given, by name
+    cond   what may be given, by name: of a space alone, dropped now and then and not aligned
     nets   who builds the networks
     """
 
@@ -109,9 +110,11 @@ class Family(nn.Module, ABC):
     """Whether it learns from domains without pairs; see the task of that name."""
     domain_options: ClassVar[frozenset[str]] = frozenset()
     """Options that are the number of a domain; a person may name it instead."""
+    infills: ClassVar[Literal["no", "prefix", "any"]] = "no"
+    """Which known parts of an example it keeps itself, see `infill`: none, a beginning, or any."""
     generates: ClassVar[bool] = True
     """Whether it makes examples; a family that does not offers `encode`."""
-    likelihood: Likelihood = "none"
+    likelihood: LikelihoodKind = "none"
     """What `log_prob` gives: nothing, a lower bound, or the log-likelihood itself. A family that has one for
     some spaces alone says so in its class, and "none" in its objects over the others."""
     likelihood_examples: int | None = None
@@ -124,24 +127,29 @@ class Family(nn.Module, ABC):
     latent_dim: int = 0
     """Numbers in a code that `decode` reads; 0 where there is no `decode`."""
     gaussian_prior: bool = True
-    """Whether the law of codes is the standard normal, so that they all lie at about one distance from 0."""
+    """Whether the prior of codes is the standard normal, so that they all lie at about one distance from
+    0."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
     least_batch: int = 1
     """Examples that have to be in a batch together, at least."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
+    adversarial: bool = False
+    """Whether networks are trained against each other, so that their losses leap by nature."""
+    large_products: ClassVar[bool] = False
+    """Whether its networks multiply large matrices over rows without a grid, too: bfloat16 helps then."""
     diagnostics: ClassVar[tuple[Diagnostic, ...]] = ()
     """By what a training that goes wrong in this family's own way is known."""
     shared: Mapping[str, Literal["mean", "first"]] = MappingProxyType({})
     """Buffers that every device keeps a part of, and how they become one after each step: their mean over
     the devices, or what the first one has."""
     code: Space | None = None
-    """What `compress` writes, where an example alone decides its code."""
+    """What `to_latent` writes, where an example alone decides its code."""
 
-    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+    def __init__(self, space: Space, cond: Mapping[str, CondSpec | Space], nets: Nets) -> None:
         super().__init__()
         self.space = space
-        self.cond = dict(cond)
+        self.cond = cond_specs(cond)
         self.nets = nets
         self.clock = Clock()
         self.diagnostic_values: dict[str, Tensor] = {}
@@ -187,7 +195,8 @@ class Family(nn.Module, ABC):
 
         cond   conditions in stored form, `n` rows each; a missing one is left open
         chunk  examples made at once: a matter of memory, and part of what the seed fixes
-        knobs  the keywords of this family's sampler (see `sampler_options()`); unknown ones are refused
+        sampler_options  the keywords of this family's sampler (see `sampler_options()`); unknown ones are
+        refused
         """
         return self._by_chunks(self._sample, n, (), dict(cond or {}), seed, chunk, sampler_options)
 
@@ -238,9 +247,10 @@ class Family(nn.Module, ABC):
                 raise Incompatible(
                     f"this model was trained without the condition {name!r}; {suggest(name, self.cond)}"
                 )
-            self.cond[name].check(value, f"the condition {name!r}")
+            self.cond[name].space.check(value, f"the condition {name!r}")
             if value.shape[0] != n:
                 raise Incompatible(f"{n} samples need {n} values of {name!r}, got {value.shape[0]}")
+        self.check_given(cond)
         check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
         checked = coerce(self._sample, sampler_options, where="sample")
         self._guidable(checked.get("guidance_scale", 1.0), cond)
@@ -260,18 +270,54 @@ class Family(nn.Module, ABC):
 
     def _guidable(self, scale: float, cond: Mapping[str, Tensor]) -> None:
         """Refuse to exaggerate what is not there."""
-        if scale == 1.0 or cond:
+        free = [name for name, spec in self.cond.items() if spec.drop]
+        if scale == 1.0 or any(name in cond for name in free):
             return
         there = (
-            f"none of {', '.join(map(repr, self.cond))} is given: give one (--given NAME=VALUE)"
-            if self.cond
-            else "this model was trained without any: leave it out, or train one with --label"
+            f"none of {', '.join(map(repr, free))} is given: give one (--given NAME=VALUE)"
+            if free
+            else "this model was trained without any that may be left out: leave it out, or train one with "
+            "--label"
         )
-        raise Incompatible(f"guidance_scale={scale:g} weighs a condition, and {there}")
+        raise Incompatible(
+            f"guidance_scale={scale:g} weighs a condition, and {there}", code="no-guidance"
+        )
 
-    def _sample(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
-        """`n` examples; sampling knobs are keyword-only arguments of the override, which every family has
-        that `generates`."""
+    def undropped(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The conditions that the unguided pass of classifier-free guidance keeps: those that a request
+        always has."""
+        return {name: value for name, value in given.items() if not self.cond[name].drop}
+
+    def check_given(self, given: Mapping[str, Tensor]) -> None:
+        """Raise `Unsupported` where a condition is missing that was never left out in training."""
+        for name, spec in self.cond.items():
+            if name not in given and not spec.drop:
+                raise Unsupported(
+                    f"{self.name} was never trained without {name!r}: give it (--given {name}=VALUE)",
+                    code="condition-missing",
+                )
+
+    def loss_mask(self, batch: Batch) -> Tensor | None:
+        """Which positions of an example are learnt `(B, *grid)`, None where all are: those of `batch.mask`,
+        and the pads behind an example's end, which a sampler has to make."""
+        if batch.mask is None:
+            return None
+        valid = self.space.valid(batch.x)
+        mask = batch.mask if valid is None else batch.mask | ~valid
+        return None if bool(mask.all()) else mask
+
+    def refuse_mask(self, batch: Batch) -> None:
+        """Raise `Unsupported` for a batch of which not all is to be learnt."""
+        if self.loss_mask(batch) is not None:
+            raise Unsupported(
+                f"{self.name} learns whole examples and cannot leave out a part of one, as this task asks: "
+                f"train --family vae, diffusion, autoregressive or masked",
+                code="mask-not-supported",
+            )
+
+    def _sample(self, n: int, given: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+        """`n` examples; the sampler's options are keyword-only arguments of the override, which every family
+        has that `generates`."""
         raise NotImplementedError
 
     @classmethod
@@ -288,11 +334,11 @@ class Family(nn.Module, ABC):
         self,
         x: Tensor,
         known: Tensor,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         **sampler_options: Any,
     ) -> Tensor:
-        """A capability: fill the gaps of `x`, with the knobs of `_sample`."""
+        """A capability: fill the gaps of `x`, with the options of `_sample`."""
         raise Unsupported(
             f"{self.name} makes whole examples and cannot keep a part of one: train --family masked, which "
             f"can, or autoregressive, which goes on from a beginning"
@@ -317,15 +363,15 @@ class Family(nn.Module, ABC):
         """The likeliest stored example of each code `(B, latent_dim)`: the way back of `encode`."""
         raise Unsupported(f"{self.name} makes no examples of latent codes")
 
-    def codes(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
-        """Codes for `decode` drawn from their law `(n, latent_dim)`."""
+    def sample_prior(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+        """Samples of the prior, codes for `decode` `(n, latent_dim)`."""
         return torch.randn(n, self.latent_dim, generator=rng, device=rng.device)
 
-    def compress(self, batch: Batch) -> Tensor:
+    def to_latent(self, batch: Batch) -> Tensor:
         """Stored examples of `code`, always the same ones for the same examples."""
         raise Unsupported(f"{self.name} offers no codes that another model could be trained on")
 
-    def expand(self, code: Tensor, rng: torch.Generator) -> Tensor:
+    def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
         """Stored examples of the space from those of `code`; what the code leaves open is drawn."""
         raise Unsupported(f"{self.name} offers no codes that another model could be trained on")
 

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from genwright.batch import Batch, Cond
 from genwright.families.base import Family, Phase
 from genwright.families.contrastive_views import HIDE, Views
-from genwright.nets.roles import Grid, Nets, Told
+from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.options import Count, Positive
-from genwright.space import Space, Symbol
+from genwright.space import CondSpec, Space, Symbol
 
 __all__ = [
     "TEMPERATURE",
     "Contrastive",
-    "Encoder",
+    "ContrastiveEncoder",
     "contrast",
     "fold",
     "nt_xent",
@@ -52,7 +52,7 @@ class Contrastive(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         code: Count = 128,
@@ -64,7 +64,7 @@ class Contrastive(Family):
         the more the nearest of the others count.  Conditions are not looked at."""
         super().__init__(space, cond, nets)
         self.temperature = temperature
-        self.encoder = Encoder(space, nets, code)
+        self.encoder = ContrastiveEncoder(space, nets, code)
         self.head = projection(code, head)
         self.views = Views(space)
 
@@ -76,7 +76,7 @@ class Contrastive(Family):
         return self.encoder(batch.x).float()
 
 
-class Encoder(nn.Module):
+class ContrastiveEncoder(nn.Module):
     """An `encode` network behind embeddings for the symbols: stored `(B, stored, *grid)`, where a symbol may
     be `HIDE`, to `(B, code)`."""
 
@@ -88,7 +88,7 @@ class Encoder(nn.Module):
         self.symbols = nn.ModuleList(nn.Embedding(k + 1, min(k, SYMBOL)) for k in symbols)
         channels = space.real_channels + sum(min(k, SYMBOL) for k in symbols)
         self.patch, coarse = patches(space.grid)
-        self.net = nets.encode(coarse, channels * math.prod(self.patch), code, Told())
+        self.net = nets.encode(coarse, channels * math.prod(self.patch), code, CondShape())
 
     def forward(self, x: Tensor) -> Tensor:
         parts, symbols = [], iter(self.symbols)

@@ -7,9 +7,9 @@ that the other domain can hold; and what is of the domain already stays as it is
     generators  sum over both domains of  adversarial(G(a)) + cycle * |F(G(a)) - a| + identity * |G(b) - b|
     critics     the loss of `adversarial`, by default least squares
 
-The distance is that of `translator.apart`: absolute for numbers, cross entropy for symbols, which reach
-critic and way back as straight-through Gumbel-softmax draws. With `pool` a critic is now and then shown a
-fake of former steps in place of a new one (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3).
+The distance is that of `translator.reconstruction_loss`: absolute for numbers, cross entropy for symbols,
+which reach critic and way back as straight-through Gumbel-softmax draws. With `pool` a critic is now and then
+shown a fake of former steps in place of a new one (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from genwright.families.adversary import (
     usual_gamma,
 )
 from genwright.families.base import Phase
-from genwright.families.translator import Rival, apart
-from genwright.nets.roles import Nets, Told
+from genwright.families.translator import Rival, reconstruction_loss
+from genwright.nets.roles import CondShape, Nets
 from genwright.options import Count, Natural, NonNegative, Positive
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["CycleGAN"]
 
@@ -53,12 +53,13 @@ class CycleGAN(Rival):
         Phase("critic", ("critics",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generators",), lr=5e-4, betas=(0.5, 0.99)),
     )
+    adversarial = True
     diagnostics = (SATURATED,)
 
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         cycle: NonNegative = 10.0,
@@ -91,9 +92,9 @@ class CycleGAN(Rival):
         steps = critic_steps or self.kind.critic_steps
         self.phases = (replace(self.phases[0], repeats=steps), *self.phases[1:])
         grid, width = space.grid, space.width
-        self.generators = nn.ModuleList(nets.map(grid, width, width, Told()) for _ in range(2))
+        self.generators = nn.ModuleList(nets.map(grid, width, width, CondShape()) for _ in range(2))
         judges = critic_nets(nets, grid)
-        self.critics = nn.ModuleList(judges.score(grid, width, Told()) for _ in range(2))
+        self.critics = nn.ModuleList(judges.score(grid, width, CondShape()) for _ in range(2))
         self.pool = pool
         if pool:
             self.register_buffer("kept", torch.zeros(2, pool, width, *grid))
@@ -107,6 +108,7 @@ class CycleGAN(Rival):
     # -- training ------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        self.refuse_mask(batch)
         if self.kind.clips:
             clip(self.critics, self.weight_clip)
         parts = self._by_domain(batch)
@@ -146,20 +148,20 @@ class CycleGAN(Rival):
             on_real = self._judge(to, real) if self.kind.compares else on_fake.detach()
             adversarial = adversarial + self.kind.generator(on_real, on_fake).mean()
             if self.cycle:
-                cycle = cycle + apart(self.space, self._bring(fake, 1 - to), source)
+                cycle = cycle + reconstruction_loss(self.space, self._bring(fake, 1 - to), source)
             if self.identity:
-                identity = identity + apart(self.space, self._bring(real, to), own)
+                identity = identity + reconstruction_loss(self.space, self._bring(real, to), own)
         terms = {"generator": adversarial, "cycle": self.cycle * cycle}
         return terms | ({"identity": self.identity * identity} if self.identity else {})
 
     def _judge(self, to: int, x: Tensor, copies: int = 1) -> Tensor:
         """Scores of embedded examples by the critic of one domain."""
         critic: Any = self.critics[to]
-        return judged_by(critic, x, _untold(x))
+        return judged_by(critic, x, _no_cond(x))
 
     def _bring(self, x: Tensor, to: int) -> Tensor:
         """The answer of one generator for embedded examples."""
-        out: Tensor = self.generators[to](x, _untold(x))
+        out: Tensor = self.generators[to](x, _no_cond(x))
         return out
 
     @torch.no_grad()
@@ -186,5 +188,5 @@ class CycleGAN(Rival):
         return out
 
 
-def _untold(x: Tensor) -> Cond:
+def _no_cond(x: Tensor) -> Cond:
     return Cond(x.new_zeros(len(x), 0))

@@ -34,8 +34,8 @@ def log_change(velocity: Velocity, x: Tensor, times: Tensor) -> tuple[Tensor, Te
     probes = None
     if x[0].numel() > FEW:
         rng = torch.Generator(x.device).manual_seed(0)
-        diagnostic_values = torch.randint(0, 2, (PROBES, *x.shape), generator=rng, device=x.device)
-        probes = 2 * diagnostic_values.to(x.dtype) - 1
+        signs = torch.randint(0, 2, (PROBES, *x.shape), generator=rng, device=x.device)
+        probes = 2 * signs.to(x.dtype) - 1
     total = x.new_zeros(len(x), dtype=torch.double)
     for t, s in pairwise(times):
         h, middle = s - t, (t + s) / 2

@@ -1,4 +1,4 @@
-"""Numbers that lie on levels, as pixels do, and the ranges that they stand for.
+"""Uniform dequantization of numbers that lie on levels, as pixels do.
 
 Of levels alone a density may be as high as one likes. Spread evenly over their shares of the range, its mean
 bounds the likelihood of the levels from below (Theis et al. 2016, arXiv:1511.01844, section 3.1), so that
@@ -47,14 +47,14 @@ class Dequantizer(nn.Module):
         near = ((place - place.round()).abs() < NEAR).movedim(1, 0).flatten(1)
         self.is_discrete.copy_(self.bounded & (near.float().mean(1) > MOST))
 
-    def spread(self, x: Tensor) -> Tensor:
+    def dequantize(self, x: Tensor) -> Tensor:
         """Stored examples, each level drawn anew from its share of the range."""
         if self.number is None or not bool(self.is_discrete.any()):
             return x
         x = x.float()
         level = ((x + 1) / 2 * (self.number - 1)).round()
-        spread = (level + torch.rand_like(x)) / self.number * 2 - 1
-        return torch.where(self._along(x), spread, x)
+        drawn = (level + torch.rand_like(x)) / self.number * 2 - 1
+        return torch.where(self._along(x), drawn, x)
 
     def quantize(self, x: Tensor) -> Tensor:
         """The way back: the level whose share of the range a number lies in."""

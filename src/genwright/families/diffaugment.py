@@ -27,7 +27,7 @@ __all__ = ["Augment"]
 MOVE = 0.125
 BOX = 0.5
 NOISE = 0.1
-"""Of unit spread."""
+"""Of unit variance."""
 
 
 class Augment(nn.Module):

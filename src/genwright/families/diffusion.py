@@ -16,23 +16,23 @@ from torch import Tensor
 
 from genwright.batch import Batch, Cond
 from genwright.errors import RecipeError
-from genwright.families.base import Family, Likelihood, Phase
+from genwright.families.base import Family, LikelihoodKind, Phase
 from genwright.families.density import carried, log_change
 from genwright.families.dequantize import Dequantizer
 from genwright.families.guidance import guided
 from genwright.families.meanflow import JUMPS, change
-from genwright.families.schedules import DDPM, EDM, Flow, Schedule
+from genwright.families.schedules import DDPM, EDM, FlowMatching, Schedule
 from genwright.families.solvers import SOLVERS
 from genwright.families.standardize import Scaling
 from genwright.nets.blocks import TimeEmbedding
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural, NonNegative
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["Diffusion"]
 
-SCHEDULES: dict[str, type[Schedule]] = {"flow": Flow, "edm": EDM, "ddpm": DDPM}
+SCHEDULES: dict[str, type[Schedule]] = {"flow": FlowMatching, "edm": EDM, "ddpm": DDPM}
 WALK = {"row": 40, "grid": 20}
 """Steps from an example to noise, for its likelihood."""
 
@@ -41,13 +41,13 @@ class Diffusion(Family):
     """A network that removes noise, and a solver that uses it."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
-    likelihood: Likelihood = "exact"
+    likelihood: LikelihoodKind = "exact"
     phases = (Phase("fit", lr=2e-3, betas=(0.9, 0.99)),)
 
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         schedule: Literal["flow", "edm", "ddpm"] | None = None,
@@ -57,8 +57,8 @@ class Diffusion(Family):
         objective: Literal["denoise", "meanflow"] = "denoise",
         levels: Annotated[int, Ge(2)] | None = None,
     ) -> None:
-        """schedule: flow matching, EDM or DDPM (None: edm for a row, whose law may be far narrower than its
-        spread, else flow).  betas: how the noise of ddpm grows (None: cosine).
+        """schedule: flow matching, EDM or DDPM (None: edm for a row, whose density may be far narrower than
+        its standard deviation, else flow).  betas: how the noise of ddpm grows (None: cosine).
         prediction: what its network answers with, v or the noise (None: v).  waves: lengths of the sines and
         cosines that the network sees of each number beside the number itself (None: 4 for a row whose
         objective is to denoise, else 0).  objective: to remove noise (denoise), or to jump over a span of
@@ -75,14 +75,14 @@ class Diffusion(Family):
         plain = "flow" if space.grid or self.jumps else "edm"
         self.schedule = _schedule(schedule or plain, betas, prediction)
         self.latent_dim = space.width * space.positions
-        self.tell = Conditioner(cond, space.grid, nets, "map", extra=True)
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "map", extra=True)
         # What is differentiated by time must not swing with it (Lu & Song 2024, arXiv:2410.11081, section 4).
         slow = (-2, 1) if self.jumps else (-2, 6)
         self.time = TimeEmbedding(nets.dim, octaves=slow)
         self.span = TimeEmbedding(nets.dim, octaves=slow) if self.jumps else None
         self.waves = (0 if space.grid or self.jumps else 4) if waves is None else waves
         width = space.width + 2 * self.waves * space.real_channels
-        self.net = nets.map(space.grid, width, space.width, self.tell.told)
+        self.net = nets.map(space.grid, width, space.width, self.conditioner.shape)
         if space.kind != "real":  # a density of one-hot vectors says nothing of their symbols
             self.likelihood = "none"
         self.likelihood_examples = 128 if space.grid else 512
@@ -93,16 +93,16 @@ class Diffusion(Family):
         self.scaling.fit(batch.x)
 
     def _normal(self, x: Tensor) -> Tensor:
-        """Stored examples at the spread that the schedule wants."""
+        """Stored examples at the standard deviation that the schedule wants."""
         return self.scaling.normal(x) * self.schedule.data_std
 
     def _plain(self, x: Tensor) -> Tensor:
         return self.scaling.plain(x / self.schedule.data_std)
 
     def _answer(self, x: Tensor, t: Tensor, cond: Cond, span: Tensor | None = None) -> Tensor:
-        """The network's answer at time `t` `(B, 1, ...)`; one that jumps is told how far (None: not at
+        """The network's answer at time `t` `(B, 1, ...)`; one that jumps reads how far (None: not at
         all)."""
-        seen, number = self.schedule.shown(x, t)
+        seen, number = self.schedule.precondition(x, t)
         if self.span is not None:
             far = torch.zeros_like(t) if span is None else span
             cond = cond.plus(self.span(far.flatten()))
@@ -129,7 +129,7 @@ class Diffusion(Family):
 
     def _errors(self, batch: Batch) -> Tensor:
         """Weighted squared error of each example `(B,)`, a mean over its numbers."""
-        n, clean = len(batch), self._normal(self.levels.spread(batch.x))
+        n, clean = len(batch), self._normal(self.levels.dequantize(batch.x))
         t, noise = self._times(clean), torch.randn_like(clean)
         span = torch.zeros_like(t)
         k = round(JUMPS * n) if self.jumps else 0  # these go a span back from the later of two times
@@ -138,10 +138,10 @@ class Diffusion(Family):
             span[:k] = (t[:k] - other).abs()
             t[:k] = torch.maximum(t[:k], other)
         x = self.schedule.alpha(t) * clean + self.schedule.sigma(t) * noise
-        told = self.tell(batch.cond, n, x)
-        answer = self._answer(x, t, told, span)
+        cond = self.conditioner(batch.cond, n, x)
+        answer = self._answer(x, t, cond, span)
         if k:
-            some = told.rows(slice(k))
+            some = cond.rows(slice(k))
             moved = change(lambda x, t, h: self._answer(x, t, some, h), x[:k], t[:k], span[:k])
             answer = torch.cat([answer[:k] + span[:k] * moved, answer[k:]])
         errors = self.schedule.loss(answer, x, noise, clean, t)
@@ -155,7 +155,7 @@ class Diffusion(Family):
         with free draws."""
         n = len(clean)
         u = (torch.randperm(n, device=clean.device) + torch.rand(n, device=clean.device)) / n
-        return self.schedule.draw(u.clamp(1e-6, 1 - 1e-6)).view(-1, *[1] * (clean.ndim - 1))
+        return self.schedule.sample_t(u.clamp(1e-6, 1 - 1e-6)).view(-1, *[1] * (clean.ndim - 1))
 
     # -- likelihood ----------------------------------------------------------------------------
 
@@ -177,15 +177,15 @@ class Diffusion(Family):
         return (normal + change + scale).float()
 
     def _path(self) -> Tensor:
-        return self.schedule.path(WALK["grid" if self.space.grid else "row"], self.device)
+        return self.schedule.ode_times(WALK["grid" if self.space.grid else "row"], self.device)
 
-    def _velocity(self, cond: Mapping[str, Tensor], n: int) -> Callable[[Tensor, Tensor], Tensor]:
+    def _velocity(self, given: Mapping[str, Tensor], n: int) -> Callable[[Tensor, Tensor], Tensor]:
         """dx/dt of `n` examples along the probability-flow ODE."""
-        told, schedule = self.tell(cond, n, self.scaling.mean), self.schedule
+        cond, schedule = self.conditioner(given, n, self.scaling.mean), self.schedule
 
         def velocity(x: Tensor, t: Tensor) -> Tensor:
             at = t.expand(len(x)).view(-1, *[1] * (x.ndim - 1))
-            return schedule.slope(x, schedule.clean(self._answer(x, at, told), x, at), at)
+            return schedule.velocity(x, schedule.denoised(self._answer(x, at, cond), x, at), at)
 
         return velocity
 
@@ -211,7 +211,7 @@ class Diffusion(Family):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         *,
         steps: Count | None = None,
@@ -222,24 +222,24 @@ class Diffusion(Family):
         """steps: of the solver (None: 4 for a model that jumps, else 32; 8 are often enough with `dpm`).
         solver: euler, heun and dpm follow an ODE; ancestral and sde add fresh noise, and want more steps;
         euler jumps where the model can (None: euler there, else dpm).  guidance_scale: above 1 exaggerates
-        the condition.  temperature: spread of the noise."""
+        the condition.  temperature: scale of the noise."""
         schedule = self.schedule
         shape = (n, self.space.width, *self.space.grid)
         noise = torch.randn(shape, generator=rng, device=self.device)
-        told = self.tell(cond, n, noise)
-        untold = self.tell({}, n, noise) if cond else None
+        cond = self.conditioner(given, n, noise)
+        uncond = self.conditioner(self.undropped(given), n, noise) if given else None
         low, high = (bound * schedule.data_std for bound in self.scaling.bounds())
 
         def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
             at = t.expand(n).view(-1, *[1] * (x.ndim - 1))
             span = None if s is None else at - s
-            answer = guided(lambda c: self._answer(x, at, c, span), told, untold, guidance_scale)
-            clean = schedule.clean(answer, x, at)
+            answer = guided(lambda c: self._answer(x, at, c, span), cond, uncond, guidance_scale)
+            clean = schedule.denoised(answer, x, at)
             if self.jumps and s is not None and s > 0:
                 return clean  # where the line through both ends of the jump would come to
             return torch.minimum(torch.maximum(clean, low), high)
 
-        times = schedule.times(steps or (4 if self.jumps else 32), self.device)
+        times = schedule.timesteps(steps or (4 if self.jumps else 32), self.device)
         walk = SOLVERS[solver or ("euler" if self.jumps else "dpm")](schedule, rng, temperature)
         x = walk.solve(denoise, temperature * schedule.sigma(times[0]) * noise, times)
         return self.levels.quantize(self.space.draw(self._plain(x)))

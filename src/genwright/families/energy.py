@@ -7,7 +7,7 @@ energy of data is lowered and that of the model's own samples raised, which shor
 up to date in a replay buffer (Tieleman 2008; Du & Mordatch 2019, arXiv:1903.08689; Nijkamp et al. 2019,
 arXiv:1904.09770); samples begin from there.
 
-The network says how far the energy is from that of a Gaussian of the data's spread. For x = data + sigma
+The network says how far the energy is from that of a Gaussian of the data's variance. For x = data + sigma
 noise and u = x / sqrt(1 + sigma^2):
 
     E(x, sigma) = |u|^2 / 2 + net(u, sigma) / sigma
@@ -39,7 +39,7 @@ from genwright.nets.cond import Conditioner
 from genwright.nets.resnet import ResNetNets
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural, NonNegative, Positive, Share
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["Energy"]
 
@@ -56,7 +56,7 @@ class Energy(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         objective: Literal["denoising", "contrastive"] = "denoising",
@@ -70,16 +70,17 @@ class Energy(Family):
         buffer: Count | None = None,
     ) -> None:
         """objective: denoising score matching at many levels of noise, or contrastive divergence with a
-        replay buffer.  sigma_min: the least noise on the data, in their spread (None: 0.01, contrastive
-        0.1, which has no other level).  sigma_max: the most (denoising).  waves: sines and cosines of each
-        number that the network sees beside it, each twice as fine as the one before (None: 4 in a row, 0 on a
-        grid): what lies in many pieces is learnt several times faster.  The rest is for contrastive.
-        chain: Langevin steps in each step of training.  chain_step: size of their noise, in sigma_min.
-        renew: share of the chains that begin anew from noise.  regularise: weight of the squared answers
-        of the network.  buffer: chains that are kept (None: 10,000, fewer of large examples)."""
+        replay buffer.  sigma_min: the least noise on the data, in their standard deviation (None: 0.01,
+        contrastive 0.1, which has no other level).  sigma_max: the most (denoising).  waves: sines and
+        cosines of each number that the network sees beside it, each twice as fine as the one before (None: 4
+        in a row, 0 on a grid): what lies in many pieces is learnt several times faster.  The rest is for
+        contrastive. chain: Langevin steps in each step of training.  chain_step: size of their noise, in
+        sigma_min. renew: share of the chains that begin anew from noise.  regularise: weight of the squared
+        answers of the network.  buffer: chains that are kept (None: 10,000, fewer of large examples)."""
         super().__init__(space, cond, nets)
         self.denoising = objective == "denoising"
         self.has_heldout = self.denoising
+        self.adversarial = not self.denoising  # its chains answer to what the energy learns
         self.low = sigma_min or (0.01 if self.denoising else 0.1)
         self.high = sigma_max if self.denoising else self.low
         if self.denoising and self.high <= self.low:
@@ -90,7 +91,7 @@ class Energy(Family):
         self.renew, self.regularise = renew, regularise
         nets = _fitting(nets)
         self.scaling = Scaling(space)
-        self.tell = Conditioner(cond, space.grid, nets, "score", extra=self.denoising)
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "score", extra=self.denoising)
         self.time = TimeEmbedding(nets.dim) if self.denoising else None
         self.waves = (0 if space.grid else 4) if waves is None else waves
         self.reals = [
@@ -100,9 +101,9 @@ class Energy(Family):
             for channel in range(slot.width.start, slot.width.stop)
         ]
         seen = space.width + 2 * self.waves * len(self.reals)
-        self.net = nets.score(space.grid, seen, self.tell.told)
+        self.net = nets.score(space.grid, seen, self.conditioner.shape)
         size = buffer or max(128, min(10_000, NUMBERS // (space.width * space.positions)))
-        self.replay = None if self.denoising else Replay(size, space, cond)
+        self.replay = None if self.denoising else Replay(size, space, self.cond)
 
     def prepare(self, batch: Batch) -> None:
         self.scaling.fit(batch.x)
@@ -116,26 +117,26 @@ class Energy(Family):
     # -- the energy ----------------------------------------------------------------------------
 
     def energy(self, batch: Batch, sigma: float | None = None) -> Tensor:
-        """E of each example `(B,)` among data with a noise `sigma`, in their spread (None: the least;
+        """E of each example `(B,)` among data with a noise `sigma`, in their std (None: the least;
         contrastive has no other): the lower, the likelier. There is no normaliser, and the less the noise,
         the more an error of the network counts."""
         x = self.scaling.normal(batch.x)
         at = x.new_tensor(self.low if sigma is None else min(max(sigma, self.low), self.high))
-        return self._energy(x, at, self.tell(batch.cond, len(batch), x))
+        return self._energy(x, at, self.conditioner(batch.cond, len(batch), x))
 
-    def _energy(self, x: Tensor, sigma: Tensor, told: Cond) -> Tensor:
+    def _energy(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
         """E of normal examples `(B, width, *grid)` at a noise `sigma`, `()` or `(B,)`."""
-        return self._split_energy(x, sigma, told)[0]
+        return self._split_energy(x, sigma, cond)[0]
 
-    def _split_energy(self, x: Tensor, sigma: Tensor, told: Cond) -> tuple[Tensor, Tensor]:
+    def _split_energy(self, x: Tensor, sigma: Tensor, cond: Cond) -> tuple[Tensor, Tensor]:
         """E, and the network's share in it."""
         sigma = sigma.expand(len(x))
         u = x / (1 + sigma.square()).sqrt().view(-1, *[1] * (x.ndim - 1))
         if self.time is not None:
-            told = told.plus(self.time(sigma.log() / 4))
+            cond = cond.plus(self.time(sigma.log() / 4))
         # The energy of many numbers is a large number of which differences count.
         with torch.autocast(x.device.type, enabled=False):
-            answer = self.net(self._with_waves(u.float()), told).float() / sigma
+            answer = self.net(self._with_waves(u.float()), cond).float() / sigma
         return 0.5 * u.square().flatten(1).sum(1) + answer, answer
 
     def _with_waves(self, u: Tensor) -> Tensor:
@@ -166,8 +167,8 @@ class Energy(Family):
         sigma = self.low * (self.high / self.low) ** share
         wide = sigma.view(-1, *[1] * (clean.ndim - 1))
         x = clean + wide * torch.randn_like(clean)
-        told = self.tell(batch.cond, n, x)
-        slope = gradient(lambda y: self._energy(y, sigma, told), x, keep=torch.is_grad_enabled())[1]
+        cond = self.conditioner(batch.cond, n, x)
+        slope = gradient(lambda y: self._energy(y, sigma, cond), x, keep=torch.is_grad_enabled())[1]
         errors = (1 + wide.square()) * ((x - clean) / wide - wide * slope).square()
         if batch.mask is not None:
             counted = batch.mask.float().flatten(1).mean(1).clamp_min(1e-6)
@@ -177,18 +178,20 @@ class Energy(Family):
     def _contrast(self, batch: Batch) -> dict[str, Tensor]:
         assert self.replay is not None
         n, sigma = len(batch), batch.x.new_tensor(self.low, dtype=torch.float32)
-        gone = self.tell.dropped(n, batch.x)
+        drop_mask = self.conditioner.draw_drop_mask(n, batch.x)
         x = self.scaling.normal(batch.x)
         x = x + sigma * torch.randn_like(x)
-        taken = self.replay.draw(n, batch.cond, gone, self.renew, math.hypot(1, self.low))
+        taken = self.replay.draw(n, batch.cond, drop_mask, self.renew, math.hypot(1, self.low))
         with torch.no_grad():
-            told = self.tell(taken.cond, len(taken.x), x, taken.gone)
-            walk = Langevin(lambda y: self._energy(y, sigma, told))
+            cond = self.conditioner(taken.cond, len(taken.x), x, taken.drop_mask)
+            walk = Langevin(lambda y: self._energy(y, sigma, cond))
             made, _ = walk.run(taken.x, self.low, self.chain, self.chain_step)
             if self.training:
                 self.replay.put(replace(taken, x=made))
-        on_data, answer = self._split_energy(x, sigma, self.tell(batch.cond, n, x, gone))
-        on_made, other = self._split_energy(made, sigma, self.tell(taken.cond, len(made), x, taken.gone))
+        on_data, answer = self._split_energy(x, sigma, self.conditioner(batch.cond, n, x, drop_mask))
+        on_made, other = self._split_energy(
+            made, sigma, self.conditioner(taken.cond, len(made), x, taken.drop_mask)
+        )
         return {
             "contrast": on_data.mean() - on_made.mean(),
             "size": self.regularise * (answer.square().mean() + other.square().mean()),
@@ -199,7 +202,7 @@ class Energy(Family):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         *,
         steps: Count | None = None,
@@ -211,25 +214,26 @@ class Energy(Family):
     ) -> Tensor:
         """steps: levels of noise to go down (None: 32), or contrastive Langevin steps from the buffer
         (None: 200).  corrections: Langevin steps at each level.  step_size: of their noise, in the level's.
-        adjusted: accept or refuse each Langevin step by the energy (Metropolis), so that a level's law is
-        exact whatever the step.  temperature: samples follow exp(-E / temperature).  guidance_scale: above
-        1 exaggerates the condition."""
-        self._guidable(guidance_scale, cond)
-        told = self.tell(cond, n, self.scaling.mean)
-        untold = self.tell({}, n, self.scaling.mean) if cond and guidance_scale != 1.0 else None
+        adjusted: accept or refuse each Langevin step by the energy (Metropolis), so that a level's
+        distribution is exact whatever the step.  temperature: samples follow exp(-E / temperature).
+        guidance_scale: above 1 exaggerates the condition."""
+        self._guidable(guidance_scale, given)
+        cond = self.conditioner(given, n, self.scaling.mean)
+        free = bool(given) and guidance_scale != 1.0
+        uncond = self.conditioner(self.undropped(given), n, self.scaling.mean) if free else None
 
         def at(sigma: Tensor) -> Langevin:
             def energy(x: Tensor) -> Tensor:
-                e = self._energy(x, sigma, told)
-                if untold is None:
+                e = self._energy(x, sigma, cond)
+                if uncond is None:
                     return e
-                other = self._energy(x, sigma, untold)
+                other = self._energy(x, sigma, uncond)
                 return other + guidance_scale * (e - other)
 
             return Langevin(energy, rng, temperature, adjusted)
 
         if self.replay is not None:
-            start = self.replay.near(n, cond, rng)
+            start = self.replay.near(n, given, rng)
             walk = at(self.scaling.mean.new_tensor(self.low))
             x, slope = walk.run(start, self.low, steps or 200, step_size)
         else:

@@ -26,7 +26,7 @@ from genwright.families.dequantize import Dequantizer
 from genwright.families.transforms import (
     ActNorm,
     Affine,
-    Causal,
+    AutoregressiveTransform,
     Chain,
     Coupling,
     Elementwise,
@@ -36,9 +36,9 @@ from genwright.families.transforms import (
     Unbound,
 )
 from genwright.nets.cond import Conditioner
-from genwright.nets.roles import Grid, Nets, Told
+from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.options import Count, NonNegative
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["Flow", "squeeze", "unsqueeze"]
 
@@ -56,7 +56,7 @@ class Flow(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         transform: Literal["affine", "spline"] = "spline",
@@ -74,8 +74,8 @@ class Flow(Family):
         or more.  mix: learn how to mix the channels between the steps (else only permute them).  levels: that
         numbers in [-1, 1] have; where training examples lie on so many, each is spread evenly over its share
         of the range, since of levels alone a density may be as high as one likes (Theis et al. 2016,
-        arXiv:1511.01844, section 3.1).  noise: spread of what is added to unbounded numbers in training,
-        for the like reason, where many of them are equal."""
+        arXiv:1511.01844, section 3.1).  noise: standard deviation of what is added to unbounded numbers in
+        training, for the like reason, where many of them are equal."""
         super().__init__(space, cond, nets)
         self.latent_dim = space.stored * space.positions
         # The networks of a row bear larger steps than those of a grid, and leave fewer strays that way.
@@ -83,25 +83,25 @@ class Flow(Family):
         self.levels, self.noise = Dequantizer(space, levels), noise
         self.causal = order == "autoregressive"
         self.quick = not self.causal
-        self.tell = Conditioner(cond, space.grid, nets, "causal" if self.causal else "map")
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "causal" if self.causal else "map")
         kind = Affine() if transform == "affine" else Spline(bins)
         bounded = [s.bounded for s in space.spans if isinstance(s, Real) for _ in range(s.n)]
         self.unbound = Unbound(bounded)
         self.by = _halvings(space.grid, scales)
         self.shapes: list[tuple[int, Grid]] = []  # within each scale
         self.chains = nn.ModuleList()
-        channels, grid, told = space.stored, space.grid, self.tell.told
+        channels, grid, cond_shape = space.stored, space.grid, self.conditioner.shape
         for by in self.by:
             channels, grid = channels * math.prod(by), _shorter(grid, by)
-            told = replace(told, grid=told.grid * math.prod(by))
+            cond_shape = replace(cond_shape, grid=cond_shape.grid * math.prod(by))
             self.shapes.append((channels, grid))
-            self.chains.append(_chain(steps, channels, grid, kind, nets, told, mix, self.causal))
+            self.chains.append(_chain(steps, channels, grid, kind, nets, cond_shape, mix, self.causal))
             channels //= 2  # the rest is done with
 
     # -- there and back ------------------------------------------------------------------------
 
-    def _told(self, cond: Cond) -> list[Cond]:
-        """What is told at each scale: a condition on the grid goes along with it."""
+    def _cond_by_scale(self, cond: Cond) -> list[Cond]:
+        """The condition at each scale: one on the grid goes along with it."""
         found = []
         for by in self.by:
             if cond.grid is not None:
@@ -114,8 +114,8 @@ class Flow(Family):
         x, total = self.unbound(x.float(), cond)
         done = []
         last = len(self.by) - 1
-        for i, (by, told) in enumerate(zip(self.by, self._told(cond), strict=True)):
-            x, log_det = self.chains[i](squeeze(x, by), told)
+        for i, (by, scale_cond) in enumerate(zip(self.by, self._cond_by_scale(cond), strict=True)):
+            x, log_det = self.chains[i](squeeze(x, by), scale_cond)
             total = total + log_det
             # What leaves is the half that the last coupling has just changed as the other half says: that
             # coupling is the learned prior of Glow's split.
@@ -131,13 +131,13 @@ class Flow(Family):
         *done, rest = torch.split(z, [*sizes, z.shape[1] - sum(sizes)], dim=1)
         channels, grid = self.shapes[-1]
         x = rest.reshape(len(z), channels, *grid)
-        told = self._told(cond)
+        conds = self._cond_by_scale(cond)
         for i in reversed(range(len(self.by))):
             if i < len(done):
                 x = torch.cat([x, done[i].reshape(len(z), -1, *self.shapes[i][1])], dim=1)
             chain = self.chains[i]
             assert isinstance(chain, Transform)
-            x = unsqueeze(chain.inverse(x, told[i]), self.by[i])
+            x = unsqueeze(chain.inverse(x, conds[i]), self.by[i])
         return self.unbound.inverse(x, cond)
 
     # -- training ------------------------------------------------------------------------------
@@ -146,12 +146,12 @@ class Flow(Family):
     def prepare(self, batch: Batch) -> None:
         """Whether numbers lie on levels, and the first scales (ActNorm)."""
         self.levels.fit(batch.x)
-        cond = self.tell(batch.cond, len(batch), batch.x, self._none(batch))
-        x, _ = self.unbound(self.levels.spread(batch.x.float()), cond)
-        for i, (by, told) in enumerate(zip(self.by, self._told(cond), strict=True)):
+        cond = self.conditioner(batch.cond, len(batch), batch.x, self._none(batch))
+        x, _ = self.unbound(self.levels.dequantize(batch.x.float()), cond)
+        for i, (by, scale_cond) in enumerate(zip(self.by, self._cond_by_scale(cond), strict=True)):
             chain = self.chains[i]
             assert isinstance(chain, Transform)
-            x = chain.prepare(squeeze(x, by), told)
+            x = chain.prepare(squeeze(x, by), scale_cond)
             x = x[:, : x.shape[1] // 2]
 
     def _none(self, batch: Batch) -> dict[str, Tensor]:
@@ -161,12 +161,13 @@ class Flow(Family):
         }
 
     def _log_prob(self, x: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
-        z, log_det = self._forward(x, self.tell(cond, len(x), x))
+        z, log_det = self._forward(x, self.conditioner(cond, len(x), x))
         return log_det - 0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         """Nats of one number, so that the size of an example does not set the size of a gradient."""
-        x = self.levels.spread(batch.x.float())
+        self.refuse_mask(batch)
+        x = self.levels.dequantize(batch.x.float())
         if self.noise:
             free = ~self.unbound.bounded.view(1, -1, *[1] * len(self.space.grid))
             x = x + self.noise * free * torch.randn_like(x)
@@ -175,7 +176,8 @@ class Flow(Family):
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats of an example, its levels spread as in training."""
-        nats = -self._log_prob(self.levels.spread(batch.x.float()), batch.cond)
+        self.refuse_mask(batch)
+        nats = -self._log_prob(self.levels.dequantize(batch.x.float()), batch.cond)
         return nats.sum(), torch.tensor(float(len(batch)), device=nats.device)
 
     # -- use -----------------------------------------------------------------------------------
@@ -187,23 +189,23 @@ class Flow(Family):
 
     def encode(self, batch: Batch) -> Tensor:
         """The latent `(B, stored * positions)`, standard normal if the model is true."""
-        return self._forward(batch.x, self.tell(batch.cond, len(batch), batch.x))[0]
+        return self._forward(batch.x, self.conditioner(batch.cond, len(batch), batch.x))[0]
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
-        return self._inverse(codes, self.tell(cond, len(codes), codes))
+        return self._inverse(codes, self.conditioner(cond, len(codes), codes))
 
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         *,
         temperature: NonNegative = 1.0,
     ) -> Tensor:
-        """temperature: spread of the latent."""
+        """temperature: scale of the latent."""
         numbers = self.space.stored * self.space.positions
         z = temperature * torch.randn(n, numbers, generator=rng, device=self.device)
-        return self._inverse(z, self.tell(cond, n, z))
+        return self._inverse(z, self.conditioner(given, n, z))
 
 
 def _chain(
@@ -212,7 +214,7 @@ def _chain(
     grid: Grid,
     kind: Elementwise,
     nets: Nets,
-    told: Told,
+    cond_shape: CondShape,
     mix: bool,
     causal: bool,
 ) -> Chain:
@@ -227,9 +229,9 @@ def _chain(
             parts.append(Mix(order, learn=mix))
         parts.append(ActNorm(channels))
         parts.append(
-            Causal(channels, grid, kind, nets, told, backward=odd and bool(grid))
+            AutoregressiveTransform(channels, grid, kind, nets, cond_shape, backward=odd and bool(grid))
             if causal
-            else Coupling(channels, grid, kind, nets, told, odd=odd)
+            else Coupling(channels, grid, kind, nets, cond_shape, odd=odd)
         )
     return Chain(*parts)
 

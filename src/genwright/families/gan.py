@@ -45,9 +45,9 @@ from genwright.families.adversary import (
 from genwright.families.base import Family, Phase
 from genwright.families.diffaugment import Augment
 from genwright.nets.cond import Conditioner
-from genwright.nets.roles import Grid, Net, Nets, Told
+from genwright.nets.roles import CondShape, Grid, Net, Nets
 from genwright.options import Count, Natural, NonNegative, Portion, Positive
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["GAN", "Projection"]
 
@@ -57,18 +57,19 @@ class GAN(Family):
 
     accepts = frozenset({"real", "symbol", "mixed"})
     has_heldout = False
+    adversarial = True
     quick = True
     batch_size = 64
     phases: tuple[Phase, ...] = (
-        Phase("critic", ("critic", "tell_critic"), lr=5e-3, betas=(0.0, 0.99)),
-        Phase("generator", ("generator", "tell_generator"), lr=5e-3, betas=(0.0, 0.99)),
+        Phase("critic", ("critic", "critic_conditioner"), lr=5e-3, betas=(0.0, 0.99)),
+        Phase("generator", ("generator", "generator_conditioner"), lr=5e-3, betas=(0.0, 0.99)),
     )
     diagnostics = (SATURATED,)
 
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         latent: Count | None = None,
@@ -92,7 +93,7 @@ class GAN(Family):
         gp, else by the numbers in an example, up to 1); that of r1 and r1r2 falls to a tenth over
         training.  critic_steps: for one of the generator (None: the loss's own).  weight_clip: largest
         weight of a `wgan` critic.  spectral_norm: keep the largest singular value of the critic's
-        layers at 1.  pack: examples that the critic sees at once.  condition: how it is told the
+        layers at 1.  pack: examples that the critic sees at once.  condition: how it reads the
         condition, within its layers or by a projection.  augment: change real and fake examples before
         the critic sees them; auto as far as it overfits.  augment_target: mean sign of the critic's
         trust in real examples above which it does.  augment_ramp: examples after which all can be
@@ -110,24 +111,26 @@ class GAN(Family):
             self.phases, space.grid, self.penalty, critic_steps or self.kind.critic_steps
         )
         nets = critic_nets(nets, space.grid)
-        self.tell_generator = Conditioner(cond, space.grid, nets, "decode")
+        self.generator_conditioner = Conditioner(self.cond, space.grid, nets, "decode")
         projects = condition == "projection"
-        self.tell_critic = Conditioner(cond, space.grid, nets, "encode" if projects else "score")
-        self.generator = nets.decode(
-            space.grid, self.latent + self.bits, space.width, self.tell_generator.told
+        self.critic_conditioner = Conditioner(
+            self.cond, space.grid, nets, "encode" if projects else "score"
         )
-        told = self.tell_critic.told
-        if told.tokens and (projects or pack > 1):
+        self.generator = nets.decode(
+            space.grid, self.latent + self.bits, space.width, self.generator_conditioner.shape
+        )
+        cond_shape = self.critic_conditioner.shape
+        if cond_shape.tokens and (projects or pack > 1):
             raise Incompatible(
                 "a critic with family.condition=projection or family.pack above 1 cannot read a condition "
                 "place by place: leave both as they are, or choose net.name=conv"
             )
-        told = Told(pack * told.vector, told.tokens, pack * told.grid)
+        cond_shape = CondShape(pack * cond_shape.vector, cond_shape.tokens, pack * cond_shape.grid)
         width = pack * space.width
         self.critic = (
-            Projection(nets, space.grid, width, told)
+            Projection(nets, space.grid, width, cond_shape)
             if projects
-            else nets.score(space.grid, width, told)
+            else nets.score(space.grid, width, cond_shape)
         )
         self.crowd = any(isinstance(part, _BatchNorm) for part in self.critic.modules())
         self.spectral_norm = spectral_norm
@@ -139,7 +142,7 @@ class GAN(Family):
                 adapts=augment == "auto",
                 target=augment_target,
                 ramp=augment_ramp,
-                moves=not told.grid,
+                moves=not cond_shape.grid,
             )
             if augment != "none"
             else None
@@ -150,6 +153,7 @@ class GAN(Family):
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         if self.kind.clips:
             clip(self.critic, self.weight_clip)
+        self.refuse_mask(batch)
         batch = self._whole(batch)
         # The power iteration of the spectral norm keeps its vectors in fp32.
         plain = torch.autocast(batch.x.device.type, enabled=False)
@@ -157,12 +161,12 @@ class GAN(Family):
             return self._critic(batch) if phase == "critic" else self._generator(batch)
 
     def _critic(self, batch: Batch) -> dict[str, Tensor]:
-        gone, real = self._gone(batch), self.space.embed(batch.x)
+        drop_mask, real = self._drop_mask(batch), self.space.embed(batch.x)
         with torch.no_grad():
-            fake = self._fake(batch, gone)
-        told = self._told(batch, gone)
+            fake = self._fake(batch, drop_mask)
+        cond = self._critic_cond(batch, drop_mask)
         found = criticise(
-            lambda x, copies: self._judge_all(x, told, copies),
+            lambda x, copies: self._judge_all(x, cond, copies),
             real,
             fake,
             self.kind,
@@ -178,12 +182,12 @@ class GAN(Family):
         return found.terms
 
     def _generator(self, batch: Batch) -> dict[str, Tensor]:
-        gone = self._gone(batch)
-        told = self._told(batch, gone)
-        on_fake = self._judge(self._fake(batch, gone), told)
+        drop_mask = self._drop_mask(batch)
+        cond = self._critic_cond(batch, drop_mask)
+        on_fake = self._judge(self._fake(batch, drop_mask), cond)
         on_real = on_fake.detach()
         if self.kind.compares:
-            on_real = self._judge(self.space.embed(batch.x), told)
+            on_real = self._judge(self.space.embed(batch.x), cond)
         return {"generator": self.kind.generator(on_real, on_fake).mean()}
 
     @property
@@ -203,21 +207,23 @@ class GAN(Family):
             return batch
         return Batch(batch.x[:n], {name: value[:n] for name, value in batch.cond.items()})
 
-    def _gone(self, batch: Batch) -> dict[str, Tensor]:
-        # Maker and judge go without the same conditions, or the judge would ask of an untold fake
+    def _drop_mask(self, batch: Batch) -> dict[str, Tensor]:
+        # Maker and judge go without the same conditions, or the judge would ask of an unconditional fake
         # what it could not know.
-        return self.tell_critic.dropped(len(batch), batch.x)
+        return self.critic_conditioner.draw_drop_mask(len(batch), batch.x)
 
-    def _fake(self, batch: Batch, gone: dict[str, Tensor]) -> Tensor:
+    def _fake(self, batch: Batch, drop_mask: dict[str, Tensor]) -> Tensor:
         # No tanh: where most of a picture is black, a generator runs into it and no gradient comes back.
         n, device = len(batch), batch.x.device
         z = torch.randn(n, self.latent, device=device)
         z = torch.cat([z, _signs(torch.rand(n, self.bits, device=device))], dim=1)
-        return self.space.relax(self.generator(z, self.tell_generator(batch.cond, n, z, gone)), self.tau)
+        return self.space.relax(
+            self.generator(z, self.generator_conditioner(batch.cond, n, z, drop_mask)), self.tau
+        )
 
-    def _told(self, batch: Batch, gone: dict[str, Tensor]) -> Cond:
-        """What the critic is told of each pack."""
-        cond = self.tell_critic(batch.cond, len(batch), batch.x, gone)
+    def _critic_cond(self, batch: Batch, drop_mask: dict[str, Tensor]) -> Cond:
+        """The critic's condition of each pack."""
+        cond = self.critic_conditioner(batch.cond, len(batch), batch.x, drop_mask)
         grid = None if cond.grid is None else self._packed(cond.grid)
         return replace(cond, vector=self._packed(cond.vector), grid=grid)
 
@@ -225,23 +231,23 @@ class GAN(Family):
         """`(B, C, ...)` to `(B / pack, pack * C, ...)`."""
         return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])
 
-    def _judge(self, x: Tensor, told: Cond) -> Tensor:
+    def _judge(self, x: Tensor, cond: Cond) -> Tensor:
         """Scores of embedded examples, one for each pack."""
         if self.augment is not None:
             x = self.augment(x)
-        return judged_by(self.critic, self._packed(x), told)
+        return judged_by(self.critic, self._packed(x), cond)
 
-    def _judge_all(self, x: Tensor, told: Cond, copies: int) -> Tensor:
-        """Scores of one batch after the other, `copies` of them, that are told the same."""
+    def _judge_all(self, x: Tensor, cond: Cond, copies: int) -> Tensor:
+        """Scores of one batch after the other, `copies` of them, under the same conditions."""
         if self.crowd:  # what is normalised over a batch could read off it which ones are real
-            return torch.cat([self._judge(part, told) for part in x.chunk(copies)])
-        return self._judge(x, _twice(told) if copies == 2 else told)
+            return torch.cat([self._judge(part, cond) for part in x.chunk(copies)])
+        return self._judge(x, _twice(cond) if copies == 2 else cond)
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         """A code is the noise, and a number for each binary dimension, of which the sign counts."""
         bits = _signs((codes[:, self.latent :] > 0).to(codes.dtype))
         z = torch.cat([codes[:, : self.latent], bits], dim=1)
-        out = self.generator(z, self.tell_generator(cond, len(z), z))
+        out = self.generator(z, self.generator_conditioner(cond, len(z), z))
         return self.space.draw(out)
 
     # -- sampling ------------------------------------------------------------------------------
@@ -249,13 +255,13 @@ class GAN(Family):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         *,
         temperature: NonNegative = 1.0,
         truncation: Positive | None = None,
     ) -> Tensor:
-        """temperature: spread of the noise, and of the draw of symbols.  truncation: draw again the noise
+        """temperature: scale of the noise, and of the draw of symbols.  truncation: draw again the noise
         that is further than this from 0 (Brock et al. 2019, arXiv:1809.11096, section 3.1): more typical
         examples, and fewer kinds of them."""
         z = torch.empty(n, self.latent, device=self.device)
@@ -265,25 +271,26 @@ class GAN(Family):
             nn.init.trunc_normal_(z, a=-truncation, b=truncation, generator=rng)
         bits = _signs(torch.rand(n, self.bits, generator=rng, device=self.device))
         z = torch.cat([temperature * z, bits], dim=1)
-        out = self.generator(z, self.tell_generator(cond, n, z))
+        out = self.generator(z, self.generator_conditioner(given, n, z))
         return self.space.draw(out, temperature, rng)
 
 
 class Projection(Net):
-    """A critic that is told by an inner product (Miyato & Koyama 2018, arXiv:1802.05637, eq. 3):
+    """A projection discriminator: the condition enters by an inner product (Miyato & Koyama 2018,
+    arXiv:1802.05637, eq. 3):
 
     D(x, y) = w . h(x) + (V y) . h(x)
     """
 
-    def __init__(self, nets: Nets, grid: Grid, n_in: int, told: Told) -> None:
+    def __init__(self, nets: Nets, grid: Grid, n_in: int, cond_shape: CondShape) -> None:
         super().__init__()
-        self.features = nets.encode(grid, n_in, nets.dim, Told(grid=told.grid))
+        self.features = nets.encode(grid, n_in, nets.dim, CondShape(grid=cond_shape.grid))
         self.plain = nn.Linear(nets.dim, 1, bias=False)
-        self.embed = nn.Linear(told.vector, nets.dim, bias=False) if told.vector else None
+        self.embed = nn.Linear(cond_shape.vector, nets.dim, bias=False) if cond_shape.vector else None
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
-        untold = Cond(cond.vector[:, :0], grid=cond.grid)
-        h = F.leaky_relu(self.features(x, untold), 0.2)
+        no_vector = Cond(cond.vector[:, :0], grid=cond.grid)
+        h = F.leaky_relu(self.features(x, no_vector), 0.2)
         out: Tensor = self.plain(h).squeeze(1)
         return out if self.embed is None else out + (self.embed(cond.vector) * h).sum(1)
 
@@ -294,7 +301,7 @@ def _phases(
     critic, generator = phases
     if not grid:
         # A generator that is as fast as its critic swings about narrow modes, and learns to be narrower than
-        # they are: what the critic sees is swings and spread together. Slower, it settles (two time-scales:
+        # they are: what the critic sees is swings and width together. Slower, it settles (two time-scales:
         # Heusel et al. 2017, arXiv:1706.08500). A fast critic without a penalty leaves it no gradient.
         fast, slow = (2e-3, 6e-4) if penalty in ("r1", "r1r2") else (1e-3, 1e-3)
         critic, generator = replace(critic, lr=fast), replace(generator, lr=slow)
@@ -316,7 +323,7 @@ def _signs(uniform: Tensor) -> Tensor:
 
 
 def _twice(cond: Cond) -> Cond:
-    """For a batch and another one that is told the same."""
+    """For a batch and another one under the same conditions."""
 
     def double(t: Tensor | None) -> Tensor | None:
         return None if t is None else torch.cat([t, t])

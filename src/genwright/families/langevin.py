@@ -2,8 +2,8 @@
 
     y = x - a/2 dE/dx + sqrt(a T) noise
 
-With a Metropolis test of each step (MALA, Roberts & Tweedie 1996) the law is exact whatever the step size a:
-that is what an energy can do and a score alone cannot.
+With a Metropolis test of each step (MALA, Roberts & Tweedie 1996) the distribution is exact whatever the step
+size a: that is what an energy can do and a score alone cannot.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 __all__ = ["Langevin", "gradient"]
 
-Energy = Callable[[Tensor], Tensor]
+EnergyFunction = Callable[[Tensor], Tensor]
 
 
-def gradient(energy: Energy, x: Tensor, *, keep: bool = False) -> tuple[Tensor, Tensor]:
+def gradient(energy: EnergyFunction, x: Tensor, *, keep: bool = False) -> tuple[Tensor, Tensor]:
     """E `(B,)` and dE/dx at `x`; with `keep` the gradient can be differentiated again."""
     # Only the plain kernel of attention can be differentiated twice.
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
@@ -41,14 +41,14 @@ class Langevin:
     adjusted     whether each step is tested
     """
 
-    energy: Energy
+    energy: EnergyFunction
     rng: torch.Generator | None = None
     temperature: float = 1.0
     adjusted: bool = False
 
     def run(self, x: Tensor, scale: float, steps: int, size: float) -> tuple[Tensor, Tensor]:
-        """`steps` of them, for a law that is as narrow as `scale` in some directions: where they end, and
-        dE/dx there."""
+        """`steps` of them, for a distribution that is as narrow as `scale` in some directions: where they
+        end, and dE/dx there."""
         # The larger the example, the smaller the steps that still pass (Roberts & Rosenthal 1998).
         a = (size * scale) ** 2 * (x[0].numel() ** (-1 / 3) if self.adjusted else 1.0)
         at = gradient(self.energy, x)

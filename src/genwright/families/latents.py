@@ -1,12 +1,13 @@
-"""The code of a VAE: what is thought of it beforehand, and what an example says of it.
+"""Prior and posterior of a VAE's latent code.
 
 One level with a Gaussian prior and a Gaussian posterior is the plain VAE. Beyond that, each by itself:
 
     levels     a ladder of codes; each is drawn given those above, and its posterior starts from that prior
                (Sonderby et al. 2016, arXiv:1602.02282; residual as in Vahdat & Kautz 2020, arXiv:2007.03898,
                section 3.2)
-    flow       the top posterior is a Gaussian sent through invertible steps that are told of the example
-               (Rezende & Mohamed 2015, arXiv:1505.05770, eq. 13-15; Kingma et al. 2016, arXiv:1606.04934)
+    flow       the top posterior is a Gaussian sent through invertible steps that are conditioned on the
+               example (Rezende & Mohamed 2015, arXiv:1505.05770, eq. 13-15; Kingma et al. 2016,
+               arXiv:1606.04934)
     mixture    the top prior is a mixture of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018,
                arXiv:1705.07120, eq. 9), in equal shares, or in such as the conditions have
 """
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.families.transforms import Affine, Chain, Coupling, Mix, Transform
-from genwright.nets.roles import Grid, Nets, Told
+from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.space import Real, Space, Symbol
 
 __all__ = ["Draw", "Latents", "Mixture", "hardened", "softened"]
@@ -114,7 +115,7 @@ class Latents(nn.Module):
         context = 2 * top if flow else 0
         wide = 4 * channels
         self.features = 2 * top + context if levels == 1 else wide
-        nothing = Told()
+        nothing = CondShape()
         self.rise = nn.ModuleList(nets.map(grid, wide, wide, nothing) for _ in self.sizes[1:-1])
         self.top = nets.map(grid, wide, 2 * top + context, nothing) if levels > 1 else None
         above = [sum(self.sizes[level + 1 :]) for level in range(levels - 1)]
@@ -128,11 +129,11 @@ class Latents(nn.Module):
         )
         self.flow: Transform | None = None
         if flow:
-            told, turn = Told(grid=context), torch.arange(top).flip(0)
+            cond_shape, turn = CondShape(grid=context), torch.arange(top).flip(0)
             steps: list[Transform] = []
             for i in range(flow):
                 steps += [Mix(turn, learn=False)] if i else []
-                steps += [Coupling(top, grid, Affine(), nets, told, odd=bool(i % 2))]
+                steps += [Coupling(top, grid, Affine(), nets, cond_shape, odd=bool(i % 2))]
             self.flow = Chain(*steps)
 
     @property
@@ -164,7 +165,7 @@ class Latents(nn.Module):
         return found
 
     def _base(self, out: Tensor) -> tuple[Gaussian, Cond]:
-        """The Gaussian at the top, and what the flow is told."""
+        """The Gaussian at the top, and the condition of the flow."""
         size = 2 * self.sizes[-1]
         return Gaussian.of(out[:, :size]), Cond(out.new_zeros(len(out), 0), grid=out[:, size:].float())
 
@@ -224,7 +225,7 @@ def _standard(like: Tensor) -> Gaussian:
 
 
 def _nothing(like: Tensor) -> Cond:
-    """For a network that is told nothing."""
+    """No condition."""
     return Cond(like.new_zeros(len(like), 0))
 
 

@@ -1,4 +1,4 @@
-"""The spread of a decoder's real channels, learned beside it (sigma-VAE, Rybkin et al. 2021,
+"""The learned standard deviation of a decoder's real channels (sigma-VAE, Rybkin et al. 2021,
 arXiv:2006.13202).
 
 It has a long way to go: from 1, the data's own, to what the decoder leaves over, which is a fiftieth where
@@ -16,8 +16,8 @@ __all__ = ["LearnedScale"]
 
 GAIN = 10.0
 LEAST = -5.0
-"""Below e^-5 a channel is known to one part in 150 of its spread; the density would go on growing without the
-example getting any better."""
+"""Below e^-5 a channel is known to one part in 150 of its standard deviation; the density would go on growing
+without the example getting any better."""
 
 
 class LearnedScale(nn.Module):

@@ -1,4 +1,4 @@
-"""Masked model: symbols are hidden at random and told from those that are left.
+"""Masked diffusion: symbols are hidden at random and predicted from those that are left.
 
 With a part of k of an example's D symbols hidden, k drawn evenly from 1 to D,
 
@@ -10,9 +10,9 @@ that counts symbols rather than tosses a coin for each (order-agnostic models, H
 arXiv:2110.02037, eq. 3). With a fixed rate it is the objective of BERT (Devlin et al. 2019,
 arXiv:1810.04805, section 3.1).
 
-Sampling begins with all hidden and tells some symbols at each step: those of a random order, which is the
+Sampling begins with all hidden and predicts some symbols at each step: those of a random order, which is the
 reverse of the diffusion, or the surest first (MaskGIT, Chang et al. 2022, arXiv:2202.04200, section 3.2).
-Symbols told in one step do not see each other, so that more steps are better, up to one symbol in each.
+Symbols predicted in one step do not see each other, so that more steps are better, up to one symbol in each.
 What is known is never hidden: gaps are filled by the same sampler.
 """
 
@@ -29,11 +29,11 @@ from torch import Tensor, nn
 from genwright.batch import Batch, Cond
 from genwright.families.guidance import guide
 from genwright.families.sequence import SymbolFamily
-from genwright.families.token_sampling import TokenSampler, choose
+from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
 from genwright.options import Count, NonNegative, Portion
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Masked"]
 
@@ -44,10 +44,16 @@ DRAWS = 64
 class Masked(SymbolFamily):
     """A network that sees in all directions, over symbols of which some are hidden."""
 
+    infills = "any"
     likelihood = "bound"
 
     def __init__(
-        self, space: Space, cond: Mapping[str, Space], nets: Nets, *, rate: Portion | None = None
+        self,
+        space: Space,
+        cond: Mapping[str, CondSpec | Space],
+        nets: Nets,
+        *,
+        rate: Portion | None = None,
     ) -> None:
         """rate: share of the symbols that is hidden in training (None: drawn anew for each example, which
         a model that makes examples needs; 0.15 is BERT's, for features: then of the chosen symbols one in
@@ -56,11 +62,11 @@ class Masked(SymbolFamily):
         self.rate = rate
         # A row has no grid: its columns are the positions.
         self.grid = space.grid or (self.channels,)
-        self.tell = Conditioner(cond, space.grid, nets, "fill")
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "fill")
         width = nets.dim
         # Each span's symbols, and behind them all a mask for each span.
         self.table = nn.Embedding(sum(self.sizes) + self.channels, width)
-        self.net = nets.fill(self.grid, width, width, self.tell.told)
+        self.net = nets.fill(self.grid, width, width, self.conditioner.shape)
         self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
         nn.init.normal_(self.table.weight, std=0.5)
 
@@ -89,8 +95,8 @@ class Masked(SymbolFamily):
         for c in range(self.channels):
             row, place = torch.nonzero(asked[:, c :: self.channels], as_tuple=True)
             place = place * self.channels + c
-            told = F.cross_entropy(self._logits(h[row, place], c), ids[row, place], reduction="none")
-            nats = nats.index_put((row, place), told)
+            each = F.cross_entropy(self._logits(h[row, place], c), ids[row, place], reduction="none")
+            nats = nats.index_put((row, place), each)
         return nats
 
     # -- training ------------------------------------------------------------------------------
@@ -109,12 +115,20 @@ class Masked(SymbolFamily):
         return _ranks(torch.rand(n, d, device=self.device)) < count[:, None]
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
-        """Bound (1) for each symbol."""
+        """Bound (1) for each symbol that counts."""
         ids = self._flat(batch.x)
         asked = self._some(len(ids))
-        cond = self.tell(batch.cond, len(ids), batch.x)
+        cond = self.conditioner(batch.cond, len(ids), batch.x)
         seen = None if self.rate is None else self._spoilt(ids, asked)
-        return {"nll": (self._nats(ids, asked, cond, seen).sum(1) / asked.sum(1)).mean()}
+        nats, mask = self._nats(ids, asked, cond, seen), self._places(self.loss_mask(batch))
+        if mask is None:
+            return {"nll": (nats.sum(1) / asked.sum(1)).mean()}
+        bound = (nats * mask).sum(1) / asked.sum(1) * self.length
+        return {"nll": bound.sum() / mask.sum().clamp_min(1)}
+
+    def _places(self, mask: Tensor | None) -> Tensor | None:
+        """A mask of positions `(B, *grid)` as one of symbols `(B, D)`."""
+        return None if mask is None else mask.flatten(1).repeat_interleave(self.channels, dim=1)
 
     def _spoilt(self, ids: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
         """What BERT sees where a symbol is asked for: eight times in ten a mask, once a random symbol,
@@ -125,39 +139,44 @@ class Masked(SymbolFamily):
         return torch.where(asked & (u >= 0.9), other, ids), asked & (u < 0.8)
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Nats of the bound, and how many symbols they are for: what only fills up a text is told too,
+        """Nats of the bound, and how many symbols they are for: what only fills up a text is predicted too,
         for it has to be made, but does not count."""
         ids = self._flat(batch.x)
         hidden = self._some(len(ids))
-        nats = self._nats(ids, hidden, self.tell(batch.cond, len(ids), batch.x))
-        valid = self.space.valid(batch.x)
-        count = torch.as_tensor(ids.numel() if valid is None else valid.sum(), device=ids.device)
+        nats = self._nats(ids, hidden, self.conditioner(batch.cond, len(ids), batch.x))
+        mask, valid = self._places(self.loss_mask(batch)), self.space.valid(batch.x)
+        nats = nats if mask is None else nats * mask
+        counted = valid if mask is None else self._places(batch.mask)
+        count = torch.as_tensor(ids.numel() if counted is None else counted.sum(), device=ids.device)
         return (nats.sum(1) / hidden.sum(1)).sum() * self.length, count.float()
 
     def log_prob(self, batch: Batch) -> Tensor:
         """The bound (1), exact where an example has 6 symbols or fewer, else by 64 draws."""
         ids, d = self._flat(batch.x), self.length
-        cond = self.tell(batch.cond, len(ids), batch.x)
+        cond = self.conditioner(batch.cond, len(ids), batch.x)
+        mask = self._places(self.loss_mask(batch))
+        counted = torch.ones_like(ids) if mask is None else mask.long()
         total = torch.zeros(len(ids), device=self.device)
         if 2**d - 1 <= DRAWS:
             for code in range(1, 2**d):
                 hidden = torch.tensor([bool(code >> i & 1) for i in range(d)], device=self.device)
                 k = int(hidden.sum())
-                nats = self._nats(ids, hidden.expand_as(ids), cond).sum(1)
+                nats = (self._nats(ids, hidden.expand_as(ids), cond) * counted).sum(1)
                 total = total - nats / (k * math.comb(d, k))
             return total
         for j in range(DRAWS):
             u = (j + torch.rand(len(ids), device=self.device)) / DRAWS
             count = (u * d).long().clamp_max(d - 1) + 1
             hidden = _ranks(torch.rand(ids.shape, device=self.device)) < count[:, None]
-            total = total - self._nats(ids, hidden, cond).sum(1) * d / count / DRAWS
+            nats = (self._nats(ids, hidden, cond) * counted).sum(1)
+            total = total - nats * d / count / DRAWS
         return total
 
     def encode(self, batch: Batch) -> Tensor:
         """The mean over the places of what the network makes of the whole example `(B, width)`."""
         ids = self._flat(batch.x)
         hidden = torch.zeros_like(ids, dtype=torch.bool)
-        h = self._read(ids, hidden, self.tell(batch.cond, len(ids), batch.x)).float()
+        h = self._read(ids, hidden, self.conditioner(batch.cond, len(ids), batch.x)).float()
         valid = self.space.valid(batch.x)
         if valid is None:
             return h.mean(1)
@@ -169,9 +188,9 @@ class Masked(SymbolFamily):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
-        given: tuple[Tensor, Tensor] | None = None,
+        partial: tuple[Tensor, Tensor] | None = None,
         *,
         steps: Count = 64,
         order: Literal["random", "confidence"] = "random",
@@ -182,7 +201,7 @@ class Masked(SymbolFamily):
         min_p: Portion | None = None,
         guidance_scale: float = 1.0,
     ) -> Tensor:
-        """steps: passes of the network, at most one for each symbol.  order: in which symbols are told,
+        """steps: passes of the network, at most one for each symbol.  order: in which symbols are cond,
         a random one or the surest first.  order_temperature: how far chance mixes with sureness, less and
         less to the end.  temperature: of the softmax; 0 always takes the likeliest.  top_k: only the k
         likeliest.  top_p: only the likeliest that together hold this probability.  min_p: only those at
@@ -191,10 +210,11 @@ class Masked(SymbolFamily):
         sampler = TokenSampler(temperature, top_k, top_p, min_p)
         ids = torch.zeros(n, self.length, dtype=torch.long, device=self.device)
         known = torch.zeros_like(ids, dtype=torch.bool)
-        if given is not None:
-            ids, known = (self._flat(t) for t in given)
-        told = self.tell(cond, n, self.head)
-        untold = self.tell({}, n, self.head) if cond and guidance_scale != 1.0 else None
+        if partial is not None:
+            ids, known = (self._flat(t) for t in partial)
+        cond = self.conditioner(given, n, self.head)
+        free = bool(given) and guidance_scale != 1.0
+        uncond = self.conditioner(self.undropped(given), n, self.head) if free else None
         inner = self._inner(ids, known)
 
         def uniform() -> Tensor:
@@ -214,8 +234,8 @@ class Masked(SymbolFamily):
             asked = hidden
             if order == "random":
                 asked = hidden & (_ranks(turn.masked_fill(~hidden, 2.0)) < new)
-            h = self._read(ids, hidden, told)
-            h0 = None if untold is None else self._read(ids, hidden, untold)
+            h = self._read(ids, hidden, cond)
+            h0 = None if uncond is None else self._read(ids, hidden, uncond)
             drawn, sure = self._draw(h, h0, guidance_scale, sampler, asked, inner, uniform())
             if order == "confidence":
                 gumbel = -(-uniform().clamp(1e-20, 1 - 1e-7).log()).log()
@@ -234,16 +254,16 @@ class Masked(SymbolFamily):
         self,
         x: Tensor,
         known: Tensor,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         **sampler_options: Any,
     ) -> Tensor:
-        return self._sample(len(x), cond, rng, (x, known), **sampler_options)
+        return self._sample(len(x), given, rng, (x, known), **sampler_options)
 
     def _draw(
         self,
         h: Tensor,
-        untold: Tensor | None,
+        uncond: Tensor | None,
         guidance_scale: float,
         sampler: TokenSampler,
         asked: Tensor,
@@ -256,11 +276,11 @@ class Masked(SymbolFamily):
             row, place = torch.nonzero(asked[:, c :: self.channels], as_tuple=True)
             place = place * self.channels + c
             logits = self._logits(h[row, place], c)
-            if untold is not None:
-                logits = guide(logits, self._logits(untold[row, place], c), guidance_scale)
+            if uncond is not None:
+                logits = guide(logits, self._logits(uncond[row, place], c), guidance_scale)
             if self.pad is not None:
                 logits[inner[row, place], self.pad] = -torch.inf
-            found = choose(sampler.law(logits), u[row, place])
+            found = inverse_cdf_sample(sampler.probs(logits), u[row, place])
             drawn[row, place] = found
             sure[row, place] = logits.log_softmax(1).gather(1, found[:, None]).squeeze(1)
         return drawn, sure

@@ -24,11 +24,11 @@ __all__ = ["JUMPS", "change"]
 JUMPS = 0.5
 """Share of a batch that is trained on spans; the rest learns the velocity, which is a span of 0."""
 
-Mean = Callable[[Tensor, Tensor, Tensor], Tensor]
+MeanVelocity = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @torch.no_grad()
-def change(mean: Mean, x: Tensor, t: Tensor, h: Tensor) -> Tensor:
+def change(mean: MeanVelocity, x: Tensor, t: Tensor, h: Tensor) -> Tensor:
     """du/dt of `mean(x, t, h)` along the flow with the end of the span held fixed, of the shape of `x`."""
     # Forward differentiation knows neither autocast convolutions nor the fast kernels of attention.
     with torch.autocast(x.device.type, enabled=False), sdpa_kernel(SDPBackend.MATH):

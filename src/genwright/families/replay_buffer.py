@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Replay", "Taken"]
 
@@ -26,29 +26,29 @@ LATEST = 1024
 
 @dataclass
 class Taken:
-    """Chains that are out of the buffer: their places, where they stand, what each of them is told, and
-    which of them go without."""
+    """Chains that are out of the buffer: their places, where they stand, their conditions, and which of
+    them go without."""
 
     index: Tensor
     x: Tensor
     cond: dict[str, Tensor]
-    gone: dict[str, Tensor]
+    drop_mask: dict[str, Tensor]
 
 
 class Replay(nn.Module):
     """`size` chains in the normal form of a space."""
 
     x: Tensor
-    untold: Tensor
+    drop_mask: Tensor
 
-    def __init__(self, size: int, space: Space, cond: Mapping[str, Space]) -> None:
+    def __init__(self, size: int, space: Space, cond: Mapping[str, CondSpec]) -> None:
         super().__init__()
-        self.size, self.spaces = size, dict(cond)
+        self.size, self.spaces = size, {name: spec.space for name, spec in cond.items()}
         self._latest: deque[Tensor] = deque(maxlen=LATEST)
         self.register_buffer("x", torch.randn(size, space.width, *space.grid))
         # Whether a chain goes without each condition, as some examples do in training.
-        self.register_buffer("untold", torch.zeros(size, len(cond), dtype=torch.bool))
-        for name, one in cond.items():
+        self.register_buffer("drop_mask", torch.zeros(size, len(cond), dtype=torch.bool))
+        for name, one in self.spaces.items():
             self.register_buffer(f"given_{name}", torch.zeros(size, *one.shape, dtype=one.dtype))
 
     def _given(self, name: str) -> Tensor:
@@ -61,30 +61,35 @@ class Replay(nn.Module):
             self._given(name).copy_(value[turn])
 
     def draw(
-        self, n: int, cond: Mapping[str, Tensor], gone: Mapping[str, Tensor], renew: float, spread: float
+        self,
+        n: int,
+        cond: Mapping[str, Tensor],
+        drop_mask: Mapping[str, Tensor],
+        renew: float,
+        std: float,
     ) -> Taken:
         """`n` chains to go on with, or all if there are fewer. A share `renew` of them begins from noise of
-        a `spread`, under the conditions of the examples at hand (those `gone` are not told)."""
+        standard deviation `std`, under the conditions of the examples at hand (but those of `drop_mask`)."""
         device = self.x.device
         n = min(n, self.size)
         index = torch.randperm(self.size, device=device)[:n]
         new = torch.rand(n, device=device) < renew
-        noise = spread * torch.randn(n, *self.x.shape[1:], device=device)
-        told = {
+        noise = std * torch.randn(n, *self.x.shape[1:], device=device)
+        given = {
             name: torch.where(_beside(new, value), value[:n], self._given(name)[index])
             for name, value in cond.items()
         }
         without = {
-            name: torch.where(new, gone[name][:n], self.untold[index, i])
+            name: torch.where(new, drop_mask[name][:n], self.drop_mask[index, i])
             for i, name in enumerate(self.spaces)
         }
-        return Taken(index, torch.where(_beside(new, noise), noise, self.x[index]), told, without)
+        return Taken(index, torch.where(_beside(new, noise), noise, self.x[index]), given, without)
 
     def put(self, taken: Taken) -> None:
         """Chains back in their places."""
         self.x[taken.index] = taken.x
         for i, name in enumerate(self.spaces):
-            self.untold[taken.index, i] = taken.gone[name]
+            self.drop_mask[taken.index, i] = taken.drop_mask[name]
             self._given(name)[taken.index] = taken.cond[name]
         self._latest.append(taken.index)
 
@@ -109,7 +114,7 @@ class Replay(nn.Module):
             if name in cond:
                 mine = space.embed(self._given(name)).flatten(1)
                 away += torch.cdist(space.embed(cond[name]).flatten(1), mine)
-                away += (away.max() + 1) * self.untold[:, i]
+                away += (away.max() + 1) * self.drop_mask[:, i]
         nearest = away <= away.min(1, keepdim=True).values + 1e-6
         return self.x[torch.where(nearest, chance, 2.0).argmin(1)]
 

@@ -1,4 +1,4 @@
-"""How data turns to noise: `x_t = alpha(t) x + sigma(t) e`, for data of a given spread.
+"""How data turns to noise: `x_t = alpha(t) x + sigma(t) e`, for data of a given standard deviation.
 
 A schedule says which times are trained on and sampled at, what the network is shown and asked for,
 and how its answer becomes an estimate of the clean example. DDPM, EDM and flow matching differ in
@@ -14,14 +14,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-__all__ = ["DDPM", "EDM", "Flow", "Schedule"]
+__all__ = ["DDPM", "EDM", "FlowMatching", "Schedule"]
 
 
 class Schedule(ABC):
     """`x_t = alpha(t) x + sigma(t) e`."""
 
     data_std: ClassVar[float]
-    """The spread to which data is brought."""
+    """The standard deviation to which data is brought."""
 
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor: ...
@@ -30,28 +30,28 @@ class Schedule(ABC):
     def sigma(self, t: Tensor) -> Tensor: ...
 
     @abstractmethod
-    def slope(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
         """dx/dt of the probability-flow ODE at `x`, given the estimate of the clean example."""
 
     @abstractmethod
-    def draw(self, u: Tensor) -> Tensor:
+    def sample_t(self, u: Tensor) -> Tensor:
         """Times to train on, from uniform numbers in (0, 1)."""
 
     @abstractmethod
-    def times(self, steps: int, device: torch.device) -> Tensor:
+    def timesteps(self, steps: int, device: torch.device) -> Tensor:
         """`steps + 1` times to sample at, from noise to data."""
 
     @abstractmethod
-    def path(self, steps: int, device: torch.device) -> Tensor:
+    def ode_times(self, steps: int, device: torch.device) -> Tensor:
         """`steps + 1` times from data (nearly: what is less noisy was hardly trained on) to noise, dense
         where little noise changes much."""
 
     @abstractmethod
-    def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def precondition(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """What the network sees: its input, and the number `(B,)` that stands for the time."""
 
     @abstractmethod
-    def clean(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    def denoised(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """The estimate of the clean example in the network's answer."""
 
     @abstractmethod
@@ -91,11 +91,11 @@ class DDPM(Schedule):
     def sigma(self, t: Tensor) -> Tensor:
         return (self.last * t).sin()
 
-    def slope(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
         noise = (x - self.alpha(t) * clean) / self.sigma(t)
         return self.last * (self.alpha(t) * noise - self.sigma(t) * clean)
 
-    def draw(self, u: Tensor) -> Tensor:
+    def sample_t(self, u: Tensor) -> Tensor:
         level = (u.double() * self.levels).ceil() / self.levels
         if self.betas == "linear":
             log_square = -self.low * level - 0.5 * (self.high - self.low) * level.square()
@@ -105,16 +105,16 @@ class DDPM(Schedule):
             alpha = (self.begin + (end - self.begin) * level).cos() / math.cos(self.begin)
         return (alpha.acos() / self.last).to(u.dtype)
 
-    def times(self, steps: int, device: torch.device) -> Tensor:
+    def timesteps(self, steps: int, device: torch.device) -> Tensor:
         return torch.linspace(1, 0, steps + 1, device=device)
 
-    def path(self, steps: int, device: torch.device) -> Tensor:
+    def ode_times(self, steps: int, device: torch.device) -> Tensor:
         return _ramp(self.first, 1, 3, steps, device)
 
-    def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def precondition(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         return x, t.flatten()
 
-    def clean(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    def denoised(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
         alpha, sigma = self.alpha(t), self.sigma(t)
         return alpha * x - sigma * answer if self.prediction == "v" else (x - sigma * answer) / alpha
 
@@ -124,7 +124,7 @@ class DDPM(Schedule):
         return (answer - self.alpha(t) * noise + self.sigma(t) * clean).square()
 
 
-class Flow(Schedule):
+class FlowMatching(Schedule):
     """Flow matching along straight lines (Lipman et al. 2023, arXiv:2210.02747; Liu et al. 2022,
     arXiv:2209.03003): alpha = 1 - t, sigma = t, and the network answers with the velocity e - x.
     Times are logit-normal (Esser et al. 2024, arXiv:2403.03206)."""
@@ -137,22 +137,22 @@ class Flow(Schedule):
     def sigma(self, t: Tensor) -> Tensor:
         return t
 
-    def slope(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
         return (x - clean) / t
 
-    def draw(self, u: Tensor) -> Tensor:
+    def sample_t(self, u: Tensor) -> Tensor:
         return torch.sigmoid(torch.special.ndtri(u.double()).float()).clamp(1e-4, 1 - 1e-4)
 
-    def times(self, steps: int, device: torch.device) -> Tensor:
+    def timesteps(self, steps: int, device: torch.device) -> Tensor:
         return torch.linspace(1, 0, steps + 1, device=device)
 
-    def path(self, steps: int, device: torch.device) -> Tensor:
+    def ode_times(self, steps: int, device: torch.device) -> Tensor:
         return _ramp(1e-3, 1, 3, steps, device)
 
-    def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def precondition(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         return x, t.flatten()
 
-    def clean(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    def denoised(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
         return x - t * answer
 
     def loss(self, answer: Tensor, x: Tensor, noise: Tensor, clean: Tensor, t: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ class EDM(Schedule):
     that its input, target and loss have unit size at every noise level (section 5, table 1)."""
 
     data_std = 0.5
-    mean, spread = -1.2, 1.2  # of log sigma in training
+    mean, std = -1.2, 1.2  # of log sigma in training
     lowest, highest, rho = 0.002, 80.0, 7.0
 
     def alpha(self, t: Tensor) -> Tensor:
@@ -173,32 +173,32 @@ class EDM(Schedule):
     def sigma(self, t: Tensor) -> Tensor:
         return t
 
-    def slope(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, x: Tensor, clean: Tensor, t: Tensor) -> Tensor:
         return (x - clean) / t
 
-    def draw(self, u: Tensor) -> Tensor:
-        return (self.mean + self.spread * torch.special.ndtri(u.double()).float()).exp()
+    def sample_t(self, u: Tensor) -> Tensor:
+        return (self.mean + self.std * torch.special.ndtri(u.double()).float()).exp()
 
-    def times(self, steps: int, device: torch.device) -> Tensor:
+    def timesteps(self, steps: int, device: torch.device) -> Tensor:
         """Equation 5, and a last step to 0."""
         if steps == 1:
             return torch.tensor([self.highest, 0.0], device=device)
         ramp = _ramp(self.highest, self.lowest, self.rho, steps - 1, device)
         return torch.cat([ramp, ramp.new_zeros(1)])
 
-    def path(self, steps: int, device: torch.device) -> Tensor:
+    def ode_times(self, steps: int, device: torch.device) -> Tensor:
         return _ramp(self.lowest, self.highest, self.rho, steps, device)
 
-    def shown(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def precondition(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         return x / (t.square() + self.data_std**2).sqrt(), t.flatten().log() / 4
 
-    def clean(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    def denoised(self, answer: Tensor, x: Tensor, t: Tensor) -> Tensor:
         total = t.square() + self.data_std**2
         return self.data_std**2 / total * x + t * self.data_std / total.sqrt() * answer
 
     def loss(self, answer: Tensor, x: Tensor, noise: Tensor, clean: Tensor, t: Tensor) -> Tensor:
         weight = (t.square() + self.data_std**2) / (t * self.data_std).square()
-        return weight * (self.clean(answer, x, t) - clean).square()
+        return weight * (self.denoised(answer, x, t) - clean).square()
 
 
 def _ramp(begin: float, end: float, rho: float, steps: int, device: torch.device) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from genwright.families.base import Family, Phase
 from genwright.nets.roles import Nets
-from genwright.space import Space, Symbol
+from genwright.space import CondSpec, Space, Symbol
 
 __all__ = ["SymbolFamily"]
 
@@ -27,11 +27,12 @@ class SymbolFamily(Family):
     accepts = frozenset({"symbol"})
     max_width = 65_536
     max_positions = 4_096
+    large_products = True
     phases = (
         Phase("fit", lr=6e-3, betas=(0.9, 0.95), weight_decay=0.1, optimizer="muon", muon_lr=0.025),
     )
 
-    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+    def __init__(self, space: Space, cond: Mapping[str, CondSpec | Space], nets: Nets) -> None:
         super().__init__(space, cond, nets)
         self.channels = space.stored
         self.length = space.positions * self.channels

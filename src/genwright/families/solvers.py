@@ -1,5 +1,5 @@
 """From noise to data in a chosen number of steps: along the probability-flow ODE, or with fresh noise at each
-step along an SDE of the same marginal laws (Song et al. 2021, arXiv:2011.13456, section 4.3).
+step along an SDE of the same marginals (Song et al. 2021, arXiv:2011.13456, section 4.3).
 
 The base owns the walk over the times; a solver owns one step. `denoise(x, t)` is the estimate of the
 clean example. A solver that goes in a straight line also says where to, `denoise(x, t, s)`: some networks
@@ -30,7 +30,7 @@ class Solver(ABC):
     """Walks from the first to the last of the times.
 
     rng          of the fresh noise, where a solver takes any
-    temperature  spread of that noise
+    temperature  scale of that noise
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class Heun(Solver):
         clean = denoise(x, t)
         if s == 0:
             return self._keeping(x, clean, t, s)
-        before = self.schedule.slope(x, clean, t)
+        before = self.schedule.velocity(x, clean, t)
         guess = x + (s - t) * before
-        after = self.schedule.slope(guess, denoise(guess, s), s)
+        after = self.schedule.velocity(guess, denoise(guess, s), s)
         return x + (s - t) * 0.5 * (before + after)
 
 

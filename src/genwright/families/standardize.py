@@ -1,4 +1,4 @@
-"""Embedded examples at zero mean and unit spread, and back: what noise of a known size is added to."""
+"""Embedded examples at zero mean and unit variance, and back: what noise of a known size is added to."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from genwright.space import Real, Space, Symbol
 __all__ = ["Scaling"]
 
 LEAST = 1e-2
-"""Spread that a channel is taken to have at least."""
+"""Standard deviation that a channel is taken to have at least."""
 
 
 class Scaling(nn.Module):
-    """The data's own centre and spread, by channel; set once by `fit`."""
+    """The data's own mean and standard deviation, by channel; set once by `fit`."""
 
     mean: Tensor
     std: Tensor
@@ -26,20 +26,20 @@ class Scaling(nn.Module):
         self.register_buffer("std", torch.ones(space.width))
 
     def fit(self, x: Tensor) -> None:
-        """From stored examples. All channels of a symbol share one spread, since a rare one brought to
-        unit spread would drown the others; and so do those of a picture, to keep their balance."""
+        """From stored examples. All channels of a symbol share one scale, since a rare one brought to
+        unit variance would drown the others; and so do those of a picture, to keep their balance."""
         h = self.space.embed(x).movedim(1, 0).flatten(1)
         self.mean.copy_(h.mean(1))
         for slot in self.space.slots():
             channels = h[slot.width]
-            spread = channels.std(1) if isinstance(slot.span, Real) else _rms(channels)
-            spread = spread.clamp_min(LEAST)
+            std = channels.std(1) if isinstance(slot.span, Real) else _rms(channels)
+            std = std.clamp_min(LEAST)
             if isinstance(slot.span, Real) and slot.span.bounded:
-                spread = spread.square().mean().sqrt()
-            self.std[slot.width] = spread
+                std = std.square().mean().sqrt()
+            self.std[slot.width] = std
 
     def normal(self, x: Tensor) -> Tensor:
-        """Stored `(B, stored, *grid)` to `(B, width, *grid)` of zero mean and unit spread."""
+        """Stored `(B, stored, *grid)` to `(B, width, *grid)` of zero mean and unit variance."""
         return (self.space.embed(x) - self._along(self.mean)) / self._along(self.std)
 
     def plain(self, h: Tensor) -> Tensor:

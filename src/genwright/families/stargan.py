@@ -1,15 +1,16 @@
 """StarGAN: any number of domains and one generator, without pairs (Choi et al. 2018, arXiv:1711.09020).
 
-The generator is told the domain to bring an example to; the critic tells real from fake and names the domain
-of what it sees (eq. 5 and 6), and the way back to the own domain must find the example again (eq. 4):
+The generator is conditioned on the domain to bring an example to; the critic tells real from fake and names
+the domain of what it sees (eq. 5 and 6), and the way back to the own domain must find the example again (eq.
+4):
 
     critic     adversarial + classify * -log C(own | x)
     generator  adversarial + classify * -log C(target | G(x, target)) + cycle * |G(G(x, target), own) - x|
 
 A batch's targets are its domains in another order, so that fakes have the domains of real ones. By default
 the adversarial loss is relativistic with R1 and R2 (see `adversarial`), which takes one critic step for one
-of the generator; the paper's is `wgan-gp`, with five. The distance is that of `translator.apart`; symbols
-are straight-through Gumbel-softmax draws.
+of the generator; the paper's is `wgan-gp`, with five. The distance is that of
+`translator.reconstruction_loss`; symbols are straight-through Gumbel-softmax draws.
 """
 
 from __future__ import annotations
@@ -35,29 +36,30 @@ from genwright.families.adversary import (
     usual_gamma,
 )
 from genwright.families.base import Phase
-from genwright.families.translator import Rival, apart
-from genwright.nets.roles import Nets, Told
+from genwright.families.translator import Rival, reconstruction_loss
+from genwright.nets.roles import CondShape, Nets
 from genwright.options import Count, NonNegative, Positive
-from genwright.space import Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["StarGAN"]
 
 
 class StarGAN(Rival):
-    """One generator that is told the domain, and a critic that names it."""
+    """One generator that is conditioned on the domain, and a critic that classifies it."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
     batch_size = 32
     phases: tuple[Phase, ...] = (
         Phase("critic", ("critic",), lr=5e-4, betas=(0.5, 0.99)),
-        Phase("generator", ("generator", "tell"), lr=5e-4, betas=(0.5, 0.99)),
+        Phase("generator", ("generator", "conditioner"), lr=5e-4, betas=(0.5, 0.99)),
     )
+    adversarial = True
     diagnostics = (SATURATED,)
 
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         cycle: NonNegative = 10.0,
@@ -82,14 +84,15 @@ class StarGAN(Rival):
         steps = critic_steps or self.kind.critic_steps
         self.phases = (replace(self.phases[0], repeats=steps), *self.phases[1:])
         grid, width = space.grid, space.width
-        self.tell = nn.Embedding(self.domains, nets.dim)
-        self.generator = nets.map(grid, width, width, Told(vector=nets.dim))
+        self.conditioner = nn.Embedding(self.domains, nets.dim)
+        self.generator = nets.map(grid, width, width, CondShape(vector=nets.dim))
         # One number for how real, and one for each domain.
-        self.critic = critic_nets(nets, grid).encode(grid, width, 1 + self.domains, Told())
+        self.critic = critic_nets(nets, grid).encode(grid, width, 1 + self.domains, CondShape())
 
     # -- training ------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        self.refuse_mask(batch)
         if self.kind.clips:
             clip(self.critic, self.weight_clip)
         own = batch.cond["domain"].flatten()
@@ -132,7 +135,7 @@ class StarGAN(Rival):
         return {
             "generator": self.kind.generator(on_real, on_fake).mean(),
             "as_asked": self.classify * F.cross_entropy(domain, target),
-            "cycle": self.cycle * apart(self.space, self.answer(fake, own), batch.x),
+            "cycle": self.cycle * reconstruction_loss(self.space, self.answer(fake, own), batch.x),
         }
 
     def _look(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,4 +146,4 @@ class StarGAN(Rival):
     # -- sampling ------------------------------------------------------------------------------
 
     def answer(self, source: Tensor, domain: Tensor) -> Tensor:
-        return self.generator(source, Cond(self.tell(domain)))
+        return self.generator(source, Cond(self.conditioner(domain)))

@@ -7,9 +7,9 @@ With features phi_l (`nets.perceptual`) and the Gram matrix G_l = phi_l phi_l^T 
     style      mean over l of |G_l(y) - G_l(s)|^2 / |G_l(s)|^2, G_l(s) the mean over the domain's examples
     variation  |differences of neighbours of y|
 
-A network learns to make y in one go (Johnson et al. 2016, arXiv:1603.08155), told which style as in Dumoulin
-et al. 2017 (arXiv:1610.07629); or, with `method=optimise`, y itself is changed step by step (Gatys et al.).
-Both begin at x: an answer is added to it.
+A network learns to make y in one go (Johnson et al. 2016, arXiv:1603.08155), conditioned on the style as in
+Dumoulin et al. 2017 (arXiv:1610.07629); or, with `method=optimise`, y itself is changed step by step (Gatys
+et al.). Both begin at x: an answer is added to it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from genwright.errors import RecipeError
 from genwright.families.base import Phase
 from genwright.families.translator import Translator
 from genwright.nets.perceptual import perceptual
-from genwright.nets.roles import Nets, Told
+from genwright.nets.roles import CondShape, Nets
 from genwright.options import Count, Natural, NonNegative, Positive
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["Style"]
 
@@ -36,17 +36,17 @@ class Style(Translator):
     """A network that paints examples in the style of another domain."""
 
     accepts = frozenset({"real"})
-    bridges = ()  # Gram matrices of one-hot symbols say too little: a text kept half of its own law
+    bridges = ()  # Gram matrices of one-hot symbols say too little: a text kept half of its own distribution
     least_axes = 1
     has_heldout = True
     domain_options = frozenset({"content"})
     batch_size = 16
-    phases: tuple[Phase, ...] = (Phase("fit", ("network", "tell"), lr=1e-3),)
+    phases: tuple[Phase, ...] = (Phase("fit", ("network", "conditioner"), lr=1e-3),)
 
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         content: Natural | None = None,
@@ -67,8 +67,8 @@ class Style(Translator):
             )
         self.weights = (content_weight, style_weight, variation_weight)
         self.fixed = content is not None
-        self.tell = nn.Embedding(self.domains, nets.dim)
-        self.network = nets.map(space.grid, space.width, space.width, Told(vector=nets.dim))
+        self.conditioner = nn.Embedding(self.domains, nets.dim)
+        self.network = nets.map(space.grid, space.width, space.width, CondShape(vector=nets.dim))
         self.features = perceptual(features, space)
         with torch.no_grad():
             widths = [len(phi[0]) for phi in self.features(torch.zeros(1, space.width, *space.grid))]
@@ -117,6 +117,7 @@ class Style(Translator):
         self.variance.fill_(phi.var(0).mean().clamp_min(1e-6) if len(phi) > 1 else 1.0)
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        self.refuse_mask(batch)
         x, target = self._painted(batch)
         if not len(x):
             raise RecipeError(
@@ -171,7 +172,7 @@ class Style(Translator):
     # -- sampling ------------------------------------------------------------------------------
 
     def answer(self, source: Tensor, domain: Tensor) -> Tensor:
-        return self.network(source, Cond(self.tell(domain)))
+        return self.network(source, Cond(self.conditioner(domain)))
 
     def _begun(self, source: Tensor, change: Tensor) -> Tensor:
         """An embedded source changed by an answer of the network; what is bounded, within its bounds."""
@@ -181,7 +182,7 @@ class Style(Translator):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         *,
         method: Literal["network", "optimise"] = "network",
@@ -189,7 +190,7 @@ class Style(Translator):
         rate: Positive = 0.05,
     ) -> Tensor:
         """method: one pass of the network, or `steps` of Adam on the example itself, at `rate`."""
-        stored, domain = self._asked(cond)
+        stored, domain = self._asked(given)
         source = self.space.embed(stored)
         if method == "network":
             return self.space.draw(self._begun(source, self.answer(source, domain)))

@@ -1,6 +1,6 @@
-"""One symbol out of logits, with the dials that cut the unlikely ones off.
+"""Sampling of a token from logits, with the options that cut the unlikely ones off.
 
-The dials act in this order, each on what the former left:
+The options act in this order, each on what the former left:
 
     temperature   divides the logits; 0 takes the likeliest
     top_k         the k likeliest (Fan et al. 2018, arXiv:1805.04833, section 5.4)
@@ -9,7 +9,7 @@ The dials act in this order, each on what the former left:
     min_p         those at least p times as likely as the likeliest (Nguyen et al. 2024,
                   arXiv:2407.01082, section 3)
 
-The likeliest always stays, so that every setting leaves a law to draw from.
+The likeliest always stays, so that every setting leaves something to draw from.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["TokenSampler", "choose"]
+__all__ = ["TokenSampler", "inverse_cdf_sample"]
 
 
 @dataclass(frozen=True)
 class TokenSampler:
-    """How a symbol is chosen; None leaves a dial off."""
+    """Options of the sampler; None leaves one off."""
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
 
-    def law(self, logits: Tensor) -> Tensor:
+    def probs(self, logits: Tensor) -> Tensor:
         """Logits `(..., k)` to the probabilities that are drawn from, 0 for what is cut off."""
         logits = logits.float()
         # The likeliest is at 0, so that the smallest temperature is no division of infinities.
@@ -41,7 +41,7 @@ class TokenSampler:
             return torch.zeros_like(logits).scatter(-1, best, 1.0)
         p = (logits / self.temperature).softmax(-1)
         if self.top_k is not None or self.top_p is not None:
-            # By logits, which still differ where a high temperature has made the law flat.
+            # By logits, which still differ where a high temperature has made the distribution flat.
             order = logits.argsort(dim=-1, descending=True, stable=True)
             ordered = p.gather(-1, order)
             if self.top_k is not None:
@@ -56,11 +56,12 @@ class TokenSampler:
         return p / p.sum(-1, keepdim=True)
 
 
-def choose(law: Tensor, u: Tensor) -> Tensor:
-    """The symbol `(...)` whose share of the line from 0 to 1 holds `u` `(...)`, in [0, 1).
+def inverse_cdf_sample(probs: Tensor, u: Tensor) -> Tensor:
+    """Inverse-CDF sampling: the symbol `(...)` whose share of the line from 0 to 1 holds `u` `(...)`, in [0,
+    1).
 
     One number decides one symbol, so that what is drawn in one place never shifts what is drawn in
     another. A symbol of probability 0 has no share of the line and is never chosen.
     """
-    ends = law.double().cumsum(-1)
+    ends = probs.double().cumsum(-1)
     return (ends <= u.double().unsqueeze(-1) * ends[..., -1:]).sum(-1)

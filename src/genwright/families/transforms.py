@@ -3,7 +3,7 @@
     log p(x) = log p(z) + log |det dz/dx|,    z = f(x)
 
 Each transform turns `x` into `y` and says the logarithm of the volume it stretches, and each has its
-inverse beside it. What an example is told changes the numbers, never the form: a network may be as wild
+inverse beside it. A condition changes the numbers, never the form: a network may be as wild
 as it likes, since it is only ever read forward. All volumes are worked out in float32, whatever the
 networks run in.
 """
@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.roles import Grid, Nets, Told
+from genwright.nets.roles import CondShape, Grid, Nets
 
 __all__ = [
     "ActNorm",
     "Affine",
-    "Causal",
+    "AutoregressiveTransform",
     "Chain",
     "Coupling",
     "Elementwise",
@@ -194,7 +194,7 @@ _INSIDE = 1 - 1e-6
 
 
 class ActNorm(Transform):
-    """Shift and scale by channel, set by the first batch to zero mean and unit spread, then learned (Glow,
+    """Shift and scale by channel, set by the first batch to zero mean and unit variance, then learned (Glow,
     Kingma & Dhariwal 2018, arXiv:1807.03039, section 3.1)."""
 
     def __init__(self, channels: int) -> None:
@@ -212,10 +212,10 @@ class ActNorm(Transform):
 
     def prepare(self, x: Tensor, cond: Cond) -> Tensor:
         flat = x.movedim(1, 0).flatten(1)
-        # A constant channel has no spread to scale by.
-        spread = flat.std(1, correction=0).clamp_min(1e-3)
+        # A constant channel has no variance to scale by.
+        std = flat.std(1, correction=0).clamp_min(1e-3)
         self.shift.data.copy_(flat.mean(1))
-        self.log_scale.data.copy_(-spread.log())
+        self.log_scale.data.copy_(-std.log())
         return self(x, cond)[0]
 
 
@@ -259,15 +259,22 @@ class Mix(Transform):
 class Coupling(Transform):
     """One half stays and says how the other half is changed (NICE, Dinh et al. 2015, arXiv:1410.8516;
     RealNVP, section 3.2): the first channels stay; where there is one channel, every other position of a
-    checkerboard. A single number has no other half, and is changed by what it is told alone."""
+    checkerboard. A single number has no other half, and is changed by its condition alone."""
 
     def __init__(
-        self, channels: int, grid: Grid, kind: Elementwise, nets: Nets, told: Told, *, odd: bool
+        self,
+        channels: int,
+        grid: Grid,
+        kind: Elementwise,
+        nets: Nets,
+        cond_shape: CondShape,
+        *,
+        odd: bool,
     ) -> None:
         """odd: which squares of the checkerboard stay."""
         super().__init__()
         self.kind, self.stay = kind, channels // 2
-        self.net = nets.map(grid, max(1, self.stay), (channels - self.stay) * kind.params, told)
+        self.net = nets.map(grid, max(1, self.stay), (channels - self.stay) * kind.params, cond_shape)
         stays = torch.zeros(grid, dtype=torch.bool)
         if math.prod(grid) > 1:
             stays = _checkerboard(grid) == odd
@@ -307,7 +314,7 @@ class Coupling(Transform):
         return torch.where(self.stays, y, x)
 
 
-class Causal(Transform):
+class AutoregressiveTransform(Transform):
     """Each place is changed as those before it say (masked autoregressive flow, Papamakarios et al. 2017,
     arXiv:1705.07057, eq. 4), by a causal network instead of masks, so that forward is one pass over a
     sequence and the inverse one step for each place, with a cache.
@@ -316,19 +323,26 @@ class Causal(Transform):
     """
 
     def __init__(
-        self, channels: int, grid: Grid, kind: Elementwise, nets: Nets, told: Told, *, backward: bool
+        self,
+        channels: int,
+        grid: Grid,
+        kind: Elementwise,
+        nets: Nets,
+        cond_shape: CondShape,
+        *,
+        backward: bool,
     ) -> None:
         """backward: from the last place to the first."""
         super().__init__()
         self.kind, self.backward_order = kind, backward
         self.length, self.each = (math.prod(grid), channels) if grid else (channels, 1)
-        self.net = nets.causal(self.length, told)
+        self.net = nets.causal(self.length, cond_shape)
         width = self.net.width
         self.read = nn.Linear(self.each, width)
         self.start = nn.Parameter(0.02 * torch.randn(width))
         self.place = nn.Parameter(0.02 * torch.randn(self.length, width))
-        self.from_vector = nn.Linear(told.vector, width) if told.vector else None
-        self.from_grid = nn.Linear(told.grid, width) if told.grid else None
+        self.from_vector = nn.Linear(cond_shape.vector, width) if cond_shape.vector else None
+        self.from_grid = nn.Linear(cond_shape.grid, width) if cond_shape.grid else None
         self.write = nn.Linear(width, self.each * kind.params)
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)

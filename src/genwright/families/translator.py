@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +19,9 @@ from genwright.errors import Incompatible, RecipeError, Unsupported
 from genwright.families.base import Family
 from genwright.nets.roles import Nets
 from genwright.options import NonNegative
-from genwright.space import Space, Symbol
+from genwright.space import CondSpec, Space, Symbol, cond_specs
 
-__all__ = ["Rival", "Translator", "apart"]
+__all__ = ["Rival", "Translator", "reconstruction_loss"]
 
 
 class Translator(Family):
@@ -32,10 +33,13 @@ class Translator(Family):
     unpaired = True
     has_heldout = False
 
-    def __init__(self, space: Space, cond: Mapping[str, Space], nets: Nets) -> None:
+    def __init__(self, space: Space, cond: Mapping[str, CondSpec | Space], nets: Nets) -> None:
         """Raises `Incompatible` unless a source and the domain to bring it to are what is given."""
-        super().__init__(space, cond, nets)
-        domain = cond["domain"].spans[0] if "domain" in cond else None
+        specs = cond_specs(cond)
+        if "source" in specs:  # each place is made of the source's
+            specs["source"] = replace(specs["source"], drop=0.0, align=True)
+        super().__init__(space, specs, nets)
+        domain = specs["domain"].space.spans[0] if "domain" in specs else None
         if set(cond) != {"source", "domain"} or not isinstance(domain, Symbol):
             raise Incompatible(
                 f"{self.name} learns to translate between domains, so it is given a source and a domain, not "
@@ -53,11 +57,16 @@ class Translator(Family):
         """The domains that a source is meant to be of."""
         return list(range(self.domains))
 
+    def check_given(self, given: Mapping[str, Tensor]) -> None:
+        for name, what in (("source", "the examples to translate"), ("domain", "a domain for each")):
+            if name not in given:
+                raise Unsupported(
+                    f"{self.name} makes nothing out of nothing: give {what} as {name!r}",
+                    code="condition-missing",
+                )
+
     def _asked(self, cond: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Stored sources, and the domains `(B,)` to bring them to."""
-        for name, what in (("source", "the examples to translate"), ("domain", "a domain for each")):
-            if name not in cond:
-                raise Unsupported(f"{self.name} makes nothing out of nothing: give {what} as {name!r}")
         domain = cond["domain"].flatten()
         if wrong := sorted(set(domain.tolist()) - set(self.targets)):
             raise Unsupported(
@@ -96,18 +105,18 @@ class Rival(Translator):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         *,
         temperature: NonNegative = 1.0,
     ) -> Tensor:
         """temperature: of the draw of symbols; numbers follow from the source alone."""
-        source, domain = self._asked(cond)
+        source, domain = self._asked(given)
         out = self.answer(self.space.embed(source), domain)
         return self.space.draw(self.space.squash(out), temperature, rng)
 
 
-def apart(space: Space, out: Tensor, x: Tensor) -> Tensor:
+def reconstruction_loss(space: Space, out: Tensor, x: Tensor) -> Tensor:
     """How far a network's answer is from stored examples, a scalar: the absolute difference of numbers and
     the cross entropy of symbols, on average over what an example holds."""
     total = torch.zeros((), device=out.device)

@@ -3,10 +3,10 @@
     -log p(x) <= E_q(z|x)[-log p(x|z)] + KL(q(z|x) || p(z))
 
 with a weight on the second term (beta-VAE, Higgins et al. 2017), a warm-up of that weight, free bits
-(Kingma et al. 2016, arXiv:1606.04934) and a learned decoder variance (`spread.py`), without which the balance
-of the two terms hangs on the scale of the data. With several draws it is trained on the tighter bound of an
-importance-weighted autoencoder (Burda et al. 2016, arXiv:1509.00519, eq. 8). What prior and posterior may be
-besides Gaussians stands in `latents.py`.
+(Kingma et al. 2016, arXiv:1606.04934) and a learned decoder variance (`learned_scale.py`), without which
+the balance of the two terms hangs on the scale of the data. With several draws it is trained on the tighter
+bound of an importance-weighted autoencoder (Burda et al. 2016, arXiv:1509.00519, eq. 8). What prior and
+posterior may be besides Gaussians stands in `latents.py`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from genwright.families.learned_scale import LearnedScale
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets, coarser
 from genwright.options import Count, NonNegative
-from genwright.space import Real, Space
+from genwright.space import CondSpec, Real, Space
 
 __all__ = ["VAE"]
 
@@ -51,20 +51,20 @@ class VAE(Family):
         Diagnostic(
             value_name="kl",
             cause="KL collapse",
-            words="the code tells {value:.2g} nats of an example, and told about {usual:.3g} before",
-            helps="a smaller family.beta, or family.free_bits=0.1",
+            words="the code tells {value:.2g} nats of an example, and told about {median:.3g} before",
+            remedy="a smaller family.beta, or family.free_bits=0.1",
             below=0.01,
-            of_usual=True,
-            least=0.1,
-            lasting=3,
+            relative=True,
+            min_median=0.1,
+            steps=3,
         ),
         Diagnostic(
             value_name="active",
             cause="KL collapse",
             words="no dimension of the code depends on the example any more: the code is not used",
-            helps="a smaller family.beta, or family.free_bits=0.1",
+            remedy="a smaller family.beta, or family.free_bits=0.1",
             below=0.5,
-            lasting=50,
+            steps=50,
             after=0.3,
             recoverable=False,
         ),
@@ -73,7 +73,7 @@ class VAE(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         latent: Count = 32,
@@ -98,7 +98,7 @@ class VAE(Family):
         flow_steps: of that flow.  draws: of the posterior for one training example; above 1 the bound of an
         importance-weighted autoencoder is trained.  beta: weight of the KL term.  kl_warmup: share of
         training over which that weight grows from 0.  free_bits: nats of each latent dimension that cost
-        nothing.  decoder_variance: learn the spread of real channels (else it is 1)."""
+        nothing.  decoder_variance: learn the scale of real channels (else it is 1)."""
         super().__init__(space, cond, nets)
         if draws > 1 and free_bits:
             raise RecipeError(
@@ -120,29 +120,29 @@ class VAE(Family):
         wide, channels = self.latents.features, self.latents.channels
         inward: Literal["shrink", "encode"] = "shrink" if grid else "encode"
         outward: Literal["grow", "decode"] = "grow" if grid else "decode"
-        self.tell_encoder = Conditioner(cond, space.grid, nets, inward)
-        self.tell_decoder = Conditioner(cond, space.grid, nets, outward)
-        told, to_say = self.tell_encoder.told, self.tell_decoder.told
+        self.encoder_conditioner = Conditioner(self.cond, space.grid, nets, inward)
+        self.decoder_conditioner = Conditioner(self.cond, space.grid, nets, outward)
+        reads, says = self.encoder_conditioner.shape, self.decoder_conditioner.shape
         if grid:
-            self.encoder = nets.shrink(space.grid, factor, space.width, wide, told)
-            self.decoder = nets.grow(space.grid, factor, channels, space.width, to_say)
+            self.encoder = nets.shrink(space.grid, factor, space.width, wide, reads)
+            self.decoder = nets.grow(space.grid, factor, channels, space.width, says)
         else:
-            self.encoder = nets.encode(space.grid, space.width, wide, told)
-            self.decoder = nets.decode(space.grid, channels, space.width, to_say)
+            self.encoder = nets.encode(space.grid, space.width, wide, reads)
+            self.decoder = nets.decode(space.grid, channels, space.width, says)
         learns = decoder_variance and space.real_channels > 0
-        self.spread = LearnedScale(space.real_channels) if learns else None
+        self.learned_scale = LearnedScale(space.real_channels) if learns else None
         self.pseudo: nn.Parameter | None = None
-        self.tell_prior: Conditioner | None = None
+        self.prior_conditioner: Conditioner | None = None
         parts = components or _affordable(space)
         if prior == "vamp":
             self.pseudo = nn.Parameter(torch.randn(parts, space.width, *space.grid))
-        if prior == "vamp" and cond:  # else the code would say what is told, and the prior not heed it
-            self.tell_prior = Conditioner(cond, (), nets, "decode")
-            self.shares = nn.Linear(self.tell_prior.told.vector, parts)
+        if prior == "vamp" and cond:  # else the code would carry the condition, and the prior ignore it
+            self.prior_conditioner = Conditioner(self.cond, (), nets, "decode", slots=frozenset())
+            self.shares = nn.Linear(self.prior_conditioner.shape.vector, parts)
         self.register_buffer("free", self.latents.parts(prior == "vamp"), persistent=False)
         self.latent_dim = channels * math.prod(grid)
         self.gaussian_prior = prior == "normal" and levels == 1
-        if not cond:  # what an example is told would be missing from its code
+        if not cond:  # the condition would be missing from the code
             self.code = Space(grid, (Real(channels),))
 
     free: Tensor
@@ -150,46 +150,46 @@ class VAE(Family):
 
     # -- the bound -----------------------------------------------------------------------------
 
-    def _features(self, batch: Batch, gone: Mapping[str, Tensor] | None = None) -> Tensor:
-        """What the encoder says of each example: the parameters of q(z|x), or what they are made of."""
-        told = self.tell_encoder(batch.cond, len(batch), batch.x, gone)
-        return self.encoder(self.space.embed(batch.x), told).float()
+    def _features(self, batch: Batch, drop_mask: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The encoder's answer for each example: the parameters of q(z|x), or what they are made of."""
+        cond = self.encoder_conditioner(batch.cond, len(batch), batch.x, drop_mask)
+        return self.encoder(self.space.embed(batch.x), cond).float()
 
     def _mixture(
         self,
         cond: Mapping[str, Tensor],
         n: int,
         like: Tensor,
-        gone: Mapping[str, Tensor] | None = None,
+        drop_mask: Mapping[str, Tensor] | None = None,
     ) -> Mixture | None:
         """The prior of `n` examples, where it is one."""
         if self.pseudo is None:
             return None
-        told = self.tell_encoder({}, len(self.pseudo), self.pseudo)
-        parts = self.encoder(softened(self.space, self.pseudo), told).float()
+        uncond = self.encoder_conditioner({}, len(self.pseudo), self.pseudo)
+        parts = self.encoder(softened(self.space, self.pseudo), uncond).float()
         shares = parts.new_zeros(1, len(parts))
-        if self.tell_prior is not None:
-            shares = self.shares(self.tell_prior(cond, n, like, gone).vector).float()
+        if self.prior_conditioner is not None:
+            shares = self.shares(self.prior_conditioner(cond, n, like, drop_mask).vector).float()
         return Mixture(self.latents.components(parts), shares.log_softmax(1))
 
     def _terms(self, batch: Batch, draws: int = 1) -> tuple[Tensor, Draw]:
         """Reconstruction `(draws * B,)` in nats, and the codes, one draw of all examples after the other."""
-        gone = self.tell_decoder.dropped(len(batch), batch.x)
-        features = self._features(batch, gone)
-        told = self.tell_decoder(batch.cond, len(batch), batch.x, gone)
-        mixture = self._mixture(batch.cond, len(batch), batch.x, gone)
+        drop_mask = self.decoder_conditioner.draw_drop_mask(len(batch), batch.x)
+        features = self._features(batch, drop_mask)
+        cond = self.decoder_conditioner(batch.cond, len(batch), batch.x, drop_mask)
+        mixture = self._mixture(batch.cond, len(batch), batch.x, drop_mask)
         x, mask = batch.x, batch.mask
         if draws > 1:
-            features, x, told = _repeat(features, draws), _repeat(x, draws), _each(told, draws)
+            features, x, cond = _repeat(features, draws), _repeat(x, draws), _each(cond, draws)
             mask = None if mask is None else _repeat(mask, draws)
             if mixture is not None and len(mixture.shares) > 1:
                 mixture.shares = _repeat(mixture.shares, draws)
         drawn = self.latents.draw(features, mixture)
-        out = self.decoder(drawn.z, told)
+        out = self.decoder(drawn.z, cond)
         return self.space.nll(out, x, mask, self._scale()), drawn
 
     def _scale(self) -> Tensor | None:
-        return None if self.spread is None else self.spread.log()
+        return None if self.learned_scale is None else self.learned_scale.log()
 
     # -- training ------------------------------------------------------------------------------
 
@@ -205,8 +205,8 @@ class VAE(Family):
         rec, drawn = self._terms(batch, self.draws)
         warm = min(1.0, self.clock.progress / self.kl_warmup) if self.kl_warmup else 1.0
         kl = drawn.kl.mean(0)
-        told = kl.detach()
-        self.diagnostic_values |= {"kl": told.sum(), "active": (told > ACTIVE).sum()}
+        nats = kl.detach()
+        self.diagnostic_values |= {"kl": nats.sum(), "active": (nats > ACTIVE).sum()}
         if self.draws > 1:
             weights = (self.beta * warm * drawn.log_ratio - rec).view(self.draws, -1)
             return {"bound": math.log(self.draws) - weights.logsumexp(0).mean()}
@@ -229,11 +229,11 @@ class VAE(Family):
         the more draws (IWAE, eq. 8)."""
         features = self._features(batch)
         mixture = self._mixture(batch.cond, len(batch), batch.x)
-        told = self.tell_decoder(batch.cond, len(batch), batch.x)
+        cond = self.decoder_conditioner(batch.cond, len(batch), batch.x)
         weights = []
         for _ in range(DRAWS):
             drawn = self.latents.draw(features, mixture)
-            out = self.decoder(drawn.z, told)
+            out = self.decoder(drawn.z, cond)
             weights.append(drawn.log_ratio - self.space.nll(out, batch.x, batch.mask, self._scale()))
         return torch.stack(weights).logsumexp(0) - math.log(DRAWS)
 
@@ -244,24 +244,24 @@ class VAE(Family):
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         z = codes.view(len(codes), -1, *self.latents.grid)
-        return self.space.draw(self.decoder(z, self.tell_decoder(cond, len(codes), codes)))
+        return self.space.draw(self.decoder(z, self.decoder_conditioner(cond, len(codes), codes)))
 
-    def codes(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+    def sample_prior(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
         return self._prior(n, cond, rng).flatten(1)
 
     def _prior(
         self, n: int, cond: dict[str, Tensor], rng: torch.Generator, temperature: float = 1.0
     ) -> Tensor:
-        """Codes of `n` examples `(n, C, *grid)`, from what is thought of them beforehand."""
+        """Codes of `n` examples `(n, C, *grid)`, drawn from the prior."""
         mixture = self._mixture(cond, n, next(self.parameters()))
         return self.latents.sample(n, mixture, rng, temperature)
 
-    def compress(self, batch: Batch) -> Tensor:
+    def to_latent(self, batch: Batch) -> Tensor:
         """The mean of the posterior."""
         return self.latents.draw(self._features(batch), None, mean=True).z
 
-    def expand(self, code: Tensor, rng: torch.Generator) -> Tensor:
-        out = self.decoder(code, self.tell_decoder({}, len(code), code))
+    def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
+        out = self.decoder(code, self.decoder_conditioner({}, len(code), code))
         return self.space.draw(out, 1.0, rng, None if self._bounded() else self._scale())
 
     def _bounded(self) -> bool:
@@ -270,20 +270,20 @@ class VAE(Family):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         *,
         temperature: NonNegative = 1.0,
         guidance_scale: float = 1.0,
         noise: bool | None = None,
     ) -> Tensor:
-        """temperature: spread of the latent and of the draws.  guidance_scale: above 1 exaggerates
-        the condition.  noise: add the decoder's spread to real channels (None: where they are
-        unbounded; in a picture that spread is misfit rather than content)."""
-        z = self._prior(n, cond, rng, temperature)
-        told = self.tell_decoder(cond, n, z)
-        untold = self.tell_decoder({}, n, z) if cond else None
-        out = guided(lambda c: self.decoder(z, c), told, untold, guidance_scale)
+        """temperature: scale of the latent and of the draws.  guidance_scale: above 1 exaggerates
+        the condition.  noise: add the decoder's noise to real channels (None: where they are
+        unbounded; in a picture that noise is misfit rather than content)."""
+        z = self._prior(n, given, rng, temperature)
+        cond = self.decoder_conditioner(given, n, z)
+        uncond = self.decoder_conditioner(self.undropped(given), n, z) if given else None
+        out = guided(lambda c: self.decoder(z, c), cond, uncond, guidance_scale)
         wanted = not self._bounded() if noise is None else noise
         return self.space.draw(out, temperature, rng, self._scale() if wanted else None)
 

@@ -6,7 +6,7 @@ a decoder makes the example again from the rounded ones:
     -log p(x | code) + commitment * sum |h - sg(code)|^2                          (equation 3)
 
 The gradient passes the rounding as if it were not there. The codebook follows by moving averages, and codes
-that die are put back into use (`codebook.py`). What an example is told decides its codes alone: a small
+that die are put back into use (`codebook.py`). Conditions are read by the prior alone: a small
 autoregressive model over the codes, trained beside the autoencoder in a phase of its own, is the prior. So
 the codes of an example hang on nothing but the example, and another model can be trained on them in the
 prior's place, through the bridge `vq`.
@@ -29,9 +29,9 @@ from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Diagnostic, Family, Phase
 from genwright.families.codebook import Codebook
 from genwright.families.learned_scale import LearnedScale
-from genwright.nets.roles import Nets, Told, coarser
+from genwright.nets.roles import CondShape, Nets, coarser
 from genwright.options import Count, NonNegative, Portion
-from genwright.space import Space, Symbol
+from genwright.space import CondSpec, Space, Symbol
 
 __all__ = ["VQVAE"]
 
@@ -44,8 +44,9 @@ class VQVAE(Family):
 
     accepts = frozenset({"real", "symbol", "mixed"})
     likelihood = "bound"
+    large_products = True
     phases = (
-        Phase("fit", trains=("encoder", "decoder", "spread"), lr=1e-3),
+        Phase("fit", trains=("encoder", "decoder", "learned_scale"), lr=1e-3),
         # Faster than alone, since it runs after codes that change their meaning.
         replace(Autoregressive.phases[0], name="prior", trains=("prior",), lr=1.2e-2, muon_lr=0.05),
     )
@@ -56,19 +57,19 @@ class VQVAE(Family):
             "only {value:.0%} of the codes stand for anything",
             "--set family.repair=true, or fewer codes (--set family.codes=64)",
             below=0.1,
-            lasting=20,
+            steps=20,
             after=0.1,
             recoverable=False,
         ),
         Diagnostic(
             "variety",
             "dead codebook",
-            "a batch takes {value:.2g} codes, and took about {usual:.3g} before",
+            "a batch takes {value:.2g} codes, and took about {median:.3g} before",
             "--set family.repair=true, or a larger family.commitment",
             below=0.1,
-            of_usual=True,
-            least=4.0,
-            lasting=3,
+            relative=True,
+            min_median=4.0,
+            steps=3,
         ),
     )
     shared = MappingProxyType({f"codebook.{name}": how for name, how in Codebook.shared.items()})
@@ -76,7 +77,7 @@ class VQVAE(Family):
     def __init__(
         self,
         space: Space,
-        cond: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         nets: Nets,
         *,
         codes: Annotated[int, Ge(2)] = 256,
@@ -92,7 +93,7 @@ class VQVAE(Family):
         codes is (None: 4 where the grid is 16 or longer, else 2).  slots: codes at each place of that grid
         (None: 1, and 4 for a row).  commitment: weight of the pull of an encoding to its code.  decay: of the
         moving averages that the codes are.  repair: put dead codes back into use.  decoder_variance: learn
-        the spread of real channels (else it is 1)."""
+        the scale of real channels (else it is 1)."""
         super().__init__(space, cond, nets)
         factor = factor or (4 if max(space.grid, default=0) >= 16 else 2)
         self.slots = slots or (1 if space.grid else 4)
@@ -106,12 +107,12 @@ class VQVAE(Family):
             )
         self.dim, self.commitment, self.mends = dim, commitment, repair
         wide = self.slots * dim
-        self.encoder = nets.shrink(space.grid, factor, space.width, wide, Told())
-        self.decoder = nets.grow(space.grid, factor, wide, space.width, Told())
+        self.encoder = nets.shrink(space.grid, factor, space.width, wide, CondShape())
+        self.decoder = nets.grow(space.grid, factor, wide, space.width, CondShape())
         self.codebook = Codebook(codes, dim, decay)
-        self.prior = Autoregressive(self.code, cond, nets)
+        self.prior = Autoregressive(self.code, self.cond, nets)
         learns = decoder_variance and space.real_channels > 0
-        self.spread = LearnedScale(space.real_channels) if learns else None
+        self.learned_scale = LearnedScale(space.real_channels) if learns else None
         self._mended = -1
 
     # -- codes and back ------------------------------------------------------------------------
@@ -134,20 +135,20 @@ class VQVAE(Family):
         index = code.reshape(len(code), self.slots, -1).transpose(1, 2)
         return self.decoder(self._channels(self.codebook.vectors()[index]), _nothing(code))
 
-    def compress(self, batch: Batch) -> Tensor:
+    def to_latent(self, batch: Batch) -> Tensor:
         h = self._encodings(batch.x)
         return self._stored(self.codebook.nearest(h.reshape(-1, self.dim)).view(h.shape[:3]))
 
-    def expand(self, code: Tensor, rng: torch.Generator) -> Tensor:
+    def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
         return self._drawn(code, rng, 1.0, None)
 
     def encode(self, batch: Batch) -> Tensor:
         """The vectors of an example's codes, one after the other."""
-        index = self.compress(batch).reshape(len(batch), self.slots, -1).transpose(1, 2)
+        index = self.to_latent(batch).reshape(len(batch), self.slots, -1).transpose(1, 2)
         return self.codebook.vectors()[index].flatten(1)
 
     def _scale(self) -> Tensor | None:
-        return None if self.spread is None else self.spread.log()
+        return None if self.learned_scale is None else self.learned_scale.log()
 
     # -- training ------------------------------------------------------------------------------
 
@@ -162,7 +163,7 @@ class VQVAE(Family):
         }
         if phase == "prior":
             with torch.no_grad():
-                code = self.compress(batch)
+                code = self.to_latent(batch)
             return {"prior": self.prior.loss(Batch(code, batch.cond), "fit")["nll"]}
         if self.training and self.mends and self._mended != self.clock.step:
             # Once a step: within one the devices know of their own examples only.
@@ -189,7 +190,7 @@ class VQVAE(Family):
     def log_prob(self, batch: Batch) -> Tensor:
         """log p(code) + log p(x | code) at the example's own code: one term of the sum over all codes that
         p(x) is, so a lower bound."""
-        code = self.compress(batch)
+        code = self.to_latent(batch)
         rec = self.space.nll(self._decode(code), batch.x, batch.mask, self._scale())
         return self.prior.log_prob(Batch(code, batch.cond)) - rec
 
@@ -205,7 +206,7 @@ class VQVAE(Family):
     def _sample(
         self,
         n: int,
-        cond: dict[str, Tensor],
+        given: dict[str, Tensor],
         rng: torch.Generator,
         *,
         temperature: NonNegative = 1.0,
@@ -216,11 +217,11 @@ class VQVAE(Family):
     ) -> Tensor:
         """temperature: of the prior's softmax and of the draws.  top_k: only the k likeliest codes.
         top_p: only the likeliest codes that together hold this probability.  guidance_scale: above 1
-        exaggerates the condition.  noise: add the decoder's spread to real channels (None: where they
-        are unbounded; in a picture that spread is misfit rather than content)."""
+        exaggerates the condition.  noise: add the decoder's noise to real channels (None: where they
+        are unbounded; in a picture that noise is misfit rather than content)."""
         code = self.prior._sample(
             n,
-            cond,
+            given,
             rng,
             temperature=temperature,
             top_k=top_k,
@@ -231,5 +232,5 @@ class VQVAE(Family):
 
 
 def _nothing(like: Tensor) -> Cond:
-    """For a network that is told nothing."""
+    """No condition."""
     return Cond(torch.zeros(len(like), 0, device=like.device))

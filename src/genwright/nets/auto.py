@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genwright.nets.conv import ConvNets
 from genwright.nets.mlp import MLPNets
-from genwright.nets.roles import Causal, Grid, Net, Nets, Role, Told
+from genwright.nets.roles import Causal, CondShape, Grid, Net, Nets, Role
 from genwright.nets.transformer import TransformerNets
 from genwright.nets.unet import UNetNets
 
@@ -33,26 +33,28 @@ class Auto(Nets):
     def slots(self, role: Role, grid: Grid) -> frozenset[str]:
         return self._pick(role, grid).slots(role, grid)
 
-    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("map", grid).map(grid, n_in, n_out, told)
+    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._pick("map", grid).map(grid, n_in, n_out, cond_shape)
 
-    def fill(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("fill", grid).fill(grid, n_in, n_out, told)
+    def fill(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._pick("fill", grid).fill(grid, n_in, n_out, cond_shape)
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("encode", grid).encode(grid, n_in, n_out, told)
+    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._pick("encode", grid).encode(grid, n_in, n_out, cond_shape)
 
-    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("decode", grid).decode(grid, n_in, n_out, told)
+    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._pick("decode", grid).decode(grid, n_in, n_out, cond_shape)
 
-    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
-        return self._pick("score", grid).score(grid, n_in, told)
+    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
+        return self._pick("score", grid).score(grid, n_in, cond_shape)
 
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("shrink", grid).shrink(grid, factor, n_in, n_out, told)
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._pick("shrink", grid).shrink(grid, factor, n_in, n_out, cond_shape)
 
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
-        return self._pick("grow", grid).grow(grid, factor, n_in, n_out, told)
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._pick("grow", grid).grow(grid, factor, n_in, n_out, cond_shape)
 
-    def causal(self, length: int, told: Told, *, grid: Grid = (), channels: int = 1) -> Causal:
-        return self._pick("causal", grid).causal(length, told, grid=grid, channels=channels)
+    def causal(
+        self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1
+    ) -> Causal:
+        return self._pick("causal", grid).causal(length, cond_shape, grid=grid, channels=channels)

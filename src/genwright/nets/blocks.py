@@ -9,16 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.roles import Grid, Told, coarser
+from genwright.nets.roles import CondShape, Grid, coarser
 
 __all__ = [
     "Attention",
     "FiLM",
+    "GridCondition",
     "TimeEmbedding",
     "conv",
     "groups",
     "halvings",
     "pyramid",
+    "resample",
     "resize",
     "with_grid",
 ]
@@ -65,13 +67,26 @@ def resize(x: Tensor, grid: Grid) -> Tensor:
     return x if x.shape[2:] == grid else F.interpolate(x, size=grid, mode="nearest")
 
 
+def resample(x: Tensor, grid: Grid) -> Tensor:
+    """Numbers on another grid: each axis averaged where it becomes shorter (area), else linear."""
+    coarse = tuple(min(a, b) for a, b in zip(x.shape[2:], grid, strict=True))
+    if x.shape[2:] != coarse:
+        x = F.interpolate(x, size=coarse, mode="area")
+    if coarse != grid:
+        x = F.interpolate(x, size=grid, mode=_LINEAR[len(grid) - 1], align_corners=False)
+    return x
+
+
+_LINEAR = ("linear", "bilinear", "trilinear")
+
+
 def with_grid(x: Tensor, cond: Cond) -> Tensor:
     """The input joined with the condition that is aligned with it."""
     return x if cond.grid is None else torch.cat([x, cond.grid.to(x.dtype)], dim=1)
 
 
 def norm(x: Tensor) -> Tensor:
-    """Zero mean and unit spread over the last axis, without parameters. Unlike a root-mean-square norm
+    """Zero mean and unit variance over the last axis, without parameters. Unlike a root-mean-square norm
     it is one kernel on every device, which matters more here than the mean it takes away."""
     return F.layer_norm(x, (x.shape[-1],))
 
@@ -96,23 +111,43 @@ class FiLM(nn.Module):
         return x * (1 + scale.view(shape)) + shift.view(shape)
 
 
+class GridCondition(nn.Module):
+    """Adds the aligned condition to the channels of each level of a decoder, resampled to its grid; adds
+    nothing where there is none."""
+
+    def __init__(self, rank: int, sizes: list[int], cond_shape: CondShape) -> None:
+        """sizes: the channels of each level."""
+        super().__init__()
+        given = cond_shape.grid
+        self.levels = nn.ModuleList(
+            conv(rank, given, size) if rank else nn.Linear(given, size) for size in sizes if given
+        )
+
+    def forward(self, x: Tensor, cond: Cond, level: int) -> Tensor:
+        """`(B, C, *grid)`."""
+        if cond.grid is None or not self.levels:
+            return x
+        out: Tensor = x + self.levels[level](resample(cond.grid.to(x.dtype), x.shape[2:]))
+        return out
+
+
 class Gate(nn.Module):
     """`tanh(W_f x + V_f c) . sigmoid(W_g x + V_g c)` over the last axis, `(B, ..., n_in)` to
     `(B, ..., n_out)`; c is the condition vector, the same at every place (van den Oord et al. 2016,
     arXiv:1606.05328, eq. 4)."""
 
-    def __init__(self, n_in: int, n_out: int, told: Told) -> None:
+    def __init__(self, n_in: int, n_out: int, cond_shape: CondShape) -> None:
         super().__init__()
         # Two matrices, one product: Muon makes each of them orthogonal by itself.
         self.value, self.gate = (nn.Linear(n_in, n_out, bias=False) for _ in range(2))
         self.bias = nn.Parameter(torch.zeros(2 * n_out))
-        self.film = nn.Linear(told.vector, 2 * n_out, bias=False) if told.vector else None
+        self.film = nn.Linear(cond_shape.vector, 2 * n_out, bias=False) if cond_shape.vector else None
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         z = F.linear(x, torch.cat([self.value.weight, self.gate.weight]), self.bias)
         if self.film is not None:
-            told = self.film(F.silu(cond.vector))
-            z = z + told.view(len(told), *[1] * (z.ndim - 2), -1)
+            shift = self.film(F.silu(cond.vector))
+            z = z + shift.view(len(shift), *[1] * (z.ndim - 2), -1)
         value, gate = z.chunk(2, dim=-1)
         return value.tanh() * gate.sigmoid()
 

@@ -1,78 +1,92 @@
-"""Named conditions to what a network is told.
+"""Encoders of named conditions.
 
-One rule decides where a condition enters: on the same grid as x it joins as channels, if the role
-reads channels; otherwise as tokens, if it has a grid and the role reads tokens; otherwise in the
-vector. In training each condition is dropped now and then, so that the network also learns to go
-without: that is what makes guidance possible for every family.
+One rule decides where a condition enters. One that is aligned with x is resampled to its grid and joins as
+channels. Any other becomes tokens, if it has a grid and the role reads tokens; else a part of the vector. A
+condition on a grid is read by a network of its own, so that tokens know their places and what stands beside
+them. In training each condition that may be left out is dropped now and then, so that the network also learns
+to go without: that is what makes guidance possible for every family (Ho & Salimans 2022, arXiv:2207.12598).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.roles import Grid, Nets, Role, Told
-from genwright.space import Space
+from genwright.errors import Incompatible
+from genwright.nets.auto import Auto
+from genwright.nets.blocks import resample
+from genwright.nets.roles import CondShape, Grid, Nets, Role, coarser
+from genwright.space import CondSpec, Real, Space, Symbol, cond_specs
 
 __all__ = ["Conditioner"]
+
+TOKENS = 64
+"""That a condition becomes, at most: a finer grid is shrunk first."""
+ONE_HOT = 64
+"""Kinds of symbol up to which one enters an encoder one-hot; of more, as so many learned numbers."""
 
 
 class Conditioner(nn.Module):
     """The conditions of one network, by name.
 
-    spaces  what each condition is made of
-    grid    the grid of x
-    role    of the network that is told
-    drop    probability that an example is shown without its conditions in training
-    extra   a vector is wanted even where no condition needs it (a time is added to it)
+    cond   what each condition is made of, how often it is dropped, and whether it is aligned with x
+    grid   the grid of x
+    nets   who builds that network; the encoders of conditions are of the same size
+    role   of that network
+    extra  a vector is wanted even where no condition needs it (a time is added to it)
+    slots  which of "tokens" and "grid" may be used (None: those that the role reads)
+
+    Raises `Incompatible` for a condition that cannot be aligned.
     """
 
     def __init__(
         self,
-        spaces: Mapping[str, Space],
+        cond: Mapping[str, CondSpec | Space],
         grid: Grid,
         nets: Nets,
         role: Role,
         *,
-        drop: float = 0.1,
         extra: bool = False,
+        slots: frozenset[str] | None = None,
     ) -> None:
         super().__init__()
-        self.spaces, self.drop, self.dim = dict(spaces), drop, nets.dim
-        slots = nets.slots(role, grid)
-        self.where: dict[str, str] = {
-            name: "grid"
-            if grid and space.grid == grid and "grid" in slots
-            else "tokens"
-            if space.grid and "tokens" in slots
-            else "vector"
-            for name, space in spaces.items()
+        self.cond, self.dim = cond_specs(cond), nets.dim
+        reads = nets.slots(role, grid)
+        self.where = {
+            name: _slot(name, spec, grid, reads if slots is None else slots)
+            for name, spec in self.cond.items()
         }
         self.project = nn.ModuleDict()
         self.null = nn.ParameterDict()
-        for name, space in spaces.items():
-            if self.where[name] == "grid":
-                continue
-            if self.where[name] == "tokens":
-                self.project[name] = nn.Linear(space.width, self.dim)
-                self.null[name] = nn.Parameter(0.02 * torch.randn(space.positions, self.dim))
-            else:
-                self.project[name] = (
-                    nets.encode(space.grid, space.width, self.dim, Told())
-                    if space.grid
-                    else nn.Linear(space.width, self.dim)
-                )
-                self.null[name] = nn.Parameter(0.02 * torch.randn(self.dim))
+        encoders = Auto(nets.size, dropout=nets.dropout)
+        channels = 0
+        for name, spec in self.cond.items():
+            encoder = _encoder(spec.space, self.where[name], grid, encoders)
+            self.project[name] = encoder
+            if isinstance(encoder, AlignedEncoder):
+                # One more channel says whether it is given at all.
+                channels += encoder.width + 1
+            elif spec.drop:
+                shape = (encoder.places, self.dim) if isinstance(encoder, TokenEncoder) else (self.dim,)
+                self.null[name] = nn.Parameter(0.02 * torch.randn(shape))
         tokens = "tokens" in self.where.values()
         vector = extra or tokens or "vector" in self.where.values()
-        self.told = Told(
+        # A causal network comes to a place from before it: what the condition holds behind the place is
+        # brought there by a network that sees the whole grid.
+        self.context = (
+            encoders.map(grid, channels, self.dim, CondShape())
+            if role == "causal" and channels
+            else None
+        )
+        self.shape = CondShape(
             vector=self.dim if vector else 0,
             tokens=tokens,
-            # One more channel for each aligned condition says whether it is given at all.
-            grid=sum(spaces[name].width + 1 for name, slot in self.where.items() if slot == "grid"),
+            grid=channels + (self.dim if self.context is not None else 0),
         )
 
     def forward(
@@ -80,59 +94,185 @@ class Conditioner(nn.Module):
         given: Mapping[str, Tensor],
         n: int,
         like: Tensor,
-        gone: Mapping[str, Tensor] | None = None,
+        drop_mask: Mapping[str, Tensor] | None = None,
     ) -> Cond:
-        """What `n` examples are told; a name missing from `given` counts as dropped.
+        """The encoded conditions of `n` examples; a name missing from `given` counts as dropped.
 
-        gone  which examples go without each condition (None: as `dropped` has it in training)
+        drop_mask  which examples go without each condition `(n,)`, by name (None: as `draw_drop_mask` has it
+                   in training)
         """
-        gone = self.dropped(n, like) if gone is None else gone
-        vector = like.new_zeros(n, self.told.vector, dtype=torch.float32)
+        drop_mask = self.draw_drop_mask(n, like) if drop_mask is None else drop_mask
+        vector = like.new_zeros(n, self.shape.vector, dtype=torch.float32)
         tokens, masks, grids = [], [], []
-        for name, space in self.spaces.items():
-            out = gone[name]
+        for name, spec in self.cond.items():
+            out, space = drop_mask[name], spec.space
             if name not in given:
                 out = torch.ones_like(out)
                 stored = torch.zeros(n, *space.shape, dtype=space.dtype, device=like.device)
             else:
                 stored = given[name]
-            x = space.embed(stored)
-            if self.where[name] == "grid":
-                keep = (~out).view(n, 1, *[1] * len(space.grid)).to(x.dtype)
-                grids += [x * keep, keep.expand(n, 1, *space.grid)]
-            elif self.where[name] == "tokens":
-                h = self.project[name](x.flatten(2).transpose(1, 2))
-                tokens.append(torch.where(out[:, None, None], self.null[name].to(h.dtype), h))
-                valid = space.valid(stored)
-                masks.append(
-                    torch.ones(n, space.positions, dtype=torch.bool, device=like.device)
-                    if valid is None
-                    else valid | out[:, None]
-                )
+            encoder = self.project[name]
+            if isinstance(encoder, AlignedEncoder):
+                x = encoder(stored)
+                keep = (~out).view(n, 1, *[1] * (x.ndim - 2)).to(x.dtype)
+                grids += [x * keep, keep.expand(n, 1, *x.shape[2:])]
+            elif isinstance(encoder, TokenEncoder):
+                h = encoder(stored)
+                tokens.append(torch.where(out[:, None, None], self._null(name, h), h))
+                masks.append(encoder.valid(stored) | out[:, None])
             else:
-                h = self.project[name](x, _NOTHING) if space.grid else self.project[name](x)
-                vector = vector + torch.where(out[:, None], self.null[name].to(h.dtype), h)
+                h = encoder(stored) if space.grid else encoder(space.embed(stored))
+                vector = vector + torch.where(out[:, None], self._null(name, h), h)
+        whole = torch.cat(grids, dim=1) if grids else None
+        if self.context is not None and whole is not None:
+            whole = torch.cat([whole, self.context(whole, _NOTHING)], dim=1)
         return Cond(
             vector,
             torch.cat(tokens, dim=1) if tokens else None,
             torch.cat(masks, dim=1) if masks else None,
-            torch.cat(grids, dim=1) if grids else None,
+            whole,
         )
 
-    def dropped(self, n: int, like: Tensor) -> dict[str, Tensor]:
-        """Which of `n` examples go without each condition, by name `(n,)`: in training some go
-        without any, and where there are several some go without one. Networks that judge and make
-        the same examples must share the draw."""
-        drop = self.drop if self.training else 0.0
+    def _null(self, name: str, like: Tensor) -> Tensor:
+        """What stands for a condition that is left out; nothing is learnt of one that never is."""
+        return self.null[name].to(like.dtype) if name in self.null else torch.zeros_like(like)
 
-        def some() -> Tensor:
-            if not (drop and self.spaces):
-                return torch.zeros(n, dtype=torch.bool, device=like.device)
-            return torch.rand(n, device=like.device) < drop
-
-        every = some()
-        return {name: every | some() if len(self.spaces) > 1 else every for name in self.spaces}
+    def draw_drop_mask(self, n: int, like: Tensor) -> dict[str, Tensor]:
+        """Draws which of `n` examples go without each condition, by name `(n,)`: in training some go
+        without any that may be left out, and where these are several some go without one. Networks that
+        judge and make the same examples must share the draw."""
+        drops = {name: spec.drop if self.training else 0.0 for name, spec in self.cond.items()}
+        several = sum(drop > 0 for drop in drops.values()) > 1
+        none = torch.zeros(n, dtype=torch.bool, device=like.device)
+        if not any(drops.values()):
+            return dict.fromkeys(drops, none)
+        every, found = torch.rand(n, device=like.device), {}
+        for name, drop in drops.items():
+            out = every < drop
+            if drop and several:
+                out = out | (torch.rand(n, device=like.device) < drop)
+            found[name] = out
+        return found
 
 
 _NOTHING = Cond(torch.zeros(1, 0))
-"""For a network that is told nothing."""
+"""No condition."""
+
+
+def _slot(name: str, spec: CondSpec, grid: Grid, reads: frozenset[str]) -> str:
+    """Where a condition enters: "grid", "tokens" or "vector"."""
+    if spec.align and grid and len(spec.space.grid) != len(grid):
+        raise Incompatible(
+            f"the condition {name!r} is said to be aligned with what is made, and it has "
+            f"{len(spec.space.grid)} axes where that has {len(grid)}: give it as one that is not aligned",
+            code="cannot-align",
+        )
+    if spec.align and grid and "grid" in reads:
+        return "grid"
+    return "tokens" if spec.space.grid and "tokens" in reads else "vector"
+
+
+def _encoder(space: Space, slot: str, grid: Grid, nets: Auto) -> nn.Module:
+    if slot == "grid":
+        return AlignedEncoder(space, grid)
+    if slot == "tokens":
+        return TokenEncoder(space, nets)
+    return VectorEncoder(space, nets) if space.grid else nn.Linear(space.width, nets.dim)
+
+
+# -- encoders of one condition ----------------------------------------------------------------------
+
+
+class SpanEmbedding(nn.Module):
+    """Stored examples `(B, stored, *grid)` as channels `(B, width, *grid)`: reals as they are, symbols
+    one-hot, or of more than `ONE_HOT` kinds from a table."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.space = space
+        sizes = [span.k for span in space.spans if isinstance(span, Symbol)]
+        self.tables = nn.ModuleList(nn.Embedding(k, ONE_HOT) for k in sizes if k > ONE_HOT)
+        self.width = space.real_channels + sum(min(k, ONE_HOT) for k in sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts, tables = [], iter(self.tables)
+        for slot in self.space.slots():
+            part = x[:, slot.stored]
+            if isinstance(slot.span, Symbol):
+                index, k = part.squeeze(1).long(), slot.span.k
+                part = (next(tables)(index) if k > ONE_HOT else F.one_hot(index, k)).movedim(-1, 1)
+            parts.append(part.float())
+        return torch.cat(parts, dim=1)
+
+
+class AlignedEncoder(nn.Module):
+    """A condition on the grid of x `(B, width, *grid)`: reals averaged or interpolated, symbols the
+    nearest."""
+
+    def __init__(self, space: Space, grid: Grid) -> None:
+        super().__init__()
+        self.space, self.grid = space, grid
+        self.spans = SpanEmbedding(space)
+        self.width = self.spans.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.spans(x if self.space.grid == self.grid else self._resampled(x))
+        return out
+
+    def _resampled(self, x: Tensor) -> Tensor:
+        parts = []
+        for slot in self.space.slots():
+            part = x[:, slot.stored].float()
+            parts.append(
+                resample(part, self.grid)
+                if isinstance(slot.span, Real)
+                else F.interpolate(part, self.grid, mode="nearest-exact")
+            )
+        return torch.cat(parts, dim=1)
+
+
+class VectorEncoder(nn.Module):
+    """A condition on a grid as a vector `(B, dim)`."""
+
+    def __init__(self, space: Space, nets: Nets) -> None:
+        super().__init__()
+        self.spans = SpanEmbedding(space)
+        self.net = nets.encode(space.grid, self.spans.width, nets.dim, CondShape())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(self.spans(x), _NOTHING)
+
+
+class TokenEncoder(nn.Module):
+    """A condition on a grid as tokens `(B, places, dim)`, each of which knows its place and the others: a
+    Transformer over the grid, shrunk by convolutions to `TOKENS` places or fewer."""
+
+    def __init__(self, space: Space, nets: Nets) -> None:
+        super().__init__()
+        self.space, self.factor = space, 1
+        while math.prod(coarser(space.grid, self.factor)) > TOKENS:
+            self.factor *= 2
+        grid, width = coarser(space.grid, self.factor), nets.dim
+        self.places = math.prod(grid)
+        self.spans = SpanEmbedding(space)
+        self.shrink = (
+            nets.shrink(space.grid, self.factor, self.spans.width, width, CondShape())
+            if self.factor > 1
+            else None
+        )
+        before = self.spans.width if self.shrink is None else width
+        self.net = nets.fill(grid, before, width, CondShape())
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.spans(x)
+        if self.shrink is not None:
+            h = self.shrink(h, _NOTHING)
+        return self.net(h, _NOTHING).flatten(2).transpose(1, 2)
+
+    def valid(self, x: Tensor) -> Tensor:
+        """Which tokens carry content `(B, places)`."""
+        valid = self.space.valid(x)
+        if valid is None:
+            return torch.ones(len(x), self.places, dtype=torch.bool, device=x.device)
+        valid = F.pad(valid, (0, self.places * self.factor - valid.shape[1]))
+        return valid.view(len(x), self.places, self.factor).any(2)

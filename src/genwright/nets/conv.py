@@ -14,19 +14,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, conv, halvings, pyramid, resize, stride, with_grid
-from genwright.nets.roles import Grid, Net, Nets, Told
+from genwright.nets.blocks import FiLM, GridCondition, conv, halvings, pyramid, resize, stride, with_grid
+from genwright.nets.roles import CondShape, Grid, Net, Nets
 
-__all__ = ["ConvNets", "Decoder", "Encoder", "Grow", "Shrink"]
+__all__ = ["ConvDecoder", "ConvEncoder", "ConvGrow", "ConvNets", "ConvShrink"]
 
 
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     """Two convolutions, FiLM between them, added to the input."""
 
-    def __init__(self, rank: int, channels: int, told: Told, dropout: float) -> None:
+    def __init__(self, rank: int, channels: int, cond_shape: CondShape, dropout: float) -> None:
         super().__init__()
         self.first = conv(rank, channels, channels)
-        self.film = FiLM(told.vector, channels)
+        self.film = FiLM(cond_shape.vector, channels)
         self.drop = nn.Dropout(dropout)
         self.second = conv(rank, channels, channels, bias=False)
         nn.init.zeros_(self.second.weight)  # type: ignore[arg-type]
@@ -42,17 +42,18 @@ def _channels(width: int, levels: int) -> list[int]:
     return [width * min(2**i, 8) for i in range(levels)]
 
 
-class Down(Net):
+class ConvDown(Net):
     """From fine to coarse: blocks at each of the given grids, and a stride to the next."""
 
     def __init__(
-        self, grids: list[Grid], n_in: int, width: int, depth: int, dropout: float, told: Told
+        self, grids: list[Grid], n_in: int, width: int, depth: int, dropout: float, cond_shape: CondShape
     ) -> None:
         super().__init__()
         rank, self.sizes = len(grids[0]), _channels(width, len(grids))
-        self.first = conv(rank, n_in + told.grid, self.sizes[0])
+        self.first = conv(rank, n_in + cond_shape.grid, self.sizes[0])
         self.levels = nn.ModuleList(
-            nn.ModuleList(Block(rank, c, told, dropout) for _ in range(depth)) for c in self.sizes
+            nn.ModuleList(ConvBlock(rank, c, cond_shape, dropout) for _ in range(depth))
+            for c in self.sizes
         )
         self.down = nn.ModuleList(
             conv(rank, self.sizes[i], self.sizes[i + 1], stride=stride(grids[i], grids[i + 1]))
@@ -69,7 +70,7 @@ class Down(Net):
         return F.leaky_relu(h, 0.2)
 
 
-class Encoder(Down):
+class ConvEncoder(ConvDown):
     """A grid `(B, n_in, *grid)` to a vector `(B, n_out)`, or `(B,)` where `n_out` is None."""
 
     def __init__(
@@ -80,10 +81,10 @@ class Encoder(Down):
         width: int,
         depth: int,
         dropout: float,
-        told: Told,
+        cond_shape: CondShape,
     ) -> None:
         grids = pyramid(grid)
-        super().__init__(grids, n_in, width, depth, dropout, told)
+        super().__init__(grids, n_in, width, depth, dropout, cond_shape)
         self.n_out = n_out
         # Scores are only ever compared, so that a constant would go untrained.
         self.last = nn.Linear(self.sizes[-1] * math.prod(grids[-1]), n_out or 1, bias=n_out is not None)
@@ -93,7 +94,7 @@ class Encoder(Down):
         return out if self.n_out else out.squeeze(1)
 
 
-class Shrink(Down):
+class ConvShrink(ConvDown):
     """A grid `(B, n_in, *grids[0])` to the coarsest one `(B, n_out, *grids[-1])`."""
 
     def __init__(
@@ -104,9 +105,9 @@ class Shrink(Down):
         width: int,
         depth: int,
         dropout: float,
-        told: Told,
+        cond_shape: CondShape,
     ) -> None:
-        super().__init__(grids, n_in, width, depth, dropout, told)
+        super().__init__(grids, n_in, width, depth, dropout, cond_shape)
         self.last = conv(len(grids[0]), self.sizes[-1], n_out)
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
@@ -114,7 +115,7 @@ class Shrink(Down):
         return out
 
 
-class Up(Net):
+class ConvUp(Net):
     """From coarse to fine: blocks at each of the given grids (fine first), resized in between."""
 
     def __init__(
@@ -125,7 +126,7 @@ class Up(Net):
         width: int,
         depth: int,
         dropout: float,
-        told: Told,
+        cond_shape: CondShape,
     ) -> None:
         """first: what makes the channels of the coarsest grid, from their number."""
         super().__init__()
@@ -134,37 +135,46 @@ class Up(Net):
         sizes = _channels(width, len(self.grids))[::-1]
         self.first = first(sizes[0])
         self.levels = nn.ModuleList(
-            nn.ModuleList(Block(rank, c, told, dropout) for _ in range(depth)) for c in sizes
+            nn.ModuleList(ConvBlock(rank, c, cond_shape, dropout) for _ in range(depth)) for c in sizes
         )
         self.up = nn.ModuleList(conv(rank, sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
         self.last = conv(rank, sizes[-1], n_out)
+        self.condition = GridCondition(rank, sizes, cond_shape)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = self.first(z).view(z.shape[0], -1, *self.grids[0])
         for i, level in enumerate(self.levels):
             if i:
                 h = self.up[i - 1](resize(h, self.grids[i]))
+            h = self.condition(h, cond, i)
             for block in level:  # type: ignore[attr-defined]
                 h = block(h, cond)
         out: Tensor = self.last(F.leaky_relu(h, 0.2))
         return out
 
 
-class Decoder(Up):
+class ConvDecoder(ConvUp):
     """A vector `(B, n_in)` to a grid `(B, n_out, *grid)`."""
 
     def __init__(
-        self, grid: Grid, n_in: int, n_out: int, width: int, depth: int, dropout: float, told: Told
+        self,
+        grid: Grid,
+        n_in: int,
+        n_out: int,
+        width: int,
+        depth: int,
+        dropout: float,
+        cond_shape: CondShape,
     ) -> None:
         grids = pyramid(grid)
 
         def first(channels: int) -> nn.Module:
             return nn.Linear(n_in, channels * math.prod(grids[-1]))
 
-        super().__init__(grids, first, n_out, width, depth, dropout, told)
+        super().__init__(grids, first, n_out, width, depth, dropout, cond_shape)
 
 
-class Grow(Up):
+class ConvGrow(ConvUp):
     """A coarse grid `(B, n_in, *grids[-1])` to the finest one `(B, n_out, *grids[0])`."""
 
     def __init__(
@@ -175,12 +185,12 @@ class Grow(Up):
         width: int,
         depth: int,
         dropout: float,
-        told: Told,
+        cond_shape: CondShape,
     ) -> None:
         def first(channels: int) -> nn.Module:
             return conv(len(grids[0]), n_in, channels)
 
-        super().__init__(grids, first, n_out, width, depth, dropout, told)
+        super().__init__(grids, first, n_out, width, depth, dropout, cond_shape)
 
 
 class ConvNets(Nets):
@@ -188,31 +198,31 @@ class ConvNets(Nets):
 
     reads = {  # noqa: RUF012 - a constant of the class
         "encode": frozenset({"grid"}),
-        "decode": frozenset(),
+        "decode": frozenset({"grid"}),
         "score": frozenset({"grid"}),
         "shrink": frozenset({"grid"}),
-        "grow": frozenset(),
+        "grow": frozenset({"grid"}),
     }
     sizes = {"xs": (8, 1), "s": (32, 1), "m": (64, 2), "l": (96, 3)}  # noqa: RUF012
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         self._grid(grid)
-        return Encoder(grid, n_in, n_out, self.width, self.depth, self.dropout, told)
+        return ConvEncoder(grid, n_in, n_out, self.width, self.depth, self.dropout, cond_shape)
 
-    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         self._grid(grid)
-        return Decoder(grid, n_in, n_out, self.width, self.depth, self.dropout, told)
+        return ConvDecoder(grid, n_in, n_out, self.width, self.depth, self.dropout, cond_shape)
 
-    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
+    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
         self._grid(grid)
-        return Encoder(grid, n_in, None, self.width, self.depth, self.dropout, told)
+        return ConvEncoder(grid, n_in, None, self.width, self.depth, self.dropout, cond_shape)
 
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         self._grid(grid)
         grids = halvings(grid, factor)
-        return Shrink(grids, n_in, n_out, self.width, self.depth, self.dropout, told)
+        return ConvShrink(grids, n_in, n_out, self.width, self.depth, self.dropout, cond_shape)
 
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         self._grid(grid)
         grids = halvings(grid, factor)
-        return Grow(grids, n_in, n_out, self.width, self.depth, self.dropout, told)
+        return ConvGrow(grids, n_in, n_out, self.width, self.depth, self.dropout, cond_shape)

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.errors import Unsupported
-from genwright.nets.blocks import FiLM, conv, pyramid, stride, with_grid
-from genwright.nets.roles import Grid, Net, Nets, Role, Size, Told
+from genwright.nets.blocks import FiLM, GridCondition, conv, pyramid, stride, with_grid
+from genwright.nets.roles import CondShape, Grid, Net, Nets, Role, Size
 
 __all__ = ["DCGANNets"]
 
@@ -28,18 +28,20 @@ _NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _UP = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 KERNEL = 5
 """Odd, so that strides of two round an odd axis up, as a pyramid does."""
-SPREAD = 0.02
+STD = 0.02
 """The standard deviation of the first weights (section 4)."""
 
 
-class Layer(nn.Module):
+class DCGANLayer(nn.Module):
     """A map that leads to `channels`, then the norm, FiLM and what bends."""
 
-    def __init__(self, lead: nn.Module, rank: int, channels: int, nets: DCGANNets, told: Told) -> None:
+    def __init__(
+        self, lead: nn.Module, rank: int, channels: int, nets: DCGANNets, cond_shape: CondShape
+    ) -> None:
         super().__init__()
         self.lead = _drawn(lead)
         self.norm = _NORM[rank - 1](channels)
-        self.film = FiLM(told.vector, channels)
+        self.film = FiLM(cond_shape.vector, channels)
         self.drop = nn.Dropout(nets.dropout)
 
     def forward(self, x: Tensor, cond: Cond, slope: float = 0.0) -> Tensor:
@@ -48,23 +50,25 @@ class Layer(nn.Module):
         return out
 
 
-class Encoder(Net):
+class DCGANEncoder(Net):
     """A grid `(B, n_in, *grid)` to a vector `(B, n_out)`, or `(B,)` where `n_out` is None."""
 
-    def __init__(self, grid: Grid, n_in: int, n_out: int | None, nets: DCGANNets, told: Told) -> None:
+    def __init__(
+        self, grid: Grid, n_in: int, n_out: int | None, nets: DCGANNets, cond_shape: CondShape
+    ) -> None:
         super().__init__()
         grids, sizes = nets.levels(grid)
         rank, self.n_out = len(grid), n_out
         steps = [stride(fine, coarse) for fine, coarse in pairwise(grids)]
-        self.first = _drawn(conv(rank, n_in + told.grid, sizes[0], KERNEL, steps[0]))
-        self.film = FiLM(told.vector, sizes[0])
+        self.first = _drawn(conv(rank, n_in + cond_shape.grid, sizes[0], KERNEL, steps[0]))
+        self.film = FiLM(cond_shape.vector, sizes[0])
         self.layers = nn.ModuleList()
         for i, size in enumerate(sizes):
             for j in range(nets.depth):
                 if i + j:  # the first one stands before them
                     before, step = (size, 1) if j else (sizes[i - 1], steps[i])
                     lead = conv(rank, before, size, KERNEL, step, bias=False)
-                    self.layers.append(Layer(lead, rank, size, nets, told))
+                    self.layers.append(DCGANLayer(lead, rank, size, nets, cond_shape))
         # Scores are only ever compared, so that a constant would go untrained.
         positions = sizes[-1] * math.prod(grids[-1])
         self.last = _drawn(nn.Linear(positions, n_out or 1, bias=n_out is not None))
@@ -77,10 +81,12 @@ class Encoder(Net):
         return out if self.n_out else out.squeeze(1)
 
 
-class Decoder(Net):
+class DCGANDecoder(Net):
     """A vector `(B, n_in)` to a grid `(B, n_out, *grid)`."""
 
-    def __init__(self, grid: Grid, n_in: int, n_out: int, nets: DCGANNets, told: Told) -> None:
+    def __init__(
+        self, grid: Grid, n_in: int, n_out: int, nets: DCGANNets, cond_shape: CondShape
+    ) -> None:
         super().__init__()
         grids, sizes = nets.levels(grid)
         grids, sizes, rank = grids[::-1], sizes[::-1], len(grid)
@@ -91,17 +97,20 @@ class Decoder(Net):
         self.layers = nn.ModuleList()
         for i, size in enumerate(sizes):
             lead = _up(grids[i - 1], grids[i], sizes[i - 1], size, bias=False) if i else seed
-            self.layers.append(Layer(lead, rank, size, nets, told))
+            self.layers.append(DCGANLayer(lead, rank, size, nets, cond_shape))
             for _ in range(nets.depth - 1):
                 lead = conv(rank, size, size, KERNEL, bias=False)
-                self.layers.append(Layer(lead, rank, size, nets, told))
+                self.layers.append(DCGANLayer(lead, rank, size, nets, cond_shape))
         self.last = _drawn(_up(grids[-2], grids[-1], sizes[-1], n_out))
+        self.depth, self.condition = nets.depth, GridCondition(rank, [*sizes, n_out], cond_shape)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = z
-        for layer in self.layers:
+        for i, layer in enumerate(self.layers):
             h = layer(h, cond)
-        out: Tensor = self.last(h)
+            if i % self.depth == 0:
+                h = self.condition(h, cond, i // self.depth)
+        out: Tensor = self.condition(self.last(h), cond, len(self.layers) // self.depth)
         return out
 
 
@@ -112,7 +121,7 @@ class DCGANNets(Nets):
 
     reads: ClassVar[Mapping[Role, frozenset[str]]] = {
         "encode": frozenset({"grid"}),
-        "decode": frozenset(),
+        "decode": frozenset({"grid"}),
         "score": frozenset({"grid"}),
     }
     sizes: ClassVar[Mapping[Size, tuple[int, int]]] = {
@@ -135,14 +144,14 @@ class DCGANNets(Nets):
         grids = grids if len(grids) > 1 else 2 * grids
         return grids, [self.width * 2**i for i in range(len(grids) - 1)]
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return Encoder(grid, n_in, n_out, self, told)
+    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return DCGANEncoder(grid, n_in, n_out, self, cond_shape)
 
-    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return Decoder(grid, n_in, n_out, self, told)
+    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return DCGANDecoder(grid, n_in, n_out, self, cond_shape)
 
-    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
-        return Encoder(grid, n_in, None, self, told)
+    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
+        return DCGANEncoder(grid, n_in, None, self, cond_shape)
 
 
 def _up(coarse: Grid, fine: Grid, n_in: int, n_out: int, bias: bool = True) -> nn.Module:
@@ -159,5 +168,5 @@ def _drawn(module: nn.Module) -> nn.Module:
     """With the paper's first weights."""
     for name, p in module.named_parameters():
         if name.endswith("weight"):
-            nn.init.normal_(p, std=SPREAD)
+            nn.init.normal_(p, std=STD)
     return module

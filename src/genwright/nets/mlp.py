@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, with_grid
-from genwright.nets.roles import Grid, Net, Nets, Told, coarser
+from genwright.nets.blocks import FiLM
+from genwright.nets.roles import CondShape, Grid, Net, Nets, coarser
 
 __all__ = ["MLP", "MLPNets"]
 
 
-class Block(nn.Module):
+class MLPBlock(nn.Module):
     """Norm, FiLM, a hidden layer twice as wide, and back, added to the input."""
 
-    def __init__(self, width: int, told: Told, dropout: float) -> None:
+    def __init__(self, width: int, cond_shape: CondShape, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.film = FiLM(told.vector, width)
+        self.film = FiLM(cond_shape.vector, width)
         self.wide = nn.Linear(width, 2 * width)
         self.back = nn.Linear(2 * width, width)
         self.drop = nn.Dropout(dropout)
@@ -42,18 +43,21 @@ class MLP(Net):
         width: int,
         depth: int,
         dropout: float,
-        told: Told,
+        cond_shape: CondShape,
     ) -> None:
         super().__init__()
         self.shape_out = shape_out
         self.first = nn.Linear(n_in, width)
-        self.blocks = nn.ModuleList(Block(width, told, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(MLPBlock(width, cond_shape, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         # Scores are only ever compared, so that a constant would go untrained.
         self.last = nn.Linear(width, math.prod(shape_out), bias=bool(shape_out))
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
-        h = self.first(with_grid(x, cond).flatten(1))
+        h = x.flatten(1)
+        if cond.grid is not None:
+            h = torch.cat([h, cond.grid.to(h.dtype).flatten(1)], dim=1)
+        h = self.first(h)
         for block in self.blocks:
             h = block(h, cond)
         out: Tensor = self.last(F.silu(self.norm(h)))
@@ -66,30 +70,33 @@ class MLPNets(Nets):
     reads = {  # noqa: RUF012 - a constant of the class
         "map": frozenset({"grid"}),
         "encode": frozenset({"grid"}),
-        "decode": frozenset(),
+        "decode": frozenset({"grid"}),
         "score": frozenset({"grid"}),
         "shrink": frozenset({"grid"}),
-        "grow": frozenset(),
+        "grow": frozenset({"grid"}),
     }
     sizes = {"xs": (64, 2), "s": (256, 3), "m": (512, 4), "l": (1024, 6)}  # noqa: RUF012
 
-    def _mlp(self, n_in: int, shape_out: tuple[int, ...], told: Told) -> MLP:
-        return MLP(n_in, shape_out, self.width, self.depth, self.dropout, told)
+    def _mlp(self, n_in: int, shape_out: tuple[int, ...], cond_shape: CondShape) -> MLP:
+        return MLP(n_in, shape_out, self.width, self.depth, self.dropout, cond_shape)
 
-    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._mlp((n_in + told.grid) * math.prod(grid), (n_out, *grid), told)
+    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._mlp((n_in + cond_shape.grid) * math.prod(grid), (n_out, *grid), cond_shape)
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._mlp((n_in + told.grid) * math.prod(grid), (n_out,), told)
+    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._mlp((n_in + cond_shape.grid) * math.prod(grid), (n_out,), cond_shape)
 
-    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._mlp(n_in, (n_out, *grid), told)
+    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._mlp(n_in + cond_shape.grid * math.prod(grid), (n_out, *grid), cond_shape)
 
-    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
-        return self._mlp((n_in + told.grid) * math.prod(grid), (), told)
+    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
+        return self._mlp((n_in + cond_shape.grid) * math.prod(grid), (), cond_shape)
 
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
-        return self._mlp((n_in + told.grid) * math.prod(grid), (n_out, *coarser(grid, factor)), told)
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._mlp(
+            (n_in + cond_shape.grid) * math.prod(grid), (n_out, *coarser(grid, factor)), cond_shape
+        )
 
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
-        return self._mlp(n_in * math.prod(coarser(grid, factor)), (n_out, *grid), told)
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        positions = n_in * math.prod(coarser(grid, factor))
+        return self._mlp(positions + cond_shape.grid * math.prod(grid), (n_out, *grid), cond_shape)

@@ -29,14 +29,14 @@ from torch import Tensor, nn
 from genwright.batch import Cond
 from genwright.errors import Unsupported
 from genwright.nets.blocks import Gate, norm
-from genwright.nets.roles import Cache, Causal, Grid, Nets, Role, Size, Told
+from genwright.nets.roles import Cache, Causal, CondShape, Grid, Nets, Role, Size
 from genwright.options import Count, Share
 
 __all__ = ["PixelCNNNets"]
 
 
 @dataclass
-class Rows:
+class PixelCNNCache:
     """What a growing picture is continued from.
 
     row     the input along the present row `(B, seen, width)`
@@ -52,20 +52,20 @@ class Rows:
     length: int = 0
 
 
-class Block(nn.Module):
+class PixelCNNBlock(nn.Module):
     """One layer of both stacks. `side` positions to each side, `dilation` apart."""
 
     def __init__(
-        self, width: int, side: int, dilation: int, channels: int, told: Told, dropout: float
+        self, width: int, side: int, dilation: int, channels: int, cond_shape: CondShape, dropout: float
     ) -> None:
         super().__init__()
         self.side, self.dilation, self.channels = side, dilation, channels
-        # Rows above, and positions to each side, that the vertical stack looks at.
+        # PixelCNNCache above, and positions to each side, that the vertical stack looks at.
         self.reach = side * dilation
         # Places to the left that the horizontal stack looks at.
         self.back = self.reach * channels + channels - 1
-        self.vertical = Gate((side + 1) * (2 * side + 1) * width, width, told)
-        self.horizontal = Gate(((side + 1) * channels + 1) * width, width, told)
+        self.vertical = Gate((side + 1) * (2 * side + 1) * width, width, cond_shape)
+        self.horizontal = Gate(((side + 1) * channels + 1) * width, width, cond_shape)
         self.drop = nn.Dropout(dropout)
         self.v_on = nn.Linear(width, width, bias=False)
         self.h_on = nn.Linear(width, width, bias=False)
@@ -109,14 +109,14 @@ class PixelCNN(Causal):
         width: int,
         side: int,
         dilations: list[int],
-        told: Told,
+        cond_shape: CondShape,
         dropout: float,
     ) -> None:
         super().__init__()
         self.grid, self.channels, self.width = grid, channels, width
         self.first = nn.Linear(channels * width, width, bias=False)
         self.blocks = nn.ModuleList(
-            Block(width, side, dilation, channels, told, dropout) for dilation in dilations
+            PixelCNNBlock(width, side, dilation, channels, cond_shape, dropout) for dilation in dilations
         )
 
     def _above(self, rows: Tensor) -> Tensor:
@@ -127,14 +127,14 @@ class PixelCNN(Causal):
     def _at_places(self, v: Tensor) -> Tensor:
         return v.repeat_interleave(self.channels, dim=2)
 
-    def cache(self, batch: int, length: int, like: Tensor) -> Rows:
+    def cache(self, batch: int, length: int, like: Tensor) -> PixelCNNCache:
         columns = self.grid[1]
-        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        blocks = [block for block in self.blocks if isinstance(block, PixelCNNBlock)]
 
         def zeros(*shape: int) -> Tensor:
             return like.new_zeros(batch, *shape, self.width)
 
-        return Rows(
+        return PixelCNNCache(
             zeros(0),
             [zeros(block.reach, columns) for block in blocks],
             [],
@@ -144,7 +144,7 @@ class PixelCNN(Causal):
     def forward(self, h: Tensor, cond: Cond, cache: Cache | None = None) -> Tensor:
         h = norm(h)
         if cache is not None:
-            assert isinstance(cache, Rows)
+            assert isinstance(cache, PixelCNNCache)
             return self._continue(h, cond, cache)
         rows, columns = self.grid
         length = h.shape[1]
@@ -153,13 +153,13 @@ class PixelCNN(Causal):
         v = F.pad(self._above(back)[:, :-1], (0, 0, 0, 0, 1, 0))
         h = h.view(len(h), rows, -1, self.width)
         for block in self.blocks:
-            assert isinstance(block, Block)
+            assert isinstance(block, PixelCNNBlock)
             v, _ = block.down(v, v.new_zeros(len(v), block.reach, columns, self.width), cond)
             left = h.new_zeros(len(h), rows, block.back, self.width)
             h, _ = block.along(h, left, self._at_places(v), cond)
         return norm(h.flatten(1, 2)[:, :length])
 
-    def _continue(self, h: Tensor, cond: Cond, cache: Rows) -> Tensor:
+    def _continue(self, h: Tensor, cond: Cond, cache: PixelCNNCache) -> Tensor:
         """New places behind those in the cache, row by row."""
         size, parts = self.grid[1] * self.channels, []
         while h.shape[1]:
@@ -170,14 +170,14 @@ class PixelCNN(Causal):
             cache.row = torch.cat([cache.row, piece], dim=1)
             out = piece[:, None]
             for i, block in enumerate(self.blocks):
-                assert isinstance(block, Block)
+                assert isinstance(block, PixelCNNBlock)
                 v = self._at_places(cache.beside[i])[:, :, at : at + piece.shape[1]]
                 out, cache.left[i] = block.along(out, cache.left[i], v, cond)
             parts.append(out[:, 0])
             cache.length += piece.shape[1]
         return norm(torch.cat(parts, dim=1))
 
-    def _new_row(self, first: Tensor, cond: Cond, cache: Rows) -> None:
+    def _new_row(self, first: Tensor, cond: Cond, cache: PixelCNNCache) -> None:
         """The vertical stack for a row that begins: `first` tells the last symbol of the row above."""
         if cache.length:
             v = self._above(torch.cat([cache.row[:, 1:], first], dim=1)[:, None])
@@ -185,7 +185,7 @@ class PixelCNN(Causal):
             v = first.new_zeros(len(first), 1, self.grid[1], self.width)
         cache.row, cache.beside = first[:, :0], []
         for i, block in enumerate(self.blocks):
-            assert isinstance(block, Block)
+            assert isinstance(block, PixelCNNBlock)
             v, cache.above[i] = block.down(v, cache.above[i], cond)
             cache.beside.append(v)
             cache.left[i] = torch.zeros_like(cache.left[i])
@@ -222,7 +222,11 @@ class PixelCNNNets(Nets):
             )
         return super().slots(role, grid)
 
-    def causal(self, length: int, told: Told, *, grid: Grid = (), channels: int = 1) -> Causal:
+    def causal(
+        self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1
+    ) -> Causal:
         self.slots("causal", grid)
         dilations = [2 ** (i % self.cycle) for i in range(self.depth)]
-        return PixelCNN(grid, channels, self.width, self.kernel // 2, dilations, told, self.dropout)
+        return PixelCNN(
+            grid, channels, self.width, self.kernel // 2, dilations, cond_shape, self.dropout
+        )

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, conv, halvings, pyramid, resize, with_grid
-from genwright.nets.roles import Grid, Net, Nets, Size, Told
+from genwright.nets.blocks import FiLM, GridCondition, conv, halvings, pyramid, resize, with_grid
+from genwright.nets.roles import CondShape, Grid, Net, Nets, Size
 from genwright.options import Count, Share
 
 __all__ = ["ResNetNets"]
@@ -34,16 +34,23 @@ def _layer(rank: int, n_in: int, n_out: int, kernel: int = 3, bias: bool = True)
     return conv(rank, n_in, n_out, kernel, bias=bias) if rank else nn.Linear(n_in, n_out, bias=bias)
 
 
-class Block(nn.Module):
+class ResNetBlock(nn.Module):
     """Two layers, FiLM between them, added to the input; both are brought to `grid` on the way."""
 
     def __init__(
-        self, grid: Grid, n_in: int, n_out: int, told: Told, nets: ResNetNets, *, up: bool = False
+        self,
+        grid: Grid,
+        n_in: int,
+        n_out: int,
+        cond_shape: CondShape,
+        nets: ResNetNets,
+        *,
+        up: bool = False,
     ) -> None:
         super().__init__()
         self.grid, self.up, self.bend = grid, up, nets.bend
         self.first = _layer(len(grid), n_in, n_out)
-        self.film = FiLM(told.vector, n_out)
+        self.film = FiLM(cond_shape.vector, n_out)
         self.drop = nn.Dropout(nets.dropout)
         self.second = _layer(len(grid), n_out, n_out, bias=False)
         self.skip = _layer(len(grid), n_in, n_out, kernel=1) if n_in != n_out else nn.Identity()
@@ -60,23 +67,30 @@ class Block(nn.Module):
         )
 
 
-class Encoder(Net):
+class ResNetEncoder(Net):
     """An example `(B, n_in, *grid)` to a vector `(B, n_out)`, or `(B,)` where `n_out` is None."""
 
     def __init__(
-        self, grid: Grid, n_in: int, n_out: int | None, nets: ResNetNets, told: Told, *, pool: bool
+        self,
+        grid: Grid,
+        n_in: int,
+        n_out: int | None,
+        nets: ResNetNets,
+        cond_shape: CondShape,
+        *,
+        pool: bool,
     ) -> None:
         super().__init__()
         levels, sizes = nets.levels(grid)
         self.n_out, self.pool, self.bend = n_out, pool, nets.bend
-        self.first = _layer(len(grid), n_in + told.grid, sizes[0])
+        self.first = _layer(len(grid), n_in + cond_shape.grid, sizes[0])
         self.blocks = nn.ModuleList()
         for i, (level, size) in enumerate(zip(levels, sizes, strict=True)):
             for j in range(nets.depth):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
                 # A level ends by going down to the next.
                 after = levels[min(i + 1, len(levels) - 1)] if j == nets.depth - 1 else level
-                self.blocks.append(Block(after, before, size, told, nets))
+                self.blocks.append(ResNetBlock(after, before, size, cond_shape, nets))
         positions = 1 if pool else math.prod(levels[-1])
         # Scores are only ever compared, so that a constant would go untrained.
         self.last = nn.Linear(sizes[-1] * positions, n_out or 1, bias=n_out is not None)
@@ -91,10 +105,12 @@ class Encoder(Net):
         return out if self.n_out else out.squeeze(1)
 
 
-class Decoder(Net):
+class ResNetDecoder(Net):
     """A vector `(B, n_in)` to an example `(B, n_out, *grid)`."""
 
-    def __init__(self, grid: Grid, n_in: int, n_out: int, nets: ResNetNets, told: Told) -> None:
+    def __init__(
+        self, grid: Grid, n_in: int, n_out: int, nets: ResNetNets, cond_shape: CondShape
+    ) -> None:
         super().__init__()
         levels, sizes = nets.levels(grid)
         levels, sizes = levels[::-1], sizes[::-1]
@@ -104,31 +120,36 @@ class Decoder(Net):
         for i, (level, size) in enumerate(zip(levels, sizes, strict=True)):
             for j in range(nets.depth):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
-                self.blocks.append(Block(level, before, size, told, nets, up=True))
+                self.blocks.append(ResNetBlock(level, before, size, cond_shape, nets, up=True))
         self.last = _layer(len(grid), sizes[-1], n_out)
+        self.depth, self.condition = nets.depth, GridCondition(len(grid), sizes, cond_shape)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = self.first(z).view(z.shape[0], -1, *self.coarsest)
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             h = block(h, cond)
+            if i % self.depth == 0:
+                h = self.condition(h, cond, i // self.depth)
         out: Tensor = self.last(self.bend(h))
         return out
 
 
-class Shrink(Net):
+class ResNetShrink(Net):
     """A grid `(B, n_in, *grids[0])` to the coarsest one `(B, n_out, *grids[-1])`."""
 
-    def __init__(self, grids: list[Grid], n_in: int, n_out: int, nets: ResNetNets, told: Told) -> None:
+    def __init__(
+        self, grids: list[Grid], n_in: int, n_out: int, nets: ResNetNets, cond_shape: CondShape
+    ) -> None:
         super().__init__()
         sizes = nets.channels(grids)
         rank = len(grids[0])
-        self.first = _layer(rank, n_in + told.grid, sizes[0])
+        self.first = _layer(rank, n_in + cond_shape.grid, sizes[0])
         self.blocks = nn.ModuleList()
         for i, (level, size) in enumerate(zip(grids, sizes, strict=True)):
             for j in range(nets.depth):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
                 after = grids[min(i + 1, len(grids) - 1)] if j == nets.depth - 1 else level
-                self.blocks.append(Block(after, before, size, told, nets))
+                self.blocks.append(ResNetBlock(after, before, size, cond_shape, nets))
         self.last = _layer(rank, sizes[-1], n_out)
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
@@ -139,10 +160,12 @@ class Shrink(Net):
         return out
 
 
-class Grow(Net):
+class ResNetGrow(Net):
     """A coarse grid `(B, n_in, *grids[-1])` to the finest one `(B, n_out, *grids[0])`."""
 
-    def __init__(self, grids: list[Grid], n_in: int, n_out: int, nets: ResNetNets, told: Told) -> None:
+    def __init__(
+        self, grids: list[Grid], n_in: int, n_out: int, nets: ResNetNets, cond_shape: CondShape
+    ) -> None:
         super().__init__()
         grids, sizes = grids[::-1], nets.channels(grids)[::-1]
         rank = len(grids[0])
@@ -151,13 +174,16 @@ class Grow(Net):
         for i, (level, size) in enumerate(zip(grids, sizes, strict=True)):
             for j in range(nets.depth):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
-                self.blocks.append(Block(level, before, size, told, nets, up=True))
+                self.blocks.append(ResNetBlock(level, before, size, cond_shape, nets, up=True))
         self.last = _layer(rank, sizes[-1], n_out)
+        self.depth, self.condition = nets.depth, GridCondition(rank, sizes, cond_shape)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = self.first(z)
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             h = block(h, cond)
+            if i % self.depth == 0:
+                h = self.condition(h, cond, i // self.depth)
         out: Tensor = self.last(_leaky(h))
         return out
 
@@ -168,10 +194,10 @@ class ResNetNets(Nets):
 
     reads = {  # noqa: RUF012 - a constant of the class
         "encode": frozenset({"grid"}),
-        "decode": frozenset(),
+        "decode": frozenset({"grid"}),
         "score": frozenset({"grid"}),
         "shrink": frozenset({"grid"}),
-        "grow": frozenset(),
+        "grow": frozenset({"grid"}),
     }
     sizes = {"xs": (64, 1), "s": (128, 2), "m": (256, 2), "l": (512, 3)}  # noqa: RUF012
 
@@ -202,17 +228,17 @@ class ResNetNets(Nets):
         first = max(self.width // 4, 1) if grids[0] else self.width
         return [first * min(2**i, 8) if grids[0] else first for i in range(len(grids))]
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return Encoder(grid, n_in, n_out, self, told, pool=False)
+    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return ResNetEncoder(grid, n_in, n_out, self, cond_shape, pool=False)
 
-    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return Decoder(grid, n_in, n_out, self, told)
+    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return ResNetDecoder(grid, n_in, n_out, self, cond_shape)
 
-    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
-        return Encoder(grid, n_in, None, self, told, pool=True)
+    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
+        return ResNetEncoder(grid, n_in, None, self, cond_shape, pool=True)
 
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
-        return Shrink(halvings(grid, factor) if grid else [()], n_in, n_out, self, told)
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return ResNetShrink(halvings(grid, factor) if grid else [()], n_in, n_out, self, cond_shape)
 
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
-        return Grow(halvings(grid, factor) if grid else [()], n_in, n_out, self, told)
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return ResNetGrow(halvings(grid, factor) if grid else [()], n_in, n_out, self, cond_shape)

@@ -1,4 +1,4 @@
-"""What a family may ask of a network, and who answers.
+"""Networks by role: the interface between families and architectures.
 
 Eight roles say what goes in and what comes out, `(B, C, *grid)` throughout:
 
@@ -12,7 +12,7 @@ Eight roles say what goes in and what comes out, `(B, C, *grid)` throughout:
     fill     grid in, the same grid out     as map, among symbols that stand or are hidden
 
 Every network is called as `net(x, cond)`. An architecture offers the roles it can; `Auto` picks
-one for each role and grid. Sizes come from one dial, xs | s | m | l.
+one for each role and grid. Sizes come from one option, xs | s | m | l.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from genwright.batch import Cond
 from genwright.errors import Unsupported
 from genwright.options import Count, Share
 
-__all__ = ["Cache", "Causal", "Grid", "Net", "Nets", "Role", "Size", "Told", "coarser"]
+__all__ = ["Cache", "Causal", "CondShape", "Grid", "Net", "Nets", "Role", "Size", "coarser"]
 
 Grid = tuple[int, ...]
 Role = Literal["map", "encode", "decode", "score", "shrink", "grow", "causal", "fill"]
@@ -41,9 +41,9 @@ def coarser(grid: Grid, factor: int) -> Grid:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a network is told beside its input: the width of `Cond.vector` (0: nothing), whether
-    there are tokens (of the same width), and how many channels of `Cond.grid` come with x."""
+class CondShape:
+    """Shapes of a network's conditions: the width of `Cond.vector` (0: none), whether there are tokens (of
+    the same width), and how many channels of `Cond.grid` come with x."""
 
     vector: int = 0
     tokens: bool = False
@@ -115,30 +115,32 @@ class Nets(ABC):
             raise self._no(role)
         return self.reads[role]
 
-    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         raise self._no("map")
 
-    def fill(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self.map(grid, n_in, n_out, told)
+    def fill(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self.map(grid, n_in, n_out, cond_shape)
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         raise self._no("encode")
 
-    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         raise self._no("decode")
 
-    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
+    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
         raise self._no("score")
 
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         """From `grid` to `coarser(grid, factor)`; the factor is a power of two."""
         raise self._no("shrink")
 
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, told: Told) -> Net:
+    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         """From `coarser(grid, factor)` to `grid`."""
         raise self._no("grow")
 
-    def causal(self, length: int, told: Told, *, grid: Grid = (), channels: int = 1) -> Causal:
+    def causal(
+        self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1
+    ) -> Causal:
         """Over `length` places: `channels` at each position of `grid`, in row-major order."""
         raise self._no("causal")
 

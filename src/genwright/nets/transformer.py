@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.nets.blocks import FiLM, norm, with_grid
-from genwright.nets.roles import Cache, Causal, Grid, Net, Nets, Told
+from genwright.nets.roles import Cache, Causal, CondShape, Grid, Net, Nets
 
 __all__ = ["KVCache", "TransformerNets"]
 
@@ -70,10 +70,12 @@ class Rotary(nn.Module):
         return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Self-attention, attention to given tokens if any, and a squared-ReLU MLP, each residual."""
 
-    def __init__(self, width: int, heads: int, told: Told, dropout: float, causal: bool) -> None:
+    def __init__(
+        self, width: int, heads: int, cond_shape: CondShape, dropout: float, causal: bool
+    ) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
         # Three matrices, one product: Muon makes each of them orthogonal by itself.
@@ -81,17 +83,17 @@ class Block(nn.Module):
         self.proj = nn.Linear(width, width, bias=False)
         self.wide = nn.Linear(width, 4 * width, bias=False)
         self.back = nn.Linear(4 * width, width, bias=False)
-        self.film = FiLM(told.vector, width)
+        self.film = FiLM(cond_shape.vector, width)
         self.drop = nn.Dropout(dropout)
         self.cross = (
             nn.ModuleDict(
                 {
                     "q": nn.Linear(width, width, bias=False),
-                    "kv": nn.Linear(told.vector, 2 * width, bias=False),
+                    "kv": nn.Linear(cond_shape.vector, 2 * width, bias=False),
                     "proj": nn.Linear(width, width, bias=False),
                 }
             )
-            if told.tokens
+            if cond_shape.tokens
             else None
         )
         nn.init.zeros_(self.proj.weight)
@@ -131,24 +133,28 @@ class Block(nn.Module):
 
 
 def _stack(
-    width: int, depth: int, length: int, told: Told, dropout: float, causal: bool
+    width: int, depth: int, length: int, cond_shape: CondShape, dropout: float, causal: bool
 ) -> tuple[nn.ModuleList, Rotary]:
     heads = max(1, width // 32 if width <= 256 else width // 64)
-    blocks = nn.ModuleList(Block(width, heads, told, dropout, causal) for _ in range(depth))
+    blocks = nn.ModuleList(
+        TransformerBlock(width, heads, cond_shape, dropout, causal) for _ in range(depth)
+    )
     return blocks, Rotary(width // heads, length)
 
 
 class CausalTransformer(Causal):
     """`(B, L, width)` to the same; position i sees the positions up to i."""
 
-    def __init__(self, width: int, depth: int, length: int, told: Told, dropout: float) -> None:
+    def __init__(
+        self, width: int, depth: int, length: int, cond_shape: CondShape, dropout: float
+    ) -> None:
         super().__init__()
         self.width = width
-        self.blocks, self.rotary = _stack(width, depth, length, told, dropout, causal=True)
+        self.blocks, self.rotary = _stack(width, depth, length, cond_shape, dropout, causal=True)
 
     def cache(self, batch: int, length: int, like: Tensor) -> KVCache:
         block = self.blocks[0]
-        assert isinstance(block, Block)
+        assert isinstance(block, TransformerBlock)
         shape = (batch, block.heads, length, self.width // block.heads)
         return KVCache(
             [like.new_empty(shape) for _ in self.blocks], [like.new_empty(shape) for _ in self.blocks]
@@ -175,7 +181,7 @@ class GridTransformer(Net):
         width: int,
         depth: int,
         dropout: float,
-        told: Told,
+        cond_shape: CondShape,
         *,
         pool: bool = False,
         unpool: bool = False,
@@ -183,15 +189,18 @@ class GridTransformer(Net):
         super().__init__()
         self.grid, self.pool, self.unpool, self.n_out = grid, pool, unpool, n_out
         length = math.prod(grid)
-        self.first = nn.Linear(n_in if unpool else n_in + told.grid, width)
+        self.first = nn.Linear(n_in if unpool else n_in + cond_shape.grid, width)
         self.place = nn.Parameter(0.02 * torch.randn(length, width))
-        self.blocks, self.rotary = _stack(width, depth, length, told, dropout, causal=False)
+        self.blocks, self.rotary = _stack(width, depth, length, cond_shape, dropout, causal=False)
         # Scores are only ever compared, so that a constant would go untrained.
         self.last = nn.Linear(width, n_out or 1, bias=n_out is not None)
+        self.from_grid = nn.Linear(cond_shape.grid, width) if unpool and cond_shape.grid else None
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         if self.unpool:
             h = self.first(x)[:, None] + self.place
+            if self.from_grid is not None and cond.grid is not None:
+                h = h + self.from_grid(cond.grid.flatten(2).transpose(1, 2))
         else:
             h = self.first(with_grid(x, cond).flatten(2).transpose(1, 2)) + self.place
         h = norm(h)
@@ -210,7 +219,7 @@ class TransformerNets(Nets):
     reads = {  # noqa: RUF012 - a constant of the class
         "map": frozenset({"grid", "tokens"}),
         "encode": frozenset({"grid", "tokens"}),
-        "decode": frozenset({"tokens"}),
+        "decode": frozenset({"grid", "tokens"}),
         "score": frozenset({"grid", "tokens"}),
         "causal": frozenset({"grid", "tokens"}),
     }
@@ -221,27 +230,29 @@ class TransformerNets(Nets):
         grid: Grid,
         n_in: int,
         n_out: int | None,
-        told: Told,
+        cond_shape: CondShape,
         *,
         pool: bool = False,
         unpool: bool = False,
     ) -> Net:
         self._grid(grid)
         return GridTransformer(
-            grid, n_in, n_out, self.width, self.depth, self.dropout, told, pool=pool, unpool=unpool
+            grid, n_in, n_out, self.width, self.depth, self.dropout, cond_shape, pool=pool, unpool=unpool
         )
 
-    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._grid_net(grid, n_in, n_out, told)
+    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._grid_net(grid, n_in, n_out, cond_shape)
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._grid_net(grid, n_in, n_out, told, pool=True)
+    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._grid_net(grid, n_in, n_out, cond_shape, pool=True)
 
-    def decode(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
-        return self._grid_net(grid, n_in, n_out, told, unpool=True)
+    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        return self._grid_net(grid, n_in, n_out, cond_shape, unpool=True)
 
-    def score(self, grid: Grid, n_in: int, told: Told) -> Net:
-        return self._grid_net(grid, n_in, None, told, pool=True)
+    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
+        return self._grid_net(grid, n_in, None, cond_shape, pool=True)
 
-    def causal(self, length: int, told: Told, *, grid: Grid = (), channels: int = 1) -> Causal:
-        return CausalTransformer(self.width, self.depth, length, told, self.dropout)
+    def causal(
+        self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1
+    ) -> Causal:
+        return CausalTransformer(self.width, self.depth, length, cond_shape, self.dropout)

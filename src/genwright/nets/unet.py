@@ -9,20 +9,20 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.nets.blocks import Attention, FiLM, conv, groups, pyramid, resize, stride, with_grid
-from genwright.nets.roles import Grid, Net, Nets, Told
+from genwright.nets.roles import CondShape, Grid, Net, Nets
 
 __all__ = ["UNet", "UNetNets"]
 
 
-class Block(nn.Module):
+class UNetBlock(nn.Module):
     """Norm, convolution, FiLM, convolution, added to the input."""
 
-    def __init__(self, rank: int, n_in: int, n_out: int, told: Told, dropout: float) -> None:
+    def __init__(self, rank: int, n_in: int, n_out: int, cond_shape: CondShape, dropout: float) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(groups(n_in), n_in)
         self.conv1 = conv(rank, n_in, n_out)
         self.norm2 = nn.GroupNorm(groups(n_out), n_out)
-        self.film = FiLM(told.vector, n_out)
+        self.film = FiLM(cond_shape.vector, n_out)
         self.drop = nn.Dropout(dropout)
         self.conv2 = conv(rank, n_out, n_out)
         self.skip = conv(rank, n_in, n_out, kernel=1) if n_in != n_out else nn.Identity()
@@ -40,7 +40,14 @@ class UNet(Net):
     """`(B, n_in, *grid)` to `(B, n_out, *grid)`; attention at the coarsest level."""
 
     def __init__(
-        self, grid: Grid, n_in: int, n_out: int, width: int, depth: int, dropout: float, told: Told
+        self,
+        grid: Grid,
+        n_in: int,
+        n_out: int,
+        width: int,
+        depth: int,
+        dropout: float,
+        cond_shape: CondShape,
     ) -> None:
         super().__init__()
         rank = len(grid)
@@ -49,18 +56,19 @@ class UNet(Net):
 
         def level(n_in: int, n_out: int) -> nn.ModuleList:
             return nn.ModuleList(
-                Block(rank, n_in if i == 0 else n_out, n_out, told, dropout) for i in range(depth)
+                UNetBlock(rank, n_in if i == 0 else n_out, n_out, cond_shape, dropout)
+                for i in range(depth)
             )
 
-        self.first = conv(rank, n_in + told.grid, sizes[0])
+        self.first = conv(rank, n_in + cond_shape.grid, sizes[0])
         self.fine = nn.ModuleList(level(c, c) for c in sizes[:-1])
         self.down = nn.ModuleList(
             conv(rank, sizes[i], sizes[i + 1], stride=stride(self.grids[i], self.grids[i + 1]))
             for i in range(len(sizes) - 1)
         )
         self.middle = level(sizes[-1], sizes[-1])
-        self.attention = Attention(sizes[-1], tokens=told.vector if told.tokens else 0)
-        self.last_middle = Block(rank, sizes[-1], sizes[-1], told, dropout)
+        self.attention = Attention(sizes[-1], tokens=cond_shape.vector if cond_shape.tokens else 0)
+        self.last_middle = UNetBlock(rank, sizes[-1], sizes[-1], cond_shape, dropout)
         self.up = nn.ModuleList(conv(rank, sizes[i + 1], sizes[i]) for i in range(len(sizes) - 1))
         self.coarse = nn.ModuleList(level(2 * c, c) for c in sizes[:-1])
         self.norm = nn.GroupNorm(groups(sizes[0]), sizes[0])
@@ -93,6 +101,6 @@ class UNetNets(Nets):
     reads = {"map": frozenset({"grid", "tokens"})}  # noqa: RUF012 - a constant of the class
     sizes = {"xs": (16, 1), "s": (32, 1), "m": (64, 2), "l": (128, 3)}  # noqa: RUF012
 
-    def map(self, grid: Grid, n_in: int, n_out: int, told: Told) -> Net:
+    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
         self._grid(grid)
-        return UNet(grid, n_in, n_out, self.width, self.depth, self.dropout, told)
+        return UNet(grid, n_in, n_out, self.width, self.depth, self.dropout, cond_shape)

@@ -22,30 +22,30 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.nets.blocks import Gate, norm
-from genwright.nets.roles import Cache, Causal, Grid, Nets, Size, Told
+from genwright.nets.roles import Cache, Causal, CondShape, Grid, Nets, Size
 from genwright.options import Count, Share
 
 __all__ = ["WaveNetNets"]
 
 
 @dataclass
-class Past:
+class WaveNetCache:
     """For each block the last inputs that a later place will look back at `(B, reach, width)`."""
 
     inputs: list[Tensor]
     length: int = 0
 
 
-class Block(nn.Module):
+class WaveNetBlock(nn.Module):
     """`taps` places, `dilation` apart, the last of them the place itself."""
 
     def __init__(
-        self, width: int, taps: int, dilation: int, told: Told, dropout: float, last: bool
+        self, width: int, taps: int, dilation: int, cond_shape: CondShape, dropout: float, last: bool
     ) -> None:
         super().__init__()
         self.taps, self.dilation = taps, dilation
         self.reach = (taps - 1) * dilation
-        self.gate = Gate(taps * width, width, told)
+        self.gate = Gate(taps * width, width, cond_shape)
         self.drop = nn.Dropout(dropout)
         self.skip = nn.Linear(width, width, bias=False)
         # Nobody reads what the last block hands on.
@@ -66,23 +66,25 @@ class Block(nn.Module):
 class WaveNet(Causal):
     """`(B, L, width)` to the same; position i sees itself and the `reach` positions before it."""
 
-    def __init__(self, width: int, dilations: list[int], taps: int, told: Told, dropout: float) -> None:
+    def __init__(
+        self, width: int, dilations: list[int], taps: int, cond_shape: CondShape, dropout: float
+    ) -> None:
         super().__init__()
         self.width = width
         self.blocks = nn.ModuleList(
-            Block(width, taps, dilation, told, dropout, i == len(dilations) - 1)
+            WaveNetBlock(width, taps, dilation, cond_shape, dropout, i == len(dilations) - 1)
             for i, dilation in enumerate(dilations)
         )
         self.reach = (taps - 1) * sum(dilations)
         self.last = nn.Linear(width, width, bias=False)
 
-    def cache(self, batch: int, length: int, like: Tensor) -> Past:
-        reaches = [block.reach for block in self.blocks if isinstance(block, Block)]
-        return Past([like.new_zeros(batch, reach, self.width) for reach in reaches])
+    def cache(self, batch: int, length: int, like: Tensor) -> WaveNetCache:
+        reaches = [block.reach for block in self.blocks if isinstance(block, WaveNetBlock)]
+        return WaveNetCache([like.new_zeros(batch, reach, self.width) for reach in reaches])
 
     def forward(self, h: Tensor, cond: Cond, cache: Cache | None = None) -> Tensor:
         past = self.cache(h.shape[0], 0, h) if cache is None else cache
-        assert isinstance(past, Past)
+        assert isinstance(past, WaveNetCache)
         total = h  # the input itself is a skip too: what stands directly before matters most
         for i, block in enumerate(self.blocks):
             h, skip, past.inputs[i] = block(h, past.inputs[i], cond)
@@ -113,9 +115,11 @@ class WaveNetNets(Nets):
         super().__init__(size, width=width, depth=depth, dropout=dropout)
         self.taps, self.cycle = taps, cycle
 
-    def causal(self, length: int, told: Told, *, grid: Grid = (), channels: int = 1) -> Causal:
+    def causal(
+        self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1
+    ) -> Causal:
         # 1 + (taps - 1) (2^n - 1) >= length
         cover = max(1, ((length - 1) // (self.taps - 1)).bit_length())
         cycle = self.cycle or cover
         dilations = [2 ** (i % min(cycle, cover)) for i in range(self.depth)]
-        return WaveNet(self.width, dilations, self.taps, told, self.dropout)
+        return WaveNet(self.width, dilations, self.taps, cond_shape, self.dropout)

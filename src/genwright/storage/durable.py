@@ -152,7 +152,10 @@ def write(path: Path, *parts: bytes | memoryview) -> Digest:
         # The bytes may come from memory and not from the disk; this sees what was lost on the way
         # there (a short write, a file another process changed), not a disk that rots.
         if digest(temporary) != meant:
-            raise RunError(f"{path} did not read back as it was written; check the disk, then try again")
+            raise RunError(
+                f"{path} did not read back as it was written; check the disk, then try again",
+                code="not-read-back",
+            )
         io.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -203,11 +206,13 @@ def explain(error: OSError, path: Path, needed: int = 0) -> RunError:
         free = readable(io.free(path)) if path.is_dir() else "too little"
         return RunError(
             f"the disk of {path} is full: {readable(needed)} needed, {free} free; "
-            f"make room there, or choose another disk with --out"
+            f"make room there, or choose another disk with --out",
+            code="disk-full",
         )
     mend = "make it writable" if error.errno in _FORBIDDEN else "mend that"
     return RunError(
-        f"cannot write in {path} ({reason(error)}); {mend}, or choose another folder with --out"
+        f"cannot write in {path} ({reason(error)}); {mend}, or choose another folder with --out",
+        code="not-writable",
     )
 
 

@@ -47,7 +47,11 @@ __all__ = [
     "words",
 ]
 
-FORMAT = 1
+FORMAT = 2
+"""Of what is written; all from 1 on are read. In 2 networks and buffers of families have other names.
+
+A run that goes on is of the newest format, and what it wrote when it began is of an older one: so the
+manifest says which (`begun`), and every file of tensors says its own."""
 CAP = 1 << 20
 
 MANIFEST, METRICS = "MANIFEST.json", "metrics.jsonl"
@@ -76,7 +80,8 @@ def state_files(step: int) -> tuple[str, str]:
 class Manifest:
     """The last step (0: none yet), the best one, and what every file must be.
 
-    `metrics` is the beginning of the log that the last save has seen; more may follow it.
+    `metrics` is the beginning of the log that the last save has seen; more may follow it. `begun` is the
+    format that recipe, plan and codec state were written in.
     """
 
     step: int
@@ -84,6 +89,7 @@ class Manifest:
     files: dict[str, Digest]
     metrics: Digest
     versions: dict[str, str]
+    begun: int = FORMAT
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -92,7 +98,8 @@ class Manifest:
         with reading(folder, MANIFEST):
             if not file.is_file():
                 raise RunError(
-                    f"{folder} is not a run: it has no {MANIFEST}; name a folder that train has made"
+                    f"{folder} is not a run: it has no {MANIFEST}; name a folder that train has made",
+                    code="no-run",
                 )
             with file.open("rb") as opened:
                 data = opened.read(CAP + 1)
@@ -101,7 +108,9 @@ class Manifest:
                 raise ValueError("it is too large")
             return cls._parse(folder, json.loads(data))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise RunError(f"{MANIFEST} in {folder} is damaged ({error}); {WAYS_OUT}") from error
+            raise RunError(
+                f"{MANIFEST} in {folder} is damaged ({error}); {WAYS_OUT}", code="damaged-run"
+            ) from error
 
     @classmethod
     def _parse(cls, folder: Path, raw: Any) -> Manifest:
@@ -110,7 +119,8 @@ class Manifest:
         if raw["format"] > FORMAT:
             raise RunError(
                 f"{folder} has format {raw['format']}, and this genwright reads up to {FORMAT}; "
-                f"update it with: pip install -U genwright"
+                f"update it with: pip install -U genwright",
+                code="newer-format",
             )
         if raw != seal(raw):
             raise ValueError("its own hash differs")
@@ -122,7 +132,10 @@ class Manifest:
         if files.keys() - {BRIDGE} != named | ({model_file(best)} if best else set()):
             raise ValueError("it does not list the files of a run")
         made_with = {str(name): str(value) for name, value in raw["versions"].items()}
-        return cls(step, best, files, _parse_digest(raw["metrics"]), made_with)
+        begun = raw["begun"] if raw["format"] > 1 else 1
+        if not _counts(begun) or not 1 <= begun <= raw["format"]:
+            raise ValueError("the format that it was begun with makes no sense")
+        return cls(step, best, files, _parse_digest(raw["metrics"]), made_with, begun)
 
     def write(self, folder: Path) -> None:
         durable.write(folder / MANIFEST, encode(seal({"format": FORMAT, **asdict(self)})))
@@ -152,7 +165,9 @@ def compare(folder: Path, name: str, wanted: Digest, found: Digest) -> None:
         if found.size > wanted.size
         else "differs"
     )
-    raise RunError(f"{name} in {folder} is damaged: it {change} from what was saved; {WAYS_OUT}")
+    raise RunError(
+        f"{name} in {folder} is damaged: it {change} from what was saved; {WAYS_OUT}", code="damaged-run"
+    )
 
 
 @contextmanager
@@ -161,10 +176,11 @@ def reading(folder: Path, name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise RunError(f"{name} is missing in {folder}; {WAYS_OUT}") from error
+        raise RunError(f"{name} is missing in {folder}; {WAYS_OUT}", code="damaged-run") from error
     except OSError as error:
         raise RunError(
-            f"{name} in {folder} cannot be read ({durable.reason(error)}); {WAYS_OUT}"
+            f"{name} in {folder} cannot be read ({durable.reason(error)}); {WAYS_OUT}",
+            code="not-readable",
         ) from error
 
 

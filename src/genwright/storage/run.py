@@ -52,7 +52,7 @@ from genwright.storage.manifest import (
     versions,
     words,
 )
-from genwright.storage.tensors import non_finite, pack, required_bytes, unpack
+from genwright.storage.tensors import header, non_finite, pack, required_bytes, unpack
 
 if TYPE_CHECKING:
     import torch
@@ -151,6 +151,11 @@ class Run:
         return self._manifest.best
 
     @property
+    def begun_format(self) -> int:
+        """The format of what was written when the run began: recipe, plan and codec state."""
+        return self._manifest.begun
+
+    @property
     def versions(self) -> dict[str, str]:
         """What the last save was made with; a resume with other versions may differ in the last bits."""
         return dict(self._manifest.versions)
@@ -182,14 +187,18 @@ class Run:
             ]
             raise RunError(
                 f"{self.path} keeps no weights called {which!r}; "
-                f"it keeps {' and '.join(kept) or 'none yet: train it first'}"
+                f"it keeps {' and '.join(kept) or 'none yet: train it first'}",
+                code="no-weights",
             )
         return {name: tensor.to(device) for name, tensor in self._tensors(model_file(step)).items()}
 
     def training_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What the last save was given as `state` and `meta`; the tensors are on the CPU."""
         if not self.step:
-            raise RunError(f"{self.path} has no saved state to go on from; train it from its start")
+            raise RunError(
+                f"{self.path} has no saved state to go on from; train it from its start",
+                code="no-weights",
+            )
         tensors, meta = state_files(self.step)
         return self._tensors(tensors), self._json(meta)
 
@@ -208,7 +217,7 @@ class Run:
             except (ValueError, RecursionError) as error:
                 if place > self._manifest.metrics.size:
                     break  # a line that is being written, or what a power cut has left of one
-                raise RunError(f"{METRICS} in {self.path} is damaged ({error}); {WAYS_OUT}") from error
+                raise _damaged(METRICS, self.path, error) from error
         return records
 
     def alarms(self) -> list[dict[str, Any]]:
@@ -249,12 +258,14 @@ class Run:
         if step <= self.step:
             raise RunError(
                 f"{self.path} has step {self.step} already, and step {step} was to be saved; "
-                f"a save must be of a later step"
+                f"a save must be of a later step",
+                code="step-order",
             )
         if bad := non_finite(weights) or non_finite(state):
             raise RunError(
                 f"step {step} is not saved in {self.path}: {bad!r} holds NaN or infinity; "
-                f"the former save stands, go on from it with a lower learning rate"
+                f"the former save stands, go on from it with a lower learning rate",
+                code="not-finite",
             )
         about = {"format": f"genwright/{FORMAT}", "step": str(step)}
         made_by = {"recipe": json.dumps(self.recipe), "codec": self._manifest.files[CODEC].sha256}
@@ -271,7 +282,8 @@ class Run:
                 files[beside] = durable.write(self.path / beside, rest)
                 durable.flush(self.path / METRICS)
                 log = durable.digest(self.path / METRICS)
-                manifest = Manifest(step, kept, dict(sorted(files.items())), log, versions())
+                begun, files = self._manifest.begun, dict(sorted(files.items()))
+                manifest = Manifest(step, kept, files, log, versions(), begun)
                 manifest.write(self.path)
                 self._manifest = manifest
             except BaseException:
@@ -304,7 +316,8 @@ class Run:
             raise RunError(
                 f"the disk of {self.path} has too little room for its saves: "
                 f"{durable.readable(needed)} needed, {durable.readable(free)} free; "
-                f"make room there, or choose another disk with --out"
+                f"make room there, or choose another disk with --out",
+                code="disk-full",
             )
 
     # --- inside ---
@@ -342,20 +355,51 @@ class Run:
             if not isinstance(value, dict):
                 raise ValueError("it is no JSON object")
         except (ValueError, RecursionError) as error:
-            raise RunError(f"{name} in {self.path} is damaged ({error}); {WAYS_OUT}") from error
+            raise _damaged(name, self.path, error) from error
         return value
 
     def _tensors(self, name: str) -> dict[str, Tensor]:
         data = self._read(name)
         try:
-            return unpack(data)
+            return _upgraded(unpack(data), header(data).get("format", ""))
         except ValueError as error:
-            raise RunError(f"{name} in {self.path} is damaged ({error}); {WAYS_OUT}") from error
+            raise _damaged(name, self.path, error) from error
+
+
+def _upgraded(tensors: dict[str, Tensor], made_as: str) -> dict[str, Tensor]:
+    """The tensors of a file under the names of today. Raises `ValueError` for a format that is none."""
+    if int(made_as.removeprefix("genwright/")) == FORMAT:
+        return tensors
+    from genwright.families.renamed import upgrade
+
+    split = {key: _weight_in(key) for key in tensors}
+    names = {name: tensors[key] for key, (_, name, _) in split.items()}
+    today = dict(zip(names, upgrade(names), strict=True))
+    return {
+        f"{before}{today[name]}{behind}": tensors[key] for key, (before, name, behind) in split.items()
+    }
+
+
+def _weight_in(key: str) -> tuple[str, str, str]:
+    """The name of a weight, and what stands before and behind it in the state of a training:
+    `family/NAME` is the weight itself, `optimizer/PHASE/NAME/KEY` what is kept of it."""
+    room, slash, rest = key.partition("/")
+    if slash and room == "family":
+        return "family/", rest, ""
+    if slash and room == "optimizer":
+        phase, _, rest = rest.partition("/")
+        name, _, kept = rest.rpartition("/")
+        return f"optimizer/{phase}/", name, f"/{kept}"
+    return "", key, ""
 
 
 def _inside(folder: Path) -> list[Path]:
     """What may be deleted in a folder of the run: nothing where it is a link to somewhere else."""
     return sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def _damaged(name: str, folder: Path, error: Exception) -> RunError:
+    return RunError(f"{name} in {folder} is damaged ({error}); {WAYS_OUT}", code="damaged-run")
 
 
 def _refuse_occupied(path: Path) -> None:
@@ -364,7 +408,8 @@ def _refuse_occupied(path: Path) -> None:
         return
     if not path.is_dir():
         raise RunError(
-            f"{path} is a file, and a run needs a folder of its own; choose another with --out"
+            f"{path} is a file, and a run needs a folder of its own; choose another with --out",
+            code="folder-occupied",
         )
     names = {entry.name.removesuffix(durable.TEMPORARY) for entry in path.iterdir()}
     pieces = {LOCK, HOLDER, *FOLDERS, RECIPE, PLAN, METRICS, MANIFEST}
@@ -373,7 +418,8 @@ def _refuse_occupied(path: Path) -> None:
     if names and (not begun or saved):
         raise RunError(
             f"{path} exists and is not empty; choose another folder with --out OTHER, "
-            f"or go on with the run in it: --resume {path}"
+            f"or go on with the run in it: --resume {path}",
+            code="folder-occupied",
         )
 
 
@@ -390,7 +436,8 @@ def _locked(path: Path) -> Iterator[None]:
                 told = json.loads(holder.read_text(encoding="utf-8"))
                 who = f"process {told['pid']} on {told['host']}"
             raise RunError(
-                f"{path} is in use: {who} trains there; wait for it, or choose another folder with --out"
+                f"{path} is in use: {who} trains there; wait for it, or choose another folder with --out",
+                code="run-locked",
             ) from None
     try:
         with _explained(path):

@@ -11,7 +11,7 @@ from genwright.errors import RunError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["non_finite", "pack", "required_bytes", "unpack"]
+__all__ = ["header", "non_finite", "pack", "required_bytes", "unpack"]
 
 HEADER_CAP = 8 << 20
 
@@ -38,7 +38,8 @@ def pack(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> tuple[bytes
     if len(header) > HEADER_CAP:
         raise RunError(
             f"{len(tensors)} tensors are too many for one file: their list takes {len(header)} bytes, "
-            f"and at most {HEADER_CAP} are read again; use a smaller --size"
+            f"and at most {HEADER_CAP} are read again; use a smaller --size",
+            code="too-many-tensors",
         )
     return len(header).to_bytes(8, "little"), header, data[end:]
 
@@ -54,6 +55,12 @@ def unpack(data: bytes) -> dict[str, Tensor]:
         return load(data)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
+
+
+def header(data: bytes) -> dict[str, str]:
+    """What the file says of itself, of one that `unpack` has read: the `about` of `pack`."""
+    parsed = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return dict(parsed.get("__metadata__", {}))
 
 
 def non_finite(tensors: Mapping[str, Tensor]) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from genwright.data.codec import Array
 from genwright.data.image.codec import ImageCodec
+from genwright.data.image.field import ImageField
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space
 
@@ -24,7 +25,8 @@ def sample(rows: Array, labels: Sequence[Any] | None = None) -> Sample:
         flat=rows.astype(np.float32),
         features=rows,
         raw=list(rows),
-        codec=ImageCodec(),  # whose `take` is that of a list
+        codec=ImageCodec(),
+        field=ImageField(),  # whose `take` is that of a list
         given={} if labels is None else {"label": list(labels)},
         keys=tuple(blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows),
     )

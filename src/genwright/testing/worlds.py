@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from genwright.data.codec import Array, Chunk
+from genwright.data.field import Array
 from genwright.data.image.codec import ImageCodec
+from genwright.data.image.field import ImageField
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space
 from genwright.testing.examples import sample
@@ -19,7 +20,7 @@ from genwright.testing.examples import sample
 if TYPE_CHECKING:
     import pandas as pd
 
-    from genwright.data.table.codec import TableCodec
+    from genwright.data.table.field import RowField
 
 __all__ = ["WORLDS", "World"]
 
@@ -187,15 +188,20 @@ class Table(World):
         return raw.iloc[index].reset_index(drop=True)
 
     @cache  # noqa: B019
-    def codec(self) -> TableCodec:
-        from genwright.data.table.codec import TableCodec
+    def field(self) -> RowField:
+        """Fitted on the training rows."""
+        from genwright.data.table.field import RowField
+        from genwright.data.table.frames import TableFormat
 
-        codec = TableCodec()
-        frame = self.draw(2 * self.n, 1)
-        codec.fit([Chunk(frame.astype(str), [str(i) for i in range(len(frame))])])
-        return codec
+        frame = self.draw(2 * self.n, 1).astype(str)
+        field = RowField(TableFormat(".csv", tuple(frame.columns)))
+        field.fit(frame)
+        field.settle()
+        return field
 
     def sample(self, raw: pd.DataFrame) -> Sample:
+        from genwright.data.table.codec import TableCodec
+
         texts = raw.astype(str)
         numbers = np.column_stack(
             [
@@ -207,10 +213,12 @@ class Table(World):
         made = sample(numbers, raw["class"].tolist())
         keys = tuple("|".join(row) for row in texts.itertuples(index=False))
         given = {"class": list(raw["class"])}
-        return self.offering(replace(made, raw=texts, codec=self.codec(), given=given, keys=keys))
+        return self.offering(
+            replace(made, raw=texts, codec=TableCodec(), field=self.field(), given=given, keys=keys)
+        )
 
     def space(self) -> Space:
-        return self.codec().space
+        return self.field().space
 
 
 class Arrays(World):
@@ -326,7 +334,9 @@ class Texts(World):
     def sample(self, raw: list[str]) -> Sample:
         counts = np.array([[text.count(letter) for letter in self.LETTERS] for text in raw], np.float64)
         made = sample(counts.reshape(len(raw), len(self.LETTERS)))
-        return self.offering(replace(made, raw=raw, codec=ImageCodec(), keys=tuple(raw)))
+        return self.offering(
+            replace(made, raw=raw, codec=ImageCodec(), field=ImageField(), keys=tuple(raw))
+        )
 
 
 class ManyTexts(Texts):

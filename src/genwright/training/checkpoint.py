@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
 from genwright.families.base import Family
+from genwright.storage.tensors import required_bytes
+from genwright.training import distributed
 from genwright.training.ema import EMA
+from genwright.training.hooks import Hook
 from genwright.training.optim import PhaseOptimizer
 
-__all__ = ["Checkpoint"]
+if TYPE_CHECKING:
+    from genwright.training.trainer import Trainer
+
+__all__ = ["Checkpoint", "Saving"]
 
 
 class Checkpoint:
@@ -33,8 +41,8 @@ class Checkpoint:
         return state
 
     def remember(self, step: int, known: dict[str, Any]) -> None:
-        """Keep this state, on every process, to go back to, with what the guard knew. In the host's memory:
-        a device has none to spare."""
+        """Keep this state, on every process, to go back to, with what the monitor knew. In the host's
+        memory: a device has none to spare."""
         self.step, self._known = step, known
         self._state, self._averaged = (
             {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
@@ -42,7 +50,7 @@ class Checkpoint:
         )
 
     def go_back(self) -> tuple[int, dict[str, Any]]:
-        """To what is remembered: its step, and what the guard knew."""
+        """To what is remembered: its step, and what the monitor knew."""
         self.restore(self._state, self._averaged)
         return self.step, self._known
 
@@ -59,3 +67,62 @@ class Checkpoint:
             self.ema.family.load_state_dict(averaged)
         for phase, optimizer in self.optimizers.items():
             optimizer.restore(split.get(f"optimizer/{phase}", {}))
+
+
+class Saving(Hook):
+    """Goes on from the run's last save, and saves: at every check the last weights, and the best ones if a
+    score is the least so far.
+
+    keep      the score to choose by; "auto" is the held-out loss where there is one
+    by_judge  whether that is the judge's
+    best      the least score
+    """
+
+    checkpoint: Checkpoint
+    by_judge: bool
+
+    def __init__(self, keep: Literal["auto", "loss", "judge"]) -> None:
+        self.keep, self.best = keep, math.inf
+
+    def begin(self, trainer: Trainer) -> None:
+        run, held, self._last = trainer.run, trainer.stream.held, time.monotonic()
+        has_loss = trainer.family.has_heldout and held is not None and len(held) > 0
+        self.by_judge = self.keep == "judge" or (self.keep == "auto" and not has_loss)
+        optimizers = {name: step.optimizer for name, step in trainer.steps.items()}
+        self.checkpoint = Checkpoint(trainer.family, optimizers, trainer.ema)
+        if run.step:
+            state, meta = run.training_state()
+            self.checkpoint.restore(state, run.weights("last", trainer.device))
+            trainer.restore(meta)
+        elif distributed.is_main():
+            run.preflight(required_bytes(trainer.ema.family.state_dict(), self.checkpoint.state()))
+        self.checkpoint.remember(trainer.step, trainer.monitor.state())
+
+    def check(self, trainer: Trainer) -> None:
+        score = trainer.scores.get("judge" if self.by_judge else "loss")
+        better = score is not None and score < self.best
+        if score is not None:
+            self.best = trainer.progress.best = min(self.best, score)
+        self.save(trainer, best=better)
+
+    def save(self, trainer: Trainer, *, best: bool = False) -> None:
+        if trainer.step <= self.checkpoint.step:
+            return
+        if distributed.is_main():
+            averaged = trainer.ema.family.state_dict()
+            state, meta = self.checkpoint.state(), trainer.state()
+            trainer.run.save(trainer.step, averaged, state, meta, best=best)
+        self._last = time.monotonic()
+        self.checkpoint.remember(trainer.step, trainer.monitor.state())
+        distributed.wait()
+
+    @property
+    def minutes(self) -> float:
+        """Since the last save."""
+        return (time.monotonic() - self._last) / 60
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best if math.isfinite(self.best) else None}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best = math.inf if state["best"] is None else state["best"]

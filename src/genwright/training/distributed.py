@@ -7,7 +7,6 @@ gradients of gradients do not go through one. Gradients are averaged after the b
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -17,8 +16,10 @@ from torch import Tensor, nn
 
 from genwright.errors import RecipeError
 from genwright.families.base import Family
+from genwright.process import is_main, local_rank, world_size
 
 __all__ = [
+    "SharedBuffers",
     "average_grads",
     "broadcast",
     "device",
@@ -26,7 +27,6 @@ __all__ = [
     "group",
     "is_main",
     "rank",
-    "share",
     "wait",
     "world",
 ]
@@ -41,11 +41,6 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def is_main() -> bool:
-    """Whether this process writes files and speaks."""
-    return rank() == 0
-
-
 def device(name: str = "auto") -> torch.device:
     """A device by its name; "auto" is this process's own GPU under torchrun, else the first there is.
     Raises `RecipeError` for one that is not there."""
@@ -56,13 +51,15 @@ def device(name: str = "auto") -> torch.device:
         torch.zeros(1, device=found)
     except (RuntimeError, AssertionError):  # torch built without it asserts
         there = " and ".join(dict.fromkeys((str(_local_device()), "cpu")))
-        raise RecipeError(f"there is no device {name!r} here: take {there}, or auto") from None
+        raise RecipeError(
+            f"there is no device {name!r} here: take {there}, or auto", code="unknown-device"
+        ) from None
     return found
 
 
 def _local_device() -> torch.device:
     if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda", local_rank())
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
@@ -71,7 +68,7 @@ def _local_device() -> torch.device:
 @contextmanager
 def group() -> Iterator[None]:
     """Join the others, if torchrun started this process as one of several."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if world_size() == 1 or dist.is_initialized():
         yield
         return
     # It binds the group of its import time as default arguments: imported later, as optimisers do, it
@@ -103,21 +100,29 @@ def average_grads(parameters: Iterable[nn.Parameter]) -> None:
         at += grad.numel()
 
 
-@torch.no_grad()
-def share(family: Family) -> None:
-    """Make one of what each process has found in its own examples: statistics, and what `exchange` brings."""
-    if world() == 1:
-        return
-    family.exchange(gather)
-    kept = ("running_mean", "running_var")  # by what normalises over a batch
-    found = {n: "mean" for n, _ in family.named_buffers() if n.rpartition(".")[2] in kept}
-    for name, how in {**found, **family.shared}.items():
-        buffer = family.get_buffer(name)
-        if how == "mean":
-            dist.all_reduce(buffer)
-            buffer /= world()
-        else:
-            dist.broadcast(buffer, src=0)
+class SharedBuffers:
+    """Buffers of which each process finds a part in its own examples: statistics of batches, and those that
+    the family calls `shared`; beside them what its `exchange` brings."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        kept = ("running_mean", "running_var")  # by what normalises over a batch
+        found = {n: "mean" for n, _ in family.named_buffers() if n.rpartition(".")[2] in kept}
+        self._how = {**found, **family.shared}
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Make them one on all processes, after a step."""
+        if world() == 1:
+            return
+        self.family.exchange(gather)
+        for name, how in self._how.items():
+            buffer = self.family.get_buffer(name)
+            if how == "mean":
+                dist.all_reduce(buffer)
+                buffer /= world()
+            else:
+                dist.broadcast(buffer, src=0)
 
 
 def mean(values: dict[str, Tensor]) -> dict[str, Tensor]:

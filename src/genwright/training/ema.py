@@ -42,7 +42,11 @@ class EMA:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Follow after step number `step`, counted from 1."""
+        """Follow after step number `step`, counted from 1.
+
+        Where training has gone back, `step` does so too, and the average with it: what it averages over is a
+        share of the steps that led to where it is, not of all that were ever taken.
+        """
         if not self.width:
             return
         keep = (1 - 1 / step) ** (self.gamma + 1)

@@ -21,7 +21,7 @@ def autocast(family: Family, precision: str) -> torch.autocast:
     if precision == "auto" and device.type == "cuda":
         on = torch.cuda.is_bf16_supported()
     elif precision == "auto" and device.type == "cpu":
-        large = bool(family.space.grid) or any(phase.optimizer == "muon" for phase in family.phases)
+        large = bool(family.space.grid) or family.large_products
         on = large and torch.cpu._is_avx512_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=on)
 

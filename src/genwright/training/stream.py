@@ -1,4 +1,4 @@
-"""From a split on disk to what a family sees: loader, device, augmentation, bridge, task."""
+"""Training and held-out batches of one data set, as the family is to see them."""
 
 from __future__ import annotations
 
@@ -7,39 +7,33 @@ from collections.abc import Iterator
 import torch
 
 from genwright.batch import Batch
-from genwright.bridges.base import Bridge
 from genwright.data.dataset import Split
-from genwright.data.loader import Loader, in_order
-from genwright.tasks.base import Task
+from genwright.data.loader import Loader
+from genwright.pipeline import Pipeline
 
 __all__ = ["BatchStream"]
 
 
 class BatchStream:
-    """Training and held-out batches for one family."""
+    """The examples that a loader names, by way of a pipeline.
 
-    def __init__(self, loader: Loader, heldout: Split | None, bridge: Bridge, task: Task) -> None:
-        self.loader, self.bridge, self.task = loader, bridge, task
-        self.held = heldout
-        self.codec = loader.split.codec
+    train, heldout  splits; None where nothing is held out
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, loader: Loader, train: Split, heldout: Split | None = None
+    ) -> None:
+        self.pipeline, self.loader = pipeline, loader
+        self.train, self.held = train, heldout
 
     def next(self, size: int, device: torch.device, seed: int) -> Batch:
-        """The next training batch. `seed` decides its augmentation."""
+        """The next training batch. `seed` decides its augmentation and what the task draws."""
         rng = torch.Generator(device).manual_seed(seed)
-        batch = self.loader.next(size).to(device)
-        batch.x = self.codec.augment(batch.x, rng)
-        return self._view(batch, rng)
+        return self.pipeline.batch(self.train, self.loader.next(size), device, rng, augment=True)
 
     def heldout(self, size: int, most: int, device: torch.device) -> Iterator[Batch]:
         """Held-out batches, always the same; at most `most` examples."""
         if self.held is None:
             return
         rng = torch.Generator(device).manual_seed(0)
-        for batch in in_order(self.held, size, most):
-            yield self._view(batch.to(device), rng)
-
-    def _view(self, batch: Batch, rng: torch.Generator) -> Batch:
-        # A mask goes with the places it was made for.
-        kept = self.bridge.target.grid == self.bridge.source.grid
-        mask = batch.mask if kept else None
-        return self.task.view(Batch(self.bridge.forward(batch.x), batch.cond, mask), rng)
+        yield from self.pipeline.batches(self.held, size, most, device, rng)

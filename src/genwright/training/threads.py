@@ -10,8 +10,15 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
+
+from genwright.training.hooks import Hook
+
+if TYPE_CHECKING:
+    from genwright.training.trainer import Trainer
 
 __all__ = ["Threads", "fitting"]
 
@@ -26,7 +33,7 @@ FREE, MOST = 10.0, 160.0
 """Seconds to the next look: while all threads fit; and at most, doubled each time while they do not."""
 
 
-class Threads:
+class Threads(Hook):
     """Within it torch has as many threads as fit, and before and after it as many as it had.
 
     chooses  whether to change their number as the machine is busy or not, or only to say once that fewer
@@ -49,6 +56,10 @@ class Threads:
     ) -> None:
         if self.most > 1:
             torch.set_num_threads(self.most)
+
+    def after_step(self, trainer: Trainer, terms: dict[str, Tensor]) -> None:
+        self.look()
+        trainer.progress.busy = self.words
 
     def look(self) -> None:
         """Whether the cores are free, if it is time to ask again."""

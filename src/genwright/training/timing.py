@@ -3,32 +3,59 @@
 from __future__ import annotations
 
 import time
+from itertools import cycle
 
 import torch
 
 from genwright.batch import Batch
 from genwright.families.base import Family
 from genwright.recipe import TrainOptions
-from genwright.training.optim import PhaseOptimizer
+from genwright.training.ema import EMA
+from genwright.training.monitor.monitor import Monitor
+from genwright.training.monitor.stats import StepStats
 from genwright.training.precision import autocast
+from genwright.training.step import TrainStep
 
 __all__ = ["seconds_per_step"]
 
 
 def seconds_per_step(family: Family, batch: Batch, options: TrainOptions, repeats: int = 2) -> float:
-    """The fastest of a few steps after one to warm up. The family is used up by it."""
-    optimizers = {phase.name: PhaseOptimizer(family, phase, options) for phase in family.phases}
+    """The fastest of a few steps after one to warm up, each with all that the trainer does in a step: the
+    parts that gradients are accumulated over, clipping, monitor and weight average. The family is used up.
+
+    batch  all examples of a step
+    """
     precision = autocast(family, options.precision)
     times = []
     with torch.random.fork_rng():
         family.prepare(batch)
-        for _ in range(1 + repeats):
-            began = time.monotonic()
-            for phase in family.phases:
-                for _ in range(phase.repeats):
-                    with precision:
-                        total = torch.stack(list(family.loss(batch, phase.name).values())).sum()
-                    torch.autograd.backward(total)
-                    optimizers[phase.name].step(1.0)
+        steps = [TrainStep(family, phase, options, precision) for phase in family.phases]
+        monitor = Monitor({step.phase.name: step.groups for step in steps}, family.diagnostics)
+        ema, batches = EMA(family, options.ema), cycle(_parts(batch, options.accumulate))
+
+        def inspect(stats: StepStats, bad: str) -> float:
+            monitor.look(stats, bad)
+            return monitor.adaptive_clip_norm(stats.phase)
+
+        for number in range(1, 2 + repeats):
+            family.clock.step, began = number, time.monotonic()
+            for step in steps:
+                for _ in range(step.phase.repeats):
+                    step(batches, 1.0, inspect)
+            ema.update(number)
             times.append(time.monotonic() - began)
     return min(times[1:])
+
+
+def _parts(batch: Batch, n: int) -> list[Batch]:
+    """A batch in `n` parts of one size."""
+    size = len(batch) // n
+    places = [slice(i * size, (i + 1) * size) for i in range(n)]
+    return [
+        Batch(
+            batch.x[place],
+            {name: value[place] for name, value in batch.cond.items()},
+            None if batch.mask is None else batch.mask[place],
+        )
+        for place in places
+    ]

@@ -18,7 +18,7 @@ import pytest
 from commands import ROWS, classes, pictures, table, text
 from genwright.data import dataset as dataset_module
 from genwright.data.codec import Chunk, ReadOptions, Source
-from genwright.data.columns.fit import ReservoirCounter
+from genwright.data.columns.reservoir import ReservoirCounter
 from genwright.data.dataset import PARTS, Dataset, prepare
 from genwright.data.source import find
 from genwright.data.table.codec import TableCodec
@@ -365,23 +365,6 @@ def test_memory_stays_flat_as_rows_grow(monkeypatch: pytest.MonkeyPatch) -> None
     peak(500)  # what is imported on the way does not count
     small, large = peak(3000), peak(30_000)
     assert large < small + 2, (small, large)  # the rows alone would take 4 MB of text, 10 as objects
-
-
-def test_a_tally_counts_what_is_few_and_samples_the_rest() -> None:
-    tally = ReservoirCounter(most=50, different=10)
-    for _ in range(30):
-        tally.add(list("abcabcabca"))
-    assert (tally.seen, tally.counts) == (300, Counter(a=120, b=90, c=90))
-    assert len(tally.sample()) == 50
-    tally.add(range(20))
-    assert tally.counts is None
-    tally = ReservoirCounter(most=100, different=10)
-    for start in range(0, 10_000, 100):
-        tally.add(range(start, start + 100))
-    found = tally.sample()
-    assert len(found) == len(set(found)) == 100
-    assert found == sorted(found)  # in their order
-    assert abs(np.mean(found) - 5000) < 4 * 2887 / 10  # and from everywhere
 
 
 def test_chunks_are_the_same_each_time() -> None:

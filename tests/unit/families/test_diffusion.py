@@ -16,7 +16,7 @@ from genwright.families.density import log_change
 from genwright.families.diffusion import SCHEDULES, Diffusion
 from genwright.families.guidance import guide, guided
 from genwright.families.meanflow import change
-from genwright.families.schedules import DDPM, EDM, Flow, Schedule
+from genwright.families.schedules import DDPM, EDM, FlowMatching, Schedule
 from genwright.families.solvers import SOLVERS, Denoise
 from genwright.nets.auto import Auto
 from genwright.registry import build, names, resolve
@@ -24,7 +24,7 @@ from genwright.space import Real, Space, Symbol
 
 MEAN, STD = 0.7, 0.3
 MADE = {
-    "flow": Flow(),
+    "flow": FlowMatching(),
     "edm": EDM(),
     "ddpm": DDPM(),
     "ddpm-linear": DDPM("linear", "epsilon"),
@@ -52,7 +52,10 @@ def best_estimate(schedule: Schedule) -> Denoise:
 
 def solved(schedule: Schedule, solver: str, steps: int, n: int = 4000) -> tuple[Tensor, Tensor]:
     """Examples `(n, 1)` after `steps`, and the noise they began with."""
-    times, rng = schedule.times(steps, torch.device("cpu")).double(), torch.Generator().manual_seed(0)
+    times, rng = (
+        schedule.timesteps(steps, torch.device("cpu")).double(),
+        torch.Generator().manual_seed(0),
+    )
     noise = schedule.sigma(times[0]) * torch.randn(n, 1, generator=rng, dtype=torch.double)
     made = SOLVERS[solver](schedule, rng).solve(best_estimate(schedule), noise, times)
     return made, noise
@@ -74,7 +77,7 @@ def test_an_ode_solver_has_its_order(schedule: Schedule, solver: str, order: int
     error = []
     for steps in (256, 1024):
         made, noise = solved(schedule, solver, steps, 500)
-        first = schedule.times(steps, torch.device("cpu"))[0].double()
+        first = schedule.timesteps(steps, torch.device("cpu"))[0].double()
         alpha, sigma = schedule.alpha(first), schedule.sigma(first)
         exact = MEAN + STD * (noise - alpha * MEAN) / (alpha**2 * STD**2 + sigma**2).sqrt()
         error.append((made - exact).abs().max().item())
@@ -84,7 +87,7 @@ def test_an_ode_solver_has_its_order(schedule: Schedule, solver: str, order: int
 @every_schedule
 def test_the_right_answer_costs_nothing_and_gives_the_clean_example(schedule: Schedule) -> None:
     clean, noise = torch.randn(6, 3), torch.randn(6, 3)
-    t = schedule.draw(torch.linspace(0.05, 0.95, 6)).view(-1, 1)
+    t = schedule.sample_t(torch.linspace(0.05, 0.95, 6)).view(-1, 1)
     x = schedule.alpha(t) * clean + schedule.sigma(t) * noise
     if isinstance(schedule, EDM):
         total = t.square() + schedule.data_std**2
@@ -94,7 +97,7 @@ def test_the_right_answer_costs_nothing_and_gives_the_clean_example(schedule: Sc
         answer = answer if schedule.prediction == "v" else noise
     else:
         answer = noise - clean
-    torch.testing.assert_close(schedule.clean(answer, x, t), clean, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(schedule.denoised(answer, x, t), clean, rtol=1e-3, atol=1e-3)
     assert schedule.loss(answer, x, noise, clean, t).max() < 1e-3
     assert (schedule.loss(answer + 1, x, noise, clean, t) > 0.5).all()
 
@@ -107,7 +110,7 @@ def test_edm_shows_and_asks_for_unit_size() -> None:
     for sigma in (0.01, 0.5, 20.0):
         t = torch.full((n, 1), sigma)
         x = clean + t * noise
-        assert abs(schedule.shown(x, t)[0].std() - 1) < 0.03
+        assert abs(schedule.precondition(x, t)[0].std() - 1) < 0.03
         assert abs(schedule.loss(torch.zeros(n, 1), x, noise, clean, t).mean() - 1) < 0.05
 
 
@@ -119,7 +122,7 @@ def test_a_ddpm_is_trained_at_the_levels_of_its_betas() -> None:
     }
     for betas, product in products.items():
         schedule = DDPM(betas)  # type: ignore[arg-type]
-        t = schedule.draw((level - 0.5) / 1000)
+        t = schedule.sample_t((level - 0.5) / 1000)
         alpha = schedule.alpha(t)
         torch.testing.assert_close(alpha, product[level - 1].sqrt().float(), rtol=0.02, atol=7e-3)
         torch.testing.assert_close(alpha.square() + schedule.sigma(t).square(), torch.ones(3))
@@ -167,7 +170,7 @@ def test_the_change_of_a_mean_velocity_makes_it_the_velocity() -> None:
     rng = torch.Generator().manual_seed(0)
     x, t, h = (torch.rand(200, 1, generator=rng, dtype=torch.double) for _ in range(3))
     t, h = 0.3 + 0.6 * t, 0.05 + 0.2 * h
-    velocity = Flow().slope(x, best_estimate(Flow())(x, t), t)
+    velocity = FlowMatching().velocity(x, best_estimate(FlowMatching())(x, t), t)
     found = mean_velocity(x, t, h) + h * change(mean_velocity, x, t, h)
     torch.testing.assert_close(found, velocity, rtol=0, atol=2e-3)
 
@@ -178,9 +181,11 @@ def test_right_jumps_give_the_data_in_any_number_of_steps(steps: int) -> None:
         assert s is not None
         return x - t * mean_velocity(x, t, t - s)
 
-    times = Flow().times(steps, torch.device("cpu")).double()
+    times = FlowMatching().timesteps(steps, torch.device("cpu")).double()
     noise = torch.randn(5000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.double)
-    torch.testing.assert_close(SOLVERS["euler"](Flow()).solve(denoise, noise, times), MEAN + STD * noise)
+    torch.testing.assert_close(
+        SOLVERS["euler"](FlowMatching()).solve(denoise, noise, times), MEAN + STD * noise
+    )
 
 
 @pytest.mark.parametrize("grid", [(), (4, 4)])
@@ -211,7 +216,7 @@ def test_a_model_that_jumps_needs_one_step(grid: tuple[int, ...]) -> None:
 
 def test_jumps_are_along_the_lines_of_flow_matching() -> None:
     row = Space((), (Real(2),))
-    assert isinstance(Diffusion(row, {}, Auto("xs"), objective="meanflow").schedule, Flow)
+    assert isinstance(Diffusion(row, {}, Auto("xs"), objective="meanflow").schedule, FlowMatching)
     for schedule in ("edm", "ddpm"):
         with pytest.raises(RecipeError, match="leave the schedule out"):
             Diffusion(row, {}, Auto("xs"), objective="meanflow", schedule=schedule)  # type: ignore[arg-type]
@@ -220,7 +225,7 @@ def test_jumps_are_along_the_lines_of_flow_matching() -> None:
 def test_times_run_from_noise_to_data() -> None:
     for kind in SCHEDULES.values():
         for steps in (1, 2, 7):
-            times = kind().times(steps, torch.device("cpu"))
+            times = kind().timesteps(steps, torch.device("cpu"))
             assert len(times) == steps + 1
             assert times[-1] == 0
             assert (times[:-1] > times[1:]).all()
@@ -297,7 +302,7 @@ def check_normal(family: Diffusion, x: Tensor) -> None:
         alpha, sigma = schedule.alpha(t), schedule.sigma(t)
         return mean + alpha * variance / (alpha**2 * variance + sigma**2) * (x - alpha * mean)
 
-    schedule.clean = clean  # type: ignore[method-assign]
+    schedule.denoised = clean  # type: ignore[method-assign]
     law = torch.distributions.Normal(x.mean(0), x.std(0))
     want = law.log_prob(x[:64]).flatten(1).sum(1)
     torch.testing.assert_close(family.log_prob(Batch(x[:64])), want, rtol=0, atol=0.03)

@@ -115,18 +115,18 @@ def replay(seed: int = 0) -> Replay:
 
 def test_chains_come_back_with_their_conditions() -> None:
     made, before = replay(), replay()
-    gone = {"label": torch.arange(8) < 4}
-    taken = made.draw(8, {"label": torch.ones(8, 1).long()}, gone, 0.5, 1.0)
+    drop_mask = {"label": torch.arange(8) < 4}
+    taken = made.draw(8, {"label": torch.ones(8, 1).long()}, drop_mask, 0.5, 1.0)
     assert len(taken.index.unique()) == 8
     new = (taken.x != before.x[taken.index]).flatten()
     assert 0 < new.sum() < 8
     assert taken.cond["label"][new].eq(1).all()
-    assert torch.equal(taken.gone["label"], new & gone["label"])
+    assert torch.equal(taken.drop_mask["label"], new & drop_mask["label"])
     taken.x = taken.x + 10
     made.put(taken)
     moved = (made.x > 5).flatten()
     assert set(moved.nonzero().flatten().tolist()) == set(taken.index.tolist())
-    assert torch.equal(made.untold[taken.index, 0], taken.gone["label"])
+    assert torch.equal(made.drop_mask[taken.index, 0], taken.drop_mask["label"])
     assert torch.equal(made.x[~moved], before.x[~moved])
 
 
@@ -138,7 +138,7 @@ def test_more_examples_than_chains_use_them_all() -> None:
 def test_samples_begin_from_chains_under_the_same_condition() -> None:
     made = replay()
     made.x.copy_(made.get_buffer("given_label"))
-    made.untold[::4] = True  # these are told nothing, so they walk elsewhere
+    made.drop_mask[::4] = True  # these are told nothing, so they walk elsewhere
     made.x[::4] = -1
     rng = torch.Generator().manual_seed(0)
     label = torch.arange(50)[:, None] % 2

@@ -74,7 +74,7 @@ def flow(space: Space, **options: object) -> Flow:
 @torch.no_grad()
 def test_there_and_back(space: Space, transform: str, order: str) -> None:
     made, given = flow(space, transform=transform, order=order), batch(space, 16, seed=1)
-    cond = made.tell(given.cond, 16, given.x)
+    cond = made.conditioner(given.cond, 16, given.x)
     z, log_det = made._forward(given.x, cond)
     assert z.shape == (16, math.prod(space.shape))
     assert torch.equal(z, made.encode(given))
@@ -95,7 +95,9 @@ def test_there_and_back(space: Space, transform: str, order: str) -> None:
 def test_the_volume_is_that_of_the_jacobian(space: Space, transform: str, order: str) -> None:
     made, given = flow(space, transform=transform, order=order), batch(space, 2, seed=2)
     for i in range(2):
-        cond = made.tell({name: value[i : i + 1] for name, value in given.cond.items()}, 1, given.x)
+        cond = made.conditioner(
+            {name: value[i : i + 1] for name, value in given.cond.items()}, 1, given.x
+        )
 
         def latent(one: Tensor, cond: Cond = cond) -> Tensor:
             return made._forward(one.view(1, *space.shape), cond)[0].flatten()
@@ -308,7 +310,7 @@ def test_half_precision_stays_within_the_networks(transform: str, order: str) ->
     plain = made.log_prob(given)
     with torch.autocast("cpu", torch.bfloat16):
         half = made.log_prob(given)
-        cond = made.tell(given.cond, 64, given.x)
+        cond = made.conditioner(given.cond, 64, given.x)
         z, log_det = made._forward(given.x, cond)
     assert (half.dtype, z.dtype, log_det.dtype) == (torch.float32,) * 3
     assert 0 < (half - plain).abs().max() < 0.05 * plain.abs().mean()
@@ -334,7 +336,7 @@ def test_levels_are_spread_over_their_shares_and_other_numbers_are_not() -> None
     made = Flow(space, {}, Auto("xs"))
     made.prepare(Batch(x))
     assert made.levels.is_discrete.tolist() == [True, False, False]
-    seen = made.levels.spread(x)
+    seen = made.levels.dequantize(x)
     assert torch.equal(((seen[:, 0] + 1) / 2 * 256).floor().long(), level)
     assert ((seen[:, 0] + 1) / 2 * 256 % 1).std() == pytest.approx(12**-0.5, abs=0.02)
     assert torch.equal(seen[:, 1:], x[:, 1:])
@@ -342,7 +344,7 @@ def test_levels_are_spread_over_their_shares_and_other_numbers_are_not() -> None
     torch.manual_seed(0)
     asis = Flow(space, {}, Auto("xs"), levels=None)
     asis.prepare(Batch(x))
-    assert torch.equal(asis.levels.spread(x), x)
+    assert torch.equal(asis.levels.dequantize(x), x)
 
 
 def test_temperature_is_the_spread_and_seed_the_draw() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError, Unsupported
-from genwright.families.adversary import LOSSES, between, off_one, slope
+from genwright.families.adversary import LOSSES, interpolate, off_one, slope
 from genwright.families.base import Family
 from genwright.families.diffaugment import Augment
 from genwright.families.gan import GAN
@@ -190,7 +190,7 @@ def test_parts_of_the_penalties() -> None:
         off_one(norms.detach())[1:], torch.tensor([4.0, 1.0, 0.0]), atol=1e-5, rtol=0
     )
     real, fake = torch.zeros(1000, 2), torch.tensor([[1.0, 2.0]]).expand(1000, 2)
-    middle = between(real, fake)
+    middle = interpolate(real, fake)
     torch.testing.assert_close(middle[:, 1], 2 * middle[:, 0])  # on the line
     assert middle[:, 0].min() >= 0
     assert middle[:, 0].max() <= 1
@@ -253,7 +253,7 @@ def test_what_is_normalised_over_a_batch_judges_real_and_made_ones_apart() -> No
     """Or their mixture would tell each of them what the others are."""
     family = gan(PICTURE, nets=DCGANNets("xs", depth=2)).train()
     real, fake = torch.rand(16, 1, 8, 8), -torch.rand(16, 1, 8, 8)
-    told = family._told(Batch(real), {})
+    told = family._critic_cond(Batch(real), {})
     found = family._judge_all(torch.cat([real, fake]), told, 2)
     for part, scores in zip((real, fake), found.chunk(2), strict=True):
         torch.testing.assert_close(scores, family._judge_all(part, told, 1))
@@ -281,12 +281,12 @@ def test_a_packed_critic_sees_several_examples_with_their_labels(condition: Any)
     label = torch.randint(0, 2, (10, 1))
     whole = family._whole(Batch(x, {"label": label}))
     assert len(whole) == 9
-    gone = {"label": torch.zeros(9, dtype=torch.bool)}
+    drop_mask = {"label": torch.zeros(9, dtype=torch.bool)}
     for p in family.parameters():  # also where a net starts at zero
         nn.init.normal_(p, std=0.2)
 
     def scores(x: Tensor, label: Tensor) -> Tensor:
-        told = family._told(Batch(x, {"label": label}), gone)
+        told = family._critic_cond(Batch(x, {"label": label}), drop_mask)
         return family._judge(family.space.embed(x), told)
 
     before = scores(whole.x, whole.cond["label"])
@@ -316,7 +316,7 @@ def test_law_samples_depend_on_the_label_however_the_critic_is_told(options: dic
 def test_a_projection_is_the_plain_score_and_an_inner_product() -> None:
     family = gan(PLANE, LABEL, condition="projection")
     x = torch.randn(6, 2)
-    told = family._told(
+    told = family._critic_cond(
         Batch(x, {"label": torch.tensor([[0], [1]] * 3)}), {"label": torch.zeros(6, dtype=torch.bool)}
     )
     critic: Any = family.critic
@@ -380,7 +380,7 @@ def test_a_critic_sees_real_and_fake_examples_changed() -> None:
     family.critic.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     with torch.no_grad():
         fake = family._fake(Batch(x), {})
-    family._fake = lambda batch, gone: fake  # type: ignore[method-assign]
+    family._fake = lambda batch, drop_mask: fake  # type: ignore[method-assign]
     family.loss(Batch(x), "critic")
     family.loss(Batch(x), "generator")
     real_fake, on_fake, on_real = seen

@@ -49,7 +49,7 @@ def everything(family: Masked) -> Tensor:
 def law(family: Masked, x: Tensor) -> Tensor:
     """What one symbol at a time in random order comes to: the mean over all orders of the product."""
     ids = family._flat(x)
-    cond = family.tell({}, len(ids), x)
+    cond = family.conditioner({}, len(ids), x)
     orders = list(itertools.permutations(range(family.length)))
     total = torch.zeros(len(x))
     for order in orders:
@@ -104,7 +104,7 @@ def test_what_is_hidden_is_not_seen_and_the_counts_are_even() -> None:
     ids = torch.stack([torch.arange(12) % 3, torch.arange(12) % 2])
     hidden = torch.zeros(2, 12, dtype=torch.bool)
     hidden[:, [2, 5]] = True
-    nothing = family.tell({}, 2, ids)
+    nothing = family.conditioner({}, 2, ids)
     with torch.no_grad():
         before = family._read(ids, hidden, nothing)
         ids[:, 2] = 1 - ids[:, 2].clamp_max(1)
@@ -154,7 +154,7 @@ def test_the_surest_comes_first_and_a_cold_one_always_says_the_same() -> None:
     # The first symbol told is that of the place where the network is surest.
     ids, hidden = torch.zeros(1, 12).long(), torch.ones(1, 12, dtype=torch.bool)
     with torch.no_grad():
-        h = family._read(ids, hidden, family.tell({}, 1, ids))
+        h = family._read(ids, hidden, family.conditioner({}, 1, ids))
     sure = family._logits(h, 0).log_softmax(-1).max(-1).values[0]
     first = int(sure.argmax())
     seen: list[Tensor] = []
@@ -171,7 +171,7 @@ def test_known_parts_are_kept_and_the_gaps_follow_them() -> None:
     assert torch.equal(made[known], x[known])
     both = torch.tensor([[2, 0, 0], [2, 1, 0]])
     with torch.no_grad():
-        nats = family._nats(both, ~known[:2], family.tell({}, 2, both))[:, 1]
+        nats = family._nats(both, ~known[:2], family.conditioner({}, 2, both))[:, 1]
     assert (made[:, 1] == 1).float().mean().item() == pytest.approx(float((-nats[1]).exp()), abs=0.02)
     assert torch.equal(family.infill(x[:4], torch.ones_like(x[:4]).bool()), x[:4])
     # Each example has gaps of its own, and what stands in a gap does not matter.

@@ -9,7 +9,7 @@ import torch
 
 from genwright.errors import RecipeError
 from genwright.families.autoregressive import Autoregressive
-from genwright.families.token_sampling import TokenSampler, choose
+from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.auto import Auto
 from genwright.space import Space, Symbol
 
@@ -18,13 +18,13 @@ P = torch.tensor([0.05, 0.4, 0.1, 0.25, 0.2])
 
 def law(**sampler: float) -> list[float]:
     """What is left of `P`, to 4 digits."""
-    return [round(v, 4) for v in TokenSampler(**sampler).law(P.log()).tolist()]  # type: ignore[arg-type]
+    return [round(v, 4) for v in TokenSampler(**sampler).probs(P.log()).tolist()]  # type: ignore[arg-type]
 
 
 def test_each_dial_by_hand() -> None:
     assert law() == [0.05, 0.4, 0.1, 0.25, 0.2]
     half = P.square() / P.square().sum()  # temperature .5 squares a law
-    torch.testing.assert_close(TokenSampler(temperature=0.5).law(P.log()), half)
+    torch.testing.assert_close(TokenSampler(temperature=0.5).probs(P.log()), half)
     assert law(temperature=0.0) == [0, 1, 0, 0, 0]
     assert law(top_k=2) == [0, 0.6154, 0, 0.3846, 0]
     assert law(top_k=99) == law()
@@ -47,9 +47,9 @@ def test_dials_act_one_after_the_other() -> None:
 
 def test_equal_logits_are_cut_to_k_all_the_same() -> None:
     flat = torch.zeros(3, 6)
-    assert (TokenSampler(top_k=2).law(flat) > 0).sum(1).tolist() == [2, 2, 2]
-    assert (TokenSampler(top_p=0.5).law(flat) > 0).sum(1).tolist() == [3, 3, 3]
-    assert (TokenSampler(min_p=1.0).law(flat) > 0).all()
+    assert (TokenSampler(top_k=2).probs(flat) > 0).sum(1).tolist() == [2, 2, 2]
+    assert (TokenSampler(top_p=0.5).probs(flat) > 0).sum(1).tolist() == [3, 3, 3]
+    assert (TokenSampler(min_p=1.0).probs(flat) > 0).all()
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-40, 1e-6, 0.7, 1.0, 1e30])
@@ -58,7 +58,7 @@ def test_every_combination_leaves_a_law(temperature: float) -> None:
     logits = torch.cat([40 * torch.randn(4, 9), torch.zeros(1, 9), torch.full((1, 9), -torch.inf)])
     logits[-1, 4] = 1e4
     for k, p, m in itertools.product((None, 1, 3, 9, 50), (None, 1e-6, 0.5, 1.0), (None, 1e-6, 0.3, 1)):
-        found = TokenSampler(temperature, k, p, m).law(logits)
+        found = TokenSampler(temperature, k, p, m).probs(logits)
         torch.testing.assert_close(found.sum(1), torch.ones(6))
         assert (found >= 0).all()
         assert (found.gather(1, logits.argmax(1, keepdim=True)) > 0).all()
@@ -67,14 +67,14 @@ def test_every_combination_leaves_a_law(temperature: float) -> None:
 
 def test_choosing_follows_the_law_and_leaves_out_what_is_cut() -> None:
     rng = torch.Generator().manual_seed(0)
-    p = TokenSampler(top_k=3).law(P.log())
-    drawn = choose(p.expand(40_000, 5), torch.rand(40_000, generator=rng))
+    p = TokenSampler(top_k=3).probs(P.log())
+    drawn = inverse_cdf_sample(p.expand(40_000, 5), torch.rand(40_000, generator=rng))
     torch.testing.assert_close(torch.bincount(drawn, minlength=5) / 40_000, p, rtol=0, atol=0.01)
     # At both ends of the line too.
     edge = torch.tensor([0.0, 1 - 2**-24])
-    assert choose(torch.tensor([[0.0, 0.5, 0.5, 0.0]] * 2), edge).tolist() == [1, 2]
+    assert inverse_cdf_sample(torch.tensor([[0.0, 0.5, 0.5, 0.0]] * 2), edge).tolist() == [1, 2]
     sure = torch.tensor([0.0, 0.0, 1.0, 0.0])
-    assert (choose(sure.expand(1000, 4), torch.rand(1000, generator=rng)) == 2).all()
+    assert (inverse_cdf_sample(sure.expand(1000, 4), torch.rand(1000, generator=rng)) == 2).all()
 
 
 @pytest.mark.parametrize(

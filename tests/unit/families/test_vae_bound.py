@@ -21,14 +21,14 @@ def test_the_likelihood_is_the_integral_over_the_code(monkeypatch: pytest.Monkey
         p.data *= 1.5  # so that the code says something
     x = torch.cat([torch.randn(6, 2), torch.randint(0, 3, (6, 1))], 1)
 
-    def features(batch: Batch, gone: object = None) -> Tensor:
+    def features(batch: Batch, drop_mask: object = None) -> Tensor:
         return torch.tensor([[0.7, -0.5]]).expand(len(batch), -1)
 
     monkeypatch.setattr(vae, "_features", features)
     grid = torch.linspace(-6, 6, 1201)[:, None]
     with torch.no_grad():
-        told = vae.tell_decoder({}, len(grid), grid)
-        out = vae.decoder(grid, told)
+        cond = vae.decoder_conditioner({}, len(grid), grid)
+        out = vae.decoder(grid, cond)
         prior = -0.5 * grid[:, 0].square() - 0.5 * math.log(2 * math.pi) + math.log(12 / 1200)
         wanted = torch.stack(
             [

@@ -124,9 +124,9 @@ def test_a_flow_follows_a_posterior_that_is_bent() -> None:
         torch.manual_seed(0)
         vae = VAE(space, {}, Auto("xs"), latent=2, posterior=posterior, flow_steps=4, kl_warmup=0.0)
         vae.decoder = Bent()  # type: ignore[assignment]
-        assert vae.spread is not None
-        vae.spread.slow.data.fill_(-1.5 / GAIN)
-        vae.spread.requires_grad_(False)
+        assert vae.learned_scale is not None
+        vae.learned_scale.slow.data.fill_(-1.5 / GAIN)
+        vae.learned_scale.requires_grad_(False)
         vae.prepare(Batch(x))
         optimizer = torch.optim.Adam([p for p in vae.parameters() if p.requires_grad], lr=3e-3)
         for _ in range(200):
@@ -173,10 +173,10 @@ def test_a_code_on_a_grid(options: dict[str, Any]) -> None:
     vae.prepare(Batch(x))
     assert vae.code is not None
     assert vae.code.grid == (4, 3)
-    code = vae.compress(Batch(x))
+    code = vae.to_latent(Batch(x))
     vae.code.check(code)
-    assert torch.equal(code, vae.compress(Batch(x)))
-    space.check(vae.expand(code, torch.Generator().manual_seed(0)))
+    assert torch.equal(code, vae.to_latent(Batch(x)))
+    space.check(vae.from_latent(code, torch.Generator().manual_seed(0)))
     assert vae.encode(Batch(x)).shape == (3, vae.latents.channels * 12)
     space.check(vae.decode(vae.encode(Batch(x)), {}))
     assert vae.latent_dim == vae.latents.channels * 12
@@ -210,7 +210,7 @@ def test_codes_are_drawn_from_their_prior(options: dict[str, Any]) -> None:
     for name, p in vae.named_parameters():  # a prior far from normal
         if name == "pseudo" or name.startswith("latents.priors"):
             nn.init.normal_(p, std=3.0)
-    drawn = vae.codes(5000, {}, torch.Generator().manual_seed(0))
+    drawn = vae.sample_prior(5000, {}, torch.Generator().manual_seed(0))
     assert drawn.shape == (5000, vae.latent_dim)
     mixture = vae._mixture({}, 1, drawn)
     z = vae.latents.sample(5000, mixture, torch.Generator().manual_seed(1), 1.0).flatten(1)

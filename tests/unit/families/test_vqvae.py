@@ -127,15 +127,15 @@ def test_the_gradient_passes_the_rounding_and_the_code_keeps_its_place() -> None
     loss["reconstruction"].backward()
     assert all(p.grad is not None for p in vqvae.encoder.parameters())
     assert "codebook" not in {name.split(".")[0] for name, _ in vqvae.named_parameters()}
-    code = vqvae.eval().compress(Batch(x))
+    code = vqvae.eval().to_latent(Batch(x))
     vqvae.code.check(code)
-    assert torch.equal(code, vqvae.compress(Batch(x)))
-    again = vqvae.expand(code, torch.Generator().manual_seed(0))
+    assert torch.equal(code, vqvae.to_latent(Batch(x)))
+    again = vqvae.from_latent(code, torch.Generator().manual_seed(0))
     vqvae.space.check(again)
     assert vqvae.encode(Batch(x)).shape == (8, 4 * 4 * 16)
     other = x.clone()
     other[:, :, :2, :2] *= -1
-    moved = (vqvae.compress(Batch(other)) != code).flatten(2).any(0)[0].view(4, 4)
+    moved = (vqvae.to_latent(Batch(other)) != code).flatten(2).any(0)[0].view(4, 4)
     assert not moved[3].any()
     assert 1 <= float(vqvae.diagnostic_values["perplexity"]) <= 16
     assert float(vqvae.diagnostic_values["codes_used"]) <= 1

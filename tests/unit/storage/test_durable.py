@@ -105,8 +105,9 @@ def test_bytes_changed_on_the_way_are_seen_before_the_rename(tmp_path, monkeypat
         return os.write(args[0], bytes(byte ^ 1 for byte in args[1])) if name == "write" else None
 
     monkeypatch.setattr(durable, "io", Spy(change))
-    with pytest.raises(RunError, match="a did not read back"):
+    with pytest.raises(RunError) as error:
         durable.write(tmp_path / "a", b"new")
+    assert error.value.code == "not-read-back"
     assert os.listdir(tmp_path) == []
 
 
@@ -208,7 +209,9 @@ def test_a_disk_without_fsync_of_a_folder_is_used_all_the_same(tmp_path, monkeyp
 )
 def test_each_refusal_is_one_sentence(tmp_path, monkeypatch, code, said):
     monkeypatch.setattr(durable, "io", Spy(lambda count, name, args: 1500 if name == "free" else None))
-    sentence = str(durable.explain(OSError(code, os.strerror(code)), tmp_path, 2_000_000))
+    error = durable.explain(OSError(code, os.strerror(code)), tmp_path, 2_000_000)
+    sentence = str(error)
+    assert error.code == ("disk-full" if "full" in sentence else "not-writable")
     assert all(part in sentence for part in [*said, str(tmp_path)])
     assert "\n" not in sentence
 

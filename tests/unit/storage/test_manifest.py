@@ -46,14 +46,17 @@ def test_every_changed_byte_and_every_cut_is_found_and_the_file_named(run):
                 continue
             with pytest.raises(RunError, match=name) as caught:
                 Run.open(run.path)
+            assert caught.value.code in ("damaged-run", "newer-format")
             assert "another folder with --out" in str(caught.value) or "-U genwright" in str(
                 caught.value
             )
         file.unlink()
+        own = name == "MANIFEST.json"
         with pytest.raises(
-            RunError, match="it has no MANIFEST" if name == "MANIFEST.json" else f"{name} is missing"
-        ):
+            RunError, match="it has no MANIFEST" if own else f"{name} is missing"
+        ) as caught:
             Run.open(run.path)
+        assert caught.value.code == ("no-run" if own else "damaged-run")
         file.write_bytes(whole)
         Run.open(run.path)
 
@@ -63,17 +66,21 @@ def test_each_byte_of_the_manifest_counts(run):
     whole = file.read_bytes().strip()
     for i, byte in enumerate(whole):
         file.write_bytes(whole[:i] + bytes([byte ^ 1]) + whole[i + 1 :])
-        with pytest.raises(RunError, match=r"MANIFEST.json in .* is damaged|has format"):
+        with pytest.raises(RunError, match=r"MANIFEST.json in .* is damaged|has format") as error:
             Run.open(run.path)
+        assert error.value.code in ("damaged-run", "newer-format")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda m: m.update(format=2), "has format 2, and this genwright reads up to 1; update it"),
+        (lambda m: m.update(format=3), "has format 3, and this genwright reads up to 2; update it"),
         (lambda m: m.update(format="1"), "its format is no number"),
         (lambda m: m.pop("format"), "damaged"),
-        (lambda m: m.update(format=2, sha256=None), "has format 2"),
+        (lambda m: m.update(format=3, sha256=None), "has format 3"),
+        (lambda m: m.update(begun=3), "begun with makes no sense"),
+        (lambda m: m.update(begun=0), "begun with makes no sense"),
+        (lambda m: m.pop("begun"), "damaged"),
         (lambda m: m.update(step=-1), "steps make no sense"),
         (lambda m: m.update(step=True), "steps make no sense"),
         (lambda m: m.update(best=501), "steps make no sense"),
@@ -92,8 +99,9 @@ def test_a_strange_manifest_is_refused(run, change, said):
     manifest = json.loads(file.read_bytes())
     change(manifest)
     file.write_text(json.dumps(seal(manifest)))
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=said) as error:
         Run.open(run.path)
+    assert error.value.code == ("newer-format" if "has format" in said else "damaged-run")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000, "\x00"])
@@ -105,8 +113,9 @@ def test_what_is_no_manifest_is_refused(run, text):
 
 def test_a_folder_that_is_no_run(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(RunError, match=r"is not a run: it has no MANIFEST.json"):
+        with pytest.raises(RunError, match=r"is not a run: it has no MANIFEST.json") as error:
             Run.open(path)
+        assert error.value.code == "no-run"
 
 
 @pytest.mark.parametrize(

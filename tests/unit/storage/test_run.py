@@ -54,10 +54,10 @@ def test_a_new_run_holds_its_recipe_and_no_weights(tmp_path):
     assert (run.step, run.best, run.recipe, run.codec, run.plan) == (0, None, RECIPE, CODEC, "größer\n")
     assert run.metrics() == []
     assert {"genwright", "torch", "python"} <= run.versions.keys()
-    with pytest.raises(RunError, match="none yet"):
-        run.weights()
-    with pytest.raises(RunError, match="no saved state"):
-        run.training_state()
+    for asked, said in ((run.weights, "none yet"), (run.training_state, "no saved state")):
+        with pytest.raises(RunError, match=said) as error:
+            asked()
+        assert error.value.code == "no-weights"
 
 
 def test_what_is_saved_comes_back(run):
@@ -89,8 +89,9 @@ def test_without_a_best_step_there_are_no_best_weights(tmp_path):
     run = Run.create(tmp_path / "run", recipe={}, plan="", codec={})
     with run.lock():
         save(run, 1)
-    with pytest.raises(RunError, match=r"no weights called 'best'; it keeps 1 \(last\)"):
+    with pytest.raises(RunError) as error:
         run.weights("best")
+    assert error.value.code == "no-weights"
 
 
 def test_a_persons_own_files_stay(run):
@@ -133,23 +134,26 @@ def test_an_occupied_folder_is_refused_with_two_ways_out(tmp_path, occupant):
     (tmp_path / occupant).write_text("mine")
     with pytest.raises(
         RunError, match=f"{tmp_path} exists and is not empty.*--out OTHER.*--resume {tmp_path}"
-    ):
+    ) as error:
         Run.create(tmp_path, recipe={}, plan="", codec={})
+    assert error.value.code == "folder-occupied"
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == [occupant.split("/")[-1]]
 
 
 def test_a_run_that_has_lost_its_manifest_is_not_trained_over(run):
     (run.path / "MANIFEST.json").unlink()
     names = files(run.path)
-    with pytest.raises(RunError, match="is not empty"):
+    with pytest.raises(RunError) as error:
         Run.create(run.path, recipe={}, plan="", codec={})
+    assert error.value.code == "folder-occupied"
     assert files(run.path) == names
 
 
 def test_a_file_or_a_closed_disk_in_the_way_of_a_run(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(RunError, match=r"is a file.*--out"):
+    with pytest.raises(RunError, match=r"is a file.*--out") as error:
         Run.create(tmp_path / "file", recipe={}, plan="", codec={})
+    assert error.value.code == "folder-occupied"
     with pytest.raises(RunError, match=r"not a directory.*--out"):
         Run.create(tmp_path / "file" / "run", recipe={}, plan="", codec={})
 
@@ -157,8 +161,11 @@ def test_a_file_or_a_closed_disk_in_the_way_of_a_run(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(durable.System, "open_temp", refuse)
-    with pytest.raises(RunError, match=r"cannot write in .*run \(permission denied\); make it writable"):
+    with pytest.raises(
+        RunError, match=r"cannot write in .*run \(permission denied\); make it writable"
+    ) as error:
         Run.create(tmp_path / "run", recipe={}, plan="", codec={})
+    assert error.value.code == "not-writable"
 
 
 def test_a_reader_finds_the_newer_state_where_a_training_saves_meanwhile(run, monkeypatch):
@@ -227,8 +234,9 @@ def test_weights_that_are_not_finite_are_refused_and_the_former_save_stands(run)
                 RunError, match=r"step 600 is not saved in .*'w' holds NaN or infinity.*learning rate"
             ):
                 run.save(600, {"w": bad}, {}, {})
-        with pytest.raises(RunError, match="'m' holds NaN"):
+        with pytest.raises(RunError, match="'m' holds NaN") as error:
             run.save(600, {}, {"m": poison}, {})
+        assert error.value.code == "not-finite"
         with pytest.raises(ValueError, match="JSON compliant"):
             run.save(600, {}, {}, {"loss": math.nan})
     assert files(run.path) == names
@@ -238,8 +246,9 @@ def test_weights_that_are_not_finite_are_refused_and_the_former_save_stands(run)
 def test_a_save_must_be_of_a_later_step(run):
     with run.lock():
         for step in (500, 499):
-            with pytest.raises(RunError, match="has step 500 already"):
+            with pytest.raises(RunError, match="has step 500 already") as error:
                 save(run, step)
+            assert error.value.code == "step-order"
     assert same(Run.open(run.path).weights(), weights(500))
 
 
@@ -280,7 +289,7 @@ def test_equal_saves_are_equal_bytes_and_the_model_says_what_it_is(tmp_path):
         about = file.metadata()
         assert torch.equal(file.get_tensor("w"), weights(1)["w"])
     codec = durable.digest(run.path / "codec/state.json").sha256
-    assert about == {"format": "genwright/1", "step": "1", "recipe": json.dumps(RECIPE), "codec": codec}
+    assert about == {"format": "genwright/2", "step": "1", "recipe": json.dumps(RECIPE), "codec": codec}
 
 
 def test_the_tensors_of_a_file_are_aligned():
@@ -294,8 +303,9 @@ def test_preflight_asks_for_room_for_two_saves_and_the_best(run, monkeypatch):
     monkeypatch.setattr(durable.shutil, "disk_usage", lambda path: SimpleNamespace(free=9_000_000))
     with pytest.raises(
         RunError, match=rf"{run.path} has too little room .*10.2 MB needed, 9 MB free; make room"
-    ):
+    ) as error:
         run.preflight(one)
+    assert error.value.code == "disk-full"
     run.preflight(3_500_000)
 
 
@@ -313,8 +323,9 @@ def test_a_second_training_in_one_folder_is_refused(run):
         ):
             pass
         (run.path / ".lock.holder").write_text("?")
-        with pytest.raises(RunError, match="another process"), Run.open(run.path).lock():
+        with pytest.raises(RunError, match="another process") as error, Run.open(run.path).lock():
             pass
+        assert error.value.code == "run-locked"
     with run.lock():
         pass
     assert not (run.path / ".lock.holder").exists()

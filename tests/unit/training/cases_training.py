@@ -14,23 +14,25 @@ from genwright.space import Real, Space, Symbol
 ENDS = """
 import hashlib, os, sys
 from genwright import api
-from genwright.training import distributed, trainer
+from genwright.training import distributed
+from genwright.training.hooks import Record
 
 def digest(family):
     tensors = [*family.parameters(), *family.buffers()]
     weights = b"".join(t.detach().numpy().tobytes() for t in tensors)
     return hashlib.sha256(weights).hexdigest()
 
-record, seen = trainer.Trainer._record, []
-def spy(self, step, terms):
-    record(self, step, terms)
-    seen.append(step)
-    if self._done(step):
-        said = [distributed.rank(), distributed.world(), self.guard.setbacks, digest(self.family), *seen]
+record, seen = Record.after_step, []
+def spy(self, trainer, terms):
+    record(self, trainer, terms)
+    seen.append(trainer.step)
+    if trainer.done:
+        rollbacks = trainer.monitor.rollbacks
+        said = [distributed.rank(), distributed.world(), rollbacks, digest(trainer.family), *seen]
         print("END", *said, flush=True)
-trainer.Trainer._record = spy
+Record.after_step = spy
 """
-"""At the end each says its rank, the world, setbacks, a digest of weights and buffers, and all steps."""
+"""At the end each says its rank, the world, rollbacks, a digest of weights and buffers, and all steps."""
 
 
 def tiny(kind: type[Family]) -> Family:

@@ -22,7 +22,8 @@ from genwright.errors import RunError
 from genwright.families.base import Diagnostic
 from genwright.families.vae import VAE
 from genwright.storage.run import Run
-from genwright.training.monitor.checks import DYING, EVERY, LASTING, MOST, MOVING, Issue, Monitor
+from genwright.training.monitor.checks import LOOK_EVERY, MIN_LR, SPIKE_STEPS, ZERO_STEPS, Issue
+from genwright.training.monitor.monitor import MAX_ROLLBACKS, Monitor
 from genwright.training.monitor.robust import WINDOW
 from genwright.training.monitor.stats import Figures, ParameterGroups, StepStats
 from genwright.training.trainer import Progress
@@ -32,7 +33,7 @@ PARAMETERS = {
     for part in ("encoder", "decoder")
     for i in range(3)
 }
-ANATOMY = ParameterGroups(PARAMETERS)
+GROUPS = ParameterGroups(PARAMETERS)
 ONES = np.ones(len(PARAMETERS))
 
 
@@ -50,21 +51,23 @@ def stats(
     norm: float,
     phase: str = "fit",
     diagnostic_values: Mapping[str, float] | None = None,
-    grads: Figures = ONES,
-    weights: Figures | None = None,
+    grad_norms: Figures = ONES,
+    weight_norms: Figures | None = None,
 ) -> StepStats:
     """Weights move, unless given."""
-    now = (10 + 1e-3 * step) * ONES if weights is None else weights
-    return StepStats(phase, step, loss, norm, diagnostic_values or {}, grads, lambda: now, lambda: now)
+    now = (10 + 1e-3 * step) * ONES if weight_norms is None else weight_norms
+    return StepStats(
+        phase, step, loss, norm, diagnostic_values or {}, grad_norms, lambda: now, lambda: now
+    )
 
 
-def watched(*diagnostics: Diagnostic, swings: bool = False) -> Monitor:
+def watched(*diagnostics: Diagnostic, adversarial: bool = False) -> Monitor:
     """After a healthy while, with figures of a family that are 1."""
-    monitor = Monitor({"fit": ANATOMY}, diagnostics, swings=swings)
+    monitor = Monitor({"fit": GROUPS}, diagnostics, adversarial=adversarial)
     for step, one in enumerate(healthy(WINDOW)):
         assert (
             monitor.look(
-                stats(step, *one, diagnostic_values={vital.value_name: 1.0 for vital in diagnostics})
+                stats(step, *one, diagnostic_values={one.value_name: 1.0 for one in diagnostics})
             )
             is None
         )
@@ -84,22 +87,22 @@ def lasting(steps: int, **fault: Any) -> list[StepStats]:
 def test_a_large_parameter_that_hardly_moves_is_seen_to_move() -> None:
     p = nn.Parameter(torch.full((64, 3, 5, 5), 3.0).to(memory_format=torch.channels_last))
     groups = ParameterGroups({"pseudo": p, "bias": nn.Parameter(torch.ones(2))})
-    norm, mark = groups.weigh(), groups.mark()
-    assert groups.mark().tolist() == mark.tolist()
+    norms, checksums = groups.weight_norms(), groups.checksums()
+    assert groups.checksums().tolist() == checksums.tolist()
     with torch.no_grad():
         p += 2e-7 * (-1.0) ** torch.arange(p.numel()).view(p.shape)
-    assert groups.weigh()[0] == norm[0]
-    assert groups.mark()[0] != mark[0]
-    assert groups.mark()[1] == mark[1] == 2
+    assert groups.weight_norms()[0] == norms[0]
+    assert groups.checksums()[0] != checksums[0]
+    assert groups.checksums()[1] == checksums[1] == 2
     empty = ParameterGroups(
         {"none": nn.Parameter(torch.ones(3, 0)), "bias": nn.Parameter(torch.ones(2))}
     )
-    assert empty.mark().tolist() == [0, 2]
+    assert empty.checksums().tolist() == [0, 2]
 
 
 def test_a_healthy_training_raises_no_alarm() -> None:
     for seed in range(20):
-        monitor = Monitor({"fit": ANATOMY})
+        monitor = Monitor({"fit": GROUPS})
         steps = enumerate(healthy(3000, seed))
         assert not [step for step, one in steps if monitor.look(stats(step, *one))]
 
@@ -107,9 +110,9 @@ def test_a_healthy_training_raises_no_alarm() -> None:
 @pytest.mark.parametrize(
     ("loss", "norm", "cause", "steps"),
     [
-        (50.0, 30.0, "spike", LASTING),
-        (3.0, 1e4, "exploding gradient", LASTING),
-        (3.0, 0.0, "vanishing gradient", DYING),
+        (50.0, 30.0, "spike", SPIKE_STEPS),
+        (3.0, 1e4, "exploding gradient", SPIKE_STEPS),
+        (3.0, 0.0, "vanishing gradient", ZERO_STEPS),
         (float("nan"), 1.0, "not finite", 1),
         (3.0, float("inf"), "not finite", 1),
     ],
@@ -130,97 +133,116 @@ def test_one_odd_batch_is_none() -> None:
 
 
 def test_an_explosion_is_placed() -> None:
-    monitor, grads = watched(), ONES.copy()
-    grads[4] = 1e4
-    *_, issue = [monitor.look(one) for one in lasting(LASTING, norm=1e4, grads=grads)]
+    monitor, norms = watched(), ONES.copy()
+    norms[4] = 1e4
+    *_, issue = [monitor.look(one) for one in lasting(SPIKE_STEPS, norm=1e4, grad_norms=norms)]
     assert issue is not None
     assert "decoder.blocks.1" in issue.words
 
 
 def test_a_part_without_a_gradient_is_frozen() -> None:
-    grads = ONES.copy()
-    grads[ANATOMY.parts["decoder"]] = 0
+    norms = ONES.copy()
+    norms[GROUPS.parts["decoder"]] = 0
     monitor = watched()
-    found = [monitor.look(one) for one in lasting(2 * EVERY, grads=grads)]
-    (issue,) = [issue for issue in found[: EVERY + 1] if issue]
+    found = [monitor.look(one) for one in lasting(2 * LOOK_EVERY, grad_norms=norms)]
+    (issue,) = [issue for issue in found[: LOOK_EVERY + 1] if issue]
     assert issue.cause == "frozen"
     assert "'decoder'" in issue.words
 
 
 def test_weights_that_do_not_move_are_frozen_unless_the_rate_is_nought() -> None:
     still = (10 + 1e-3 * WINDOW) * ONES
-    assert "frozen" in after(watched(), *lasting(2 * EVERY, weights=still))
-    slow = [replace(one, rate=MOVING / 2) for one in lasting(2 * EVERY, weights=still)]
+    assert "frozen" in after(watched(), *lasting(2 * LOOK_EVERY, weight_norms=still))
+    slow = [replace(one, lr_factor=MIN_LR / 2) for one in lasting(2 * LOOK_EVERY, weight_norms=still)]
     assert set(after(watched(), *slow)) == {None}
-    rare = [replace(one, marks=lambda: ONES) for one in lasting(2 * EVERY)]  # what is marked is at rest
+    rare = [
+        replace(one, checksums=lambda: ONES) for one in lasting(2 * LOOK_EVERY)
+    ]  # what is marked is at rest
     assert set(after(watched(), *rare)) == {None}
     encoder = np.arange(len(ONES)) < 3
-    half = [stats(i, 3.0, 1.5, weights=np.where(encoder, 1.0, 2 + 1e-3 * i)) for i in range(2 * EVERY)]
-    issue = next(filter(None, map(Monitor({"fit": ANATOMY}).look, half)))
+    half = [
+        stats(i, 3.0, 1.5, weight_norms=np.where(encoder, 1.0, 2 + 1e-3 * i))
+        for i in range(2 * LOOK_EVERY)
+    ]
+    issue = next(filter(None, map(Monitor({"fit": GROUPS}).look, half)))
     assert "'encoder'" in issue.words
 
 
 def test_a_rate_that_is_too_high_is_named() -> None:
     end = 10 + 1e-3 * WINDOW
-    rush = [stats(WINDOW + i, 3.0, 1.5, weights=(end + 0.1 * i) * ONES) for i in range(2 * EVERY)]
-    assert "rate too high" in after(watched(), *rush)
-    leaps = [stats(WINDOW + i, 50.0, 30.0, weights=(end + 0.1 * i) * ONES) for i in range(LASTING)]
+    fast = [
+        stats(WINDOW + i, 3.0, 1.5, weight_norms=(end + 0.1 * i) * ONES) for i in range(2 * LOOK_EVERY)
+    ]
+    assert "rate too high" in after(watched(), *fast)
+    leaps = [
+        stats(WINDOW + i, 50.0, 30.0, weight_norms=(end + 0.1 * i) * ONES) for i in range(SPIKE_STEPS)
+    ]
     assert after(watched(), *leaps)[-1] == "rate too high"
-    assert after(watched(), stats(WINDOW, math.nan, 1.0, weights=30 * ONES)) == ["rate too high"]
+    assert after(watched(), stats(WINDOW, math.nan, 1.0, weight_norms=30 * ONES)) == ["rate too high"]
 
 
-def test_one_leap_of_rivals_is_none_but_a_rush_that_lasts_is() -> None:
+def test_one_large_update_of_adversarial_networks_is_none_but_one_that_lasts_is() -> None:
     end = 10 + 1e-3 * WINDOW
-    leap = [stats(WINDOW + i, 3.0, 1.5, weights=(end + 1e-3 * i + 0.8) * ONES) for i in range(3 * EVERY)]
+    leap = [
+        stats(WINDOW + i, 3.0, 1.5, weight_norms=(end + 1e-3 * i + 0.8) * ONES)
+        for i in range(3 * LOOK_EVERY)
+    ]
     assert "rate too high" in after(watched(), *leap)
-    rivals = watched(swings=True)
+    rivals = watched(adversarial=True)
     assert set(after(rivals, *leap)) == {None}
     assert rivals.is_stable
-    burst = [stats(WINDOW + i, 3.0, 1e4, weights=leap[-1].weights()) for i in range(1, 1 + LASTING)]
+    burst = [
+        stats(WINDOW + i, 3.0, 1e4, weight_norms=leap[-1].weight_norms())
+        for i in range(1, 1 + SPIKE_STEPS)
+    ]
     assert (
-        after(watched(swings=True), leap[0], *burst)[-1] == "rate too high"
+        after(watched(adversarial=True), leap[0], *burst)[-1] == "rate too high"
     )  # to blame for what follows
-    rush = [stats(WINDOW + i, 3.0, 1.5, weights=(end + 0.1 * i) * ONES) for i in range(3 * EVERY)]
-    assert after(watched(swings=True), *rush).index("rate too high") == 2 * EVERY  # at the second look
+    fast = [
+        stats(WINDOW + i, 3.0, 1.5, weight_norms=(end + 0.1 * i) * ONES) for i in range(3 * LOOK_EVERY)
+    ]
+    assert (
+        after(watched(adversarial=True), *fast).index("rate too high") == 2 * LOOK_EVERY
+    )  # at the second look
 
 
 def test_a_part_that_begins_at_nought_may_grow() -> None:
     head = np.where(np.arange(6) < 3, 10.0, 0.0)
-    grown = [stats(i, 3.0, 1.5, weights=head + 1e-3 * i) for i in range(8 * EVERY)]
-    assert set(after(Monitor({"fit": ANATOMY}), *grown)) == {None}
+    grown = [stats(i, 3.0, 1.5, weight_norms=head + 1e-3 * i) for i in range(8 * LOOK_EVERY)]
+    assert set(after(Monitor({"fit": GROUPS}), *grown)) == {None}
 
 
 def test_a_gradient_that_fades_on_its_way_is_told_once() -> None:
-    grads = ONES.copy()
-    grads[ANATOMY.parts["encoder"].start] = 1e-6
+    norms = ONES.copy()
+    norms[GROUPS.parts["encoder"].start] = 1e-6
     monitor = watched()
-    found = [issue for one in lasting(40 * EVERY, grads=grads) if (issue := monitor.look(one))]
+    found = [issue for one in lasting(40 * LOOK_EVERY, grad_norms=norms) if (issue := monitor.look(one))]
     assert [issue.cause for issue in found] == ["vanishing gradient"]
     assert not found[0].recoverable
     assert "'encoder.blocks.0'" in found[0].words
 
 
-SIGN = Diagnostic("codes", "dead codebook", "only {value:.0f} codes are used", "a restart", below=0.5)
+DEAD = Diagnostic("codes", "dead codebook", "only {value:.0f} codes are used", "a restart", below=0.5)
 
 
-def test_a_sign_of_the_family_is_looked_at() -> None:
-    found = after(watched(SIGN), *lasting(SIGN.lasting, diagnostic_values={"codes": 0.0}))
-    assert found == [None] * (SIGN.lasting - 1) + ["dead codebook"]
-    robust = replace(SIGN, below=0.1, of_usual=True, least=0.5)
+def test_a_diagnostic_of_the_family_is_looked_at() -> None:
+    found = after(watched(DEAD), *lasting(DEAD.steps, diagnostic_values={"codes": 0.0}))
+    assert found == [None] * (DEAD.steps - 1) + ["dead codebook"]
+    robust = replace(DEAD, below=0.1, relative=True, min_median=0.5)
     assert (
-        after(watched(robust), *lasting(SIGN.lasting, diagnostic_values={"codes": 0.05}))[-1]
+        after(watched(robust), *lasting(DEAD.steps, diagnostic_values={"codes": 0.05}))[-1]
         == "dead codebook"
     )
     assert set(after(watched(robust), *lasting(9, diagnostic_values={"codes": 0.2}))) == {None}
-    for never in (replace(robust, least=2.0), replace(SIGN, after=0.5)):
+    for never in (replace(robust, min_median=2.0), replace(DEAD, after=0.5)):
         assert set(after(watched(never), *lasting(9, diagnostic_values={"codes": 0.0}))) == {None}
 
 
-def test_a_leap_goes_by_the_name_of_the_sign_that_is_bad() -> None:
-    slow = replace(SIGN, lasting=50)
-    leap = lasting(LASTING, loss=50.0, norm=30.0, diagnostic_values={"codes": 0.0})
+def test_a_spike_goes_by_the_name_of_the_diagnostic_that_is_out_of_bounds() -> None:
+    slow = replace(DEAD, steps=50)
+    leap = lasting(SPIKE_STEPS, loss=50.0, norm=30.0, diagnostic_values={"codes": 0.0})
     assert after(watched(slow), *leap)[-1] == "dead codebook"
-    told = replace(slow, recoverable=False, lasting=2)
+    told = replace(slow, recoverable=False, steps=2)
     monitor = watched(told)
     found = [monitor.look(one) for one in lasting(9, diagnostic_values={"codes": 0.0})]
     assert [issue.recoverable for issue in found if issue] == [False]
@@ -236,23 +258,23 @@ def test_phases_are_looked_at_by_themselves() -> None:
 
 def test_where_losses_swing_a_leap_is_no_alarm_and_an_explosion_is() -> None:
     """A critic's loss grows when the generator learns a trick; that is the game."""
-    for swings, leap in ((False, "spike"), (True, None)):
-        monitor = Monitor({"fit": ANATOMY}, swings=swings)
+    for adversarial, leap in ((False, "spike"), (True, None)):
+        monitor = Monitor({"fit": GROUPS}, adversarial=adversarial)
         assert set(after(monitor, *(stats(i, *one) for i, one in enumerate(healthy(WINDOW))))) == {None}
-        assert after(monitor, *lasting(LASTING, loss=50.0, norm=30.0))[-1] == leap
-        assert monitor.is_stable == swings
-    assert "exploding gradient" in after(monitor, *lasting(LASTING, norm=1e4))
+        assert after(monitor, *lasting(SPIKE_STEPS, loss=50.0, norm=30.0))[-1] == leap
+        assert monitor.is_stable == adversarial
+    assert "exploding gradient" in after(monitor, *lasting(SPIKE_STEPS, norm=1e4))
 
 
 def test_advice_names_a_rate_and_what_else_may_help() -> None:
     anew = "begin anew at a lower rate (--set train.lr=0.001)"
     assert Issue("spike", "it leapt").advice(1e-3) == f"try data without outliers, or {anew}"
-    assert Issue("rate too high", "it raced", helps="").advice(1e-3) == anew
+    assert Issue("rate too high", "it raced", remedy="").advice(1e-3) == anew
 
 
-def test_a_leash_holds_once_it_is_known_what_is_usual() -> None:
+def test_clipping_adapts_once_the_median_is_known() -> None:
     for clips_adaptively in (False, True):
-        monitor = Monitor({"fit": ANATOMY}, clips_adaptively=clips_adaptively)
+        monitor = Monitor({"fit": GROUPS}, clips_adaptively=clips_adaptively)
         assert monitor.adaptive_clip_norm("fit") == math.inf
         for i in range(WINDOW):
             monitor.look(stats(i, 1.0, 0.25))
@@ -290,39 +312,40 @@ def test_learning_that_never_began_is_told() -> None:
 
 def test_cover_that_was_better_has_collapsed() -> None:
     monitor = Monitor()
-    early = [monitor.cover(t, covered, True) for t, covered in ((0.1, 0.0), (0.3, 0.2), (0.4, 0.9))]
+    early = [
+        monitor.check_coverage(t, covered, True) for t, covered in ((0.1, 0.0), (0.3, 0.2), (0.4, 0.9))
+    ]
     assert early == [None] * 3
-    issue = monitor.cover(0.5, 0.3, False)
+    issue = monitor.check_coverage(0.5, 0.3, False)
     assert issue is not None
     assert (issue.cause, issue.recoverable) == ("coverage collapse", True)
-    assert monitor.is_low(0.3)
 
 
 def test_cover_that_is_lost_little_by_little_is_told_since_no_earlier_state_is_better() -> None:
     monitor = Monitor()
     falls = (0.95, 0.8, 0.65, 0.52)
-    assert [monitor.cover(0.2, covered, True) for covered in falls] == [None] * 4
-    issue = monitor.cover(0.6, 0.45, True)
+    assert [monitor.check_coverage(0.2, covered, True) for covered in falls] == [None] * 4
+    issue = monitor.check_coverage(0.6, 0.45, True)
     assert issue is not None
     assert (issue.cause, issue.recoverable) == ("coverage collapse", False)
     assert "after 95% at best" in issue.words
-    assert monitor.cover(0.7, 0.4, True) is None  # told once
+    assert monitor.check_coverage(0.7, 0.4, True) is None  # told once
     again = Monitor()
     again.restore(monitor.state())
     for one in (monitor, again):
-        issue = one.cover(0.8, 0.2, True)
+        issue = one.check_coverage(0.8, 0.2, True)
         assert issue is not None
         assert issue.recoverable
 
 
 def test_cover_that_never_came_is_told_at_the_end_where_no_loss_would_show_it() -> None:
     monitor = Monitor()
-    assert [monitor.cover(share, 0.3, True) for share in (0.1, 0.5, 0.9)] == [None] * 3
-    assert monitor.cover(1.0, 0.3, False) is None
-    issue = monitor.cover(1.0, 0.3, True)
+    assert [monitor.check_coverage(share, 0.3, True) for share in (0.1, 0.5, 0.9)] == [None] * 3
+    assert monitor.check_coverage(1.0, 0.3, False) is None
+    issue = monitor.check_coverage(1.0, 0.3, True)
     assert issue is not None
     assert not issue.recoverable
-    assert monitor.cover(1.0, 0.3, True) is None
+    assert monitor.check_coverage(1.0, 0.3, True) is None
 
 
 # -- what follows ----------------------------------------------------------------------------------
@@ -344,15 +367,15 @@ def test_the_rate_is_halved_and_grows_again() -> None:
 def test_going_back_it_knows_what_it_knew() -> None:
     monitor = watched()
     known = json.loads(json.dumps(monitor.state()))
-    assert after(monitor, *lasting(LASTING, loss=50.0, norm=30.0))[-1] == "spike"
+    assert after(monitor, *lasting(SPIKE_STEPS, loss=50.0, norm=30.0))[-1] == "spike"
     monitor.rollback(known)
     assert monitor.rollbacks == 1
     assert monitor.state() | {"setbacks": 0, "since": known["since"]} == known
-    assert after(monitor, *lasting(LASTING, loss=50.0, norm=30.0))[-1] == "spike"
+    assert after(monitor, *lasting(SPIKE_STEPS, loss=50.0, norm=30.0))[-1] == "spike"
 
 
-def test_a_guard_goes_on_from_its_state() -> None:
-    one, other = watched(SIGN), Monitor({"fit": ANATOMY}, (SIGN,))
+def test_a_monitor_goes_on_from_its_state() -> None:
+    one, other = watched(DEAD), Monitor({"fit": GROUPS}, (DEAD,))
     then = lasting(40, loss=50.0, norm=30.0)
     one.look(then[0])
     other.restore(json.loads(json.dumps(one.state())))
@@ -360,7 +383,7 @@ def test_a_guard_goes_on_from_its_state() -> None:
     assert one.state() == other.state()
 
 
-def test_a_state_of_before_vitals_still_goes_on() -> None:
+def test_a_state_of_before_diagnostics_still_goes_on() -> None:
     monitor = Monitor()
     monitor.restore(
         {"setbacks": 1, "since": 3, "alarms": ["x"], "seen": {}, "lasting": {"fit/spike": 1}}
@@ -452,14 +475,17 @@ def test_what_does_not_heal_ends_with_the_best_weights_kept(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, "batch", recoverable=False)
-    with pytest.raises(RunError, match=r"was not finite at step 71, .* best weights \(step 40\)"):
+    with pytest.raises(
+        RunError, match=r"was not finite at step 71, .* best weights \(step 40\)"
+    ) as error:
         train(data, tmp_path / "run")
+    assert error.value.code == "training-diverged"
     run = Run.open(tmp_path / "run")
     assert run.step == 40
-    assert [str(found["did"])[:4] for found in issues(run)] == ["back"] * MOST + ["give"]
+    assert [str(found["did"])[:4] for found in issues(run)] == ["back"] * MAX_ROLLBACKS + ["give"]
     assert len(api.load(tmp_path / "run").sample(3).examples) == 3
     page = (tmp_path / "run" / "index.html").read_text()
-    assert page.count("was not finite") == MOST + 1
+    assert page.count("was not finite") == MAX_ROLLBACKS + 1
 
 
 def test_a_state_is_not_saved_while_something_odd_is_watched(

@@ -13,7 +13,7 @@ from genwright import api
 from genwright.batch import Batch
 from genwright.families.gan import GAN
 from genwright.storage.run import Run
-from genwright.training.monitor.checks import WARM
+from genwright.training.monitor.monitor import WARMUP
 from genwright.training.trainer import Progress
 
 SETTINGS = ["train.batch_size=8", "train.checks=3", "train.samples=2", "train.log_every=1"]
@@ -26,11 +26,11 @@ from genwright.batch import Batch
 plain = GAN.loss
 def sick(self, batch, phase):
     alone = distributed.rank() == 1 and phase == "critic"
-    if alone and self.clock.setbacks == 1 and self.clock.step == 50:
+    if alone and self.clock.rollbacks == 1 and self.clock.step == 50:
         batch = Batch(batch.x * float("nan"), batch.cond)  # reaches the other by its gradient
     terms = plain(self, batch, phase)
-    if alone and self.clock.setbacks == 0 and self.clock.step >= 30:
-        self.signs["doubt"] = 0 * self.signs["doubt"]  # the other cannot know of it
+    if alone and self.clock.rollbacks == 0 and self.clock.step >= 30:
+        self.diagnostic_values["doubt"] *= 0  # the other cannot know of it
     return terms
 GAN.loss = sick
 api.train(sys.argv[1], family="gan", size="xs", steps=60, out=sys.argv[2], settings=sys.argv[3:])
@@ -82,7 +82,7 @@ def test_cut_while_it_recovers_it_goes_on_the_same(
     assert Run.open(out).step == 28
     known = Run.open(out).training_state()[1]["guard"]
     assert (known["setbacks"], known["since"]) == (1, 8)
-    assert known["since"] < WARM
+    assert known["since"] < WARMUP
     weighs.clear()
     api.train(resume=out)
     assert set(weighs) == set(range(28, 60))

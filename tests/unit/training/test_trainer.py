@@ -18,8 +18,10 @@ from genwright.families.gan import GAN
 from genwright.families.vae import VAE
 from genwright.recipe import TrainOptions
 from genwright.storage.run import Run
+from genwright.training import distributed
 from genwright.training.ema import exponent
 from genwright.training.optim import PhaseOptimizer, rate
+from genwright.training.trainer import local_batch
 
 SCRIPT = """
 api.train(sys.argv[1], family=sys.argv[2], size="xs", steps=6, out=sys.argv[3],
@@ -167,6 +169,13 @@ def test_a_batch_must_split_evenly(data: Path, tmp_path: Path) -> None:
         )
 
 
+def test_the_familys_own_batch_must_split_evenly_too() -> None:
+    with pytest.raises(RecipeError, match="choose a multiple of 3") as error:
+        local_batch(TrainOptions(accumulate=3), tiny(VAE))
+    assert error.value.code == "uneven-batch"
+    assert local_batch(TrainOptions(accumulate=4), tiny(VAE)) == VAE.batch_size // 4
+
+
 def test_the_rate_warms_up_and_falls() -> None:
     options = TrainOptions(warmup=0.1, decay="linear")
     assert rate(0.0, options) < 0.01
@@ -190,3 +199,11 @@ def test_training_leaves_the_callers_random_numbers_alone(data: Path, tmp_path: 
     torch.manual_seed(1)
     quick(data, tmp_path / "run")
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(
+        RecipeError, match=r"there is no device 'abacus' here: take .*cpu, or auto"
+    ) as error:
+        distributed.device("abacus")
+    assert error.value.code == "unknown-device"

@@ -1,28 +1,28 @@
 """Sounds: folders of files, with or without labels, cut into clips of one rate and one length.
 
-How one file is opened and resampled is `sounds.py`'s, where labels are found `labels.py`'s.
+How one file is opened and resampled is `files.py`'s, where labels are found `labels.py`'s.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from statistics import median_low
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from genwright.data.audio.clips import TOP, Clip, ClipFormat, cut, digest, sixteen
+from genwright.data.audio.clips import Clip, ClipFormat, cut, digest
+from genwright.data.audio.field import ClipField
 from genwright.data.audio.files import RATES, length_at, opened, sounded, to_wav
-from genwright.data.codec import Array, Chunk, Codec, Preview, ReadOptions, Rejected, Source
-from genwright.data.labels import Labels, asked, write_labels
+from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected, Rows, Source, Values
+from genwright.data.columns.field import ColumnField
+from genwright.data.field import Field
+from genwright.data.labels import Labels, write_labels
 from genwright.data.preview import sound_as_html
-from genwright.errors import DataError, RecipeError
-from genwright.space import Real, Space
+from genwright.errors import RecipeError
 
 __all__ = ["AudioCodec", "Clip"]
 
@@ -37,7 +37,7 @@ SHOWN, SHOWN_BYTES = 24, 2**22
 
 
 class AudioCodec(Codec):
-    """Sound files to clips `(1, T)` of values in [-1, 1], and back.
+    """Sound files to clips of one rate and one length, and back; labels beside them.
 
     A file that is longer than a clip gives several, which stay on one side of the split; the last is filled
     up with silence, or left out if less than half of it is there. A single file is split by position, train,
@@ -49,6 +49,8 @@ class AudioCodec(Codec):
     """
 
     reads: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3")
+    main: ClassVar[str] = "audio"
+    field_types = (ClipField, ColumnField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.seconds=0.25"
 
@@ -60,17 +62,12 @@ class AudioCodec(Codec):
         stride: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self._rate, self._seconds, self._stride = rate, seconds, stride
-        self._form: ClipFormat | None = None
-        self._draft: tuple[Source, ClipFormat] | None = None
-        self._facts: dict[str, Any] = {}
-        self._warnings: list[str] = []
-
-    @property
-    def form(self) -> ClipFormat:
-        assert self._form is not None, "fit or restore comes first"
-        return self._form
 
     # -- in ------------------------------------------------------------------------------------
+
+    def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
+        labels = {name: ColumnField(name) for name in self.labels(source)}
+        return {self.main: ClipField(self._choose(source.files)), **labels}
 
     def labels(self, source: Source) -> list[str]:
         return Labels(source.root, source.files).names()
@@ -80,57 +77,51 @@ class AudioCodec(Codec):
         labels = Labels(source.root, source.files)
         return ["label"] if "label" in labels.names() and not labels.loose else []
 
-    def read(self, source: Source, reading: ReadOptions) -> Iterator[Chunk]:
+    def read(
+        self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
+    ) -> Iterator[Rows]:
         """Chunks of up to 256 `Clip`s, fewer where they are long."""
-        labels = Labels(source.root, source.files)
-        wanted = asked(reading, labels.names, f"the sounds in {source.root}")
-        return self._chunks(source, labels, reading, wanted)
-
-    def _chunks(
-        self, source: Source, labels: Labels, reading: ReadOptions, wanted: Sequence[str]
-    ) -> Iterator[Chunk]:
-        form = self._form
-        if form is None:
-            if self._draft is None or self._draft[0] != source:
-                self._draft = source, self._choose(source.files)
-            form = self._draft[1]
+        labels, clips = Labels(source.root, source.files), fields[self.main]
+        assert isinstance(clips, ClipField)
+        others = [name for name in fields if name != self.main]
+        wanted = [*others, *([options.group] if options.group else [])]
         single = len(source.files) == 1
 
-        def empty() -> Chunk:
-            return Chunk([], [], {name: [] for name in reading.given}, None if single else [])
+        def empty() -> Rows:
+            return Rows({name: [] for name in (self.main, *others)}, [], groups=None if single else [])
 
-        chunk, held = empty(), 0
-        chunk.bad += labels.read()
+        rows, held = empty(), 0
+        rows.rejected += labels.read()
         for path in source.files:
             own = labels.of(path, wanted)
             if isinstance(own, Rejected):
-                chunk.bad.append(own)
+                rows.rejected.append(own)
                 continue
-            group = str(own[reading.group]) if reading.group else ""
-            for found in cut(path, labels.name(path), form):
+            group = str(own[options.group]) if options.group else ""
+            for found in cut(path, labels.name(path), clips.form):
                 if isinstance(found, Rejected):
-                    chunk.bad.append(found)
+                    rows.rejected.append(found)
                     continue
                 clip, place = found
-                part = place.part(reading) if single else None
+                part = place.part(options) if single else None
                 if single and part is None and not place.whole:
                     continue
-                if len(chunk) == CHUNK or (held and held + clip.samples.nbytes > CHUNK_BYTES):
-                    yield chunk
-                    chunk, held = empty(), 0
+                if len(rows) == CHUNK or (held and held + clip.samples.nbytes > CHUNK_BYTES):
+                    yield rows
+                    rows, held = empty(), 0
                 held += clip.samples.nbytes
                 key = digest(clip)
                 group = group or key  # of the first clip, so that equal files are of one group
-                chunk.examples.append(clip)
-                chunk.keys.append(key)
-                for name, values in chunk.given.items():
-                    values.append(own[name])
+                rows.values[self.main].append(clip)
+                rows.keys.append(key)
+                for name in others:
+                    rows.values[name].append(own[name])
                 if part is not None:
-                    chunk.parts = [*(chunk.parts or []), part]
-                if chunk.groups is not None:
-                    chunk.groups.append(group)
-        if len(chunk) or chunk.bad:
-            yield chunk
+                    rows.parts = [*(rows.parts or []), part]
+                if rows.groups is not None:
+                    rows.groups.append(group)
+        if len(rows) or rows.rejected:
+            yield rows
 
     def _choose(self, files: Sequence[Path]) -> ClipFormat:
         """From what the files declare. Clips are cut before the split is made, so all files count; nothing of
@@ -164,80 +155,21 @@ class AudioCodec(Codec):
         stride = length if self._stride is None else max(1, round(self._stride * rate))
         return ClipFormat(rate, length, stride)
 
-    def fit(self, chunks: Iterable[Chunk]) -> None:
-        clips, padded, clipped = 0, 0, 0
-        rates, formats = Counter[int](), Counter[str]()
-        form: tuple[int, int] | None = None
-        for chunk in chunks:
-            for clip in chunk.examples:
-                form = (clip.rate, len(clip.samples))
-                clips += 1
-                padded += clip.heard < len(clip.samples)
-                clipped += clip.clipped
-                rates[clip.file_rate] += 1
-                formats[clip.format] += 1
-        if form is None:
-            raise DataError("there is no sound to learn from: add sounds, or mend those found unusable")
-        rate, length = form
-        self._form = self._formed(rate, length)
-        self._facts = {
-            "clips": clips,
-            "rate": rate,
-            "seconds": round(length / rate, 4),
-            "samples": length,
-            "rates": {str(rate): count for rate, count in sorted(rates.items())},
-            "formats": dict(sorted(formats.items())),
-            "filled_up": padded,
-        }
-        self._warnings = []
-        say = self._warnings.append
-        higher = sum(count for other, count in rates.items() if other > rate)
-        lower = sum(count for other, count in rates.items() if 0 < other < rate)
-        if higher:
-            say(
-                f"{higher:,} of {clips:,} clips have more than {rate:,} samples a second and are brought "
-                f"to that: nothing above {rate // 2:,} Hz is kept; codec.rate keeps more"
-            )
-        if lower:
-            say(
-                f"{lower:,} of {clips:,} clips have fewer than {rate:,} samples a second and lack the high "
-                f"tones that others have; lower codec.rate, or leave them out"
-            )
-        if padded:
-            say(
-                f"{padded:,} of {clips:,} clips are shorter than {length / rate:g} seconds and are filled "
-                f"up with silence, which is learnt too; lower codec.seconds, or leave them out"
-            )
-        if clipped:
-            say(
-                f"{clipped:,} of {clips:,} clips are louder than 1 and are cut off there: scale them first"
-            )
-
-    @property
-    def space(self) -> Space:
-        return Space((self.form.length,), (Real(1, bounded=True),))
-
-    def encode(self, examples: Sequence[Clip]) -> Array:
-        """`(n, 1, T)` int16."""
-        return np.stack([clip.samples for clip in examples])[:, None]
-
-    def expand(self, compact: Array) -> Array:
-        """-1 to 1, float32; `decode` finds every sample again exactly."""
-        return compact.astype(np.float32) / np.float32(TOP)
-
     # -- out -----------------------------------------------------------------------------------
 
-    def decode(self, x: Array, given: Mapping[str, Sequence[Any]]) -> list[Clip]:
-        length = self.form.length
-        return [Clip(sixteen(one), self.form.rate, length) for one in np.asarray(x)[:, 0]]
-
     def write(
-        self, examples: Sequence[Clip], given: Mapping[str, Sequence[Any]], folder: Path
+        self,
+        values: Mapping[str, Values],
+        fields: Mapping[str, Field],
+        folder: Path,
+        *,
+        columns: int | None = None,
     ) -> list[Path]:
-        """`sounds.html` to see and hear them, a WAV file for each, and `labels.csv` if anything was given.
+        """`sounds.html` to see and hear them, a WAV file for each, and `labels.csv` if anything is beside them.
 
         The folder is a labelled source again.
         """
+        examples = values[self.main]
         if not len(examples):
             return []
         folder.mkdir(parents=True, exist_ok=True)
@@ -247,29 +179,18 @@ class AudioCodec(Codec):
             path.write_bytes(to_wav(clip.samples, clip.rate))
         page = folder / PAGE
         page.write_text(_page(files, examples), encoding="utf-8")
+        given = {name: some for name, some in values.items() if name != self.main}
         if not given:
             return [page, *files]
         return [page, *files, write_labels(files, given, folder)]
 
-    def preview(self, examples: Sequence[Clip]) -> Preview:
+    def preview(
+        self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
+    ) -> Preview:
+        examples = values[self.main]
         each = 2 * max((len(clip.samples) for clip in examples[:SHOWN]), default=1)
         some = examples[: max(1, min(SHOWN, SHOWN_BYTES // each))]
         return Preview("sounds", sounds=tuple(sounded(clip.samples, clip.rate) for clip in some))
-
-    # -- what it knows -------------------------------------------------------------------------
-
-    def facts(self) -> dict[str, Any]:
-        return dict(self._facts)
-
-    def warnings(self) -> list[str]:
-        return list(self._warnings)
-
-    def state(self) -> dict[str, Any]:
-        return {"form": asdict(self.form), "facts": self._facts, "warnings": self._warnings}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self._form = ClipFormat(**state["form"])
-        self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
 
 
 def _page(files: Sequence[Path], examples: Sequence[Clip], most: int = 100) -> str:

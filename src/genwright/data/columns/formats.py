@@ -1,8 +1,8 @@
-"""How raw values are spelled, so that new ones can be written in the same way.
+"""Formats of numbers and dates, read from raw values, so that new ones can be written in the same way.
 
 A file says 39, 39.0 or 039; 31.12.2024 or 2024-12-31T00:00; "" or NA. This page answers which raw values
 mean "missing", which number or moment a raw value means, and how to write a new one as the file
-would have. `Numbers` and `Dates` are two-way: `write([read(v)])` gives `v` back.
+would have. `NumberFormat` and `DateFormat` are two-way: `write([read(v)])` gives `v` back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Dates", "Numbers", "is_missing", "number"]
+__all__ = ["DateFormat", "NumberFormat", "is_missing", "parse_number"]
 
 MISSING = {
     "",
@@ -48,7 +48,7 @@ MISSING |= {
     "NAN",
     "na",
 }
-"""What `pandas.read_csv` takes for missing, and a few more spellings met in the wild."""
+"""What `pandas.read_csv` takes for missing, and a few more forms met in the wild."""
 
 EPOCH = datetime(1970, 1, 1)
 FULL = 16
@@ -71,7 +71,7 @@ def is_missing(value: Any) -> bool:
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?)", re.I)
 
 
-def number(value: Any, comma: bool = False) -> float | None:
+def parse_number(value: Any, comma: bool = False) -> float | None:
     """The number that `value` means, be it infinite, or None. With `comma`, 3,14 means one."""
     if isinstance(value, str):
         text = value.strip()
@@ -87,8 +87,8 @@ def number(value: Any, comma: bool = False) -> float | None:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """The spelling of a column of numbers.
+class NumberFormat:
+    """The format of a column of numbers.
 
     raw       what a raw value is: a text, or a number of Python's
     places    decimals that carry information: 0 for whole numbers, also for those written 39.0
@@ -105,7 +105,7 @@ class Numbers:
     comma: bool = False
 
     @classmethod
-    def of(cls, values: Collection[Any], comma: bool = False) -> Numbers:
+    def of(cls, values: Collection[Any], comma: bool = False) -> NumberFormat:
         """From raw values that are all numbers."""
         if all(isinstance(v, str) for v in values):
             raw: Literal["text", "int", "float"] = "text"
@@ -113,13 +113,13 @@ class Numbers:
             raw = "int"
         else:
             raw = "float"
-        finite = [v for v in values if math.isfinite(number(v, comma) or 0.0)]
+        finite = [v for v in values if math.isfinite(parse_number(v, comma) or 0.0)]
         texts = [str(v).strip().replace(",", ".").lower() for v in finite]
         parts = [(text.partition("e")[0].lstrip("+-"), "e" in text) for text in texts]
         decimals = [len(mantissa.partition(".")[2]) for mantissa, _ in parts]
         plain = [n for n, (_, exponent) in zip(decimals, parts, strict=True) if not exponent]
         digits = max((len(mantissa.replace(".", "").lstrip("0")) for mantissa, _ in parts), default=0)
-        whole = all((number(v, comma) or 0.0).is_integer() for v in finite)
+        whole = all((parse_number(v, comma) or 0.0).is_integer() for v in finite)
         by_digits = len(plain) < len(parts) or (digits >= FULL and not whole)
         places = 0 if whole else max(1, *decimals)
         # Without a point, 1e5 would come back as an integer's 100000.
@@ -132,7 +132,7 @@ class Numbers:
 
     def read(self, value: Any) -> float:
         """The number; NaN where it is none, or infinite."""
-        found = number(value, self.comma)
+        found = parse_number(value, self.comma)
         return found if found is not None and math.isfinite(found) else math.nan
 
     def write(self, numbers: Iterable[float]) -> list[Any]:
@@ -167,26 +167,26 @@ _SWAPPED = str.maketrans({"m": "d", "d": "m"})
 
 
 def _zone(text: str) -> str:
-    """The spelling of the time zone at the end of a moment, or nothing."""
+    """The time zone at the end of a moment, as it is written, or nothing."""
     found = _ZONE.search(text)
     return found[1] if found else ""
 
 
-def _moment(form: str, text: str) -> datetime | None:
+def _moment(pattern: str, text: str) -> datetime | None:
     try:
-        if form.startswith("%Y-%m-%d") and "%p" not in form and len(text) > 9:
+        if pattern.startswith("%Y-%m-%d") and "%p" not in pattern and len(text) > 9:
             return datetime.fromisoformat(text)  # fifty times as fast
-        return datetime.strptime(text, form)
+        return datetime.strptime(text, pattern)
     except ValueError:
         return None
 
 
 @dataclass(frozen=True)
-class Dates:
-    """The spelling of a column of moments; as numbers they are seconds since 1970.
+class DateFormat:
+    """The format of a column of moments; as numbers they are seconds since 1970.
 
     raw       what a raw value is: a text, or Python's date, datetime, or datetime with a zone
-    form      the format of a text, as `strptime` has it
+    pattern   of a text, as `strptime` has it
     step      the resolution in seconds: a day, a minute, a second, a part of one
     zone      what ends every text: "Z", "+01:00", or nothing
     digits    of the fraction of a second
@@ -194,14 +194,14 @@ class Dates:
     """
 
     raw: Literal["text", "date", "datetime", "zoned"]
-    form: str = ""
+    pattern: str = ""
     step: float = 1.0
     zone: str = ""
     digits: int = 0
     padded: bool = True
 
     @classmethod
-    def of(cls, values: Collection[Any]) -> tuple[Dates, bool] | None:
+    def of(cls, values: Collection[Any]) -> tuple[DateFormat, bool] | None:
         """From distinct raw values; None where one of them is no moment, or written otherwise.
 
         Also tells whether day and month could as well be the other way round.
@@ -216,36 +216,40 @@ class Dates:
         texts = [v.strip().removesuffix(zone) for v in values]
         few = texts[:: len(texts) // 100 + 1]
 
-        def fits(form: str, texts: list[str]) -> bool:
-            return all(_moment(form, text) for text in texts)
+        def fits(pattern: str, texts: list[str]) -> bool:
+            return all(_moment(pattern, text) for text in texts)
 
-        # Reading is lenient (5.1.2024 passes for 05.01.2024), so the form that also writes them as
+        # Reading is lenient (5.1.2024 passes for 05.01.2024), so the pattern that also writes them as
         # they were goes first.
-        styles = [
-            cls._spelled(day + time, zone, texts)
+        candidates = [
+            cls._of_texts(day + time, zone, texts)
             for day in _DAYS
             for time in _TIMES
             if fits(day + time, few)
         ]
-        for style in sorted(styles, key=lambda s: -s._kept(few)):
-            if 2 * style._kept(few) >= len(few) and fits(style.form, texts):
-                swapped = style.form.translate(_SWAPPED)
-                ambiguous = swapped != style.form and swapped[:5] != "%Y-%d" and fits(swapped, texts)
-                return style, ambiguous
+        for candidate in sorted(candidates, key=lambda s: -s._kept(few)):
+            if 2 * candidate._kept(few) >= len(few) and fits(candidate.pattern, texts):
+                swapped = candidate.pattern.translate(_SWAPPED)
+                ambiguous = (
+                    swapped != candidate.pattern and swapped[:5] != "%Y-%d" and fits(swapped, texts)
+                )
+                return candidate, ambiguous
         return None
 
     @classmethod
-    def _of_typed(cls, values: Collection[Any]) -> Dates:
+    def _of_typed(cls, values: Collection[Any]) -> DateFormat:
         if not all(isinstance(v, datetime) for v in values):
             return cls("date", step=86400.0)
-        style = cls("zoned" if all(v.tzinfo is not None for v in values) else "datetime")
-        return cls(style.raw, step=_step({style.read(v) for v in values}))
+        format = cls("zoned" if all(v.tzinfo is not None for v in values) else "datetime")
+        return cls(format.raw, step=_step({format.read(v) for v in values}))
 
     @classmethod
-    def _spelled(cls, form: str, zone: str, texts: list[str]) -> Dates:
-        digits = max(len(t.rpartition(".")[2]) for t in texts) if "%f" in form else 0
-        step = 10.0**-digits if digits else 1.0 if "%S" in form else 60.0 if "%M" in form else 86400.0
-        padded = cls("text", form, step, zone, digits)
+    def _of_texts(cls, pattern: str, zone: str, texts: list[str]) -> DateFormat:
+        digits = max(len(t.rpartition(".")[2]) for t in texts) if "%f" in pattern else 0
+        step = (
+            10.0**-digits if digits else 1.0 if "%S" in pattern else 60.0 if "%M" in pattern else 86400.0
+        )
+        padded = cls("text", pattern, step, zone, digits)
         bare = replace(padded, padded=False)
         few = texts[:100]
         return bare if bare._kept(few) > padded._kept(few) else padded
@@ -255,9 +259,11 @@ class Dates:
         return sum(self.write([self.read(text)]) == [text + self.zone] for text in texts)
 
     def read(self, value: Any) -> float:
-        """Seconds since 1970; NaN where it is no moment of this form."""
+        """Seconds since 1970; NaN where it is no moment of this pattern."""
         if isinstance(value, str):
-            moment = _moment(self.form, value.strip().removesuffix(self.zone)) if self.form else None
+            moment = (
+                _moment(self.pattern, value.strip().removesuffix(self.zone)) if self.pattern else None
+            )
             moment = moment.replace(tzinfo=None) if moment else None
         elif isinstance(value, datetime):
             moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
@@ -277,8 +283,8 @@ class Dates:
         return [m.replace(tzinfo=UTC) for m in moments] if self.raw == "zoned" else moments
 
     def _text(self, moment: datetime) -> str:
-        form = self.form.replace("%f", f"{moment.microsecond:06d}"[: self.digits])
-        text = moment.strftime(form)
+        pattern = self.pattern.replace("%f", f"{moment.microsecond:06d}"[: self.digits])
+        text = moment.strftime(pattern)
         if not self.padded:  # minutes and seconds, after the first colon, keep their zero
             day, colon, rest = text.partition(":")
             text = re.sub(r"(?<!\d)0(?=\d)", "", day) + colon + rest

@@ -41,11 +41,11 @@ class Identifier(Column):
     width: int = 0
     whole: bool = False
     missing: bool = False
-    spelling: Any = None
+    missing_token: Any = None
 
     @classmethod
     def fit(
-        cls, name: str, values: Collection[Any], *, sampled: bool, missing: bool, spelling: Any
+        cls, name: str, values: Collection[Any], *, sampled: bool, missing: bool, missing_token: Any
     ) -> Identifier:
         """From distinct texts or integers; `sampled`: there are more of them than these.
 
@@ -57,7 +57,7 @@ class Identifier(Column):
             taken = [re.fullmatch(re.escape(name) + "-([0-9]+)", str(value)) for value in values]
             start = 1 + max((int(found[1]) for found in taken if found), default=0)
             shape = {"before": list(f"{name}-"), "start": start, "width": 6}
-        return cls(name=name, missing=missing, spelling=spelling, **shape)
+        return cls(name=name, missing=missing, missing_token=missing_token, **shape)
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -77,12 +77,12 @@ class Identifier(Column):
             fresh = [int(text) for text in fresh]
         if not self.missing:
             return fresh
-        return [self.spelling if i else f for i, f in zip(indices(x[:, 0], 2), fresh, strict=True)]
+        return [self.missing_token if i else f for i, f in zip(indices(x[:, 0], 2), fresh, strict=True)]
 
 
-def _strings(alphabets: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
-    """`n` texts with one character of each alphabet."""
-    columns = [[a[i] for i in rng.integers(len(a), size=n).tolist()] for a in alphabets]
+def _strings(character_sets: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
+    """`n` texts with one character of each set."""
+    columns = [[a[i] for i in rng.integers(len(a), size=n).tolist()] for a in character_sets]
     return ["".join(letters) for letters in zip(*columns, strict=True)] if columns else [""] * n
 
 

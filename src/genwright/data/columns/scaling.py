@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Floats", "Scores", "nearest", "quantiles"]
+__all__ = ["Floats", "NormalScores", "nearest_index", "quantiles"]
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ CROWD = 1e-5
 
 
 @dataclass(frozen=True)
-class Scores:
+class NormalScores:
     """Piecewise linear between knots: `numbers` and their `scores`, both ascending.
 
     A number at a knot comes back exactly, also from a float32. Up to `KNOTS` distinct numbers are all
@@ -35,8 +35,8 @@ class Scores:
     scores: list[float]
 
     @classmethod
-    def fit(cls, numbers: Floats, counts: NDArray[np.int64]) -> Scores:
-        """From ascending distinct numbers. Over the rows, scores have zero mean and unit spread."""
+    def fit(cls, numbers: Floats, counts: NDArray[np.int64]) -> NormalScores:
+        """From ascending distinct numbers. Over the rows, scores have zero mean and unit variance."""
         normal, shares = NormalDist(), quantiles(counts)
         pick = np.arange(len(numbers))
         if len(numbers) > KNOTS:
@@ -47,8 +47,8 @@ class Scores:
         scores = np.array([normal.inv_cdf(share) for share in shares[pick].tolist()])
         of_rows = _between(numbers, numbers[pick], scores)
         mean = float(np.average(of_rows, weights=counts))
-        spread = float(np.sqrt(np.average((of_rows - mean) ** 2, weights=counts)))
-        scores = (scores - mean) / (spread or 1.0)
+        std = float(np.sqrt(np.average((of_rows - mean) ** 2, weights=counts)))
+        scores = (scores - mean) / (std or 1.0)
         kept = [0]
         for i in range(1, len(scores)):
             if scores[i] - scores[kept[-1]] >= CROWD:
@@ -57,13 +57,13 @@ class Scores:
         return cls(numbers[pick][kept].tolist(), scores[kept].tolist())
 
     def score(self, numbers: ArrayLike) -> Floats:
-        """Numbers outside the range are brought to its ends."""
+        """NumberFormat outside the range are brought to its ends."""
         return _between(numbers, self.numbers, self.scores)
 
     def number(self, scores: ArrayLike) -> Floats:
         """The way back, for any scores."""
         z = np.nan_to_num(np.asarray(scores, np.float64))
-        at = nearest(z, self.scores)
+        at = nearest_index(z, self.scores)
         near = np.abs(np.asarray(self.scores)[at] - z) < SNAP
         return np.where(near, np.asarray(self.numbers)[at], _between(z, self.scores, self.numbers))
 
@@ -73,7 +73,7 @@ def quantiles(counts: NDArray[np.int64]) -> Floats:
     return (np.cumsum(counts) - counts / 2) / counts.sum()
 
 
-def nearest(x: Floats, ascending: ArrayLike) -> NDArray[np.int64]:
+def nearest_index(x: Floats, ascending: ArrayLike) -> NDArray[np.int64]:
     """The index of the nearest number. Halves, because the gap of two large numbers overflows."""
     a = np.asarray(ascending, np.float64)
     right = np.searchsorted(a, x).clip(0, len(a) - 1)

@@ -1,7 +1,7 @@
-"""The kinds of column: raw values to spans and back.
+"""Types of columns: raw values to spans of a `Space` and back.
 
 A column has learnt from training values what it holds; it encodes raw values to `(n, stored)` channels
-and decodes them in the spelling of its file. Seven kinds:
+and decodes them in the format of its file. Seven kinds:
 
     continuous, integer, datetime    numbers: see `Numeric`
     categorical, boolean             one symbol a value; a rest and a missing one where they occur
@@ -9,8 +9,8 @@ and decodes them in the spelling of its file. Seven kinds:
     identifier                       the same, but fresh ones are made: see `identifiers.py`
 
 Missing values are a value: they get a symbol of their own and are generated. The same columns
-stand for the conditions of every modality, so nothing here knows pandas. `data/columns.py` chooses
-and fits them.
+stand for the conditions of every modality, so nothing here knows pandas. `infer.py` chooses
+and `fit.py` fits them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from genwright.data.columns.formats import Dates, Numbers, is_missing
-from genwright.data.columns.scaling import Scores, nearest
+from genwright.data.columns.formats import DateFormat, NumberFormat, is_missing
+from genwright.data.columns.scaling import NormalScores, nearest_index
 from genwright.errors import DataError, suggest
 from genwright.space import Real, Span, Symbol
 
@@ -107,7 +107,7 @@ def indices(channel: NDArray[Any], k: int) -> list[int]:
 
 def _unknown(value: Any, name: str, known: Sequence[Any]) -> DataError:
     tail = suggest(str(value), [str(v) for v in known])
-    return DataError(f"there is no {value!r} among the values of {name!r}; {tail}")
+    return DataError(f"there is no {value!r} among the values of {name!r}; {tail}", code="no-such-value")
 
 
 # -- numbers -------------------------------------------------------------------------------------
@@ -115,36 +115,36 @@ def _unknown(value: Any, name: str, known: Sequence[Any]) -> DataError:
 
 @dataclass(kw_only=True)
 class Numeric(Column):
-    """Numbers, and what stands among them.
+    """Numbers: a continuous part, as normal scores, and point masses.
 
     A number becomes its normal score, so that a heavy tail is no burden.
 
-    A value that holds many rows (zero hours, zero gain) is no quantile but an atom, a symbol of its
-    own. So is a text among the numbers (a stray), and missing. The spans are then a symbol, whose
-    index 0 means "a number", and a real that is 0 where the symbol is not. Where all is atoms
-    there is no real.
+    A value that holds many rows (zero hours, zero gain) is no quantile but a point mass, a symbol of its
+    own. So is a text among the numbers, and missing. The spans are then a symbol, whose index 0 means
+    "a number", and a real that is 0 where the symbol is not. Where all are point masses there is no real.
 
-    atoms     numbers that are symbols, ascending
-    strays    texts that are symbols
-    missing   whether a symbol stands for missing, written as `spelling`
-    scores    of the numbers that are no atoms; None where all are
-    usual     the atom for what the column cannot know, where there is nothing better
-    strict    a condition: what is unknown is refused
+    format          how the file writes its numbers or dates
+    point_masses    numbers that are symbols, ascending
+    text_values     texts among the numbers, symbols too
+    missing         whether a symbol stands for missing, written as `missing_token`
+    scores          of the numbers that are no point masses; None where all are
+    fallback        the point mass for what the column cannot know, where there is nothing better
+    strict          a condition: what is unknown is refused
     """
 
-    style: Numbers | Dates
-    atoms: list[float] = field(default_factory=list)
-    strays: list[str] = field(default_factory=list)
+    format: NumberFormat | DateFormat
+    point_masses: list[float] = field(default_factory=list)
+    text_values: list[str] = field(default_factory=list)
     missing: bool = False
-    spelling: Any = None
-    scores: Scores | None = None
-    usual: int = 0
+    missing_token: Any = None
+    scores: NormalScores | None = None
+    fallback: int = 0
     strict: bool = False
 
     @property
     def symbols(self) -> int:
         """Symbols beside "a number"."""
-        return len(self.atoms) + len(self.strays) + self.missing
+        return len(self.point_masses) + len(self.text_values) + self.missing
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -154,17 +154,17 @@ class Numeric(Column):
 
     def encode(self, values: Sequence[Any]) -> Encoded:
         distinct, place = _distinct(values)
-        numbers = np.array([self.style.read(value) for value in distinct], dtype=np.float64)
+        numbers = np.array([self.format.read(value) for value in distinct], dtype=np.float64)
         symbol, score = np.zeros(len(distinct)), np.zeros(len(distinct))
         first = 0 if self.scores is None else 1
         is_number = np.isfinite(numbers)
         free = is_number.copy()
-        if self.atoms:
-            at = nearest(numbers, self.atoms)
-            exact = is_number & (np.array(self.atoms)[at] == numbers)
+        if self.point_masses:
+            at = nearest_index(numbers, self.point_masses)
+            exact = is_number & (np.array(self.point_masses)[at] == numbers)
             if self.scores is None and self.strict and (is_number & ~exact).any():
                 value = distinct[int(np.flatnonzero(is_number & ~exact)[0])]
-                raise _unknown(value, self.name, self.style.write(self.atoms))
+                raise _unknown(value, self.name, self.format.write(self.point_masses))
             taken = is_number if self.scores is None else exact
             symbol[taken] = first + at[taken]
             free &= ~taken
@@ -176,37 +176,43 @@ class Numeric(Column):
         return np.stack(channels, axis=1)[place].astype(np.float32)
 
     def exactly(self, value: Any) -> Encoded:
-        number = self.style.read(value)
-        if self.scores is not None and np.isfinite(number) and number not in self.atoms:
+        number = self.format.read(value)
+        if self.scores is not None and np.isfinite(number) and number not in self.point_masses:
             least, most = self.scores.numbers[0], self.scores.numbers[-1]
             if not least <= number <= most:
-                shown = " to ".join(map(str, self.style.write([least, most])))
-                raise DataError(f"{value!r} is outside of what {self.name!r} was learnt from: {shown}")
+                shown = " to ".join(map(str, self.format.write([least, most])))
+                raise DataError(
+                    f"{value!r} is outside of what {self.name!r} was learnt from: {shown}",
+                    code="out-of-range",
+                )
         return replace(self, strict=True).encode([value])[0]
 
     def _other(self, value: Any, first: int) -> int:
         """The symbol of what is no number."""
-        if isinstance(value, str) and value in self.strays:
-            return first + len(self.atoms) + self.strays.index(value)
+        if isinstance(value, str) and value in self.text_values:
+            return first + len(self.point_masses) + self.text_values.index(value)
         if self.strict and not (self.missing and is_missing(value)):
             if self.scores is None:
-                raise _unknown(value, self.name, self.style.write(self.atoms))
+                raise _unknown(value, self.name, self.format.write(self.point_masses))
             known = ", ".join(
-                str(v) for v in self.style.write([self.scores.numbers[0], self.scores.numbers[-1]])
+                str(v) for v in self.format.write([self.scores.numbers[0], self.scores.numbers[-1]])
             )
-            raise DataError(f"{value!r} is not a value of {self.name!r}; wanted one like {known}")
+            raise DataError(
+                f"{value!r} is not a value of {self.name!r}; wanted one like {known}",
+                code="no-such-value",
+            )
         if self.missing:
             return first + self.symbols - 1
-        return self.usual if first == 0 else 0
+        return self.fallback if first == 0 else 0
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
-        symbols: list[Any] = [*self.style.write(self.atoms), *self.strays]
-        symbols += [self.spelling] if self.missing else []
+        symbols: list[Any] = [*self.format.write(self.point_masses), *self.text_values]
+        symbols += [self.missing_token] if self.missing else []
         if self.scores is None:
             return [symbols[i] for i in indices(x[:, 0], len(symbols))]
         index = indices(x[:, 0], 1 + len(symbols)) if symbols else [0] * len(x)
         free = x[np.array(index, dtype=np.int64) == 0, -1]
-        numbers = iter(self.style.write(self.scores.number(free)))
+        numbers = iter(self.format.write(self.scores.number(free)))
         return [symbols[i - 1] if i else next(numbers) for i in index]
 
 
@@ -229,10 +235,10 @@ class Datetime(Numeric):
 class Categorical(Column):
     """One symbol for each of `values`, exactly as they are written; then the rest; then missing.
 
-    rest      the name of all rarer values together, or None
-    pool      the rarer values with their counts, to draw from; empty where they are too many, and
-              then the rest is written by its name
-    usual     the symbol for what the column cannot know, where there is no rest and no missing
+    rest        the name of all rarer values together, or None
+    pool        the rarer values with their counts, to draw from; empty where they are too many, and
+                then the rest is written by its name
+    fallback    the symbol for what the column cannot know, where there is no rest and no missing
     """
 
     kind: ClassVar[str] = "categorical"
@@ -240,8 +246,8 @@ class Categorical(Column):
     rest: str | None = None
     pool: list[list[Any]] = field(default_factory=list)
     missing: bool = False
-    spelling: Any = None
-    usual: int = 0
+    missing_token: Any = None
+    fallback: int = 0
     strict: bool = False
 
     @property
@@ -264,19 +270,19 @@ class Categorical(Column):
         if self.missing and is_missing(value):
             return last
         if self.strict:  # what a person types: "3" for 3, "true" for True
-            for spelled in (str, lambda v: str(v).strip().casefold()):
-                found = [i for i, v in enumerate(self.values) if spelled(v) == spelled(value)]
+            for normalize in (str, lambda v: str(v).strip().casefold()):
+                found = [i for i, v in enumerate(self.values) if normalize(v) == normalize(value)]
                 if len(found) == 1:
                     return found[0]
             raise _unknown(value, self.name, self.values)
         if self.rest is not None:
             return len(self.values)
-        return last if self.missing else self.usual
+        return last if self.missing else self.fallback
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         symbols = [*self.values]
         symbols += [self.rest] if self.rest is not None else []
-        symbols += [self.spelling] if self.missing else []
+        symbols += [self.missing_token] if self.missing else []
         index = indices(x[:, 0], len(symbols))
         found = [symbols[i] for i in index]
         if self.pool:

@@ -43,6 +43,7 @@ __all__ = [
     "Crop",
     "ImageFormat",
     "Picture",
+    "above",
     "digest",
     "drop_redundant_channels",
     "faults",
@@ -334,6 +335,21 @@ def to_image(array: Array) -> Image.Image:
     if array.dtype == np.uint16 and array.shape[2] > 1:
         array = _to_eight(array)
     return Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array))
+
+
+def above(source: Array, made: Array) -> Array:
+    """A picture `(h, w, c)` on top of another, brought to its width; both in colour where they differ."""
+    if source.shape[1:] == made.shape[1:] and source.dtype == made.dtype:
+        return np.concatenate([source, made])
+    width = made.shape[1]
+    height = max(1, round(source.shape[0] * width / source.shape[1]))
+    # Enlarged without blurring, so that what was given is seen as it is.
+    rows, columns = (np.arange(n) * m // n for n, m in zip((height, width), source.shape, strict=False))
+    both = (source[rows][:, columns], made)
+    white = (255, 255, 255)
+    return np.concatenate(
+        [fit_to(one, ImageFormat(len(one), width, 3, 8, "stretch", white)) for one in both]
+    )
 
 
 def sheet(

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from genwright.data.codec import Rejected
-from genwright.data.columns.formats import number
+from genwright.data.columns.formats import parse_number
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
 from genwright.errors import DataError
 
@@ -168,7 +168,7 @@ def _inspect_delimited(
             f"{file.name} has a single column {header[0]!r}: its values seem to be separated by "
             f"{others[0]!r} and not by {used!r}; set codec.delimiter to {others[0]!r}"
         )
-    if rest and all(number(name) is not None for name in header):
+    if rest and all(parse_number(name) is not None for name in header):
         notes += (
             f"the header of {file.name} is all numbers; if it has none, add a first line of names",
         )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,34 +13,30 @@ import numpy as np
 from annotated_types import Ge
 
 from genwright.data.codec import (
-    Array,
-    Chunk,
+    AS_READ,
     Codec,
-    Gaps,
     Preview,
     ReadOptions,
     Rejected,
+    Rows,
     Source,
     SplitName,
+    Values,
 )
+from genwright.data.columns.field import ColumnField
+from genwright.data.field import Field
 from genwright.data.text import tokenizer as tokenizers
+from genwright.data.text.field import SEPARATOR, TextField
 from genwright.data.text.files import BLOCK, SCALAR, Document, TextFiles
-from genwright.data.text.tokenizer import BPE, CODES, END, CharTokenizer, Tokenizer
-from genwright.errors import DataError, RecipeError, suggest
+from genwright.data.text.tokenizer import BPE
+from genwright.errors import DataError, RecipeError
 from genwright.options import Count
-from genwright.space import Space, Symbol
 
 __all__ = ["SEPARATOR", "TextCodec"]
 
-SEPARATOR = "\n\n␞\n\n"
-"""What a decoded stream shows where a document ends. `text.split(SEPARATOR)` gives the documents."""
-
-ROWS = 4096  # documents of a chunk, at most
-LEARN = 1 << 24  # characters that BPE learns from, taken evenly: its trainer holds all words of them
+ROWS = 4096
+"""Documents of a chunk, at most."""
 EMPTY = "is empty"
-GAP = r"(?<!\\)_"
-"""A symbol to be made, where a part of a text is given."""
-_UNITS = {"char": "character", "bpe": "piece"}
 
 
 class TextCodec(Codec):
@@ -72,6 +67,8 @@ class TextCodec(Codec):
     """
 
     reads = (".txt", ".md", ".jsonl", ".txt.gz", ".md.gz", ".jsonl.gz")
+    main = "text"
+    field_types = (TextField, ColumnField)
     default_family = "autoregressive"
     dial = "codec.length=64"
 
@@ -89,56 +86,68 @@ class TextCodec(Codec):
             " ".encode(encoding or "utf-8")
         except LookupError:
             raise RecipeError(
-                f"codec.encoding cannot be {encoding!r}: Python knows no such encoding of text"
+                f"codec.encoding cannot be {encoding!r}: Python knows no such encoding of text",
+                code="unknown-encoding",
             ) from None
         self.length, self.unit, self.vocab, self.wanted = length, unit, vocab, layout
         self.field, self.encoding = field, encoding
-        self._alphabet: Tokenizer | None = None
-        self._facts: dict[str, Any] = {}
-        self._warnings: list[str] = []
-        self._latin: dict[str, None] = {}
 
     # -- in ------------------------------------------------------------------------------------
 
-    def labels(self, source: Source) -> list[str]:
-        return TextFiles(source, self.field, self.encoding).labels()
+    def _files(self, source: Source) -> TextFiles:
+        return TextFiles(source, self.field, self.encoding)
 
-    def read(self, source: Source, reading: ReadOptions) -> Iterator[Chunk]:
+    def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
+        files = self._files(source)
+        text = TextField(
+            length=self.length,
+            tokenizer=self.unit,
+            vocab=self.vocab,
+            layout=self.wanted,
+            single=files.single and not (options.given or options.group),
+            labelled=bool(options.given),
+        )
+        return {self.main: text, **{name: ColumnField(name) for name in files.labels()}}
+
+    def labels(self, source: Source) -> list[str]:
+        return self._files(source).labels()
+
+    def read(
+        self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
+    ) -> Iterator[Rows]:
         """Documents, or the pieces of a single file, each within one part of the split."""
-        files = TextFiles(source, self.field, self.encoding)
-        self._latin = files.latin
-        asked = _asked(reading)
-        known = files.labels() if asked else []
-        for name in asked:
-            if name not in known:
-                raise DataError(f"{source.root} has no label {name!r}; {suggest(name, known)}")
-        if reading.given and self.wanted == "stream":
+        files = self._files(source)
+        others = [name for name in fields if name != self.main]
+        asked = list(dict.fromkeys([*others, *([options.group] if options.group else [])]))
+        if others and self.wanted == "stream":
             raise RecipeError(
-                f"a window of a stream has no label of its own, so {', '.join(reading.given)} cannot be "
-                f"given; set codec.layout=documents"
+                f"a window of a stream has no label of its own, so {', '.join(others)} cannot be "
+                f"given; set codec.layout=documents",
+                code="stream-has-no-labels",
             )
         if not files.single or asked:
-            yield from self._many(files, reading)
+            yield from self._many(files, others, options)
         elif self.wanted == "documents":
             raise RecipeError(
                 f"{source.root} is one document; codec.layout=documents wants a folder of files, or a "
-                f".jsonl file with a document a line; codec.layout=stream reads it as it is"
+                f".jsonl file with a document a line; codec.layout=stream reads it as it is",
+                code="one-document",
             )
         else:
-            yield from self._one(files, source.files[0], reading)
+            yield from self._one(files, source.files[0], options)
 
-    def _one(self, files: TextFiles, file: Path, reading: ReadOptions) -> Iterator[Chunk]:
+    def _one(self, files: TextFiles, file: Path, options: ReadOptions) -> Iterator[Rows]:
         survey = files.survey(file)
         if isinstance(survey, Rejected):
-            yield Chunk([], [], bad=[survey])  # no parts: nothing is split
+            yield Rows({self.main: []}, [], rejected=[survey])  # no parts: nothing is split
             return
         if survey.blank:
-            raise DataError(f"{file} {EMPTY}; there is no text to learn from")
+            raise DataError(f"{file} {EMPTY}; there is no text to learn from", code="no-examples")
         n = survey.characters
         # Rounded, since 1 - 0.15 - 0.05 is a little below 0.8 in floating point.
         ends: list[tuple[SplitName, int]] = [
-            ("train", int(n * round(1 - reading.val - reading.test, 9))),
-            ("val", int(n * round(1 - reading.test, 9))),
+            ("train", int(n * round(1 - options.val - options.test, 9))),
+            ("val", int(n * round(1 - options.test, 9))),
             ("test", n),
         ]
         start = 0
@@ -147,202 +156,57 @@ class TextCodec(Codec):
                 text, piece = piece[: max(0, end - start)], piece[max(0, end - start) :]
                 if text:
                     # The position is in the key: a passage that comes twice is no duplicate document.
-                    yield Chunk([text], [_digest(f"{start}:{text}")], parts=[part])
+                    key = _digest(f"{start}:{text}")
+                    yield Rows({self.main: [text]}, [key], parts=[part], notes=_notes(files))
                     start += len(text)
 
-    def _many(self, files: TextFiles, reading: ReadOptions) -> Iterator[Chunk]:
-        def fresh() -> Chunk:
-            groups: list[str] | None = [] if reading.group else None
-            return Chunk([], [], given={name: [] for name in reading.given}, groups=groups)
+    def _many(self, files: TextFiles, others: Sequence[str], options: ReadOptions) -> Iterator[Rows]:
+        def fresh() -> Rows:
+            groups: list[str] | None = [] if options.group else None
+            return Rows({name: [] for name in (self.main, *others)}, [], groups=groups)
 
-        asked = _asked(reading)
-        chunk, size, good, spoiled = fresh(), 0, 0, 0
+        asked = list(dict.fromkeys([*others, *([options.group] if options.group else [])]))
+        rows, size, good, spoiled = fresh(), 0, 0, 0
         for item in files.documents():
             item = item if isinstance(item, Rejected) else _usable(item, asked)
             if isinstance(item, Rejected):
-                chunk.bad.append(item)
+                rows.rejected.append(item)
                 spoiled += item.reason != EMPTY
             else:
-                chunk.examples.append(item.text)
-                chunk.keys.append(_digest(item.text))
-                for name in reading.given:
-                    chunk.given[name].append(item.labels[name])
-                if reading.group and chunk.groups is not None:
-                    chunk.groups.append(str(item.labels[reading.group]))
+                rows.values[self.main].append(item.text)
+                rows.keys.append(_digest(item.text))
+                for name in others:
+                    rows.values[name].append(item.labels[name])
+                if options.group and rows.groups is not None:
+                    rows.groups.append(str(item.labels[options.group]))
                 size, good = size + len(item.text), good + 1
-            if size >= BLOCK or len(chunk) + len(chunk.bad) >= ROWS:
-                yield chunk
-                chunk, size = fresh(), 0
-        if len(chunk) or chunk.bad:
-            yield chunk
+            if size >= BLOCK or len(rows) + len(rows.rejected) >= ROWS:
+                yield rows
+                rows, size = fresh(), 0
+        rows.notes = _notes(files)
+        if len(rows) or rows.rejected or rows.notes:
+            yield rows
         if not good and not spoiled:
-            raise DataError(f"every text in {files.source.root} {EMPTY}; there is nothing to learn from")
-
-    # -- fit -----------------------------------------------------------------------------------
-
-    def fit(self, chunks: Iterable[Chunk]) -> None:
-        """Walks the training split two times, a third time for BPE; memory stays flat."""
-        counts = np.zeros(CODES, np.int64)
-        documents, single, labelled = 0, False, False
-        for chunk in chunks:
-            counts += tokenizers.count("".join(chunk.examples))
-            documents += len(chunk)
-            single = single or chunk.parts is not None
-            labelled = labelled or bool(chunk.given)
-        if not counts.any():
-            raise DataError("the training split has no text; give more documents or lower val and test")
-        self._warnings = []
-        self._alphabet = self._learn(chunks, counts)
-
-        tokens = longest = cut = 0
-        for text in chain.from_iterable(chunk.examples for chunk in chunks):
-            n = len(self._alphabet.encode(text))
-            tokens, longest, cut = tokens + n, max(longest, n), cut + (n > self.length)
-        few = documents < 8 or cut > 0.05 * documents
-        stream = single or (self.wanted == "stream" if self.wanted != "auto" else few and not labelled)
-        characters, size = int(counts.sum()), _utf8(counts)
-        self._facts = {
-            "layout": "stream" if stream else "documents",
-            "unit": self._alphabet.kind,
-            "vocabulary": self._alphabet.size,
-            "documents": 1 if single else documents,
-            "single": single,
-            "tokens": tokens,
-            "length": self.length if stream else min(self.length, longest + 1),
-            "characters": characters,
-            "bytes": size,
-            "tokens_per_character": tokens / characters,
-            "tokens_per_byte": tokens / size,
-        }
-        self._arrange()
-        if stream and tokens + (0 if single else documents) <= self.length:
             raise DataError(
-                f"the training split is {tokens:,} ids long and one window takes {self.length + 1:,}; "
-                f"give more text, or lower codec.length below {tokens:,}"
-            )
-        self._warn(counts, 0 if stream else cut)
-
-    def _learn(self, chunks: Iterable[Chunk], counts: Array) -> Tokenizer:
-        different = np.count_nonzero(counts)
-        unit = self.unit
-        if unit == "auto":
-            unit = "char" if different <= 512 or not tokenizers.bpe_installed() else "bpe"
-            if unit == "char" and different > 512:
-                self._warnings.append(
-                    f"{different:,} different characters are many for an id each; BPE is made for that "
-                    f"and needs the library 'tokenizers': pip install 'genwright[text]'"
-                )
-        if unit == "char":
-            return CharTokenizer.of(counts)
-        step = 1 + int(counts.sum()) // LEARN
-        texts = chain.from_iterable(chunk.examples for chunk in chunks)
-        return BPE.train(islice(texts, 0, None, step), self.vocab)
-
-    def _arrange(self) -> None:
-        """What follows from the facts."""
-        self.layout = "stream" if self._facts["layout"] == "stream" else "examples"
-
-    def _warn(self, counts: Array, cut: int) -> None:
-        """Say what looks wrong with the training split."""
-        facts, say = self._facts, self._warnings.append
-        documents, tokens = facts["documents"], facts["tokens"]
-        if cut:
-            say(
-                f"{cut:,} of {documents:,} documents are longer than {self.length} ids and are cut; "
-                f"raise codec.length to keep them whole"
-            )
-        seen, rare = np.count_nonzero(counts), np.flatnonzero((counts > 0) & (counts < 5))
-        if facts["unit"] == "char" and len(rare) > 0.1 * seen:
-            shown = " ".join(repr(chr(code)) for code in rare[:10])
-            say(
-                f"{len(rare):,} of {seen:,} characters occur under 5 times, too rarely to learn: {shown}"
-            )
-        if tokens < 50_000:
-            say(
-                f"only {tokens:,} ids to learn from: a model will soon know them by heart; give more "
-                f"text, or train a small model for a short time"
-            )
-        if self._latin:
-            names = [*islice(self._latin, 3), *(["..."] if len(self._latin) > 3 else [])]
-            say(
-                f"{len(self._latin):,} files are not UTF-8 and were read as latin-1: {', '.join(names)}"
-                f"; set codec.encoding if letters look wrong"
+                f"every text in {files.source.root} {EMPTY}; there is nothing to learn from",
+                code="no-examples",
             )
 
-    # -- encode and decode ---------------------------------------------------------------------
-
-    @property
-    def alphabet(self) -> Tokenizer:
-        assert self._alphabet is not None, "fit or restore comes first"
-        return self._alphabet
-
-    @property
-    def space(self) -> Space:
-        """`(length + 1,)` of symbols for a stream, `(length,)` of symbols with pad 0 for documents."""
-        size, length = self.alphabet.size, int(self._facts["length"])
-        if self.layout == "stream":
-            return Space((length + 1,), (Symbol(size),))
-        return Space((length,), (Symbol(size, pad=END),))
-
-    def encode(self, examples: Sequence[str]) -> Array:
-        """n texts to ids, `(tokens,)` for a stream, else `(n, 1, length)`; uint16 if that holds all."""
-        rows = [self.alphabet.encode(text) for text in examples]
-        dtype = self.alphabet.dtype
-        if self.layout == "stream":
-            end = np.zeros(0 if self._facts["single"] else 1, dtype)
-            return np.concatenate([np.zeros(0, dtype), *chain.from_iterable((row, end) for row in rows)])
-        length = int(self._facts["length"])
-        out = np.full((len(rows), 1, length), END, dtype)
-        for i, row in enumerate(rows):
-            out[i, 0, : len(row)] = row[:length]
-        return out
-
-    def prompt(self, text: str) -> Array:
-        """Ids `(tokens,)` int64 of a text to go on from."""
-        return self.alphabet.encode(text).astype(np.int64)
-
-    def gaps(self, template: Any) -> Gaps:
-        """A text in which each `_` is a symbol to be made; `\\_` is a line that stands. In a stream the text
-        may go on behind it, a document ends with it."""
-        if not isinstance(template, str) or not re.search(GAP, template):
-            raise DataError(
-                f"infill wants a text with a _ for each {_UNITS[self.alphabet.kind]} to be made, for example "
-                f"To be ___ not (and \\_ for a _ that stands), got {template!r}"
-            )
-        ids: list[int] = []
-        known: list[bool] = []
-        for run in re.split(f"({GAP})", template):
-            gap = re.fullmatch(GAP, run) is not None
-            some = [END] if gap else self.prompt(run.replace("\\_", "_")).tolist()
-            ids += some
-            known += [not gap] * len(some)
-        length = self.space.grid[0]
-        if len(ids) > length:
-            raise DataError(
-                f"infill has {len(ids):,} symbols and an example of this model {length:,}: give fewer"
-            )
-        x = np.full((1, 1, length), END, np.int64)
-        x[0, 0, : len(ids)] = ids
-        mask = np.full((1, 1, length), self.layout != "stream")
-        mask[0, 0, : len(ids)] = known
-        return Gaps(x, mask, len(ids) if self.layout == "stream" else None)
-
-    def decode(self, x: Array, given: Mapping[str, Sequence[Any]]) -> list[str]:
-        """Ids `(n, 1, L)`, L any, to n texts: up to the first 0; in a stream each 0 is a `SEPARATOR`."""
-        texts = []
-        for row in np.asarray(x)[:, 0]:
-            runs = np.split(row, np.flatnonzero(row == END))  # each but the first begins with its 0
-            runs = runs if self.layout == "stream" else runs[:1]
-            texts.append(SEPARATOR.join(self.alphabet.decode(run) for run in runs))
-        return texts
+    # -- out -----------------------------------------------------------------------------------
 
     def write(
-        self, examples: Sequence[str], given: Mapping[str, Sequence[Any]], folder: Path
+        self,
+        values: Mapping[str, Values],
+        fields: Mapping[str, Field],
+        folder: Path,
+        *,
+        columns: int | None = None,
     ) -> list[Path]:
         """`samples.txt` to read, and `samples.jsonl`, which this codec reads back."""
         folder.mkdir(parents=True, exist_ok=True)
-        texts = [tokenizers.repair(text) for text in examples]
-        labels = [{name: _plain(given[name][i]) for name in given} for i in range(len(texts))]
+        texts = [tokenizers.repair(text) for text in values[self.main]]
+        given = {name: some for name, some in values.items() if name != self.main}
+        labels = [{name: _plain(some[i]) for name, some in given.items()} for i in range(len(texts))]
         shown, lines = folder / "samples.txt", folder / "samples.jsonl"
         with shown.open("w", encoding="utf-8", newline="") as out:
             for i, (text, label) in enumerate(zip(texts, labels, strict=True), 1):
@@ -353,31 +217,13 @@ class TextCodec(Codec):
                 out.write(json.dumps({self.field: text} | label, ensure_ascii=False) + "\n")
         return [shown, lines]
 
-    def preview(self, examples: Sequence[str]) -> Preview:
+    def preview(
+        self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
+    ) -> Preview:
         """The first 600 characters of the first 5."""
-        shown = [text if len(text) <= 600 else text[:600] + " ..." for text in islice(examples, 5)]
+        some = islice(values[self.main], 5)
+        shown = [text if len(text) <= 600 else text[:600] + " ..." for text in some]
         return Preview("text", text=f"\n{'─' * 72}\n".join(shown))
-
-    # -- what it knows -------------------------------------------------------------------------
-
-    def facts(self) -> dict[str, Any]:
-        return dict(self._facts)
-
-    def warnings(self) -> list[str]:
-        return list(self._warnings)
-
-    def state(self) -> dict[str, Any]:
-        return {"alphabet": self.alphabet.state(), "facts": self.facts(), "warnings": self.warnings()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self._alphabet = tokenizers.restore(state["alphabet"])
-        self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
-        self._arrange()
-
-
-def _asked(reading: ReadOptions) -> list[str]:
-    """All labels that an example must have."""
-    return list(dict.fromkeys([*reading.given, *([reading.group] if reading.group else [])]))
 
 
 def _usable(document: Document, asked: Sequence[str]) -> Document | Rejected:
@@ -388,13 +234,19 @@ def _usable(document: Document, asked: Sequence[str]) -> Document | Rejected:
     return document if document.text.strip() else Rejected(document.name, EMPTY)
 
 
+def _notes(files: TextFiles) -> list[str]:
+    """That some files are of an old encoding."""
+    if not files.latin:
+        return []
+    names = [*islice(files.latin, 3), *(["..."] if len(files.latin) > 3 else [])]
+    return [
+        f"{len(files.latin):,} files are not UTF-8 and were read as latin-1: {', '.join(names)}"
+        f"; set codec.encoding if letters look wrong"
+    ]
+
+
 def _digest(text: str) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _utf8(counts: Array) -> int:
-    """Bytes of all code points with counts `(CODES,)`."""
-    return int(sum(counts[least:].sum() for least in (0, 0x80, 0x800, 0x10000)))
 
 
 def _plain(value: Any) -> Any:

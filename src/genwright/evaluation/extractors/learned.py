@@ -35,7 +35,7 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.extractors.base import DIM, FORMAT, Backbone, FeatureExtractor, Raw
 from genwright.evaluation.extractors.pretrained import advised
-from genwright.families.contrastive import Encoder, contrast, projection
+from genwright.families.contrastive import ContrastiveEncoder, contrast, projection
 from genwright.families.contrastive_views import Views
 from genwright.nets.auto import Auto
 from genwright.registry import resolve
@@ -129,7 +129,7 @@ class _Numbers(Backbone):
 # -- trained encoders ------------------------------------------------------------------------------
 
 
-class _Encoder(Encoder, Backbone):
+class _Encoder(ContrastiveEncoder, Backbone):
     """The encoder of the contrastive family at size xs, small enough to be trained for one judgement."""
 
     def __init__(self, space: Space) -> None:

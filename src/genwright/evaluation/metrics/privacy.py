@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.columns.formats import Dates, is_missing, number
+from genwright.data.columns.formats import DateFormat, is_missing, parse_number
 from genwright.data.table.frames import raw
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
@@ -349,10 +349,10 @@ def _code(parts: Sequence[Sequence[Any]]) -> tuple[list[Array], bool]:
 def _numbers(present: Sequence[Any]) -> dict[Any, float] | None:
     """The number or moment that each distinct value means, if all of them mean one."""
     for comma in (False, True):
-        known = {v: found for v in present if (found := number(v, comma)) is not None}
+        known = {v: found for v in present if (found := parse_number(v, comma)) is not None}
         if known and len(known) == len(present):
             return known
-    dates = Dates.of(present) if present else None
+    dates = DateFormat.of(present) if present else None
     return {value: dates[0].read(value) for value in present} if dates else None
 
 

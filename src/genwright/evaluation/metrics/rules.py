@@ -71,17 +71,17 @@ def _possible(column: Column, train: Sequence[Any]) -> Callable[[Any], bool]:
         if isinstance(column, Categorical):
             known |= {*column.values, *(value for value, _ in column.pool)}
         return lambda value: gaps if is_missing(value) else value in known
-    whole, read = isinstance(column, Integer), column.style.read
-    numbers = [*column.atoms, *(column.scores.numbers if column.scores else [])]
+    whole, read = isinstance(column, Integer), column.format.read
+    numbers = [*column.point_masses, *(column.scores.numbers if column.scores else [])]
     numbers += [number for value in known if math.isfinite(number := read(value))]
     slack = SLACK * (max(numbers) - min(numbers))
-    low, high, strays = min(numbers) - slack, max(numbers) + slack, {*column.strays, *known}
+    low, high, text_values = min(numbers) - slack, max(numbers) + slack, {*column.text_values, *known}
 
     def test(value: Any) -> bool:
         number = read(value)
         if math.isfinite(number):
             return low <= number <= high and not (whole and number % 1)
-        return gaps if is_missing(value) else value in strays
+        return gaps if is_missing(value) else value in text_values
 
     return test
 

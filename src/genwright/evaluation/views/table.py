@@ -11,9 +11,9 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.identifiers import Identifier
-from genwright.data.columns.infer import fit_column, restore_column
+from genwright.data.columns.infer import fit_column
 from genwright.data.columns.types import Column, Constant, Numeric
-from genwright.data.table.codec import TableCodec
+from genwright.data.table.field import RowField
 from genwright.data.table.frames import raw
 from genwright.errors import DataError, suggest
 from genwright.evaluation.evidence import Evidence, Sample
@@ -37,10 +37,9 @@ FREQUENT = 9
 
 
 def columns_of(evidence: Evidence) -> dict[str, Column]:
-    """What the codec knows of each column of the training rows; a label's is learnt from its values."""
-    train, codec = evidence.train, evidence.train.codec
-    states = codec.state()["columns"] if isinstance(codec, TableCodec) else []
-    known = {state["name"]: restore_column(state) for state in states}
+    """What the field knows of each column of the training rows; a label's is learnt from its values."""
+    train = evidence.train
+    known = train.field.columns if isinstance(train.field, RowField) else {}
     names = dict.fromkeys([*map(str, train.view("row").columns), *train.given])
     return {name: known.get(name) or fit_column(name, values_of(train, name)) for name in names}
 
@@ -75,7 +74,7 @@ def numbers_of(column: Numeric, values: Sequence[Any]) -> Array:
     below; so one order holds every value."""
 
     def read(value: Any) -> float:
-        number = column.style.read(value)
+        number = column.format.read(value)
         return number if math.isfinite(number) else math.inf if is_missing(value) else -math.inf
 
     return each(values, read)

@@ -61,7 +61,7 @@ class Cover:
         a family makes no samples."""
         loader = stream.loader
         most = MANY if family.quick else FEW
-        n = min(most, len(loader.split) // (2 * distributed.world()))
+        n = min(most, loader.n // (2 * distributed.world()))
         if n < LEAST or not family.generates:
             return None
         place, loader.place = loader.place, 0

@@ -1,4 +1,4 @@
-"""What is usual in the last steps of a phase: medians and median absolute deviations."""
+"""Robust statistics of the last steps of a phase: medians and median absolute deviations."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 __all__ = ["WINDOW", "RobustStats"]
 
 WINDOW = 64
-"""Steps that it is taken from."""
+"""Steps that they are taken over."""
 TIMES = 6 * 1.4826
 """Median absolute deviations above the median: six standard deviations of a normal."""
-FRESH = 8
-"""Steps after which it is taken anew."""
+EVERY = 8
+"""Steps after which they are taken anew."""
 
 
 class RobustStats:
-    """Named figures of the last steps; nothing is known before half a window of them.
+    """Medians of named figures over a window of steps; empty before half a window.
 
-    median  of each by name, empty while nothing is known
-    high    what is beyond the usual
-    first   the median and the deviation of each when they were first known
+    median  of each by name
+    high    six robust standard deviations above it
+    first   the median and the median absolute deviation of each when they were first known
     """
 
     def __init__(self) -> None:
@@ -36,15 +36,15 @@ class RobustStats:
         for name, value in figures.items():
             self._rows.setdefault(name, deque(maxlen=WINDOW)).append(value)
         self._since += 1
-        if self._since < (FRESH if self.median else WINDOW // 2):
+        if self._since < (EVERY if self.median else WINDOW // 2):
             return
         self._since = 0
         for name, row in self._rows.items():
             middle = median(row)
-            spread = median(abs(one - middle) for one in row)
+            deviation = median(abs(one - middle) for one in row)
             self.median[name] = middle
-            self.high[name] = middle + TIMES * max(spread, 0.01 * abs(middle))
-            self.first.setdefault(name, [middle, spread])
+            self.high[name] = middle + TIMES * max(deviation, 0.01 * abs(middle))
+            self.first.setdefault(name, [middle, deviation])
 
     # -- for an exact resume -------------------------------------------------------------------
 

@@ -1,8 +1,4 @@
-"""The parts and layers that a phase trains, and what is measured of them in a step.
-
-A part is a child of the family that holds a good share of what the phase trains, such as an encoder; a layer
-is a module with parameters of its own. All figures of a step come to the host together: a device waits once.
-"""
+"""Statistics of a step: the loss, and the norms of gradients and weights by parameter and layer."""
 
 from __future__ import annotations
 
@@ -21,42 +17,44 @@ Figures = NDArray[np.float64]
 
 SHARE = 0.1
 """Of a phase's parameters that a part has at least."""
-MARKED = 256
-"""Entries of a parameter that are looked at to see whether it moves, at most."""
+SUMMED = 256
+"""Entries of a parameter in its checksum, at most."""
 
 
 @dataclass
 class StepStats:
-    """The figures of a phase in a step.
+    """Statistics of a phase in a step.
 
-    loss     the sum of its terms
-    norm     of the whole gradient
-    signs    what the family left in `diagnostic_values`, by name
-    grads    the norm of each parameter's gradient, 0 where there is none
-    weights  the norm of each parameter, taken when called
-    marks    a sum of some entries of each parameter, taken when called: a norm, of float32, may stay the
-             same by chance while they move
-    rate     the share of the full rate that the step is taken with
-    share    of the training that is over
+    loss               the sum of its terms
+    grad_norm          of the whole gradient
+    diagnostic_values  what the family left in `diagnostic_values`, by name
+    grad_norms         of each parameter, 0 where there is no gradient
+    weight_norms       of each parameter, taken when called
+    checksums          sums of some entries of each parameter, taken when called: a norm, of float32, may
+                       stay the same by chance while they move
+    lr_factor          the share of the full learning rate that the step is taken with
+    progress           the share of the training that is over
     """
 
     phase: str
     step: int
     loss: float
-    norm: float
+    grad_norm: float
     diagnostic_values: Mapping[str, float]
-    grads: Figures
-    weights: Callable[[], Figures]
-    marks: Callable[[], Figures]
-    rate: float = 1.0
-    share: float = 0.0
+    grad_norms: Figures
+    weight_norms: Callable[[], Figures]
+    checksums: Callable[[], Figures]
+    lr_factor: float = 1.0
+    progress: float = 0.0
 
 
 class ParameterGroups:
-    """Layers and parts of named parameters.
+    """The parameters that a phase trains, by layer and by part.
 
-    layers  names, in order; `starts` is the place of each one's first parameter
-    parts   the places of a part's parameters, by its name
+    layers  names of the modules with parameters of their own, in order; `starts` is the place of each one's
+            first parameter
+    parts   the places of the parameters of each child of the family, such as an encoder, that holds a good
+            share of all, by its name
     deep    the first and the last layer of a part that have a matrix, where it has several
     """
 
@@ -85,28 +83,26 @@ class ParameterGroups:
     def measure(
         self, terms: Mapping[str, Tensor], diagnostic_values: Mapping[str, Tensor]
     ) -> tuple[Tensor, float, float, dict[str, float], Figures]:
-        """The norm of the gradient where it is, and on the host: itself, the sum of the terms, the signs
-        and the norms by parameter."""
+        """The norm of the whole gradient on its device; and on the host, which all reach together, since a
+        device waits for each: that norm, the loss, the diagnostics and the norms by parameter."""
         there = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         grads = [p.grad for p in self.parameters if p.grad is not None]
         norms = torch.stack(torch._foreach_norm(grads)).float() if grads else torch.zeros(1)
         norm = torch.linalg.vector_norm(norms)
-        total = torch.stack(list(terms.values())).sum().float()
-        rest = torch.stack(
-            [norm, total, *(value_name.detach().float() for value_name in diagnostic_values.values())]
-        )
-        size, loss, *values = rest.tolist() if not grads else torch.cat([rest, norms]).tolist()
+        loss = torch.stack(list(terms.values())).sum().float()
+        values = [value.detach().float() for value in diagnostic_values.values()]
+        host = torch.cat([torch.stack([norm, loss, *values]), norms]).tolist()
         found = np.zeros(len(self.parameters))
-        found[there] = values[len(diagnostic_values) :]
-        return norm, size, loss, dict(zip(diagnostic_values, values, strict=False)), found
+        found[there] = host[2 + len(values) :][: len(there)]
+        return norm, host[0], host[1], dict(zip(diagnostic_values, host[2:], strict=False)), found
 
     @torch.no_grad()
-    def weigh(self) -> Figures:
+    def weight_norms(self) -> Figures:
         """The norm of each parameter."""
         return np.array(torch.stack(torch._foreach_norm([*self.parameters])).tolist())
 
     @torch.no_grad()
-    def mark(self) -> Figures:
+    def checksums(self) -> Figures:
         """The sum of some entries of each parameter, in float64."""
         some = [_some(p) for p in self.parameters]
         host = torch.cat(some).float().cpu().double().numpy()
@@ -114,9 +110,9 @@ class ParameterGroups:
 
 
 def _some(p: nn.Parameter) -> Tensor:
-    """At most `MARKED` numbers, far from each other where the parameter lies in memory."""
+    """At most `SUMMED` numbers, far from each other where the parameter lies in memory."""
     n = p.numel()
-    return p.detach().as_strided((min(MARKED, n),), (max(1, n // MARKED),))
+    return p.detach().as_strided((min(SUMMED, n),), (max(1, n // SUMMED),))
 
 
 def _owner(name: str) -> str:

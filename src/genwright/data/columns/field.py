@@ -1,0 +1,87 @@
+"""A scalar beside an example: a category, a number or a date, as a field of any modality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.columns.reservoir import ReservoirCounter
+from genwright.data.field import Array, Field, Values
+from genwright.errors import DataError
+from genwright.space import Space, Symbol
+
+__all__ = ["ColumnField"]
+
+
+class ColumnField(Field):
+    """A label or a column that can be given: a person says 3 or Bachelors, so that what is unknown is refused."""
+
+    kind = "column"
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self._counter = ReservoirCounter()
+        self._column: Column | None = None
+
+    @property
+    def column(self) -> Column:
+        assert self._column is not None, "settle or restore comes first"
+        return self._column
+
+    def fit(self, values: Values) -> None:
+        self._counter.add(values)
+
+    def settle(self) -> None:
+        counter, self._counter = self._counter, ReservoirCounter()
+        self._column = fit_column(
+            self.name, counter.sample(), as_condition=True, counts=counter.counts, rows=counter.seen
+        )
+
+    @property
+    def space(self) -> Space:
+        return Space((), self.column.spans)
+
+    @property
+    def symbols(self) -> bool:
+        """Whether it is a category, which can be counted and drawn."""
+        return all(isinstance(span, Symbol) for span in self.column.spans)
+
+    def encode(self, values: Values) -> Array:
+        """`(n, stored)`. Raises `DataError` for a value that training has not seen."""
+        return self.column.encode(values)
+
+    def expand(self, compact: Array) -> Tensor:
+        stored = torch.from_numpy(np.ascontiguousarray(compact))
+        return stored.long() if self.symbols else stored.float()
+
+    def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[Any]:
+        return self.column.decode(np.asarray(x, np.float32), np.random.default_rng(0))
+
+    def known(self, values: Values) -> list[bool]:
+        found: dict[Any, bool] = {}
+        for value in values:
+            if value not in found:
+                try:
+                    self.column.encode([value])
+                    found[value] = True
+                except DataError:
+                    found[value] = False
+        return [found[value] for value in values]
+
+    def facts(self) -> dict[str, Any]:
+        return self.column.facts()
+
+    def warnings(self) -> list[str]:
+        return self.column.warnings()
+
+    def state(self) -> dict[str, Any]:
+        return self.column.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._column = restore_column(state)
+        self.name = self._column.name

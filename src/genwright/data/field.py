@@ -1,0 +1,175 @@
+"""A field: one named component of an example, from raw values to tensors and back.
+
+    image  "image"    pictures                      (H, W)   Real(3, bounded)
+    text   "caption"  texts                         (T,)     Symbol(k, pad)
+    table  "row"      rows of a table               ()       the spans of all columns
+    any    "label"    a category, a number, a date  ()       Symbol(k) or Real(1)
+
+A field learns from the training split alone (`fit` chunk by chunk, then `settle`), encodes raw values to the
+compact form that is cached, expands that to the stored form of its `Space`, and decodes. Its state is JSON. A
+codec reads and writes files; a task says which field is made and which are given.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genwright.errors import Unsupported
+from genwright.space import Space
+
+__all__ = ["Array", "Field", "Partial", "Values"]
+
+Array = NDArray[Any]
+Values = Any
+"""Raw values of one field, one for each example: a list, or what the field's `take` understands (a frame)."""
+
+
+class Partial(NamedTuple):
+    """Values of which a part is known: `x` and `known`, `(n, stored, *grid)` each, `known` true where it is.
+
+    length  of a stream, how many positions were asked for (None: the whole example)
+    """
+
+    x: Tensor
+    known: Tensor
+    length: int | None = None
+
+
+class Field(ABC):
+    """One component of an example. `fit` and `settle`, or `restore`, come before `space`, `encode`, `decode`."""
+
+    kind: ClassVar[str]
+    """What it is called in the state of a run."""
+    frame: str | None = None
+    """Fields of one frame (an image and its mask) are cropped, shifted and flipped together."""
+    stream: bool = False
+    """Whether `encode` gives one long row of symbols `(tokens,)`, of which an example is a window."""
+    levels: int | None = None
+    """Of numbers in [-1, 1]: how many levels they lie on, as pixels do (None: on none that are known)."""
+    views: ClassVar[frozenset[str]] = frozenset()
+    """What metrics may read of its examples: "pixels", "text", "row", "waveform"."""
+    suffix: ClassVar[str] = ""
+    """Of the file that `save` writes."""
+
+    # -- learning ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def fit(self, values: Values) -> None:
+        """Look at some training values; called once for each chunk."""
+
+    def settle(self) -> None:  # noqa: B027 - a field need not learn
+        """End of the training values: decide. Raises `DataError` where there is nothing to learn from."""
+
+    @property
+    @abstractmethod
+    def space(self) -> Space:
+        """Grid and spans of an example."""
+
+    # -- to tensors and back -------------------------------------------------------------------
+
+    @abstractmethod
+    def encode(self, values: Values) -> Array:
+        """Raw values to the compact form that is cached: `(n, ...)`, or `(tokens,)` of a stream."""
+
+    def expand(self, compact: Array) -> Tensor:
+        """From the compact form to stored examples `(n, stored, *grid)`, in the dtype of the space."""
+        wanted = np.int64 if self.space.dtype == torch.long else np.float32
+        return torch.from_numpy(np.ascontiguousarray(compact.astype(wanted)))
+
+    def tensor(self, values: Values) -> Tensor:
+        """Raw values to stored examples `(n, stored, *grid)`."""
+        return self.expand(self.encode(values))
+
+    @abstractmethod
+    def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> Values:
+        """Stored examples `(n, stored, *grid)` to raw values.
+
+        parts  values of components that were not made since they were given (`without`), by name
+        """
+
+    def known(self, values: Values) -> list[bool]:
+        """Which values can be encoded: a category that training has not seen cannot."""
+        return [True] * len(values)
+
+    def augment(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """A training batch `(B, stored, *grid)` varied without a change of its meaning."""
+        return x
+
+    def partial(self, values: Values) -> Partial:
+        """Values with gaps. Raises `DataError` for what cannot be one, `Unsupported` where nothing can."""
+        raise Unsupported(
+            f"gaps can be filled in a picture, a text or a row of a table, and this model makes {self.space}",
+            code="no-gaps",
+        )
+
+    def prompt(self, value: Any) -> list[int]:
+        """The symbols of the beginning of an example, to go on from."""
+        raise Unsupported(f"a prompt is for a text, and this model makes {self.space}", code="no-prompt")
+
+    def at(self, space: Space) -> Field:
+        """The same field, fitted alike, on another grid or with other spans: a picture at a lower resolution.
+        Raises `Unsupported`."""
+        raise Unsupported(f"an example of {self.space} cannot be brought to {space}", code="fixed-grid")
+
+    def grid_of(self, value: Any) -> tuple[int, ...]:
+        """The grid that a raw value has by itself, which may be another than that of the space."""
+        return self.space.grid
+
+    # -- its parts -----------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> Collection[str]:
+        """Names of components that are fields of their own too: the columns of a row."""
+        return ()
+
+    def without(self, names: Collection[str]) -> Field:
+        """The field less some of its parts, since these are given; it takes the same cached arrays."""
+        return self
+
+    # -- raw values ----------------------------------------------------------------------------
+
+    def take(self, values: Values, index: Sequence[int]) -> Values:
+        """The values at `index`."""
+        return [values[i] for i in index]
+
+    def join(self, chunks: Sequence[Values]) -> Values:
+        """Several chunks of values as one."""
+        return [value for values in chunks for value in values]
+
+    def parse(self, given: Any) -> Any:
+        """The raw value of what a person typed or handed over: a path of a picture, a text, a number."""
+        return given
+
+    def save(self, value: Any, path: Path) -> None:
+        """One value as a file that a person can open."""
+        raise Unsupported(f"a value of {self.space} is no file of its own", code="no-file")
+
+    def changed(self, values: Values, path: str) -> list[str]:
+        """What `encode` changes of values in files, a sentence each."""
+        return []
+
+    # -- what it knows -------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """What was found, for people and machines: sizes, types, ranges. JSON values."""
+        return {}
+
+    def warnings(self) -> list[str]:
+        """What looks wrong with the data, a sentence each."""
+        return []
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Everything learnt, as JSON."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""

@@ -1,0 +1,267 @@
+"""A row of a table as a field: the spans of all its columns side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.columns.reservoir import Reservoir
+from genwright.data.field import Array, Field, Partial, Values
+from genwright.data.table.frames import TableFormat, assemble, library, raw
+from genwright.errors import DataError, RecipeError, suggest
+from genwright.space import Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RowField"]
+
+DISTINCT = 50_000
+"""Beyond so many distinct values a column is no longer counted over all rows."""
+
+
+class RowField(Field):
+    """Rows as frames of pandas, to the channels of all columns and back.
+
+    form            how the files hold their table
+    max_categories, types, fit_rows  options of `TableCodec`
+    """
+
+    kind = "row"
+    views = frozenset({"row"})
+
+    def __init__(
+        self,
+        form: TableFormat = TableFormat(".csv", ()),  # noqa: B008 - frozen
+        *,
+        max_categories: int = 100,
+        types: Mapping[str, str] | None = None,
+        fit_rows: int = 100_000,
+    ) -> None:
+        self.form = form
+        self.max_categories, self.types = max_categories, dict(types or {})
+        for name in self.types:
+            if name not in form.columns:
+                raise RecipeError(
+                    f"codec.types: there is no column {name!r}; {suggest(name, form.columns)}",
+                    code="no-such-column",
+                )
+        self._counts: dict[str, Counter[Any] | None] = {}
+        self._fit_rows = fit_rows
+        self._reservoir, self._frames = Reservoir(fit_rows), list[Values]()
+        self._columns: list[Column] = []
+        self._places: list[int] = []  # of the channels of these columns among those that are cached
+        self._width = 0  # of the cached channels
+        self._left_out: frozenset[str] = frozenset()
+        self._rows = 0
+
+    # -- learning ------------------------------------------------------------------------------
+
+    def fit(self, values: Values) -> None:
+        """Counts of the values of all rows, and a sample of the rows for the rest."""
+        frame = _frame(values)
+        self._frames.append(frame)
+        self._keep(self._reservoir.add(len(frame)))
+        for name in frame.columns:
+            tally = self._counts.setdefault(name, Counter())
+            if tally is not None:
+                tally.update(raw(frame[name]))
+                if len(tally) > DISTINCT:
+                    self._counts[name] = None
+
+    def settle(self) -> None:
+        rows, counts = self._reservoir.seen, self._counts
+        if not rows:
+            raise DataError(
+                "the training split has no rows; give more rows or lower val and test",
+                code="no-examples",
+            )
+        self._keep(self._reservoir.trim())
+        frame = _frame(self.join(self._frames))
+        self._reservoir, self._frames, self._counts = Reservoir(self._fit_rows), [], {}
+        columns = [
+            fit_column(
+                name,
+                raw(frame[name]),
+                kind=self.types.get(name),
+                max_categories=self.max_categories,
+                counts=counts[name],
+                rows=rows,
+            )
+            for name in counts
+        ]
+        self._rows = rows
+        self._hold(columns)
+
+    def _keep(self, places: Array | None) -> None:
+        """Of the rows that are held, those of the sample alone."""
+        if places is not None:
+            self._frames = [self.take(self.join(self._frames), places.tolist())]
+
+    def _hold(self, columns: Sequence[Column]) -> None:
+        self._columns = list(columns)
+        self._width = sum(column.stored for column in columns)
+        self._places = list(range(self._width))
+        if not any(column.spans for column in columns):
+            raise DataError(self._nothing("all columns are given"), code="nothing-to-make")
+
+    def _nothing(self, otherwise: str) -> str:
+        kinds = ", ".join(f"{c.name!r} is {c.kind}" for c in self._columns) or otherwise
+        way = "add a column that varies, or set its type in codec.types"
+        if len(self._columns) == 1 and self.form.delimiter and not self._left_out:
+            way += ", or codec.delimiter if this is several columns"
+        return f"the table of {self._rows:,} rows has no column to model ({kinds}); {way}"
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """By name, those that are made."""
+        return {column.name: column for column in self._columns}
+
+    @property
+    def space(self) -> Space:
+        return Space((), tuple(span for column in self._columns for span in column.spans))
+
+    # -- its parts -----------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> Collection[str]:
+        return self.form.columns
+
+    def without(self, names: Collection[str]) -> Field:
+        """Less the columns that are given. Raises `DataError` where nothing is left to make."""
+        left_out = frozenset(names) & set(self.form.columns)
+        if not left_out:
+            return self
+        other = RowField(self.form, max_categories=self.max_categories, types=self.types)
+        other._rows, other._width, other._left_out = self._rows, self._width, self._left_out | left_out
+        first = 0
+        for column in self._columns:
+            if column.name not in left_out:
+                other._columns.append(column)
+                other._places += self._places[first : first + column.stored]
+            first += column.stored
+        if not any(column.spans for column in other._columns):
+            raise DataError(other._nothing("all columns are given"), code="nothing-to-make")
+        return other
+
+    # -- to tensors and back -------------------------------------------------------------------
+
+    def encode(self, values: Values) -> Array:
+        """`(n, channels)`, 0 where a column was left out: int32 where all is symbols, else float32 with the
+        symbols as floats."""
+        frame = _frame(values)
+        for column in self._columns:
+            if column.name not in frame.columns:
+                near = suggest(column.name, map(str, frame.columns))
+                raise DataError(
+                    f"the table has no column {column.name!r}, which the codec was fitted on; {near}",
+                    code="no-such-column",
+                )
+        parts = [column.encode(raw(frame[column.name])) for column in self._columns if column.spans]
+        out = np.zeros((len(frame), self._width), np.float32)
+        out[:, self._places] = np.concatenate(parts, axis=1)
+        return out.astype(np.int32) if self.space.kind == "symbol" else out
+
+    def expand(self, compact: Array) -> Tensor:
+        return super().expand(compact[:, self._places])
+
+    def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> pd.DataFrame:
+        """A frame of the input's columns, order and types; the same for the same `x`."""
+        rng = np.random.default_rng(0)
+        values: dict[str, Values] = {}
+        first = 0
+        for column in self._columns:
+            values[column.name] = column.decode(x[:, first : first + column.stored], rng)
+            first += column.stored
+        known = {**(parts or {}), **values}
+        empty = [None] * len(x)
+        return assemble({name: known.get(name, empty) for name in self.form.columns}, self.form)
+
+    def partial(self, values: Values) -> Partial:
+        """Rows of which some columns are known, by name; the others are to be made."""
+        found = [self._gaps(value) for value in values]
+        x, known = (torch.cat([pair[i] for pair in found]) for i in (0, 1))
+        return Partial(x, known)
+
+    def _gaps(self, template: Any) -> tuple[Tensor, Tensor]:
+        if not isinstance(template, Mapping) or not template:
+            some = next((column.name for column in self._columns if column.spans), "")
+            raise DataError(
+                f"infill wants the columns that are known, as JSON, for example "
+                f"infill='{{\"{some}\": ...}}', got {template!r}",
+                code="no-gaps-given",
+            )
+        columns = self.columns
+        for name, value in template.items():
+            if not isinstance(value, str | int | float | None):
+                raise DataError(
+                    f"infill wants one value for {name!r}, got {value!r}", code="no-gaps-given"
+                )
+            if name not in columns:
+                given = name in self.form.columns
+                way_out = f"give it with --given {name}=..." if given else suggest(name, columns)
+                raise DataError(f"infill cannot hold {name!r}: {way_out}", code="no-such-column")
+            if not columns[name].spans:
+                raise DataError(
+                    f"infill cannot hold {name!r}: a {columns[name].kind} is written back and not modelled",
+                    code="not-modelled",
+                )
+        x = np.zeros((1, self.space.stored), np.float32)
+        known = np.zeros((1, self.space.stored), bool)
+        first = 0
+        for name, column in columns.items():
+            if name in template:
+                x[0, first : first + column.stored] = column.exactly(template[name])
+                known[0, first : first + column.stored] = True
+            first += column.stored
+        return super().expand(x), torch.from_numpy(known)
+
+    # -- raw values ----------------------------------------------------------------------------
+
+    def take(self, values: Values, index: Sequence[int]) -> Values:
+        if not hasattr(values, "iloc"):  # rows with gaps, as a person wrote them
+            return super().take(values, index)
+        return _frame(values).iloc[list(index)]
+
+    def join(self, chunks: Sequence[Values]) -> Values:
+        if not all(hasattr(values, "iloc") for values in chunks):
+            return super().join(chunks)
+        joined: Values = library("pandas").concat(list(chunks), ignore_index=True)
+        return joined
+
+    def known(self, values: Values) -> list[bool]:
+        return [True] * len(values)
+
+    # -- what it knows -------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """By column what it is and holds; `rows` are those of the training split."""
+        columns = {column.name: column.facts() for column in self._columns}
+        return {"rows": self._rows, "form": self.form.suffix, "columns": columns}
+
+    def warnings(self) -> list[str]:
+        return [note for column in self._columns for note in column.warnings()]
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "form": asdict(replace(self.form, notes=())),
+            "columns": [column.state() for column in self._columns],
+            "rows": self._rows,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.form = TableFormat.restore(state["form"])
+        self._rows = state["rows"]
+        self._hold([restore_column(column) for column in state["columns"]])
+
+
+def _frame(values: Any) -> pd.DataFrame:
+    frame: pd.DataFrame = values
+    return frame

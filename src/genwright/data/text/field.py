@@ -1,0 +1,264 @@
+"""A text as a field: symbols of characters or of byte-pair pieces, documents or one long stream."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge
+
+from genwright.data.field import Array, Field, Partial, Values
+from genwright.data.text import tokenizer as tokenizers
+from genwright.data.text.tokenizer import BPE, CODES, END, CharTokenizer, Tokenizer
+from genwright.errors import DataError
+from genwright.options import Count
+from genwright.space import Space, Symbol
+
+__all__ = ["SEPARATOR", "TextField"]
+
+SEPARATOR = "\n\n␞\n\n"
+"""What a decoded stream shows where a document ends. `text.split(SEPARATOR)` gives the documents."""
+
+LEARN = 1 << 24
+"""Characters of the texts that are kept to learn from, about; of more, documents are taken evenly."""
+GAP = r"(?<!\\)_"
+"""A symbol to be made, where a part of a text is given."""
+_UNITS = {"char": "character", "bpe": "piece"}
+
+
+class TextField(Field):
+    """Texts to ids of characters or of byte-pair pieces, and back exactly. The options are those of `TextCodec`.
+
+    labelled  something is given beside the texts, so that they stay documents
+    single    they are pieces of one document
+    """
+
+    kind = "text"
+    views = frozenset({"text"})
+    suffix = ".txt"
+
+    def __init__(
+        self,
+        *,
+        length: Count = 256,
+        tokenizer: Literal["auto", "char", "bpe"] = "auto",
+        vocab: Annotated[int, Ge(BPE.least)] = 4096,
+        layout: Literal["auto", "stream", "documents"] = "auto",
+        single: bool = False,
+        labelled: bool = False,
+    ) -> None:
+        self.length, self.unit, self.vocab, self.wanted = length, tokenizer, vocab, layout
+        self.single, self.labelled = single, labelled
+        self._counts = np.zeros(CODES, np.int64)
+        self._documents, self._kept, self._held, self._step = 0, list[str](), 0, 1
+        self._tokenizer: Tokenizer | None = None
+        self._facts: dict[str, Any] = {}
+        self._warnings: list[str] = []
+
+    # -- learning ------------------------------------------------------------------------------
+
+    def fit(self, values: Values) -> None:
+        """Counts of characters, and the texts themselves as long as they are few enough to hold."""
+        self._counts += tokenizers.count("".join(values))
+        for text in values:
+            if self._documents % self._step == 0:
+                self._kept.append(text)
+                self._held += len(text)
+            self._documents += 1
+            if self._held > 2 * LEARN and len(self._kept) > 1:
+                self._kept, self._step = self._kept[::2], 2 * self._step
+                self._held = sum(map(len, self._kept))
+
+    def settle(self) -> None:
+        counts, documents = self._counts, self._documents
+        if not counts.any():
+            raise DataError(
+                "the training split has no text; give more documents or lower val and test",
+                code="no-examples",
+            )
+        self._warnings = []
+        self._tokenizer = self._learn(counts)
+        lengths = [len(self._tokenizer.encode(text)) for text in self._kept]
+        characters, size = int(counts.sum()), _utf8(counts)
+        if self._tokenizer.kind == "char":
+            tokens = characters
+        else:  # of the texts that were kept, which are all unless there is much text
+            tokens = round(sum(lengths) * (characters / sum(map(len, self._kept))))
+        longest = max(lengths) if self._step == 1 else self.length
+        cut = round(sum(n > self.length for n in lengths) * documents / len(lengths))
+        few = documents < 8 or cut > 0.05 * documents
+        stream = self.single or (
+            self.wanted == "stream" if self.wanted != "auto" else few and not self.labelled
+        )
+        self._facts = {
+            "layout": "stream" if stream else "documents",
+            "unit": self._tokenizer.kind,
+            "vocabulary": self._tokenizer.size,
+            "documents": 1 if self.single else documents,
+            "single": self.single,
+            "tokens": tokens,
+            "length": self.length if stream else min(self.length, longest + 1),
+            "characters": characters,
+            "bytes": size,
+            "tokens_per_character": tokens / characters,
+            "tokens_per_byte": tokens / size,
+        }
+        self.stream = stream
+        if stream and tokens + (0 if self.single else documents) <= self.length:
+            raise DataError(
+                f"the training split is {tokens:,} ids long and one window takes {self.length + 1:,}; "
+                f"give more text, or lower codec.length below {tokens:,}",
+                code="text-too-short",
+            )
+        self._warn(counts, 0 if stream else cut)
+        self._counts, self._kept = np.zeros(CODES, np.int64), []
+
+    def _learn(self, counts: Array) -> Tokenizer:
+        different = np.count_nonzero(counts)
+        unit = self.unit
+        if unit == "auto":
+            unit = "char" if different <= 512 or not tokenizers.bpe_installed() else "bpe"
+            if unit == "char" and different > 512:
+                self._warnings.append(
+                    f"{different:,} different characters are many for an id each; BPE is made for that "
+                    f"and needs the library 'tokenizers': pip install 'genwright[text]'"
+                )
+        if unit == "char":
+            return CharTokenizer.of(counts)
+        step = 1 + sum(map(len, self._kept)) // LEARN
+        return BPE.train(self._kept[::step], self.vocab)
+
+    def _warn(self, counts: Array, cut: int) -> None:
+        """Say what looks wrong with the training split."""
+        facts, say = self._facts, self._warnings.append
+        documents, tokens = facts["documents"], facts["tokens"]
+        if cut:
+            say(
+                f"{cut:,} of {documents:,} documents are longer than {self.length} ids and are cut; "
+                f"raise codec.length to keep them whole"
+            )
+        seen, rare = np.count_nonzero(counts), np.flatnonzero((counts > 0) & (counts < 5))
+        if facts["unit"] == "char" and len(rare) > 0.1 * seen:
+            shown = " ".join(repr(chr(code)) for code in rare[:10])
+            say(
+                f"{len(rare):,} of {seen:,} characters occur under 5 times, too rarely to learn: {shown}"
+            )
+        if tokens < 50_000:
+            say(
+                f"only {tokens:,} ids to learn from: a model will soon know them by heart; give more "
+                f"text, or train a small model for a short time"
+            )
+
+    # -- to tensors and back -------------------------------------------------------------------
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        assert self._tokenizer is not None, "settle or restore comes first"
+        return self._tokenizer
+
+    @property
+    def space(self) -> Space:
+        """`(length + 1,)` of symbols for a stream, `(length,)` of symbols with pad 0 for documents."""
+        size, length = self.tokenizer.size, int(self._facts["length"])
+        if self.stream:
+            return Space((length + 1,), (Symbol(size),))
+        return Space((length,), (Symbol(size, pad=END),))
+
+    def encode(self, values: Values) -> Array:
+        """n texts to ids, `(tokens,)` for a stream, else `(n, 1, length)`; uint16 if that holds all."""
+        rows = [self.tokenizer.encode(text) for text in values]
+        dtype = self.tokenizer.dtype
+        if self.stream:
+            end = np.zeros(0 if self._facts["single"] else 1, dtype)
+            return np.concatenate([np.zeros(0, dtype), *chain.from_iterable((row, end) for row in rows)])
+        length = int(self._facts["length"])
+        out = np.full((len(rows), 1, length), END, dtype)
+        for i, row in enumerate(rows):
+            out[i, 0, : len(row)] = row[:length]
+        return out
+
+    def windows(self, text: str) -> Array:
+        """A document as whole windows of a stream `(n, 1, length)`, side by side."""
+        (length,) = self.space.grid
+        ids = self.encode([text])
+        whole = len(ids) // length
+        return ids[: whole * length].reshape(whole, 1, length)
+
+    def prompt(self, value: Any) -> list[int]:
+        """Ids of a text to go on from."""
+        found: list[int] = self.tokenizer.encode(str(value)).tolist()
+        return found
+
+    def partial(self, values: Values) -> Partial:
+        """Texts in which each `_` is a symbol to be made; `\\_` is a line that stands. In a stream the text may
+        go on behind it, a document ends with it."""
+        parts = [self._gaps(value) for value in values]
+        x, known = (torch.from_numpy(np.concatenate([part[i] for part in parts])) for i in (0, 1))
+        return Partial(x, known, parts[0][2])
+
+    def _gaps(self, template: Any) -> tuple[Array, Array, int | None]:
+        if not isinstance(template, str) or not re.search(GAP, template):
+            raise DataError(
+                f"infill wants a text with a _ for each {_UNITS[self.tokenizer.kind]} to be made, for example "
+                f"To be ___ not (and \\_ for a _ that stands), got {template!r}"
+            )
+        ids: list[int] = []
+        known: list[bool] = []
+        for run in re.split(f"({GAP})", template):
+            gap = re.fullmatch(GAP, run) is not None
+            some = [END] if gap else self.prompt(run.replace("\\_", "_"))
+            ids += some
+            known += [not gap] * len(some)
+        length = self.space.grid[0]
+        if len(ids) > length:
+            raise DataError(
+                f"infill has {len(ids):,} symbols and an example of this model {length:,}: give fewer"
+            )
+        x = np.full((1, 1, length), END, np.int64)
+        x[0, 0, : len(ids)] = ids
+        mask = np.full((1, 1, length), not self.stream)
+        mask[0, 0, : len(ids)] = known
+        return x, mask, len(ids) if self.stream else None
+
+    def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[str]:
+        """Ids `(n, 1, L)`, L any, to n texts: up to the first 0; in a stream each 0 is a `SEPARATOR`."""
+        texts = []
+        for row in np.asarray(x)[:, 0]:
+            runs = np.split(row, np.flatnonzero(row == END))  # each but the first begins with its 0
+            runs = runs if self.stream else runs[:1]
+            texts.append(SEPARATOR.join(self.tokenizer.decode(run) for run in runs))
+        return texts
+
+    # -- raw values ----------------------------------------------------------------------------
+
+    def parse(self, given: Any) -> str:
+        return str(given)
+
+    def save(self, value: Any, path: Path) -> None:
+        path.write_text(tokenizers.repair(value), encoding="utf-8")
+
+    # -- what it knows -------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        return dict(self._facts)
+
+    def warnings(self) -> list[str]:
+        return list(self._warnings)
+
+    def state(self) -> dict[str, Any]:
+        return {"alphabet": self.tokenizer.state(), "facts": self.facts(), "warnings": self.warnings()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._tokenizer = tokenizers.restore(state["alphabet"])
+        self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
+        self.stream = self._facts["layout"] == "stream"
+
+
+def _utf8(counts: Array) -> int:
+    """Bytes of all code points with counts `(CODES,)`."""
+    return int(sum(counts[least:].sum() for least in (0, 0x80, 0x800, 0x10000)))

@@ -1,0 +1,301 @@
+"""The only road between files and tensors, both ways: codec, fields, task and bridge. It holds no weights.
+
+    files -> codec.read -> rows of raw fields -> field.encode -> cache -> field.expand -> task.view -> bridge
+    made  -> bridge.inverse -> task.finish -> field.decode -> rows -> codec.write -> files
+
+The task sees examples before the bridge and finishes samples after it, so that what is pasted is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genwright.batch import Batch
+from genwright.bridges.base import Bridge
+from genwright.data.codec import Codec, ReadOptions, Rows, Values
+from genwright.data.columns.field import ColumnField
+from genwright.data.dataset import Split
+from genwright.data.field import Array, Field
+from genwright.data.loader import evenly
+from genwright.data.source import find
+from genwright.errors import DataError, RecipeError, Unsupported, suggest
+from genwright.space import CondSpec, Space
+from genwright.tasks.base import Example, Given, Infills, Request, Task, TaskSpec
+
+__all__ = ["Asked", "Pipeline"]
+
+
+@dataclass
+class Asked:
+    """A request as a person made it, and as a family takes it.
+
+    values   the raw values of what is given, by ask, `n` each
+    given    the same as stored tensors
+    request  for the family
+    length   positions asked for of a stream (None: all)
+    """
+
+    values: dict[str, Values]
+    given: Given
+    request: Request
+    length: int | None = None
+
+
+class Pipeline:
+    """Codec, fields, task and bridge of one model.
+
+    kind       the registered name of the codec
+    fields     fitted, by name; the one that is made is without what is given
+    frequency  how often each symbol of a scalar field came in training, by its index
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        codec: Codec,
+        fields: Mapping[str, Field],
+        task: Task,
+        bridge: Bridge,
+        frequency: Mapping[str, Mapping[str, int]],
+        *,
+        infills: Infills = "no",
+    ) -> None:
+        self.kind, self.codec, self.task, self.bridge = kind, codec, task, bridge
+        made = fields[task.make]
+        self.fields = dict(fields) | {task.make: made.without(task.given)}
+        self.frequency = {name: dict(counts) for name, counts in frequency.items()}
+        self.spec: TaskSpec = task.spec(self.spaces, infills=infills)
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        return {name: field.space for name, field in self.fields.items()}
+
+    @property
+    def made(self) -> Field:
+        """The field that is made."""
+        return self.fields[self.spec.make]
+
+    @property
+    def scalars(self) -> dict[str, ColumnField]:
+        """The asks that are categories, numbers or dates, by name."""
+        found = {name: self.fields[ask.field] for name, ask in self.spec.asks.items()}
+        return {name: field for name, field in found.items() if isinstance(field, ColumnField)}
+
+    def family_spaces(self) -> tuple[Space, dict[str, CondSpec]]:
+        """What the family makes and is told: after the bridge."""
+        conds = dict(self.spec.conds)
+        for name in self.spec.bridged:
+            conds[name] = CondSpec(self.bridge.target, conds[name].drop, conds[name].align)
+        return self.bridge.target, conds
+
+    # -- from files ----------------------------------------------------------------------------
+
+    def read(self, paths: Sequence[Path], wanted: Sequence[str]) -> Iterator[Rows]:
+        """The rows of files that a person names, with these fields. Raises `DataError` for other files."""
+        for path in paths:
+            suffixes = {suffix.lower() for suffix in path.suffixes}
+            if path.is_file() and not suffixes & {*self.codec.reads}:
+                raise DataError(
+                    f"{path} is no {self.kind} data: this model reads {', '.join(self.codec.reads)}",
+                    code="wrong-kind-of-file",
+                )
+            source = find(path, self.kind)
+            there = self.codec.fields(source)
+            fields = {
+                name: self.fields[name] for name in wanted if name in there and name in self.fields
+            }
+            yield from self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0))
+
+    # -- in training ---------------------------------------------------------------------------
+
+    @property
+    def used(self) -> list[str]:
+        """The fields that the task looks at."""
+        return list(dict.fromkeys([self.spec.make, *(ask.field for ask in self.spec.asks.values())]))
+
+    def example(
+        self, split: Split, numbers: Array, device: torch.device, rng: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """Stored tensors by field, of the examples with these numbers; varied with `rng`, if there is one."""
+        compact = split.gather(numbers, self.used)
+        stored = {name: self.fields[name].expand(array).to(device) for name, array in compact.items()}
+        if rng is None:
+            return stored
+        begun: dict[str, Tensor] = {}
+        for name, x in stored.items():
+            frame = self.fields[name].frame or name
+            if frame in begun:  # fields of one frame draw the same numbers, and so move together
+                rng.set_state(begun[frame])
+            else:
+                begun[frame] = rng.get_state()
+            stored[name] = self.fields[name].augment(x, rng)
+        return stored
+
+    def batch(
+        self,
+        split: Split,
+        numbers: Array,
+        device: torch.device,
+        rng: torch.Generator,
+        *,
+        augment: bool = False,
+    ) -> Batch:
+        """The examples with these numbers as the family is to see them."""
+        example = self.example(split, numbers, device, rng if augment else None)
+        return self.seen(example, rng, self.counted(split, len(numbers), device))
+
+    def seen(self, example: Example, rng: torch.Generator, mask: Tensor | None = None) -> Batch:
+        """Stored examples as the family is to see them: the view of the task, through the bridge."""
+        batch = self.task.view(example, rng)
+        if mask is None:
+            mask = batch.mask if batch.mask is not None else self.made.space.valid(batch.x)
+        kept = (
+            self.bridge.target.grid == self.bridge.source.grid
+        )  # a mask goes with the places it was made for
+        return Batch(self.bridge.forward(batch.x), self._through(batch.cond), mask if kept else None)
+
+    def counted(self, split: Split, n: int, device: torch.device) -> Tensor | None:
+        """Which places count in windows of a stream that lie side by side: the first symbol of each has nothing
+        before it, and the window before has already scored it."""
+        if not split.window or split.part == "train":
+            return None
+        mask = torch.ones(n, split.window, dtype=torch.bool, device=device)
+        mask[:, 0] = False
+        return mask
+
+    def _through(self, cond: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        bridged = self.spec.bridged
+        return {name: self.bridge.forward(one) if name in bridged else one for name, one in cond.items()}
+
+    def batches(
+        self, split: Split, size: int, most: int | None, device: torch.device, rng: torch.Generator
+    ) -> Iterator[Batch]:
+        """The split in a fixed order, at most `most` examples spread evenly over it."""
+        numbers = evenly(len(split), most)
+        for start in range(0, len(numbers), size):
+            yield self.batch(split, numbers[start : start + size], device, rng)
+
+    def stored(self, split: Split, numbers: Array) -> Tensor:
+        """Stored examples of what is made, with these numbers."""
+        return self.made.expand(split.gather(numbers, [self.spec.make])[self.spec.make])
+
+    # -- on request ----------------------------------------------------------------------------
+
+    def cases(self, split: Split, numbers: Array, rng: torch.Generator) -> tuple[Asked, Tensor]:
+        """The request that a person would have made for each of some examples, and the truth."""
+        example = self.example(split, numbers, torch.device("cpu"))
+        asked = self.request(len(numbers), {}, rng, self.task.ask(example, rng))
+        return asked, example[self.spec.make]
+
+    def raw(self, given: Given) -> dict[str, Values]:
+        """Raw values of what is given, by ask."""
+        found = {}
+        for name, one in given.items():
+            x = one[0] if isinstance(one, tuple) else one
+            found[name] = self.asker(name).decode(x.cpu().numpy())
+        return found
+
+    def given_as(self, cond: Mapping[str, Tensor]) -> Asked:
+        """Stored conditions under their own names as something that was asked for."""
+        given: Given = {name: one for name, one in cond.items() if name in self.spec.asks}
+        return Asked(self.raw(given), given, Request(dict(cond)))
+
+    def asker(self, name: str) -> Field:
+        """The field that encodes what is given under a name."""
+        ask = self.spec.asks[name]
+        field = self.fields[ask.field]
+        return field if field.space == ask.space else field.at(ask.space)
+
+    def request(
+        self,
+        n: int,
+        given: Mapping[str, Any],
+        rng: torch.Generator,
+        stored: Given | None = None,
+    ) -> Asked:
+        """What a person gives, for `n` examples: one value, or `n`, by name.
+
+        stored  what else is given, as stored tensors already
+        Raises `RecipeError` for a name that is not asked for, `DataError` for a value that is not known.
+        """
+        found: dict[str, Tensor | tuple[Tensor, Tensor]] = dict(stored or {})
+        values: dict[str, Values] = self.raw(found)
+        length = None
+        for name, value in given.items():
+            if name not in self.spec.asks:
+                raise RecipeError(self._unknown(name), code="no-such-condition")
+            field, some = self.asker(name), self.each(name, value, n)
+            if self.spec.asks[name].partial:
+                x, known, length = field.partial(some)
+                found[name] = x, known
+            else:
+                found[name] = field.tensor(some)
+            if isinstance(field, ColumnField):  # as the column itself writes the value: "3" for 3
+                some = self.raw({name: found[name]})[name]
+            values[name] = some
+        for name, ask in self.spec.asks.items():
+            if name not in found and ask.missing == "refuse":
+                raise RecipeError(
+                    f"this model makes {self.spec.make!r} from {name!r}: give it (--given {name}=...)",
+                    code="not-given",
+                )
+        request = self.task.request(n, found, rng)
+        return Asked(values, found, self._bridged(request), length)
+
+    def each(self, name: str, value: Any, n: int) -> Values:
+        """`n` raw values of one, or of `n`."""
+        field = self.fields[self.spec.asks[name].field]
+        scalar = isinstance(field, ColumnField)
+        many = isinstance(value, list | tuple) or (scalar and isinstance(value, np.ndarray))
+        if not many:
+            return [field.parse(value)] * n
+        if len(value) != n:
+            raise RecipeError(
+                f"{n} samples need one value or {n} of {name!r}, got {len(value)}",
+                code="wrong-number-given",
+            )
+        return [field.parse(one) for one in value]
+
+    def _unknown(self, name: str) -> str:
+        known = list(self.spec.asks)
+        way_out = suggest(name, known) if known else "train one with --label"
+        return f"this model was trained without the condition {name!r}; {way_out}"
+
+    def _bridged(self, request: Request) -> Request:
+        if request.known is not None and self.bridge.target.shape != self.bridge.source.shape:
+            raise Unsupported(
+                f"the bridge {self.bridge.name!r} changes how many numbers an example has, so that a part of one "
+                f"cannot be given: train with --set bridge.name=quantize",
+                code="bridge-changes-shape",
+            )
+        return Request(self._through(request.cond), request.known, request.keep)
+
+    # -- back to raw values --------------------------------------------------------------------
+
+    def finished(self, made: Tensor, asked: Asked, rng: torch.Generator) -> Tensor:
+        """What a family made as stored examples of the field: through the bridge, with what is known in it."""
+        stored = self.task.finish(self.bridge.inverse(made, rng), asked.request)
+        return stored[..., : asked.length or stored.shape[-1]]
+
+    def decoded(self, stored: Tensor, asked: Asked) -> dict[str, Values]:
+        """Stored examples as raw values by field, with the scalar fields that were given."""
+        parts = {name: asked.values[name] for name in self.scalars if name in asked.values}
+        return {self.spec.make: self.made.decode(stored.cpu().numpy(), parts)} | parts
+
+    # -- kept ----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """All that was learnt from the data, as JSON: no example is in it."""
+        return {
+            "fields": {
+                name: {"field": field.kind, **field.state()} for name, field in self.fields.items()
+            },
+            "frequency": self.frequency,
+        }

@@ -1,0 +1,125 @@
+"""Complete an example of which a part is known: prompt, infill, inpaint, impute, forecast.
+
+The share that is hidden is drawn for each example from [0, 1], so that one model fills in any pattern, and with
+all hidden it makes examples from nothing. A family that keeps known parts itself (`native`) is trained on whole
+examples; any other is told the known parts as a condition, with a mark for what is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genwright.errors import Incompatible, RecipeError
+from genwright.space import CondSpec, Space
+from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
+
+__all__ = ["Complete", "Holes", "boxes", "cells", "suffix"]
+
+Holes = Literal["auto", "cells", "box", "suffix"]
+KNOWN = "known"
+
+
+class Complete(Task):
+    """x is the whole example; what is given is a part of it, and its labels."""
+
+    def __init__(self, *, make: str = "", given: Sequence[str] = (), holes: Holes = "auto") -> None:
+        """holes: what is hidden in training: `cells` of a row or positions anywhere, a `box` on a grid, or the
+        `suffix` along the first axis; auto: cells of a row, a suffix or cells of a sequence, boxes on a grid."""
+        super().__init__(make=make, given=given)
+        self.holes: Holes = holes
+        self._space: Space | None = None
+        self._native = False
+
+    def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
+        given, space = self.others(fields), fields[self.make]
+        if not space.grid and self.holes in ("box", "suffix"):
+            raise RecipeError(
+                f"task.holes={self.holes} is for examples on a grid, and this is {space}: use cells",
+                code="holes-need-a-grid",
+            )
+        if not space.grid and space.stored < 2:
+            raise Incompatible(
+                f"an example of {space} has no part that could be known: choose task.name=generate",
+                code="nothing-to-complete",
+            )
+        native = infills == "any"
+        self._space, self._native = space, native
+        asks = {name: Ask(name, one, missing="draw") for name, one in given.items()}
+        asks[self.make] = Ask(self.make, space, partial=True, missing="open")
+        conds = {name: CondSpec(one) for name, one in given.items()}
+        if not native:
+            conds[KNOWN] = CondSpec(space.holed(), drop=0.0, align=bool(space.grid))
+        return TaskSpec(self.make, space, conds, asks, native=native)
+
+    def ask(self, example: Example, rng: torch.Generator) -> Given:
+        x = example[self.make]
+        return {name: example[name] for name in self.given} | {self.make: (x, self._hidden(x, rng))}
+
+    def _hidden(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Which numbers are known `(B, stored, *grid)`."""
+        kind = self.holes
+        if kind == "auto":
+            kind = "cells" if x.ndim <= 3 else "box"
+        if (
+            self._native
+        ):  # what is learnt does not depend on it; a beginning is what every such family keeps
+            kind = "suffix" if x.ndim > 2 else "cells"
+        known = {"cells": cells, "box": boxes, "suffix": suffix}[kind](x, rng)
+        return known.to(x.device)
+
+    def request(self, n: int, given: Given, rng: torch.Generator) -> Request:
+        assert self._space is not None, "spec comes first"
+        cond = {name: one for name, one in given.items() if isinstance(one, Tensor)}
+        part = given.get(self.make)
+        if self._native:
+            return Request(cond, part if isinstance(part, tuple) else None)
+        if not isinstance(part, tuple):
+            like = next(iter(cond.values())).device if cond else rng.device
+            x = torch.zeros(n, *self._space.shape, dtype=self._space.dtype, device=like)
+            part = x, torch.zeros_like(x, dtype=torch.bool)
+        x, known = part
+        return Request(cond | {KNOWN: self._space.punch(x, known)}, None, {"x": x, KNOWN: known})
+
+    def finish(self, made: Tensor, request: Request) -> Tensor:
+        if KNOWN not in request.keep:
+            return super().finish(made, request)
+        x, known = (request.keep[name].to(made.device) for name in ("x", KNOWN))
+        return torch.where(known, x.to(made.dtype), made)
+
+
+def _uniform(x: Tensor, rng: torch.Generator, *shape: int) -> Tensor:
+    return torch.rand(len(x), *shape, generator=rng, device=rng.device)
+
+
+def cells(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Each cell of a row, or each position of a grid with all its channels, hidden at a share of the example."""
+    shape = x.shape[1:] if x.ndim == 2 else (1, *x.shape[2:])
+    share = _uniform(x, rng, *[1] * len(shape))
+    known = _uniform(x, rng, *shape) >= share
+    return known.expand(x.shape)
+
+
+def boxes(x: Tensor, rng: torch.Generator) -> Tensor:
+    """A box anywhere on the grid hidden, whose sides are shares of the grid's up to all of it."""
+    grid = x.shape[2:]
+    volume = _uniform(x, rng)
+    inside = torch.ones(len(x), 1, *grid, dtype=torch.bool, device=rng.device)
+    for axis, size in enumerate(grid):
+        side = (volume ** (1 / len(grid)) * size).ceil().clamp(1, size)
+        begin = (_uniform(x, rng) * (size - side + 1)).floor()
+        place = torch.arange(size, device=rng.device)
+        along = (place >= begin[:, None]) & (place < (begin + side)[:, None])
+        inside &= along.view(len(x), 1, *[size if i == axis else 1 for i in range(len(grid))])
+    return (~inside).expand(x.shape)
+
+
+def suffix(x: Tensor, rng: torch.Generator) -> Tensor:
+    """All from some place along the first axis hidden."""
+    size = x.shape[2]
+    keep = (_uniform(x, rng) * size).floor()
+    known = torch.arange(size, device=rng.device) < keep[:, None]
+    return known.view(len(x), 1, size, *[1] * (x.ndim - 3)).expand(x.shape)

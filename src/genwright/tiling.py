@@ -1,0 +1,91 @@
+"""Inputs larger than the grid a model was trained on: overlapping windows, and one example out of them.
+
+Neighbouring windows overlap by a quarter; where they do, their parts are weighed by a raised cosine, so that no
+seam is seen. An input smaller than a window is mirrored at its edges, and cut afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import torch
+from torch import Tensor
+
+__all__ = ["Tiles", "padded"]
+
+OVERLAP = 0.25
+"""Of a window, with the next one."""
+
+
+def padded(x: Tensor, least: Sequence[int]) -> Tensor:
+    """`x` `(B, C, *grid)` mirrored at the end of each axis until it has `least` positions there."""
+    for axis, size in enumerate(least, 2):
+        while (lack := size - x.shape[axis]) > 0:
+            some = min(lack, x.shape[axis])
+            x = torch.cat([x, x.flip(axis).narrow(axis, 0, some)], dim=axis)
+    return x
+
+
+class Tiles:
+    """Windows `window` over a grid.
+
+    grid    the whole, at least a window along each axis
+    window  positions of a window along each axis
+    """
+
+    def __init__(self, grid: Sequence[int], window: Sequence[int]) -> None:
+        self.grid, self.window = tuple(grid), tuple(window)
+        self.starts = [_starts(size, side) for size, side in zip(self.grid, self.window, strict=True)]
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self.starts))
+
+    def places(self, scale: Sequence[int] | None = None) -> Iterator[tuple[slice, ...]]:
+        """Where each window lies; with `scale`, where it lies on a grid so many times finer."""
+        finer = scale or [1] * len(self.grid)
+        for corner in product(*self.starts):
+            yield tuple(
+                slice(start * f, (start + side) * f)
+                for start, side, f in zip(corner, self.window, finer, strict=True)
+            )
+
+    def cut(self, x: Tensor) -> Tensor:
+        """`x` `(1, C, *grid)` as windows `(len, C, *window)`."""
+        return torch.cat([x[(slice(None), slice(None), *place)] for place in self.places()])
+
+    def blend(self, made: Tensor, scale: Sequence[int]) -> Tensor:
+        """Windows `(len, C, *(window * scale))` as one `(1, C, *(grid * scale))`; symbols are not mixed, the
+        window whose middle is nearest decides."""
+        size = [n * f for n, f in zip(self.grid, scale, strict=True)]
+        whole = made.new_zeros(1, made.shape[1], *size)
+        weight = torch.zeros(1, 1, *size, device=made.device)
+        bump = _bump([side * f for side, f in zip(self.window, scale, strict=True)], made.device)
+        for one, place in zip(made, self.places(scale), strict=True):
+            at = (slice(None), slice(None), *place)
+            if made.is_floating_point():
+                whole[at] += bump * one
+                weight[at] += bump
+            else:
+                nearer = bump > weight[at]
+                whole[at] = torch.where(nearer, one, whole[at])
+                weight[at] = torch.maximum(weight[at], bump)
+        return whole / weight if made.is_floating_point() else whole
+
+
+def _starts(size: int, side: int) -> list[int]:
+    """Where windows begin: a stride of three quarters, the last one flush with the end."""
+    stride = max(1, round(side * (1 - OVERLAP)))
+    found = list(range(0, max(1, size - side + 1), stride))
+    return found if found[-1] + side >= size else [*found, size - side]
+
+
+def _bump(sides: Sequence[int], device: torch.device) -> Tensor:
+    """A raised cosine over a window `(*sides,)`, nowhere quite 0."""
+    bump = torch.ones([1] * len(sides), device=device)
+    for axis, side in enumerate(sides):
+        place = (torch.arange(side, device=device) + 0.5) / side
+        along = (math.pi * place).sin().square() + 1e-3
+        bump = bump * along.view([side if i == axis else 1 for i in range(len(sides))])
+    return bump
