@@ -12,7 +12,6 @@ from PIL import Image
 import genwright
 from commands import TINY, classes, done, pictures, refused, table
 from genwright import api
-from genwright.batch import Batch
 from genwright.data.codec import ReadOptions
 from genwright.data.dataset import prepare
 from genwright.data.loader import Loader, strata

@@ -19,7 +19,7 @@ from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Metric, Statistic
 from genwright.evaluation.metrics import images as module
 from genwright.evaluation.metrics.images import PixelHistogram, Sharpness, Spectrum, ranked, realism
-from genwright.testing.examples import evidence, sample
+from genwright.testing.examples import evidence, sample_of
 
 METRICS = [Spectrum, PixelHistogram, Sharpness]
 every = pytest.mark.parametrize("metric", [make() for make in METRICS], ids=lambda metric: metric.name)
@@ -32,7 +32,7 @@ def asked(test: Array, fake: Array, train: Array | None = None) -> Evidence:
     made = evidence(flat[1], flat[2], flat[0])
     views = frozenset({"features", "flat", *ImageField.views})
     parts = {
-        name: replace(sample(rows), x=x.astype(np.float32), views=views)
+        name: replace(sample_of(rows), x=x.astype(np.float32), views=views)
         for name, rows, x in zip(("train", "test", "fake"), flat, sets, strict=True)
     }
     return replace(made, **parts)
