@@ -49,7 +49,7 @@ class Samples:
     make     the field that was made
     sources  what they were made from, in the same order, where that is of the same kind
     names    n names that a person knows their sources by (empty: they have none)
-    notes    what was left out, and why
+    notes    what was left out and why, and what is odd about what was given
     """
 
     values: dict[str, Values]
@@ -89,8 +89,8 @@ class Samples:
         `RunError` for a file that is there."""
         made, folder = self.fields[self.make], Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        names = self.names or [f"{i:05d}" for i in range(len(self))]
-        files = [(folder / name).with_suffix(made.suffix) for name in names]
+        names = _unique(self.names or [f"{i:05d}" for i in range(len(self))])
+        files = [folder / f"{name}{made.suffix}" for name in names]
         if there := next((file for file in files if file.exists()), None):
             raise RunError(f"{there} exists: choose another folder with --out", code="file-exists")
         for file, value in zip(files, self.examples, strict=True):
@@ -124,6 +124,8 @@ class Model:
     ) -> None:
         self.recipe, self.pipeline = recipe, pipeline
         self._dataset = dataset
+        if isinstance(dataset, Dataset):
+            pipeline.read_from(dataset.fields)
         nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
         space, cond = pipeline.family_spaces()
         with torch.random.fork_rng(), memory(TOO_LARGE):
@@ -164,6 +166,7 @@ class Model:
                     f"back as it was, or name other data",
                     code="data-changed",
                 )
+            self.pipeline.read_from(opened.fields)
             self._dataset = opened
         if self._dataset is None:
             raise RunError("this model does not know its data: load it from a run", code="no-data")
@@ -203,8 +206,10 @@ class Model:
         for name in ("prompt", "infill"):
             if name in given and name not in self.pipeline.spec.asks:
                 sampler_options[name] = given.pop(name)
+        notes = list[str]()
         if (prompt := sampler_options.pop("prompt", None)) is not None:
             sampler_options["prefix"] = self._prefix(prompt)
+            notes += [f"the prompt {caution}" for caution in self.pipeline.made.cautions([prompt])]
         if (template := sampler_options.pop("infill", None)) is not None:
             given[self.pipeline.spec.make] = self._template(template)
         rng = torch.Generator().manual_seed(seed)
@@ -215,6 +220,7 @@ class Model:
                 stored = {**stored, name: self._domain(name, given.pop(name), n)}
             stored = self._with_sources(n, stored, seed)
         asked = self.pipeline.request(n, given, rng, stored)
+        asked.notes += notes
         return self.make(n, asked, seed, sampler_options)
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
@@ -223,6 +229,7 @@ class Model:
         stored = self.stored(n, asked, seed, sampler_options)
         values = pipeline.decoded(stored, asked)
         samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
+        samples.notes = list(asked.notes)
         for name, ask in pipeline.spec.asks.items():
             if ask.field == pipeline.spec.make and not ask.partial and name in asked.values:
                 samples.sources = asked.values[name]
@@ -302,15 +309,17 @@ class Model:
         return self.family
 
     def _domain(self, name: str, value: Any, n: int) -> Tensor:
-        """A domain as stored. Raises `Unsupported` for one that the model does not translate to."""
+        """A domain as stored. Raises `DataError` for one that the data does not know, `Unsupported` for one that
+        the model does not translate to."""
         values = self.pipeline.each(name, value, n)
+        stored = self.pipeline.scalars[name].tensor(values)
         known = {str(domain) for domain in self.domains}
         if wrong := {str(one) for one in values} - known:
             raise Unsupported(
                 f"this model does not translate to {min(wrong)}, only to {', '.join(map(str, self.domains))}",
                 code="no-such-domain",
             )
-        return self.pipeline.scalars[name].tensor(values)
+        return stored
 
     def _with_sources(self, n: int, asked: Given, seed: int) -> Given:
         """With held-out examples, each of another domain than it is to be brought to."""
@@ -375,7 +384,9 @@ class Model:
             stored = {**stored, name: _given(field, ask, values)}
             asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
             samples = self.make(n, asked, seed, sampler_options)
-        samples.names, samples.notes = names, notes
+        samples.names = names
+        samples.notes += [f"left out: {note}" for note in notes]
+        samples.notes += self.pipeline.cautions(name, values)
         return samples
 
     def _tiled(
@@ -453,6 +464,19 @@ class Model:
     def __repr__(self) -> str:
         given = ", ".join(self.pipeline.spec.asks) or "nothing"
         return f"Model({self.recipe.family.name} of {self.pipeline.made.space}, given {given})"
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names, each with a number behind it from the second of its kind on: of files of one name from two
+    folders."""
+    found: dict[str, None] = {}
+    for name in names:
+        free, number = name, 1
+        while free in found:
+            number += 1
+            free = f"{name}-{number}"
+        found[free] = None
+    return list(found)
 
 
 def _given(field: Field, ask: Ask, values: Values) -> Tensor | tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,14 @@ class Asked:
     given    the same as stored tensors
     request  for the family
     length   positions asked for of a stream (None: all)
+    notes    what is odd about what is given, a sentence each
     """
 
     values: dict[str, Values]
     given: Given
     request: Request
     length: int | None = None
+    notes: list[str] = dataclass_field(default_factory=list)
 
 
 class Pipeline:
@@ -108,12 +111,25 @@ class Pipeline:
                 )
             source = find(path, self.kind)
             there = self.codec.fields(source)
-            fields = {
-                name: self.fields[name] for name in wanted if name in there and name in self.fields
+            main = next(iter(there))
+            # What such files are by themselves stands for a field of their kind: a picture for a source.
+            named = {
+                name: name if name in there else main
+                for name in wanted
+                if name in there or isinstance(self.fields[name], type(there[main]))
             }
-            yield from self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0))
+            fields = {own: self.fields[name] for name, own in named.items()}
+            for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0)):
+                rows.values = {name: rows.values[own] for name, own in named.items()}
+                yield rows
 
     # -- in training ---------------------------------------------------------------------------
+
+    def read_from(self, cached: Mapping[str, Field]) -> None:
+        """Take examples from the cache of a data set with these fields, all their parts among them."""
+        for name, field in self.fields.items():
+            if name in cached:
+                field.read_from(cached[name])
 
     @property
     def used(self) -> list[str]:
@@ -227,11 +243,12 @@ class Pipeline:
         """
         found: dict[str, Tensor | tuple[Tensor, Tensor]] = dict(stored or {})
         values: dict[str, Values] = self.raw(found)
-        length = None
+        length, notes = None, list[str]()
         for name, value in given.items():
             if name not in self.spec.asks:
                 raise RecipeError(self._unknown(name), code="no-such-condition")
             field, some = self.asker(name), self.each(name, value, n)
+            notes += self.cautions(name, some)
             if self.spec.asks[name].partial:
                 x, known, length = field.partial(some)
                 found[name] = x, known
@@ -247,7 +264,11 @@ class Pipeline:
                     code="not-given",
                 )
         request = self.task.request(n, found, rng)
-        return Asked(values, found, self._bridged(request), length)
+        return Asked(values, found, self._bridged(request), length, notes)
+
+    def cautions(self, name: str, values: Values) -> list[str]:
+        """What is odd about the values of an ask, a sentence each."""
+        return [f"the {name} {caution}" for caution in self.asker(name).cautions(values)]
 
     def each(self, name: str, value: Any, n: int) -> Values:
         """`n` raw values of one, or of `n`."""

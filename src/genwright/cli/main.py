@@ -267,6 +267,8 @@ def sample(
                 )
         made = model.sample(n, dict(map(pair, given or [])), seed=seed, **sampler_options)
     files = made.write(folder)
+    for note in made.notes:
+        say(note, error=True)
     say(f"Made {n:,} in {folder}; see {files[0]}")
 
 
@@ -296,7 +298,7 @@ def apply(
         made = api.apply(run, files, dict(map(pair, given or [])), seed=seed, device=device, **options)
     written = made.save(folder)
     for note in made.notes:
-        say(f"left out: {note}", error=True)
+        say(note, error=True)
     say(f"Made {len(made):,} in {folder}; see {written[0]}")
 
 
@@ -335,7 +337,7 @@ def translate(
         folder = api.free_folder(run / "samples" / f"to-{name}")
     written = made.write(folder)
     for note in made.notes:
-        say(f"left out: {note}", error=True)
+        say(note, error=True)
     say(f"Made {len(made):,} in {folder}; see {written[0]}")
 
 

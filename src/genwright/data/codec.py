@@ -119,7 +119,10 @@ class Sounded(NamedTuple):
 
 @dataclass(frozen=True)
 class Preview:
-    """Examples to look at: a PNG sheet, the head of a table (names first), text, or sounds."""
+    """Examples to look at: a PNG sheet, the head of a table (names first), text, or sounds.
+
+    text  of a sheet and of sounds: what is written beside them, a line each
+    """
 
     kind: Literal["png", "rows", "text", "sounds"]
     png: bytes = b""
@@ -213,6 +216,11 @@ class Codec(ABC):
 
         Raises `DataError` for what spoils the whole source; what spoils one example goes to `Rows.rejected`.
         """
+
+    def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
+        """Files beside those of the source that say something of them: a table of labels, captions. With the
+        files they name the data."""
+        return []
 
     # -- out -----------------------------------------------------------------------------------
 

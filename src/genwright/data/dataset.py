@@ -33,7 +33,7 @@ from genwright.registry import options as plugin_options
 
 __all__ = ["Dataset", "DatasetStats", "Split", "make_codec", "prepare"]
 
-FORMAT, LAYOUT = 1, 2
+FORMAT, LAYOUT = 1, 3
 """Of what names a data set, and of how its cache lies on disk."""
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 FEW = 20
@@ -125,7 +125,7 @@ def prepare(
 
     Raises `DataError` when fewer than two examples can be used, or where a field is not there.
     """
-    files = _files(source)
+    files = _files(source, codec, options)
     key = _key(source, codec_options, options, files)
     folder = cache_home() / "data" / f"{key}-{LAYOUT}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -168,12 +168,13 @@ def _key(source: Source, codec_options: Mapping[str, Any], options: ReadOptions,
     return hashlib.sha256(what.encode() + files).hexdigest()[:32]
 
 
-def _files(source: Source) -> bytes:
-    """Of each file its name and the hash of its content."""
+def _files(source: Source, codec: Codec, options: ReadOptions) -> bytes:
+    """Of each file, and of what stands beside them, its name and the hash of its content."""
     beside = (
         [source.root / name for name in ("labels.csv", "metadata.csv")] if source.root.is_dir() else []
     )
-    files = [*source.files, *(f for f in beside if f.is_file() and f not in source.files)]
+    there = [*(f for f in beside if f.is_file()), *codec.companions(source, options)]
+    files = list(dict.fromkeys([*source.files, *there]))
     found = b""
     for file, digest in zip(files, file_digests(files), strict=True):
         place = file.relative_to(source.root) if source.root.is_dir() else Path(file.name)

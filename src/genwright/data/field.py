@@ -136,6 +136,9 @@ class Field(ABC):
         """The field less some of its parts, since these are given; it takes the same cached arrays."""
         return self
 
+    def read_from(self, cached: Field) -> None:  # noqa: B027 - most fields are cached as they are
+        """Expand the compact arrays of `cached` from now on: the same field with all its parts."""
+
     # -- raw values ----------------------------------------------------------------------------
 
     def take(self, values: Values, index: Sequence[int]) -> Values:
@@ -153,6 +156,11 @@ class Field(ABC):
     def save(self, value: Any, path: Path) -> None:
         """One value as a file that a person can open."""
         raise Unsupported(f"a value of {self.space} is no file of its own", code="no-file")
+
+    def cautions(self, values: Values) -> list[str]:
+        """What is odd about values that a person gives, in words that follow their name: `holds characters that
+        training has not seen`."""
+        return []
 
     def changed(self, values: Values, path: str) -> list[str]:
         """What `encode` changes of values in files, a sentence each."""

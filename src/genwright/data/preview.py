@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from genwright.data.codec import Preview
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["as_html", "sound_as_html", "templates"]
+__all__ = ["as_html", "in_lines", "sound_as_html", "templates"]
 
 
 @cache
@@ -35,6 +36,19 @@ def templates(*folders: Path) -> Environment:
 def as_html(shown: Preview, caption: str) -> str:
     """An element that asks nothing of a network; every text of the user is escaped."""
     return _macro("preview", shown, caption)
+
+
+def in_lines(texts: Mapping[str, Sequence[str]], most: int = 300) -> str:
+    """Texts by field, those of an example in a line with its number; the name of a field only where there are
+    several."""
+    lines = []
+    for number, row in enumerate(zip(*texts.values(), strict=True), 1):
+        parts = [" ".join(str(text).split()) for text in row]
+        parts = [part if len(part) <= most else part[:most] + " ..." for part in parts]
+        if len(texts) > 1:
+            parts = [f"{name}: {part}" for name, part in zip(texts, parts, strict=True)]
+        lines.append(f"{number}. {' | '.join(parts)}")
+    return "\n".join(lines)
 
 
 def sound_as_html(png: bytes, source: str, caption: str) -> str:

@@ -8,20 +8,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import zip_longest
 from pathlib import Path
 from statistics import median_low
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from genwright.data.audio.clips import Clip, ClipFormat, cut, digest
+from genwright.data.audio.clips import Clip, ClipFormat, Place, cut, digest
 from genwright.data.audio.field import ClipField
-from genwright.data.audio.files import RATES, length_at, opened, sounded, to_wav
-from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected, Rows, Source, Values
+from genwright.data.audio.files import RATES, length_at, opened, sounded
+from genwright.data.codec import (
+    AS_READ,
+    Codec,
+    Preview,
+    ReadOptions,
+    Rejected,
+    Rows,
+    Source,
+    Values,
+    suffix,
+)
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
-from genwright.data.labels import Labels, is_sidecar, write_labels
-from genwright.data.preview import sound_as_html
+from genwright.data.labels import FileRow, Layout, file_fields, goes_with, write_beside
+from genwright.data.preview import in_lines, sound_as_html
+from genwright.data.text.field import TextField
 from genwright.errors import RecipeError
 
 __all__ = ["AudioCodec", "Clip"]
@@ -37,7 +49,7 @@ SHOWN, SHOWN_BYTES = 24, 2**22
 
 
 class AudioCodec(Codec):
-    """Sound files to clips of one rate and one length, and back; labels beside them.
+    """Sound files to clips of one rate and one length, and back; labels, texts and further sounds beside them.
 
     A file that is longer than a clip gives several, which stay on one side of the split; the last is filled
     up with silence, or left out if less than half of it is there. A single file is split by position, train,
@@ -50,7 +62,7 @@ class AudioCodec(Codec):
 
     reads: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3")
     main: ClassVar[str] = "audio"
-    field_types = (ClipField, ColumnField)
+    field_types = (ClipField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.seconds=0.25"
 
@@ -64,63 +76,90 @@ class AudioCodec(Codec):
         self._rate, self._seconds, self._stride = rate, seconds, stride
 
     @classmethod
-    def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
-        return is_sidecar(file, own) or super().accompanies(file, own)
+    def sniff(cls, files: Sequence[Path]) -> float:
+        """As sure of sounds with what says what they are, a table or captions, as of sounds alone."""
+        own = cls.own(files)
+        others = {*files} - {*own} - goes_with(files, own)
+        return 0.5 if own and all(file.name == PAGE for file in others) else 0.0
+
+    @classmethod
+    def own(cls, files: Sequence[Path]) -> list[Path]:
+        """Those of some files that hold examples."""
+        return [file for file in files if suffix(file) in cls.reads]
 
     # -- in ------------------------------------------------------------------------------------
 
     def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
-        labels = {name: ColumnField(name) for name in self.labels(source)}
-        return {self.main: ClipField(self._choose(source.files)), **labels}
+        layout = self._layout(source, options)
+        form = self._choose(source.files)
+        found: dict[str, Field] = {name: _clips(form) for name in (layout.main, *layout.further)}
+        for name in layout.names():
+            if name in layout.texts:
+                found[name] = TextField(layout="documents")
+            elif name not in found:
+                found[name] = ColumnField(name)
+        return found
 
     def labels(self, source: Source) -> list[str]:
-        names = Labels(source.root, source.files).names()
-        return [name for name in names if name != self.main]
+        return self._layout(source).names()
 
     def default_labels(self, source: Source) -> list[str]:
         """The class folders, if no sound lies beside them."""
-        labels = Labels(source.root, source.files)
-        return ["label"] if "label" in labels.names() and not labels.loose else []
+        layout = self._layout(source)
+        return ["label"] if "label" in layout.names() and not layout.loose else []
+
+    def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
+        return self._layout(source, options).companions(options.given)
+
+    def _layout(self, source: Source, options: ReadOptions = AS_READ) -> Layout:
+        return Layout(source.root, source.files, self.main, options.given)
 
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
     ) -> Iterator[Rows]:
         """Chunks of up to 256 `Clip`s, fewer where they are long."""
-        labels, clips = Labels(source.root, source.files), fields[self.main]
-        assert isinstance(clips, ClipField)
-        others = [name for name in fields if name != self.main]
+        layout = self._layout(source, options)
+        forms = {name: one.form for name, one in fields.items() if isinstance(one, ClipField)}
+        if (
+            not forms
+        ):  # texts alone are wanted: the sounds are cut all the same, since a clip is an example
+            forms = {layout.main: self._choose(source.files)}
+        others = [name for name in fields if name != layout.main]
         wanted = [*others, *([options.group] if options.group else [])]
-        single = len(source.files) == 1
+        single = len(layout.mains) == 1
 
         def empty() -> Rows:
-            return Rows({name: [] for name in (self.main, *others)}, [], groups=None if single else [])
+            return Rows({name: [] for name in fields}, [], groups=None if single else [])
 
         rows, held = empty(), 0
-        rows.rejected += labels.read()
+        rows.rejected += layout.read(wanted)
         for path in source.files:
-            own = labels.of(path, wanted)
+            own = layout.of(path, wanted)
+            if own is None:
+                continue
             if isinstance(own, Rejected):
                 rows.rejected.append(own)
                 continue
-            group = str(own[options.group]) if options.group else ""
-            for found in cut(path, labels.name(path), clips.form):
+            group = str(own.values[options.group]) if options.group else ""
+            for found in _examples(own, layout, forms):
                 if isinstance(found, Rejected):
                     rows.rejected.append(found)
                     continue
-                clip, place = found
+                clips, place, stem = found
                 part = place.part(options) if single else None
                 if single and part is None and not place.whole:
                     continue
-                if len(rows) == CHUNK or (held and held + clip.samples.nbytes > CHUNK_BYTES):
+                size = sum(clip.samples.nbytes for clip in clips.values())
+                if len(rows) == CHUNK or (held and held + size > CHUNK_BYTES):
                     yield rows
                     rows, held = empty(), 0
-                held += clip.samples.nbytes
-                key = digest(clip)
+                held += size
+                key = digest(clips[layout.main])
                 group = group or key  # of the first clip, so that equal files are of one group
-                rows.values[self.main].append(clip)
+                for name in fields:
+                    rows.values[name].append(clips[name] if name in clips else own.values[name])
                 rows.keys.append(key)
-                for name in others:
-                    rows.values[name].append(own[name])
+                rows.names.append(stem)
                 if part is not None:
                     rows.parts = [*(rows.parts or []), part]
                 if rows.groups is not None:
@@ -170,40 +209,89 @@ class AudioCodec(Codec):
         *,
         columns: int | None = None,
     ) -> list[Path]:
-        """`sounds.html` to see and hear them, a WAV file for each, and `labels.csv` if anything is beside them.
+        """`sounds.html` to see and hear them, a WAV file for each sound, and a table if anything is beside them:
+        `labels.csv`, or `metadata.csv` where that is more than labels. Texts alone become a text file each.
 
-        The folder is a labelled source again.
+        The folder is a source with the same fields again.
         """
-        examples = values[self.main]
-        if not len(examples):
+        if not any(map(len, values.values())):
             return []
         folder.mkdir(parents=True, exist_ok=True)
-        digits = max(5, len(str(len(examples) - 1)))
-        files = [folder / f"{i:0{digits}d}.wav" for i in range(len(examples))]
-        for path, clip in zip(files, examples, strict=True):
-            path.write_bytes(to_wav(clip.samples, clip.rate))
+        files = write_beside(values, fields, folder, ClipField, self.main)
+        sounds = file_fields(values, fields, ClipField, self.main)
+        if not sounds:
+            return files
+        clips = [clip for name in sounds for clip in values[name]]
+        n = len(clips) // len(sounds)
+        order = [
+            i + n * j for i in range(n) for j in range(len(sounds))
+        ]  # what goes together side by side
         page = folder / PAGE
-        page.write_text(_page(files, examples), encoding="utf-8")
-        given = {name: some for name, some in values.items() if name != self.main}
-        if not given:
-            return [page, *files]
-        return [page, *files, write_labels(files, given, folder)]
+        shown = self.preview(values, fields).text
+        page.write_text(
+            _page([files[i] for i in order], [clips[i] for i in order], shown), encoding="utf-8"
+        )
+        return [page, *files]
 
     def preview(
         self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
     ) -> Preview:
-        examples = values[self.main]
-        each = 2 * max((len(clip.samples) for clip in examples[:SHOWN]), default=1)
-        some = examples[: max(1, min(SHOWN, SHOWN_BYTES // each))]
-        return Preview("sounds", sounds=tuple(sounded(clip.samples, clip.rate) for clip in some))
+        """The sounds of an example side by side, and its texts in lines below."""
+        sounds = file_fields(values, fields, ClipField, self.main)
+        rows = list(zip(*(values[name] for name in sounds), strict=True))
+        each = 2 * max((len(clip.samples) for row in rows[:SHOWN] for clip in row), default=1)
+        most = max(1, min(SHOWN, SHOWN_BYTES // each) // max(1, len(sounds)))
+        texts = {name: some for name, some in values.items() if isinstance(fields.get(name), TextField)}
+        lines = in_lines({name: some[: most if sounds else SHOWN] for name, some in texts.items()})
+        if not sounds:
+            return Preview("text", text=lines)
+        shown = tuple(sounded(clip.samples, clip.rate) for row in rows[:most] for clip in row)
+        return Preview("sounds", sounds=shown, text=lines)
 
 
-def _page(files: Sequence[Path], examples: Sequence[Clip], most: int = 100) -> str:
+def _clips(form: ClipFormat) -> ClipField:
+    field = ClipField(form)
+    field.frame = "audio"  # all are cut at the same places
+    return field
+
+
+def _examples(
+    row: FileRow, layout: Layout, forms: Mapping[str, ClipFormat]
+) -> Iterator[tuple[dict[str, Clip], Place, str] | Rejected]:
+    """The clips of a file and of those that go with it, cut at the same places, with a name for each; or why one
+    has none."""
+    form = forms.get(layout.main, next(iter(forms.values())))
+    paths = {layout.main: row.path, **row.files}
+    pieces = zip_longest(
+        *(cut(path, layout.name(path), forms.get(name, form)) for name, path in paths.items())
+    )
+    found, number = next(pieces, None), 0
+    while found is not None:
+        after = next(pieces, None)
+        stem = row.stem if number == 0 and after is None else f"{row.stem}-{number}"
+        clips: dict[str, Clip] = {}
+        where, bad = None, None
+        for name, one in zip(paths, found, strict=True):
+            if one is None:
+                bad = bad or Rejected(stem, f"its {name} has ended already", orphan=True)
+            elif isinstance(one, Rejected):
+                bad = bad or one
+            else:
+                clips[name], where = one[0], where or one[1]
+        if bad is not None:
+            yield bad
+        elif where is not None:
+            yield clips, where, stem
+        found, number = after, number + 1
+
+
+def _page(files: Sequence[Path], examples: Sequence[Clip], text: str = "", most: int = 100) -> str:
     shown = "".join(
         sound_as_html(sounded(clip.samples, clip.rate).png, path.name, path.name)
         for path, clip in zip(files[:most], examples, strict=False)
     )
     more = f"<p>and {len(files) - most:,} more</p>" if len(files) > most else ""
+    more += f'<pre dir="auto">{escape(text)}</pre>' if text else ""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'

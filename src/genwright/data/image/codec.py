@@ -1,26 +1,42 @@
-"""Pictures: folders of files, with or without labels, and arrays in `.npz` files.
+"""Pictures: folders of files, alone or with labels, captions and further pictures, and arrays in `.npz` files.
 
-Where pictures and labels are found is `album.py`'s; how one file is opened and brought to the
-common form is `pictures.py`'s; what that form is, `field.py`'s, from the training split.
+Where pictures and what stands beside them are found is `files.py`'s and `data/labels.py`'s; how one file is
+opened and brought to the common form is `ops.py`'s; what that form is, `field.py`'s, from the training split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected, Rows, Source, Values
+from genwright.data.codec import (
+    AS_READ,
+    Codec,
+    Preview,
+    ReadOptions,
+    Rejected,
+    Rows,
+    Source,
+    Values,
+    suffix,
+)
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.image.augment import Augmentation
 from genwright.data.image.field import ImageField
 from genwright.data.image.files import CHUNK, CHUNK_BYTES, SHEET, ImageFiles
-from genwright.data.image.ops import Crop, above, digest, pixels, sheet, to_image
-from genwright.data.labels import is_sidecar, write_labels
+from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet
+from genwright.data.labels import file_fields, goes_with, write_beside
+from genwright.data.preview import in_lines
+from genwright.data.text.field import TextField
 
 __all__ = ["ImageCodec"]
+
+SHOWN = 100
+"""Examples of a preview, at most."""
 
 
 class ImageCodec(Codec):
@@ -42,7 +58,7 @@ class ImageCodec(Codec):
 
     reads: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".npz")
     main: ClassVar[str] = "image"
-    field_types = (ImageField, ColumnField)
+    field_types = (ImageField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.size=32"
     sheet = SHEET
@@ -70,14 +86,33 @@ class ImageCodec(Codec):
         self._image()  # which refuses what contradicts itself
 
     @classmethod
-    def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
-        return is_sidecar(file, own) or super().accompanies(file, own)
+    def sniff(cls, files: Sequence[Path]) -> float:
+        """As sure of pictures with what says what they are, a table or captions, as of pictures alone."""
+        own = cls.own(files)
+        others = {*files} - {*own} - goes_with(files, own)
+        return 0.5 if own and all(file.name == SHEET for file in others) else 0.0
+
+    @classmethod
+    def own(cls, files: Sequence[Path]) -> list[Path]:
+        """Those of some files that hold examples."""
+        return [file for file in files if suffix(file) in cls.reads and file.name != SHEET]
 
     # -- in ------------------------------------------------------------------------------------
 
     def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
-        labels = {name: ColumnField(name) for name in ImageFiles(source).labels() if name != self.main}
-        return {self.main: self._image(), **labels}
+        files = ImageFiles(source, given=options.given)
+        found: dict[str, Field] = {files.main: self._image()}
+        for name in files.labels():
+            if name in files.layout.further:
+                found[name] = self._image()
+            elif name in files.layout.texts:
+                found[name] = TextField(layout="documents")
+            else:
+                found[name] = ColumnField(name)
+        return found
+
+    def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
+        return ImageFiles(source, given=options.given).layout.companions(options.given)
 
     def default_labels(self, source: Source) -> list[str]:
         """The class folders, if no picture lies beside them."""
@@ -88,30 +123,31 @@ class ImageCodec(Codec):
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
     ) -> Iterator[Rows]:
         """Chunks of up to 256 `Picture`s, fewer where they are large."""
-        files = ImageFiles(source, deep=self._depth == 16)
-        others = [name for name in fields if name != self.main]
+        files = ImageFiles(source, self._depth == 16, options.given)
+        others = [name for name in fields if name != files.main]
         wanted = [*others, *([options.group] if options.group else [])]
 
         def empty() -> Rows:
             groups: list[str] | None = None if options.group is None else []
-            return Rows({name: [] for name in (self.main, *others)}, [], groups=groups)
+            return Rows({name: [] for name in fields}, [], groups=groups)
 
         rows, held = empty(), 0
         for found in files.rows(wanted):
             if isinstance(found, Rejected):
                 rows.rejected.append(found)
                 continue
-            picture, labels = found
-            if len(rows) == CHUNK or (held and held + picture.pixels.nbytes > CHUNK_BYTES):
+            values = {files.main: found.picture, **found.values}
+            size = sum(one.pixels.nbytes for one in values.values() if isinstance(one, Picture))
+            if len(rows) == CHUNK or (held and held + size > CHUNK_BYTES):
                 yield rows
                 rows, held = empty(), 0
-            held += picture.pixels.nbytes
-            rows.values[self.main].append(picture)
-            rows.keys.append(digest(picture.pixels))
-            for name in others:
-                rows.values[name].append(labels[name])
+            held += size
+            for name in fields:
+                rows.values[name].append(values[name])
+            rows.keys.append(digest(found.picture.pixels))
+            rows.names.append(found.name)
             if rows.groups is not None and options.group is not None:
-                rows.groups.append(str(labels[options.group]))
+                rows.groups.append(str(values[options.group]))
         if len(rows) or rows.rejected:
             yield rows
 
@@ -125,29 +161,37 @@ class ImageCodec(Codec):
         *,
         columns: int | None = None,
     ) -> list[Path]:
-        """`sheet.png`, a PNG for each example, and `labels.csv` if there is anything beside them.
+        """`sheet.png`, a PNG for each picture, and a table if there is anything beside them: `labels.csv`, or
+        `metadata.csv` where that is more than labels. Captions alone become a text file each.
 
-        The folder is a labelled source again: reading leaves out what is called `sheet.png`.
+        The folder is a source with the same fields again: reading leaves out what is called `sheet.png`.
         """
-        examples = values[self.main]
-        if not len(examples):
+        if not any(map(len, values.values())):
             return []
         folder.mkdir(parents=True, exist_ok=True)
+        files = write_beside(values, fields, folder, ImageField, self.main)
+        if not self._pictures(values, fields):
+            return files
         contact = folder / SHEET
-        contact.write_bytes(sheet(examples, columns=columns))
-        digits = max(5, len(str(len(examples) - 1)))
-        files = [folder / f"{i:0{digits}d}.png" for i in range(len(examples))]
-        for path, example in zip(files, examples, strict=True):
-            to_image(pixels(example)).save(path, "PNG")
-        given = {name: some for name, some in values.items() if name != self.main}
-        if not given:
-            return [contact, *files]
-        return [contact, *files, write_labels(files, given, folder)]
+        contact.write_bytes(self.preview(values, fields, columns=columns).png)
+        return [contact, *files]
 
     def preview(
         self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
     ) -> Preview:
-        return Preview("png", png=sheet(values[self.main], columns=columns))
+        """The pictures of an example one above the other, and its texts in lines below the sheet."""
+        pictures = self._pictures(values, fields)
+        texts = {name: some for name, some in values.items() if isinstance(fields.get(name), TextField)}
+        lines = in_lines({name: list(islice(some, SHOWN)) for name, some in texts.items()})
+        if not pictures:
+            return Preview("text", text=lines)
+        rows = zip(*(map(pixels, values[name]) for name in pictures), strict=True)
+        stacked = [reduce(above, row) for row in islice(rows, SHOWN)]
+        return Preview("png", png=sheet(stacked, columns=columns), text=lines)
+
+    def _pictures(self, values: Mapping[str, Values], fields: Mapping[str, Field]) -> list[str]:
+        """Fields of pictures, the main one first."""
+        return file_fields(values, fields, ImageField, self.main)
 
     def beside(
         self, sources: Values, values: Mapping[str, Values], fields: Mapping[str, Field]

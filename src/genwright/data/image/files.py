@@ -1,8 +1,8 @@
 """An album: the pictures of a source, with what is known about each.
 
-Pictures come from files of their own, or many from one `.npz`. Labels come from class folders and a
-sidecar, as `labels.py` reads them, and of an `.npz` every other one-dimensional array as long as the
-pictures is a label of its name.
+Pictures come from files of their own, or many from one `.npz`. Labels, captions and further pictures
+come from class folders, a sidecar, captions and twin folders, as `labels.py` reads them, and of an
+`.npz` every other one-dimensional array as long as the pictures is a label of its name.
 
 A file called `sheet.png` is never an example: it is the contact sheet that lies beside generated
 pictures. An `.npz` is read in place, in order and a few pictures at a time; nothing is unpickled.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from genwright.data.image.ops import (
     open_picture,
     to_unsigned,
 )
-from genwright.data.labels import Labels, lacking
+from genwright.data.labels import FileRow, Layout, lacking
 
 __all__ = ["CHUNK", "CHUNK_BYTES", "SHEET", "ImageFiles", "Row"]
 
@@ -42,59 +42,71 @@ CHUNK = 256
 """Pictures held at a time, unless they are large:"""
 CHUNK_BYTES = 32 * 2**20
 
-Row = tuple[Picture, Mapping[str, Any]]
-"""A picture and its labels."""
+
+class Row(NamedTuple):
+    """A picture, what stands beside it by field, and the name it is known by, without a suffix."""
+
+    picture: Picture
+    values: Mapping[str, Any]
+    name: str
 
 
 class ImageFiles:
-    """The pictures of a source. `deep`: floats of an `.npz` become 16 bits instead of 8."""
+    """The pictures of a source. `deep`: floats of an `.npz` become 16 bits instead of 8. `given`: fields that are
+    asked for."""
 
-    def __init__(self, source: Source, deep: bool = False) -> None:
+    def __init__(
+        self, source: Source, deep: bool = False, given: Sequence[str] = (), main: str = "image"
+    ) -> None:
         self.deep = deep
         self.files = [path for path in source.files if path.name != SHEET]
         self.pictures = [path for path in self.files if not _is_archive(path)]
-        self.known = Labels(source.root, self.pictures)
-        self.name = self.known.name
+        self.layout = Layout(source.root, self.pictures, main, given)
+        self.name = self.layout.name
+
+    @property
+    def main(self) -> str:
+        """The field of the pictures themselves."""
+        return self.layout.main
 
     def labels(self) -> list[str]:
-        """The names of all labels, found in folder names and in the heads of tables and arrays."""
-        found = self.known.names()
+        """The names of all fields beside the pictures, found in folders and in the heads of tables and arrays."""
+        found = self.layout.names()
         for path in filter(_is_archive, self.files):
             try:
                 with opened_archive(path) as archive:
                     found += archive.labels
             except Exception:  # `rows` reads it again and tells why
                 continue
-        return list(dict.fromkeys(found))
+        return [name for name in dict.fromkeys(found) if name != self.main]
 
     @property
     def loose(self) -> bool:
         """Whether some picture lies beside the class folders and has no label from elsewhere."""
-        return self.known.loose
+        return self.layout.loose
 
     def rows(self, wanted: Sequence[str]) -> Iterator[Row | Rejected]:
-        """Every picture with its labels, in the order of the source, or why it cannot be used.
+        """Every picture with what stands beside it, in the order of the source, or why it cannot be used.
 
-        A picture without a value for one of the labels `wanted` cannot.
+        A picture without a value for one of the fields `wanted` cannot.
         """
-        yield from self.known.read()
+        yield from self.layout.read(wanted)
         for path in self.files:
             if _is_archive(path):
                 yield from self._from_archive(path, wanted)
-            else:
-                yield self._from_file(path, wanted)
+            elif (row := self.layout.of(path, wanted)) is not None:
+                yield row if isinstance(row, Rejected) else self._from_file(row)
 
-    def _from_file(self, path: Path, wanted: Sequence[str]) -> Row | Rejected:
-        labels = self.known.of(path, wanted)
-        if isinstance(labels, Rejected):
-            return labels
-        name = self.name(path)
-        picture = open_picture(path, name)
-        if isinstance(picture, Rejected):
-            return picture
-        if picture.height == picture.width == 1 and not self._all_dots:
-            return Rejected(name, "a single pixel, among larger pictures")
-        return picture, labels
+    def _from_file(self, row: FileRow) -> Row | Rejected:
+        pictures: dict[str, Any] = {}
+        for field, path in {self.main: row.path, **row.files}.items():
+            picture = open_picture(path, self.name(path))
+            if isinstance(picture, Rejected):
+                return picture
+            if picture.height == picture.width == 1 and not self._all_dots:
+                return Rejected(self.name(path), "a single pixel, among larger pictures")
+            pictures[field] = picture
+        return Row(pictures.pop(self.main), {**row.values, **pictures}, row.stem)
 
     @cached_property
     def _all_dots(self) -> bool:
@@ -116,7 +128,8 @@ class ImageFiles:
                             yield Rejected(f"{name}[{number}]", f"it has no {missing!r}")
                         else:
                             height, width = array.shape[:2]
-                            yield Picture(drop_redundant_channels(array), height, width, "npz"), labels
+                            picture = Picture(drop_redundant_channels(array), height, width, "npz")
+                            yield Row(picture, labels, f"{name.removesuffix(path.suffix)}-{number}")
                         number += 1
         except ValueError as error:
             yield Rejected(name, str(error))

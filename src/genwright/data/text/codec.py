@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -27,9 +26,10 @@ from genwright.data.codec import (
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
+from genwright.data.labels import file_fields
 from genwright.data.text import tokenizer as tokenizers
 from genwright.data.text.field import SEPARATOR, TextField
-from genwright.data.text.files import BLOCK, SCALAR, Document, TextFiles
+from genwright.data.text.files import BLOCK, SCALAR, Document, TextFiles, is_aligned, language, sure
 from genwright.data.text.tokenizer import BPE
 from genwright.errors import DataError, RecipeError
 from genwright.options import Count
@@ -39,13 +39,16 @@ __all__ = ["SEPARATOR", "TextCodec"]
 ROWS = 4096
 """Documents of a chunk, at most."""
 EMPTY = "is empty"
+PLAIN = (".txt", ".md", ".txt.gz", ".md.gz")
+"""Files that are a document each."""
 
 
 class TextCodec(Codec):
     """Texts to ids of characters or of BPE pieces, and back exactly.
 
-    A .txt or .md file is a document, and so is a line of a .jsonl file; `.gz` behind any of these
-    is read in place. There are two layouts:
+    A .txt or .md file is a document, and so is a line of a .jsonl file, of a .csv or .tsv of texts, and of
+    two files that say the same in two languages (`x.en` and `x.es`); `.gz` behind any of these is read in
+    place. There are two layouts:
 
     **documents** (`layout == "examples"`): an example is one document, ids `(1, length)`, ended and
     filled up with 0; one that is too long is cut. Taken where labels are asked for, or where there
@@ -64,11 +67,15 @@ class TextCodec(Codec):
     unit      char: an id a character; bpe: pieces of words; auto: char up to 512 different ones
     vocab     ids of a BPE vocabulary
     layout    stream, documents, or auto
-    field     of a .jsonl line: which one holds the text; the other plain values are labels
+    field     of a .jsonl line: which one holds the text. Other texts are fields too (a prompt, a summary), and
+              other plain values are labels
     encoding  of files without a byte order mark; None takes UTF-8, or else latin-1
     """
 
-    reads = (".txt", ".md", ".jsonl", ".txt.gz", ".md.gz", ".jsonl.gz")
+    reads = (
+        *(".txt", ".md", ".jsonl", ".csv", ".tsv"),
+        *(".txt.gz", ".md.gz", ".jsonl.gz", ".csv.gz", ".tsv.gz"),
+    )
     main = "text"
     field_types = (TextField, ColumnField)
     default_family = "autoregressive"
@@ -97,10 +104,18 @@ class TextCodec(Codec):
 
     @classmethod
     def sniff(cls, files: Sequence[Path]) -> float:
-        """Surer of lines of JSON than a table is where they hold texts, and else not at all."""
-        lines = [file for file in files if ".jsonl" in suffix(file)]
-        sure = super().sniff(files)
-        return sure and (0.6 if lines else sure) * all(map(_holds_text, lines))
+        """Surer than a table is where lines hold texts, less sure where they may, and not at all of other tables."""
+        if is_aligned(files):
+            return 0.7
+        plain = super().sniff(files)
+        first = {suffix(file): file for file in reversed(files) if suffix(file) not in PLAIN}
+        return min(map(sure, first.values()), default=plain) if plain else 0.0
+
+    @classmethod
+    def own(cls, files: Sequence[Path]) -> list[Path]:
+        """Those of some files that hold texts: by their suffixes, or since they are the same in two languages."""
+        pairs = [file for file in files if language(file)]
+        return pairs if is_aligned(pairs) else [file for file in files if suffix(file) in cls.reads]
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -117,7 +132,14 @@ class TextCodec(Codec):
             single=files.single and not (options.given or options.group),
             labelled=bool(options.given),
         )
-        return {self.main: text, **{name: ColumnField(name) for name in self.labels(source)}}
+        found: dict[str, Field] = {files.main: text}
+        for name in files.labels():
+            found[name] = self._further() if name in files.texts else ColumnField(name)
+        return found
+
+    def _further(self) -> TextField:
+        """A text beside the main one."""
+        return TextField(length=self.length, tokenizer=self.unit, vocab=self.vocab, layout="documents")
 
     def labels(self, source: Source) -> list[str]:
         return [name for name in self._files(source).labels() if name != self.main]
@@ -127,7 +149,7 @@ class TextCodec(Codec):
     ) -> Iterator[Rows]:
         """Documents, or the pieces of a single file, each within one part of the split."""
         files = self._files(source)
-        others = [name for name in fields if name != self.main]
+        others = [name for name in fields if name != files.main]
         asked = list(dict.fromkeys([*others, *([options.group] if options.group else [])]))
         if others and self.wanted == "stream":
             raise RecipeError(
@@ -136,7 +158,7 @@ class TextCodec(Codec):
                 code="stream-has-no-labels",
             )
         if not files.single or asked:
-            yield from self._many(files, others, options)
+            yield from self._many(files, list(fields), options)
         elif self.wanted == "documents":
             raise RecipeError(
                 f"{source.root} is one document; codec.layout=documents wants a folder of files, or a "
@@ -148,8 +170,9 @@ class TextCodec(Codec):
 
     def _one(self, files: TextFiles, file: Path, options: ReadOptions) -> Iterator[Rows]:
         survey = files.survey(file)
+        main, stem, number = files.main, file.name[: len(file.name) - len(suffix(file))], 0
         if isinstance(survey, Rejected):
-            yield Rows({self.main: []}, [], rejected=[survey])  # no parts: nothing is split
+            yield Rows({main: []}, [], rejected=[survey])  # no parts: nothing is split
             return
         if survey.blank:
             raise DataError(f"{file} {EMPTY}; there is no text to learn from", code="no-examples")
@@ -167,29 +190,33 @@ class TextCodec(Codec):
                 if text:
                     # The position is in the key: a passage that comes twice is no duplicate document.
                     key = _digest(f"{start}:{text}")
-                    yield Rows({self.main: [text]}, [key], parts=[part], notes=_notes(files))
-                    start += len(text)
+                    name = stem if number == 0 else f"{stem}-{number}"
+                    yield Rows({main: [text]}, [key], [name], parts=[part], notes=_notes(files))
+                    start, number = start + len(text), number + 1
 
-    def _many(self, files: TextFiles, others: Sequence[str], options: ReadOptions) -> Iterator[Rows]:
+    def _many(self, files: TextFiles, names: Sequence[str], options: ReadOptions) -> Iterator[Rows]:
         def fresh() -> Rows:
             groups: list[str] | None = [] if options.group else None
-            return Rows({name: [] for name in (self.main, *others)}, [], groups=groups)
+            return Rows({name: [] for name in names}, [], groups=groups)
 
-        asked = list(dict.fromkeys([*others, *([options.group] if options.group else [])]))
+        texts = [name for name in (files.main, *files.texts) if name in names]
+        asked = list(dict.fromkeys([*names, *([options.group] if options.group else [])]))
         rows, size, good, spoiled = fresh(), 0, 0, 0
-        for item in files.documents():
-            item = item if isinstance(item, Rejected) else _usable(item, asked)
+        for item in files.documents(asked):
+            item = item if isinstance(item, Rejected) else _usable(item, asked, texts)
             if isinstance(item, Rejected):
                 rows.rejected.append(item)
                 spoiled += item.reason != EMPTY
             else:
-                rows.values[self.main].append(item.text)
-                rows.keys.append(_digest(item.text))
-                for name in others:
-                    rows.values[name].append(item.labels[name])
+                for name in names:
+                    rows.values[name].append(item.values[name])
+                # Of all texts, since one answer may be right for many questions.
+                whole = "\0".join(item.values[name] for name in texts)
+                rows.keys.append(_digest(whole))
+                rows.names.append(item.stem)
                 if options.group and rows.groups is not None:
-                    rows.groups.append(str(item.labels[options.group]))
-                size, good = size + len(item.text), good + 1
+                    rows.groups.append(str(item.values[options.group]))
+                size, good = size + len(whole), good + 1
             if size >= BLOCK or len(rows) + len(rows.rejected) >= ROWS:
                 yield rows
                 rows, size = fresh(), 0
@@ -214,44 +241,59 @@ class TextCodec(Codec):
     ) -> list[Path]:
         """`samples.txt` to read, and `samples.jsonl`, which this codec reads back."""
         folder.mkdir(parents=True, exist_ok=True)
-        texts = [tokenizers.repair(text) for text in values[self.main]]
-        given = {name: some for name, some in values.items() if name != self.main}
-        labels = [{name: _plain(some[i]) for name, some in given.items()} for i in range(len(texts))]
-        shown, lines = folder / self.sheet, folder / "samples.jsonl"
+        texts = {
+            name: [tokenizers.repair(text) for text in values[name]]
+            for name in self._texts(values, fields)
+        }
+        given = {name: list(map(_plain, some)) for name, some in values.items() if name not in texts}
+        shown, lines = folder / "samples.txt", folder / "samples.jsonl"
         with shown.open("w", encoding="utf-8", newline="") as out:
-            for i, (text, label) in enumerate(zip(texts, labels, strict=True), 1):
-                head = " ".join([f"──── {i}", *(f"{name}={value}" for name, value in label.items()), ""])
+            for i, text in enumerate(_side_by_side(texts)):
+                labels = (f"{name}={some[i]}" for name, some in given.items())
+                head = " ".join([f"──── {i + 1}", *labels, ""])
                 out.write(f"{head.ljust(72, '─')}\n{text}\n\n")
         with lines.open("w", encoding="utf-8", newline="") as out:
-            for text, label in zip(texts, labels, strict=True):
-                out.write(json.dumps({self.field: text} | label, ensure_ascii=False) + "\n")
+            found = {self.field if name == self.main else name: some for name, some in texts.items()}
+            found |= given
+            for row in zip(*found.values(), strict=True):
+                line = dict(zip(found, row, strict=True))
+                out.write(json.dumps(line, ensure_ascii=False) + "\n")
         return [shown, lines]
 
     def preview(
         self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
     ) -> Preview:
         """The first 600 characters of the first 5."""
-        some = islice(values[self.main], 5)
-        shown = [text if len(text) <= 600 else text[:600] + " ..." for text in some]
+        some = {name: list(islice(values[name], 5)) for name in self._texts(values, fields)}
+        shown = [text if len(text) <= 600 else text[:600] + " ..." for text in _side_by_side(some)]
         return Preview("text", text=f"\n{'─' * 72}\n".join(shown))
 
-
-def _holds_text(file: Path) -> bool:
-    """Whether the first record of a JSON lines file is a text with at most some labels beside it."""
-    try:
-        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as stream:
-            record = json.loads(stream.readline(1 << 20))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and isinstance(record.get("text"), str)
+    def _texts(self, values: Mapping[str, Values], fields: Mapping[str, Field]) -> list[str]:
+        """Fields of texts, the main one first."""
+        return file_fields(values, fields, TextField, self.main)
 
 
-def _usable(document: Document, asked: Sequence[str]) -> Document | Rejected:
+def _side_by_side(texts: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The texts of an example as one, each under its name where there are several."""
+    for row in zip(*texts.values(), strict=True):
+        named = zip(texts, row, strict=True)
+        yield row[0] if len(row) == 1 else "\n".join(f"[{name}] {text}" for name, text in named)
+
+
+def _usable(document: Document, asked: Sequence[str], texts: Sequence[str]) -> Document | Rejected:
     """The document, or what keeps it from being an example."""
-    missing = [name for name in asked if not isinstance(document.labels.get(name), SCALAR)]
+    values = document.values
+    missing = [name for name in asked if not isinstance(values.get(name), SCALAR)]
     if missing:
-        return Rejected(document.name, f"has no value for {', '.join(missing)}")
-    return document if document.text.strip() else Rejected(document.name, EMPTY)
+        orphan = not {*texts}.isdisjoint(missing)
+        return Rejected(document.name, f"has no value for {', '.join(missing)}", orphan=orphan)
+    blank = [name for name in texts if not str(values[name]).strip()]
+    if len(blank) == len(texts) and blank:
+        return Rejected(document.name, EMPTY)
+    wrong = [name for name in texts if not isinstance(values[name], str)]
+    if blank or wrong:
+        return Rejected(document.name, f"has no text in {(blank or wrong)[0]!r}", orphan=True)
+    return document
 
 
 def _notes(files: TextFiles) -> list[str]:

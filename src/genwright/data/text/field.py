@@ -57,6 +57,7 @@ class TextField(Field):
         self._counts = np.zeros(CODES, np.int64)
         self._documents, self._kept, self._held, self._step = 0, list[str](), 0, 1
         self._tokenizer: Tokenizer | None = None
+        self._seen = ""
         self._facts: dict[str, Any] = {}
         self._warnings: list[str] = []
 
@@ -83,6 +84,7 @@ class TextField(Field):
             )
         self._warnings = []
         self._tokenizer = self._learn(counts)
+        self._seen = "".join(map(chr, np.flatnonzero(counts)))
         lengths = [len(self._tokenizer.encode(text)) for text in self._kept]
         characters, size = int(counts.sum()), _utf8(counts)
         if self._tokenizer.kind == "char":
@@ -237,6 +239,17 @@ class TextField(Field):
 
     # -- raw values ----------------------------------------------------------------------------
 
+    def unseen(self, values: Values) -> str:
+        """Characters of texts that training has not seen, each once, in the order of their code points."""
+        return "".join(sorted({*tokenizers.repair("".join(map(str, values)))} - {*self._seen}))
+
+    def cautions(self, values: Values) -> list[str]:
+        unseen = self.unseen(values)
+        if not unseen or not self._seen:
+            return []
+        named = " ".join(map(repr, unseen[:10])) + (" ..." if len(unseen) > 10 else "")
+        return [f"holds characters that training has not seen: {named}"]
+
     def parse(self, given: Any) -> str:
         return str(given)
 
@@ -252,12 +265,16 @@ class TextField(Field):
         return list(self._warnings)
 
     def state(self) -> dict[str, Any]:
-        return {"alphabet": self.tokenizer.state(), "facts": self.facts(), "warnings": self.warnings()}
+        state = {"alphabet": self.tokenizer.state(), "facts": self.facts(), "warnings": self.warnings()}
+        # Characters are the alphabet itself; pieces do not tell which of them came.
+        return state if isinstance(self.tokenizer, CharTokenizer) else state | {"seen": self._seen}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._tokenizer = tokenizers.restore(state["alphabet"])
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
         self.stream = self._facts["layout"] == "stream"
+        known = self._tokenizer
+        self._seen = known.characters if isinstance(known, CharTokenizer) else state.get("seen", "")
 
 
 def _utf8(counts: Array) -> int:
