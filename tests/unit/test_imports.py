@@ -60,7 +60,10 @@ DOWN = {
         *("batch", "errors"),
     },
     "report": {"evaluation", "storage", "data"},
-    "testing": {"evaluation", "data", "registry", "space", "errors"},
+    "testing": {
+        *("evaluation", "training", "families", "tasks", "bridges", "data", "planning", "recipe"),
+        *("registry", "batch", "space", "errors"),
+    },
     "api": {
         *("report", "analysis", "evaluation", "translating", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "errors"),
