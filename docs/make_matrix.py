@@ -1,12 +1,16 @@
-"""Writes `docs/matrix.md`: what `genwright.planning` says of every family on typical spaces."""
+"""Writes `docs/matrix.md`: what `genwright.planning` says of every family on typical spaces, and how each
+family reads conditions."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from genwright.planning import verdicts
-from genwright.registry import names
-from genwright.space import Real, Space, Symbol
+from genwright.errors import GenwrightError
+from genwright.nets.auto import Auto
+from genwright.nets.cond import Conditioner
+from genwright.planning import make_bridge, verdicts, weigh
+from genwright.registry import build, names
+from genwright.space import CondSpec, Real, Space, Symbol
 
 SPACES = {
     "table, mixed row of 14 columns": Space(
@@ -25,6 +29,21 @@ SPACES = {
     "latent vector of 16": Space((), (Real(16),)),
 }
 
+MADE = {
+    "a picture": Space((8, 8), (Real(1, bounded=True),)),
+    "a text": Space((16,), (Symbol(10),)),
+    "a row": Space((), (Real(6),)),
+}
+CONDITIONS = {
+    "label": CondSpec(Space((), (Symbol(3),))),
+    "row of numbers": CondSpec(Space((), (Real(4),))),
+    "aligned, the same grid": CondSpec(Space((8, 8), (Real(1),)), align=True),
+    "aligned, a coarser grid": CondSpec(Space((4, 4), (Real(1),)), align=True),
+    "aligned text": CondSpec(Space((16,), (Symbol(9),)), align=True),
+    "picture": CondSpec(Space((8, 8), (Real(1),))),
+    "text": CondSpec(Space((16,), (Symbol(9, pad=0),))),
+}
+
 HEAD = """\
 # Which family takes which data
 
@@ -35,11 +54,28 @@ date. **native**: as it is. **bridged**: through a two-way change of the data, n
 Not every kind of data listed here has a codec that reads it yet; the README says which do.
 """
 
+CONDITIONED = """\
+## Which family reads which condition
+
+With `net.name=auto`, for a picture of 8 x 8, a text of 16 and a row of 6 numbers to be made. **vector**: as
+one vector that modulates all layers, from a grid by a network over it. **tokens**: by attention, each token
+with its place. **grid**: resampled to the grid of what is made, as channels beside it. Where a family's
+networks differ, all ways are named. What is refused, is for the reason below the table. `source` and `domain`
+are what the translators between domains are given; see [tasks.md](tasks.md).
+"""
+
 
 def render() -> str:
-    families = names("families")
     notes: list[str] = []
-    lines = [HEAD, f"| data | {' | '.join(families)} |", "|---" * (len(families) + 1) + "|"]
+    tables = [HEAD, *_taken(notes), "", CONDITIONED, *_conditioned(notes)]
+    reasons = [f"{i}. {note}" for i, note in enumerate(notes, 1)]
+    return "\n".join([*tables, "", "Refused:", "", *reasons]) + "\n"
+
+
+def _taken(notes: list[str]) -> list[str]:
+    """The table of families and data."""
+    families = names("families")
+    lines = [f"| data | {' | '.join(families)} |", "|---" * (len(families) + 1) + "|"]
     for name, space in SPACES.items():
         cells = []
         for verdict in verdicts(space):
@@ -52,8 +88,36 @@ def render() -> str:
             else:
                 cells.append(verdict.outcome)
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    reasons = [f"{i}. {note}" for i, note in enumerate(notes, 1)]
-    return "\n".join([*lines, "", "Refused:", "", *reasons]) + "\n"
+    return lines
+
+
+def _conditioned(notes: list[str]) -> list[str]:
+    """The table of families and conditions."""
+    families = names("families")
+    lines = [f"| condition | {' | '.join(families)} |", "|---" * (len(families) + 1) + "|"]
+    for what, space in MADE.items():
+        for name, spec in CONDITIONS.items():
+            if spec.align and len(space.grid) != len(spec.space.grid):
+                continue
+            cells = [_reads(family, space, spec, notes) for family in families]
+            lines.append(f"| {what} from: {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _reads(family: str, space: Space, spec: CondSpec, notes: list[str]) -> str:
+    """How a family, over a space or behind its bridge, reads one condition."""
+    verdict = weigh(family, space)
+    try:
+        if verdict.outcome == "refused":
+            raise GenwrightError(verdict.reason)
+        target = make_bridge(verdict.bridge, {}).plan(space)
+        made = build("families", family, {}, target, {"given": spec}, Auto("xs"), where="family")
+    except GenwrightError as error:
+        if str(error) not in notes:
+            notes.append(str(error))
+        return f"refused ({notes.index(str(error)) + 1})"
+    readers = [module for module in made.modules() if isinstance(module, Conditioner)]
+    return " and ".join(sorted({reader.where["given"] for reader in readers})) or "not read"
 
 
 if __name__ == "__main__":

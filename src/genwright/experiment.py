@@ -186,11 +186,11 @@ def timed_verdicts(recipe: Recipe) -> tuple[Dataset, list[Verdict]]:
     """The data, and a verdict for each family or for the one the recipe names, with the time that a
     step of it takes here."""
     recipe, dataset = open_data(recipe)
-    named = recipe.family.name
+    named, task = recipe.family.name, recipe.task.options
+    space = dataset.fields[task["make"]].without(task["given"]).space
     found = []
     for name in names("families") if named == "auto" else [named]:
         one = recipe if name == named else replace(recipe, family=Plugin(name))
-        space = _draft(one, name, dataset).made.space
         bridge = recipe.bridge
         verdict = planning.weigh(
             name, space, bridge=bridge.name, options=bridge.options, dial=dataset.codec.dial

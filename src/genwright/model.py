@@ -124,6 +124,8 @@ class Model:
     ) -> None:
         self.recipe, self.pipeline = recipe, pipeline
         self._dataset = dataset
+        if isinstance(dataset, Dataset):
+            pipeline.read_from(dataset.fields)
         nets: Nets = build("nets", recipe.net.name, recipe.net.options, recipe.size, where="net")
         space, cond = pipeline.family_spaces()
         with torch.random.fork_rng(), memory(TOO_LARGE):
@@ -164,6 +166,7 @@ class Model:
                     f"back as it was, or name other data",
                     code="data-changed",
                 )
+            self.pipeline.read_from(opened.fields)
             self._dataset = opened
         if self._dataset is None:
             raise RunError("this model does not know its data: load it from a run", code="no-data")
@@ -306,15 +309,17 @@ class Model:
         return self.family
 
     def _domain(self, name: str, value: Any, n: int) -> Tensor:
-        """A domain as stored. Raises `Unsupported` for one that the model does not translate to."""
+        """A domain as stored. Raises `DataError` for one that the data does not know, `Unsupported` for one that
+        the model does not translate to."""
         values = self.pipeline.each(name, value, n)
+        stored = self.pipeline.scalars[name].tensor(values)
         known = {str(domain) for domain in self.domains}
         if wrong := {str(one) for one in values} - known:
             raise Unsupported(
                 f"this model does not translate to {min(wrong)}, only to {', '.join(map(str, self.domains))}",
                 code="no-such-domain",
             )
-        return self.pipeline.scalars[name].tensor(values)
+        return stored
 
     def _with_sources(self, n: int, asked: Given, seed: int) -> Given:
         """With held-out examples, each of another domain than it is to be brought to."""

@@ -125,6 +125,12 @@ class Pipeline:
 
     # -- in training ---------------------------------------------------------------------------
 
+    def read_from(self, cached: Mapping[str, Field]) -> None:
+        """Take examples from the cache of a data set with these fields, all their parts among them."""
+        for name, field in self.fields.items():
+            if name in cached:
+                field.read_from(cached[name])
+
     @property
     def used(self) -> list[str]:
         """The fields that the task looks at."""

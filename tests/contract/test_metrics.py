@@ -17,11 +17,11 @@ from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Group, Measurement, Metric, OfFeatures, Rate, Statistic
 from genwright.evaluation.metrics import usefulness
-from genwright.evaluation.validation import FILE, in_words, results, validated
+from genwright.evaluation.validation import FILE, check_results, in_words, validated
 from genwright.registry import names, resolve
 from genwright.testing import check_metric, validate
 from genwright.testing import metrics as checks
-from genwright.testing.metrics import QUICK, SLOW, Subject, checks_of, run_checks, subject_of
+from genwright.testing.metrics import QUICK, SLOW, Subject, checks_for, run_checks, subject_of
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +33,8 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_said_of_a_metric_is_what_its_checks_show(name: str) -> None:
     """The quick ones; `python -m genwright.testing.validate` writes what has changed."""
     subject = subject_of(name)
-    found = run_checks(subject, checks_of(subject.metric, slow=False))
-    said = {one: why for one, why in results()[name].items() if one not in SLOW}
+    found = run_checks(subject, checks_for(subject.metric, slow=False))
+    said = {one: why for one, why in check_results()[name].items() if one not in SLOW}
     assert {one: bool(why) for one, why in found.items()} == {
         one: bool(why) for one, why in said.items()
     }, found
@@ -45,26 +45,28 @@ def test_what_is_said_of_a_metric_is_what_its_checks_show(name: str) -> None:
 def test_what_is_said_of_intervals_is_so(name: str) -> None:
     found = run_checks(subject_of(name), SLOW)
     assert {one: bool(why) for one, why in found.items()} == {
-        one: bool(results()[name][one]) for one in SLOW
+        one: bool(check_results()[name][one]) for one in SLOW
     }
 
 
 def test_every_metric_was_asked_and_none_else() -> None:
-    assert set(results()) == set(names("metrics"))
-    assert json.loads(FILE.read_text()) == results()
-    for name, found in results().items():
+    assert set(check_results()) == set(names("metrics"))
+    assert json.loads(FILE.read_text()) == check_results()
+    for name, found in check_results().items():
         metric = resolve("metrics", name)
-        assert set(found) == set(checks_of(metric())), name
+        assert set(found) == set(checks_for(metric())), name
         assert set(metric.sees or ()) <= set(QUICK), name
 
 
 def test_all_that_are_built_in_may_speak(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {name for name in results() if not validated(name)} == set()
-    assert in_words("kid") == f"passes {len(results()['kid'])} checks on cases whose answer is known"
+    assert {name for name in check_results() if not validated(name)} == set()
+    assert (
+        in_words("kid") == f"passes {len(check_results()['kid'])} checks on cases whose answer is known"
+    )
     assert not validated("from_elsewhere")
     assert "not checked" in in_words("from_elsewhere")
     failed = {"kid": {"itself": "", "row_order": "1e-3 off"}}
-    monkeypatch.setattr("genwright.evaluation.validation.results", lambda: failed)
+    monkeypatch.setattr("genwright.evaluation.validation.check_results", lambda: failed)
     assert not validated("kid")
     assert in_words("kid") == "row order: 1e-3 off"
 
@@ -96,7 +98,7 @@ def test_a_metric_of_another_package_is_checked_by_the_same_checks_and_may_speak
     monkeypatch.setitem(registry.KINDS, "metrics", table)
     monkeypatch.setattr(checks, "TRIALS", 20)
     registry._table.cache_clear()
-    results.cache_clear()
+    check_results.cache_clear()
     try:
         assert not validated("loudness")
         found = check_metric(resolve("metrics", "loudness"))
@@ -104,15 +106,15 @@ def test_a_metric_of_another_package_is_checked_by_the_same_checks_and_may_speak
         assert not any(found.values()), found
         monkeypatch.setattr(sys, "argv", ["validate", "loudness"])
         before = FILE.read_bytes()
-        validate.main()
+        validate.write_results()
         assert FILE.read_bytes() == before
         assert (tmp_path / "validation.json").is_file()
-        results.cache_clear()
+        check_results.cache_clear()
         assert validated("loudness")
     finally:
         monkeypatch.undo()
         registry._table.cache_clear()
-        results.cache_clear()
+        check_results.cache_clear()
 
 
 def test_a_view_without_a_world_is_refused() -> None:

@@ -108,7 +108,7 @@ def test_an_error_is_json_too_where_json_was_asked_for(
         ("net.wdth=3", ["net.wdth", "'width'"]),
         ("train.stpes=3", ["train.stpes", "'steps'"]),
         ("data.pth=x", ["data.pth", "'path'"]),
-        ("task.x=1", ["task.x", "none is known"]),
+        ("task.x=1", ["task.x", "known: given, make"]),
         ("steps=3", ["'steps'", "'train.steps'"]),
         ("bridge.bins=3", ["bins", "bridge.name=quantize"]),
         ("bridge=quantise", ["'quantise'", "'quantize'"]),

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 import genwright
 from commands import TINY, call, done, refused, train
-from genwright.data.table.codec import TableCodec
+from genwright.data.table.field import RowField
 from genwright.families.vae import VAE
 
 # -- going on --------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def test_a_signal_before_the_training_ends_at_once_and_leaves_nothing(
     room: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GENWRIGHT_CACHE", "fresh")
-    monkeypatch.setattr(TableCodec, "fit", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(RowField, "fit", lambda *_: signal.raise_signal(signal.SIGINT))
     assert call(*train()).code == 130
     assert "before the training began" in capfd.readouterr().err
     assert not Path("runs").exists()

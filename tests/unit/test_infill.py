@@ -1,4 +1,4 @@
-"""Gaps from a person's words to examples: what a codec makes of them, and what comes back."""
+"""Gaps from a person's words to examples: what a field makes of them, and what comes back."""
 
 from __future__ import annotations
 
@@ -6,66 +6,88 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from commands import TINY, done, refused, table, text
-from genwright.data.codec import Chunk, Codec, ReadOptions
+from genwright.data.audio.field import ClipField
 from genwright.data.columns.infer import fit_column
 from genwright.data.dataset import make_codec
 from genwright.data.source import find
-from genwright.data.table.codec import TableCodec
-from genwright.data.text.codec import TextCodec
+from genwright.data.table.field import RowField
+from genwright.data.text.field import TextField
 from genwright.errors import DataError, Unsupported
 
 
-def prose(*documents: str, length: int = 12, layout: str = "documents") -> TextCodec:
-    codec = TextCodec(length=length, layout=layout)  # type: ignore[arg-type]
-    codec.fit([Chunk(list(documents), list(documents))])
-    return codec
+def prose(*documents: str, length: int = 12, layout: str = "documents") -> TextField:
+    field = TextField(length=length, layout=layout)  # type: ignore[arg-type]
+    field.fit(list(documents))
+    field.settle()
+    return field
 
 
 def test_a_text_with_gaps() -> None:
-    codec = prose(*["to be or not_"] * 9, length=14)
-    x, known, wanted = codec.gaps("be __ not\\_")
-    assert wanted is None
-    assert codec.decode(x, {}) == ["be "], "a gap holds the sign of the end until it is filled"
+    field = prose(*["to be or not_"] * 9, length=14)
+    x, known, length = field.partial(["be __ not\\_"])
+    assert length is None
+    assert field.decode(x.numpy()) == ["be "], "a gap holds the sign of the end until it is filled"
     assert known[0, 0].tolist() == [1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1], "a document ends with it"
-    filled = np.where(known, x, codec.prompt("o")[0])
-    assert codec.decode(filled, {}) == ["be oo not_"]
+    filled = torch.where(known, x, field.prompt("o")[0])
+    assert field.decode(filled.numpy()) == ["be oo not_"]
+    several = field.partial(["be __ not\\_", "_o be"])
+    assert torch.equal(several.x[:1], x)
+    assert torch.equal(several.known[:1], known)
+    assert not several.known[1, 0, 0]
     stream = prose("to be or not " * 9, layout="stream")
-    _, known, wanted = stream.gaps("_be_")
-    assert wanted == 4
+    _, known, length = stream.partial(["_be_"])
+    assert length == 4
     assert known[0, 0].tolist() == [0, 1, 1, 0] + [0] * 9, "a stream may go on behind it"
 
 
 @pytest.mark.parametrize("wrong", ["be or not", "", "a line \\_", 7, {"text": "a_"}])
 def test_a_text_without_gaps_is_refused(wrong: object) -> None:
     with pytest.raises(DataError, match=r"a _ for each character to be made, for example To be ___ not"):
-        prose(*["to be or not"] * 9).gaps(wrong)
+        prose(*["to be or not"] * 9).partial([wrong])
 
 
 def test_a_text_too_long_is_refused() -> None:
     with pytest.raises(DataError, match=r"infill has 12 symbols and an example of this model 11"):
-        prose(*["to be or n"] * 9, length=12).gaps("_" * 12)
+        prose(*["to be or n"] * 9, length=12).partial(["_" * 12])
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> TableCodec:
+def row(tmp_path: Path) -> RowField:
     lines = [(i % 7 + 0.5, "abc"[i % 3], "" if i % 5 == 0 else i % 4, "k") for i in range(80)]
-    codec: Codec = make_codec("table", {})
+    codec = make_codec("table", {})
     source = find(str(table(tmp_path / "rows.csv", lines, head="x,y,z,one")), "auto")
-    codec.fit(list(codec.read(source, ReadOptions((), None, 0.1, 0.1))))
-    assert isinstance(codec, TableCodec)
-    return codec
+    field = codec.fields(source)["row"]
+    for chunk in codec.read(source, {"row": field}):
+        field.fit(chunk.values["row"])
+    field.settle()
+    assert isinstance(field, RowField)
+    return field
 
 
-def test_columns_that_are_known(rows: TableCodec) -> None:
+def test_columns_that_are_known(row: RowField) -> None:
     for column, value, written in (("y", "b", "b"), ("x", 2.5, "2.5"), ("x", "2.5", "2.5")):
-        x, known, wanted = rows.gaps({column: value})
-        assert wanted is None
-        assert x.dtype == (np.int64 if rows.space.kind == "symbol" else np.float32)
-        assert 0 < known.sum() < known.size
-        assert str(rows.decode(x, {})[column][0]) == written
-    assert rows.decode(rows.gaps({"z": None}).x, {})["z"][0] == ""  # where some are missing
+        x, known, length = row.partial([{column: value}])
+        assert length is None
+        row.space.check(x)
+        assert x.shape == known.shape
+        assert 0 < known.sum() < known.numel()
+        assert str(row.decode(x.numpy())[column][0]) == written
+    assert row.decode(row.partial([{"z": None}]).x.numpy())["z"][0] == ""  # where some are missing
+    x, known, _ = row.partial([{"y": "b"}, {"x": 2.5}])
+    assert not (known[0] & known[1]).any()
+    assert row.decode(x.numpy())["y"][0] == "b"
+
+
+def test_a_column_that_is_given_is_no_gap(row: RowField) -> None:
+    with pytest.raises(DataError, match=r"infill cannot hold 'y': give it with --given y="):
+        row.without(("y",)).partial([{"y": "b"}])
+    x, known, _ = row.without(("x",)).partial([{"y": "b"}])
+    assert x.shape[1] == row.without(("x",)).space.stored
+    assert str(row.without(("x",)).decode(x.numpy())["y"][0]) == "b"
+    assert known.any()
 
 
 @pytest.mark.parametrize(
@@ -80,9 +102,9 @@ def test_columns_that_are_known(rows: TableCodec) -> None:
         ({"y": ["a"]}, "one value for 'y'"),
     ],
 )
-def test_columns_that_cannot_be_are_refused(rows: TableCodec, wrong: object, words: str) -> None:
+def test_columns_that_cannot_be_are_refused(row: RowField, wrong: object, words: str) -> None:
     with pytest.raises(DataError, match=words):
-        rows.gaps(wrong)
+        row.partial([wrong])
 
 
 def test_numbers_outside_of_what_was_learnt_are_refused() -> None:
@@ -97,9 +119,10 @@ def test_numbers_outside_of_what_was_learnt_are_refused() -> None:
             column.exactly(wrong)
 
 
-def test_a_codec_without_gaps_says_so() -> None:
-    with pytest.raises(Unsupported, match="a text or a row of a table"):
-        Codec.gaps(prose(*["to be"] * 9), "a_")
+def test_a_field_without_gaps_says_so() -> None:
+    with pytest.raises(Unsupported, match="a picture, a text or a row of a table") as error:
+        ClipField().partial(["a_"])
+    assert error.value.code == "no-gaps"
 
 
 def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

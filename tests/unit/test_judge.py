@@ -208,10 +208,10 @@ def test_a_run_of_texts_is_asked_what_unseen_ones_cost(
         return
     assert found is not None
     assert (found.unit, found.exact) == ("bits_per_byte", kind == "exact")
-    feed = Experiment.resumed(model.run, model.recipe).feed()
-    feed.held = open_data(model.recipe)[2].splits["test"]
+    stream = Experiment.resumed(model.run, model.recipe).stream()
+    stream.held = open_data(model.recipe)[1].splits["test"]
     with torch.no_grad():
-        sums = [model.family.heldout(batch) for batch in feed.heldout(64, 500, torch.device("cpu"))]
+        sums = [model.family.heldout(batch) for batch in stream.heldout(64, 500, torch.device("cpu"))]
     told = float(sum(total for total, _ in sums))
     assert found.model.sum() == pytest.approx(told, rel=1e-4 if kind == "exact" else 0.05)
     assert kind == "exact" or found.model.sum() < told

@@ -12,13 +12,12 @@ from PIL import Image
 import genwright
 from commands import TINY, classes, done, pictures, refused, table
 from genwright import api
-from genwright.batch import Batch
 from genwright.data.codec import ReadOptions
-from genwright.data.dataset import prepare
+from genwright.data.dataset import make_codec, prepare
 from genwright.data.loader import Loader, strata
 from genwright.data.source import find
 from genwright.errors import Incompatible
-from genwright.space import Real, Space, Symbol
+from genwright.space import CondSpec, Real, Space, Symbol
 from genwright.tasks.unpaired import Unpaired
 
 CYCLE = ("--family", "cyclegan", *TINY)
@@ -47,10 +46,12 @@ def _there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_batch_is_seen_with_its_domains_and_no_source() -> None:
-    space, cond = Unpaired().spec(ROW, {"style": KIND})
-    assert (space, cond) == (ROW, {"source": ROW, "domain": KIND})
+    task = Unpaired(make="row", given=["style"])
+    spec = task.spec({"row": ROW, "style": KIND})
+    assert (spec.make, spec.space) == ("row", ROW)
+    assert spec.conds == {"source": CondSpec(ROW, align=True), "domain": CondSpec(KIND)}
     x, domain = torch.randn(4, 2), torch.tensor([[0], [1], [1], [0]])
-    seen = Unpaired().view(Batch(x, {"style": domain}), torch.Generator())
+    seen = task.view({"row": x, "style": domain}, torch.Generator())
     assert seen.x is x
     assert list(seen.cond) == ["domain"]
     assert seen.cond["domain"] is domain
@@ -67,8 +68,9 @@ def test_a_batch_is_seen_with_its_domains_and_no_source() -> None:
     ],
 )
 def test_what_tells_no_domains_apart_is_refused(given: dict[str, Space], words: str) -> None:
-    with pytest.raises(Incompatible, match=words):
-        Unpaired().spec(ROW, given)
+    with pytest.raises(Incompatible, match=words) as error:
+        Unpaired(make="row", given=list(given)).spec({"row": ROW} | given)
+    assert error.value.code == "no-domains"
 
 
 # -- batches ---------------------------------------------------------------------------------------
@@ -77,21 +79,26 @@ def test_what_tells_no_domains_apart_is_refused(given: dict[str, Space], words: 
 def test_a_rare_domain_comes_as_often_as_another(tmp_path: Path) -> None:
     pictures(tmp_path / "few/rare", 3)
     pictures(tmp_path / "few/usual", 40, first=3)
-    dataset = prepare(find(tmp_path / "few"), {}, ReadOptions(("label",), val=0.0, test=0.0))
+    options = ReadOptions(("label",), val=0.0, test=0.0)
+    dataset = prepare(find(tmp_path / "few"), make_codec("image", {}), {}, options)
     split = dataset.splits["train"]
-    sorts = strata(split)
+    domains = np.asarray(split.arrays["label"])[:, 0]
+    sorts = strata(domains)
     assert list(map(len, sorts)) == [3, 40]
-    loader = Loader(split, 0, strata=sorts)
-    first = torch.cat([loader.next(16).cond["label"] for _ in range(5)])
-    assert first.flatten().tolist() == [0, 1] * 40
-    seen = loader.__class__(split, 0, strata=sorts)._numbers(np.arange(80))
+    n = len(split)
+    loader = Loader(n, 0, strata=sorts)
+    seen = np.concatenate([loader.next(16) for _ in range(5)])
+    assert split.gather(seen)["label"].flatten().tolist() == [0, 1] * 40
     assert len(set(seen[1::2])) == 40  # all before any comes again
     assert np.bincount(seen[0::2])[sorts[0]].tolist() in ([13, 13, 14], [13, 14, 13], [14, 13, 13])
     # Two devices take turns, and the place is the whole state.
-    two = [Loader(split, 0, rank=rank, world=2, strata=sorts) for rank in range(2)]
-    both = [one.next(8).x for one in two]
-    again = Loader(split, 0, strata=sorts)
-    assert torch.equal(torch.cat(both), again.next(16).x)
+    two = [Loader(n, 0, rank=rank, world=2, strata=sorts) for rank in range(2)]
+    both = np.concatenate([one.next(8) for one in two])
+    again = Loader(n, 0, strata=sorts)
+    assert np.array_equal(both, again.next(16))
+    later = Loader(n, 0, strata=sorts)
+    later.place = 64
+    assert np.array_equal(later.next(16), seen[64:])
 
 
 # -- before training -------------------------------------------------------------------------------
@@ -184,7 +191,14 @@ def test_a_broken_picture_among_others_is_left_out(tmp_path: Path) -> None:
     made = genwright.translate("run", folder, "a")
     assert len(made) == 2
     assert "broken.png" in made.notes[0]
-    refused("translate", "run", folder / "broken.png", "--to", "a", words=["nothing to translate"])
+    refused(
+        "translate",
+        "run",
+        folder / "broken.png",
+        "--to",
+        "a",
+        words=["nothing to read in", "broken.png: not a picture"],
+    )
 
 
 def test_a_table_is_translated_too(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def _grid(rows: Iterable[Sequence[object]], *, right: Collection[int] = ()) -> T
     from rich.table import Table
     from rich.text import Text
 
-    from genwright.report.terminal import printable
+    from genwright.report.summary import printable
 
     table, found = Table.grid(padding=(0, 2, 0, 0)), [[*map(str, row)] for row in rows]
     for i in range(len(found[0]) if found else 0):
@@ -142,7 +142,7 @@ def show_verdicts(verdicts: list[Verdict], train: TrainOptions) -> None:
 
 def show_report(report: EvaluationReport) -> None:
     """The verdict, the figures, and what was not measured."""
-    from genwright.report.terminal import Summary
+    from genwright.report.summary import Summary
 
     show(Summary(report))
 

@@ -27,6 +27,7 @@ __all__ = [
     "Source",
     "SplitName",
     "Values",
+    "suffix",
 ]
 
 SplitName = Literal["train", "val", "test"]
@@ -146,11 +147,36 @@ class Codec(ABC):
     """Options that older versions did not have: at their default they do not name the data."""
     dial: ClassVar[str] = ""
     """The option that makes an example smaller, as a person would type it."""
+    sheet: ClassVar[str] = ""
+    """The file in which `write` shows all examples at once: beside others it is none itself."""
+    contract_exceptions: ClassVar[frozenset[str]] = frozenset()
+    """Laws of `genwright.testing.check_codec` that it does not keep."""
+
+    # -- which files ---------------------------------------------------------------------------
 
     @classmethod
     def sniff(cls, files: Sequence[Path]) -> float:
-        """How sure it is that it reads these files, 0 (not at all) to 1. By default by the suffix of the first."""
-        return 0.5 if files and suffix(files[0]) in cls.reads else 0.0
+        """How sure it is that all these files together are a source of it, 0 (not at all) to 1.
+
+        By default 0.5 where all are `own` or go with those by their names; one that looks into the files may be
+        surer, or say 0.
+        """
+        own = cls.own(files)
+        others = set(files) - set(own)
+        return 0.5 if own and all(cls.accompanies(file, own) for file in others) else 0.0
+
+    @classmethod
+    def own(cls, files: Sequence[Path]) -> list[Path]:
+        """Those of some files that hold examples, by their suffixes."""
+        read = [file for file in files if suffix(file) in cls.reads]
+        return [file for file in read if not cls.accompanies(file, read)]
+
+    @classmethod
+    def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
+        """Whether a file is no example and only goes with those: it shows them, or says what they are."""
+        return file.name == cls.sheet != "" and any(
+            other.parent == file.parent and other != file for other in own
+        )
 
     # -- in ------------------------------------------------------------------------------------
 

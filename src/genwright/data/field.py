@@ -134,6 +134,9 @@ class Field(ABC):
         """The field less some of its parts, since these are given; it takes the same cached arrays."""
         return self
 
+    def read_from(self, cached: Field) -> None:  # noqa: B027 - most fields are cached as they are
+        """Expand the compact arrays of `cached` from now on: the same field with all its parts."""
+
     # -- raw values ----------------------------------------------------------------------------
 
     def take(self, values: Values, index: Sequence[int]) -> Values:

@@ -1,20 +1,18 @@
 """From a path, or a built-in name, to files of one modality.
 
-Nothing is fetched, extracted or guessed beyond the suffix and the first line of a file; hidden files
-are passed over, links to folders are not followed.
+Nothing is fetched or extracted; the registered codecs say how sure they are of the files (`Codec.sniff`),
+and the surest one is taken. Hidden files are passed over, links to folders are not followed.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from genwright.data.cache import cache_home
-from genwright.data.codec import Codec, Source
-from genwright.data.labels import SIDECARS
+from genwright.data.codec import Codec, Source, suffix
 from genwright.errors import DataError, closest_name
 from genwright.registry import names, resolve
 
@@ -23,7 +21,8 @@ __all__ = ["BUILTIN", "find"]
 BUILTIN = {
     "digits": "1,797 handwritten digits, 8 x 8, grey, with `label` (UCI, shipped by scikit-learn)"
 }
-ASIDE = ("readme", "license", "licence", "copying", "manifest.json", "sheet.png", "sounds.html")
+ASIDE = ("readme", "license", "licence", "copying", "manifest.json")
+"""Beginnings of names of what lies beside data of any kind."""
 
 
 def find(path: str | Path, codec: str = "auto") -> Source:
@@ -43,10 +42,9 @@ def find(path: str | Path, codec: str = "auto") -> Source:
         raise DataError(f"there is no file or folder at {root}; {_nearest(root)}")
     name = root.name.split(".")[0] or root.resolve().name
     if root.is_file():
-        fits = _fitting(root)
-        if codec == "auto" and not fits:
+        if codec == "auto" and not (codec := _surest([root])):
             raise DataError(f"{root} is of no kind that is read here: {_readable()}")
-        return Source(root, (root,), fits[0] if codec == "auto" else codec, name)
+        return Source(root, (root,), codec, name)
     if not root.is_dir():
         raise DataError(f"{root} is neither a file nor a folder: name one of these")
     return _folder(root, codec, name)
@@ -61,35 +59,45 @@ def _folder(root: Path, codec: str, name: str) -> Source:
     files = _walk(root)
     if not files:
         raise DataError(f"the folder {root} is empty: put the files to learn from in it")
-    if codec != "auto":
-        reads: type[Codec] = resolve("codecs", codec)
-        usable = [f for f in files if _suffix(f) in reads.reads and f.name not in SIDECARS]
-        if not usable:
-            raise DataError(
-                f"none of the {len(files)} files in {root} is {' '.join(reads.reads)}: "
-                f"leave codec.name away, or name other data"
-            )
-        return Source(root, tuple(usable), codec, name)
-    kinds: dict[Path, str] = {}
-    for file in files:
-        fits = _fitting(file)
-        if fits and not file.name.lower().startswith(ASIDE):
-            kinds[file] = fits[0]
-    counts = Counter(kinds.values())
-    if {"image", "audio"} & counts.keys():  # a table beside pictures or sounds may say what they are
-        for file in list(kinds):
-            if file.name in SIDECARS and file.parent == root:
-                del kinds[file]
-        counts = Counter(kinds.values())
-    if not counts:
-        raise DataError(f"none of the {len(files)} files in {root} can be used: {_readable()}")
-    if len(counts) > 1:
-        mix = " and ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    chosen = codec if codec != "auto" else _of_folder(root, files)
+    reads: type[Codec] = resolve("codecs", chosen)
+    usable = reads.own(files if codec != "auto" else _examples(files))
+    if not usable:
         raise DataError(
-            f"{root} holds a mix of {mix} files: name a folder of one kind, "
-            f"or choose one with --set codec.name={counts.most_common()[0][0]}"
+            f"none of the {len(files)} files in {root} is {' '.join(reads.reads)}: "
+            f"leave codec.name away, or name other data"
         )
-    return Source(root, tuple(kinds), next(iter(counts)), name)
+    return Source(root, tuple(usable), chosen, name)
+
+
+def _of_folder(root: Path, files: Sequence[Path]) -> str:
+    """The codec that is surest of the files in a folder. Raises `DataError` where none reads all that any does."""
+    examples = _examples(files)
+    read = {tail for name in names("codecs") for tail in resolve("codecs", name).reads}
+    usable = [file for file in examples if suffix(file) in read]
+    if not usable:
+        raise DataError(f"none of the {len(files)} files in {root} can be used: {_readable()}")
+    if codec := _surest(examples) or _surest(usable):
+        return codec
+    counts = Counter(_surest([file]) for file in usable)
+    mix = " and ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    raise DataError(
+        f"{root} holds a mix of {mix} files: name a folder of one kind, "
+        f"or choose one with --set codec.name={counts.most_common()[0][0]}"
+    )
+
+
+def _examples(files: Sequence[Path]) -> list[Path]:
+    """Without what lies beside data of any kind."""
+    return [file for file in files if not file.name.lower().startswith(ASIDE)]
+
+
+def _surest(files: Sequence[Path]) -> str:
+    """The codec that is surest that it reads all these files; the first of several; "" where none is sure at
+    all."""
+    sure = {name: resolve("codecs", name).sniff(files) for name in names("codecs")}
+    found = max(sure, key=sure.__getitem__)
+    return found if sure[found] > 0 else ""
 
 
 def _nearest(missing: Path) -> str:
@@ -116,30 +124,6 @@ def _walk(root: Path) -> list[Path]:
 
 def _unreadable(error: OSError) -> None:
     raise DataError(f"the folder {error.filename} cannot be read: {error.strerror}")
-
-
-def _suffix(file: Path) -> str:
-    """Lower case; `.csv.gz` counts as one."""
-    tail = [s.lower() for s in file.suffixes[-2:]]
-    return "".join(tail) if tail and tail[-1] == ".gz" else tail[-1] if tail else ""
-
-
-def _fitting(file: Path) -> list[str]:
-    """The codecs that read such a file, the likeliest first."""
-    fits = [name for name in names("codecs") if _suffix(file) in resolve("codecs", name).reads]
-    if len(fits) > 1 and ".jsonl" in _suffix(file) and _holds_text(file):
-        fits.sort(key=lambda name: name != "text")
-    return fits
-
-
-def _holds_text(file: Path) -> bool:
-    """Whether the first record of a JSON lines file is a text with at most some labels beside it."""
-    try:
-        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as stream:
-            record = json.loads(stream.readline(1 << 20))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and isinstance(record.get("text"), str)
 
 
 def _readable() -> str:

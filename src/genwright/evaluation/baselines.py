@@ -231,7 +231,9 @@ def ngram_nats(train: Array, test: Array, space: Space, order: int = ORDER) -> A
 def _texts(x: Array, space: Space) -> tuple[Array, Symbol]:
     """The symbols `(m, length)`, and their span."""
     if not is_text(space):
-        raise DataError(f"n-grams are for texts, one row of symbols, and these are {space}")
+        raise DataError(
+            f"n-grams are for texts, one row of symbols, and these are {space}", code="not-a-text"
+        )
     span = space.spans[0]
     assert isinstance(span, Symbol)
     return _flat(x).astype(np.int64), span
@@ -259,7 +261,9 @@ def _look(keys: Array, wanted: Array) -> tuple[Array, Array]:
 
 def _flat(x: Array) -> Array:
     if not len(x):
-        raise DataError("a baseline needs training examples, there are none; give some")
+        raise DataError(
+            "a baseline needs training examples, there are none; give some", code="no-examples"
+        )
     return x.reshape(len(x), -1)
 
 

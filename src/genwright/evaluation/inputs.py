@@ -224,9 +224,8 @@ class ReferenceData:
     ) -> tuple[Sample, list[str]]:
         """Samples of a model, from the files that a person gets, and what is odd about them."""
         with tempfile.TemporaryDirectory() as folder:
-            files = samples.write(folder)
-            lines = [file for file in files if file.suffix == ".jsonl"]
-            loaded = self.read(lines[0] if len(files) == 2 and lines else Path(folder))
+            samples.write(folder)
+            loaded = self.read(Path(folder))
         return self.chosen(loaded, n, rng), loaded.notes
 
 

@@ -92,7 +92,7 @@ class Metric(ABC):
     sees: ClassVar[tuple[str, ...] | None] = None
     """The faults that it claims to see, as `genwright.testing` names them (`order`, `missing_mode`,
     `collapse`, `all_copied`, ...); None: every one."""
-    panel: ClassVar[bool] = True
+    by_default: ClassVar[bool] = True
     """Whether it is asked unless others are wanted by name; a twin of another metric is not."""
     how: ClassVar[str]
     """How to read it, in one sentence."""
@@ -105,14 +105,21 @@ class Metric(ABC):
         """The number and its interval. Raises `DataError` in a sentence where it cannot be had."""
         least, n = self.least(evidence), min(len(evidence.test), len(evidence.fake))
         if n < least:
-            raise DataError(f"{self.name} needs {least} examples of each, there are {n}")
+            raise DataError(
+                f"{self.name} needs {least} examples of each, there are {n}", code="too-few-examples"
+            )
         sets = (("training", evidence.train), ("real", evidence.test), ("generated", evidence.fake))
         for what, sample in sets:
             if not (np.isfinite(sample.features).all() and np.isfinite(sample.flat).all()):
-                raise DataError(f"{self.name}: some {what} examples hold values that are not finite")
+                raise DataError(
+                    f"{self.name}: some {what} examples hold values that are not finite",
+                    code="not-finite",
+                )
         measurement = self._read(evidence, np.random.default_rng([seed, *self.name.encode()]))
         if not math.isfinite(measurement.value):
-            raise DataError(f"{self.name} came out as {measurement.value}, so it is not shown")
+            raise DataError(
+                f"{self.name} came out as {measurement.value}, so it is not shown", code="not-finite"
+            )
         return measurement
 
     @abstractmethod
@@ -188,7 +195,8 @@ def varied(name: str, real: Array) -> Array:
     if not np.ptp(real, axis=0).any():
         raise DataError(
             f"{name}: all {len(real)} real examples have the same features, so that none is nearer than "
-            f"another; give more varied examples, or other --features"
+            f"another; give more varied examples, or other --features",
+            code="no-variety",
         )
     return real
 

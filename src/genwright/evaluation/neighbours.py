@@ -81,7 +81,8 @@ def _search(queries: Array, base: Array, k: int, same: bool) -> tuple[Array, Arr
     if len(base) < k + same:
         raise DataError(
             f"nearest neighbours: {k + same} different training or real examples are needed, there are "
-            f"{len(base)}; give more data"
+            f"{len(base)}; give more data",
+            code="too-few-examples",
         )
     centred = _centred(base, *([] if same else [queries]))
     index = NearestNeighbors(n_neighbors=min(len(base) - same, k + SPARE), algorithm="brute")

@@ -62,11 +62,15 @@ def rank(judgements: Sequence[EvaluationReport]) -> Ranking:
         if len(found) > 1:
             raise DataError(
                 f"these cannot be ranked, since their {what} differ ({', '.join(sorted(found))}): compare "
-                f"models of one data set, with one seed and one -n"
+                f"models of one data set, with one seed and one -n",
+                code="not-comparable",
             )
     names = [judgement.title for judgement in judgements]
     if len(set(names)) < len(names):
-        raise DataError(f"a model cannot be ranked against itself: name each once ({', '.join(names)})")
+        raise DataError(
+            f"a model cannot be ranked against itself: name each once ({', '.join(names)})",
+            code="ranked-twice",
+        )
     asked = _asked(judgements)
     compared = [
         ((metric, _ordered(results, pair)), _p(results, pair))

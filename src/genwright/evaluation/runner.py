@@ -55,7 +55,7 @@ def metrics(evidence: Evidence, wanted: Sequence[str] = ()) -> list[Metric]:
     return [
         metric
         for metric in made
-        if metric.panel
+        if metric.by_default
         and metric.reads in evidence.views
         and (evidence.conditional or "condition" not in metric.needs)
     ]

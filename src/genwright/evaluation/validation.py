@@ -16,7 +16,7 @@ from typing import Any
 
 from genwright.registry import names, resolve
 
-__all__ = ["FILE", "file_of", "in_words", "results", "validated"]
+__all__ = ["FILE", "check_results", "file_of", "in_words", "validated"]
 
 FILE = Path(__file__).with_name("validation.json")
 
@@ -29,7 +29,7 @@ def file_of(metric: type[Any]) -> Path:
 
 
 @cache
-def results() -> Mapping[str, Mapping[str, str]]:
+def check_results() -> Mapping[str, Mapping[str, str]]:
     """For each metric its checks, and why it fails them: "" where it passes."""
     found = kept_in(FILE)
     for name in names("metrics"):
@@ -45,12 +45,12 @@ def kept_in(file: Path) -> dict[str, dict[str, str]]:
 
 def validated(metric: str) -> bool:
     """Whether a metric was checked, and passes."""
-    return bool(results().get(metric)) and not any(results()[metric].values())
+    return bool(check_results().get(metric)) and not any(check_results()[metric].values())
 
 
 def in_words(metric: str) -> str:
     """What its checks have shown."""
-    checks = results().get(metric, {})
+    checks = check_results().get(metric, {})
     if not checks:
         return "it was not checked on cases whose answer is known"
     failed = [f"{check.replace('_', ' ')}: {why}" for check, why in checks.items() if why]

@@ -104,7 +104,8 @@ class Energy(Family):
         seen = space.width + 2 * self.waves * len(self.reals)
         self.net = nets.score(space.grid, seen, self.conditioner.shape)
         size = buffer or max(128, min(10_000, NUMBERS // (space.width * space.positions)))
-        self.replay = None if self.denoising else Replay(size, space, self.cond)
+        spaces = {name: spec.space for name, spec in self.cond.items()}
+        self.replay = None if self.denoising else Replay(size, space, spaces)
 
     def prepare(self, batch: Batch) -> None:
         self.scaling.fit(batch.x)

@@ -30,7 +30,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrizations
 
 from genwright.batch import Batch, Cond
-from genwright.errors import Incompatible, RecipeError
+from genwright.errors import RecipeError
 from genwright.families.adversary import (
     LOSSES,
     SATURATED,
@@ -113,19 +113,15 @@ class GAN(Family):
         nets = critic_nets(nets, space.grid)
         self.generator_conditioner = Conditioner(self.cond, space.grid, nets, "decode")
         projects = condition == "projection"
+        # Tokens cannot be packed, nor projected on: what would be some goes to the vector.
+        slots = frozenset({"grid"}) if projects or pack > 1 else None
         self.critic_conditioner = Conditioner(
-            self.cond, space.grid, nets, "encode" if projects else "score"
+            self.cond, space.grid, nets, "encode" if projects else "score", slots=slots
         )
         self.generator = nets.decode(
             space.grid, self.latent + self.bits, space.width, self.generator_conditioner.shape
         )
         cond_shape = self.critic_conditioner.shape
-        if cond_shape.tokens and (projects or pack > 1):
-            raise Incompatible(
-                "a critic with family.condition=projection or family.pack above 1 cannot read a condition "
-                "place by place: leave both as they are, or choose net.name=conv",
-                code="tokens-not-read",
-            )
         cond_shape = CondShape(pack * cond_shape.vector, cond_shape.tokens, pack * cond_shape.grid)
         width = pack * space.width
         self.critic = (

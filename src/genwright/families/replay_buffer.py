@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from genwright.space import CondSpec, Space
+from genwright.space import Space
 
 __all__ = ["Replay", "Taken"]
 
@@ -41,9 +41,9 @@ class Replay(nn.Module):
     x: Tensor
     drop_mask: Tensor
 
-    def __init__(self, size: int, space: Space, cond: Mapping[str, CondSpec]) -> None:
+    def __init__(self, size: int, space: Space, cond: Mapping[str, Space]) -> None:
         super().__init__()
-        self.size, self.spaces = size, {name: spec.space for name, spec in cond.items()}
+        self.size, self.spaces = size, dict(cond)
         self._latest: deque[Tensor] = deque(maxlen=LATEST)
         self.register_buffer("x", torch.randn(size, space.width, *space.grid))
         # Whether a chain goes without each condition, as some examples do in training.

@@ -61,7 +61,7 @@ class Conditioner(nn.Module):
         self.cond, self.dim = cond_specs(cond), nets.dim
         reads = nets.slots(role, grid)
         self.where = {
-            name: _slot(name, spec, grid, reads if slots is None else slots)
+            name: _slot(name, spec, grid, reads if slots is None else reads & slots)
             for name, spec in self.cond.items()
         }
         self.project = nn.ModuleDict()

@@ -14,10 +14,10 @@ from genwright.data.image.field import ImageField
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space
 
-__all__ = ["evidence", "sample"]
+__all__ = ["evidence", "sample_of"]
 
 
-def sample(rows: Array, labels: Sequence[Any] | None = None) -> Sample:
+def sample_of(rows: Array, labels: Sequence[Any] | None = None) -> Sample:
     """Rows `(n, d)` as a sample whose features are the numbers themselves."""
     rows = np.asarray(rows, dtype=np.float64)
     return Sample(
@@ -40,8 +40,8 @@ def evidence(
     return Evidence(
         space=Space((), (Real(test.shape[1]),)),
         extractor="identity",
-        train=sample(test if train is None else train),
-        test=sample(test),
-        fake=sample(fake),
-        reference=None if reference is None else sample(reference),
+        train=sample_of(test if train is None else train),
+        test=sample_of(test),
+        fake=sample_of(fake),
+        reference=None if reference is None else sample_of(reference),
     )

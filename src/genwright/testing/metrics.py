@@ -23,7 +23,7 @@ from genwright.evaluation.results import MetricResult
 from genwright.registry import build
 from genwright.testing.worlds import WORLDS, World
 
-__all__ = ["QUICK", "SLOW", "Subject", "check_metric", "checks_of", "run_checks", "subject_of"]
+__all__ = ["QUICK", "SLOW", "Subject", "check_metric", "checks_for", "run_checks", "subject_of"]
 
 SEEDS = range(4, 14)
 """Of draws of real examples: the real baseline."""
@@ -39,7 +39,7 @@ def check_metric(metric: type[Metric] | Metric, *, slow: bool = True) -> dict[st
     Raises `DataError` where there is no world with the view that it reads.
     """
     made = metric() if isinstance(metric, type) else metric
-    return run_checks(Subject(made), checks_of(made, slow=slow))
+    return run_checks(Subject(made), checks_for(made, slow=slow))
 
 
 def subject_of(name: str) -> Subject:
@@ -334,7 +334,7 @@ SLOW = {"interval": interval}
 QUICK: dict[str, Check] = {one.__name__: one for one in (*EVERY, *CLAIMED)}
 
 
-def checks_of(metric: Metric, *, slow: bool = True) -> list[str]:
+def checks_for(metric: Metric, *, slow: bool = True) -> list[str]:
     """The checks for a metric; one that claims nothing is not excused from any."""
     claims = QUICK.keys() if metric.sees is None else set(metric.sees)
     quick = [name for name, one in QUICK.items() if one in EVERY or name in claims]

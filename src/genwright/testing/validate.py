@@ -11,18 +11,18 @@ import sys
 from genwright.evaluation.metrics import usefulness
 from genwright.evaluation.validation import file_of, kept_in
 from genwright.registry import names, resolve
-from genwright.testing.metrics import checks_of, run_checks, subject_of
+from genwright.testing.metrics import checks_for, run_checks, subject_of
 
-__all__ = ["main"]
+__all__ = ["write_results"]
 
 
-def main() -> None:
+def write_results() -> None:
     """Write the results anew, of the metrics that are named or of all; each beside what it is kept with."""
     usefulness.TREES = 25  # as the tests do: it is the code that is checked
     known = names("metrics")
     for name in sys.argv[1:] or known:
         subject, file = subject_of(name), file_of(resolve("metrics", name))
-        found = run_checks(subject, checks_of(subject.metric))
+        found = run_checks(subject, checks_for(subject.metric))
         bad = {one: why for one, why in found.items() if why}
         sys.stdout.write(f"{name}: {len(found) - len(bad)} of {len(found)} {bad or ''}\n")
         sys.stdout.flush()
@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write_results()

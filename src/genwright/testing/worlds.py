@@ -15,7 +15,7 @@ from genwright.data.image.codec import ImageCodec
 from genwright.data.image.field import ImageField
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space
-from genwright.testing.examples import sample
+from genwright.testing.examples import sample_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +98,7 @@ def _modes(n: int, rng: np.random.Generator, but: bool, new: bool) -> Array:
     return np.where(rng.random(n) < 0.2, 10, which) if new else which
 
 
-class Rows(World):
+class NumberWorld(World):
     """Ten normals in six dimensions, each with its label; what is seen are the numbers themselves."""
 
     def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Any:
@@ -127,10 +127,10 @@ class Rows(World):
         return raw[0][index], raw[1][index]
 
     def sample(self, raw: Any) -> Sample:
-        return sample(raw[0], raw[1].tolist())
+        return sample_of(raw[0], raw[1].tolist())
 
 
-class Table(World):
+class TableWorld(World):
     """Columns that hang together: numbers, categories, a sum, an order, a label that can be predicted."""
 
     view = "row"
@@ -210,7 +210,7 @@ class Table(World):
                 (raw["class"] == "good").to_numpy(float),
             ]
         )
-        made = sample(numbers, raw["class"].tolist())
+        made = sample_of(numbers, raw["class"].tolist())
         keys = tuple("|".join(row) for row in texts.itertuples(index=False))
         given = {"class": list(raw["class"])}
         return self.offering(
@@ -221,7 +221,7 @@ class Table(World):
         return self.field().space
 
 
-class Arrays(World):
+class ArrayWorld(World):
     """Examples `(n, 1, *grid)` in [-1, 1], taken as a metric reads them."""
 
     n = 300
@@ -241,10 +241,10 @@ class Arrays(World):
         return np.asarray(raw[index])
 
     def sample(self, raw: Array) -> Sample:
-        return self.offering(replace(sample(raw.reshape(len(raw), -1)), x=raw.astype(np.float32)))
+        return self.offering(replace(sample_of(raw.reshape(len(raw), -1)), x=raw.astype(np.float32)))
 
 
-class Pictures(Arrays):
+class PictureWorld(ArrayWorld):
     """A blob in one of ten places, of 8 x 8 pixels."""
 
     view = "pixels"
@@ -262,7 +262,7 @@ class Pictures(Arrays):
         return Space((8, 8), (Real(1, bounded=True),))
 
 
-class Sounds(Arrays):
+class SoundWorld(ArrayWorld):
     """A tone of one of ten pitches that dies away, of 128 samples."""
 
     view = "waveform"
@@ -279,7 +279,7 @@ class Sounds(Arrays):
         return Space((128,), (Real(1, bounded=True),))
 
 
-class Texts(World):
+class TextWorld(World):
     """Words in chains with few ways to go on; each of ten kinds of text has words of its own. What is seen
     are counts of letters."""
 
@@ -333,24 +333,24 @@ class Texts(World):
 
     def sample(self, raw: list[str]) -> Sample:
         counts = np.array([[text.count(letter) for letter in self.LETTERS] for text in raw], np.float64)
-        made = sample(counts.reshape(len(raw), len(self.LETTERS)))
+        made = sample_of(counts.reshape(len(raw), len(self.LETTERS)))
         return self.offering(
             replace(made, raw=raw, codec=ImageCodec(), field=ImageField(), keys=tuple(raw))
         )
 
 
-class ManyTexts(Texts):
+class ManyTextsWorld(TextWorld):
     """As many as MAUVE asks for."""
 
     n = 1000
 
 
 WORLDS: dict[str, World] = {
-    "rows": Rows(),
-    "row": Table(),
-    "pixels": Pictures(),
-    "waveform": Sounds(),
-    "text": Texts(),
-    "many texts": ManyTexts(),
+    "rows": NumberWorld(),
+    "row": TableWorld(),
+    "pixels": PictureWorld(),
+    "waveform": SoundWorld(),
+    "text": TextWorld(),
+    "many texts": ManyTextsWorld(),
 }
 """By the view that a metric reads; `rows` for those that read plain numbers."""

@@ -12,7 +12,7 @@ from genwright.errors import DataError
 from genwright.evaluation import runner
 from genwright.evaluation.evidence import Evidence, Pairs
 from genwright.evaluation.metrics.condition import Heeded, _of_classes, _of_numbers, _total
-from genwright.testing.examples import evidence, sample
+from genwright.testing.examples import evidence, sample_of
 
 CENTRES = 4 * np.random.default_rng(1).normal(size=(5, 4))
 
@@ -26,9 +26,9 @@ def labelled(n: int, seed: int, wrong: float = 0.0, noise: float = 1.0) -> tuple
 
 
 def of_labels(seed: int = 0, wrong: float = 0.0, n: int = 500, noise: float = 1.0) -> Evidence:
-    train, test, reference = (sample(*labelled(n, 10 * seed + i, noise=noise)) for i in (1, 2, 3))
+    train, test, reference = (sample_of(*labelled(n, 10 * seed + i, noise=noise)) for i in (1, 2, 3))
     bare = evidence(test.features, test.features)
-    fake = sample(*labelled(n, 10 * seed + 4, wrong, noise))
+    fake = sample_of(*labelled(n, 10 * seed + 4, wrong, noise))
     return replace(bare, train=train, test=test, reference=reference, fake=fake)
 
 
@@ -38,7 +38,7 @@ def of_pairs(seed: int, strength: float, n: int = 400) -> Evidence:
     true = rng.normal(size=(n, 6))
     made = strength * true + np.sqrt(1 - strength**2) * rng.normal(size=(n, 6))
     asked = evidence(true, made, reference=rng.normal(size=(n, 6)))
-    pairs = Pairs({"caption": [f"row {i}" for i in range(n)]}, asked.fake, sample(true))
+    pairs = Pairs({"caption": [f"row {i}" for i in range(n)]}, asked.fake, sample_of(true))
     return replace(asked, pairs=pairs)
 
 
@@ -90,9 +90,9 @@ def test_a_label_of_many_numbers_is_read_as_a_number() -> None:
             f"{v:.3f}" for v in told
         ]
 
-    train = sample(*rows(True))
+    train = sample_of(*rows(True))
     asked = replace(evidence(train.features, train.features), train=train)
-    heeded, ignored = (Heeded().read(asked.about(sample(*rows(heed)))) for heed in (True, False))
+    heeded, ignored = (Heeded().read(asked.about(sample_of(*rows(heed)))) for heed in (True, False))
     assert heeded.low > 0.85
     assert ignored.low < 0 < ignored.high
 
@@ -140,7 +140,7 @@ def test_the_reference_answers_with_its_own_conditions_and_other_sets_have_none(
     assert asked.reference is not None
     assert Heeded().read(asked.about(asked.reference)).value == 1
     with pytest.raises(DataError) as refused:
-        Heeded().read(asked.about(sample(np.zeros((50, 6)))))
+        Heeded().read(asked.about(sample_of(np.zeros((50, 6)))))
     assert refused.value.code == "no-labels"
 
 
@@ -165,7 +165,7 @@ def test_labels_that_cannot_be_learnt_are_refused(
     train: list[str], fake: list[str], code: str | None
 ) -> None:
     rows = np.random.default_rng(0).normal(size=(40, 3))
-    asked = replace(evidence(rows, rows), train=sample(rows, train), fake=sample(rows, fake))
+    asked = replace(evidence(rows, rows), train=sample_of(rows, train), fake=sample_of(rows, fake))
     if code is None:  # a label that no training example has is never met
         assert Heeded().read(asked).value == 0
         return
@@ -181,7 +181,7 @@ def test_pairs_of_unequal_number_and_one_condition_for_all_are_refused() -> None
     with pytest.raises(DataError) as refused:
         Heeded().read(replace(asked, pairs=short))
     assert refused.value.code == "unequal-pairs"
-    same = replace(asked.pairs, made=sample(np.ones((400, 6))), true=sample(np.ones((400, 6))))
+    same = replace(asked.pairs, made=sample_of(np.ones((400, 6))), true=sample_of(np.ones((400, 6))))
     with pytest.raises(DataError) as refused:
         Heeded().read(replace(asked, pairs=same))
     assert refused.value.code == "no-variety"

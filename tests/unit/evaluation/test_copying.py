@@ -109,8 +109,9 @@ def test_no_row_is_its_own_neighbour_and_equal_rows_are_at_exactly_zero() -> Non
 
 def test_too_few_rows_for_a_neighbour_are_refused() -> None:
     rows = np.zeros((3, 2))
-    with pytest.raises(DataError, match="4 different"):
+    with pytest.raises(DataError) as refused:
         nearest_neighbours(rows, rows, 3, same=True)
+    assert refused.value.code == "too-few-examples"
 
 
 def test_the_area_under_the_curve_counts_ties_half() -> None:
@@ -336,7 +337,8 @@ def test_constant_data_are_read_or_refused(metric: type[Metric]) -> None:
 
 def test_too_few_examples_and_missing_digests_are_refused() -> None:
     few = case(14, n=40)
-    with pytest.raises(DataError, match="needs 50"):
+    with pytest.raises(DataError) as refused:
         NearCopies().read(few)
+    assert refused.value.code == "too-few-examples"
     with pytest.raises(DataError, match="digests"):
         ExactCopies().read(replace(few, train=replace(few.train, keys=())))

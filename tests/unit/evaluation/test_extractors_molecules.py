@@ -4,7 +4,6 @@ shapes."""
 from __future__ import annotations
 
 import re
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genwright.data.codec import Array, Chunk
-from genwright.data.text.codec import TextCodec
+from genwright.data.codec import Array
+from genwright.data.text.field import TextField
 from genwright.errors import DataError
 from genwright.evaluation.extractors.base import FeatureExtractor
 from genwright.evaluation.extractors.learned import extractor_for
@@ -167,17 +166,17 @@ def test_chemnet_is_read_as_step_by_step(package: Path) -> None:
 def test_features_depend_on_the_molecule_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ChemNetExtractor, "piece", 4)
     texts = molecules(9)
-    codec = TextCodec(length=120, layout="documents")
-    codec.fit([Chunk(texts, [str(i) for i in range(len(texts))])])
-    x = codec.expand(codec.encode(texts))
-    raw = partial(codec.decode, given={})
-    extractor = extractor_for(x, codec.space, kind="chemnet", raw=raw)
+    field = TextField(length=120, layout="documents")
+    field.fit(texts)
+    field.settle()
+    x, raw = field.tensor(texts).numpy(), field.decode
+    extractor = extractor_for(x, field.space, kind="chemnet", raw=raw)
     whole = extractor(x)
     order = np.random.default_rng(0).permutation(len(x))
     np.testing.assert_allclose(extractor(x[order]), whole[order], rtol=0, atol=1e-12)
     np.testing.assert_allclose(extractor(x[:1]), whole[:1], rtol=0, atol=1e-12)
     monkeypatch.setattr(FeatureExtractor, "fit", None)  # it is taken from the cache
-    again = extractor_for(x, codec.space, kind="chemnet", raw=raw)
+    again = extractor_for(x, field.space, kind="chemnet", raw=raw)
     assert (again.name, again(x).tobytes()) == (extractor.name, whole.tobytes())
 
 

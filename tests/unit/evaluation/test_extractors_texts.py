@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genwright.data.codec import Array, Chunk
-from genwright.data.text.codec import TextCodec
+from genwright.data.codec import Array
+from genwright.data.text.field import TextField
 from genwright.errors import DataError
 from genwright.evaluation.extractors.base import FeatureExtractor
 from genwright.evaluation.extractors.learned import extractor_for
@@ -116,11 +116,12 @@ def sentences(n: int, seed: int = 0) -> list[str]:
     return [" ".join(rng.choice(WORDS, rng.integers(1, 12))) for _ in range(n)]
 
 
-def coded(texts: list[str]) -> tuple[TextCodec, Array]:
-    """A codec that knows these texts, and what it stores of them."""
-    codec = TextCodec(length=80, layout="documents")
-    codec.fit([Chunk(texts, [str(i) for i in range(len(texts))])])
-    return codec, codec.expand(codec.encode(texts))
+def coded(texts: list[str]) -> tuple[TextField, Array]:
+    """A field that knows these texts, and what it stores of them."""
+    field = TextField(length=80, layout="documents")
+    field.fit(texts)
+    field.settle()
+    return field, field.tensor(texts).numpy()
 
 
 def numbered(texts: list[str]) -> tuple[Space, Array, Any]:
@@ -147,8 +148,8 @@ def test_a_text_alone_is_read_as_it_is_among_others(package: Path) -> None:
 def test_text_features_depend_on_the_text_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GENWRIGHT_CACHE", str(tmp_path))
     texts = sentences(60)
-    codec, x = coded(texts)
-    extractor = extractor_for(x, codec.space, kind="minilm", raw=lambda x: codec.decode(x, {}))
+    field, x = coded(texts)
+    extractor = extractor_for(x, field.space, kind="minilm", raw=field.decode)
     whole = extractor(x)
     assert whole.shape == (60, extractor.dim)
     order = np.random.default_rng(0).permutation(60)
@@ -161,7 +162,7 @@ def test_text_features_depend_on_the_text_alone(monkeypatch: pytest.MonkeyPatch,
         patch.setattr(MiniLmExtractor, "piece", 7)  # the projection alone rounds otherwise
         np.testing.assert_allclose(extractor(x), whole, rtol=0, atol=1e-12)
     monkeypatch.setattr(FeatureExtractor, "fit", None)  # it is taken from the cache
-    again = extractor_for(x, codec.space, kind="minilm", raw=lambda x: codec.decode(x, {}))
+    again = extractor_for(x, field.space, kind="minilm", raw=field.decode)
     assert (again.name, again(x).tobytes()) == (extractor.name, whole.tobytes())
 
 
@@ -203,8 +204,8 @@ PAIRS = [
 @needs_minilm
 def test_sentences_with_one_meaning_are_near() -> None:
     texts = [text for pair in PAIRS for text in pair]
-    codec, x = coded(texts)
-    extractor = MiniLmExtractor.fit(x, codec.space, raw=lambda x: codec.decode(x, {}))
+    field, x = coded(texts)
+    extractor = MiniLmExtractor.fit(x, field.space, raw=field.decode)
     assert extractor.dim <= 64
     found = extractor(x)
     distance = np.linalg.norm(found[:, None] - found[None], axis=2) + 1e9 * np.eye(len(x))

@@ -13,12 +13,13 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 
 from genwright.data.codec import Array
+from genwright.data.image.field import ImageField
 from genwright.errors import DataError
-from genwright.evaluation.evidence import Evidence, views_of
+from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Metric, Statistic
 from genwright.evaluation.metrics import images as module
 from genwright.evaluation.metrics.images import PixelHistogram, Sharpness, Spectrum, ranked, realism
-from genwright.testing.examples import evidence, sample
+from genwright.testing.examples import evidence, sample_of
 
 METRICS = [Spectrum, PixelHistogram, Sharpness]
 every = pytest.mark.parametrize("metric", [make() for make in METRICS], ids=lambda metric: metric.name)
@@ -29,8 +30,9 @@ def asked(test: Array, fake: Array, train: Array | None = None) -> Evidence:
     sets = [test if train is None else train, test, fake]
     flat = [x.reshape(len(x), -1) for x in sets]
     made = evidence(flat[1], flat[2], flat[0])
+    views = frozenset({"features", "flat", *ImageField.views})
     parts = {
-        name: replace(sample(rows), x=x.astype(np.float32), views=views_of("image"))
+        name: replace(sample_of(rows), x=x.astype(np.float32), views=views)
         for name, rows, x in zip(("train", "test", "fake"), flat, sets, strict=True)
     }
     return replace(made, **parts)

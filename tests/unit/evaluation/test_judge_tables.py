@@ -13,11 +13,13 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import f1_score, r2_score
 
-from genwright.data.codec import Array, Chunk
+from genwright.data.codec import Array
 from genwright.data.table.codec import TableCodec
+from genwright.data.table.field import RowField
+from genwright.data.table.frames import TableFormat
 from genwright.errors import DataError
 from genwright.evaluation.baselines import BASELINES
-from genwright.evaluation.evidence import Evidence, Sample, views_of
+from genwright.evaluation.evidence import Evidence, Sample
 from genwright.evaluation.metric import Metric, Statistic
 from genwright.evaluation.metrics import usefulness
 from genwright.evaluation.metrics.rules import Constraints, Validity
@@ -56,17 +58,20 @@ def people(n: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(list(values), dtype=str) for name, values in columns.items()})
 
 
-def fitted(frame: pd.DataFrame, **options: Any) -> TableCodec:
-    codec = TableCodec(**options)
-    codec.fit([Chunk(frame, [str(i) for i in range(len(frame))])])
-    return codec
+def fitted(frame: pd.DataFrame, **options: Any) -> RowField:
+    row = RowField(TableFormat(".csv", tuple(frame.columns)), **options)
+    row.fit(frame)
+    row.settle()
+    return row
 
 
-def sample(frame: pd.DataFrame, codec: TableCodec, labels: Sequence[str] = ()) -> Sample:
+def sample(frame: pd.DataFrame, field: RowField, labels: Sequence[str] = ()) -> Sample:
     n = len(frame)
     row = np.zeros((n, 1))
     given = {name: list(frame[name]) for name in labels}
-    return Sample(row, row, row, frame, codec, given, tuple(map(str, range(n))), views=views_of("table"))
+    views = frozenset({"features", "flat", *field.views})
+    keys = tuple(map(str, range(n)))
+    return Sample(row, row, row, frame, TableCodec(), field, given, keys, views=views)
 
 
 def question(
@@ -77,9 +82,9 @@ def question(
     **options: Any,
 ) -> Evidence:
     train, test = TRAIN if train is None else train, HELD if test is None else test
-    codec = fitted(train, **options) if options or train is not TRAIN else CODEC
-    sets = (sample(frame, codec, labels) for frame in (train, test, fake))
-    return Evidence(codec.space, "none", *sets)
+    field = fitted(train, **options) if options or train is not TRAIN else FIELD
+    sets = (sample(frame, field, labels) for frame in (train, test, fake))
+    return Evidence(field.space, "none", *sets)
 
 
 def by_columns(frame: pd.DataFrame, seed: int = 5) -> pd.DataFrame:
@@ -112,7 +117,7 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TRAIN, HELD, SPARE = people(1200, 1), people(1000, 2), people(1000, 3)
-CODEC = fitted(TRAIN)
+FIELD = fitted(TRAIN)
 ALL: list[Callable[[], Metric]] = [
     ColumnShapes,
     ColumnPairs,
@@ -206,8 +211,8 @@ def told_apart(real: pd.DataFrame, fake: pd.DataFrame) -> float:
 
 
 def test_marginals_pass_by_columns_and_are_exposed_by_pairs() -> None:
-    stored = BASELINES["marginals"](CODEC.encode(TRAIN), CODEC.space, 1000, np.random.default_rng(0))
-    made = CODEC.decode(stored, {})
+    stored = BASELINES["marginals"](FIELD.encode(TRAIN), FIELD.space, 1000, np.random.default_rng(0))
+    made = FIELD.decode(stored, {})
     floor = value(ColumnShapes(), SPARE)
     assert floor > 0.96
     assert abs(value(ColumnShapes(), made) - floor) < 0.01
@@ -519,7 +524,7 @@ def test_few_training_rows_give_no_rules() -> None:
 
 
 def test_types_that_a_person_set_are_kept() -> None:
-    """Codes that look like numbers are categories where the codec was told so."""
+    """Codes that look like numbers are categories where the field was told so."""
     numbers = [str(10 * (i % 30)) for i in range(600)]
     real = two(numbers, ["x", "y", "y"] * 200)
     fake = two([*numbers[:590], *["15"] * 10], ["x", "y", "y"] * 200)
@@ -534,10 +539,10 @@ def test_types_that_a_person_set_are_kept() -> None:
 def test_a_label_outside_the_frame_is_read_too() -> None:
     asked = question(noisy(SPARE, 0.1))
     bare = TRAIN.drop(columns="class")
-    codec = fitted(bare)
+    field = fitted(bare)
 
     def without(one: Sample) -> Sample:
-        return replace(one, raw=one.raw.drop(columns="class"), codec=codec)
+        return replace(one, raw=one.raw.drop(columns="class"), field=field)
 
     apart = replace(
         asked, train=without(asked.train), test=without(asked.test), fake=without(asked.fake)

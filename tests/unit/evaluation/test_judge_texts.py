@@ -13,9 +13,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from genwright.data.codec import Array
-from genwright.data.image.codec import ImageCodec
+from genwright.data.text.codec import TextCodec
+from genwright.data.text.field import TextField
 from genwright.errors import DataError
-from genwright.evaluation.evidence import Evidence, Sample, views_of
+from genwright.evaluation.evidence import Evidence, Sample
 from genwright.evaluation.metric import Metric, Statistic
 from genwright.evaluation.metrics import mauve
 from genwright.evaluation.metrics import texts as module
@@ -58,9 +59,10 @@ def as_sample(raw: list[str]) -> Sample:
         flat=counts.astype(np.float32),
         features=counts,
         raw=raw,
-        codec=ImageCodec(),  # whose `take` is that of a list
+        codec=TextCodec(),
+        field=TextField(),
         keys=tuple(raw),
-        views=views_of("text"),
+        views=frozenset({"features", "flat", *TextField.views}),
     )
 
 

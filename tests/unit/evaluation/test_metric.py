@@ -10,7 +10,8 @@ import pytest
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.metric import Group, MeanScore, OfFeatures, Rate, wilson
+from genwright.evaluation.metric import Group, MeanScore, Metric, OfFeatures, Rate, wilson
+from genwright.registry import build, names
 from genwright.testing.examples import evidence
 
 
@@ -105,3 +106,14 @@ def test_a_half_repeats_nothing() -> None:
     assert [len(rows) for rows in seen] == [100, 100] + [50] * 48
     assert all(len(np.unique(rows, axis=0)) == len(rows) for rows in seen)
     assert not np.array_equal(seen[2], seen[4])
+
+
+@pytest.mark.parametrize("name", names("metrics"))
+def test_the_same_fault_has_the_same_code_in_every_metric(name: str) -> None:
+    made: Metric = build("metrics", name, {}, where="metric")
+    rows = np.random.default_rng(0).normal(size=(1000, 2))
+    broken = np.full((1000, 2), np.nan)
+    for fake, code in ((rows[:3], "too-few-examples"), (broken, "not-finite")):
+        with pytest.raises(DataError) as refused:
+            made.read(evidence(rows, fake))
+        assert refused.value.code == code

@@ -55,8 +55,9 @@ def test_a_root_in_float32_with_fewer_examples_than_features(monkeypatch: Patch)
     """Where the product has eigenvalues below 0 there is no number; and it is not asked for."""
     rng = np.random.default_rng(0)
     few = evidence(rng.normal(size=(20, 64)), rng.normal(size=(20, 64)))
-    with pytest.raises(DataError, match="needs 128 examples of each, there are 20"):
+    with pytest.raises(DataError) as refused:
         Frechet().read(few)
+    assert refused.value.code == "too-few-examples"
 
     def naive(a: Array, b: Array) -> float:
         c, d = (np.cov(x, rowvar=False).astype(np.float32) for x in (a, b))
@@ -111,5 +112,6 @@ def test_features_that_are_all_the_same_are_not_perfect() -> None:
     dark = evidence(np.ones((300, 4)), np.ones((300, 4)))
     assert distances.frechet(dark.test.features, dark.fake.features) == 0
     for metric in (Frechet(), Kid(), Precision()):
-        with pytest.raises(DataError, match="have the same features"):
+        with pytest.raises(DataError) as refused:
             metric.read(dark)
+        assert refused.value.code == "no-variety"

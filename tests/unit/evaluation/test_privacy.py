@@ -12,8 +12,9 @@ import pytest
 
 from genwright.data.codec import Array
 from genwright.data.table.codec import TableCodec
+from genwright.data.table.field import RowField
 from genwright.errors import DataError
-from genwright.evaluation.evidence import Evidence, Sample, views_of
+from genwright.evaluation.evidence import Evidence, Sample
 from genwright.evaluation.metrics import membership, privacy
 from genwright.evaluation.metrics.membership import Membership, MembershipInference
 from genwright.evaluation.metrics.privacy import (
@@ -41,10 +42,11 @@ def people(rng: np.random.Generator, n: int) -> pd.DataFrame:
 
 
 def table(train: pd.DataFrame, test: pd.DataFrame, fake: pd.DataFrame) -> Evidence:
-    codec = TableCodec()
+    codec, field = TableCodec(), RowField()
 
     def framed(sample: Sample, frame: pd.DataFrame) -> Sample:
-        return replace(sample, raw=frame, codec=codec, views=views_of("table"))
+        views = sample.views | field.views
+        return replace(sample, raw=frame, codec=codec, field=field, views=views)
 
     bare = evidence(*(np.zeros((len(frame), 1)) for frame in (test, fake, train)))
     return replace(

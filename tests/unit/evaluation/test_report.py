@@ -24,7 +24,7 @@ from genwright.evaluation.metric import Measurement
 from genwright.evaluation.results import Claim, EvaluationReport, Gallery, MetricResult
 from genwright.report import evaluation_page
 from genwright.report.figures import WIDTH, formatted, strip, typeset
-from genwright.report.terminal import Summary
+from genwright.report.summary import Summary
 from genwright.storage import durable
 
 

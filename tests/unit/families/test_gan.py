@@ -328,11 +328,19 @@ def test_a_projection_is_the_plain_score_and_an_inner_product() -> None:
     )  # nothing to project
 
 
-def test_a_condition_read_by_place_is_neither_packed_nor_projected() -> None:
-    caption = {"caption": Space((5,), (Symbol(9),))}
-    for options in ({"pack": 2}, {"condition": "projection"}):
-        with pytest.raises(Incompatible, match="place by place"):
-            gan(Space((4,), (Real(2),)), caption, TransformerNets("xs"), **options)
+def test_a_condition_read_by_place_is_packed_and_projected_as_a_vector() -> None:
+    cond = {"caption": Space((5,), (Symbol(9),))}
+    for options in ({}, {"pack": 2}, {"condition": "projection"}):
+        torch.manual_seed(0)
+        nets: Nets = build("nets", "transformer", {}, "xs", where="net")
+        family = GAN(PICTURE, cond, nets, **options)
+        assert family.critic_conditioner.where == {"caption": "vector" if options else "tokens"}
+        batch = Batch(torch.rand(4, *PICTURE.shape), {"caption": torch.randint(0, 9, (4, 1, 5))})
+        for p in family.parameters():
+            torch.nn.init.normal_(p, std=0.1)
+        family.loss(batch, "critic")["critic"].backward()
+        encoder = family.critic_conditioner.project["caption"]
+        assert all(p.grad is not None and bool(p.grad.any()) for p in encoder.parameters())
 
 
 # -- augmentation ----------------------------------------------------------------------------------

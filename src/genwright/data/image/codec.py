@@ -61,6 +61,7 @@ class ImageCodec(Codec):
     field_types = (ImageField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.size=32"
+    sheet = SHEET
 
     def __init__(
         self,

@@ -151,6 +151,22 @@ class RowField(Field):
             raise DataError(other._nothing("all columns are given"), code="nothing-to-make")
         return other
 
+    def read_from(self, cached: Field) -> None:
+        """Find the channels of its columns among those of all columns. Raises `DataError` where they are not."""
+        assert isinstance(cached, RowField), "a row is cached by a row"
+        places, first = dict[str, list[int]](), 0
+        for column in cached._columns:
+            places[column.name] = cached._places[first : first + column.stored]
+            first += column.stored
+        for column in self._columns:
+            if len(places.get(column.name, ())) != column.stored:
+                raise DataError(
+                    f"the column {column.name!r} is not encoded as it was: put the data back as it was",
+                    code="data-changed",
+                )
+        self._places = [place for column in self._columns for place in places[column.name]]
+        self._width = cached._width
+
     # -- to tensors and back -------------------------------------------------------------------
 
     def encode(self, values: Values) -> Array:

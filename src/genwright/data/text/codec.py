@@ -80,6 +80,7 @@ class TextCodec(Codec):
     field_types = (TextField, ColumnField)
     default_family = "autoregressive"
     dial = "codec.length=64"
+    sheet = "samples.txt"
 
     def __init__(
         self,

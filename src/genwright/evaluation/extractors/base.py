@@ -105,7 +105,8 @@ class FeatureExtractor(ABC):
         extractor."""
         if len(x) < 2:
             raise DataError(
-                f"a {cls.kind} feature extractor is fitted on at least 2 training examples, got {len(x)}"
+                f"a {cls.kind} feature extractor is fitted on at least 2 training examples, got {len(x)}",
+                code="too-few-examples",
             )
         x, labels = chosen(x, labels, seed)
         stored = torch.as_tensor(x)
@@ -147,7 +148,8 @@ def chosen(x: Array, labels: Sequence[Any] | None, seed: int) -> tuple[Array, Se
     """At most `MOST` examples with their labels, in their order."""
     if labels is not None and len(labels) != len(x):
         raise DataError(
-            f"{len(x)} examples and {len(labels)} labels do not go together: give one for each"
+            f"{len(x)} examples and {len(labels)} labels do not go together: give one for each",
+            code="unequal-pairs",
         )
     index = np.sort(np.random.default_rng(seed).permutation(len(x))[:MOST])
     return np.ascontiguousarray(x[index]), None if labels is None else [labels[i] for i in index]
@@ -171,7 +173,8 @@ def _projection(h: Tensor, groups: tuple[Tensor, int] | None, seed: int) -> tupl
 
     if not bool(torch.isfinite(h).all()):
         raise DataError(
-            "some training examples hold values that are not finite, so no feature extractor fits them"
+            "some training examples hold values that are not finite, so no feature extractor fits them",
+            code="not-finite",
         )
     mean, variance = h.mean(0), h.var(0, unbiased=False)
     if groups is not None:

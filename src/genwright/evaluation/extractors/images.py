@@ -85,7 +85,8 @@ class InceptionExtractor(_PictureLens):
         path = os.environ.get(INCEPTION, "")
         if not Path(path).is_file():
             raise cls._wrong(
-                f"{INCEPTION} {f'names {path}, which is no file' if path else 'is not set'}"
+                f"{INCEPTION} {f'names {path}, which is no file' if path else 'is not set'}",
+                code="no-weights",
             )
         return Path(path)
 
@@ -110,10 +111,11 @@ class InceptionExtractor(_PictureLens):
         return backbone
 
     @classmethod
-    def _wrong(cls, what: str) -> DataError:
+    def _wrong(cls, what: str, code: str = "wrong-weights") -> DataError:
         return DataError(
             f"the inception feature extractor needs the weights of FID's Inception, and {what}: set "
-            f"{INCEPTION} to the path of pytorch-fid's pt_inception-2015-12-05-6726825d.pth"
+            f"{INCEPTION} to the path of pytorch-fid's pt_inception-2015-12-05-6726825d.pth",
+            code=code,
         )
 
 

@@ -181,13 +181,15 @@ class ClassifierExtractor(FeatureExtractor):
         if labels is None:
             raise DataError(
                 "a classifier feature extractor needs labels, and these examples have none: take other "
-                "--features"
+                "--features",
+                code="no-labels",
             )
         names, number = np.unique([str(label) for label in labels], return_inverse=True)
         if not 2 <= len(names) <= len(x) // 2:
             raise DataError(
                 f"a classifier feature extractor needs 2 labels or more with two examples each on average, "
-                f"and here {len(x)} examples have {len(names)}: take other --features"
+                f"and here {len(x)} examples have {len(names)}: take other --features",
+                code="no-classes",
             )
         truth, views = torch.as_tensor(number), Views(backbone.space)
         head = nn.Sequential(nn.ReLU(), nn.Linear(HIDDEN, len(names)))

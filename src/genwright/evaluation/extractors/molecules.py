@@ -57,7 +57,9 @@ class ChemNetExtractor(TextExtractor):
             layers = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             backbone.take([weights for _, (weights, *_) in layers])
         except Exception as error:  # whatever a file of something else makes of the reader
-            raise DataError(f"{cls.file()} does not hold the layers of ChemNet: {error}") from error
+            raise DataError(
+                f"{cls.file()} does not hold the layers of ChemNet: {error}", code="wrong-weights"
+            ) from error
         return backbone
 
     @classmethod
@@ -70,7 +72,8 @@ class ChemNetExtractor(TextExtractor):
             raise DataError(
                 f"the {cls.kind} feature extractor reads the SMILES of one molecule in each example, and "
                 f"most of these hold blanks: {odd[0]!r:.60}; give a .jsonl file with one SMILES a line, or "
-                f"take other --features"
+                f"take other --features",
+                code="not-a-molecule",
             )
 
 

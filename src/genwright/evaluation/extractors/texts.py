@@ -43,7 +43,8 @@ class TextExtractor(PretrainedExtractor):
     def network(cls, data: bytes, raw: Raw | None) -> Backbone:
         if raw is None:
             raise DataError(
-                f"the {cls.kind} feature extractor reads texts: give it `raw`, which decodes examples to them"
+                f"the {cls.kind} feature extractor reads texts: give it `raw`, which decodes examples to them",
+                code="raw-missing",
             )
         return cls.reader(data, lambda x: _texts(cls.kind, raw(x)))
 
@@ -56,7 +57,8 @@ class TextExtractor(PretrainedExtractor):
 def _texts(kind: str, found: Sequence[Any]) -> list[str]:
     if not all(isinstance(text, str) for text in found):
         raise DataError(
-            f"the {kind} feature extractor reads texts, and these examples are none: {found[0]!r:.60}"
+            f"the {kind} feature extractor reads texts, and these examples are none: {found[0]!r:.60}",
+            code="not-a-text",
         )
     return [repair(text) for text in found]
 

@@ -70,7 +70,10 @@ class ExactCopies(Rate):
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
         if not (evidence.train.keys and evidence.fake.keys):
-            raise DataError(f"{self.name} compares digests of content, and these examples have none")
+            raise DataError(
+                f"{self.name} compares digests of content, and these examples have none",
+                code="no-digests",
+            )
         seen = set(evidence.train.keys)
         return sum(key in seen for key in evidence.fake.keys), len(evidence.fake)
 
@@ -148,7 +151,8 @@ class NearCopies(Rate):
         if len(real) < self.least(evidence):
             raise DataError(
                 f"{self.name}: all but {len(real)} of the held-out examples equal training examples, so "
-                f"nearness tells no copy here; read exact_copies beside its floor, or remove the repeats"
+                f"nearness tells no copy here; read exact_copies beside its floor, or remove the repeats",
+                code="too-few-examples",
             )
         threshold = _threshold(real, len(fake), train.shape[1])
         return int((made < threshold).sum()), len(fake)

@@ -267,7 +267,7 @@ class Mmd(Kernels):
     examples (Gretton et al. 2012, section 8)."""
 
     name = "mmd"
-    panel = False
+    by_default = False
     group = "fidelity"
     better = "lower"
     ideal = 0.0
@@ -280,7 +280,8 @@ class Mmd(Kernels):
         if scale == 0:
             raise DataError(
                 "mmd: most real examples have the same features, so that there is no scale to measure in; "
-                "give more varied examples, or leave mmd out"
+                "give more varied examples, or leave mmd out",
+                code="no-variety",
             )
         test, fake = test - middle, fake - middle
         return mmd_of(test, fake, lambda x, y: _gaussian(x, y, scale), in_test, in_fake)

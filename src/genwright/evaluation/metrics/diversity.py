@@ -88,13 +88,15 @@ class ClassScore(Statistic):
             known = ", ".join(train.given) or "none"
             raise DataError(
                 f"class_score needs a label of the training examples, and there is no {label!r}; "
-                f"known: {known}"
+                f"known: {known}",
+                code="no-labels",
             )
         labels = np.array([str(value) for value in train.given[label]])
         if not 2 <= (n := len(np.unique(labels))) <= self.classes:
             raise DataError(
                 f"class_score: the label {label!r} has {n} values, wanted 2 to {self.classes}; "
-                f"choose another label"
+                f"choose another label",
+                code="no-classes",
             )
         return labels
 
@@ -155,7 +157,8 @@ def _cells(evidence: Evidence, per_cell: int, rng: np.random.Generator) -> tuple
     points, cells = evidence.train.features, _number(evidence, per_cell)
     if (different := len(np.unique(points, axis=0))) < cells:
         raise DataError(
-            f"modes_missed needs {cells} different training examples to tell modes by, there are {different}"
+            f"modes_missed needs {cells} different training examples to tell modes by, there are {different}",
+            code="no-variety",
         )
     means = once(_means, points, cells, int(rng.integers(2**31)))
     return means.predict(evidence.test.features), means.predict(evidence.fake.features)

@@ -53,7 +53,8 @@ class Pictures(Statistic):
         if x.ndim != 4 or min(x.shape[2:]) < self.side:
             raise DataError(
                 f"{self.name} is for pictures of at least {self.side} x {self.side} pixels, and these "
-                f"have the shape {tuple(x.shape[1:])}"
+                f"have the shape {tuple(x.shape[1:])}",
+                code="picture-too-small",
             )
         step = max(1, BLOCK // max(1, x[0].size))
         return np.concatenate(
@@ -141,7 +142,8 @@ class Sharpness(Pictures):
         real = float(np.median(test))
         if real == 0:
             raise DataError(
-                f"{self.name}: at least half of the real pictures are flat, with no edge in them"
+                f"{self.name}: at least half of the real pictures are flat, with no edge in them",
+                code="no-variety",
             )
         return float(np.median(fake)) / real
 
@@ -158,7 +160,9 @@ def realism(evidence: Evidence, k: int = 3) -> Array:
     """
     test, fake = evidence.test.features, evidence.fake.features
     if len(test) <= k:
-        raise DataError(f"realism needs more than {k} real examples, there are {len(test)}")
+        raise DataError(
+            f"realism needs more than {k} real examples, there are {len(test)}", code="too-few-examples"
+        )
     radius = np.sqrt(reach(test, k))
     dense = radius <= np.median(radius)
     blocks = pairwise_distances_chunked(

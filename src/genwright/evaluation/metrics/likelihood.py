@@ -59,7 +59,8 @@ def likelihood_result(found: HeldoutLikelihood) -> MetricResult:
     if not np.isfinite(found.model).all():
         raise DataError(
             f"{found.unit}: the model calls {np.count_nonzero(~np.isfinite(found.model))} held-out examples "
-            f"impossible, or cannot say"
+            f"impossible, or cannot say",
+            code="not-finite",
         )
     scale = 1.0 if found.unit == "nats" else 1 / math.log(2)
     real_baseline = None

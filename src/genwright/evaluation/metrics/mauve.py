@@ -75,7 +75,9 @@ def _clustered(features: Array, cells: int, rng: np.random.Generator) -> Array:
     order = np.lexsort(features.T)  # so that the order of the examples decides nothing
     rows = normalize(features[order])
     if not np.ptp(rows, axis=0).any():
-        raise DataError("mauve: all features are the same, so there is nothing to cluster")
+        raise DataError(
+            "mauve: all features are the same, so there is nothing to cluster", code="no-variety"
+        )
     rows = PCA(n_components=VARIANCE, svd_solver="covariance_eigh").fit_transform(rows)
     result = np.empty((len(rows), REPEATS), np.int64)
     with warnings.catch_warnings():

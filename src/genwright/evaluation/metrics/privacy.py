@@ -135,7 +135,7 @@ class AttributeInference(_TableAttack):
         drawn = rng.integers(len(tables.fake), size=n)
         secrets = [c for c in range(len(tables.names)) if np.ptp(tables.train[:, c]) > 0]
         if not secrets:
-            raise DataError(f"{self.name}: no column of the training records varies")
+            raise DataError(f"{self.name}: no column of the training records varies", code="no-variety")
         found = {}
         for c in secrets:
             guesses = [tables.fake[place[:, c], c] for place in places] + [tables.fake[drawn, c]]
@@ -184,7 +184,8 @@ class SinglingOut(_TableAttack):
         if not found:
             raise DataError(
                 f"{self.name}: fewer than {FEWEST} descriptions fit exactly one generated record; its "
-                f"records repeat themselves, or it has too few columns"
+                f"records repeat themselves, or it has too few columns",
+                code="no-predicates",
             )
         attacks = {}
         for name, guesses in found.items():
@@ -308,7 +309,8 @@ def _coded(evidence: Evidence) -> _Tables:
     if len(names) < 2:
         raise DataError(
             f"attacks on tables need at least 2 columns that the real and the generated records share, "
-            f"there are {len(names)}"
+            f"there are {len(names)}",
+            code="too-few-columns",
         )
     coded = [_code([table[name] for table in tables]) for name in names]
     numeric = tuple(is_number for _, is_number in coded)

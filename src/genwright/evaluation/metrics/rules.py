@@ -108,11 +108,16 @@ class Constraints(Rate):
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
         if len(evidence.train) < ENOUGH:
-            raise DataError(f"constraints needs {ENOUGH} training rows, there are {len(evidence.train)}")
+            raise DataError(
+                f"constraints needs {ENOUGH} training rows, there are {len(evidence.train)}",
+                code="too-few-examples",
+            )
         table = _Table.of(evidence)
         found = [rule for find in (_dependencies, _inequalities, _sums) for rule in find(table, rng)]
         if not found:
-            raise DataError("constraints: no rule between columns holds in every training row")
+            raise DataError(
+                "constraints: no rule between columns holds in every training row", code="no-rules"
+            )
         kept = np.logical_and.reduce(found)
         return int(kept.sum()), len(kept)
 

@@ -104,7 +104,10 @@ class ColumnPairs(Statistic):
         """The cell of each column."""
         columns = modelled(evidence)
         if len(columns) < 2:
-            raise DataError("pairs needs a table of two columns or more that vary, there is one")
+            raise DataError(
+                "pairs needs a table of two columns or more that vary, there is one",
+                code="too-few-columns",
+            )
         bins = int(np.clip(math.sqrt(len(evidence.test) / ROWS), 3, 10))
         binned = [
             _binned(column, values_of(evidence.test, name), values_of(evidence.fake, name), bins)

@@ -101,7 +101,7 @@ def _trimmed(evidence: Evidence) -> list[str]:
 def _trained(name: str, evidence: Evidence) -> list[str]:
     texts = _some(evidence.train.view("text"), LIMIT)
     if not any(texts):
-        raise DataError(f"{name} compares with the training texts, and they are empty")
+        raise DataError(f"{name} compares with the training texts, and they are empty", code="no-text")
     return texts
 
 
@@ -141,7 +141,9 @@ class TextShare(Rate):
 
 def _enough(name: str, piece: str, n: int) -> None:
     if n < LEAST:
-        raise DataError(f"{name} needs {LEAST} generated texts with {piece}, there are {n}")
+        raise DataError(
+            f"{name} needs {LEAST} generated texts with {piece}, there are {n}", code="too-few-examples"
+        )
 
 
 class NovelNgrams(TextShare):
@@ -303,7 +305,8 @@ class DistinctWords(OfTexts):
         if (n := min(map(len, sets))) < LEAST:
             raise DataError(
                 f"{self.name} needs {LEAST} texts of two words or more on both sides, of equally many "
-                f"characters in all; there are {n}"
+                f"characters in all; there are {n}",
+                code="too-few-examples",
             )
         (real, real_error), (made, made_error) = map(_distinct, sets)
         off = Z * made / real * math.hypot(real_error / real, made_error / made)
@@ -313,7 +316,7 @@ class DistinctWords(OfTexts):
         """The pairs of each text that has any."""
         found = [pairs for text in texts if (pairs := list(pairwise(split_words(text))))]
         if not found:
-            raise DataError(f"{self.name}: no {what} text has two words")
+            raise DataError(f"{self.name}: no {what} text has two words", code="no-text")
         return found
 
 
@@ -367,7 +370,9 @@ class Lengths(OfTexts):
             lengths = [[len(word) for text in texts for word in split_words(text)] for texts in sets]
         for what, some in zip(("real", "generated"), lengths, strict=True):
             if not any(some):
-                raise DataError(f"{self.name}: the {what} texts are empty, or without words")
+                raise DataError(
+                    f"{self.name}: the {what} texts are empty, or without words", code="no-text"
+                )
         return float(wasserstein_distance(*lengths))
 
 
@@ -391,7 +396,10 @@ class CharacterNgramDistance(OfTexts):
     def compare(self, test: Sequence[str], fake: Sequence[str]) -> float:
         real, made = (Windows.of(texts).hashes(self.n)[0] for texts in _level(test, fake))
         if not (len(real) and len(made)):
-            raise DataError(f"{self.name} needs texts of {self.n} characters or more on both sides")
+            raise DataError(
+                f"{self.name} needs texts of {self.n} characters or more on both sides",
+                code="text-too-short",
+            )
         seen, place = np.unique(np.concatenate([real, made]), return_inverse=True)
         p = np.bincount(place[: len(real)], minlength=len(seen)) / len(real)
         q = np.bincount(place[len(real) :], minlength=len(seen)) / len(made)

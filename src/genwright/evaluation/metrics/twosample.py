@@ -108,7 +108,7 @@ class NearestNeighbourTwoSample(Rate):
     """
 
     name = "1nn"
-    panel = False
+    by_default = False
     group = "fidelity"
     better = "near"
     ideal = 0.5

@@ -68,12 +68,17 @@ class TrainSyntheticTestReal(Metric):
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
         columns = modelled(evidence)
         if len(columns) < 2:
-            raise DataError("tstr needs a table of two columns or more that vary, there is one")
+            raise DataError(
+                "tstr needs a table of two columns or more that vary, there is one",
+                code="too-few-columns",
+            )
         task = _Task(columns, self._target(evidence, columns, rng), evidence.train)
         train, test, fake = (task.read(s) for s in (evidence.train, evidence.test, evidence.fake))
         n = min(len(train), len(fake))
         if not (n and len(test)):
-            raise DataError(f"tstr: there is no row with a number in column {task.target!r}")
+            raise DataError(
+                f"tstr: there is no row with a number in column {task.target!r}", code="no-numbers"
+            )
         train, fake = train.draw(n, rng), fake.draw(n, rng)
         made = [task.predict(rows, test, TREES) for rows in (fake, train, train.shuffled(rng))]
         m = len(test)
@@ -81,7 +86,8 @@ class TrainSyntheticTestReal(Metric):
         generated, real, chance = (task.score(test.y, guess, weights) for guess in made)
         if real[0] - chance[0] < LEARNT:
             raise DataError(
-                f"tstr: even real rows do not tell {task.target!r} from the other columns; set another target"
+                f"tstr: even real rows do not tell {task.target!r} from the other columns; set another target",
+                code="not-predictable",
             )
         skill = (generated - chance) / np.maximum(real - chance, LEARNT / 2)
         low, high = np.quantile(skill[1:], [0.025, 0.975]).tolist()
@@ -93,7 +99,8 @@ class TrainSyntheticTestReal(Metric):
         if self.target is not None:
             if self.target not in columns:
                 raise DataError(
-                    f"tstr has no column {self.target!r} to predict; {suggest(self.target, columns)}"
+                    f"tstr has no column {self.target!r} to predict; {suggest(self.target, columns)}",
+                    code="no-such-column",
                 )
             return self.target
         if labels := [name for name in evidence.train.given if name in columns]:

@@ -49,7 +49,9 @@ def modelled(evidence: Evidence) -> dict[str, Column]:
     columns = columns_of(evidence).items()
     found = {name: c for name, c in columns if not isinstance(c, Identifier | Constant)}
     if not found:
-        raise DataError("no column of the table varies and is more than a name of its row")
+        raise DataError(
+            "no column of the table varies and is more than a name of its row", code="no-variety"
+        )
     return found
 
 
@@ -60,7 +62,9 @@ def values_of(sample: Sample, name: str) -> list[Any]:
     if name in sample.given:
         return list(sample.given[name])
     near = suggest(name, map(str, sample.view("row").columns))
-    raise DataError(f"some rows lack the column {name!r} of the training rows; {near}")
+    raise DataError(
+        f"some rows lack the column {name!r} of the training rows; {near}", code="no-such-column"
+    )
 
 
 def each(values: Sequence[Any], read: Callable[[Any], float]) -> Array:
