@@ -18,9 +18,9 @@ from commands import call
 from genwright.api import make_recipe
 from genwright.data.audio.codec import AudioCodec
 from genwright.data.audio.field import ClipField
-from genwright.data.codec import Codec, Preview, ReadOptions, Rows, Source
+from genwright.data.codec import Codec, Preview, ReadOptions, Rows
 from genwright.data.columns.field import ColumnField
-from genwright.data.dataset import Dataset, prepare, wanted_fields
+from genwright.data.dataset import Dataset, wanted_fields
 from genwright.data.image.codec import ImageCodec
 from genwright.data.image.field import ImageField
 from genwright.data.image.ops import pixels
@@ -135,9 +135,9 @@ def kinds(dataset: Dataset) -> dict[str, type]:
     return {name: type(field) for name, field in dataset.fields.items()}
 
 
-def read(codec: Codec, path: Path, *given: str, name: str = "") -> Rows:
+def read(codec: Codec, path: Path, *given: str, name: str = "auto") -> Rows:
     """All rows of a source with some fields, joined."""
-    source = find(path, name or "auto")
+    source = find(path, name)
     options = ReadOptions(given)
     fields = wanted_fields(codec, source, options)
     whole = Rows({one: [] for one in fields}, [])
@@ -205,7 +205,7 @@ def test_the_sidecar_wins_over_a_caption_and_a_folder(tmp_path):
         tmp_path / "metadata.csv",
         [{"file_name": f"there/{i}.png", "caption": f"of row {i}", "label": "here"} for i in range(N)],
     )
-    rows = read(ImageCodec(), tmp_path, "caption", "label", name="image")
+    rows = read(ImageCodec(), tmp_path, "caption", "label")
     assert rows.values["caption"] == [f"of row {number(one)}" for one in rows.values["image"]]
     assert set(rows.values["label"]) == {"here"}
 
@@ -382,7 +382,7 @@ def test_captions_of_the_same_stem(tmp_path, suffix):
     put(tmp_path / "sub" / f"forgotten{suffix}", "of nothing")
     put(tmp_path / "sub" / "blank.png", shade(98))
     put(tmp_path / "sub" / f"blank{suffix}", " \n")
-    dataset = opened(tmp_path, make="caption", given=["image"], settings=["codec.name=image"])
+    dataset = opened(tmp_path, make="caption", given=["image"])
     assert kinds(dataset) == {"image": ImageField, "caption": TextField}
     assert ImageCodec().labels(dataset.source) == ["caption", "label"]
     found = {number(one["image"]): one["caption"] for one in examples(dataset)}
@@ -398,15 +398,15 @@ def test_captions_that_nobody_wants_cost_nothing(tmp_path):
     captioned(tmp_path, n=4)
     for i in range(4, N):
         put(tmp_path / f"{i}.png", shade(i))
-    dataset = opened(tmp_path, settings=["codec.name=image"])
+    dataset = opened(tmp_path)
     assert sum(dataset.stats.counts.values()) == N
     assert not dataset.stats.bad
-    assert fault(tmp_path, given=["caption"], settings=["codec.name=image"]) == "pairs-incomplete"
+    assert fault(tmp_path, given=["caption"]) == "pairs-incomplete"
 
 
 def test_a_changed_caption_is_read_again(tmp_path):
     captioned(tmp_path)
-    how: dict[str, Any] = {"given": ["caption"], "settings": ["codec.name=image"]}
+    how: dict[str, Any] = {"given": ["caption"]}
     before = opened(tmp_path, **how)
     put(tmp_path / "3.txt", "another")
     after = opened(tmp_path, **how)
@@ -417,8 +417,8 @@ def test_a_changed_caption_is_read_again(tmp_path):
 def test_a_caption_of_two_pictures(tmp_path):
     captioned(tmp_path)
     put(tmp_path / "3.jpg", shade(77))
-    assert fault(tmp_path, given=["caption"], settings=["codec.name=image"]) == "two-files-one-stem"
-    opened(tmp_path, settings=["codec.name=image"])  # without it, both are pictures
+    assert fault(tmp_path, given=["caption"]) == "two-files-one-stem"
+    opened(tmp_path)  # without it, both are pictures
 
 
 def test_pictures_and_captions_are_a_source_of_pictures(tmp_path):
@@ -528,13 +528,11 @@ def test_captions_of_sounds(tmp_path):
     for i in range(N):
         put(tmp_path / f"{i}.wav", tone(i))
         put(tmp_path / f"{i}.txt", f"tone {i}")
-    rows = read(AudioCodec(), tmp_path, "caption", name="audio")
+    rows = read(AudioCodec(), tmp_path, "caption")
     assert rows.values["caption"] == [f"tone {name}" for name in rows.names]
 
 
 # -- texts -----------------------------------------------------------------------------------------
-
-AS_TEXT = ["codec.name=text"]
 
 
 def questions(n: int = N) -> list[tuple[str, str]]:
@@ -542,7 +540,7 @@ def questions(n: int = N) -> list[tuple[str, str]]:
 
 
 def asked_and_answered(path: Path) -> None:
-    dataset = opened(path, given=["prompt"], settings=AS_TEXT)
+    dataset = opened(path, given=["prompt"])
     assert kinds(dataset) == {"completion": TextField, "prompt": TextField}
     assert all(not field.stream for field in dataset.fields.values())
     assert (
@@ -587,7 +585,7 @@ def test_the_last_answer_is_the_completion(tmp_path):
     odd = [{"messages": [{"role": "user", "text": "hello?"}]}]
     first = [{"messages": [{"role": "assistant", "content": "unasked"}]}]
     path = lines(tmp_path / "a.jsonl", [*whole, *mute, *odd, *first])
-    rows = read(TextCodec(), path, "prompt", name="text")
+    rows = read(TextCodec(), path, "prompt")
     assert rows.values == {
         "completion": ["2"],
         "prompt": ["system: be short\nuser: one?\nassistant: 1\nuser: two?"],
@@ -597,7 +595,7 @@ def test_the_last_answer_is_the_completion(tmp_path):
         "a.jsonl line 3": 'has a turn that is not like {"role": "user", "content": "..."}',
         "a.jsonl line 4": "has no text in 'prompt'",
     }
-    assert read(TextCodec(), path, name="text").values == {"completion": ["2", "unasked"]}
+    assert read(TextCodec(), path).values == {"completion": ["2", "unasked"]}
 
 
 def test_other_texts_and_labels_of_a_line(tmp_path):
@@ -629,17 +627,17 @@ def test_the_main_text(tmp_path, keys, main):
     rows = [{key: f"{key} {i}" for key in keys} for i in range(N)]
     path = lines(tmp_path / "a.jsonl", rows)
     assert TextCodec.sniff([path]) == 0.7
-    codec, source = TextCodec(), find(path, "text")
+    codec, source = TextCodec(), find(path)
     assert next(iter(codec.fields(source))) == main
     assert all(isinstance(field, TextField) for field in codec.fields(source).values())
     chosen = TextCodec(field=keys[0])
     assert next(iter(chosen.fields(source))) == "text", "what is asked for is the text"
-    assert read(chosen, path, name="text").values["text"][3] == f"{keys[0]} 3"
+    assert read(chosen, path).values["text"][3] == f"{keys[0]} 3"
 
 
 def test_equal_answers_to_different_questions_are_no_duplicates(tmp_path):
     rows = [{"prompt": f"is {i} even?", "completion": ["yes", "no"][i % 2]} for i in range(2 * N)]
-    dataset = opened(lines(tmp_path / "a.jsonl", rows), given=["prompt"], settings=AS_TEXT)
+    dataset = opened(lines(tmp_path / "a.jsonl", rows), given=["prompt"])
     assert dataset.stats.duplicates == 0
     assert dataset.stats.counts["val"]
     assert dataset.stats.counts["test"]
@@ -651,14 +649,14 @@ def test_half_a_pair_of_texts(tmp_path):
     rows = [{"prompt": q, "completion": a} for q, a in questions()]
     rows[1]["prompt"], rows[2] = " ", {"completion": "alone"}
     path = lines(tmp_path / "a.jsonl", rows)
-    dataset = opened(path, given=["prompt"], settings=AS_TEXT)
+    dataset = opened(path, given=["prompt"])
     assert reasons(dataset) == {
         "a.jsonl line 2": ("has no text in 'prompt'", True),
         "a.jsonl line 3": ("has no value for prompt", True),
     }
     for row in rows[3:8]:
         row["prompt"] = ""
-    assert fault(lines(path, rows), given=["prompt"], settings=AS_TEXT) == "pairs-incomplete"
+    assert fault(lines(path, rows), given=["prompt"]) == "pairs-incomplete"
 
 
 SENTENCES = [(f"the house number {i}", f"la casa número {i}") for i in range(N)]
@@ -672,8 +670,8 @@ def test_two_columns_of_texts(tmp_path, head, suffix):
     path = put(tmp_path / f"a{suffix}", (head + body).replace("\t", comma))
     first, second = head.split() or ["source", "target"]
     assert TextCodec.sniff([path]) == 0.7
-    assert find(path).codec == "table" or find(path).codec == "text"
-    dataset = opened(path, given=[first, second], settings=AS_TEXT)
+    assert find(path).codec == "text"
+    dataset = opened(path, given=[first, second])
     assert kinds(dataset).keys() == {first, second}
     assert {(one[first], one[second]) for one in examples(dataset)} == set(SENTENCES)
 
@@ -701,7 +699,9 @@ def test_quotes_that_nothing_closes_are_letters(tmp_path):
     ids=["three", "label", "numbers", "repeated", "one", "empty"],
 )
 def test_other_tables_are_no_texts(tmp_path, content):
-    assert TextCodec.sniff([put(tmp_path / "a.csv", content)]) == 0
+    path = put(tmp_path / "a.csv", content)
+    assert TextCodec.sniff([path]) == 0
+    assert find(path).codec == "table"
 
 
 def test_a_table_with_lines_that_do_not_fit(tmp_path):
@@ -719,20 +719,18 @@ def test_a_table_with_lines_that_do_not_fit(tmp_path):
     assert error.value.code == "no-header"
 
 
-def moses(root: Path, *pairs: tuple[str, str], stem: str = "train", languages: str = "en es") -> Source:
-    for i, language in enumerate(languages.split()):
+def moses(root: Path, *pairs: tuple[str, str], stem: str = "train") -> Path:
+    for i, language in enumerate(("en", "es")):
         put(root / f"{stem}.{language}", "".join(pair[i] + "\n" for pair in pairs))
-    files = sorted(root.iterdir())
-    return Source(root, tuple(TextCodec.own(files)), "text", root.name)
+    return root
 
 
 def test_the_same_lines_in_two_languages(tmp_path):
-    source = moses(tmp_path, *SENTENCES, ("", "sin par"), ("", ""))
+    moses(tmp_path, *SENTENCES, ("", "sin par"), ("", ""))
     moses(tmp_path, *[(f"more {a}", f"más {b}") for a, b in SENTENCES], stem="dev.tok")
-    source = Source(source.root, tuple(TextCodec.own(sorted(tmp_path.iterdir()))), "text", "moses")
-    assert TextCodec.sniff(source.files) == 0.7
-    codec = TextCodec()
-    dataset = prepare(source, codec, {}, ReadOptions(("es",)))
+    put(tmp_path / "README.md", "where they are from")
+    assert find(tmp_path).codec == "text"
+    dataset = opened(tmp_path, make="es", given=["en"])
     assert kinds(dataset) == {"en": TextField, "es": TextField}
     pairs = {(one["en"], one["es"]) for one in examples(dataset)}
     assert pairs == {*SENTENCES, *((f"more {a}", f"más {b}") for a, b in SENTENCES)}
@@ -743,30 +741,35 @@ def test_the_same_lines_in_two_languages(tmp_path):
 
 
 def test_line_counts_that_differ(tmp_path):
-    source = moses(tmp_path, *SENTENCES)
+    moses(tmp_path, *SENTENCES)
     with (tmp_path / "train.es").open("a") as more:
         more.write("una más\n")
     with pytest.raises(DataError, match=r"train\.en has 30 lines and train\.es has 31") as error:
-        prepare(source, TextCodec(), {}, ReadOptions(("es",)))
+        opened(tmp_path, make="es", given=["en"])
     assert error.value.code == "line-counts-differ"
 
 
 def test_a_language_without_its_other(tmp_path):
     moses(tmp_path, *SENTENCES)
     put(tmp_path / "dev.en", "alone\n")
-    files = TextCodec.own(sorted(tmp_path.iterdir()))
-    dataset = prepare(Source(tmp_path, tuple(files), "text", "m"), TextCodec(), {}, ReadOptions(("es",)))
+    dataset = opened(tmp_path, make="es", given=["en"])
     assert reasons(dataset) == {"dev.en": ("there is no file in es beside it", True)}
+
+
+@pytest.mark.parametrize("names", ["a.en", "a.en b.es", "a.en a.es a.de", "a.en a.py", "a.txt a.es"])
+def test_what_is_no_text_in_two_languages(tmp_path, names):
+    files = [put(tmp_path / name, "some words\n") for name in names.split()]
+    assert TextCodec.sniff(files) < 0.7
 
 
 # -- out -------------------------------------------------------------------------------------------
 
 
-def written(codec: Codec, path: Path, folder: Path, *given: str, name: str) -> tuple[Rows, Rows]:
+def written(codec: Codec, path: Path, folder: Path, *given: str) -> tuple[Rows, Rows]:
     """Rows of a source, and those of what was written of them."""
-    source, options = find(path, name), ReadOptions(given)
+    source, options = find(path), ReadOptions(given)
     fields = wanted_fields(codec, source, options)
-    rows = read(codec, path, *given, name=name)
+    rows = read(codec, path, *given)
     for one, field in fields.items():
         field.fit(rows.values[one])
         field.settle()
@@ -774,7 +777,7 @@ def written(codec: Codec, path: Path, folder: Path, *given: str, name: str) -> t
         one: fields[one].decode(fields[one].tensor(some).numpy()) for one, some in rows.values.items()
     }
     codec.write(values, fields, folder)
-    return rows, read(codec, folder, *given, name=name)
+    return rows, read(codec, folder, *given)
 
 
 def test_written_pictures_are_the_same_source_again(tmp_path):
@@ -788,9 +791,7 @@ def test_written_pictures_are_the_same_source_again(tmp_path):
         rows[-1]["kind"] = COLOURS[i % 3]
     table(tmp_path / "in/metadata.csv", rows)
     out = tmp_path / "out"
-    before, after = written(
-        ImageCodec(), tmp_path / "in", out, "target", "caption", "kind", name="image"
-    )
+    before, after = written(ImageCodec(), tmp_path / "in", out, "target", "caption", "kind")
     assert {file.name for file in out.iterdir()} >= {"sheet.png", "00000.png", "00000.target.png"}
     assert (out / "metadata.csv").read_text().startswith("file_name,target_file_name,caption,kind\n")
     for name in ("image", "target"):
@@ -805,7 +806,7 @@ def test_written_pictures_are_the_same_source_again(tmp_path):
 
 def test_written_twins_keep_their_names(tmp_path):
     twins(tmp_path / "in")
-    before, after = written(ImageCodec(), tmp_path / "in", tmp_path / "out", "target", name="image")
+    before, after = written(ImageCodec(), tmp_path / "in", tmp_path / "out", "target")
     assert list(after.values) == ["source", "target"]
     for name in after.values:
         assert list(map(number, after.values[name])) == list(map(number, before.values[name]))
@@ -831,19 +832,17 @@ def test_written_sounds_and_texts_are_the_same_sources_again(tmp_path):
         put(tmp_path / "in" / f"n{i}.wav", tone(i) / 3)
         rows.append({"audio_file_name": f"{i}.wav", "noisy_file_name": f"n{i}.wav", "text": f"tone {i}"})
     table(tmp_path / "in/metadata.csv", rows)
-    before, after = written(
-        AudioCodec(), tmp_path / "in", tmp_path / "out", "noisy", "text", name="audio"
-    )
+    before, after = written(AudioCodec(), tmp_path / "in", tmp_path / "out", "noisy", "text")
     assert list(after.values) == ["audio", "noisy", "text"]
     assert after.values["text"] == before.values["text"]
     for name in ("audio", "noisy"):
         for one, other in zip(after.values[name], before.values[name], strict=True):
             assert np.array_equal(one.samples, other.samples)
     path = lines(tmp_path / "a.jsonl", [{"prompt": q, "completion": a, "n": 1} for q, a in questions()])
-    fields = TextCodec().fields(find(path, "text"))
-    rows_of_text = read(TextCodec(), path, "prompt", "n", name="text")
+    fields = TextCodec().fields(find(path))
+    rows_of_text = read(TextCodec(), path, "prompt", "n")
     files = TextCodec().write(rows_of_text.values, fields, tmp_path / "texts")
-    again = read(TextCodec(), files[1], "prompt", "n", name="text")
+    again = read(TextCodec(), files[1], "prompt", "n")
     assert again.values == rows_of_text.values
     assert "[prompt] how much is 3 and 3?" in files[0].read_text()
 
@@ -874,7 +873,7 @@ def test_a_preview_shows_what_is_beside_the_pictures(tmp_path):
 
 def test_a_caption_for_each_picture(tmp_path):
     captioned(tmp_path / "data")
-    model = trained(tmp_path / "data", "codec.name=image", make="caption", given=["image"])
+    model = trained(tmp_path / "data", make="caption", given=["image"])
     assert model.dataset.main == "image"
     assert model.pipeline.spec.make == "caption"
     mine = [put(tmp_path / "mine" / name, shade(i)) for i, name in enumerate(["a.png", "b/a.v2.png"])]
@@ -905,7 +904,7 @@ def test_pictures_stand_for_the_given_side_of_a_pair(tmp_path):
 
 def test_a_text_stands_for_the_prompt(tmp_path):
     path = lines(tmp_path / "a.jsonl", [{"prompt": q, "completion": a} for q, a in questions()])
-    model = trained(path, *AS_TEXT, make="completion", given=["prompt"])
+    model = trained(path, make="completion", given=["prompt"])
     put(tmp_path / "mine/one.txt", "how much is 3 and 3?")
     put(tmp_path / "mine/two.txt", "¿cuánto es?")
     made = model.apply([tmp_path / "mine"])
@@ -936,8 +935,7 @@ def test_characters_that_training_has_not_seen(unit):
 
 def test_new_characters_are_noted(tmp_path):
     captioned(tmp_path / "data")
-    settings = ("codec.name=image", "codec.size=8")
-    model = trained(tmp_path / "data", *settings, family="diffusion", make="image", given=["caption"])
+    model = trained(tmp_path / "data", family="diffusion", make="image", given=["caption"])
     note = "the caption holds characters that training has not seen: 'x' 'é'"
     assert model.sample(2, {"caption": "number 3, red"}).notes == []
     assert model.sample(2, {"caption": "éxé"}).notes == [note]
