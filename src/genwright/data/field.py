@@ -58,6 +58,8 @@ class Field(ABC):
     """What metrics may read of its examples: "pixels", "text", "row", "waveform"."""
     suffix: ClassVar[str] = ""
     """Of the file that `save` writes."""
+    contract_exceptions: ClassVar[frozenset[str]] = frozenset()
+    """Laws of `genwright.testing.check_field` that it does not keep."""
 
     # -- learning ------------------------------------------------------------------------------
 

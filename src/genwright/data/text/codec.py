@@ -115,7 +115,7 @@ class TextCodec(Codec):
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold texts: by their suffixes, or since they are the same in two languages."""
         pairs = [file for file in files if language(file)]
-        return pairs if is_aligned(pairs) else [file for file in files if suffix(file) in cls.reads]
+        return pairs if is_aligned(pairs) else super().own(files)
 
     # -- in ------------------------------------------------------------------------------------
 
