@@ -244,7 +244,8 @@ def test_sample_writes_what_was_asked(room: Path) -> None:
     head, *rows = Path("rows/samples.csv").read_text().splitlines()
     assert head == "x,y,z"
     assert [row.split(",")[1] for row in rows] == ["b"] * 5
-    done("sample", "text", "-n", "2", "--set", "prompt=5", "--out", "texts")
+    said = call("sample", "text", "-n", "2", "--set", "prompt=5", "--out", "texts")
+    assert (said.code, said.err) == (0, "the prompt holds characters that training has not seen: '5'\n")
     assert len(Path("texts/samples.jsonl").read_text().splitlines()) == 2
 
 
