@@ -7,8 +7,9 @@ import math
 import os
 import threading
 import tracemalloc
+import wave
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,18 @@ import numpy as np
 import pytest
 
 from commands import ROWS, classes, pictures, table, text
+from genwright.bridges.base import Identity
 from genwright.data import dataset as dataset_module
-from genwright.data.codec import Chunk, ReadOptions, Source
+from genwright.data.codec import ReadOptions, Rows, Source
 from genwright.data.columns.reservoir import ReservoirCounter
-from genwright.data.dataset import PARTS, Dataset, prepare
+from genwright.data.dataset import LAYOUT, PARTS, Dataset, make_codec, prepare, wanted_fields
 from genwright.data.source import find
 from genwright.data.table.codec import TableCodec
+from genwright.data.table.field import RowField
 from genwright.errors import DataError
+from genwright.pipeline import Pipeline
+from genwright.registry import resolve
+from genwright.tasks.generate import Generate
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +37,33 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def rows_of(source: Source, reading: ReadOptions) -> dict[str, list[tuple[str, ...]]]:
+def opened(source: Source, codec_options: dict[str, Any], options: ReadOptions) -> Dataset:
+    """The data set of a source, read by a codec of its own."""
+    return prepare(source, make_codec(source.codec, codec_options), codec_options, options)
+
+
+def rows_of(source: Source, options: ReadOptions) -> dict[str, list[tuple[str, ...]]]:
     """The rows of each split, as they stand in the file."""
     found: dict[str, list[tuple[str, ...]]] = {part: [] for part in PARTS}
-    for chunk, numbers in dataset_module._Walk(source, TableCodec(), reading).parts():
-        rows = chunk.examples.itertuples(index=False, name=None)
-        for row, number in zip(rows, numbers.tolist(), strict=True):
+    codec = TableCodec()
+    for rows in codec.read(source, wanted_fields(codec, source, options), options):
+        numbers = dataset_module._parts(rows, options)
+        frame = rows.values["row"].itertuples(index=False, name=None)
+        for row, number in zip(frame, numbers.tolist(), strict=True):
             found[PARTS[number]].append(row)
     return found
+
+
+def sounds(folder: Path) -> Path:
+    """Hums in the class folders a and b."""
+    for i in range(24):
+        file = folder / "ab"[i % 2] / f"{i:02d}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        hum = np.sin(np.arange(800) * (0.05 + 0.01 * i))
+        with wave.open(str(file), "wb") as out:
+            out.setparams((1, 2, 8000, 0, "NONE", ""))
+            out.writeframes((hum * 20_000).astype("<i2").tobytes())
+    return folder
 
 
 # -- the split -------------------------------------------------------------------------------------
@@ -46,14 +71,14 @@ def rows_of(source: Source, reading: ReadOptions) -> dict[str, list[tuple[str, .
 
 def test_the_split_follows_the_shares_and_loses_nothing() -> None:
     source = find(table(Path("a.csv"), ((i + 0.5, i % 7) for i in range(4000)), head="x,y"))
-    reading = ReadOptions(val=0.2, test=0.1)
-    dataset = prepare(source, {}, reading)
-    counts = dataset.survey.counts
+    options = ReadOptions(val=0.2, test=0.1)
+    dataset = opened(source, {}, options)
+    counts = dataset.stats.counts
     assert sum(counts.values()) == 4000
     for part, share in (("val", 0.2), ("test", 0.1)):
         assert abs(counts[part] - 4000 * share) < 4 * math.sqrt(4000 * share * (1 - share))
     assert counts == {part: len(split) for part, split in dataset.splits.items()}
-    found = rows_of(source, reading)
+    found = rows_of(source, options)
     assert counts == {part: len(rows) for part, rows in found.items()}
     assert sorted(float(row[0]) for rows in found.values() for row in rows) == [
         i + 0.5 for i in range(4000)
@@ -80,39 +105,39 @@ def test_identical_examples_never_cross_the_split() -> None:
 def test_identical_pictures_never_cross_the_split_whatever_they_are_called() -> None:
     for copy in "abc":
         pictures(Path(f"d/{copy}"), 40)
-    dataset = prepare(find("d"), {}, ReadOptions())
+    dataset = opened(find("d"), {}, ReadOptions())
     seen: dict[bytes, set[str]] = {}
     for part, split in dataset.splits.items():
-        for one in split.gather(np.arange(len(split)))[0]:
+        for one in split.gather(np.arange(len(split)))["image"]:
             seen.setdefault(one.tobytes(), set()).add(part)
     assert len(seen) == 40
     assert all(len(parts) == 1 for parts in seen.values())
     assert set().union(*seen.values()) == set(PARTS)
-    assert dataset.survey.duplicates == 80
+    assert dataset.stats.duplicates == 80
 
 
 def test_groups_stay_together() -> None:
     rows = [(i + 0.5, f"g{i % 50}", i % 3) for i in range(1000)]
     source = find(table(Path("a.csv"), rows))
 
-    def groups(reading: ReadOptions) -> list[set[str]]:
-        return [{row[1] for row in rows} for rows in rows_of(source, reading).values()]
+    def groups(options: ReadOptions) -> list[set[str]]:
+        return [{row[1] for row in rows} for rows in rows_of(source, options).values()]
 
     assert all(groups(ReadOptions(group="y")))
     assert sum(map(len, groups(ReadOptions(group="y")))) == 50
     assert sum(map(len, groups(ReadOptions()))) > 100  # as they would fall by themselves
-    prepare(source, {}, ReadOptions(group="y"))
+    opened(source, {}, ReadOptions(group="y"))
 
 
 def test_a_condition_is_part_of_the_content() -> None:
     """The same picture under two labels: two examples, and both on one side."""
     pictures(Path("d/a"), 60)
     pictures(Path("d/b"), 60)
-    dataset = prepare(find("d"), {}, ReadOptions(("label",)))
+    dataset = opened(find("d"), {}, ReadOptions(("label",)))
     seen: dict[bytes, list[tuple[str, int]]] = {}
     for part, split in dataset.splits.items():
-        x, given = split.gather(np.arange(len(split)))
-        for one, symbol in zip(x, given["label"][:, 0], strict=True):
+        found = split.gather(np.arange(len(split)))
+        for one, symbol in zip(found["image"], found["label"][:, 0], strict=True):
             seen.setdefault(one.tobytes(), []).append((part, int(symbol)))
     assert len(seen) == 60
     for entries in seen.values():
@@ -121,14 +146,14 @@ def test_a_condition_is_part_of_the_content() -> None:
 
 
 def test_few_examples_are_all_learnt_from() -> None:
-    dataset = prepare(find(pictures(Path("d"), 19)), {}, ReadOptions())
-    assert dataset.survey.counts == {"train": 19, "val": 0, "test": 0}
-    assert "19 different examples" in dataset.survey.warnings[0]
+    dataset = opened(find(pictures(Path("d"), 19)), {}, ReadOptions())
+    assert dataset.stats.counts == {"train": 19, "val": 0, "test": 0}
+    assert "19 different examples" in dataset.stats.warnings[0]
     copies = [ROWS[i % 3] for i in range(500)]
-    dataset = prepare(find(table(Path("a.csv"), copies)), {}, ReadOptions())
-    assert dataset.survey.counts == {"train": 500, "val": 0, "test": 0}
-    assert "3 different examples" in dataset.survey.warnings[0]
-    assert sum(prepare(find(pictures(Path("d"), 20)), {}, ReadOptions()).survey.counts.values()) == 20
+    dataset = opened(find(table(Path("a.csv"), copies)), {}, ReadOptions())
+    assert dataset.stats.counts == {"train": 500, "val": 0, "test": 0}
+    assert "3 different examples" in dataset.stats.warnings[0]
+    assert sum(opened(find(pictures(Path("d"), 20)), {}, ReadOptions()).stats.counts.values()) == 20
 
 
 def test_one_example_is_refused_and_so_is_none() -> None:
@@ -136,41 +161,41 @@ def test_one_example_is_refused_and_so_is_none() -> None:
         folder = pictures(Path(f"d{count}"), count)
         (folder / "bad.png").write_text("hello")
         with pytest.raises(DataError, match=rf"{words}.*bad\.png.*at least 2"):
-            prepare(find(folder), {}, ReadOptions())
+            opened(find(folder), {}, ReadOptions())
 
 
-def test_the_codec_is_fitted_on_the_training_split_alone() -> None:
+def test_fields_are_fitted_on_the_training_split_alone() -> None:
     rows = [(f"c{i}", i % 5, i % 3) for i in range(60) for _ in range(3)]
     source = find(table(Path("a.csv"), rows))
-    dataset = prepare(source, {"types": {"x": "categorical"}}, ReadOptions())
-    state = next(c for c in dataset.codec.state()["columns"] if c["name"] == "x")
+    dataset = opened(source, {"types": {"x": "categorical"}}, ReadOptions())
+    state = next(c for c in dataset.fields["row"].state()["columns"] if c["name"] == "x")
     seen = {row[0] for row in rows_of(source, ReadOptions())["train"]}
     assert set(state["values"]) == seen
     assert len(seen) < 60
 
 
-# -- the survey ------------------------------------------------------------------------------------
+# -- the counts ------------------------------------------------------------------------------------
 
 
-def test_the_survey_counts() -> None:
+def test_what_was_met_is_counted() -> None:
     folder = classes(Path("d"))
     (folder / "a/bad.png").write_text("hello")
     (folder / "b/copy.png").write_bytes((folder / "b/020.png").read_bytes())
-    dataset = prepare(find(folder), {}, ReadOptions(("label",)))
-    survey = dataset.survey
-    assert sum(survey.counts.values()) == 31
-    assert survey.duplicates == 1
-    assert [(bad.name, survey.bad_count) for bad in survey.bad] == [("a/bad.png", 1)]
+    dataset = opened(find(folder), {}, ReadOptions(("label",)))
+    stats = dataset.stats
+    assert sum(stats.counts.values()) == 31
+    assert stats.duplicates == 1
+    assert [(bad.name, stats.bad_count) for bad in stats.bad] == [("a/bad.png", 1)]
     train = dataset.splits["train"]
-    symbols = Counter(train.gather(np.arange(len(train)))[1]["label"][:, 0].astype(int).tolist())
-    assert survey.labels == {"label": {str(symbol): symbols[symbol] for symbol in (0, 1)}}
-    assert any("could not be used" in warning and "a/bad.png" in warning for warning in survey.warnings)
+    symbols = Counter(train.gather(np.arange(len(train)))["label"][:, 0].astype(int).tolist())
+    assert stats.labels == {"label": {str(symbol): symbols[symbol] for symbol in (0, 1)}}
+    assert any("could not be used" in warning and "a/bad.png" in warning for warning in stats.warnings)
 
 
 def test_an_imbalance_is_told() -> None:
     pictures(Path("d/a"), 60)
     pictures(Path("d/b"), 3, first=90)
-    warnings = prepare(find("d"), {}, ReadOptions(("label",), val=0, test=0)).survey.warnings
+    warnings = opened(find("d"), {}, ReadOptions(("label",), val=0, test=0)).stats.warnings
     assert any("'label'" in w and "rarest has 3" in w and "commonest 60" in w for w in warnings)
 
 
@@ -178,36 +203,41 @@ def test_bad_files_are_named_up_to_a_hundred_and_counted_beyond() -> None:
     folder = pictures(Path("d"), 30)
     for i in range(130):
         (folder / f"bad{i:03d}.png").write_text("hello")
-    survey = prepare(find(folder), {}, ReadOptions()).survey
-    assert (len(survey.bad), survey.bad_count) == (100, 130)
-    survey.spoilt(survey.bad[:3])
-    assert (len(survey.bad), survey.bad_count) == (100, 133)
+    stats = opened(find(folder), {}, ReadOptions()).stats
+    assert (len(stats.bad), stats.bad_count) == (100, 130)
+    stats.spoilt(stats.bad[:3])
+    assert (len(stats.bad), stats.bad_count) == (100, 133)
 
 
 def test_a_label_that_is_only_held_out_is_left_out_and_named() -> None:
     rows = [(i + 0.5, f"rare{i}" if i % 10 == 0 else "common", i) for i in range(400)]
-    dataset = prepare(find(table(Path("a.csv"), rows)), {}, ReadOptions(("y",)))
-    gone = [bad for bad in dataset.survey.bad if "held-out" in bad.reason]
+    dataset = opened(find(table(Path("a.csv"), rows)), {}, ReadOptions(("y",)))
+    gone = [bad for bad in dataset.stats.bad if "held-out" in bad.reason]
     assert gone
     assert all(bad.name.startswith("y = rare") for bad in gone)
-    assert sum(dataset.survey.counts.values()) == 400 - len(gone)
+    assert sum(dataset.stats.counts.values()) == 400 - len(gone)
 
 
 def test_what_a_condition_warns_of_is_told() -> None:
     rows = [(x, "b", z) for x, _, z in ROWS]
-    warnings = prepare(find(table(Path("a.csv"), rows)), {}, ReadOptions(("y",))).survey.warnings
+    warnings = opened(find(table(Path("a.csv"), rows)), {}, ReadOptions(("y",))).stats.warnings
     assert any("'y'" in warning and "every example" in warning for warning in warnings)
 
 
 def test_a_stream_counts_its_windows() -> None:
-    dataset = prepare(find(text(Path("fox.txt"))), {"length": 16}, ReadOptions(val=0.1, test=0.1))
-    counts = dataset.survey.counts
+    dataset = opened(find(text(Path("fox.txt"))), {"length": 16}, ReadOptions(val=0.1, test=0.1))
+    counts = dataset.stats.counts
     assert counts["val"] == len(dataset.splits["val"]) == (180 - 17) // 16 + 1
     assert counts["train"] == (1440 - 17) // 16 + 1
     assert len(dataset.splits["train"]) == 1440 - 16  # windows overlap in training
 
 
 # -- the cache -------------------------------------------------------------------------------------
+
+
+def states(dataset: Dataset) -> dict[str, Any]:
+    """All that the fields of a data set have learnt."""
+    return {name: field.state() for name, field in dataset.fields.items()}
 
 
 @pytest.fixture
@@ -226,25 +256,24 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_second_time_nothing_is_encoded(built: list[str]) -> None:
     folder = classes(Path("d"))
-    first = prepare(find(folder), {"size": 8}, ReadOptions(("label",)))
-    again = prepare(find(folder), {"size": 8}, ReadOptions(("label",)))
+    first = opened(find(folder), {"size": 8}, ReadOptions(("label",)))
+    again = opened(find(folder), {"size": 8}, ReadOptions(("label",)))
     assert built == ["d"]
     assert again.key == first.key
-    assert again.survey == first.survey
-    assert again.state() == first.state()
+    assert again.stats == first.stats
+    assert states(again) == states(first)
     for part in PARTS:
         index = np.arange(len(first.splits[part]))
-        x, given = first.splits[part].gather(index)
-        other, also = again.splits[part].gather(index)
-        assert np.array_equal(x, other)
-        assert np.array_equal(given["label"], also["label"])
+        found, other = first.splits[part].gather(index), again.splits[part].gather(index)
+        assert found.keys() == other.keys() == {"image", "label"}
+        assert all(np.array_equal(found[name], other[name]) for name in found)
 
 
 def test_the_key_is_of_content_options_and_split(built: list[str]) -> None:
     keys = set()
 
-    def add(options: dict[str, Any], reading: ReadOptions) -> None:
-        keys.add(prepare(find("d"), options, reading).key)
+    def add(codec_options: dict[str, Any], options: ReadOptions) -> None:
+        keys.add(opened(find("d"), codec_options, options).key)
 
     folder = classes(Path("d"))
     add({}, ReadOptions())
@@ -266,39 +295,71 @@ def test_the_key_is_of_content_options_and_split(built: list[str]) -> None:
 
 
 def test_the_place_is_no_part_of_the_key(built: list[str]) -> None:
-    first = prepare(find(classes(Path("d"))), {}, ReadOptions()).key
+    first = opened(find(classes(Path("d"))), {}, ReadOptions()).key
     Path("elsewhere").mkdir()
     Path("d").rename("elsewhere/d")
     os.utime("elsewhere/d/a/000.png", (1, 1))
-    assert prepare(find("elsewhere/d"), {}, ReadOptions()).key == first
+    assert opened(find("elsewhere/d"), {}, ReadOptions()).key == first
     assert built == ["d"]
+
+
+SOURCES: dict[str, tuple[Callable[[], Path], tuple[str, ...]]] = {
+    "image": (lambda: classes(Path("faces")), ("label",)),
+    "table": (lambda: table(Path("rows.csv")), ("y", "z")),
+    "text": (lambda: text(Path("fox.txt")), ()),
+    "audio": (lambda: sounds(Path("hums")), ("label",)),
+}
+"""By codec: a source of it, and what is read beside the main field."""
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_source_is_read_twice_and_then_never_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once to fit all fields, however many there are, and once to encode them."""
+    make, given = SOURCES[name]
+    source, codec = find(make()), resolve("codecs", name)
+    walks: list[int] = []  # rows that were read in each
+    plain = codec.read
+
+    def read(*args: Any) -> Iterator[Rows]:
+        walks.append(0)
+        for rows in plain(*args):
+            walks[-1] += len(rows)
+            yield rows
+
+    monkeypatch.setattr(codec, "read", read)
+    dataset = opened(source, {}, ReadOptions(given))
+    assert list(dataset.fields) == [codec.main, *given]
+    assert len(walks) == 2
+    assert walks[0] == walks[1] > 0
+    opened(source, {}, ReadOptions(given))
+    assert len(walks) == 2
 
 
 @pytest.mark.parametrize("harm", ["cut", "gone", "no json", "no meta"])
 def test_a_harmed_cache_is_made_anew(cache: Path, built: list[str], harm: str) -> None:
     source = find(classes(Path("d")))
-    folder = cache / "data" / prepare(source, {}, ReadOptions()).key
+    folder = cache / "data" / f"{opened(source, {}, ReadOptions()).key}-{LAYOUT}"
     if harm == "cut":
-        (folder / "train.x").write_bytes(b"short")
+        (folder / "train.0").write_bytes(b"short")
     elif harm == "gone":
-        (folder / "val.x").unlink()
+        (folder / "val.0").unlink()
     elif harm == "no json":
         (folder / "meta.json").write_text("{")
     else:
         (folder / "meta.json").unlink()
-    assert len(prepare(source, {}, ReadOptions()).splits["train"]) > 20
+    assert len(opened(source, {}, ReadOptions()).splits["train"]) > 20
     assert built == ["d", "d"]
 
 
 def test_a_build_that_fails_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = find(table(Path("a.csv")))
 
-    def encode(self: TableCodec, examples: object) -> None:
+    def encode(self: RowField, values: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(TableCodec, "encode", encode)
+    monkeypatch.setattr(RowField, "encode", encode)
     with pytest.raises(OSError, match="No space left"):
-        prepare(source, {}, ReadOptions())
+        opened(source, {}, ReadOptions())
     assert [path for path in (cache / "data").iterdir() if path.is_dir()] == []
     monkeypatch.undo()
 
@@ -307,7 +368,7 @@ def test_two_at_once_build_once(built: list[str]) -> None:
     source = find(table(Path("a.csv"), ROWS * 50))
     found: list[Dataset] = []
     threads = [
-        threading.Thread(target=lambda: found.append(prepare(source, {}, ReadOptions())))
+        threading.Thread(target=lambda: found.append(opened(source, {}, ReadOptions())))
         for _ in range(3)
     ]
     for thread in threads:
@@ -321,19 +382,21 @@ def test_two_at_once_build_once(built: list[str]) -> None:
 
 def test_what_sampling_needs_holds_no_example() -> None:
     table(Path("a.csv"), ((f"secret-{i:04d}-of-theirs", i % 3, i % 5) for i in range(400)))
-    state = prepare(find("a.csv"), {}, ReadOptions(("y",))).state()
+    dataset = opened(find("a.csv"), {}, ReadOptions(("y",)))
+    task, bridge = Generate(make="row", given=["y"]), Identity()
+    state = Pipeline("table", dataset.codec, dataset.fields, task, bridge, dataset.stats.labels).state()
     assert "of-theirs" in json.dumps(state)  # the shape of the names stays
     assert not any(f"secret-{i:04d}-" in json.dumps(state) for i in range(400))
 
 
 def test_order_of_asking_is_kept() -> None:
-    split = prepare(find(table(Path("a.csv"))), {}, ReadOptions(("y",))).splits["train"]
+    split = opened(find(table(Path("a.csv"))), {}, ReadOptions(("y",))).splits["train"]
     index = np.array([5, 0, 5, 31, 2])
-    x, given = split.gather(index)
+    found = split.gather(index)
+    assert found.keys() == {"row", "y"}
     for place, number in enumerate(index):
-        one, told = split.gather(np.array([number]))
-        assert np.array_equal(x[place], one[0])
-        assert np.array_equal(given["y"][place], told["y"][0])
+        one = split.gather(np.array([number]))
+        assert all(np.array_equal(found[name][place], one[name][0]) for name in found)
 
 
 # -- memory ----------------------------------------------------------------------------------------
@@ -349,18 +412,19 @@ def peak(count: int) -> float:
     """Megabytes that preparing so many rows takes at its fullest."""
     source = find(table(Path(f"{count}.csv"), lines(count), head="x,y,z,w"))
     tracemalloc.start()
-    dataset = prepare(source, {"fit_rows": 2000}, ReadOptions(("w",)))
+    dataset = opened(source, {"fit_rows": 2000}, ReadOptions(("w",)))
     found = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
-    assert sum(dataset.survey.counts.values()) == count
+    assert sum(dataset.stats.counts.values()) == count
     return found
 
 
 def test_memory_stays_flat_as_rows_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genwright.data.table.readers.ROWS", 1000)
-    monkeypatch.setattr("genwright.data.table.codec.DISTINCT", 1000)
+    monkeypatch.setattr("genwright.data.table.field.DISTINCT", 1000)
     monkeypatch.setattr(
-        dataset_module, "ReservoirCounter", lambda: ReservoirCounter(most=2000, different=1000)
+        "genwright.data.columns.field.ReservoirCounter",
+        lambda: ReservoirCounter(most=2000, different=1000),
     )
     peak(500)  # what is imported on the way does not count
     small, large = peak(3000), peak(30_000)
@@ -368,11 +432,14 @@ def test_memory_stays_flat_as_rows_grow(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_chunks_are_the_same_each_time() -> None:
-    """The codec is fitted and encodes in several walks, which must meet the same examples."""
+    """Fields are fitted in one walk and encode in another, which must meet the same examples."""
     source = find(table(Path("a.csv"), ROWS * 3))
 
-    def keys(chunks: Iterable[Chunk]) -> list[str]:
-        return [key for chunk in chunks for key in chunk.keys]
+    def keys(chunks: Iterable[Rows]) -> list[str]:
+        return [key for rows in chunks for key in rows.keys]
 
     codec = TableCodec()
-    assert keys(codec.read(source, ReadOptions())) == keys(codec.read(source, ReadOptions()))
+    fields = codec.fields(source)
+    found = keys(codec.read(source, fields))
+    assert len(found) == 3 * len(ROWS)
+    assert keys(codec.read(source, fields)) == found

@@ -4,33 +4,58 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from commands import classes, table, text
+from genwright.batch import Batch
+from genwright.bridges.base import Identity
 from genwright.data.codec import ReadOptions
-from genwright.data.dataset import Split, prepare
-from genwright.data.loader import Loader, in_order, permute, shuffled
+from genwright.data.dataset import Dataset, Split, make_codec, prepare
+from genwright.data.loader import Loader, evenly, permute, shuffled
 from genwright.data.source import find
+from genwright.pipeline import Pipeline
+from genwright.tasks.generate import Generate
+from genwright.training.stream import BatchStream
+
+CPU = torch.device("cpu")
+
+
+def opened(path: Path, options: ReadOptions, **codec_options: Any) -> tuple[Dataset, Pipeline]:
+    """The data at a path, and the pipeline of a task that makes its main field from the others."""
+    source = find(path)
+    codec = make_codec(source.codec, codec_options)
+    dataset = prepare(source, codec, codec_options, options)
+    task, bridge = Generate(make=dataset.main, given=options.given), Identity()
+    pipeline = Pipeline(source.codec, codec, dataset.fields, task, bridge, dataset.stats.labels)
+    bridge.fit(pipeline.made.space, pipeline.stored(dataset.splits["train"], np.arange(1)))
+    return dataset, pipeline
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> Split:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Split, Pipeline]:
     """Rows whose second number tells which they are."""
     file = table(
         tmp_path_factory.mktemp("rows") / "rows.csv", ((i % 3, i + 0.5) for i in range(97)), head="x,y"
     )
-    found = prepare(find(file), {}, ReadOptions(val=0.0, test=0.0)).splits["train"]
-    assert len(found) == 97
-    return found
+    dataset, pipeline = opened(file, ReadOptions(val=0.0, test=0.0))
+    assert len(dataset.splits["train"]) == 97
+    return dataset.splits["train"], pipeline
 
 
-def numbers(split: Split, x: torch.Tensor) -> list[int]:
+def numbers(rows: tuple[Split, Pipeline], batch: Batch) -> list[int]:
     """Which examples these are."""
-    whole = torch.from_numpy(split.gather(np.arange(len(split)))[0])
-    return [int((whole == one).flatten(1).all(1).nonzero().item()) for one in x]
+    split, pipeline = rows
+    whole = pipeline.stored(split, np.arange(len(split)))
+    return [int((whole == one).flatten(1).all(1).nonzero().item()) for one in batch.x]
+
+
+def stream(rows: tuple[Split, Pipeline], **how: Any) -> BatchStream:
+    split, pipeline = rows
+    return BatchStream(pipeline, Loader(len(split), **how), split, split)
 
 
 SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 97, 100, 255, 257, 1000, 4096, 4097, 65_537]
@@ -65,82 +90,90 @@ def test_permutations_shuffle() -> None:
     assert ((first - 500) ** 2 / 500).sum() < 30  # chi square, 9 degrees: one in 2,000 is above
 
 
-def test_every_epoch_has_every_example_once_in_another_order(rows: Split) -> None:
-    loader = Loader(rows, seed=4)
-    seen = [n for _ in range(97) for n in numbers(rows, loader.next(2).x)]
+def test_every_epoch_has_every_example_once_in_another_order(rows: tuple[Split, Pipeline]) -> None:
+    batches = stream(rows, seed=4)
+    seen = [n for _ in range(97) for n in numbers(rows, batches.next(2, CPU, 0))]
     first, second = seen[:97], seen[97:]
     assert sorted(first) == sorted(second) == list(range(97))
     assert first != second
     assert first != list(range(97))
-    assert numbers(rows, Loader(rows, seed=5).next(97).x) != first
+    assert numbers(rows, stream(rows, seed=5).next(97, CPU, 0)) != first
 
 
 @pytest.mark.parametrize("place", [0, 1, 96, 97, 100, 10_000])
-def test_a_place_is_the_whole_state(rows: Split, place: int) -> None:
-    loader = Loader(rows, seed=4)
+def test_a_place_is_the_whole_state(place: int) -> None:
+    loader = Loader(97, seed=4)
     loader.place = place
     ahead = [loader.next(5) for _ in range(3)]
-    again = Loader(rows, seed=4)
+    again = Loader(97, seed=4)
     again.place = place + 5
-    assert torch.equal(again.next(5).x, ahead[1].x)
+    assert np.array_equal(again.next(5), ahead[1])
     assert again.place == place + 10
     # The same examples come whatever the batches are cut to.
-    small = Loader(rows, seed=4)
+    small = Loader(97, seed=4)
     small.place = place
-    assert torch.equal(torch.cat([small.next(1).x for _ in range(15)]), torch.cat([b.x for b in ahead]))
+    assert np.array_equal(np.concatenate([small.next(1) for _ in range(15)]), np.concatenate(ahead))
 
 
 @pytest.mark.parametrize("world", [2, 3, 4])
-def test_devices_share_what_one_would_have_had(rows: Split, world: int) -> None:
-    one = Loader(rows, seed=4)
-    many = [Loader(rows, seed=4, rank=rank, world=world) for rank in range(world)]
+def test_devices_share_what_one_would_have_had(world: int) -> None:
+    one = Loader(97, seed=4)
+    many = [Loader(97, seed=4, rank=rank, world=world) for rank in range(world)]
     for _ in range(10):
-        parts = [loader.next(4).x for loader in many]
-        assert torch.equal(torch.cat(parts), one.next(4 * world).x)
+        parts = [loader.next(4) for loader in many]
+        assert np.array_equal(np.concatenate(parts), one.next(4 * world))
         assert {loader.place for loader in many} == {one.place}
 
 
-def test_in_order_is_every_example_once(rows: Split) -> None:
-    found = torch.cat([batch.x for batch in in_order(rows, 10)])
-    assert numbers(rows, found) == list(range(97))
-    some = [n for batch in in_order(rows, 4, most=10) for n in numbers(rows, batch.x)]
+def test_held_out_batches_are_every_example_once(rows: tuple[Split, Pipeline]) -> None:
+    def held(size: int, most: int) -> list[int]:
+        batches = stream(rows, seed=4).heldout(size, most, CPU)
+        return [n for batch in batches for n in numbers(rows, batch)]
+
+    assert held(10, 1000) == evenly(97).tolist() == list(range(97))
+    some = held(4, 10)
+    assert some == evenly(97, 10).tolist()
     assert len(some) == 10
     assert (some[0], some[-1]) == (0, 96)
     assert all(8 <= b - a <= 12 for a, b in pairwise(some))
 
 
 def test_conditions_go_with_their_examples(tmp_path: Path) -> None:
-    dataset = prepare(find(classes(tmp_path / "faces")), {}, ReadOptions(("label",), val=0, test=0))
+    dataset, pipeline = opened(classes(tmp_path / "faces"), ReadOptions(("label",), val=0, test=0))
     split = dataset.splits["train"]
-    x, given = split.gather(np.arange(30))
-    told = {one.tobytes(): int(symbol) for one, symbol in zip(x, given["label"][:, 0], strict=True)}
-    assert sorted(told.values()) == [0] * 15 + [1] * 15
-    loader = Loader(split, seed=0)
+    example = pipeline.example(split, np.arange(30), CPU)
+    label_of = {
+        one.numpy().tobytes(): int(symbol)
+        for one, symbol in zip(example["image"], example["label"][:, 0], strict=True)
+    }
+    assert sorted(label_of.values()) == [0] * 15 + [1] * 15
+    batches = stream((split, pipeline), seed=0)
     for _ in range(8):
-        batch = loader.next(8)
+        batch = batches.next(8, CPU, 0)
         assert batch.cond["label"].dtype == torch.long
         for one, symbol in zip(batch.x.numpy(), batch.cond["label"][:, 0].tolist(), strict=True):
-            assert told[one.tobytes()] == symbol
+            assert label_of[one.tobytes()] == symbol
 
 
 def test_windows_of_a_stream(tmp_path: Path) -> None:
-    dataset = prepare(find(text(tmp_path / "fox.txt")), {"length": 16}, ReadOptions())
+    dataset, pipeline = opened(text(tmp_path / "fox.txt"), ReadOptions(), length=16)
     train, val = dataset.splits["train"], dataset.splits["val"]
-    batch = Loader(train, seed=0).next(9)
+    batches = BatchStream(pipeline, Loader(len(train), seed=0), train, val)
+    batch = batches.next(9, CPU, 0)
     assert batch.x.shape == (9, 1, 17)
     assert batch.mask is None or bool(batch.mask.all())
     whole = "the quick brown fox jumps over the lazy dog. " * 40
-    for window in dataset.codec.decode(batch.x.numpy(), {}):
+    for window in pipeline.made.decode(batch.x.numpy()):
         assert len(window) == 17
         assert window in whole
     # Held-out windows lie side by side, and each token but the very first is scored once.
-    held = next(iter(in_order(val, 1000)))
+    held = next(batches.heldout(1000, 1000, CPU))
     assert held.mask is not None
     scored = held.x[:, 0][held.mask]
     assert len(scored) == 16 * len(held.x)
     assert torch.equal(held.x[1:, 0, 0], held.x[:-1, 0, -1])
-    stream = torch.cat([held.x[0, 0, :1], scored])
-    assert dataset.codec.decode(stream[None, None].numpy(), {})[0] in whole
+    joined = torch.cat([held.x[0, 0, :1], scored])
+    assert pipeline.made.decode(joined[None, None].numpy())[0] in whole
 
 
 def test_an_epoch_in_a_table_is_the_same_epoch() -> None:

@@ -92,14 +92,14 @@ class TableCodec(Codec):
             _same(first, form, file, other)
         others = [name for name in fields if name != self.main]
         notes = list(dict.fromkeys(note for other in forms for note in other.notes))
-        told = len(notes)
+        seen = len(notes)
         for file, other in zip(source.files, forms, strict=True):
             for frame, rejected in rows(file, other, notes):
                 found = self._rows(frame[list(form.columns)], rejected, others, options)
                 found.notes = list(notes)
-                told = len(notes)
+                seen = len(notes)
                 yield found
-        if len(notes) > told:  # what a file tells only at its end
+        if len(notes) > seen:  # what a file tells only at its end
             nothing = assemble(dict.fromkeys(form.columns, ()), form)
             found = self._rows(nothing, [], others, options)
             found.notes = list(notes)

@@ -142,7 +142,7 @@ class TextCodec(Codec):
         return TextField(length=self.length, tokenizer=self.unit, vocab=self.vocab, layout="documents")
 
     def labels(self, source: Source) -> list[str]:
-        return [name for name in self._files(source).labels() if name != self.main]
+        return self._files(source).labels()
 
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
