@@ -30,7 +30,7 @@ def pictures(folder: Path, n: int) -> Path:
         for i in range(n):
             name = f"{'ab'[i % 2]}/{i:05d}.png"
             (folder / name).parent.mkdir(exist_ok=True)
-            Image.fromarray(rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(folder / name)
+            Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(folder / name)
             lines.writerow([name, i % 7 / 2, ("Ulm", "Kiel")[i // 2 % 2]])
     return folder
 
@@ -41,6 +41,32 @@ def arrays(folder: Path, n: int) -> Path:
     images = rng.integers(0, 256, (n, 12, 12), dtype=np.uint8)
     np.savez(folder / "some.npz", images=images, label=np.arange(n) % 3)
     return folder / "some.npz"
+
+
+def picture_pairs(folder: Path, n: int) -> Path:
+    """A picture, another one that it is to become, and a caption of both."""
+    rng = np.random.default_rng(0)
+    with (folder / "metadata.csv").open("w", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["file_name", "target_file_name", "caption", "town"])
+        for i in range(n):
+            names = [f"{i:05d}.png", f"{i:05d}.target.png"]
+            for name in names:
+                Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(folder / name)
+            words = " ".join(rng.choice(["red", "blue", "a", "dog", "cat", "of", "two"], 7))
+            lines.writerow([*names, words, ("Ulm", "Kiel")[i % 2]])
+    return folder
+
+
+def questions(folder: Path, n: int) -> Path:
+    """A prompt and its completion a line, and what they are about."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for i in range(n):
+        asked, said = (" ".join(rng.choice(["why", "so", "nay", "yea", "it", "is"], k)) for k in (9, 4))
+        lines.append(json.dumps({"prompt": asked, "completion": said, "topic": "ab"[i % 2]}))
+    (folder / "some.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "some.jsonl"
 
 
 def rows(folder: Path, n: int) -> Path:
@@ -114,8 +140,12 @@ KINDS = {
         many=2000,
         but=frozenset({"damage-stays-where-it-is"}),  # of one archive nothing is left
     ),
+    "image-pairs": Kind("image", picture_pairs, "genwright.data.image.codec.CHUNK"),
     "table": Kind("table", rows, "genwright.data.table.readers.ROWS", many=400),
     "text": Kind("text", documents, "genwright.data.text.codec.ROWS", options={"length": 40}, many=200),
+    "text-pairs": Kind(
+        "text", questions, "genwright.data.text.codec.ROWS", options={"length": 60}, many=200
+    ),
     "text-stream": Kind(
         "text",
         book,
@@ -134,6 +164,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], C
     with pytest.MonkeyPatch.context() as patch:
         for kind in KINDS.values():
             patch.setattr(kind.chunk, kind.size)
+        for room in ("labels", "text.files"):  # what is looked at to tell a text from a label
+            patch.setattr(f"genwright.data.{room}.PROBE", 40)
 
         @cache
         def made(name: str) -> CodecCase:

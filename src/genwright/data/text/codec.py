@@ -246,7 +246,7 @@ class TextCodec(Codec):
             for name in self._texts(values, fields)
         }
         given = {name: list(map(_plain, some)) for name, some in values.items() if name not in texts}
-        shown, lines = folder / "samples.txt", folder / "samples.jsonl"
+        shown, lines = folder / self.sheet, folder / "samples.jsonl"
         with shown.open("w", encoding="utf-8", newline="") as out:
             for i, text in enumerate(_side_by_side(texts)):
                 labels = (f"{name}={some[i]}" for name, some in given.items())
