@@ -388,16 +388,26 @@ def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation 
         finished = trainer.fit()
     except RunError:
         if trainer.gave_up and run.step and distributed.is_main():
-            trained = load(run.path, device=recipe.train.device)
+            trained = _trained(job, run)
             _page(job, trained, trainer, time.monotonic() - began)
         raise
     model.run, model.finished = run, finished
     if not distributed.is_main():
         return model
-    trained = load(run.path, device=recipe.train.device)
+    trained = _trained(job, run)
     trained.finished = finished
     _page(job, trained, trainer, time.monotonic() - began)
     return trained
+
+
+def _trained(job: Experiment, run: Run) -> Model:
+    """The model with the weights that were kept, on the data and the pipeline that it was trained with."""
+    return Model.load(
+        Run.open(run.path),
+        device=job.recipe.train.device,
+        dataset=lambda _: job.dataset,
+        pipeline=job.model.pipeline,
+    )
 
 
 def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> None:

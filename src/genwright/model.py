@@ -141,13 +141,15 @@ class Model:
         which: str | int | None = None,
         device: str = "auto",
         dataset: Callable[[Recipe], Dataset] | None = None,
+        pipeline: Pipeline | None = None,
     ) -> Model:
         """From a run: the best weights if a held-out loss chose some, else the last.
 
-        dataset  opens the data of a recipe, when it is wanted
+        dataset   opens the data of a recipe, when it is wanted
+        pipeline  of the run, where there is one already (None: from what the run has kept)
         """
         recipe = Recipe.of(run.recipe)
-        pipeline = pipeline_of(run, recipe)
+        pipeline = pipeline or pipeline_of(run, recipe)
         model = cls(recipe, pipeline, None if dataset is None else lambda: dataset(recipe))
         chosen: Any = which if which is not None else "best" if run.best else "last"
         model.family.load_state_dict(run.weights(chosen))
