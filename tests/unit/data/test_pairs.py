@@ -439,9 +439,7 @@ def test_pictures_and_captions_are_a_source_of_pictures(tmp_path):
 # -- twin folders ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [("source", "target"), ("LR", "HR"), ("images", "masks")]
-)
+@pytest.mark.parametrize(("first", "second"), [("source", "target"), ("LR", "HR"), ("images", "masks")])
 def test_twin_folders_are_paired_by_stem(tmp_path, first, second):
     twins(tmp_path, first, second)
     put(tmp_path / first / "deep/0.png", shade(100))
