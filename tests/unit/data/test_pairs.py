@@ -869,6 +869,74 @@ def test_a_preview_shows_what_is_beside_the_pictures(tmp_path):
 # -- trained and asked -----------------------------------------------------------------------------
 
 
+def sidecar_pair(root: Path) -> tuple[Path, str, str]:
+    rows = []
+    for i in range(N):
+        put(root / f"{i}.png", shade(i))
+        put(root / "t" / f"{i}.png", shade(255 - i))
+        rows.append({"input_file_name": f"{i}.png", "target_file_name": f"t/{i}.png"})
+    table(root / "metadata.jsonl", rows)
+    return root, "input", "target"
+
+
+def sidecar_text(root: Path) -> tuple[Path, str, str]:
+    for i in range(N):
+        put(root / f"{i}.png", shade(i))
+    table(root / "metadata.csv", [{"file_name": f"{i}.png", "text": f"number {i}"} for i in range(N)])
+    return root, "image", "text"
+
+
+def spoken(root: Path) -> tuple[Path, str, str]:
+    for i in range(N):
+        put(root / f"{i}.wav", tone(i))
+        put(root / f"{i}.txt", f"tone {i}")
+    return root, "audio", "caption"
+
+
+def cleaned(root: Path) -> tuple[Path, str, str]:
+    for i in range(N):
+        put(root / "input" / f"{i}.wav", tone(i))
+        put(root / "output" / f"{i}.wav", tone(i) / 2)
+    return root, "input", "output"
+
+
+def translated(root: Path) -> tuple[Path, str, str]:
+    return (
+        put(root.with_suffix(".tsv"), "".join(f"{a}\t{b}\n" for a, b in SENTENCES)),
+        "source",
+        "target",
+    )
+
+
+def talked(root: Path) -> tuple[Path, str, str]:
+    rows = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}
+        for q, a in questions()
+    ]
+    return lines(root.with_suffix(".jsonl"), rows), "prompt", "completion"
+
+
+def two_languages(root: Path) -> tuple[Path, str, str]:
+    return moses(root, *SENTENCES), "en", "es"
+
+
+@pytest.mark.parametrize(
+    "make", [sidecar_pair, sidecar_text, spoken, cleaned, translated, talked, two_languages]
+)
+def test_every_convention_is_trained_on_and_written_again(tmp_path, make):
+    path, given, made = make(tmp_path / "data")
+    model = trained(path, make=made, given=[given])
+    assert model.pipeline.spec.make == made
+    assert list(model.pipeline.spec.asks) == [given]
+    samples = model.sample(3, seed=1)
+    assert len(samples) == 3
+    files = samples.write(tmp_path / "out")
+    assert all(file.is_file() for file in files)
+    assert len(model.apply([path], seed=1)) == N
+    aligned = isinstance(model.pipeline.made, ImageField | ClipField)
+    assert model.recipe.task.options["align"] == ([given] if aligned else [])
+
+
 def test_a_caption_for_each_picture(tmp_path):
     captioned(tmp_path / "data")
     model = trained(tmp_path / "data", make="caption", given=["image"])
