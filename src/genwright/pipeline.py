@@ -268,7 +268,8 @@ class Pipeline:
 
     def cautions(self, name: str, values: Values) -> list[str]:
         """What is odd about the values of an ask, a sentence each."""
-        return [f"the {name} {caution}" for caution in self.asker(name).cautions(values)]
+        found = self.asker(name).cautions(values, partial=self.spec.asks[name].partial)
+        return [f"the {name} {caution}" for caution in found]
 
     def each(self, name: str, value: Any, n: int) -> Values:
         """`n` raw values of one, or of `n`."""

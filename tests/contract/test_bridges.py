@@ -2,50 +2,61 @@
 
 from __future__ import annotations
 
-import json
+from functools import cache
+from typing import Any
 
 import pytest
 import torch
-from cases import SPACES, data
+from cases import SPACES
 
-from genwright.bridges.base import Quantize
+from genwright.bridges.base import Bridge, Dequantize, Quantize
 from genwright.planning import make_bridge
 from genwright.registry import names, options, resolve
 from genwright.space import Real, Space, Symbol
+from genwright.testing import check_bridge
+from genwright.testing.bridges import BRIDGE, FittedBridge
 
 
+@pytest.mark.parametrize("law", BRIDGE.laws)
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @pytest.mark.parametrize(
     "name", [n for n in names("bridges") if "run" not in options(resolve("bridges", n))]
 )
-def test_there_and_back(name: str, space: Space) -> None:
-    x, _ = data(space, 3000)
-    bridge = make_bridge(name, {})
-    bridge.fit(space, x)
-    y = bridge.forward(x)
-    bridge.target.check(y)
-    wide = bridge.plan(space)
-    assert (wide.grid, wide.kind) == (bridge.target.grid, bridge.target.kind)
-    again = bridge.inverse(y, torch.Generator().manual_seed(0))
-    space.check(again)
-    for slot in space.slots():
-        away = (again[:, slot.stored] - x[:, slot.stored]).abs().float()
-        if isinstance(slot.span, Symbol):
-            assert away.max() == 0
-        else:  # the outermost bins are wide, the others are not
-            assert away.quantile(0.98) < 0.05
-            assert away.max() < 0.5
-    torch.testing.assert_close(again.float().mean(0), x.float().mean(0), rtol=0, atol=0.02)
+def test_a_bridge_keeps_the_law(name: str, space: Space, law: str) -> None:
+    BRIDGE.hold(law, fitted(name, space), name)
 
-    other = make_bridge(name, {})
-    other.restore(json.loads(json.dumps(bridge.state())))
-    assert other.target == bridge.target
-    torch.manual_seed(0)
-    first = bridge.forward(x)
-    torch.manual_seed(0)
-    assert torch.equal(other.forward(x), first)
-    back = [b.inverse(y, torch.Generator().manual_seed(1)) for b in (bridge, other)]
-    assert torch.equal(*back)
+
+@cache
+def fitted(name: str, space: Space) -> FittedBridge:
+    return FittedBridge(lambda: make_bridge(name, {}), space)
+
+
+def faulty(law: str) -> type[Bridge]:
+    """A bridge with one fault."""
+
+    def restore(self: Quantize, state: Any, tensors: Any = None) -> None:
+        Quantize.restore(self, state, tensors)
+        self.tables = [table + 1 for table in self.tables]
+
+    faults: dict[str, dict[str, Any]] = {
+        "it-leads-where-it-planned": {"plan": lambda self, source: Space((), (Symbol(2),))},
+        "there-and-back": {"inverse": lambda self, y, rng=None: Quantize.inverse(self, y, rng) + 0.3},
+        "it-is-restored-from-json": {"restore": restore},
+        "it-draws-from-its-generator": {"inverse": lambda self, y, rng=None: Quantize.inverse(self, y)},
+    }
+    return type("Faulty", (Quantize,), faults[law])
+
+
+@pytest.mark.parametrize("law", BRIDGE.laws)
+def test_a_faulty_bridge_breaks_the_law(law: str) -> None:
+    case = FittedBridge(faulty(law), SPACES["latent"])
+    with pytest.raises(AssertionError, match=f"bridge faulty breaks the law '{law}'"):
+        BRIDGE.hold(law, case, "faulty")
+
+
+def test_a_bridge_of_ones_own_is_checked() -> None:
+    check_bridge("onehot", spaces={"row": SPACES["row"]})
+    check_bridge(Dequantize)
 
 
 def test_quantize_keeps_few_values_exactly() -> None:

@@ -12,19 +12,20 @@ from typing import Any
 
 import pytest
 import torch
-from cases import LABEL, SPACES, data, effect
-from safetensors.torch import load, save
+from cases import SPACES
 from torch import Tensor
 
 from genwright.batch import Batch
-from genwright.bridges.base import Bridge
-from genwright.errors import Unsupported
+from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Family
+from genwright.families.vae import VAE
 from genwright.nets.auto import Auto
-from genwright.planning import choose_bridge, weigh
+from genwright.planning import weigh
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names, resolve
 from genwright.space import Real, Space, Symbol
+from genwright.testing import check_family
+from genwright.testing.families import FAMILY, Cell, Variant
 from genwright.training.optim import PhaseOptimizer
 
 STEPS = {
@@ -62,7 +63,7 @@ KNOBS = {
 
 
 @dataclass(frozen=True)
-class Variant:
+class On:
     """A family by other options or with another net: as good as another family, but on few spaces."""
 
     family: str
@@ -72,21 +73,21 @@ class Variant:
 
 
 VARIANTS = {
-    "vamp": Variant("vae", ("row",), {"prior": "vamp"}),
-    "plain vae": Variant("vae", ("colour-image", "latent"), {"prior": "normal"}),
-    "meanflow": Variant("diffusion", ("row", "mixed-series"), {"objective": "meanflow"}),
-    "wgan_gp": Variant("gan", ("row", "latent"), {"loss": "wgan-gp", "pack": 2, "critic_steps": 3}),
-    "maf": Variant("flow", ("row", "mixed-series"), {"transform": "affine", "order": "autoregressive"}),
-    "persistent": Variant("energy", ("row",), {"objective": "contrastive", "chain": 8, "buffer": 512}),
-    "pixelcnn": Variant("autoregressive", ("level", "colour-image"), net="pixelcnn"),
-    "wavenet": Variant("autoregressive", ("text", "row"), net="wavenet"),
+    "vamp": On("vae", ("row",), {"prior": "vamp"}),
+    "plain vae": On("vae", ("colour-image", "latent"), {"prior": "normal"}),
+    "meanflow": On("diffusion", ("row", "mixed-series"), {"objective": "meanflow"}),
+    "wgan_gp": On("gan", ("row", "latent"), {"loss": "wgan-gp", "pack": 2, "critic_steps": 3}),
+    "maf": On("flow", ("row", "mixed-series"), {"transform": "affine", "order": "autoregressive"}),
+    "persistent": On("energy", ("row",), {"objective": "contrastive", "chain": 8, "buffer": 512}),
+    "pixelcnn": On("autoregressive", ("level", "colour-image"), net="pixelcnn"),
+    "wavenet": On("autoregressive", ("text", "row"), net="wavenet"),
 }
 assert VARIANTS.keys().isdisjoint(names("families"))
 
 
-def variant(name: str) -> Variant:
+def variant(name: str) -> On:
     """A registered family is the first of its variants."""
-    return VARIANTS.get(name, Variant(name, tuple(SPACES), SETTINGS.get(name, {})))
+    return VARIANTS.get(name, On(name, tuple(SPACES), SETTINGS.get(name, {})))
 
 
 EVERY = [
@@ -104,199 +105,60 @@ code_cells = pytest.mark.parametrize(("family", "space"), CODES)
 unpaired_cells = pytest.mark.parametrize(("family", "space"), UNPAIRED)
 
 
-class Cell:
-    """One family, or a variant of it, on one space, trained for a moment."""
-
-    def __init__(self, name: str, space: str) -> None:
-        self.name, self.variant, self.space = name, variant(name), SPACES[space]
-        family = self.variant.family
-        self.sampler_options: dict[str, int] = KNOBS.get(name, {})
-        self.unpaired = resolve("families", family).unpaired
-        x, self.label = data(self.space)
-        verdict, self.bridge = choose_bridge(family, self.space, bridge="auto")
-        if verdict.bridge == "quantize":  # few bins: the contract is about the code
-            self.bridge: Bridge = choose_bridge(
-                family, self.space, bridge="quantize", options={"bins": 16}
-            )[1]
-        self.bridge.fit(self.space, x)
-        self.x = self.bridge.forward(x)
-        self.family = self.make(seed=0)
-        self.family.prepare(self.batch(torch.arange(256)))
-        self.seen: set[str] = set()
-        self.losses: list[float] = []
-        self.heldout = [self.measure()]
-        self.train()
-        self.heldout.append(self.measure())
-
-    def make(self, seed: int) -> Family:
-        torch.manual_seed(seed)
-        family: Family = build(
-            "families",
-            self.variant.family,
-            self.variant.settings,
-            self.bridge.target,
-            self.cond,
-            build("nets", self.variant.net, {}, "xs", where="net"),
-            where="family",
-        )
-        return family
-
-    @property
-    def cond(self) -> dict[str, Space]:
-        """A label; or, where there are no pairs, a source and the domain that it is brought to."""
-        if not self.unpaired:
-            return LABEL
-        return {"source": self.bridge.target, "domain": LABEL["label"]}
-
-    def batch(self, index: Tensor) -> Batch:
-        name = "domain" if self.unpaired else "label"
-        return Batch(self.x[index], {name: self.label[index]})
-
-    def given(self, label: Tensor) -> dict[str, Tensor]:
-        """A label for each sample, or a domain and a source of the other one."""
-        if not self.unpaired:
-            return {"label": label}
-        source = torch.empty(len(label), *self.x.shape[1:], dtype=self.x.dtype)
-        for value in (0, 1):
-            others, rows = self.x[(self.label != value).flatten()], (label == value).flatten()
-            source[rows] = others[torch.nonzero(rows).flatten() % len(others)]
-        return {"source": source, "domain": label}
-
-    def measure(self) -> float:
-        if not self.family.has_heldout:
-            return self.energy(self.family, self.bridge.inverse(self.x))
-        torch.manual_seed(7)
-        with torch.no_grad():
-            total, count = self.family.eval().heldout(self.batch(torch.arange(len(self.x))))
-        self.family.train()
-        return float(total / count)
-
-    def energy(self, family: Family, x: Tensor) -> float:
-        """Squared energy distance of 256 samples to data, which falls as a sampler learns."""
-        fake = self.bridge.inverse(
-            family.sample(256, self.given(self.label[:256]), seed=3, **self.sampler_options)
-        )
-        a, b = fake.float().flatten(1), x[256:512].float().flatten(1)
-        return float(2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean())
-
-    def train(self) -> None:
-        family, options = self.family.train(), OPTIONS.get(self.name, TrainOptions())
-        optimizers = {phase.name: PhaseOptimizer(family, phase, options) for phase in family.phases}
-        steps = STEPS.get(self.name, 80)
-        torch.manual_seed(0)
-        for step in range(steps):
-            family.clock.step, family.clock.progress = step, step / steps
-            for phase in (one for one in family.phases for _ in range(one.repeats)):
-                terms = family.loss(self.batch(torch.randint(0, len(self.x), (64,))), phase.name)
-                assert all(term.ndim == 0 for term in terms.values())
-                total = torch.stack(list(terms.values())).sum()
-                self.losses.append(float(total.detach()))
-                family.zero_grad()
-                total.backward()
-                for name, p in optimizers[phase.name].parameters.items():
-                    if p.grad is not None and bool(p.grad.abs().sum() > 0):
-                        self.seen.add(name)
-                optimizers[phase.name].step(1.0)
-
-
 @cache
 def cell(name: str, space: str) -> Cell:
-    return Cell(name, space)
+    one, train = variant(name), OPTIONS.get(name, TrainOptions())
+    made = Variant(one.family, one.settings, one.net, STEPS.get(name, 80), train, KNOBS.get(name, {}))
+    return Cell(made, SPACES[space])
+
+
+def hold(law: str, family: str, space: str) -> None:
+    FAMILY.hold(law, cell(family, space), f"{family} on {space}")
 
 
 @every_cell
 def test_loss_is_finite_and_falls(family: str, space: str) -> None:
-    c = cell(family, space)
-    assert all(torch.isfinite(torch.tensor(c.losses)))
-    before, after = c.heldout
-    assert after < before
+    hold("loss-is-finite-and-falls", family, space)
 
 
 @every_cell
 def test_gradient_reaches_every_parameter(family: str, space: str) -> None:
-    c = cell(family, space)
-    assert {name for name, _ in c.family.named_parameters()} == c.seen
+    hold("gradient-reaches-every-parameter", family, space)
 
 
 @cells
 def test_samples_are_of_the_space(family: str, space: str) -> None:
-    c = cell(family, space)
-    made = c.family.sample(5, c.given(c.label[:5]), seed=0, **c.sampler_options)
-    c.bridge.target.check(made, "a sample")
-    assert torch.isfinite(made.float()).all()
-    back = c.bridge.inverse(made, torch.Generator().manual_seed(0))
-    c.space.check(back, "a sample")
-    for slot in c.space.slots():
-        top = getattr(slot.span, "k", None)
-        if top is not None:
-            assert back[:, slot.stored].min() >= 0
-            assert back[:, slot.stored].max() < top
+    hold("samples-are-of-the-space", family, space)
 
 
 @cells
 def test_same_seed_same_bytes(family: str, space: str) -> None:
-    c = cell(family, space)
-    given = c.given(c.label[:32])
-    one, two = (c.family.sample(32, given, seed=5, **c.sampler_options) for _ in range(2))
-    assert torch.equal(one, two)
-    # What is made of a source may follow from it alone.
-    certain = c.unpaired and c.bridge.target.kind == "real"
-    assert torch.equal(one, c.family.sample(32, given, seed=6, **c.sampler_options)) == certain
+    hold("same-seed-same-bytes", family, space)
 
 
 @cells
 def test_saved_and_loaded_it_gives_the_same_bytes(family: str, space: str) -> None:
-    c = cell(family, space)
-    given = c.given(c.label[:32])
-    again = c.make(seed=99)
-    again.load_state_dict(load(save({k: v.contiguous() for k, v in c.family.state_dict().items()})))
-    assert torch.equal(
-        again.sample(32, given, seed=5, **c.sampler_options),
-        c.family.sample(32, given, seed=5, **c.sampler_options),
-    )
+    hold("saved-and-loaded-it-gives-the-same-bytes", family, space)
 
 
 @cells
 def test_rows_of_a_batch_do_not_see_each_other(family: str, space: str) -> None:
-    c = cell(family, space)
-    label = c.label[:16].clone()
-    one = c.family.sample(16, c.given(label), seed=5, **c.sampler_options)
-    label[3] = 1 - label[3]
-    two = c.family.sample(16, c.given(label), seed=5, **c.sampler_options)
-    others = torch.arange(16) != 3
-    torch.testing.assert_close(one[others], two[others], rtol=1e-4, atol=1e-4)
+    hold("rows-of-a-batch-do-not-see-each-other", family, space)
 
 
 @cells
 def test_law_samples_depend_on_the_label_as_the_data_do(family: str, space: str) -> None:
-    c = cell(family, space)
-    label = torch.arange(400)[:, None] % 2
-    made = c.bridge.inverse(
-        c.family.sample(400, c.given(label), seed=1, **c.sampler_options),
-        torch.Generator().manual_seed(0),
-    )
-    want = effect(c.bridge.inverse(c.x, torch.Generator().manual_seed(0)), c.label)
-    share = (effect(made, label) / want).mean().item()
-    assert 0.5 < share < 1.5, f"the label moves samples {share:.2f} times as far as the data"
+    hold("samples-depend-on-the-label-as-the-data-do", family, space)
 
 
 @unpaired_cells
 def test_law_each_translation_is_of_its_own_source(family: str, space: str) -> None:
-    c = cell(family, space)
-    given = c.given(torch.arange(100)[:, None] % 2)
-    assert len(torch.unique(given["source"], dim=0)) > 50
-    certain = {"temperature": 0.0} if "temperature" in c.family.sampler_options() else {}
-    made = c.family.sample(100, given, seed=1, **certain)
-    assert len(torch.unique(made, dim=0)) > 2  # a translator deaf to its source makes 2
+    hold("each-translation-is-of-its-own-source", family, space)
 
 
 @unpaired_cells
 def test_a_translation_needs_a_source_and_a_domain(family: str, space: str) -> None:
-    c = cell(family, space)
-    given = c.given(c.label[:4])
-    for name in given:
-        with pytest.raises(Unsupported, match=f"'{name}'"):
-            c.family.sample(4, {name_: x for name_, x in given.items() if name_ != name})
+    hold("a-translation-needs-a-source-and-a-domain", family, space)
 
 
 # -- codes alone ------------------------------------------------------------------------------------
@@ -304,38 +166,17 @@ def test_a_translation_needs_a_source_and_a_domain(family: str, space: str) -> N
 
 @code_cells
 def test_codes_depend_on_the_example_alone_and_are_kept(family: str, space: str) -> None:
-    c = cell(family, space)
-    x, made = c.x[:32], c.family.eval()
-    again = c.make(seed=99).eval()
-    again.load_state_dict(load(save({k: v.contiguous() for k, v in c.family.state_dict().items()})))
-    with torch.no_grad():
-        code = made.encode(Batch(x))
-        assert code.dtype == torch.float32
-        assert torch.isfinite(code).all()
-        assert torch.equal(again.encode(Batch(x)), code)
-        torch.testing.assert_close(made.encode(Batch(x[5:6])), code[5:6], rtol=1e-4, atol=1e-4)
-    assert len(code.unique(dim=0)) > 16
+    hold("codes-depend-on-the-example-alone-and-are-kept", family, space)
 
 
 @code_cells
 def test_what_makes_no_examples_says_so(family: str, space: str) -> None:
-    with pytest.raises(Unsupported, match=r"makes no examples: genwright probe .*--family vae"):
-        cell(family, space).family.sample(3, seed=0)
+    hold("what-makes-no-examples-says-so", family, space)
 
 
 @code_cells
 def test_law_codes_tell_the_label_apart(family: str, space: str) -> None:
-    """By a linear probe of unseen examples; it was never told."""
-    c = cell(family, space)
-    with torch.no_grad():
-        code = c.family.eval().encode(Batch(c.x)).double()
-    code = torch.cat([(code - code.mean(0)) / (code.std(0) + 1e-6), torch.ones(len(code), 1)], dim=1)
-    seen, unseen = torch.arange(0, 384), torch.arange(384, 512)
-    want = 2.0 * c.label[:, 0].double() - 1
-    square = code[seen].T @ code[seen] + 10 * torch.eye(code.shape[1])
-    weights = torch.linalg.solve(square, code[seen].T @ want[seen])
-    right = ((code[unseen] @ weights > 0) == (want[unseen] > 0)).double().mean().item()
-    assert right > 0.85
+    hold("codes-tell-the-label-apart", family, space)
 
 
 # -- likelihoods -----------------------------------------------------------------------------------
@@ -381,3 +222,60 @@ def test_a_likelihood_adds_up_to_one(family: str) -> None:
     exact = resolve("families", family).likelihood == "exact"
     assert total == pytest.approx(1, abs=0.01) if exact else 0.6 < total < 1.02
     assert p.max() > 1.3 * p.mean()
+
+
+# -- the contract itself ---------------------------------------------------------------------------
+
+
+class Deaf(VAE):
+    """Samples as if another label had been given."""
+
+    def _sample(self, n: int, cond: Any, rng: torch.Generator) -> Tensor:
+        return super()._sample(n, {name: torch.zeros_like(x) for name, x in cond.items()}, rng)
+
+
+class Sociable(VAE):
+    """Centres its samples over the batch."""
+
+    def _sample(self, n: int, cond: Any, rng: torch.Generator) -> Tensor:
+        made = super()._sample(n, cond, rng)
+        return made + 0.1 * (made - made.mean(0))
+
+
+class Restless(VAE):
+    """Draws from no seed."""
+
+    def _sample(self, n: int, cond: Any, rng: torch.Generator) -> Tensor:
+        return super()._sample(n, cond, torch.Generator().manual_seed(int(torch.randint(2**31, ()))))
+
+
+class Idle(VAE):
+    """Learns nothing."""
+
+    def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
+        return {name: 0.0 * term for name, term in super().loss(batch, phase).items()}
+
+
+LATENT = {"latent": SPACES["latent"]}
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "law"),
+    [
+        (Deaf, "samples-depend-on-the-label-as-the-data-do"),
+        (Sociable, "rows-of-a-batch-do-not-see-each-other"),
+        (Restless, "same-seed-same-bytes"),
+        (Idle, "loss-is-finite-and-falls"),
+    ],
+)
+def test_a_spoilt_family_breaks_the_law(spoilt: type[Family], law: str) -> None:
+    with pytest.raises(
+        AssertionError, match=f"family {spoilt.__name__.lower()} on latent breaks the law '{law}'"
+    ):
+        check_family(spoilt, spaces=LATENT)
+
+
+def test_a_family_of_ones_own_is_checked() -> None:
+    check_family(Autoregressive, spaces={"text": SPACES["text"]})
+    with pytest.raises(AssertionError, match="refuses every space"):
+        check_family("style", spaces={"row": SPACES["row"]})

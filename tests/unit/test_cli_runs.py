@@ -10,6 +10,7 @@ import time
 import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -126,6 +127,26 @@ def test_a_signal_saves_and_says_how_to_go_on(
         assert (Path("cut") / name).read_bytes() == (Path("whole") / name).read_bytes()
 
 
+def test_a_run_that_is_given_a_column_goes_on_with_the_columns_it_makes(
+    room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache holds all columns, the run knows those that it makes: `y` stands between them."""
+    given = ("--label", "y", "--steps", "6")
+    done(*train(*given, "--out", "whole"))
+    with monkeypatch.context() as patch:
+        _signal_in_step(patch, 4, signal.SIGINT)
+        call(*train(*given, "--out", "cut"))
+    done("train", "--resume", "cut")
+    for name in ("model/000006.safetensors", "state/000006.safetensors"):
+        assert (Path("cut") / name).read_bytes() == (Path("whole") / name).read_bytes()
+    model = genwright.load("cut")
+    split, whole = model.dataset.splits["train"], model.dataset.fields["row"]
+    numbers = np.arange(len(split))
+    found = model.pipeline.made.decode(model.pipeline.stored(split, numbers).numpy())
+    real = whole.decode(whole.expand(split.gather(numbers)["row"]).numpy())
+    assert found[["x", "z"]].equals(real[["x", "z"]])
+
+
 def test_a_signal_before_the_training_ends_at_once_and_leaves_nothing(
     room: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,7 +244,8 @@ def test_sample_writes_what_was_asked(room: Path) -> None:
     head, *rows = Path("rows/samples.csv").read_text().splitlines()
     assert head == "x,y,z"
     assert [row.split(",")[1] for row in rows] == ["b"] * 5
-    done("sample", "text", "-n", "2", "--set", "prompt=5", "--out", "texts")
+    said = call("sample", "text", "-n", "2", "--set", "prompt=5", "--out", "texts")
+    assert (said.code, said.err) == (0, "the prompt holds characters that training has not seen: '5'\n")
     assert len(Path("texts/samples.jsonl").read_text().splitlines()) == 2
 
 

@@ -147,6 +147,8 @@ MODULES = {
 
 STAYS = {
     ("lens", "cli"): "the old name of the option --features still works",
+    ("law", "testing"): "what a contract holds its subjects to; no distribution",
+    ("laws", "testing"): "what a contract holds its subjects to; no distribution",
     ("cases", "evaluation"): "a method of the pipeline: held-out examples as requests, with the truth",
 }
 """What may stay, and why."""

@@ -61,7 +61,10 @@ DOWN = {
         *("batch", "errors"),
     },
     "report": {"evaluation", "storage", "data"},
-    "testing": {"evaluation", "data", "registry", "space", "errors"},
+    "testing": {
+        *("evaluation", "training", "families", "tasks", "bridges", "data", "planning", "recipe"),
+        *("registry", "batch", "space", "errors"),
+    },
     "api": {
         *("report", "analysis", "evaluation", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "errors"),

@@ -43,6 +43,15 @@ def test_a_text_with_gaps() -> None:
     assert known[0, 0].tolist() == [0, 1, 1, 0] + [0] * 9, "a stream may go on behind it"
 
 
+def test_the_sign_of_a_gap_is_no_character_that_training_has_not_seen() -> None:
+    field = prose(*["to be or not"] * 9)
+    assert field.cautions(["to __ or"], partial=True) == []
+    (said,) = field.cautions(["to __ zr \\_"], partial=True)
+    assert said.endswith(": '_' 'z'")
+    (said,) = field.cautions(["to __"])
+    assert said.endswith(": '_'")
+
+
 @pytest.mark.parametrize("wrong", ["be or not", "", "a line \\_", 7, {"text": "a_"}])
 def test_a_text_without_gaps_is_refused(wrong: object) -> None:
     with pytest.raises(DataError, match=r"a _ for each character to be made, for example To be ___ not"):

@@ -31,6 +31,8 @@ class Bridge(ABC):
     """Whether `fit` looks at the examples; otherwise the space alone decides."""
     keeps_likelihood: ClassVar[bool] = True
     """Whether the likelihood of what the bridge makes says something of the examples."""
+    contract_exceptions: ClassVar[frozenset[str]] = frozenset()
+    """Laws of `genwright.testing.check_bridge` that it does not keep."""
     source: Space
     target: Space
 

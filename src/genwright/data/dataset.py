@@ -13,7 +13,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -234,7 +234,9 @@ def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path) -> 
         field.settle()
     stats, arrays = _encode(source, codec, fields, options, folder)
     warnings += notes
-    warnings += [warning for field in fields.values() for warning in field.warnings()]
+    for field in fields.values():
+        with suppress(DataError):  # which says that all of it is given
+            warnings += field.without(options.given).warnings()
     if options.val and not stats.counts["val"]:
         warnings.append("no example fell to those to choose by: give more data, or raise data.val")
     stats.warnings = warnings

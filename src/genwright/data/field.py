@@ -58,6 +58,8 @@ class Field(ABC):
     """What metrics may read of its examples: "pixels", "text", "row", "waveform"."""
     suffix: ClassVar[str] = ""
     """Of the file that `save` writes."""
+    contract_exceptions: ClassVar[frozenset[str]] = frozenset()
+    """Laws of `genwright.testing.check_field` that it does not keep."""
 
     # -- learning ------------------------------------------------------------------------------
 
@@ -155,9 +157,9 @@ class Field(ABC):
         """One value as a file that a person can open."""
         raise Unsupported(f"a value of {self.space} is no file of its own", code="no-file")
 
-    def cautions(self, values: Values) -> list[str]:
-        """What is odd about values that a person gives, in words that follow their name: `holds characters that
-        training has not seen`."""
+    def cautions(self, values: Values, *, partial: bool = False) -> list[str]:
+        """What is odd about values that a person gives, with gaps where they are `partial`, in words that follow
+        their name: `holds characters that training has not seen`."""
         return []
 
     def changed(self, values: Values, path: str) -> list[str]:

@@ -45,8 +45,8 @@ FURTHER = "_file_name"
 TEXT_COLUMNS = frozenset({"caption", "text", "prompt", "completion", "description", "transcription"})
 CAPTION, CAPTIONS = "caption", (".txt", ".caption")
 TWINS = (
-    *(("source", "target"), ("input", "target"), ("input", "output"), ("low", "high")),
-    *(("lr", "hr"), ("image", "mask"), ("images", "masks"), ("before", "after")),
+    *(("source", "target"), ("input", "target"), ("input", "output")),
+    *(("lr", "hr"), ("image", "mask"), ("images", "masks")),
 )
 """Folders that are two sides of pairs without being asked for, the main one first."""
 NOT_CAPTIONS = ("readme", "license", "licence", "copying")

@@ -73,11 +73,13 @@ def _folder(root: Path, codec: str, name: str) -> Source:
 def _of_folder(root: Path, files: Sequence[Path]) -> str:
     """The codec that is surest of the files in a folder. Raises `DataError` where none reads all that any does."""
     examples = _examples(files)
+    if codec := _surest(examples):
+        return codec
     read = {tail for name in names("codecs") for tail in resolve("codecs", name).reads}
     usable = [file for file in examples if suffix(file) in read]
     if not usable:
         raise DataError(f"none of the {len(files)} files in {root} can be used: {_readable()}")
-    if codec := _surest(examples) or _surest(usable):
+    if codec := _surest(usable):
         return codec
     counts = Counter(_surest([file]) for file in usable)
     mix = " and ".join(f"{count} {kind}" for kind, count in counts.most_common())

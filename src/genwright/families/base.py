@@ -145,6 +145,8 @@ class Family(nn.Module, ABC):
     the devices, or what the first one has."""
     code: Space | None = None
     """What `to_latent` writes, where an example alone decides its code."""
+    contract_exceptions: ClassVar[frozenset[str]] = frozenset()
+    """Laws of `genwright.testing.check_family` that it does not keep."""
 
     def __init__(self, space: Space, cond: Mapping[str, CondSpec | Space], nets: Nets) -> None:
         super().__init__()

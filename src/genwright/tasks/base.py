@@ -89,6 +89,8 @@ class Task(ABC):
 
     paired: ClassVar[bool] = True
     """False where x and what is given are drawn independently of each other."""
+    contract_exceptions: ClassVar[frozenset[str]] = frozenset()
+    """Laws of `genwright.testing.check_task` that it does not keep."""
 
     def __init__(self, *, make: str = "", given: Sequence[str] = ()) -> None:
         """make: the field to make (none: the main one of the data).  given: the fields that are given (none:

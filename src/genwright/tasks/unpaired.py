@@ -24,6 +24,7 @@ class Unpaired(Task):
     """x is the whole example, and the one label its domain; what is given is an example of another one."""
 
     paired = False
+    contract_exceptions = frozenset({"view-is-what-is-asked"})
 
     def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
         """Raises `Incompatible` unless one label tells two or more domains apart."""

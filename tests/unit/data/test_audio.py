@@ -11,8 +11,9 @@ from scipy.io import wavfile
 from commands import TINY, done, refused
 from genwright.data.audio.clips import Clip
 from genwright.data.audio.codec import AudioCodec
-from genwright.data.codec import Chunk, ReadOptions
-from genwright.data.dataset import prepare
+from genwright.data.audio.field import ClipField
+from genwright.data.codec import ReadOptions, Rows, Source
+from genwright.data.dataset import Dataset, prepare, wanted_fields
 from genwright.data.preview import as_html
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError
@@ -31,24 +32,42 @@ def sounds(root: Path, count: int = 30, *, n: int = 64, rate: int = 4000, first:
     return root
 
 
-def chunks(root: Path, reading: ReadOptions | None = None, **options: object) -> list[Chunk]:
+AS_ONE = ReadOptions(val=0, test=0)
+
+
+def read(where: Source, wanted: ReadOptions = AS_ONE, **options: object) -> list[Rows]:
     codec = build("codecs", "audio", options, where="codec")
-    return list(codec.read(find(root), reading or ReadOptions(val=0, test=0)))
+    return list(codec.read(where, wanted_fields(codec, where, wanted), wanted))
+
+
+def chunks(root: Path, reading: ReadOptions = AS_ONE, **options: object) -> list[Rows]:
+    return read(find(root), reading, **options)
 
 
 def clips(root: Path, **options: object) -> list[Clip]:
-    return [clip for chunk in chunks(root, **options) for clip in chunk.examples]
+    return [clip for rows in chunks(root, **options) for clip in rows.values["audio"]]
 
 
 def bad(root: Path, **options: object) -> dict[str, str]:
-    return {one.name: one.reason for chunk in chunks(root, **options) for one in chunk.bad}
+    return {one.name: one.reason for rows in chunks(root, **options) for one in rows.rejected}
 
 
-def fitted(root: Path, **options: object) -> AudioCodec:
-    codec = build("codecs", "audio", options, where="codec")
+def fitted(root: Path, **options: object) -> ClipField:
     source = find(root)
-    codec.fit(list(codec.read(source, ReadOptions(val=0, test=0))))
-    return codec
+    codec = build("codecs", "audio", options, where="codec")
+    field = codec.fields(source)["audio"]
+    for rows in codec.read(source, {"audio": field}, AS_ONE):
+        field.fit(rows.values["audio"])
+    field.settle()
+    return field
+
+
+def prepared(source: Source, options: dict, wanted: ReadOptions) -> Dataset:
+    return prepare(source, build("codecs", "audio", options, where="codec"), options, wanted)
+
+
+def write(field: ClipField, found: list, given: dict, folder: Path) -> list[Path]:
+    return AudioCodec().write({"audio": found, **given}, {"audio": field}, folder)
 
 
 # -- cutting ---------------------------------------------------------------------------------------
@@ -105,13 +124,13 @@ def test_rate_and_length_are_chosen(tmp_path):
 def test_clips_of_a_file_stay_on_one_side(tmp_path):
     sounds(tmp_path, 40, n=160)
     source = find(tmp_path)
-    dataset = prepare(source, {"seconds": 0.008}, ReadOptions(val=0.3, test=0.3))
-    counts = dataset.survey.counts
+    dataset = prepared(source, {"seconds": 0.008}, ReadOptions(val=0.3, test=0.3))
+    counts = dataset.stats.counts
     assert sum(counts.values()) == 200
     assert min(counts.values()) > 20
     for split in dataset.splits.values():
-        x, _ = split.gather(np.arange(len(split)))
-        found = {tuple(one) for one in np.rint(x[:, 0] * 2**15).astype(int).tolist()}
+        x = split.gather(np.arange(len(split)))["audio"]
+        found = {tuple(one) for one in x[:, 0].astype(int).tolist()}
         for i in range(40):
             own = {tuple(part) for part in noise(160, i).reshape(5, 32).tolist()}
             assert own <= found or not own & found
@@ -119,13 +138,13 @@ def test_clips_of_a_file_stay_on_one_side(tmp_path):
 
 def test_a_single_file_is_split_by_position(tmp_path):
     sounds(tmp_path, 1, n=3200)
-    dataset = prepare(find(tmp_path), {"seconds": 0.008}, ReadOptions(val=0.11, test=0.2))
+    dataset = prepared(find(tmp_path), {"seconds": 0.008}, ReadOptions(val=0.11, test=0.2))
     # 0.69 of 3,200 samples end within a clip, and 0.8 of them between two.
-    assert dataset.survey.counts == {"train": 69, "val": 11, "test": 20}
-    dataset = prepare(find(tmp_path), {"seconds": 0.008}, ReadOptions(val=0.105, test=0.2))
-    assert dataset.survey.counts == {"train": 69, "val": 10, "test": 20}
-    x, _ = dataset.splits["test"].gather(np.arange(20))
-    np.testing.assert_array_equal(np.rint(x.ravel() * 2**15), noise(3200)[-640:])
+    assert dataset.stats.counts == {"train": 69, "val": 11, "test": 20}
+    dataset = prepared(find(tmp_path), {"seconds": 0.008}, ReadOptions(val=0.105, test=0.2))
+    assert dataset.stats.counts == {"train": 69, "val": 10, "test": 20}
+    x = dataset.splits["test"].gather(np.arange(20))["audio"]
+    np.testing.assert_array_equal(x.ravel(), noise(3200)[-640:])
 
 
 # -- what is wrong with them -----------------------------------------------------------------------
@@ -162,7 +181,7 @@ def test_only_bad_files_still_tell_why(tmp_path):
     sounds(tmp_path, 1)
     (tmp_path / "a.wav").unlink()
     with pytest.raises(DataError, match="holds 1 usable example; training needs at least 2"):
-        prepare(find(tmp_path), {}, ReadOptions())
+        prepared(find(tmp_path), {}, ReadOptions())
 
 
 def test_warnings_say_what_is_lost(tmp_path):
@@ -186,17 +205,17 @@ def test_labels_come_from_folders_and_a_table(tmp_path):
     source = find(tmp_path / "x")
     codec = AudioCodec()
     assert codec.labels(source) == codec.default_labels(source) == ["label"]
-    (chunk,) = codec.read(source, ReadOptions(given=("label",), val=0, test=0))
-    assert chunk.given == {"label": ["cat", "cat", "dog", "dog"]}
+    (chunk,) = read(source, ReadOptions(given=("label",), val=0, test=0))
+    assert {"label": chunk.values["label"]} == {"label": ["cat", "cat", "dog", "dog"]}
     sounds(tmp_path / "y", 2)
     (tmp_path / "y/labels.csv").write_text("file,who\n000.wav,a\n")
     source = find(tmp_path / "y")
     assert (source.codec, codec.default_labels(source)) == ("audio", [])
-    chunk, *_ = codec.read(source, ReadOptions(given=("who",)))
-    assert chunk.given == {"who": ["a"]}
-    assert [one.reason for one in chunk.bad] == ["labels.csv has no row for it"]
+    chunk, *_ = read(source, ReadOptions(given=("who",)))
+    assert {"who": chunk.values["who"]} == {"who": ["a"]}
+    assert [one.reason for one in chunk.rejected] == ["labels.csv has no row for it"]
     with pytest.raises(DataError, match="no label 'wh'; did you mean 'who'"):
-        next(iter(codec.read(source, ReadOptions(given=("wh",)))))
+        read(source, ReadOptions(given=("wh",)))
 
 
 # -- to tensors and back ---------------------------------------------------------------------------
@@ -205,40 +224,40 @@ def test_labels_come_from_folders_and_a_table(tmp_path):
 def test_the_way_there_and_back_is_exact(tmp_path):
     codec = fitted(sounds(tmp_path, 3))
     found = clips(tmp_path)
-    x = codec.expand(codec.encode(found))
+    x = codec.expand(codec.encode(found)).numpy()
     assert (x.shape, x.dtype) == ((3, 1, 64), np.float32)
     assert -1 <= x.min() < x.max() < 1
-    back = codec.decode(x, {})
+    back = codec.decode(x)
     assert [c.samples.tolist() for c in back] == [c.samples.tolist() for c in found]
-    wild = codec.decode(np.array([[[2.0, -2.0, np.nan, 0.5]]]), {})[0]
+    wild = codec.decode(np.array([[[2.0, -2.0, np.nan, 0.5]]]))[0]
     assert wild.samples.tolist() == [32767, -32768, 0, 16384]
-    again = AudioCodec()
+    again = ClipField()
     again.restore(codec.state())
     assert (again.space, again.facts(), again.form) == (codec.space, codec.facts(), codec.form)
     # What is read later is brought to the form that was learnt.
     sounds(tmp_path / "other", 1, n=300, rate=8000)
-    (chunk,) = again.read(find(tmp_path / "other"), ReadOptions(val=0, test=0))
-    assert [(clip.rate, len(clip.samples)) for clip in chunk.examples] == [(4000, 64), (4000, 64)]
+    (chunk,) = AudioCodec().read(find(tmp_path / "other"), {"audio": again}, AS_ONE)
+    assert [(clip.rate, len(clip.samples)) for clip in chunk.values["audio"]] == [(4000, 64), (4000, 64)]
 
 
 def test_what_is_written_is_a_labelled_source(tmp_path):
     codec = fitted(sounds(tmp_path / "in", 3))
     found = clips(tmp_path / "in")
     given = {"label": ["a<b", "c", "c"]}
-    page, *files = codec.write(found, given, tmp_path / "out")
+    page, *files = write(codec, found, given, tmp_path / "out")
     assert [file.name for file in files] == ["00000.wav", "00001.wav", "00002.wav", "labels.csv"]
     assert page.read_text().count('<audio controls preload="none"') == 3
     assert 'src="00002.wav"' in page.read_text()
     source = find(tmp_path / "out")
-    (chunk,) = codec.read(source, ReadOptions(given=("label",), val=0, test=0))
-    assert chunk.given == given
-    assert [c.samples.tolist() for c in chunk.examples] == [c.samples.tolist() for c in found]
-    assert codec.write([], {}, tmp_path / "none") == []
+    (chunk,) = read(source, ReadOptions(given=("label",), val=0, test=0))
+    assert {name: chunk.values[name] for name in given} == given
+    assert [c.samples.tolist() for c in chunk.values["audio"]] == [c.samples.tolist() for c in found]
+    assert write(codec, [], {}, tmp_path / "none") == []
 
 
 def test_a_preview_can_be_heard(tmp_path):
-    codec = fitted(sounds(tmp_path, 30))
-    shown = codec.preview(clips(tmp_path))
+    sounds(tmp_path, 30)
+    shown = AudioCodec().preview({"audio": clips(tmp_path)}, {})
     assert len(shown.sounds) == 24
     rate, first = wavfile.read(io.BytesIO(shown.sounds[0].wav))
     assert (rate, first.tolist()) == (4000, noise(64, 0).tolist())

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import Column, fit_column, restore_column
 from genwright.data.columns.scaling import NormalScores
 from genwright.errors import DataError, RecipeError, RunError
@@ -567,3 +568,61 @@ def test_a_state_with_the_old_keys_is_restored(state, values, decoded):
     column = restore_column(json.loads(state))
     assert column.decode(column.encode(values), rng()) == decoded
     assert restore_column(json.loads(json.dumps(column.state()))) == column
+
+
+# -- as a field that is given --------------------------------------------------------------------
+
+SCALARS = {
+    "category": (["red", "green", "blue"] * 40, "green", (Symbol(3),)),
+    "number": ([f"{i / 7:.3f}" for i in range(120)], "5.000", (Real(1),)),
+    "day": (
+        [str(date(2020, 1, 1) + timedelta(days=i * 7)) for i in range(120)],
+        "2020-02-03",
+        (Real(1),),
+    ),
+}
+
+
+def given_field(values):
+    field = ColumnField("what")
+    field.fit(values[:50])
+    field.fit(values[50:])
+    field.settle()
+    return field
+
+
+@pytest.mark.parametrize("kind", SCALARS)
+def test_what_is_given_is_a_field_of_one_column_there_and_back(kind):
+    values, one, spans = SCALARS[kind]
+    field = given_field(values)
+    assert field.space.grid == ()
+    assert field.space.spans == spans
+    assert field.symbols == (kind == "category")
+    x = field.tensor(values)
+    field.space.check(x)
+    assert field.decode(x.numpy()) == values
+    assert field.decode(field.tensor([one]).numpy()) == [one]
+    again = ColumnField()
+    again.restore(json.loads(json.dumps(field.state())))
+    assert again.name == "what"
+    assert again.space == field.space
+    assert again.encode(values).tobytes() == field.encode(values).tobytes()
+    assert again.decode(x.numpy()) == field.decode(x.numpy())
+    assert (again.facts(), again.warnings()) == (field.facts(), field.warnings())
+    assert again.state() == field.state()
+
+
+def test_a_category_that_training_has_not_seen_is_known_to_be_unknown():
+    field = given_field(SCALARS["category"][0])
+    assert field.known(["red", "pink", "blue", "pink"]) == [True, False, True, False]
+    with pytest.raises(DataError, match="'pink'"):
+        field.encode(["pink"])
+    assert all(given_field(SCALARS["number"][0]).known(["3.5", "4"]))
+
+
+def test_a_field_may_be_fitted_again():
+    values, others = SCALARS["category"][0], ["up", "down"] * 30
+    field = given_field(values)
+    field.fit(others)
+    field.settle()
+    assert field.state() == given_field(others).state()

@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from genwright.data.codec import Chunk, ReadOptions, Source
+from genwright.data.codec import ReadOptions, Rows, Source
+from genwright.data.dataset import wanted_fields
 from genwright.data.image.codec import ImageCodec
+from genwright.data.image.field import ImageField
 from genwright.data.image.ops import Picture
 from genwright.errors import DataError, RecipeError
 from genwright.registry import build
@@ -32,14 +34,24 @@ def source(root: Path) -> Source:
     return Source(root, tuple(files), "image", root.stem)
 
 
-def chunk(pictures: list) -> list[Chunk]:
-    return [Chunk(pictures, [str(i) for i in range(len(pictures))])]
-
-
-def fitted(pictures: list, **options: object) -> ImageCodec:
+def fitted(pictures: list, **options: object) -> ImageField:
     codec = build("codecs", "image", options, where="codec")
-    codec.fit(chunk(pictures))
-    return codec
+    field = codec._image()
+    field.fit(pictures)
+    field.settle()
+    return field
+
+
+def read(
+    where: Source, given: tuple[str, ...] = (), group: str | None = None, **options: object
+) -> list[Rows]:
+    """All rows of a source with these fields."""
+    codec, wanted = ImageCodec(**options), ReadOptions(given=given, group=group)
+    return list(codec.read(where, wanted_fields(codec, where, wanted), wanted))
+
+
+def write(field: ImageField, pictures: list, labels: dict, folder: Path) -> list[Path]:
+    return ImageCodec().write({"image": pictures, **labels}, {"image": field}, folder)
 
 
 def folder(root: Path, n: int = 3) -> Path:
@@ -56,45 +68,45 @@ def test_reading_goes_in_chunks_and_bad_ones_are_told(tmp_path):
     images = np.stack(noise(600, 4, 5))
     np.savez(tmp_path / "a.npz", images=images, digit=np.arange(600), who=np.arange(600) // 10)
     (tmp_path / "b.npz").write_text("words")
-    chunks = list(ImageCodec().read(source(tmp_path), ReadOptions(given=("digit",), group="who")))
+    chunks = read(source(tmp_path), given=("digit",), group="who")
     assert [len(c) for c in chunks] == [256, 256, 88]
-    assert [d for c in chunks for d in c.given["digit"]] == list(range(600))
+    assert [d for c in chunks for d in c.values["digit"]] == list(range(600))
     groups = [g for c in chunks for g in c.groups or ()]
     assert groups == [str(i // 10) for i in range(600)]
-    assert [b.name for c in chunks for b in c.bad] == ["b.npz"]
-    again = list(ImageCodec().read(source(tmp_path), ReadOptions()))
+    assert [b.name for c in chunks for b in c.rejected] == ["b.npz"]
+    again = read(source(tmp_path))
     assert [c.keys for c in again] == [c.keys for c in chunks]
     assert len({k for c in chunks for k in c.keys}) == 600
-    assert again[0].given == {}
+    assert list(again[0].values) == ["image"]
     assert again[0].groups is None
-    assert ImageCodec().take(chunks[0].examples, [3, 1])[0] is chunks[0].examples[3]
+    assert ImageField().take(chunks[0].values["image"], [3, 1])[0] is chunks[0].values["image"][3]
 
 
 def test_large_pictures_make_small_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr("genwright.data.image.codec.CHUNK_BYTES", 2 * 30 * 30 * 3)
     for i in range(6):
         Image.new("RGB", (30, 30), (1, 2, 3)).save(tmp_path / f"{i}.png")
-    assert [len(c) for c in ImageCodec().read(source(tmp_path), ReadOptions())] == [2, 2, 2]
+    assert [len(c) for c in read(source(tmp_path))] == [2, 2, 2]
 
 
 def test_only_bad_files_still_tell_why(tmp_path):
     (tmp_path / "a.png").write_text("words")
-    (only,) = ImageCodec().read(source(tmp_path), ReadOptions(group=None))
+    (only,) = read(source(tmp_path), group=None)
     assert len(only) == 0
-    assert only.bad[0].name == "a.png"
+    assert only.rejected[0].name == "a.png"
     with pytest.raises(DataError, match="no picture to learn from"):
-        ImageCodec().fit([only])
+        fitted(only.values["image"])
 
 
 def test_an_unknown_label_is_an_error_at_once(tmp_path):
     folder(tmp_path / "cat")
     assert ImageCodec().labels(source(tmp_path)) == ["label"]
     with pytest.raises(DataError, match=r"no label 'labe1'; did you mean 'label'\?"):
-        ImageCodec().read(source(tmp_path), ReadOptions(given=("labe1",)))
+        read(source(tmp_path), given=("labe1",))
     with pytest.raises(DataError, match="no label 'who'"):
-        ImageCodec().read(source(tmp_path), ReadOptions(group="who"))
+        read(source(tmp_path), group="who")
     with pytest.raises(DataError, match=r"make class folders, or add a labels\.csv"):
-        ImageCodec().read(source(tmp_path / "cat"), ReadOptions(given=("label",)))
+        read(source(tmp_path / "cat"), given=("label",))
 
 
 # -- fitting -----------------------------------------------------------------------------------
@@ -163,8 +175,9 @@ def test_the_data_decide_the_depth(tmp_path):
     assert fitted(flat, depth=16).encode(flat).dtype == np.uint16
     assert fitted(colour, depth=16, channels="grey").encode(flat).dtype == np.uint16
     np.savez(tmp_path / "float.npz", images=np.stack(deep) / 65535)
-    (read,) = ImageCodec(depth=16).read(source(tmp_path / "float.npz"), ReadOptions())
-    assert np.array_equal(fitted(read.examples).encode(read.examples)[:, 0], deep)
+    (rows,) = read(source(tmp_path / "float.npz"), depth=16)
+    found = rows.values["image"]
+    assert np.array_equal(fitted(found).encode(found)[:, 0], deep)
     with pytest.raises(RecipeError, match="depth=16 is for grey"):
         fitted(colour, depth=16)
     with pytest.raises(RecipeError, match="depth=16 is for grey"):
@@ -225,11 +238,11 @@ def test_options_are_checked():
 def test_every_value_comes_back_exactly(pictures, options):
     codec = fitted(pictures, **options)
     compact = codec.encode(pictures)
-    x = codec.expand(compact)
+    x = codec.expand(compact).numpy()
     assert x.dtype == np.float32
     assert (x.min(), x.max()) == (-1, 1)
     codec.space.check(torch.from_numpy(x))
-    back = codec.decode(x, {})
+    back = codec.decode(x)
     assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(pictures, back, strict=True))
     assert np.array_equal(codec.encode(back), compact)
 
@@ -239,7 +252,7 @@ def test_expand_says_what_it_promises_and_decode_clips():
     assert codec.expand(np.array([[[[0, 51, 255]]]], np.uint8)).ravel().tolist() == pytest.approx(
         [-1, -0.6, 1]
     )
-    assert codec.decode(np.array([[[[-3.0, -0.999, 0.0, 7.0]]]], np.float32), {})[0].tolist() == [
+    assert codec.decode(np.array([[[[-3.0, -0.999, 0.0, 7.0]]]], np.float32))[0].tolist() == [
         [0, 0, 128, 255]
     ]
     assert codec.encode([]).shape == (0, 1, 2, 2)
@@ -249,7 +262,7 @@ def test_the_state_is_json_and_complete():
     pictures = [*noise(2, 9, 12, 4), *noise(1, 30, 30, 3)]
     codec = fitted(pictures, size=(6, 7), crop="fit", background=[9, 8, 7], channels="rgb")
     text = json.dumps(codec.state(), allow_nan=False)
-    other = ImageCodec()
+    other = ImageField()
     other.restore(json.loads(text))
     assert np.array_equal(other.encode(pictures), codec.encode(pictures))
     assert (other.space, other.facts(), other.warnings()) == (
@@ -280,39 +293,41 @@ def test_nothing_is_varied_unless_asked_for():
 def test_what_is_written_reads_back_with_its_labels(tmp_path, pictures):
     labels = {"kind": [f'a "{i}", é' for i in range(12)], "number": list(range(12))}
     codec = fitted(pictures)
-    made = codec.decode(codec.expand(codec.encode(pictures)), labels)
-    files = codec.write(made, labels, tmp_path / "out")
+    made = codec.decode(codec.expand(codec.encode(pictures)).numpy())
+    files = write(codec, made, labels, tmp_path / "out")
     assert [f.name for f in files] == ["sheet.png", *(f"{i:05d}.png" for i in range(12)), "labels.csv"]
     assert sorted(files) == sorted((tmp_path / "out").iterdir())
     with Image.open(files[1]) as first:
         assert first.size == (5, 6)
     assert ImageCodec().labels(source(tmp_path / "out")) == ["kind", "number"]
-    (again,) = ImageCodec().read(source(tmp_path / "out"), ReadOptions(given=("kind", "number")))
-    assert not again.bad
-    assert again.given == {"kind": labels["kind"], "number": [str(i) for i in range(12)]}
-    assert np.array_equal(fitted(again.examples).encode(again.examples), codec.encode(pictures))
+    (again,) = read(source(tmp_path / "out"), given=("kind", "number"))
+    assert not again.rejected
+    assert again.values == {"kind": labels["kind"], "number": [str(i) for i in range(12)]}
+    assert np.array_equal(
+        fitted(again.values["image"]).encode(again.values["image"]), codec.encode(pictures)
+    )
 
 
 def test_without_labels_there_is_no_table(tmp_path):
     codec = fitted(noise(2, 8, 8))
-    files = codec.write(noise(2, 8, 8), {}, tmp_path)
+    files = write(codec, noise(2, 8, 8), {}, tmp_path)
     assert [f.name for f in files] == ["sheet.png", "00000.png", "00001.png"]
-    assert codec.write([], {}, tmp_path / "none") == []
+    assert write(codec, [], {}, tmp_path / "none") == []
     with pytest.raises(ValueError, match="shorter"):
-        codec.write(noise(2, 8, 8), {"a": [1]}, tmp_path)
+        write(codec, noise(2, 8, 8), {"a": [1]}, tmp_path)
 
 
 def test_a_written_table_is_plain_csv(tmp_path):
-    fitted(noise(2, 8, 8)).write(noise(2, 8, 8), {"a": ["x", "y"]}, tmp_path)
+    write(fitted(noise(2, 8, 8)), noise(2, 8, 8), {"a": ["x", "y"]}, tmp_path)
     with (tmp_path / "labels.csv").open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream)) == [["file", "a"], ["00000.png", "x"], ["00001.png", "y"]]
 
 
 def test_the_preview_is_the_sheet(tmp_path):
     codec = fitted(noise(4, 8, 8))
-    preview = codec.preview(noise(4, 8, 8))
+    preview = ImageCodec().preview({"image": noise(4, 8, 8)}, {})
     assert preview.kind == "png"
-    assert preview.png == codec.write(noise(4, 8, 8), {}, tmp_path)[0].read_bytes()
+    assert preview.png == write(codec, noise(4, 8, 8), {}, tmp_path)[0].read_bytes()
     with Image.open(io.BytesIO(preview.png)) as image:
         assert image.size == (2 * 66 + 2, 2 * 66 + 2)
 
@@ -323,11 +338,10 @@ def test_from_a_folder_of_many_kinds_to_one_space(tmp_path):
     Image.fromarray(noise(1, 60, 90, 3)[0]).save(tmp_path / "colour" / "a.jpg")
     Image.fromarray(noise(1, 50, 40, 4)[0]).save(tmp_path / "colour" / "b.webp")
     (tmp_path / "colour" / "c.png").write_bytes(b"\x89PNG")
-    chunks = list(ImageCodec().read(source(tmp_path), ReadOptions(given=("label",))))
-    codec = ImageCodec(size=8)
-    codec.fit(chunks)
-    x = codec.expand(codec.encode(chunks[0].examples))
+    chunks = read(source(tmp_path), given=("label",))
+    codec = fitted([one for rows in chunks for one in rows.values["image"]], size=8)
+    x = codec.expand(codec.encode(chunks[0].values["image"])).numpy()
     assert codec.space == Space((8, 8), (Real(3, bounded=True),))
     codec.space.check(torch.from_numpy(x))
-    assert chunks[0].given["label"] == ["colour", "colour", "grey", "grey", "grey"]
-    assert [b.name for b in chunks[0].bad] == ["colour/c.png"]
+    assert chunks[0].values["label"] == ["colour", "colour", "grey", "grey", "grey"]
+    assert [b.name for b in chunks[0].rejected] == ["colour/c.png"]

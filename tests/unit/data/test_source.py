@@ -91,6 +91,24 @@ def test_a_mix_is_refused_unless_a_codec_is_chosen() -> None:
         find("d", "tabel")
 
 
+def test_what_shows_all_samples_is_no_example_beside_them() -> None:
+    touch("made/samples.txt", "sounds/sounds.html", "alone/samples.txt")
+    Path("made/samples.jsonl").write_text('{"text": "hello"}\n')
+    assert [file.name for file in find("made").files] == ["samples.jsonl"]
+    assert [file.name for file in find("made", "text").files] == ["samples.jsonl"]
+    assert [file.name for file in find("alone").files] == ["samples.txt"]
+
+
+def test_a_table_of_labels_is_one_of_the_files_below_it() -> None:
+    pictures(Path("d/a"), 2)
+    touch("d/labels.csv")
+    assert find("d").codec == "image"
+    pictures(Path("d"), 1)
+    touch("d/a/labels.csv")
+    with pytest.raises(DataError, match=r"mix of 3 image and 2 table"):
+        find("d")
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

@@ -329,6 +329,21 @@ def test_a_restored_field_reads_the_arrays_of_the_whole_one(table):
     assert again.decode(again.tensor(frame(chunks)).numpy()).equals(there_and_back(row, chunks))
 
 
+def test_a_column_that_is_given_is_not_warned_of_as_one_that_is_made(tmp_path):
+    draw = random.Random(0)
+    rows = [[str(k), f"c{draw.randrange(30)}", str(draw.random())] for k in range(300)]
+    file = save(tmp_path / "t.csv", rows, ["id", "many", "x"])
+
+    def warned(*given):
+        options = {"max_categories": 9}
+        codec = TableCodec(**options)
+        return " ".join(prepare(source(file), codec, options, ReadOptions(given)).stats.warnings)
+
+    assert "column 'many' has 30 different values: the 9 commonest are kept" in warned()
+    assert "column 'many'" not in warned("many")
+    assert "column 'id' looks like an identifier" in warned("many")
+
+
 def test_groups_are_the_values_of_their_column(table):
     [chunk] = read(TableCodec(), table, group="town")
     assert chunk.groups == [row[2] for row in people()]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial, reduce
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from genwright.data.codec import (
     AS_READ,
@@ -110,6 +110,14 @@ class ImageCodec(Codec):
             else:
                 found[name] = ColumnField(name)
         return found
+
+    def restored(self, state: Mapping[str, Any]) -> Field:
+        """With the augmentation of this codec, which is no part of what was learnt."""
+        if state["field"] != ImageField.kind:
+            return super().restored(state)
+        field = self._image()
+        field.restore(state)
+        return field
 
     def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
         return ImageFiles(source, given=options.given).layout.companions(options.given)

@@ -115,7 +115,7 @@ class TextCodec(Codec):
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold texts: by their suffixes, or since they are the same in two languages."""
         pairs = [file for file in files if language(file)]
-        return pairs if is_aligned(pairs) else [file for file in files if suffix(file) in cls.reads]
+        return pairs if is_aligned(pairs) else super().own(files)
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class TextCodec(Codec):
         return TextField(length=self.length, tokenizer=self.unit, vocab=self.vocab, layout="documents")
 
     def labels(self, source: Source) -> list[str]:
-        return [name for name in self._files(source).labels() if name != self.main]
+        return self._files(source).labels()
 
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
@@ -246,7 +246,7 @@ class TextCodec(Codec):
             for name in self._texts(values, fields)
         }
         given = {name: list(map(_plain, some)) for name, some in values.items() if name not in texts}
-        shown, lines = folder / "samples.txt", folder / "samples.jsonl"
+        shown, lines = folder / self.sheet, folder / "samples.jsonl"
         with shown.open("w", encoding="utf-8", newline="") as out:
             for i, text in enumerate(_side_by_side(texts)):
                 labels = (f"{name}={some[i]}" for name, some in given.items())

@@ -243,7 +243,9 @@ class TextField(Field):
         """Characters of texts that training has not seen, each once, in the order of their code points."""
         return "".join(sorted({*tokenizers.repair("".join(map(str, values)))} - {*self._seen}))
 
-    def cautions(self, values: Values) -> list[str]:
+    def cautions(self, values: Values, *, partial: bool = False) -> list[str]:
+        if partial:  # the sign of a gap is no character of the text
+            values = [re.sub(GAP, "", str(value)).replace("\\_", "_") for value in values]
         unseen = self.unseen(values)
         if not unseen or not self._seen:
             return []

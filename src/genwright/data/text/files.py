@@ -167,16 +167,14 @@ class TextFiles:
 
     @cached_property
     def main(self) -> str:
-        """The name of the main field: of the texts that have no name of their own, `text`."""
-        others = {key for keys in self.keys for key in keys} - {self.key}
-        own = self.moses or self.key != self.field or TEXT in others
-        return self.key if own else TEXT
+        """The name of the main field: `text` for what is asked for, else that of its key."""
+        return self.key if self.moses or self.key != self.field else TEXT
 
     @property
     def texts(self) -> list[str]:
         """Further texts."""
         found = self.moses or self.keys[0]
-        return [name for name in found if name != self.key]
+        return [name for name in found if name not in (self.key, self.main)]
 
     def labels(self) -> list[str]:
         """Names of all fields beside the main one, from the folders and from the first lines."""

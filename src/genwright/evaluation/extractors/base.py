@@ -47,6 +47,8 @@ class FeatureExtractor(ABC):
     piece: ClassVar[int] = 256
     """Examples that are looked at at once: always so many, since another size of a batch is
     another kernel, which rounds otherwise."""
+    contract_exceptions: ClassVar[frozenset[str]] = frozenset()
+    """Laws of `genwright.testing.check_extractor` that it does not keep."""
 
     def __init__(self, space: Space, backbone: Backbone, mean: Tensor, axes: Tensor) -> None:
         """mean `(h,)` and axes `(h, dim)`: the projection, with the scale in the axes."""
