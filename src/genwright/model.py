@@ -290,7 +290,9 @@ class Model:
                 rest.append(name)
         if rest and self.task.paired:
             parts = (self.dataset.splits[part] for part in ("val", "test", "train"))
-            split = next(part for part in parts if len(part))  # what is judged by comes last of the held-out
+            split = next(
+                part for part in parts if len(part)
+            )  # what is judged by comes last of the held-out
             numbers = np.random.default_rng([seed, 7]).permutation(np.resize(np.arange(len(split)), n))
             asked, _ = self.pipeline.cases(split, numbers, torch.Generator().manual_seed(seed))
             found |= {name: asked.given[name] for name in rest}
