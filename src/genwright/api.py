@@ -160,7 +160,10 @@ def train(
             job = Experiment.resumed(run, _go_on(run, settings, choices))
             return _fit(job, run, watch, _checkup(job))
         if data is None:
-            raise RecipeError("name the data to train on (a file, a folder, digits), or --resume a run")
+            raise RecipeError(
+                "name the data to train on (a file, a folder, digits), or --resume a run",
+                code="no-data-named",
+            )
         job = Experiment.of(make_recipe(data, settings=settings, **choices))
         checkup = _checkup(job)
         name = f"{job.dataset.source.name}-{job.recipe.family.name}"
@@ -181,7 +184,9 @@ def load(run: str | Path, *, which: str | int | None = None, device: str = "auto
     """The model of a run folder: its best weights if a held-out loss chose some, else the last."""
     opened = Run.open(Path(run))
     if not opened.step:
-        raise RunError(f"{run} holds no weights yet: go on with genwright train --resume {run}")
+        raise RunError(
+            f"{run} holds no weights yet: go on with genwright train --resume {run}", code="no-weights"
+        )
     return load_run(opened, which, device)
 
 
@@ -280,10 +285,13 @@ def judge(
     if features != "auto":
         resolve("extractors", features)
     if (run is None) == (fake is None):
-        raise RecipeError("name a run to judge, or --fake with --real: one of both")
+        raise RecipeError("name a run to judge, or --fake with --real: one of both", code="run-or-files")
     if run is not None:
         if real is not None or holdout is not None:
-            raise RecipeError("--real and --holdout belong to --fake; a run takes --against")
+            raise RecipeError(
+                "--real and --holdout belong to --fake; a run takes --against",
+                code="contradicting-options",
+            )
         model = load(run, device=device)
         model.family.check_generates()
         case = inputs.of_run(model, n, seed, against=_path(against), extractor=features)
@@ -291,7 +299,10 @@ def judge(
         title = str(run)
     else:
         if real is None or against is not None:
-            raise RecipeError("--fake needs --real: the data it was made after (--against is for runs)")
+            raise RecipeError(
+                "--fake needs --real: the data it was made after (--against is for runs)",
+                code="no-real-data",
+            )
         paths = Path(str(fake)), Path(real), _path(holdout)
         case = inputs.of_files(*paths, n, seed, label=label, group=group, extractor=features)
         likelihood = None
@@ -324,7 +335,8 @@ def _go_on(run: Run, settings: Iterable[str], choices: dict[str, Any]) -> Recipe
     if fixed:
         raise RecipeError(
             f"a run goes on as it began: with --resume only --steps, --minutes, --set train.* and "
-            f"--set data.path= can change, got {', '.join(fixed)}"
+            f"--set data.path= can change, got {', '.join(fixed)}",
+            code="resume-changes",
         )
     return Recipe.of(for_so_long(run.recipe, steps, minutes)).override(settings)
 
@@ -332,7 +344,9 @@ def _go_on(run: Run, settings: Iterable[str], choices: dict[str, Any]) -> Recipe
 def empty_folder(folder: Path) -> Path:
     """A folder to write to, in which nothing could be overwritten. Raises `RunError` for another."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder} exists and is no empty folder: choose another with --out")
+        raise RunError(
+            f"{folder} exists and is no empty folder: choose another with --out", code="folder-not-empty"
+        )
     return folder
 
 

@@ -63,7 +63,8 @@ class Experiment:
         if dataset.key != run.codec["data"]:
             raise RunError(
                 f"the data at {recipe.data.path} has changed since {run.path} was begun: "
-                f"put it back as it was, or begin a new run"
+                f"put it back as it was, or begin a new run",
+                code="data-changed",
             )
         pipeline = pipeline_of(run, recipe)
         bridge = pipeline.bridge
@@ -94,12 +95,14 @@ class Experiment:
         if size < family.least_batch:
             raise RecipeError(
                 f"a step on one device sees {size} examples, and {family.name} needs {family.least_batch} "
-                f"or more together: choose a larger train.batch_size, or a smaller train.accumulate"
+                f"or more together: choose a larger train.batch_size, or a smaller train.accumulate",
+                code="batch-too-small",
             )
         if (strata := self._strata()) is not None and size < len(strata):
             raise RecipeError(
                 f"a step on one device sees {size} examples, too few for one of each of the {len(strata)} "
-                f"domains: choose a larger train.batch_size, or a smaller train.accumulate"
+                f"domains: choose a larger train.batch_size, or a smaller train.accumulate",
+                code="batch-too-small",
             )
         self.stream()
 

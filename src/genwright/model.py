@@ -289,7 +289,10 @@ class Model:
             elif name not in self.pipeline.scalars:
                 rest.append(name)
         if rest and self.task.paired:
-            split = self.dataset.heldout()
+            parts = (self.dataset.splits[part] for part in ("val", "test", "train"))
+            split = next(
+                part for part in parts if len(part)
+            )  # what is judged by comes last of the held-out
             numbers = np.random.default_rng([seed, 7]).permutation(np.resize(np.arange(len(split)), n))
             asked, _ = self.pipeline.cases(split, numbers, torch.Generator().manual_seed(seed))
             found |= {name: asked.given[name] for name in rest}
@@ -386,9 +389,9 @@ class Model:
             stored = {**stored, name: _given(field, ask, values)}
             asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
             samples = self.make(n, asked, seed, sampler_options)
+            samples.notes += self.pipeline.cautions(name, values)
         samples.names = names
         samples.notes += [f"left out: {note}" for note in notes]
-        samples.notes += self.pipeline.cautions(name, values)
         return samples
 
     def _tiled(

@@ -92,10 +92,14 @@ class Space:
     def __post_init__(self) -> None:
         if not self.spans or any(size < 1 for size in self.grid) or len(self.grid) > 3:
             raise Incompatible(
-                f"a space needs at least one span and up to three grid sizes of 1 or more, got {self}"
+                f"a space needs at least one span and up to three grid sizes of 1 or more, got {self}",
+                code="impossible-space",
             )
         if any((s.k if isinstance(s, Symbol) else s.n) < 1 for s in self.spans):
-            raise Incompatible(f"every span needs at least one symbol or channel, got {self.spans}")
+            raise Incompatible(
+                f"every span needs at least one symbol or channel, got {self.spans}",
+                code="impossible-space",
+            )
 
     # -- sizes ---------------------------------------------------------------------------------
 
@@ -287,7 +291,8 @@ class Space:
         if tuple(x.shape[1:]) != self.shape or x.is_floating_point() != (self.kind != "symbol"):
             raise Incompatible(
                 f"{what} has shape {tuple(x.shape)} and dtype {x.dtype}; this space wants "
-                f"(B, {', '.join(map(str, self.shape))}) and {self.dtype}"
+                f"(B, {', '.join(map(str, self.shape))}) and {self.dtype}",
+                code="wrong-shape",
             )
 
     def _log_scale(self, log_scale: Tensor | None, first: int, n: int, out: Tensor) -> Tensor:

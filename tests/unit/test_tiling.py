@@ -76,6 +76,11 @@ def test_a_flat_field_has_no_seams(grid: tuple[int, ...], window: tuple[int, ...
     torch.testing.assert_close(whole, torch.full((1, 1, *grid), 0.7), rtol=1e-6, atol=0)
 
 
+def test_neighbours_share_a_quarter_of_a_window() -> None:
+    assert Tiles((160,), (64,)).starts == [[0, 48, 96]]
+    assert Tiles((161,), (64,)).starts == [[0, 48, 96, 97]]
+
+
 def test_windows_that_differ_go_over_into_each_other() -> None:
     """Two flat windows of other values: a ramp between them over what they share, and no step."""
     tiles = Tiles((112,), (64,))

@@ -57,18 +57,22 @@ class LatentStage(Bridge):
             return self._family
         name = self.name
         if not self.run:
-            raise RecipeError(f"the bridge {name} needs a trained run: --set bridge.run=runs/NAME")
+            raise RecipeError(
+                f"the bridge {name} needs a trained run: --set bridge.run=runs/NAME", code="no-run-named"
+            )
         run = Run.open(self.run)
         if not run.step:
             raise RunError(
-                f"{self.run} holds no weights yet: go on with genwright train --resume {self.run}"
+                f"{self.run} holds no weights yet: go on with genwright train --resume {self.run}",
+                code="no-weights",
             )
         model = Model.load(run, device="cpu")
         recipe, family = model.recipe, model.family
         if recipe.bridge.name != "none":
             raise Incompatible(
                 f"the run {self.run} reads its data through the bridge {recipe.bridge.name} itself: name one "
-                f"that reads it as it is"
+                f"that reads it as it is",
+                code="bridge-on-bridge",
             )
         code = family.code
         if code is None:
@@ -77,13 +81,15 @@ class LatentStage(Bridge):
             way_out = '--label ""' if given else "--family vae or --family vqvae"
             raise Incompatible(
                 f"the run {self.run} of {recipe.family.name} has no codes that an example alone decides"
-                f"{told}: train it with {way_out}"
+                f"{told}: train it with {way_out}",
+                code="no-latents",
             )
         if code.kind != self.gives:
             other, wanted = ("vq", "numbers") if self.gives == "real" else ("latent", "symbols")
             raise Incompatible(
                 f"the bridge {name} wants codes of {wanted}, and those of {self.run} are {code}: "
-                f"take --set bridge.name={other}"
+                f"take --set bridge.name={other}",
+                code="wrong-kind-of-latents",
             )
         self._read = {"path": recipe.data.path, "data": run.codec.get("content"), "space": family.space}
         self._first = {
@@ -112,7 +118,8 @@ class LatentStage(Bridge):
             f"the run {self.run} was trained on other data than {path}: on {differs}"
             f"{' at another time, or split or read in another way' if theirs == path else ''} "
             f"({self._read['space']}, here {space}); train both on the same files with the same options of "
-            f"data and codec"
+            f"data and codec",
+            code="other-data",
         )
 
     def plan(self, source: Space) -> Space:
@@ -120,7 +127,8 @@ class LatentStage(Bridge):
         if family.space != source:
             raise Incompatible(
                 f"the run {self.run} was trained on examples of {family.space}, and this data has {source}: "
-                f"name a run that was trained on it"
+                f"name a run that was trained on it",
+                code="other-space",
             )
         assert family.code is not None
         return self._target(family.code)

@@ -36,17 +36,20 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     if not str(path):
         raise DataError(
             "no data was named: give a file, a folder or a built-in name (digits), "
-            "or set data.path in the recipe"
+            "or set data.path in the recipe",
+            code="no-data-named",
         )
     if not root.exists():
-        raise DataError(f"there is no file or folder at {root}; {_nearest(root)}")
+        raise DataError(f"there is no file or folder at {root}; {_nearest(root)}", code="no-such-path")
     name = root.name.split(".")[0] or root.resolve().name
     if root.is_file():
         if codec == "auto" and not (codec := _surest([root])):
-            raise DataError(f"{root} is of no kind that is read here: {_readable()}")
+            raise DataError(
+                f"{root} is of no kind that is read here: {_readable()}", code="no-usable-files"
+            )
         return Source(root, (root,), codec, name)
     if not root.is_dir():
-        raise DataError(f"{root} is neither a file nor a folder: name one of these")
+        raise DataError(f"{root} is neither a file nor a folder: name one of these", code="no-such-path")
     return _folder(root, codec, name)
 
 
@@ -54,18 +57,22 @@ def _folder(root: Path, codec: str, name: str) -> Source:
     if (root / "MANIFEST.json").is_file():
         raise DataError(
             f"{root} is a run and no data: go on with it by --resume {root}, "
-            f"or name the data (a folder of its samples may be that)"
+            f"or name the data (a folder of its samples may be that)",
+            code="run-is-no-data",
         )
     files = _walk(root)
     if not files:
-        raise DataError(f"the folder {root} is empty: put the files to learn from in it")
+        raise DataError(
+            f"the folder {root} is empty: put the files to learn from in it", code="empty-folder"
+        )
     chosen = codec if codec != "auto" else _of_folder(root, files)
     reads: type[Codec] = resolve("codecs", chosen)
     usable = reads.own(files if codec != "auto" else _examples(files))
     if not usable:
         raise DataError(
             f"none of the {len(files)} files in {root} is {' '.join(reads.reads)}: "
-            f"leave codec.name away, or name other data"
+            f"leave codec.name away, or name other data",
+            code="no-usable-files",
         )
     return Source(root, tuple(usable), chosen, name)
 
@@ -78,14 +85,18 @@ def _of_folder(root: Path, files: Sequence[Path]) -> str:
     read = {tail for name in names("codecs") for tail in resolve("codecs", name).reads}
     usable = [file for file in examples if suffix(file) in read]
     if not usable:
-        raise DataError(f"none of the {len(files)} files in {root} can be used: {_readable()}")
+        raise DataError(
+            f"none of the {len(files)} files in {root} can be used: {_readable()}",
+            code="no-usable-files",
+        )
     if codec := _surest(usable):
         return codec
     counts = Counter(_surest([file]) for file in usable)
     mix = " and ".join(f"{count} {kind}" for kind, count in counts.most_common())
     raise DataError(
         f"{root} holds a mix of {mix} files: name a folder of one kind, "
-        f"or choose one with --set codec.name={counts.most_common()[0][0]}"
+        f"or choose one with --set codec.name={counts.most_common()[0][0]}",
+        code="mixed-kinds",
     )
 
 
@@ -125,7 +136,7 @@ def _walk(root: Path) -> list[Path]:
 
 
 def _unreadable(error: OSError) -> None:
-    raise DataError(f"the folder {error.filename} cannot be read: {error.strerror}")
+    raise DataError(f"the folder {error.filename} cannot be read: {error.strerror}", code="unreadable")
 
 
 def _readable() -> str:

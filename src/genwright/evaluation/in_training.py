@@ -41,7 +41,8 @@ class InTrainingEvaluation:
         if self.n < LEAST:
             raise DataError(
                 f"train.judge needs {LEAST} examples to choose by, there are {self.n}: raise data.val or "
-                f"train.judge_examples, or leave it out"
+                f"train.judge_examples, or leave it out",
+                code="too-few-examples",
             )
         self.train = self.bench.real(splits["train"], MOST_TRAIN, rng)
         self.held = self.bench.real(splits["val"], self.n, rng)

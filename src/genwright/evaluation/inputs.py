@@ -443,6 +443,7 @@ def _count(n: int, dataset: Dataset) -> int:
     if held < 10:
         raise DataError(
             f"only {held} examples are held out to judge by: give more data, raise data.test, or name a "
-            f"holdout"
+            f"holdout",
+            code="too-few-examples",
         )
     return min(n, held, MOST_FAKE)

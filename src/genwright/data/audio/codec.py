@@ -191,7 +191,8 @@ class AudioCodec(Codec):
         if length > LONGEST:
             raise RecipeError(
                 f"a clip of {length / rate:g} seconds has {length:,} samples at {rate:,} a second, and "
-                f"at most {LONGEST:,} are taken: lower codec.seconds or codec.rate"
+                f"at most {LONGEST:,} are taken: lower codec.seconds or codec.rate",
+                code="clip-too-long",
             )
         return self._formed(rate, length)
 

@@ -92,11 +92,16 @@ def strengths(asked: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
     """Names with their usual strengths, or names and strengths, checked; in order of use."""
     for name in asked:
         if name not in _TABLE:
-            raise RecipeError(f"there is no augmentation {name!r}; {suggest(name, _TABLE)}")
+            raise RecipeError(
+                f"there is no augmentation {name!r}; {suggest(name, _TABLE)}", code="unknown-choice"
+            )
     given = asked if isinstance(asked, Mapping) else {name: _TABLE[name][1] for name in asked}
     for name, strength in given.items():
         if not 0 <= strength <= _TABLE[name][2]:
-            raise RecipeError(f"the strength of {name!r} is 0 to {_TABLE[name][2]:g}, not {strength}")
+            raise RecipeError(
+                f"the strength of {name!r} is 0 to {_TABLE[name][2]:g}, not {strength}",
+                code="out-of-range",
+            )
     return {name: float(given[name]) for name in _TABLE if name in given}
 
 

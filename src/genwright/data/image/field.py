@@ -236,6 +236,15 @@ class ImageField(Field):
     def save(self, value: Any, path: Path) -> None:
         to_image(pixels(value)).save(path, "PNG")
 
+    def cautions(self, values: Values, *, partial: bool = False) -> list[str]:
+        own = (self.form.height, self.form.width)
+        others = sorted({self.grid_of(value) for value in values} - {own})
+        if not others:
+            return []
+        way = {"center": "cut at its centre", "fit": "padded", "stretch": "stretched"}[self.form.crop]
+        was, now = (f"{width} x {height}" for height, width in (others[0], own))
+        return [f"is {was} and was brought to {now}, {way} where its shape is another"]
+
     def changed(self, values: Values, path: str) -> list[str]:
         own = (self.form.height, self.form.width)
         sizes = {(v.height, v.width) if isinstance(v, Picture) else v.shape[:2] for v in values}

@@ -150,7 +150,9 @@ class TableCodec(Codec):
 
 def _first(source: Source) -> Path:
     if not source.files:
-        raise DataError(f"{source.root} holds no table; wanted {', '.join(TableCodec.reads)}")
+        raise DataError(
+            f"{source.root} holds no table; wanted {', '.join(TableCodec.reads)}", code="no-usable-files"
+        )
     return source.files[0]
 
 
@@ -158,7 +160,10 @@ def _same(first: Path, form: TableFormat, file: Path, other: TableFormat) -> Non
     """Raise `DataError` unless two files of one source hold one table."""
     typed = {".parquet", ".jsonl"}
     if other.suffix != form.suffix and {other.suffix, form.suffix} & typed:
-        raise DataError(f"{file.name} is not of one form with {first.name}; give files of one form")
+        raise DataError(
+            f"{file.name} is not of one form with {first.name}; give files of one form",
+            code="files-of-several-forms",
+        )
     if set(other.columns) != set(form.columns):
         missing = [repr(name) for name in form.columns if name not in other.columns]
         added = [repr(name) for name in other.columns if name not in form.columns]
@@ -169,5 +174,6 @@ def _same(first: Path, form: TableFormat, file: Path, other: TableFormat) -> Non
         )
         raise DataError(
             f"{file.name} does not have the columns of {first.name} (it {differs}); all files of one "
-            f"table have the same columns: move it elsewhere or mend it"
+            f"table have the same columns: move it elsewhere or mend it",
+            code="columns-differ",
         )

@@ -44,7 +44,9 @@ def inspect(file: Path, delimiter: str | None = None) -> TableFormat:
     """The form of a file; `delimiter` where a person says so. Raises `DataError`."""
     with _reading(file):
         if file.stat().st_size == 0:
-            raise DataError(f"{file.name} is empty (0 bytes); a table has a header and rows")
+            raise DataError(
+                f"{file.name} is empty (0 bytes); a table has a header and rows", code="empty-file"
+            )
         suffix = _suffix(file)
         if suffix == ".parquet":
             return _inspect_parquet(file)
@@ -76,11 +78,13 @@ def rows(
         shown = "; ".join(f"{bad.name.removeprefix(file.name).strip()} {bad.reason}" for bad in some)
         raise DataError(
             f"{file.name}: {bad_rows:,} of {count + bad_rows:,} rows cannot be read ({shown}): "
-            f"{_cause(form)}"
+            f"{_cause(form)}",
+            code="too-many-bad-rows",
         )
     if not count:
         raise DataError(
-            f"{file.name} has a header but no rows" if form.columns else f"{file.name} has no rows"
+            f"{file.name} has a header but no rows" if form.columns else f"{file.name} has no rows",
+            code="no-rows",
         )
 
 
@@ -104,10 +108,13 @@ def _reading(file: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file.name} cannot be read, it may be damaged or cut off: {error}") from None
+        raise DataError(
+            f"{file.name} cannot be read, it may be damaged or cut off: {error}", code="damaged-file"
+        ) from None
     except UnicodeError as error:
         raise DataError(
-            f"{file.name} is not the text it says it is ({error}); save it as UTF-8"
+            f"{file.name} is not the text it says it is ({error}); save it as UTF-8",
+            code="wrong-encoding",
         ) from None
 
 
@@ -135,7 +142,8 @@ def _encoding(file: Path) -> str:
             if b"\0" in block:
                 raise DataError(
                     f"{file.name} is binary: it holds NUL bytes; export it as text in UTF-8, or give it "
-                    f"the suffix of what it is"
+                    f"the suffix of what it is",
+                    code="binary-file",
                 )
             try:
                 decoder.decode(block, final=not block)
@@ -152,7 +160,7 @@ def _inspect_delimited(
     with _text(file, encoding) as stream:
         head = [line for line in islice(stream, 200) if line.strip()]
     if not head:
-        raise DataError(f"{file.name} is empty; a table has a header and rows")
+        raise DataError(f"{file.name} is empty; a table has a header and rows", code="empty-file")
     fixed = delimiter or ("\t" if suffix == ".tsv" else None)
     used = fixed or max(DELIMITERS, key=lambda d: _agreement(head, d))
     records = _records(head, used)
@@ -166,7 +174,8 @@ def _inspect_delimited(
     if width == 1 and (others := [d for d in DELIMITERS if d != used and d in header[0]]):
         raise DataError(
             f"{file.name} has a single column {header[0]!r}: its values seem to be separated by "
-            f"{others[0]!r} and not by {used!r}; set codec.delimiter to {others[0]!r}"
+            f"{others[0]!r} and not by {used!r}; set codec.delimiter to {others[0]!r}",
+            code="wrong-delimiter",
         )
     if rest and all(parse_number(name) is not None for name in header):
         notes += (
@@ -194,7 +203,8 @@ def _unique(file: Path, names: Sequence[str]) -> tuple[str, ...]:
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
         raise DataError(
-            f"{file.name} has several columns named {', '.join(map(repr, double))}; rename all but one"
+            f"{file.name} has several columns named {', '.join(map(repr, double))}; rename all but one",
+            code="twin-columns",
         )
     return tuple(names)
 
@@ -232,7 +242,8 @@ def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
         except csv.Error:
             raise DataError(
                 f"{file.name} line {end + 1}: a value is longer than {csv.field_size_limit():,} "
-                f"characters; probably a quote that opens there is never closed"
+                f"characters; probably a quote that opens there is never closed",
+                code="value-too-long",
             ) from None
     columns = zip(*good, strict=True) if good else [()] * width
     yield assemble(dict(zip(form.columns, columns, strict=True)), form), bad, lost
@@ -265,7 +276,8 @@ def _objects(file: Path, encoding: str) -> Iterator[dict[str, Any] | Rejected]:
                 if isinstance(value, list | dict):
                     raise DataError(
                         f"{file.name} line {line}: column {key!r} holds a {type(value).__name__}, and a "
-                        f"table holds one value: flatten it or leave it out"
+                        f"table holds one value: flatten it or leave it out",
+                        code="nested-value",
                     )
             yield found
 
@@ -301,7 +313,9 @@ def _parquet_file(file: Path) -> Iterator[Any]:
         with library("pyarrow.parquet").ParquetFile(file) as opened:
             yield opened
     except arrow.ArrowException as error:
-        raise DataError(f"{file.name} is no Parquet file that can be read: {error}") from None
+        raise DataError(
+            f"{file.name} is no Parquet file that can be read: {error}", code="damaged-file"
+        ) from None
 
 
 def _inspect_parquet(file: Path) -> TableFormat:
@@ -313,7 +327,8 @@ def _inspect_parquet(file: Path) -> TableFormat:
         if plain_type(arrow_type(str(field.type))) is None:
             raise DataError(
                 f"{file.name}: column {field.name!r} is of type {field.type}, which cannot be "
-                f"modelled; turn it into numbers, text or dates, or leave it out"
+                f"modelled; turn it into numbers, text or dates, or leave it out",
+                code="unknown-column-type",
             )
     return TableFormat(
         ".parquet", _unique(file, [f.name for f in fields]), types=tuple(str(f.type) for f in fields)

@@ -208,7 +208,8 @@ class TextField(Field):
         if not isinstance(template, str) or not re.search(GAP, template):
             raise DataError(
                 f"infill wants a text with a _ for each {_UNITS[self.tokenizer.kind]} to be made, for example "
-                f"To be ___ not (and \\_ for a _ that stands), got {template!r}"
+                f"To be ___ not (and \\_ for a _ that stands), got {template!r}",
+                code="no-gaps-given",
             )
         ids: list[int] = []
         known: list[bool] = []
@@ -220,7 +221,8 @@ class TextField(Field):
         length = self.space.grid[0]
         if len(ids) > length:
             raise DataError(
-                f"infill has {len(ids):,} symbols and an example of this model {length:,}: give fewer"
+                f"infill has {len(ids):,} symbols and an example of this model {length:,}: give fewer",
+                code="text-too-long",
             )
         x = np.full((1, 1, length), END, np.int64)
         x[0, 0, : len(ids)] = ids

@@ -181,7 +181,8 @@ class BPE(Tokenizer):
         """Learn a vocabulary of `size` ids, or fewer where the texts are small. Deterministic."""
         if size < cls.least:
             raise RecipeError(
-                f"a BPE vocabulary holds at least the end and 256 bytes, {cls.least} in all, got {size}"
+                f"a BPE vocabulary holds at least the end and 256 bytes, {cls.least} in all, got {size}",
+                code="out-of-range",
             )
         lib = _library()
         tokenizer = lib.Tokenizer(lib.models.BPE())
