@@ -314,7 +314,8 @@ def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:
     """Those of some files that only say what `own` are: a sidecar in a folder above them all, and texts beside them
     if one is the caption of one."""
     stems = {(file.parent, file.stem) for file in own}
-    texts = [file for file in files if file.suffix.lower() in CAPTIONS and file not in own]
+    mine = set(own)
+    texts = [file for file in files if file.suffix.lower() in CAPTIONS and file not in mine]
     captions = not stems.isdisjoint((text.parent, text.stem) for text in texts)
     folders = {text.parent for text in texts} & {folder for folder, _ in stems}
     found = {text for text in texts if captions and text.parent in folders}
