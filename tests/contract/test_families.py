@@ -36,7 +36,7 @@ STEPS = {
     "style": 60,
     "energy": 90,
     "vqvae": 100,
-    "meanflow": 100,
+    "meanflow": 160,
     "maf": 40,
     "persistent": 150,
     "pixelcnn": 25,

@@ -40,7 +40,7 @@ def trained(steps: int, **options: object) -> StarGAN:
 
 
 def test_law_every_domain_can_be_asked_of_every_other_and_the_way_back_is_found() -> None:
-    family = trained(300)
+    family = trained(600)
     x = batch(600, 99)
     for source in range(3):
         start = x.x[source::3]
