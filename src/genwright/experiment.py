@@ -229,12 +229,21 @@ def _aligned(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
     return {"align": [name for name in given if frame and dataset.fields[name].frame == frame]}
 
 
+def _default_family(recipe: Recipe, dataset: Dataset) -> str:
+    """That of the codec for its main field; for another one, a family that takes it as it is."""
+    made = recipe.task.options["make"]
+    if made == dataset.main:
+        return dataset.codec.default_family
+    space = dataset.fields[made].space
+    return "diffusion" if space.grid and space.kind == "real" else "autoregressive"
+
+
 def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     """The verdict on the recipe's family, and the model with its fitted bridge."""
     codec = dataset.codec
     family = recipe.family.name
     if family == "auto":
-        family = codec.default_family
+        family = _default_family(recipe, dataset)
     draft = _draft(recipe, family, dataset)
     space = draft.made.space
     verdict, bridge = planning.choose_bridge(

@@ -31,7 +31,7 @@ from genwright.data.source import find
 from genwright.data.text.codec import TextCodec
 from genwright.data.text.field import TextField
 from genwright.errors import DataError
-from genwright.experiment import open_data
+from genwright.experiment import Experiment, open_data
 
 N = 30
 COLOURS = ("red", "green", "blue")
@@ -1025,3 +1025,13 @@ def test_a_new_character_of_a_prompt_is_noted(tmp_path):
     assert model.sample(1, prompt="tö").notes == [
         "the prompt holds characters that training has not seen: 'ö'"
     ]
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "family"),
+    [("caption", "image", "autoregressive"), ("image", "caption", "diffusion")],
+)
+def test_a_family_that_takes_what_is_made_as_it_is(tmp_path, make, given, family):
+    captioned(tmp_path / "data")
+    recipe = make_recipe(tmp_path / "data", make=make, given=given, size="xs")
+    assert Experiment.of(recipe).recipe.family.name == family
