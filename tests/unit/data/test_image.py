@@ -302,7 +302,8 @@ def test_what_is_written_reads_back_with_its_labels(tmp_path, pictures):
     assert ImageCodec().labels(source(tmp_path / "out")) == ["kind", "number"]
     (again,) = read(source(tmp_path / "out"), given=("kind", "number"))
     assert not again.rejected
-    assert again.values == {"kind": labels["kind"], "number": [str(i) for i in range(12)]}
+    beside = {name: values for name, values in again.values.items() if name != "image"}
+    assert beside == {"kind": labels["kind"], "number": [str(i) for i in range(12)]}
     assert np.array_equal(
         fitted(again.values["image"]).encode(again.values["image"]), codec.encode(pictures)
     )
