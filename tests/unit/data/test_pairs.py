@@ -1035,3 +1035,11 @@ def test_a_family_that_takes_what_is_made_as_it_is(tmp_path, make, given, family
     captioned(tmp_path / "data")
     recipe = make_recipe(tmp_path / "data", make=make, given=given, size="xs")
     assert Experiment.of(recipe).recipe.family.name == family
+
+
+def test_dates_in_words_and_as_numbers_are_two_texts(tmp_path):
+    rows = [f"{day} March {1900 + day}\t{1900 + day}-03-{day:02}" for day in range(1, 29)]
+    put(tmp_path / "days.tsv", "\n".join(["source\ttarget", *rows]))
+    edges = [f"{i}\t{i + 1}" for i in range(40)]
+    put(tmp_path / "edges.tsv", "\n".join(["source\ttarget", *edges]))
+    assert [find(tmp_path / name).codec for name in ("days.tsv", "edges.tsv")] == ["text", "table"]

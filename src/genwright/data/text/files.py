@@ -578,6 +578,16 @@ def _is_head(rows: Sequence[Sequence[str]]) -> bool:
 # -- what they are ---------------------------------------------------------------------------------
 
 
+def _varied(values: Sequence[Any]) -> bool:
+    """Whether values hardly repeat."""
+    return len(values) > 1 and 2 * len({*values}) > len(values)
+
+
+def _lettered(values: Sequence[Any]) -> bool:
+    """Whether most values hold a letter."""
+    return 2 * sum(any(c.isalpha() for c in str(value)) for value in values) > len(values)
+
+
 def sure(file: Path) -> float:
     """How sure it is that a file of lines holds texts, where its suffix does not say so."""
     found = TextFiles(Source(file, (file,), TEXT, TEXT), TEXT, None)
@@ -589,7 +599,8 @@ def sure(file: Path) -> float:
             return 0.0
         named = {*texts} <= TEXTS or {*texts} <= LANGUAGES
         columns = [[line.get(key) for line in found.first] for key in texts]
-        wordy = all(looks_like_text(column, least=2 if named else ENOUGH) for column in columns)
-        return 0.7 if wordy else 0.0
+        if named:  # one side may be of numbers, such as dates
+            return 0.7 if all(map(_varied, columns)) and any(map(_lettered, columns)) else 0.0
+        return 0.7 if all(looks_like_text(column, least=ENOUGH) for column in columns) else 0.0
     except (*_BROKEN, UnicodeError, DataError):
         return 0.0
