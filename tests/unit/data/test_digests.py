@@ -61,6 +61,14 @@ def test_a_digest_is_remembered_by_path_size_and_time_of_change() -> None:
     assert file_digests([Path("a"), Path("b")]) == [sha256(b"old"), sha256(b"longer")]
 
 
+def test_files_of_one_name_in_other_folders_are_others() -> None:
+    """As class folders have them that were unpacked at one time: equal in name, size and time of change."""
+    for folder in ("a", "b"):  # the second is asked for when the first is remembered
+        file = written(f"{folder}/000.png", folder.encode())
+        assert file_digests([file]) == [sha256(folder.encode())]
+    assert file_digests([Path("a/000.png"), Path("b/000.png")]) == [sha256(b"a"), sha256(b"b")]
+
+
 @pytest.mark.parametrize(("age", "remembered"), [(FRESH - 10**8, False), (FRESH + 10**8, True)])
 def test_a_file_that_has_just_changed_is_read_again(
     age: int, remembered: bool, monkeypatch: pytest.MonkeyPatch
