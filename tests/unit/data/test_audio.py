@@ -1,4 +1,4 @@
-"""The codec of sounds, from files to tensors to files."""
+"""Sounds: the codec from files to rows and back, the field from clips to tensors and back."""
 
 import csv
 import io
@@ -42,6 +42,11 @@ def read(where: Source, wanted: ReadOptions = AS_ONE, **options: object) -> list
 
 def chunks(root: Path, reading: ReadOptions = AS_ONE, **options: object) -> list[Rows]:
     return read(find(root), reading, **options)
+
+
+def beside(rows: Rows) -> dict[str, list]:
+    """What stands beside the clips."""
+    return {name: values for name, values in rows.values.items() if name != "audio"}
 
 
 def clips(root: Path, **options: object) -> list[Clip]:
@@ -206,13 +211,13 @@ def test_labels_come_from_folders_and_a_table(tmp_path):
     codec = AudioCodec()
     assert codec.labels(source) == codec.default_labels(source) == ["label"]
     (chunk,) = read(source, ReadOptions(given=("label",), val=0, test=0))
-    assert {"label": chunk.values["label"]} == {"label": ["cat", "cat", "dog", "dog"]}
+    assert beside(chunk) == {"label": ["cat", "cat", "dog", "dog"]}
     sounds(tmp_path / "y", 2)
     (tmp_path / "y/labels.csv").write_text("file,who\n000.wav,a\n")
     source = find(tmp_path / "y")
     assert (source.codec, codec.default_labels(source)) == ("audio", [])
     chunk, *_ = read(source, ReadOptions(given=("who",)))
-    assert {"who": chunk.values["who"]} == {"who": ["a"]}
+    assert beside(chunk) == {"who": ["a"]}
     assert [one.reason for one in chunk.rejected] == ["labels.csv has no row for it"]
     with pytest.raises(DataError, match="no label 'wh'; did you mean 'who'"):
         read(source, ReadOptions(given=("wh",)))
@@ -222,18 +227,18 @@ def test_labels_come_from_folders_and_a_table(tmp_path):
 
 
 def test_the_way_there_and_back_is_exact(tmp_path):
-    codec = fitted(sounds(tmp_path, 3))
+    field = fitted(sounds(tmp_path, 3))
     found = clips(tmp_path)
-    x = codec.expand(codec.encode(found)).numpy()
+    x = field.expand(field.encode(found)).numpy()
     assert (x.shape, x.dtype) == ((3, 1, 64), np.float32)
     assert -1 <= x.min() < x.max() < 1
-    back = codec.decode(x)
+    back = field.decode(x)
     assert [c.samples.tolist() for c in back] == [c.samples.tolist() for c in found]
-    wild = codec.decode(np.array([[[2.0, -2.0, np.nan, 0.5]]]))[0]
+    wild = field.decode(np.array([[[2.0, -2.0, np.nan, 0.5]]]))[0]
     assert wild.samples.tolist() == [32767, -32768, 0, 16384]
     again = ClipField()
-    again.restore(codec.state())
-    assert (again.space, again.facts(), again.form) == (codec.space, codec.facts(), codec.form)
+    again.restore(field.state())
+    assert (again.space, again.facts(), again.form) == (field.space, field.facts(), field.form)
     # What is read later is brought to the form that was learnt.
     sounds(tmp_path / "other", 1, n=300, rate=8000)
     (chunk,) = AudioCodec().read(find(tmp_path / "other"), {"audio": again}, AS_ONE)
@@ -241,18 +246,18 @@ def test_the_way_there_and_back_is_exact(tmp_path):
 
 
 def test_what_is_written_is_a_labelled_source(tmp_path):
-    codec = fitted(sounds(tmp_path / "in", 3))
+    field = fitted(sounds(tmp_path / "in", 3))
     found = clips(tmp_path / "in")
     given = {"label": ["a<b", "c", "c"]}
-    page, *files = write(codec, found, given, tmp_path / "out")
+    page, *files = write(field, found, given, tmp_path / "out")
     assert [file.name for file in files] == ["00000.wav", "00001.wav", "00002.wav", "labels.csv"]
     assert page.read_text().count('<audio controls preload="none"') == 3
     assert 'src="00002.wav"' in page.read_text()
     source = find(tmp_path / "out")
     (chunk,) = read(source, ReadOptions(given=("label",), val=0, test=0))
-    assert {name: chunk.values[name] for name in given} == given
+    assert beside(chunk) == given
     assert [c.samples.tolist() for c in chunk.values["audio"]] == [c.samples.tolist() for c in found]
-    assert write(codec, [], {}, tmp_path / "none") == []
+    assert write(field, [], {}, tmp_path / "none") == []
 
 
 def test_a_preview_can_be_heard(tmp_path):

@@ -1,4 +1,4 @@
-"""The codec of pictures, from files to tensors to files."""
+"""Pictures: the codec from files to rows and back, the field from pictures to tensors and back."""
 
 import csv
 import io
@@ -27,6 +27,9 @@ def noise(
     return list(np.random.default_rng(n).integers(0, np.iinfo(dtype).max + 1, shape, dtype))
 
 
+NOWHERE = Source(Path("nowhere"), (), "image", "none")
+
+
 def source(root: Path) -> Source:
     files = (
         [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.suffix in ImageCodec.reads)
@@ -36,7 +39,7 @@ def source(root: Path) -> Source:
 
 def fitted(pictures: list, **options: object) -> ImageField:
     codec = build("codecs", "image", options, where="codec")
-    field = codec._image()
+    field = codec.fields(NOWHERE)["image"]
     field.fit(pictures)
     field.settle()
     return field
@@ -45,7 +48,7 @@ def fitted(pictures: list, **options: object) -> ImageField:
 def read(
     where: Source, given: tuple[str, ...] = (), group: str | None = None, **options: object
 ) -> list[Rows]:
-    """All rows of a source with these fields."""
+    """All rows of a source with these fields, chunk by chunk."""
     codec, wanted = ImageCodec(**options), ReadOptions(given=given, group=group)
     return list(codec.read(where, wanted_fields(codec, where, wanted), wanted))
 
@@ -102,11 +105,21 @@ def test_an_unknown_label_is_an_error_at_once(tmp_path):
     folder(tmp_path / "cat")
     assert ImageCodec().labels(source(tmp_path)) == ["label"]
     with pytest.raises(DataError, match=r"no label 'labe1'; did you mean 'label'\?"):
-        read(source(tmp_path), given=("labe1",))
+        wanted_fields(ImageCodec(), source(tmp_path), ReadOptions(given=("labe1",)))
     with pytest.raises(DataError, match="no label 'who'"):
-        read(source(tmp_path), group="who")
+        wanted_fields(ImageCodec(), source(tmp_path), ReadOptions(group="who"))
     with pytest.raises(DataError, match=r"make class folders, or add a labels\.csv"):
-        read(source(tmp_path / "cat"), given=("label",))
+        wanted_fields(ImageCodec(), source(tmp_path / "cat"), ReadOptions(given=("label",)))
+
+
+@pytest.mark.parametrize("names", [("low", "high"), ("before", "after")])
+def test_folders_that_may_well_be_classes_are_classes_unless_both_are_asked_for(tmp_path, names):
+    for name in names:
+        folder(tmp_path / name)
+    assert ImageCodec().default_labels(source(tmp_path)) == ["label"]
+    (rows,) = read(source(tmp_path), given=("label",))
+    assert rows.values["label"] == sorted(3 * names)
+    assert ImageCodec().fields(source(tmp_path), ReadOptions(given=names)).keys() == {*names}
 
 
 # -- fitting -----------------------------------------------------------------------------------
@@ -125,9 +138,9 @@ def test_an_unknown_label_is_an_error_at_once(tmp_path):
     ],
 )
 def test_the_data_decide_the_size(sizes, wanted):
-    codec = fitted([np.zeros(size, np.uint8) for size in sizes])
-    assert codec.space == Space(wanted, (Real(1, bounded=True),))
-    facts = codec.facts()
+    field = fitted([np.zeros(size, np.uint8) for size in sizes])
+    assert field.space == Space(wanted, (Real(1, bounded=True),))
+    facts = field.facts()
     assert (facts["height"], facts["width"]) == wanted
     assert ("median" in facts["size_from"]) == (len(set(sizes)) > 1 or max(sizes[0]) > 64)
 
@@ -160,10 +173,10 @@ def rgba(alpha: int) -> np.ndarray:
     ],
 )
 def test_the_data_decide_the_channels(pictures, options, wanted):
-    codec = fitted(pictures, **options)
-    assert codec.space.stored == wanted
-    assert codec.encode(pictures).shape == (len(pictures), wanted, *codec.space.grid)
-    assert codec.facts()["channels"] == {1: "grey", 3: "rgb", 4: "rgba"}[wanted]
+    field = fitted(pictures, **options)
+    assert field.space.stored == wanted
+    assert field.encode(pictures).shape == (len(pictures), wanted, *field.space.grid)
+    assert field.facts()["channels"] == {1: "grey", 3: "rgb", 4: "rgba"}[wanted]
 
 
 def test_the_data_decide_the_depth(tmp_path):
@@ -185,12 +198,12 @@ def test_the_data_decide_the_depth(tmp_path):
 
 
 def test_facts_and_warnings_tell_what_was_found(tmp_path):
-    codec = fitted(noise(5, 8, 8))
-    assert codec.warnings() == []
+    field = fitted(noise(5, 8, 8))
+    assert field.warnings() == []
     pictures = [Picture(p[..., None], *p.shape, "PNG") for p in noise(2, 100, 20)]
     pictures += [Picture(p, 90, 90, "GIF", animated=True) for p in noise(1, 90, 90, 3)]
-    codec = fitted(pictures, size=64)
-    facts = codec.facts()
+    field = fitted(pictures, size=64)
+    facts = field.facts()
     assert facts["formats"] == {"GIF": 1, "PNG": 2}
     assert facts["sizes"] == {
         "different": 2,
@@ -199,7 +212,7 @@ def test_facts_and_warnings_tell_what_was_found(tmp_path):
         "largest": [90, 90],
     }
     assert (facts["grey"], facts["animated"], facts["enlarged"]) == (2, 1, 2)
-    enlarged, sizes, animated = codec.warnings()
+    enlarged, sizes, animated = field.warnings()
     assert "2 of 3 pictures are smaller than 64 x 64 and are enlarged" in enlarged
     assert "from 20 to 100 pixels" in sizes
     assert "1 pictures are animated: only the first frame" in animated
@@ -236,39 +249,39 @@ def test_options_are_checked():
     ],
 )
 def test_every_value_comes_back_exactly(pictures, options):
-    codec = fitted(pictures, **options)
-    compact = codec.encode(pictures)
-    x = codec.expand(compact).numpy()
+    field = fitted(pictures, **options)
+    compact = field.encode(pictures)
+    x = field.expand(compact).numpy()
     assert x.dtype == np.float32
     assert (x.min(), x.max()) == (-1, 1)
-    codec.space.check(torch.from_numpy(x))
-    back = codec.decode(x)
+    field.space.check(torch.from_numpy(x))
+    back = field.decode(x)
     assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(pictures, back, strict=True))
-    assert np.array_equal(codec.encode(back), compact)
+    assert np.array_equal(field.encode(back), compact)
 
 
 def test_expand_says_what_it_promises_and_decode_clips():
-    codec = fitted(noise(2, 2, 2))
-    assert codec.expand(np.array([[[[0, 51, 255]]]], np.uint8)).ravel().tolist() == pytest.approx(
+    field = fitted(noise(2, 2, 2))
+    assert field.expand(np.array([[[[0, 51, 255]]]], np.uint8)).ravel().tolist() == pytest.approx(
         [-1, -0.6, 1]
     )
-    assert codec.decode(np.array([[[[-3.0, -0.999, 0.0, 7.0]]]], np.float32))[0].tolist() == [
+    assert field.decode(np.array([[[[-3.0, -0.999, 0.0, 7.0]]]], np.float32))[0].tolist() == [
         [0, 0, 128, 255]
     ]
-    assert codec.encode([]).shape == (0, 1, 2, 2)
+    assert field.encode([]).shape == (0, 1, 2, 2)
 
 
 def test_the_state_is_json_and_complete():
     pictures = [*noise(2, 9, 12, 4), *noise(1, 30, 30, 3)]
-    codec = fitted(pictures, size=(6, 7), crop="fit", background=[9, 8, 7], channels="rgb")
-    text = json.dumps(codec.state(), allow_nan=False)
+    field = fitted(pictures, size=(6, 7), crop="fit", background=[9, 8, 7], channels="rgb")
+    text = json.dumps(field.state(), allow_nan=False)
     other = ImageField()
     other.restore(json.loads(text))
-    assert np.array_equal(other.encode(pictures), codec.encode(pictures))
+    assert np.array_equal(other.encode(pictures), field.encode(pictures))
     assert (other.space, other.facts(), other.warnings()) == (
-        codec.space,
-        codec.facts(),
-        codec.warnings(),
+        field.space,
+        field.facts(),
+        field.warnings(),
     )
     assert json.dumps(other.state()) == text
 
@@ -292,9 +305,9 @@ def test_nothing_is_varied_unless_asked_for():
 )
 def test_what_is_written_reads_back_with_its_labels(tmp_path, pictures):
     labels = {"kind": [f'a "{i}", é' for i in range(12)], "number": list(range(12))}
-    codec = fitted(pictures)
-    made = codec.decode(codec.expand(codec.encode(pictures)).numpy())
-    files = write(codec, made, labels, tmp_path / "out")
+    field = fitted(pictures)
+    made = field.decode(field.expand(field.encode(pictures)).numpy())
+    files = write(field, made, labels, tmp_path / "out")
     assert [f.name for f in files] == ["sheet.png", *(f"{i:05d}.png" for i in range(12)), "labels.csv"]
     assert sorted(files) == sorted((tmp_path / "out").iterdir())
     with Image.open(files[1]) as first:
@@ -302,20 +315,18 @@ def test_what_is_written_reads_back_with_its_labels(tmp_path, pictures):
     assert ImageCodec().labels(source(tmp_path / "out")) == ["kind", "number"]
     (again,) = read(source(tmp_path / "out"), given=("kind", "number"))
     assert not again.rejected
-    found = {name: again.values[name] for name in ("kind", "number")}
-    assert found == {"kind": labels["kind"], "number": [str(i) for i in range(12)]}
-    assert np.array_equal(
-        fitted(again.values["image"]).encode(again.values["image"]), codec.encode(pictures)
-    )
+    found = again.values.pop("image")
+    assert again.values == {"kind": labels["kind"], "number": [str(i) for i in range(12)]}
+    assert np.array_equal(fitted(found).encode(found), field.encode(pictures))
 
 
 def test_without_labels_there_is_no_table(tmp_path):
-    codec = fitted(noise(2, 8, 8))
-    files = write(codec, noise(2, 8, 8), {}, tmp_path)
+    field = fitted(noise(2, 8, 8))
+    files = write(field, noise(2, 8, 8), {}, tmp_path)
     assert [f.name for f in files] == ["sheet.png", "00000.png", "00001.png"]
-    assert write(codec, [], {}, tmp_path / "none") == []
+    assert write(field, [], {}, tmp_path / "none") == []
     with pytest.raises(ValueError, match="shorter"):
-        write(codec, noise(2, 8, 8), {"a": [1]}, tmp_path)
+        write(field, noise(2, 8, 8), {"a": [1]}, tmp_path)
 
 
 def test_a_written_table_is_plain_csv(tmp_path):
@@ -325,10 +336,10 @@ def test_a_written_table_is_plain_csv(tmp_path):
 
 
 def test_the_preview_is_the_sheet(tmp_path):
-    codec = fitted(noise(4, 8, 8))
+    field = fitted(noise(4, 8, 8))
     preview = ImageCodec().preview({"image": noise(4, 8, 8)}, {})
     assert preview.kind == "png"
-    assert preview.png == write(codec, noise(4, 8, 8), {}, tmp_path)[0].read_bytes()
+    assert preview.png == write(field, noise(4, 8, 8), {}, tmp_path)[0].read_bytes()
     with Image.open(io.BytesIO(preview.png)) as image:
         assert image.size == (2 * 66 + 2, 2 * 66 + 2)
 
@@ -340,9 +351,9 @@ def test_from_a_folder_of_many_kinds_to_one_space(tmp_path):
     Image.fromarray(noise(1, 50, 40, 4)[0]).save(tmp_path / "colour" / "b.webp")
     (tmp_path / "colour" / "c.png").write_bytes(b"\x89PNG")
     chunks = read(source(tmp_path), given=("label",))
-    codec = fitted([one for rows in chunks for one in rows.values["image"]], size=8)
-    x = codec.expand(codec.encode(chunks[0].values["image"])).numpy()
-    assert codec.space == Space((8, 8), (Real(3, bounded=True),))
-    codec.space.check(torch.from_numpy(x))
+    field = fitted([one for rows in chunks for one in rows.values["image"]], size=8)
+    x = field.expand(field.encode(chunks[0].values["image"])).numpy()
+    assert field.space == Space((8, 8), (Real(3, bounded=True),))
+    field.space.check(torch.from_numpy(x))
     assert chunks[0].values["label"] == ["colour", "colour", "grey", "grey", "grey"]
     assert [b.name for b in chunks[0].rejected] == ["colour/c.png"]
