@@ -147,7 +147,7 @@ class Layout:
             found = [folder for name in pair for folder in folders if folder.lower() == name]
             if len(found) != 2 or not ({*asked} == {*found} or (len(folders) == 2 and not loose)):
                 continue
-            # Two classes may be called low and high too, but then their files are not called alike.
+            # Two classes may be called input and output too, but then their files are not called alike.
             if asked or set.intersection(*({*self._stems(folder)} for folder in found)):
                 return tuple(found)
         return tuple(asked) if len(asked) > 1 else ()

@@ -478,10 +478,10 @@ def test_any_two_folders_are_twins_when_both_are_named(tmp_path):
 
 def test_a_known_pair_of_names_without_a_common_stem_is_two_classes(tmp_path):
     for i in range(N):
-        put(tmp_path / "low" / f"a{i}.png", shade(i))
-        put(tmp_path / "high" / f"b{i}.png", shade(255 - i))
+        put(tmp_path / "input" / f"a{i}.png", shade(i))
+        put(tmp_path / "output" / f"b{i}.png", shade(255 - i))
     assert kinds(opened(tmp_path)) == {"image": ImageField, "label": ColumnField}
-    assert fault(tmp_path, make="high", given=["low"]) == "too-few-examples"
+    assert fault(tmp_path, make="output", given=["input"]) == "too-few-examples"
 
 
 def test_twins_that_do_not_fit(tmp_path):
