@@ -597,7 +597,8 @@ def sure(file: Path) -> float:
             return 0.7 if TEXT in texts or sum(key in TEXTS for key in texts) > 1 else 0.3
         if labels or len(texts) != 2:
             return 0.0
-        named = {*texts} <= TEXTS or {*texts} <= LANGUAGES
+        head = _Table.of(file, None).head
+        named = head and ({*texts} <= TEXTS or {*texts} <= LANGUAGES)
         columns = [[line.get(key) for line in found.first] for key in texts]
         if named:  # one side may be of numbers, such as dates
             return 0.7 if all(map(_varied, columns)) and any(map(_lettered, columns)) else 0.0
