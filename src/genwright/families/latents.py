@@ -72,11 +72,10 @@ class Mixture:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """`(B,)`."""
-        mean, log_var, z = self.parts.mean.flatten(1), self.parts.log_var.flatten(1), z.flatten(1)
-        # sum (z - m)^2 / v as three products, instead of a cube B x M x D.
-        weight = (-log_var).exp()
-        off = z.square() @ weight.T - 2 * z @ (mean * weight).T + (mean.square() * weight).sum(1)
-        each = -0.5 * (off + log_var.sum(1) + z.shape[1] * math.log(2 * math.pi))
+        mean, log_var = self.parts.mean.flatten(1), self.parts.log_var.flatten(1)
+        # Squares of differences: of narrow parts the difference of squares leaves nothing but rounding.
+        off = ((z.flatten(1)[:, None] - mean).square() * (-log_var).exp()).sum(2)
+        each = -0.5 * (off + (log_var + math.log(2 * math.pi)).sum(1))
         return (each + self.shares).logsumexp(1)
 
     def drawn(self, n: int, rng: torch.Generator) -> Gaussian:
