@@ -105,6 +105,10 @@ class Pipeline:
         for path in paths:
             suffixes = {suffix.lower() for suffix in path.suffixes}
             if path.is_file() and not suffixes & {*self.codec.reads}:
+                # What stands beside the main files in training: the caption of a picture.
+                if name := next((n for n in wanted if self.fields[n].suffix in suffixes), None):
+                    yield Rows({name: [self.fields[name].load(path)]}, [path.name], [path.stem])
+                    continue
                 raise DataError(
                     f"{path} is no {self.kind} data: this model reads {', '.join(self.codec.reads)}",
                     code="wrong-kind-of-file",

@@ -157,6 +157,10 @@ class Field(ABC):
         """One value as a file that a person can open."""
         raise Unsupported(f"a value of {self.space} is no file of its own", code="no-file")
 
+    def load(self, path: Path) -> Any:
+        """The raw value that a file of the kind that `save` writes holds. Raises `DataError` for another one."""
+        return self.parse(path)
+
     def cautions(self, values: Values, *, partial: bool = False) -> list[str]:
         """What is odd about values that a person gives, with gaps where they are `partial`, in words that follow
         their name: `holds characters that training has not seen`."""

@@ -964,6 +964,25 @@ def test_a_caption_for_each_picture(tmp_path):
     ]
 
 
+def test_texts_of_their_own_are_given_to_a_model_of_pictures(tmp_path):
+    captioned(tmp_path / "data")
+    model = trained(tmp_path / "data", make="image", given=["caption"])
+    said = (tmp_path / "data").glob("**/*.txt")
+    known = model.pipeline.fields["caption"].load(next(said))
+    mine = [put(tmp_path / "mine" / name, f"{known}\n") for name in ("a.txt", "b.txt")]
+    made = model.apply(mine, seed=1)
+    assert made.names == ["a", "b"]
+    assert made.notes == []
+    again = model.sample(2, {"caption": known}, seed=1)
+    assert all(np.array_equal(a, b) for a, b in zip(made.examples, again.examples, strict=True))
+    (tmp_path / "mine/c.txt").write_bytes(b"\xff\xfe\xff")
+    for file, code in (("c.txt", "unreadable-file"), ("d.csv", "wrong-kind-of-file")):
+        put(tmp_path / "mine/d.csv", "a,b")
+        with pytest.raises(DataError) as error:
+            model.apply([tmp_path / "mine" / file])
+        assert error.value.code == code
+
+
 def test_pictures_stand_for_the_given_side_of_a_pair(tmp_path):
     twins(tmp_path / "data")
     model = trained(tmp_path / "data", make="target", given=["source"])

@@ -260,6 +260,12 @@ class TextField(Field):
     def save(self, value: Any, path: Path) -> None:
         path.write_text(tokenizers.repair(value), encoding="utf-8")
 
+    def load(self, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8-sig").strip()
+        except (OSError, UnicodeError):
+            raise DataError(f"{path} cannot be read as a text in UTF-8", code="unreadable-file") from None
+
     # -- what it knows -------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
