@@ -264,7 +264,9 @@ class TextField(Field):
         try:
             return path.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeError):
-            raise DataError(f"{path} cannot be read as a text in UTF-8", code="unreadable-file") from None
+            raise DataError(
+                f"{path} cannot be read as a text in UTF-8", code="unreadable-file"
+            ) from None
 
     # -- what it knows -------------------------------------------------------------------------
 
