@@ -168,16 +168,7 @@ def train(
         checkup = _checkup(job)
         name = f"{job.dataset.source.name}-{job.recipe.family.name}"
         path = Path(out) if out is not None else free_folder(Path("runs") / name)
-        if distributed.is_main():
-            Run.create(
-                path,
-                recipe=job.recipe.toml(),
-                plan=job.in_words(),
-                codec=job.known(),
-                bridge=job.model.bridge.tensors(),
-            )
-        distributed.wait()
-        return _fit(job, Run.open(path), watch, checkup)
+        return _fit(job, job.begin(path), watch, checkup)
 
 
 def load(run: str | Path, *, which: str | int | None = None, device: str = "auto") -> Model:
@@ -204,7 +195,7 @@ def translate(
 
     data   files or folders (None: `n` held-out examples of the run's own data, of other domains)
     to     the domain (None: any, as often as they came in training)
-    knobs  of the family's sampler
+    sampler_options  of the family
     Raises `Unsupported` where the run does not translate, `DataError` for what cannot be read.
     """
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="translate")
@@ -277,37 +268,36 @@ def judge(
     oracle   nats of an example under the law of the data, where that is known: the likelihood's floor
     Raises `DataError` where nothing can be compared.
     """
-    check(
-        {"n": n, "seed": seed},
-        {"n": Count, "seed": Natural},
-        where="judge",
-    )
+    check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="judge")
     if features != "auto":
         resolve("extractors", features)
-    if (run is None) == (fake is None):
-        raise RecipeError("name a run to judge, or --fake with --real: one of both", code="run-or-files")
+    _check_judged(run, fake, real, holdout, against)
+    likelihood = None
     if run is not None:
-        if real is not None or holdout is not None:
-            raise RecipeError(
-                "--real and --holdout belong to --fake; a run takes --against",
-                code="contradicting-options",
-            )
         model = load(run, device=device)
         model.family.check_generates()
         case = inputs.of_run(model, n, seed, against=_path(against), extractor=features)
-        likelihood = None if against or wanted else heldout_log_likelihood(model, n, seed, oracle)
-        title = str(run)
+        if not (against or wanted):
+            likelihood = heldout_log_likelihood(model, n, seed, oracle)
     else:
-        if real is None or against is not None:
-            raise RecipeError(
-                "--fake needs --real: the data it was made after (--against is for runs)",
-                code="no-real-data",
-            )
-        paths = Path(str(fake)), Path(real), _path(holdout)
+        paths = Path(str(fake)), Path(str(real)), _path(holdout)
         case = inputs.of_files(*paths, n, seed, label=label, group=group, extractor=features)
-        likelihood = None
-        title = str(fake)
-    return inputs.judged(case, title, seed, wanted, likelihood)
+    return inputs.judged(case, str(run or fake), seed, wanted, likelihood)
+
+
+def _check_judged(run: Any, fake: Any, real: Any, holdout: Any, against: Any) -> None:
+    """Raise `RecipeError` for what cannot be judged together."""
+    if (run is None) == (fake is None):
+        raise RecipeError("name a run to judge, or --fake with --real: one of both", code="run-or-files")
+    if run is not None and (real is not None or holdout is not None):
+        raise RecipeError(
+            "--real and --holdout belong to --fake; a run takes --against", code="contradicting-options"
+        )
+    if fake is not None and (real is None or against is not None):
+        raise RecipeError(
+            "--fake needs --real: the data it was made after (--against is for runs)",
+            code="no-real-data",
+        )
 
 
 def probe(

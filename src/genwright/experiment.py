@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,19 @@ class Experiment:
             recipe.family.name, run.codec["bridge"]["name"], bridge.source, bridge.target
         )
         return cls(recipe, dataset, verdict, Model(recipe, pipeline, dataset))
+
+    def begin(self, path: Path) -> Run:
+        """The run folder of a new training, which the first process makes for all."""
+        if distributed.is_main():
+            Run.create(
+                path,
+                recipe=self.recipe.toml(),
+                plan=self.in_words(),
+                codec=self.known(),
+                bridge=self.model.bridge.tensors(),
+            )
+        distributed.wait()
+        return Run.open(path)
 
     def known(self) -> dict[str, Any]:
         """What sampling needs besides the recipe and the weights, as JSON."""

@@ -226,6 +226,17 @@ def test_functions_fit_a_screen_and_files_are_named_for_something() -> None:
     assert not long, "give a part of it a name of its own:\n" + "\n".join(long)
 
 
+def test_a_verb_says_what_it_does_in_some_lines() -> None:
+    verbs = {name for name in genwright.__all__ if name.islower() and name[0] != "_"}
+    lines = {
+        node.name: (node.end_lineno or 0) - node.body[1].lineno + 1
+        for node in TREES[PACKAGE / "api.py"].body
+        if isinstance(node, ast.FunctionDef) and node.name in verbs
+    }
+    assert lines.keys() == verbs
+    assert max(lines.values()) < 25, lines
+
+
 def test_no_file_names_a_registry_or_a_machine() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
