@@ -67,7 +67,7 @@ class Experiment:
                 f"put it back as it was, or begin a new run",
                 code="data-changed",
             )
-        pipeline = pipeline_of(run, recipe)
+        pipeline = pipeline_of(run, recipe, dataset.codec)
         bridge = pipeline.bridge
         verdict = planning.accepted(
             recipe.family.name, run.codec["bridge"]["name"], bridge.source, bridge.target

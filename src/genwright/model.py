@@ -500,10 +500,13 @@ def _repeated(one: Tensor | tuple[Tensor, Tensor], i: int, n: int) -> Tensor | t
     return one[i : i + 1].expand(n, *one.shape[1:])
 
 
-def pipeline_of(run: Run, recipe: Recipe) -> Pipeline:
-    """The pipeline of a run, from what it has kept."""
+def pipeline_of(run: Run, recipe: Recipe, codec: Codec | None = None) -> Pipeline:
+    """The pipeline of a run, from what it has kept.
+
+    codec  that of its data, where they are open (None: built now)
+    """
     known = upgraded(run.codec)
-    codec = make_codec(known["codec"], known["options"])
+    codec = codec or make_codec(known["codec"], known["options"])
     fields = {name: codec.restored(state) for name, state in known["fields"].items()}
     bridge = make_bridge(known["bridge"]["name"], known["bridge"]["options"])
     bridge.restore(known["bridge"]["state"], run.bridge_tensors)
