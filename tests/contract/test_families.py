@@ -99,10 +99,26 @@ EVERY = [
 CELLS = [(name, space) for name, space in EVERY if resolve("families", variant(name).family).generates]
 CODES = [cell for cell in EVERY if cell not in CELLS]
 UNPAIRED = [(name, space) for name, space in CELLS if resolve("families", variant(name).family).unpaired]
-every_cell = pytest.mark.parametrize(("family", "space"), EVERY)
-cells = pytest.mark.parametrize(("family", "space"), CELLS)
-code_cells = pytest.mark.parametrize(("family", "space"), CODES)
-unpaired_cells = pytest.mark.parametrize(("family", "space"), UNPAIRED)
+LARGE = frozenset({"level", "colour-image", "mixed-series", "video"})
+"""Spaces that take long: all their cells are for `make journey`, but one of each."""
+ONE_OF_EACH = {
+    *(("masked", "level"), ("flow", "colour-image"), ("vae", "mixed-series"), ("diffusion", "video")),
+    *(("pixelcnn", "level"), ("cyclegan", "mixed-series")),
+}
+
+
+def over(which: list[tuple[str, str]]) -> pytest.MarkDecorator:
+    """A test of these cells."""
+    marked = [
+        pytest.param(
+            *one, marks=[pytest.mark.journey] if one[1] in LARGE and one not in ONE_OF_EACH else []
+        )
+        for one in which
+    ]
+    return pytest.mark.parametrize(("family", "space"), marked)
+
+
+every_cell, cells, code_cells, unpaired_cells = map(over, (EVERY, CELLS, CODES, UNPAIRED))
 
 
 @cache

@@ -29,7 +29,14 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usefulness, "TREES", 25)
 
 
-@pytest.mark.parametrize("name", names("metrics"))
+LONG = frozenset({"singling_out", "c2st", "longest_copy", "tstr", "mauve", "novel_ngrams"})
+"""Metrics whose quick checks take long too: for `make journey`."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.journey] if n in LONG else []) for n in names("metrics")],
+)
 def test_what_is_said_of_a_metric_is_what_its_checks_show(name: str) -> None:
     """The quick ones; `python -m genwright.testing.validate` writes what has changed."""
     subject = subject_of(name)

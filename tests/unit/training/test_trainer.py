@@ -48,7 +48,7 @@ def quick(data: Path, out: Path, **more: object) -> None:
     ("family", "settings"),
     [
         ("gan", []),
-        ("gan", ["net.name=dcgan"]),
+        pytest.param("gan", ["net.name=dcgan"], marks=pytest.mark.journey),
         ("vqvae", []),
         ("cyclegan", ["data.label=label", "family.pool=4"]),
     ],
