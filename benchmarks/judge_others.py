@@ -28,7 +28,16 @@ from genwright.evaluation.results import EvaluationReport
 
 PACKAGES = ("ctgan", "copulas", "sdmetrics")
 LABEL = "income"
-SHOWN = ("tstr", "pairs", "columns", "c2st", "fd_inf", "coverage", "exact_copies", "nearest_share")
+SHOWN = (
+    "tstr",
+    "pairs",
+    "columns",
+    "c2st",
+    "fd_inf",
+    "clipped_coverage",
+    "exact_copies",
+    "nearest_share",
+)
 
 MAKE = """
 import sys, pandas as pd, numpy as np, torch

@@ -266,11 +266,13 @@ def judge(
     features what turns examples into features: auto, or a name out of `genwright list`
     wanted   names of metrics (empty: all that apply)
     oracle   nats of an example under the law of the data, where that is known: the likelihood's floor
-    Raises `DataError` where nothing can be compared.
+    Raises `DataError` where nothing can be compared, `RecipeError` for an unknown name.
     """
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="judge")
     if features != "auto":
         resolve("extractors", features)
+    for name in wanted:
+        resolve("metrics", name)
     _check_judged(run, fake, real, holdout, against)
     likelihood = None
     if run is not None:

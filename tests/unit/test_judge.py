@@ -148,7 +148,7 @@ def test_what_cannot_be_judged_is_refused_in_a_sentence(
     assert not Path("judged").exists()
 
 
-def test_a_wrong_file_is_refused_before_a_lens_is_trained(
+def test_a_wrong_file_or_name_is_refused_before_a_lens_is_trained(
     room: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*args: object, **more: object) -> None:
@@ -161,6 +161,8 @@ def test_a_wrong_file_is_refused_before_a_lens_is_trained(
     Path("long.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 900)
     Path("line.txt").write_text("one line\n")
     refused("judge", "--fake", "line.txt", "--real", "long.txt", words=["line.txt", "whole windows"])
+    asked = ("--fake", "good.csv", "--real", "real.csv", "--metric", "mmd")
+    refused("judge", *asked, words=["'mmd'", "metrics", "known", "kid"])
 
 
 def test_odd_pictures_are_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

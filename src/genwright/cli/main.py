@@ -369,7 +369,9 @@ def judge(
         ),
     ] = "auto",
     lens: Annotated[str, typer.Option(hidden=True)] = "",
-    metric: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Only this metric of `genwright list`; repeatable")
+    ] = None,
     oracle: Annotated[
         float | None,
         typer.Option(help="Nats of an example under the law of the data, where it is known"),

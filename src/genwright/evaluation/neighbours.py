@@ -1,4 +1,4 @@
-"""Who is near whom, exactly: the searches that copying, balls and two-sample tests share.
+"""Who is near whom, exactly: the searches that copying, membership and balls share.
 
 A search that several metrics need, or several contenders, is made once.
 """
@@ -27,16 +27,14 @@ ROUNDING = 1e-12
 # -- the nearest -----------------------------------------------------------------------------------
 
 
-def nearest_neighbours(
-    queries: Array, base: Array, k: int = 1, *, same: bool = False
-) -> tuple[Array, Array]:
+def nearest_neighbours(queries: Array, base: Array, k: int = 1) -> tuple[Array, Array]:
     """Euclidean distances `(n, k)` to the `k` nearest rows of `base`, ascending, and their places `(n, k)`.
 
-    With `same`, `queries` is `base`, and no row is its own neighbour. A row that equals another is at
-    exactly 0; distances are rounded to float32, so that equal ones compare equal in whatever order their
-    terms were added. Raises `DataError` where there are fewer than `k` to be near to.
+    A row that equals another is at exactly 0; distances are rounded to float32, so that equal ones compare
+    equal in whatever order their terms were added. Raises `DataError` where there are fewer than `k` to be
+    near to.
     """
-    squares, places = once(_search, queries, base, k, same)
+    squares, places = once(_search, queries, base, k)
     return np.sqrt(squares).astype(np.float32).astype(np.float64), places
 
 
@@ -72,21 +70,21 @@ def distinct(rows: Array) -> Array:
     return np.array(list(first.values()), dtype=np.int64)
 
 
-def _search(queries: Array, base: Array, k: int, same: bool) -> tuple[Array, Array]:
+def _search(queries: Array, base: Array, k: int) -> tuple[Array, Array]:
     """Squared distances `(n, k)` ascending, and places: a few more candidates than needed, then the
     differences themselves, since |a|^2 - 2 a.b + |b|^2 of two equal rows is not quite 0. Of equally near
     ones, those that come first."""
     from sklearn.neighbors import NearestNeighbors
 
-    if len(base) < k + same:
+    if len(base) < k:
         raise DataError(
-            f"nearest neighbours: {k + same} different training or real examples are needed, there are "
+            f"nearest neighbours: {k} different training or real examples are needed, there are "
             f"{len(base)}; give more data",
             code="too-few-examples",
         )
-    centred = _centred(base, *([] if same else [queries]))
-    index = NearestNeighbors(n_neighbors=min(len(base) - same, k + SPARE), algorithm="brute")
-    found = index.fit(centred[0]).kneighbors(None if same else centred[1], return_distance=False)
+    near, asked = _centred(base, queries)
+    index = NearestNeighbors(n_neighbors=min(len(base), k + SPARE), algorithm="brute")
+    found = index.fit(near).kneighbors(asked, return_distance=False)
     found = np.sort(found, axis=1)
     exact = np.empty(found.shape)
     for start in range(0, len(queries), BLOCK):

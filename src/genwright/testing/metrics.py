@@ -122,13 +122,11 @@ def itself(s: Subject) -> str:
         return ""
     # Against itself an example has a neighbour too many, a classifier knows its exam, and all is copied.
     fresh = s.metric.better == "near" or s.metric.group in ("novelty", "usefulness")
-    fake = s.question.fake if fresh and s.metric.name != "1nn" else s.question.test
+    fake = s.question.fake if fresh else s.question.test
     measurement, scale = s.metric.read(s.question.about(fake)), s.scale
     value = measurement.value
     if fresh and measurement.low <= s.metric.ideal <= measurement.high:
         return ""
-    if s.metric.name == "1nn":  # each has its copy for a neighbour: as far below as it can be
-        return "" if value == 0 else f"{value:.3g} on itself, wanted 0"
     off = abs(value - s.metric.ideal)
     return (
         "" if off <= 3 * s.noise + 0.01 * scale else f"{value:.3g} on itself, wanted {s.metric.ideal:g}"

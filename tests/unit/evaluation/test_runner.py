@@ -53,6 +53,15 @@ def test_skill_is_1_at_the_floor_and_0_at_the_best_baseline() -> None:
     assert result(5.0).skill == pytest.approx(-1)
 
 
+def test_a_twin_of_another_metric_is_asked_by_its_name_alone() -> None:
+    one = evidence(np.zeros((20, 2)), np.zeros((20, 2)))
+    twins = {"density", "coverage"}
+    by_default = {metric.name for metric in metrics(one)}
+    assert not twins & by_default
+    assert {f"clipped_{name}" for name in twins} < by_default
+    assert {metric.name for metric in metrics(one, sorted(twins))} == twins
+
+
 @pytest.mark.parametrize("better", ["lower", "higher", "near"])
 def test_skill_knows_the_direction(better: str) -> None:
     sign = -1 if better == "higher" else 1

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Comparison, HalfSample, Measurement, OfFeatures, varied
 from genwright.options import Count
@@ -20,19 +18,15 @@ __all__ = [
     "Frechet",
     "FrechetInfinity",
     "Kid",
-    "Mmd",
     "SlicedWasserstein",
     "expected_frechet",
     "expected_frechet_of",
     "frechet",
     "kid",
-    "mmd",
 ]
 
 BLOCK = 512
 """Rows and columns of a matrix of pairs that are in memory at a time."""
-MOST = 1000
-"""Rows of which the median distance is taken."""
 
 
 # -- Fréchet distance ---------------------------------------------------------------------------
@@ -130,34 +124,19 @@ class FrechetInfinity(Frechet):
         return replace(measurement, value=(measurement.low + measurement.high) / 2)
 
 
-# -- maximum mean discrepancy -------------------------------------------------------------------
-
-Kernel = Callable[[Array, Array], Array]
-"""Rows `(n, d)` and `(m, d)` to `(n, m)`."""
-
-
-def mmd(x: Array, y: Array, kernel: Kernel) -> float:
-    """Squared maximum mean discrepancy of `(n, d)` and `(m, d)`: the unbiased estimate over all pairs of
-    Gretton et al. (2012), eq. 3. It may be negative. Memory does not grow with the number of pairs."""
-    return float(mmd_of(x, y, kernel, np.ones((len(x), 1)), np.ones((len(y), 1)))[0])
-
-
-def mmd_of(x: Array, y: Array, kernel: Kernel, in_x: Array, in_y: Array) -> Array:
-    """`mmd` of `h` parts of the two sets at once, `(h,)`: `in_x` `(n, h)` and `in_y` `(m, h)` are 1 where a
-    row is in the part, else 0. The kernel, which costs most, is taken once for all parts."""
-    blocks_x, blocks_y = _blocks(x, in_x), _blocks(y, in_y)
-    across = sum(_sum(kernel(a, b), p, q) for a, p in blocks_x for b, q in blocks_y)
-    within, other = (_within(blocks, kernel) for blocks in (blocks_x, blocks_y))
-    return _unbiased(within, other, across, in_x.sum(0), in_y.sum(0))
+# -- kernel distance ----------------------------------------------------------------------------
 
 
 def kid(x: Array, y: Array) -> float:
-    """`mmd` with the kernel (x . y / d + 1)^3 of Binkowski et al. (2018), section 4."""
+    """Squared maximum mean discrepancy of `(n, d)` and `(m, d)` with the kernel (x . y / d + 1)^3 of Binkowski
+    et al. (2018), section 4: the unbiased estimate over all pairs of Gretton et al. (2012), eq. 3. It may be
+    negative. Memory does not grow with the number of pairs."""
     return float(kid_of(x, y, np.ones((len(x), 1)), np.ones((len(y), 1)))[0])
 
 
 def kid_of(x: Array, y: Array, in_x: Array, in_y: Array) -> Array:
-    """`kid` of parts, as `mmd_of`.
+    """`kid` of `h` parts of the two sets at once, `(h,)`: `in_x` `(n, h)` and `in_y` `(m, h)` are 1 where a row
+    is in the part, else 0.
 
     With p = x . y / d the kernel is 1 + 3 p + 3 p^2 + p^3. The ones cancel, and the sums of p and p^2 over
     pairs are products of moments, exact at once; p^3 alone needs the pairs, and float32 is enough for it.
@@ -169,7 +148,14 @@ def kid_of(x: Array, y: Array, in_x: Array, in_y: Array) -> Array:
     ]
     scale = max(float(np.abs(x).max()), float(np.abs(y).max())) or 1.0  # so that no cube overflows
     x, y = ((z / scale).astype(np.float32) for z in (x, y))
-    return np.array(low) + scale**6 * mmd_of(x, y, _cube, in_x, in_y)
+    return np.array(low) + scale**6 * _cubic_of(x, y, in_x, in_y)
+
+
+def _cubic_of(x: Array, y: Array, in_x: Array, in_y: Array) -> Array:
+    """`kid_of` with the kernel p^3, which costs most and is taken once for all parts."""
+    blocks_x, blocks_y = _blocks(x, in_x), _blocks(y, in_y)
+    across = sum(_sum(_cubes(a, b), p, q) for a, p in blocks_x for b, q in blocks_y)
+    return _unbiased(_within(blocks_x), _within(blocks_y), across, in_x.sum(0), in_y.sum(0))
 
 
 Sums = TypeVar("Sums", float, Array)
@@ -191,52 +177,31 @@ def _low_own(x: Array) -> float:
     return float(3 * own.sum() + 3 * (own * own).sum())
 
 
-def _cube(x: Array, y: Array) -> Array:
+def _cubes(x: Array, y: Array) -> Array:
     products = x @ y.T
     cubes = products * products
     cubes *= products
     return np.asarray(cubes)
 
 
-def _within(blocks: list[tuple[Array, Array]], kernel: Kernel) -> Array:
+def _within(blocks: list[tuple[Array, Array]]) -> Array:
     """The sums over all ordered pairs of different rows, by part."""
     total = np.zeros(blocks[0][1].shape[1])
     for i, (a, p) in enumerate(blocks):
-        own = kernel(a, a)
+        own = _cubes(a, a)
         np.fill_diagonal(own, 0)
         total += _sum(own, p, p)
-        total += 2 * sum(_sum(kernel(a, b), p, q) for b, q in blocks[i + 1 :])
+        total += 2 * sum(_sum(_cubes(a, b), p, q) for b, q in blocks[i + 1 :])
     return total
 
 
 def _sum(block: Array, left: Array, right: Array) -> Array:
     """Of the pairs `(n, m)` whose rows and columns are in a part, `(h,)`; added up in float64."""
-    return np.einsum("nh,nh->h", left, block.astype(np.float64, copy=False) @ right)
+    return np.einsum("nh,nh->h", left, block.astype(np.float64) @ right)
 
 
 def _blocks(x: Array, in_x: Array) -> list[tuple[Array, Array]]:
     return [(x[i : i + BLOCK], in_x[i : i + BLOCK]) for i in range(0, len(x), BLOCK)]
-
-
-class Kernels(OfFeatures):
-    """A statistic of pairs: all parts at once, at little more than the price of one."""
-
-    @abstractmethod
-    def of(self, test: Array, fake: Array, in_test: Array, in_fake: Array) -> Array:
-        """The number of each part `(h,)`."""
-
-    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
-        return float(self.of(test, fake, np.ones((len(test), 1)), np.ones((len(fake), 1)))[0])
-
-    def _of_parts(
-        self, test: Array, fake: Array, compare: Comparison, parts: Sequence[HalfSample], seed: int
-    ) -> Array:
-        return self.of(
-            test,
-            fake,
-            _members(len(test), [part[0] for part in parts]),
-            _members(len(fake), [part[1] for part in parts]),
-        )
 
 
 def _members(n: int, parts: Sequence[Array]) -> Array:
@@ -247,9 +212,9 @@ def _members(n: int, parts: Sequence[Array]) -> Array:
     return found
 
 
-class Kid(Kernels):
-    """Kernel distance: `mmd` of the features with a cubic kernel (Binkowski et al. 2018), over all
-    pairs rather than the mean over drawn subsets."""
+class Kid(OfFeatures):
+    """Kernel distance: `kid` of the features, over all pairs rather than the mean over drawn subsets
+    (Binkowski et al. 2018)."""
 
     name = "kid"
     group = "fidelity"
@@ -258,53 +223,18 @@ class Kid(Kernels):
     sees = ("order", "ladder", "missing_mode", "new_mode", "independence")
     how = "distance in feature space without the bias of few examples; about 0, or below, for real ones"
 
-    def of(self, test: Array, fake: Array, in_test: Array, in_fake: Array) -> Array:
-        return kid_of(test, fake, in_test, in_fake)
+    def compare(self, test: Array, fake: Array, rng: np.random.Generator) -> float:
+        return kid(test, fake)
 
-
-class Mmd(Kernels):
-    """`mmd` of the features with a Gaussian kernel exp(-|x - y|^2 / (2 s^2)), s the median distance of real
-    examples (Gretton et al. 2012, section 8)."""
-
-    name = "mmd"
-    by_default = False
-    group = "fidelity"
-    better = "lower"
-    ideal = 0.0
-    sees = ("order", "ladder", "missing_mode", "new_mode", "independence")
-    how = "distance in feature space, in all that distributions differ in; about 0, or below, for real ones"
-
-    def of(self, test: Array, fake: Array, in_test: Array, in_fake: Array) -> Array:
-        middle = np.median(test, axis=0)  # nearer the origin, distances lose fewer digits
-        scale = _median_square(test)
-        if scale == 0:
-            raise DataError(
-                "mmd: most real examples have the same features, so that there is no scale to measure in; "
-                "give more varied examples, or leave mmd out",
-                code="no-variety",
-            )
-        test, fake = test - middle, fake - middle
-        return mmd_of(test, fake, lambda x, y: _gaussian(x, y, scale), in_test, in_fake)
-
-
-def _gaussian(x: Array, y: Array, scale: float) -> Array:
-    exponent = x @ y.T
-    exponent *= 2
-    exponent -= (x * x).sum(1)[:, None]
-    exponent -= (y * y).sum(1)
-    np.minimum(exponent, 0, out=exponent)
-    exponent /= 2 * scale
-    return np.asarray(np.exp(exponent, out=exponent))
-
-
-def _median_square(x: Array) -> float:
-    """Median squared distance of pairs, from at most `MOST` rows. Which, goes by their content and not
-    by their order."""
-    if len(x) > MOST:
-        x = x[np.lexsort(x.T[::-1])][np.linspace(0, len(x) - 1, MOST).astype(int)]
-    from scipy.spatial.distance import pdist
-
-    return float(np.median(pdist(x, "sqeuclidean")))
+    def _of_parts(
+        self, test: Array, fake: Array, compare: Comparison, parts: Sequence[HalfSample], seed: int
+    ) -> Array:
+        return kid_of(
+            test,
+            fake,
+            _members(len(test), [part[0] for part in parts]),
+            _members(len(fake), [part[1] for part in parts]),
+        )
 
 
 # -- sliced Wasserstein -------------------------------------------------------------------------

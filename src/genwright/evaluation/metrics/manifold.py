@@ -103,6 +103,7 @@ class Density(Manifold):
     """Real balls around a generated example, relative to k (Naeem et al. 2020, eq. 4)."""
 
     name = "density"
+    by_default = False
     group = "fidelity"
     better = "near"
     ideal = 1.0
@@ -118,6 +119,7 @@ class Coverage(Manifold):
     one size it is 1 - 2^-k."""
 
     name = "coverage"
+    by_default = False
     group = "diversity"
     better = "higher"
     sees = ("missing_mode", "collapse")

@@ -1,4 +1,4 @@
-"""Whether anything can tell generated examples from real ones: right half of the time, if nothing can."""
+"""Whether a classifier can tell generated examples from real ones: right half of the time, if nothing can."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Rate, varied
-from genwright.evaluation.neighbours import nearest_neighbours
 from genwright.options import Count
 
-__all__ = ["ClassifierTwoSample", "NearestNeighbourTwoSample"]
+__all__ = ["ClassifierTwoSample"]
 
 PARTS = 0.5, 0.7
 """Where the examples are cut: to learn from, to choose the classifier by, to be asked about."""
@@ -98,34 +97,6 @@ def _fit(classifier: Any, rows: Array, made: Array) -> Any:
         # Classes that a plane parts have no best plane; any that is found will do.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return classifier.fit(rows, made)
-
-
-class NearestNeighbourTwoSample(Rate):
-    """How often an example's nearest other is of its own set: leave-one-out 1-NN (Xu et al. 2018). Near 1
-    the sets lie apart; well below 0.5 generated examples are copies of the very real ones held up.
-
-    Where own and other are equally near, it is right half of the time.
-    """
-
-    name = "1nn"
-    by_default = False
-    group = "fidelity"
-    better = "near"
-    ideal = 0.5
-    sees = ("order", "ladder", "new_mode", "independence")
-    how = "0.5: real and generated are mixed; 1: they lie apart; near 0: generated ones are copies"
-
-    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
-        n = min(len(evidence.test), len(evidence.fake))
-        varied(self.name, evidence.test.features)
-        test, fake = (_some(sample.features, n, rng) for sample in (evidence.test, evidence.fake))
-        return (_right(test, fake) + _right(fake, test)) // 2, 2 * n
-
-
-def _right(own: Array, other: Array) -> int:
-    """Twice how many of `own` have their nearest among themselves; an equal distance counts 1."""
-    mine, theirs = nearest_neighbours(own, own, same=True)[0], nearest_neighbours(own, other)[0]
-    return int((mine < theirs).sum() + (mine <= theirs).sum())
 
 
 def _some(rows: Array, n: int, rng: np.random.Generator) -> Array:
