@@ -27,7 +27,7 @@ from genwright.data.codec import Codec, ReadOptions, Rejected, Rows, Source, Spl
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Array, Field
 from genwright.data.stats import DatasetStats
-from genwright.errors import DataError, suggest
+from genwright.errors import DataError, closest_name, suggest
 from genwright.registry import build, resolve
 from genwright.registry import options as plugin_options
 
@@ -154,7 +154,11 @@ def wanted_fields(codec: Codec, source: Source, options: ReadOptions) -> dict[st
         if name not in there:
             others = [other for other in there if other != main]
             way_out = suggest(name, others) if others else "make class folders, or add a labels.csv"
-            raise DataError(f"{source.root} has no label {name!r}; {way_out}", code="no-such-field")
+            if closest_name(name, [main]) and closest_name(name, there) == main:
+                way_out = f"did you mean {main!r}?"  # which may be given too, or made
+            raise DataError(
+                f"{source.root} has no label or field {name!r}; {way_out}", code="no-such-field"
+            )
         if name in options.given:
             found[name] = there[name]
     return found

@@ -1062,3 +1062,10 @@ def test_dates_in_words_and_as_numbers_are_two_texts(tmp_path):
     edges = [f"{i}\t{i + 1}" for i in range(40)]
     put(tmp_path / "edges.tsv", "\n".join(["source\ttarget", *edges]))
     assert [find(tmp_path / name).codec for name in ("days.tsv", "edges.tsv")] == ["text", "table"]
+
+
+def test_the_main_field_is_known_by_name_too(tmp_path):
+    captioned(tmp_path / "data")
+    with pytest.raises(DataError, match="no label or field 'imag'; did you mean 'image'") as error:
+        trained(tmp_path / "data", make="caption", given=["imag"])
+    assert error.value.code == "no-such-field"

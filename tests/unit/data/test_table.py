@@ -353,7 +353,7 @@ def test_groups_are_the_values_of_their_column(table):
 @pytest.mark.parametrize("reading", [{"given": ("agee",)}, {"group": "agee"}])
 def test_an_unknown_column_is_named_with_the_nearest(table, reading):
     with pytest.raises(
-        DataError, match=r"people.csv has no label 'agee'; did you mean 'age'\?"
+        DataError, match=r"people.csv has no label or field 'agee'; did you mean 'age'\?"
     ) as error:
         read(TableCodec(), table, **reading)
     assert error.value.code == "no-such-field"

@@ -215,9 +215,9 @@ def test_no_line_has_the_field(tmp_path):
 @pytest.mark.parametrize("how", [{"given": ("kinds",)}, {"group": "kinds"}])
 def test_an_unknown_label(tmp_path, how):
     path = jsonl(tmp_path / "a.jsonl", [{"text": "a", "kind": "x"}])
-    with pytest.raises(DataError, match="has no label 'kinds'; did you mean 'kind'") as error:
+    with pytest.raises(DataError, match="has no label or field 'kinds'; did you mean 'kind'") as error:
         read(TextCodec(), path, **how)
     assert error.value.code == "no-such-field"
-    with pytest.raises(DataError, match=r"b\.txt has no label 'kinds'; ") as error:
+    with pytest.raises(DataError, match=r"b\.txt has no label or field 'kinds'; ") as error:
         read(TextCodec(), put(tmp_path / "b.txt", "text"), **how)
     assert error.value.code == "no-such-field"
