@@ -1,10 +1,8 @@
 """What belongs to a file beside its content, whatever it holds: by the conventions that people have.
 
 class folders   the first folder below the root is the label `label`
-a sidecar       `labels.csv`, `metadata.csv`, `.jsonl` or `.parquet` in the root (Hugging Face's ImageFolder and
-                AudioFolder): a column `file_name` (or `file`, `filename`, `image`, `audio`) names each file, a
-                column `target_file_name` a further one, the field `target`; every other column is a text or a
-                label, and wins over folders
+a sidecar       a table in the root that names files and says what is known of each (`sidecar.py`); it wins over
+                folders and captions
 captions        `a.txt` or `a.caption` beside `a.png` (kohya's sd-scripts): the field `caption`
 twin folders    `source/0001.png` and `target/0001.png` (ControlNet): fields of these names, paired by stem
 """
@@ -12,37 +10,28 @@ twin folders    `source/0001.png` and `target/0001.png` (ControlNet): fields of 
 from __future__ import annotations
 
 import csv
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from genwright.data.codec import Rejected, Values
 from genwright.data.field import Field
+from genwright.data.sidecar import FILE_COLUMNS, FURTHER, SIDECARS, Sidecar, SidecarRow
 from genwright.data.text.field import TextField
-from genwright.errors import DataError, GenwrightError, missing_extra
+from genwright.errors import DataError
 
 __all__ = [
-    "SIDECARS",
     "FileRow",
     "Layout",
     "file_fields",
     "goes_with",
     "lacking",
-    "looks_like_text",
     "write_beside",
 ]
 
-SIDECARS = ("labels.csv", "metadata.csv", "metadata.jsonl", "metadata.parquet")
-FILE_COLUMNS = ("file", "filename", "file_name", "image", "audio")
-FURTHER = "_file_name"
-"""Behind the name of a field: a column of further files."""
-TEXT_COLUMNS = frozenset({"caption", "text", "prompt", "completion", "description", "transcription"})
 CAPTION, CAPTIONS = "caption", (".txt", ".caption")
 TWINS = (
     *(("source", "target"), ("input", "target"), ("input", "output")),
@@ -50,11 +39,6 @@ TWINS = (
 )
 """Folders that are two sides of pairs without being asked for, the main one first."""
 NOT_CAPTIONS = ("readme", "license", "licence", "copying")
-PROBE = 1000
-"""Rows that are looked at to tell a text from a label."""
-ENOUGH = 20
-"""Values of which it can be said that they hardly repeat."""
-_WORDS = re.compile(r"[^\W\d_]\S*\s+\S*[^\W\d_]")
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,7 @@ class Layout:
         self.root = root if root.is_dir() else root.parent
         self.files = files
         folder = bool(files) and root.is_dir()
-        self.sidecar = Sidecar.find(root, main) if folder else None
+        self.sidecar = Sidecar.find(root, [*map(self.name, files)], main) if folder else None
         self.twins = self._twins(given) if folder and self.sidecar is None else ()
         self._folder = folder
         self._rows: dict[str, SidecarRow] = {}
@@ -120,6 +104,8 @@ class Layout:
         """Whether the first folder says something. Where there are further files, those may lie in one folder
         and the main ones in another, which is no label."""
         if self.twins:
+            return False
+        if self.sidecar and not self.sidecar.table.chosen:
             return False
         if self.sidecar and self.sidecar.further:
             return len({name.split("/")[0] for name in self.sidecar.mains if "/" in name}) > 1
@@ -332,19 +318,6 @@ def lacking(labels: Mapping[str, Any], wanted: Sequence[str]) -> str | None:
     return None
 
 
-def looks_like_text(values: Sequence[Any], *, least: int = ENOUGH, long: int = 0) -> bool:
-    """Whether values are texts and no categories: they hardly repeat, and most have words with a blank between.
-
-    least  fewer say nothing
-    long   characters that most of them have
-    """
-    there = [value for value in values if value is not None and value != ""]
-    if len(there) < least or not all(isinstance(value, str) for value in there):
-        return False
-    wordy = sum(len(value) >= long and _WORDS.search(value) is not None for value in there)
-    return len(set(there)) >= 0.9 * len(there) and 2 * wordy > len(there)
-
-
 # -- out -------------------------------------------------------------------------------------------
 
 
@@ -395,193 +368,3 @@ def _write_table(columns: Mapping[str, Sequence[Any]], table: Path) -> Path:
         lines.writerow(columns)
         lines.writerows(zip(*columns.values(), strict=True))
     return table
-
-
-# -- the sidecar -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SidecarRow:
-    """Plain values, and the names of further files, by field."""
-
-    values: Mapping[str, Any]
-    files: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Sidecar:
-    """A table beside files that its column `file` names.
-
-    main     the field of these files
-    further  fields of further files, and the column that names them
-    columns  the fields of all other columns
-    texts    those of them that are texts
-    mains    names of files in the first rows
-    """
-
-    path: Path
-    file: str
-    main: str
-    further: Mapping[str, str]
-    columns: tuple[str, ...]
-    texts: tuple[str, ...]
-    mains: tuple[str, ...]
-
-    @classmethod
-    def find(cls, folder: Path, main: str) -> Sidecar | None:
-        """The sidecar in a folder, if there is one. Raises `DataError` if it names no files."""
-        path = next((folder / name for name in SIDECARS if (folder / name).is_file()), None)
-        if path is None:
-            return None
-        head, records = _opened(path)
-        some = [record for _, record in islice(records, PROBE) if isinstance(record, dict)]
-        if path.suffix == ".jsonl":
-            head = list(dict.fromkeys(name for record in some for name in record))
-        further = {
-            name.removesuffix(FURTHER): name
-            for name in head
-            if name.endswith(FURTHER) and name != FURTHER
-        }
-        file = next((name for name in FILE_COLUMNS if name in head), None)
-        if file is None and further:  # input_file_name, target_file_name: the first is the main one
-            main = next(iter(further))
-            file = further.pop(main)
-        if file is None:
-            raise DataError(
-                f"{path} names no files: wanted a column {' or '.join(FILE_COLUMNS)}, found "
-                f"{', '.join(head) or 'none'}; rename the column, or the file",
-                code="no-file-column",
-            )
-        # A column without a name is the row number that pandas writes.
-        columns = [name for name in head if name and name not in (file, main, *further.values())]
-        names = [name for name in head if name]
-        if len(set(names)) < len(names) or not further.keys().isdisjoint((main, *columns)):
-            raise DataError(
-                f"{path} has two columns of the same name: rename one of them", code="same-name-twice"
-            )
-        values = {name: [record.get(name) for record in some] for name in columns}
-        columns = [
-            name for name in columns if not any(isinstance(v, list | dict | bytes) for v in values[name])
-        ]
-        texts = [name for name in columns if name in TEXT_COLUMNS or looks_like_text(values[name])]
-        mains = tuple(_named(record.get(file)) for record in some)
-        return cls(path, file, main, further, tuple(columns), tuple(texts), mains)
-
-    def read(self) -> tuple[dict[str, SidecarRow], list[Rejected]]:
-        """What is said of each file by its name, and the lines that cannot be used. Raises `DataError` for a
-        file that lies elsewhere."""
-        rows: dict[str, SidecarRow] = {}
-        bad = []
-        for line, record in _opened(self.path)[1]:
-            if isinstance(record, str):
-                bad.append(Rejected(line, record))
-                continue
-            name = self._inside(record.get(self.file), line)
-            if not name:
-                bad.append(Rejected(line, "it names no file"))
-            elif name in rows:
-                bad.append(Rejected(line, f"it names {name!r} a second time"))
-            else:
-                files = {f: self._inside(record.get(c), line) for f, c in self.further.items()}
-                rows[name] = SidecarRow({column: record.get(column) for column in self.columns}, files)
-        return rows, bad
-
-    def _inside(self, given: Any, line: str) -> str:
-        """The name of a file below the folder, "" for none. What is written in a table may come from anyone,
-        so that nothing outside the folder is opened."""
-        name = _named(given)
-        if name.startswith("/") or PureWindowsPath(name).drive or ".." in name.split("/"):
-            raise DataError(
-                f"{line} names {str(given).strip()!r}, which lies outside {self.path.parent}: put the file into "
-                f"the folder, and name it by its path from there",
-                code="file-outside-folder",
-            )
-        return name
-
-
-def _named(given: Any) -> str:
-    """The name of a file as a path below a folder, "" for none."""
-    if given is None or given != given or not str(given).strip():
-        return ""
-    return PurePosixPath(str(given).strip().replace("\\", "/")).as_posix()
-
-
-Records = Iterator[tuple[str, dict[str, Any] | str]]
-"""By the name of its line: the values of a row, or what is wrong with it."""
-
-
-def _opened(path: Path) -> tuple[list[str], Records]:
-    """The head of a table (none of a .jsonl, where each line has its own) and its rows."""
-    if path.suffix == ".jsonl":
-        return [], _json_lines(path)
-    if path.suffix == ".parquet":
-        return _parquet(path)
-    with _table(path) as lines:
-        head = [name.strip() for name in next(lines, [])]
-    return head, _csv_lines(path, head)
-
-
-def _csv_lines(path: Path, head: Sequence[str]) -> Records:
-    with _table(path) as lines:
-        next(lines, None)
-        for fields in lines:
-            if len(fields) == len(head):
-                yield f"{path.name}, line {lines.line_num}", dict(zip(head, fields, strict=True))
-            elif fields:
-                reason = f"it has {len(fields)} fields, the head {len(head)}"
-                yield f"{path.name}, line {lines.line_num}", reason
-
-
-def _json_lines(path: Path) -> Records:
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                yield f"{path.name}, line {number}", _object(line)
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, "JSON lines", error) from None
-
-
-def _object(line: str) -> dict[str, Any] | str:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"it is not JSON: {error}"
-    return record if isinstance(record, dict) else 'it is not an object like {"file_name": "..."}'
-
-
-def _parquet(path: Path) -> tuple[list[str], Records]:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise missing_extra("reading metadata.parquet", "pyarrow", "table") from None
-    try:
-        with parquet.ParquetFile(path) as file:
-            head = list(file.schema_arrow.names)
-    except (OSError, ValueError) as error:  # pyarrow's own are of these
-        raise _unreadable(path, "a Parquet file", error) from None
-
-    def rows() -> Records:
-        number = 0
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                for record in batch.to_pylist():
-                    number += 1
-                    yield f"{path.name}, row {number}", record
-
-    return head, rows()
-
-
-@contextmanager
-def _table(path: Path) -> Iterator[Any]:
-    """A `csv.reader` over a file, its errors in our words."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            yield csv.reader(stream)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable(path, "a CSV file", error) from None
-
-
-def _unreadable(path: Path, what: str, error: Exception) -> GenwrightError:
-    return DataError(f"{path} cannot be read as {what} in UTF-8: {error}", code="unreadable-sidecar")

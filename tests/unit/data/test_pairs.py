@@ -25,8 +25,9 @@ from genwright.data.dataset import Dataset, wanted_fields
 from genwright.data.image.codec import ImageCodec
 from genwright.data.image.field import ImageField
 from genwright.data.image.ops import pixels
-from genwright.data.labels import goes_with, looks_like_text
+from genwright.data.labels import goes_with
 from genwright.data.preview import as_html
+from genwright.data.sidecar import looks_like_text
 from genwright.data.source import find
 from genwright.data.text.codec import TextCodec
 from genwright.data.text.field import TextField
@@ -511,6 +512,66 @@ def test_transcribed_sounds(tmp_path):
     names = read(AudioCodec(), tmp_path).names
     for one in examples(dataset):
         assert one["transcription"] == f"word {names[tones[tuple(one['audio'].samples)]]}"
+
+
+def ljspeech(root: Path, *columns: str, folder: str = "wavs") -> Path:
+    """Clips, and a table of what is said in them, written with `{i}` in each column."""
+    for i in range(N):
+        put(root / folder / f"LJ-{i}.wav", tone(i))
+    body = [f"LJ-{i}|" + "|".join(columns).format(i=i) for i in range(N)]
+    put(root / "metadata.csv", "\n".join(body) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("folder", ["wavs", ""])
+@pytest.mark.parametrize(
+    "columns", [('"Dr. {i}, he said,"no',), ('"Dr. {i}, he said,"no', "doctor {i}")]
+)
+def test_ljspeech(tmp_path, folder, columns):
+    source = find(ljspeech(tmp_path, *columns, folder=folder))
+    names = ["text", "normalized_text"][: len(columns)]
+    assert source.codec == "audio"
+    fields = AudioCodec().fields(source)
+    assert {name: type(field) for name, field in fields.items()} == {
+        "audio": ClipField,
+        **dict.fromkeys(names, TextField),
+    }, "the folder wavs is no label"
+    assert AudioCodec().default_labels(source) == []
+    rows = read(AudioCodec(), tmp_path, *names)
+    assert len(rows) == N
+    for i, name in enumerate(rows.names):
+        number = name.split("-")[1]
+        heard = (tone(int(number)) * 20_000).astype(np.int16)
+        assert np.array_equal(rows.values["audio"][i].samples, heard)
+        for column, form in zip(names, columns, strict=True):
+            assert rows.values[column][i] == form.format(i=number)
+    dataset = opened(tmp_path, make=names[-1], given=["audio"])
+    assert {one[names[-1]] for one in examples(dataset)} == {columns[-1].format(i=i) for i in range(N)}
+
+
+def test_ljspeech_whose_sides_are_missing(tmp_path):
+    ljspeech(tmp_path, "word {i}", "word {i}")
+    (tmp_path / "wavs/LJ-3.wav").rename(tmp_path / "wavs/LJ-99.wav")
+    said = (tmp_path / "metadata.csv").read_text().splitlines()
+    said[4:7] = "LJ-4|one|two|three", "LJ-5|word 5| ", "|word|word"
+    put(tmp_path / "metadata.csv", "\n".join([*said, "LJ-0|again|again"]))
+    rejected = read(AudioCodec(), tmp_path, "normalized_text").rejected
+    assert {bad.name: (bad.reason, bad.orphan) for bad in rejected} == {
+        "wavs/LJ-3.wav": ("metadata.csv names it, but there is no such file", True),
+        "metadata.csv, line 5": ("it has 4 fields, the first line 3", False),
+        "metadata.csv, line 7": ("it names no file", False),
+        f"metadata.csv, line {N + 1}": ("it names 'wavs/LJ-0.wav' a second time", False),
+        "wavs/LJ-4.wav": ("metadata.csv has no row for it", True),
+        "wavs/LJ-5.wav": ("it has no 'normalized_text'", True),
+        "wavs/LJ-6.wav": ("metadata.csv has no row for it", True),
+        "wavs/LJ-99.wav": ("metadata.csv has no row for it", True),
+    }
+
+
+def test_a_table_with_bars_that_names_no_clip_is_none_of_ljspeech(tmp_path):
+    ljspeech(tmp_path, "word {i}")
+    put(tmp_path / "metadata.csv", "".join(f"other-{i}|word {i}\n" for i in range(N)))
+    assert fault(tmp_path) == "no-file-column"
 
 
 def test_two_sounds_are_cut_at_the_same_places(tmp_path):

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from genwright.data.codec import Rejected, Source, suffix
-from genwright.data.labels import ENOUGH, looks_like_text
+from genwright.data.sidecar import ENOUGH, looks_like_text
 from genwright.data.text.tokenizer import cut, repair
 from genwright.errors import DataError, suggest
 

@@ -1,0 +1,298 @@
+"""A sidecar: a table beside files that says what is known of each, by the conventions that people have.
+
+`labels.csv`, `metadata.csv`, `.jsonl`, `.parquet`   a column `file_name` (or `file`, `filename`, `image`, `audio`)
+                                                     names each file, a column `target_file_name` a further one, the
+                                                     field `target` (Hugging Face's ImageFolder and AudioFolder)
+`metadata.csv`, lines `id|text|normalised text`      of `wavs/id.wav`, or of `id.wav`: the fields `text` and
+                                                     `normalized_text` (LJSpeech)
+
+Every other column is a text or a label.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from genwright.data.codec import Rejected
+from genwright.errors import DataError, GenwrightError, missing_extra
+
+__all__ = [
+    "ENOUGH",
+    "FILE_COLUMNS",
+    "FURTHER",
+    "SIDECARS",
+    "Sidecar",
+    "SidecarRow",
+    "looks_like_text",
+]
+
+SIDECARS = ("labels.csv", "metadata.csv", "metadata.jsonl", "metadata.parquet")
+FILE_COLUMNS = ("file", "filename", "file_name", "image", "audio")
+FURTHER = "_file_name"
+"""Behind the name of a field: a column of further files."""
+LJSPEECH = ("file_name", "text", "normalized_text")
+"""The columns of a table that does not name them; the first is of files without their folder and suffix."""
+TEXT_COLUMNS = frozenset(
+    {"caption", "text", "normalized_text", "prompt", "completion", "description", "transcription"}
+)
+PROBE = 1000
+"""Rows that are looked at to tell a text from a label."""
+ENOUGH = 20
+"""Values of which it can be said that they hardly repeat."""
+_WORDS = re.compile(r"[^\W\d_]\S*\s+\S*[^\W\d_]")
+
+
+def looks_like_text(values: Sequence[Any], *, least: int = ENOUGH, long: int = 0) -> bool:
+    """Whether values are texts and no categories: they hardly repeat, and most have words with a blank between.
+
+    least  fewer say nothing
+    long   characters that most of them have
+    """
+    there = [value for value in values if value is not None and value != ""]
+    if len(there) < least or not all(isinstance(value, str) for value in there):
+        return False
+    wordy = sum(len(value) >= long and _WORDS.search(value) is not None for value in there)
+    return len(set(there)) >= 0.9 * len(there) and 2 * wordy > len(there)
+
+
+Records = Iterator[tuple[str, dict[str, Any] | str]]
+"""By the name of its line: the values of a row, or what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file, and the names of their columns (none of a .jsonl, where each line has its own).
+
+    rows    reads them anew each time
+    chosen  the folders of its files are a person's choice, and may say something of them
+    """
+
+    head: Sequence[str]
+    rows: Callable[[], Records]
+    chosen: bool = True
+
+
+@dataclass(frozen=True)
+class SidecarRow:
+    """Plain values, and the names of further files, by field."""
+
+    values: Mapping[str, Any]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A table beside files that its column `file` names.
+
+    main     the field of these files
+    further  fields of further files, and the column that names them
+    columns  the fields of all other columns
+    texts    those of them that are texts
+    mains    names of files in the first rows
+    """
+
+    path: Path
+    table: Table
+    file: str
+    main: str
+    further: Mapping[str, str]
+    columns: tuple[str, ...]
+    texts: tuple[str, ...]
+    mains: tuple[str, ...]
+
+    @classmethod
+    def find(cls, folder: Path, names: Collection[str], main: str) -> Sidecar | None:
+        """The sidecar in a folder, if there is one. Raises `DataError` if it names no files.
+
+        names  of the files below the folder.  main: the field of those that it names in a plain column
+        """
+        path = next((folder / name for name in SIDECARS if (folder / name).is_file()), None)
+        if path is None:
+            return None
+        table = _opened(path, names)
+        head = table.head
+        some = [record for _, record in islice(table.rows(), PROBE) if isinstance(record, dict)]
+        if path.suffix == ".jsonl":
+            head = list(dict.fromkeys(name for record in some for name in record))
+        further = {
+            name.removesuffix(FURTHER): name
+            for name in head
+            if name.endswith(FURTHER) and name != FURTHER
+        }
+        file = next((name for name in FILE_COLUMNS if name in head), None)
+        if file is None and further:  # input_file_name, target_file_name: the first is the main one
+            main = next(iter(further))
+            file = further.pop(main)
+        if file is None:
+            raise DataError(
+                f"{path} names no files: wanted a column {' or '.join(FILE_COLUMNS)}, found "
+                f"{', '.join(head) or 'none'}; rename the column, or the file",
+                code="no-file-column",
+            )
+        # A column without a name is the row number that pandas writes.
+        columns = [name for name in head if name and name not in (file, main, *further.values())]
+        named = [name for name in head if name]
+        if len(set(named)) < len(named) or not further.keys().isdisjoint((main, *columns)):
+            raise DataError(
+                f"{path} has two columns of the same name: rename one of them", code="same-name-twice"
+            )
+        values = {name: [record.get(name) for record in some] for name in columns}
+        columns = [
+            name for name in columns if not any(isinstance(v, list | dict | bytes) for v in values[name])
+        ]
+        texts = [name for name in columns if name in TEXT_COLUMNS or looks_like_text(values[name])]
+        mains = tuple(_named(record.get(file)) for record in some)
+        return cls(path, table, file, main, further, tuple(columns), tuple(texts), mains)
+
+    def read(self) -> tuple[dict[str, SidecarRow], list[Rejected]]:
+        """What is said of each file by its name, and the lines that cannot be used. Raises `DataError` for a
+        file that lies elsewhere."""
+        rows: dict[str, SidecarRow] = {}
+        bad = []
+        for line, record in self.table.rows():
+            if isinstance(record, str):
+                bad.append(Rejected(line, record))
+                continue
+            name = self._inside(record.get(self.file), line)
+            if not name:
+                bad.append(Rejected(line, "it names no file"))
+            elif name in rows:
+                bad.append(Rejected(line, f"it names {name!r} a second time"))
+            else:
+                files = {f: self._inside(record.get(c), line) for f, c in self.further.items()}
+                rows[name] = SidecarRow({column: record.get(column) for column in self.columns}, files)
+        return rows, bad
+
+    def _inside(self, given: Any, line: str) -> str:
+        """The name of a file below the folder, "" for none. What is written in a table may come from anyone,
+        so that nothing outside the folder is opened."""
+        name = _named(given)
+        if name.startswith("/") or PureWindowsPath(name).drive or ".." in name.split("/"):
+            raise DataError(
+                f"{line} names {str(given).strip()!r}, which lies outside {self.path.parent}: put the file into "
+                f"the folder, and name it by its path from there",
+                code="file-outside-folder",
+            )
+        return name
+
+
+def _named(given: Any) -> str:
+    """The name of a file as a path below a folder, "" for none."""
+    if given is None or given != given or not str(given).strip():
+        return ""
+    return PurePosixPath(str(given).strip().replace("\\", "/")).as_posix()
+
+
+def _opened(path: Path, names: Collection[str]) -> Table:
+    """The table in a file beside others of these names."""
+    if path.suffix == ".jsonl":
+        return Table([], partial(_json_lines, path))
+    if path.suffix == ".parquet":
+        return _parquet(path)
+    if spoken := _ljspeech(path, names):
+        return spoken
+    with _table(path) as lines:
+        head = [name.strip() for name in next(lines, [])]
+    return Table(head, partial(_csv_lines, path, head))
+
+
+def _csv_lines(path: Path, head: Sequence[str], first: int = 1, **form: Any) -> Records:
+    """first  the number of lines before the rows.  form: how fields are told apart, as `csv.reader` has it"""
+    with _table(path, **form) as lines:
+        for fields in islice(lines, first, None):
+            if len(fields) == len(head):
+                yield f"{path.name}, line {lines.line_num}", dict(zip(head, fields, strict=True))
+            elif fields:
+                model = "head" if first else "first line"
+                reason = f"it has {len(fields)} fields, the {model} {len(head)}"
+                yield f"{path.name}, line {lines.line_num}", reason
+
+
+def _ljspeech(path: Path, names: Collection[str]) -> Table | None:
+    """A table without a head whose first fields are the stems of files; quotes in it are letters."""
+    form = {"delimiter": "|", "quoting": csv.QUOTE_NONE}
+    with _table(path, **form) as lines:
+        some = list(islice(lines, ENOUGH))
+    if not some or len(some[0]) not in (2, 3):
+        return None
+    stems = {PurePosixPath(name).with_suffix("").as_posix(): name for name in names}
+
+    def clip(stem: str) -> str | None:
+        return stems.get(f"wavs/{stem}") or stems.get(stem)
+
+    if not any(map(clip, (fields[0] for fields in some if fields))):
+        return None
+    head = list(LJSPEECH[: len(some[0])])
+
+    def rows() -> Records:
+        for line, record in _csv_lines(path, head, 0, **form):
+            if isinstance(record, dict):
+                stem = record[head[0]].strip()
+                record[head[0]] = stem and (clip(stem) or f"wavs/{stem}.wav")
+            yield line, record
+
+    return Table(head, rows, chosen=False)
+
+
+def _json_lines(path: Path) -> Records:
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                yield f"{path.name}, line {number}", _object(line)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, "JSON lines", error) from None
+
+
+def _object(line: str) -> dict[str, Any] | str:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"it is not JSON: {error}"
+    return record if isinstance(record, dict) else 'it is not an object like {"file_name": "..."}'
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise missing_extra("reading metadata.parquet", "pyarrow", "table") from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            head = list(file.schema_arrow.names)
+    except (OSError, ValueError) as error:  # pyarrow's own are of these
+        raise _unreadable(path, "a Parquet file", error) from None
+
+    def rows() -> Records:
+        number = 0
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                for record in batch.to_pylist():
+                    number += 1
+                    yield f"{path.name}, row {number}", record
+
+    return Table(head, rows)
+
+
+@contextmanager
+def _table(path: Path, **form: Any) -> Iterator[Any]:
+    """A `csv.reader` over a file, its errors in our words."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            yield csv.reader(stream, **form)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(path, "a CSV file", error) from None
+
+
+def _unreadable(path: Path, what: str, error: Exception) -> GenwrightError:
+    return DataError(f"{path} cannot be read as {what} in UTF-8: {error}", code="unreadable-sidecar")
