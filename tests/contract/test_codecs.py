@@ -164,7 +164,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], C
     with pytest.MonkeyPatch.context() as patch:
         for kind in KINDS.values():
             patch.setattr(kind.chunk, kind.size)
-        for room in ("labels", "text.files"):  # what is looked at to tell a text from a label
+        for room in ("sidecar", "text.files"):  # what is looked at to tell a text from a label
             patch.setattr(f"genwright.data.{room}.PROBE", 40)
 
         @cache

@@ -1,8 +1,8 @@
 """What belongs to a file beside its content, whatever it holds: by the conventions that people have.
 
 class folders   the first folder below the root is the label `label`
-a sidecar       a table in the root that names files and says what is known of each (`sidecar.py`); it wins over
-                folders and captions
+a sidecar       a table that names files and says what is known of each (`sidecar.py`); it wins over folders and
+                captions
 captions        `a.txt` or `a.caption` beside `a.png` (kohya's sd-scripts): the field `caption`
 twin folders    `source/0001.png` and `target/0001.png` (ControlNet): fields of these names, paired by stem
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 from genwright.data.codec import Rejected, Values
 from genwright.data.field import Field
-from genwright.data.sidecar import FILE_COLUMNS, FURTHER, SIDECARS, Sidecar, SidecarRow
+from genwright.data.sidecar import FILE_COLUMNS, FURTHER, SIDECARS, SidecarRow, Sidecars
 from genwright.data.text.field import TextField
 from genwright.errors import DataError
 
@@ -71,17 +71,17 @@ class Layout:
         self.root = root if root.is_dir() else root.parent
         self.files = files
         folder = bool(files) and root.is_dir()
-        self.sidecar = Sidecar.find(root, [*map(self.name, files)], main) if folder else None
-        self.twins = self._twins(given) if folder and self.sidecar is None else ()
+        self.sidecars = Sidecars(root, [*map(self.name, files)] if folder else [], main)
+        self.twins = self._twins(given) if folder and not self.sidecars else ()
         self._folder = folder
         self._rows: dict[str, SidecarRow] = {}
         self._apart: frozenset[str] = frozenset()
         self.main, self.further, self.texts = main, list(self.twins[1:]), list[str]()
         if self.twins:
             self.main = self.twins[0]
-        if self.sidecar:
-            self.main, self.further = self.sidecar.main, list(self.sidecar.further)
-            self.texts = list(self.sidecar.texts)
+        if self.sidecars:
+            self.main, self.further = self.sidecars.main, self.sidecars.further
+            self.texts = list(self.sidecars.texts)
         if self._captioned:
             self.texts.append(CAPTION)
         self.columns = [name for name in self.names() if name not in (*self.further, *self.texts)]
@@ -92,7 +92,7 @@ class Layout:
 
     def names(self) -> list[str]:
         """Of all fields beside the main one."""
-        found = [*self.further, *(self.sidecar.columns if self.sidecar else ())]
+        found = [*self.further, *self.sidecars.columns]
         if self._captioned:
             found.append(CAPTION)
         if self._foldered:
@@ -101,25 +101,24 @@ class Layout:
 
     @property
     def _foldered(self) -> bool:
-        """Whether the first folder says something. Where there are further files, those may lie in one folder
-        and the main ones in another, which is no label."""
+        """Whether the first folder says something. Where there are further files, or a convention has a folder of
+        its own, all main files may lie in one, which is no label."""
         if self.twins:
             return False
-        if self.sidecar and not self.sidecar.table.chosen:
-            return False
-        if self.sidecar and self.sidecar.further:
-            return len({name.split("/")[0] for name in self.sidecar.mains if "/" in name}) > 1
+        if self.sidecars and not self.sidecars.chosen:
+            return len(self.sidecars.folders) > 1
         return any("/" in self.name(path) for path in self.files)
 
     @property
     def loose(self) -> bool:
         """Whether some file lies beside the class folders and has no label from elsewhere."""
-        labelled = self.sidecar is not None and "label" in self.sidecar.columns
-        return not labelled and any("/" not in self.name(path) for path in self.files)
+        return "label" not in self.sidecars.columns and any(
+            "/" not in self.name(path) for path in self.files
+        )
 
     def companions(self, wanted: Sequence[str]) -> list[Path]:
-        """Files beside the others that say something of them: the sidecar, and the captions if they are wanted."""
-        found = [self.sidecar.path] if self.sidecar else []
+        """Files beside the others that say something of them: the sidecars, and the captions if they are wanted."""
+        found = [sidecar.path for sidecar in self.sidecars.each.values()]
         return [*found, *self._captions.values()] if self._captioned and CAPTION in wanted else found
 
     # -- twin folders --------------------------------------------------------------------------
@@ -185,7 +184,7 @@ class Layout:
 
     @property
     def _captioned(self) -> bool:
-        written = self.sidecar is not None and CAPTION in (*self.sidecar.columns, *self.sidecar.further)
+        written = CAPTION in (*self.sidecars.columns, *self.sidecars.further)
         return not written and bool(self._captions)
 
     def _lonely_captions(self) -> list[Rejected]:
@@ -205,15 +204,15 @@ class Layout:
 
     @cached_property
     def mains(self) -> list[Path]:
-        """The files that are examples of their own. Reads the sidecar."""
+        """The files that are examples of their own. Reads the sidecars."""
         if self.twins:
             return [path for path in self.files if self.name(path).split("/")[0] == self.main]
-        if self.sidecar and self.sidecar.further and not self._rows:
+        if self.sidecars.further and not self._rows:
             self.read(())
         return [path for path in self.files if self.name(path) not in self._apart]
 
     def read(self, wanted: Sequence[str]) -> list[Rejected]:
-        """Read the sidecar; what in it cannot be used, and what has no other side. Comes before `of`.
+        """Read the sidecars; what in them cannot be used, and what has no other side. Comes before `of`.
 
         Raises `DataError` where it cannot be said what belongs together.
         """
@@ -227,15 +226,18 @@ class Layout:
                 for stem, path in self._sides[other].items()
                 if stem not in main
             ]
-        if self.sidecar is None:
-            return bad
-        self._rows, lines = self.sidecar.read()
+        self._rows, lines = self.sidecars.read()
         further = {name for row in self._rows.values() for name in row.files.values() if name}
         self._apart = frozenset(further - self._rows.keys())
         present = {self.name(path) for path in self.files}
-        reason = f"{self.sidecar.path.name} names it, but there is no such file"
         paired = self._paired(wanted)
-        gone = [Rejected(name, reason, orphan=paired) for name in self._rows if name not in present]
+        gone = [
+            Rejected(
+                name, f"{self.sidecars.ruler(name)} names it, but there is no such file", orphan=paired
+            )
+            for name in self._rows
+            if name not in present
+        ]
         return bad + lines + gone
 
     def _paired(self, wanted: Sequence[str]) -> bool:
@@ -248,21 +250,20 @@ class Layout:
             return self._side(path, name, wanted)
         values: dict[str, Any] = {"label": name.split("/")[0]} if "/" in name else {}
         files: dict[str, Path] = {}
-        if self.sidecar:
-            if name in self._apart:
-                return None
-            if name not in self._rows:
-                reason = f"{self.sidecar.path.name} has no row for it"
-                return Rejected(name, reason, orphan=self._paired(wanted))
-            row = self._rows[name]
-            values |= row.values
-            for other in self.further:
-                if other not in wanted:
-                    continue
-                files[other] = self.root / row.files[other]
-                if not row.files[other] or not files[other].is_file():
-                    reason = f"its {other} {row.files[other]}".rstrip() + " is not there"
-                    return Rejected(name, reason, orphan=True)
+        if name in self._apart:
+            return None
+        row = self._rows.get(name, SidecarRow({}, {}))
+        if name not in self._rows and (ruler := self.sidecars.ruler(name)):
+            return Rejected(name, f"{ruler} has no row for it", orphan=self._paired(wanted))
+        values |= row.values
+        for other in self.further:
+            if other not in wanted:
+                continue
+            there = row.files.get(other, "")
+            files[other] = self.root / there
+            if not there or not files[other].is_file():
+                reason = f"its {other} {there}".rstrip() + " is not there"
+                return Rejected(name, reason, orphan=True)
         return self._complete(FileRow(path, name, files, values), wanted)
 
     def _side(self, path: Path, name: str, wanted: Sequence[str]) -> FileRow | Rejected | None:
@@ -297,16 +298,16 @@ class Layout:
 
 
 def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:
-    """Those of some files that only say what `own` are: a sidecar in a folder above them all, and texts beside them
-    if one is the caption of one."""
+    """Those of some files that only say what `own` are: a sidecar in a folder above one of them, and texts beside
+    them if one is the caption of one."""
     stems = {(file.parent, file.stem) for file in own}
     mine = set(own)
     texts = [file for file in files if file.suffix.lower() in CAPTIONS and file not in mine]
     captions = not stems.isdisjoint((text.parent, text.stem) for text in texts)
     folders = {text.parent for text in texts} & {folder for folder, _ in stems}
     found = {text for text in texts if captions and text.parent in folders}
-    sidecars = (file for file in files if file.name in SIDECARS)
-    return found | {file for file in sidecars if all(one.is_relative_to(file.parent) for one in own)}
+    above = {folder for one in {*(file.parent for file in own)} for folder in (one, *one.parents)}
+    return found | {file for file in files if file.name in SIDECARS and file.parent in above}
 
 
 def lacking(labels: Mapping[str, Any], wanted: Sequence[str]) -> str | None:

@@ -6,7 +6,7 @@
 `metadata.csv`, lines `id|text|normalised text`      of `wavs/id.wav`, or of `id.wav`: the fields `text` and
                                                      `normalized_text` (LJSpeech)
 
-Every other column is a text or a label.
+Every other column is a text or a label. A sidecar may stand in any folder, and names files by their paths from there.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = [
     "FILE_COLUMNS",
     "FURTHER",
     "SIDECARS",
-    "Sidecar",
     "SidecarRow",
+    "Sidecars",
     "looks_like_text",
 ]
 
@@ -93,6 +93,7 @@ class SidecarRow:
 class Sidecar:
     """A table beside files that its column `file` names.
 
+    place    its folder below the root, with a slash behind it, or ""
     main     the field of these files
     further  fields of further files, and the column that names them
     columns  the fields of all other columns
@@ -101,6 +102,7 @@ class Sidecar:
     """
 
     path: Path
+    place: str
     table: Table
     file: str
     main: str
@@ -110,11 +112,12 @@ class Sidecar:
     mains: tuple[str, ...]
 
     @classmethod
-    def find(cls, folder: Path, names: Collection[str], main: str) -> Sidecar | None:
-        """The sidecar in a folder, if there is one. Raises `DataError` if it names no files.
+    def find(cls, root: Path, place: str, names: Collection[str], main: str) -> Sidecar | None:
+        """The sidecar in a folder below the root, if there is one. Raises `DataError` if it names no files.
 
         names  of the files below the folder.  main: the field of those that it names in a plain column
         """
+        folder = root / place
         path = next((folder / name for name in SIDECARS if (folder / name).is_file()), None)
         if path is None:
             return None
@@ -150,15 +153,16 @@ class Sidecar:
             name for name in columns if not any(isinstance(v, list | dict | bytes) for v in values[name])
         ]
         texts = [name for name in columns if name in TEXT_COLUMNS or looks_like_text(values[name])]
-        mains = tuple(_named(record.get(file)) for record in some)
-        return cls(path, table, file, main, further, tuple(columns), tuple(texts), mains)
+        mains = tuple(place + _named(record.get(file)) for record in some)
+        return cls(path, place, table, file, main, further, tuple(columns), tuple(texts), mains)
 
     def read(self) -> tuple[dict[str, SidecarRow], list[Rejected]]:
         """What is said of each file by its name, and the lines that cannot be used. Raises `DataError` for a
         file that lies elsewhere."""
         rows: dict[str, SidecarRow] = {}
         bad = []
-        for line, record in self.table.rows():
+        for where, record in self.table.rows():
+            line = self.place + where
             if isinstance(record, str):
                 bad.append(Rejected(line, record))
                 continue
@@ -173,7 +177,7 @@ class Sidecar:
         return rows, bad
 
     def _inside(self, given: Any, line: str) -> str:
-        """The name of a file below the folder, "" for none. What is written in a table may come from anyone,
+        """The name of a file below the root, "" for none. What is written in a table may come from anyone,
         so that nothing outside the folder is opened."""
         name = _named(given)
         if name.startswith("/") or PureWindowsPath(name).drive or ".." in name.split("/"):
@@ -182,7 +186,77 @@ class Sidecar:
                 f"the folder, and name it by its path from there",
                 code="file-outside-folder",
             )
-        return name
+        return name and self.place + name
+
+
+class Sidecars:
+    """All sidecars below a root. Each rules the files below its own folder that none nearer to them does.
+
+    main, further, columns, texts  as those of one, of all together
+    """
+
+    def __init__(self, root: Path, names: Sequence[str], main: str) -> None:
+        """names: of all files below the root. Raises `DataError` for sidecars that contradict each other."""
+        below: dict[str, list[str]] = {}
+        for name in names:
+            for place in _places(name):
+                below.setdefault(place, []).append(name.removeprefix(place))
+        order = sorted(below, key=lambda place: (place.count("/"), place))
+        found = (Sidecar.find(root, place, below[place], main) for place in order)
+        self.each = {sidecar.place: sidecar for sidecar in found if sidecar}
+        some = list(self.each.values())
+        self.main = some[0].main if some else main
+        self.further = list(dict.fromkeys(name for one in some for name in one.further))
+        self.columns = list(dict.fromkeys(name for one in some for name in one.columns))
+        self.texts = [name for name in self.columns if any(name in one.texts for one in some)]
+        other = next((one for one in some if one.main != self.main), None)
+        clash = next((name for name in self.further if name in self.columns), None)
+        if other or clash:
+            odd = f"{self.main!r} and {other.main!r}" if other else f"{clash!r} for files and for values"
+            raise DataError(
+                f"the tables {', '.join(map(self._title, some[:3]))} below {root} do not agree on the names of their "
+                f"columns ({odd}): name them alike, or give one of the folders alone",
+                code="sidecars-differ",
+            )
+
+    def __bool__(self) -> bool:
+        return bool(self.each)
+
+    @staticmethod
+    def _title(sidecar: Sidecar) -> str:
+        return sidecar.place + sidecar.path.name
+
+    def ruler(self, name: str) -> str | None:
+        """The name of the sidecar that rules a file."""
+        place = next((place for place in _places(name) if place in self.each), None)
+        return None if place is None else self._title(self.each[place])
+
+    @property
+    def folders(self) -> set[str]:
+        """The first folders of files that the first rows name."""
+        mains = (name for one in self.each.values() for name in one.mains)
+        return {name.split("/")[0] for name in mains if "/" in name}
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the folders of files are a person's choice."""
+        return not self.further and all(one.table.chosen for one in self.each.values())
+
+    def read(self) -> tuple[dict[str, SidecarRow], list[Rejected]]:
+        """What is said of each file by its name below the root, and the lines that cannot be used."""
+        rows, bad = dict[str, SidecarRow](), list[Rejected]()
+        for sidecar in self.each.values():
+            own, lines = sidecar.read()
+            rows |= {name: row for name, row in own.items() if self.ruler(name) == self._title(sidecar)}
+            bad += lines
+        return rows, bad
+
+
+def _places(name: str) -> Iterator[str]:
+    """The folders above a file, the nearest first, each with a slash behind it; the root is ""."""
+    while name:
+        name, slash, _ = name.rpartition("/")
+        yield name + slash
 
 
 def _named(given: Any) -> str:

@@ -212,6 +212,95 @@ def test_the_sidecar_wins_over_a_caption_and_a_folder(tmp_path):
     assert set(rows.values["label"]) == {"here"}
 
 
+def test_a_sidecar_in_each_folder(tmp_path):
+    for i in range(N):
+        part = ("train", "test")[i % 2]
+        put(tmp_path / part / "deep" / f"{i}.png", shade(i))
+        put(tmp_path / f"{i}.png", shade(100 + i))
+    for j, part in enumerate(["train", "test"]):
+        rows = [
+            {"file_name": f"deep/{i}.png", "caption": f"number {i}", part: i} for i in range(j, N, 2)
+        ]
+        table(tmp_path / part / "metadata.csv", rows)
+    codec, source = ImageCodec(), find(tmp_path)
+    assert source.codec == "image"
+    assert codec.labels(source) == ["caption", "test", "train", "label"]
+    assert {path.name for path in codec.companions(source)} == {"metadata.csv"}
+    rows = read(codec, tmp_path, "caption", "label")
+    assert len(rows) == N
+    for picture, caption, label in zip(*rows.values.values(), strict=True):
+        i = number(picture)
+        assert (caption, label) == (f"number {i}", ("train", "test")[i % 2])
+    assert {(bad.name, bad.reason) for bad in rows.rejected} == {
+        (f"{i}.png", "it has no 'caption'") for i in range(N)
+    }
+    only = read(codec, tmp_path, "train")
+    assert len(only) == N // 2
+    assert ("test/deep/1.png", "it has no 'train'") in {(b.name, b.reason) for b in only.rejected}
+
+
+def test_the_nearest_sidecar_rules_a_file(tmp_path):
+    for name in ("near/0", "near/1", "far/0", "far/1"):
+        put(tmp_path / f"{name}.png", shade(len(name)))
+    outer = [{"file_name": f"{name}.png", "kind": "outer"} for name in ("near/0", "near/1", "far/0")]
+    table(tmp_path / "metadata.csv", outer)
+    table(
+        tmp_path / "near/labels.csv", [{"file": "0.png", "kind": "inner"}, {"file": "2.png", "kind": ""}]
+    )
+    rows = read(ImageCodec(), tmp_path, "kind")
+    assert dict(zip(rows.names, rows.values["kind"], strict=True)) == {
+        "near/0": "inner",
+        "far/0": "outer",
+    }
+    assert {bad.name: bad.reason for bad in rows.rejected} == {
+        "near/2.png": "near/labels.csv names it, but there is no such file",
+        "near/1.png": "near/labels.csv has no row for it",
+        "far/1.png": "metadata.csv has no row for it",
+    }
+
+
+def test_further_files_of_sidecars_in_two_folders(tmp_path):
+    for part in "ab":
+        rows = []
+        for i in range(ord(part), ord(part) + 3):
+            put(tmp_path / part / "x" / f"{i}.png", shade(i))
+            put(tmp_path / part / "y" / f"{i}.png", shade(255 - i))
+            rows.append({"input_file_name": f"x/{i}.png", "output_file_name": f"y/{i}.png"})
+        table(tmp_path / part / "metadata.jsonl", rows)
+    assert ImageCodec().labels(find(tmp_path)) == ["output", "label"]
+    rows = read(ImageCodec(), tmp_path, "output", "label")
+    assert [255 - number(one) for one in rows.values["output"]] == list(
+        map(number, rows.values["input"])
+    )
+    assert rows.values["label"] == ["a"] * 3 + ["b"] * 3
+    lines(tmp_path / "b/metadata.jsonl", [{"input_file_name": "../a/x/97.png"}])
+    with pytest.raises(DataError, match=r"b/metadata\.jsonl, line 1 names '\.\./a/x/97\.png'"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "row", [{"input_file_name": "0.png"}, {"file_name": "0.png", "kind_file_name": "0.png"}]
+)
+def test_sidecars_that_contradict_each_other(tmp_path, row):
+    for part in "ab":
+        put(tmp_path / part / "0.png", shade(1))
+    lines(tmp_path / "a/metadata.jsonl", [{"file_name": "0.png", "kind": 3}])
+    lines(tmp_path / "b/metadata.jsonl", [row])
+    assert fault(tmp_path) == "sidecars-differ"
+
+
+def test_a_changed_sidecar_in_a_folder_is_read_again(tmp_path):
+    for i in range(N):
+        put(tmp_path / "train" / f"{i}.png", shade(i))
+    rows = [{"file_name": f"{i}.png", "kind": COLOURS[i % 3]} for i in range(N)]
+    table(tmp_path / "train/metadata.jsonl", rows)
+    before = opened(tmp_path, given=["kind"])
+    table(tmp_path / "train/metadata.jsonl", [row | {"kind": "new"} for row in rows])
+    after = opened(tmp_path, given=["kind"])
+    assert before.key != after.key
+    assert {one["kind"] for one in examples(after)} == {"new"}
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [
