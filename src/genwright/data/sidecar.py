@@ -6,6 +6,7 @@
 `metadata.csv`, lines `id|text|normalised text`      of `wavs/id.wav`, or of `id.wav`: the fields `text` and
                                                      `normalized_text` (LJSpeech)
 
+`file_names` and `X_file_names`, which hold lists, are read where they are lists of one.
 Every other column is a text or a label. A sidecar may stand in any folder, and names files by their paths from there.
 """
 
@@ -16,7 +17,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -39,6 +40,8 @@ SIDECARS = ("labels.csv", "metadata.csv", "metadata.jsonl", "metadata.parquet")
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "audio")
 FURTHER = "_file_name"
 """Behind the name of a field: a column of further files."""
+LISTS = "file_names"
+"""What columns of lists of files are called, or end with behind the name of a field."""
 LJSPEECH = ("file_name", "text", "normalized_text")
 """The columns of a table that does not name them; the first is of files without their folder and suffix."""
 TEXT_COLUMNS = frozenset(
@@ -121,7 +124,7 @@ class Sidecar:
         path = next((folder / name for name in SIDECARS if (folder / name).is_file()), None)
         if path is None:
             return None
-        table = _opened(path, names)
+        table = _alone(_opened(path, names))
         head = table.head
         some = [record for _, record in islice(table.rows(), PROBE) if isinstance(record, dict)]
         if path.suffix == ".jsonl":
@@ -277,6 +280,36 @@ def _opened(path: Path, names: Collection[str]) -> Table:
     with _table(path) as lines:
         head = [name.strip() for name in next(lines, [])]
     return Table(head, partial(_csv_lines, path, head))
+
+
+def _alone(table: Table) -> Table:
+    """With one file where a column has a list of one. Raises `DataError`, while it is read, for more."""
+
+    def file(line: str, name: str, value: Any) -> Any:
+        if not isinstance(value, list) or not _is_list(name):
+            return value
+        if len(value) > 1:
+            raise DataError(
+                f"{line} has {len(value)} files in {name!r}, and a field is one file: give each a column of its own, "
+                f"such as first{FURTHER} and second{FURTHER}",
+                code="list-of-files",
+            )
+        return next(iter(value), None)
+
+    def named(column: str) -> str:
+        return column[:-1] if _is_list(column) else column
+
+    def rows() -> Records:
+        for line, record in table.rows():
+            if isinstance(record, dict):
+                record = {named(name): file(line, name, value) for name, value in record.items()}
+            yield line, record
+
+    return replace(table, head=[*map(named, table.head)], rows=rows)
+
+
+def _is_list(column: str) -> bool:
+    return column == LISTS or column.endswith(f"_{LISTS}")
 
 
 def _csv_lines(path: Path, head: Sequence[str], first: int = 1, **form: Any) -> Records:

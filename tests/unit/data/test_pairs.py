@@ -462,6 +462,31 @@ def test_pictures_of_one_example_are_varied_together(tmp_path):
     assert torch.equal(*black)
 
 
+@pytest.mark.parametrize("name", ["metadata.jsonl", "metadata.parquet"])
+@pytest.mark.parametrize("main", ["", "first_"])
+def test_lists_of_files(tmp_path, name, main):
+    rows = []
+    for i in range(N):
+        put(tmp_path / f"{i}.png", shade(i))
+        put(tmp_path / "t" / f"{i}.png", shade(255 - i))
+        rows.append({f"{main}file_names": [f"{i}.png"], "target_file_names": [f"t/{i}.png"]})
+    path = table(tmp_path / name, rows)
+    found = read(ImageCodec(), tmp_path, "target")
+    assert list(found.values) == ["first" if main else "image", "target"]
+    pairs = zip(*(map(number, some) for some in found.values.values()), strict=True)
+    assert sorted(pairs) == [(i, 255 - i) for i in range(N)]
+    rows[7]["target_file_names"] = []
+    table(path, rows)
+    (bad,) = read(ImageCodec(), tmp_path, "target").rejected[:1]
+    assert (bad.name, bad.reason, bad.orphan) == ("7.png", "its target is not there", True)
+    rows[5]["target_file_names"] = ["t/5.png", "t/6.png"]
+    table(path, rows)
+    where = f"{name}, {'line' if name.endswith('l') else 'row'} 6"
+    with pytest.raises(DataError, match=f"^{where} has 2 files in 'target_file_names'") as error:
+        opened(tmp_path)
+    assert error.value.code == "list-of-files"
+
+
 # -- captions --------------------------------------------------------------------------------------
 
 
