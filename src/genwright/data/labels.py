@@ -19,7 +19,15 @@ from typing import Any
 
 from genwright.data.codec import Rejected, Values
 from genwright.data.field import Field
-from genwright.data.sidecar import FILE_COLUMNS, FURTHER, SIDECARS, SidecarRow, Sidecars
+from genwright.data.sidecar import (
+    FILE_COLUMNS,
+    FURTHER,
+    JSON,
+    SIDECARS,
+    SidecarRow,
+    Sidecars,
+    json_table,
+)
 from genwright.data.text.field import TextField
 from genwright.errors import DataError
 
@@ -307,7 +315,16 @@ def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:
     folders = {text.parent for text in texts} & {folder for folder, _ in stems}
     found = {text for text in texts if captions and text.parent in folders}
     above = {folder for one in {*(file.parent for file in own)} for folder in (one, *one.parents)}
-    return found | {file for file in files if file.name in SIDECARS and file.parent in above}
+    sidecars = {file for file in files if file.name in SIDECARS and file.parent in above}
+    lines: dict[Path, list[Path]] = {}
+    for file in files:
+        if file.suffix in JSON and file.parent in above - {sidecar.parent for sidecar in sidecars}:
+            lines.setdefault(file.parent, []).append(file)
+    for folder, some in lines.items():
+        names = {one.relative_to(folder).as_posix() for one in own if one.is_relative_to(folder)}
+        if (table := json_table(some, names)) is not None:
+            sidecars.add(table)
+    return found | sidecars
 
 
 def lacking(labels: Mapping[str, Any], wanted: Sequence[str]) -> str | None:

@@ -5,6 +5,8 @@
                                                      field `target` (Hugging Face's ImageFolder and AudioFolder)
 `metadata.csv`, lines `id|text|normalised text`      of `wavs/id.wav`, or of `id.wav`: the fields `text` and
                                                      `normalized_text` (LJSpeech)
+a `.jsonl` or `.json` of any name, an object a line   values that are paths of files: fields of their names
+                                                      (ControlNet's Fill50K)
 
 `file_names` and `X_file_names`, which hold lists, are read where they are lists of one.
 Every other column is a text or a label. A sidecar may stand in any folder, and names files by their paths from there.
@@ -15,8 +17,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -33,6 +35,7 @@ __all__ = [
     "SIDECARS",
     "SidecarRow",
     "Sidecars",
+    "json_table",
     "looks_like_text",
 ]
 
@@ -40,6 +43,9 @@ SIDECARS = ("labels.csv", "metadata.csv", "metadata.jsonl", "metadata.parquet")
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "audio")
 FURTHER = "_file_name"
 """Behind the name of a field: a column of further files."""
+JSON = (".jsonl", ".json")
+LONG = 2**16
+"""Characters of a line that is looked at to tell whether it names files."""
 LISTS = "file_names"
 """What columns of lists of files are called, or end with behind the name of a field."""
 LJSPEECH = ("file_name", "text", "normalized_text")
@@ -122,12 +128,13 @@ class Sidecar:
         """
         folder = root / place
         path = next((folder / name for name in SIDECARS if (folder / name).is_file()), None)
+        path = path or json_table(folder.iterdir(), names)
         if path is None:
             return None
         table = _alone(_opened(path, names))
         head = table.head
         some = [record for _, record in islice(table.rows(), PROBE) if isinstance(record, dict)]
-        if path.suffix == ".jsonl":
+        if path.suffix in JSON:
             head = list(dict.fromkeys(name for record in some for name in record))
         further = {
             name.removesuffix(FURTHER): name
@@ -200,10 +207,10 @@ class Sidecars:
 
     def __init__(self, root: Path, names: Sequence[str], main: str) -> None:
         """names: of all files below the root. Raises `DataError` for sidecars that contradict each other."""
-        below: dict[str, list[str]] = {}
+        below: dict[str, set[str]] = {}
         for name in names:
             for place in _places(name):
-                below.setdefault(place, []).append(name.removeprefix(place))
+                below.setdefault(place, set()).add(name.removeprefix(place))
         order = sorted(below, key=lambda place: (place.count("/"), place))
         found = (Sidecar.find(root, place, below[place], main) for place in order)
         self.each = {sidecar.place: sidecar for sidecar in found if sidecar}
@@ -271,8 +278,8 @@ def _named(given: Any) -> str:
 
 def _opened(path: Path, names: Collection[str]) -> Table:
     """The table in a file beside others of these names."""
-    if path.suffix == ".jsonl":
-        return Table([], partial(_json_lines, path))
+    if path.suffix in JSON:
+        return _by_value(Table([], partial(_json_lines, path)), names)
     if path.suffix == ".parquet":
         return _parquet(path)
     if spoken := _ljspeech(path, names):
@@ -331,7 +338,7 @@ def _ljspeech(path: Path, names: Collection[str]) -> Table | None:
         some = list(islice(lines, ENOUGH))
     if not some or len(some[0]) not in (2, 3):
         return None
-    stems = {PurePosixPath(name).with_suffix("").as_posix(): name for name in names}
+    stems = {PurePosixPath(name).with_suffix("").as_posix(): name for name in sorted(names)}
 
     def clip(stem: str) -> str | None:
         return stems.get(f"wavs/{stem}") or stems.get(stem)
@@ -359,6 +366,50 @@ def _json_lines(path: Path) -> Records:
                 yield f"{path.name}, line {number}", _object(line)
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, "JSON lines", error) from None
+
+
+def json_table(files: Iterable[Path], names: Collection[str]) -> Path | None:
+    """The one of some files in a folder that is a table of JSON lines and names files below the folder.
+
+    Where several do, each may be of a file of its own, and none is a table.
+    """
+    found = [file for file in files if file.suffix in JSON and _names_files(file, names)]
+    return found[0] if len(found) == 1 else None
+
+
+def _names_files(path: Path, names: Collection[str]) -> bool:
+    """Whether one of the first lines is an object with the path of a file."""
+    with suppress(OSError, UnicodeDecodeError), path.open(encoding="utf-8-sig") as lines:
+        records = (_object(lines.readline(LONG)) for _ in range(ENOUGH))
+        return any(
+            _is_file(value, names) for one in records if isinstance(one, dict) for value in one.values()
+        )
+    return False
+
+
+def _is_file(value: Any, names: Collection[str]) -> bool:
+    return isinstance(value, str) and _named(value) in names
+
+
+def _by_value(table: Table, names: Collection[str]) -> Table:
+    """With columns whose values are paths of files called as columns of files are."""
+    some = [record for _, record in islice(table.rows(), ENOUGH) if isinstance(record, dict)]
+    keys = dict.fromkeys(name for record in some for name in record)
+    files = {
+        name: name + FURTHER
+        for name in keys
+        if name not in FILE_COLUMNS
+        and not name.endswith(FURTHER)
+        and 2 * sum(_is_file(record.get(name), names) for record in some) > len(some)
+    }
+
+    def rows() -> Records:
+        for line, record in table.rows():
+            if isinstance(record, dict):
+                record = {files.get(name, name): value for name, value in record.items()}
+            yield line, record
+
+    return replace(table, rows=rows) if files else table
 
 
 def _object(line: str) -> dict[str, Any] | str:

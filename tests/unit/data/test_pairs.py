@@ -487,6 +487,85 @@ def test_lists_of_files(tmp_path, name, main):
     assert error.value.code == "list-of-files"
 
 
+def fill50k(root: Path, name: str = "prompt.json", n: int = N, **more: Any) -> Path:
+    twins(root, n=n)
+    rows = [
+        {"source": f"source/{i}.png", "target": f"target/{i}.png", "prompt": f"circle {i}"} | more
+        for i in range(n)
+    ]
+    lines(root / name, rows)
+    return root
+
+
+@pytest.mark.parametrize("name", ["prompt.json", "train.jsonl", "metadata.jsonl"])
+def test_values_that_are_paths_of_files(tmp_path, name):
+    source = find(fill50k(tmp_path, name, shape="round"))
+    assert source.codec == "image"
+    fields = ImageCodec().fields(source)
+    assert {name: type(field) for name, field in fields.items()} == {
+        "source": ImageField,
+        "target": ImageField,
+        "prompt": TextField,
+        "shape": ColumnField,
+    }
+    dataset = opened(tmp_path, make="target", given=["source", "prompt"])
+    found = {number(one["source"]): (number(one["target"]), one["prompt"]) for one in examples(dataset)}
+    assert found == {i: (255 - i, f"circle {i}") for i in range(N)}
+
+
+def test_a_further_picture_that_a_line_names(tmp_path):
+    rows = []
+    for i in range(4):
+        put(tmp_path / f"{i}.png", shade(i))
+        put(tmp_path / "edges" / f"{i}.png", shade(255 - i))
+        rows.append({"image": f"{i}.png", "conditioning_image": f"edges/{i}.png", "text": f"{i}"})
+    lines(tmp_path / "metadata.jsonl", rows)
+    found = read(ImageCodec(), tmp_path, "conditioning_image", "text")
+    assert list(map(number, found.values["image"])) == [0, 1, 2, 3]
+    assert list(map(number, found.values["conditioning_image"])) == [255, 254, 253, 252]
+
+
+def test_paths_of_files_that_are_missing_or_outside(tmp_path):
+    fill50k(tmp_path)
+    (tmp_path / "source/3.png").unlink()
+    (tmp_path / "target/4.png").unlink()
+    rejected = read(ImageCodec(), tmp_path, "target", "prompt").rejected
+    assert {bad.name: (bad.reason, bad.orphan) for bad in rejected} == {
+        "source/3.png": ("prompt.json names it, but there is no such file", True),
+        "source/4.png": ("its target target/4.png is not there", True),
+    }
+    with (tmp_path / "prompt.json").open("a") as more:
+        more.write('{"source": "source/../../x.png", "target": "target/5.png"}\n')
+    assert fault(tmp_path) == "file-outside-folder"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a": {"b": 3}}',
+        '{"images": ["source/0.png"]}',
+        "[" + "0," * 50_000 + "0]",
+        "not JSON",
+        "\xff",
+        '{"source": "elsewhere/0.png"}\n',
+    ],
+)
+def test_json_that_names_no_files_is_passed_over(tmp_path, content):
+    twins(tmp_path, n=4)
+    (tmp_path / "notes.json").write_bytes(content.encode("latin-1"))
+    assert list(ImageCodec().fields(find(tmp_path))) == ["source", "target"]
+    (tmp_path / "notes.json").rename(tmp_path / "notes.jsonl")
+    assert fault(tmp_path) == "mixed-kinds"
+
+
+def test_json_of_each_picture_is_no_table(tmp_path):
+    for i in range(4):
+        put(tmp_path / f"{i}.png", shade(i))
+        put(tmp_path / f"{i}.json", json.dumps({"filename": f"{i}.png", "likes": i}))
+    assert list(ImageCodec().fields(find(tmp_path))) == ["image"]
+    assert len(read(ImageCodec(), tmp_path)) == 4
+
+
 # -- captions --------------------------------------------------------------------------------------
 
 
