@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from typing import Any
 
 from genwright.data.codec import Rejected, Values
 from genwright.data.field import Field
+from genwright.data.member import TAR, File
 from genwright.data.sidecar import (
     FILE_COLUMNS,
     FURTHER,
@@ -32,7 +34,10 @@ from genwright.data.text.field import TextField
 from genwright.errors import DataError
 
 __all__ = [
+    "CAPTION",
+    "CAPTIONS",
     "FileRow",
+    "Folders",
     "Layout",
     "file_fields",
     "goes_with",
@@ -53,9 +58,9 @@ NOT_CAPTIONS = ("readme", "license", "licence", "copying")
 class FileRow:
     """One example: its main file, how a person calls that, further files by field, and plain values."""
 
-    path: Path
+    path: File
     name: str
-    files: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, File] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -64,14 +69,58 @@ class FileRow:
         return PurePosixPath(self.name).with_suffix("").as_posix()
 
 
-class Layout:
-    """Which of the `files` under what a person named, `root`, belong together, and what stands beside them.
+class Layout(ABC):
+    """Which files belong together, and what stands beside them.
 
-    main     the field of the main files
+    files    all of one kind, in their order
+    main     the field of the main ones
     further  fields that are files too
     texts    fields that are texts
-    columns  all other fields: labels
     """
+
+    files: Sequence[File]
+    main: str
+    further: Sequence[str]
+    texts: Sequence[str]
+
+    @property
+    @abstractmethod
+    def loose(self) -> bool:
+        """Whether some main file has no label where others have."""
+
+    @abstractmethod
+    def name(self, path: Any) -> str:
+        """How a person calls a file."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Of all fields beside the main one."""
+
+    @property
+    @abstractmethod
+    def mains(self) -> Sequence[File]:
+        """The files that are examples of their own."""
+
+    def companions(self, wanted: Sequence[str]) -> list[Path]:
+        """Files beside the others that say something of them."""
+        return []
+
+    @abstractmethod
+    def read(self, wanted: Sequence[str]) -> list[Rejected]:
+        """What cannot be used whatever the files hold. Comes before `of`.
+
+        Raises `DataError` where it cannot be said what belongs together.
+        """
+
+    @abstractmethod
+    def of(self, path: Any, wanted: Sequence[str]) -> FileRow | Rejected | None:
+        """What belongs to one of the files, or that it lacks something `wanted`; None: it is no example of its own."""
+
+
+class Folders(Layout):
+    """Files under what a person named, `root`: what belongs together says where they lie, or a table."""
+
+    files: Sequence[Path]
 
     def __init__(self, root: Path, files: Sequence[Path], main: str, given: Sequence[str] = ()) -> None:
         """main: the name of the main field where the layout has none of its own.  given: fields that are asked
@@ -84,7 +133,9 @@ class Layout:
         self._folder = folder
         self._rows: dict[str, SidecarRow] = {}
         self._apart: frozenset[str] = frozenset()
-        self.main, self.further, self.texts = main, list(self.twins[1:]), list[str]()
+        self.main: str = main
+        self.further: list[str] = list(self.twins[1:])
+        self.texts: list[str] = []
         if self.twins:
             self.main = self.twins[0]
         if self.sidecars:
@@ -92,7 +143,6 @@ class Layout:
             self.texts = list(self.sidecars.texts)
         if self._captioned:
             self.texts.append(CAPTION)
-        self.columns = [name for name in self.names() if name not in (*self.further, *self.texts)]
 
     def name(self, path: Path) -> str:
         """How a person and the sidecar call a file: by its path below the root."""
@@ -185,7 +235,7 @@ class Layout:
         return found
 
     @cached_property
-    def _captions(self) -> dict[Path, Path]:
+    def _captions(self) -> dict[File, Path]:
         """The caption of each file that has one."""
         pairs = ((path, self._texts.get((path.parent, path.stem))) for path in self.files)
         return {path: text for path, text in pairs if text is not None} if self._folder else {}
@@ -198,7 +248,7 @@ class Layout:
     def _lonely_captions(self) -> list[Rejected]:
         """Captions of nothing. Raises `DataError` for a caption of two files."""
         stems: dict[tuple[Path, str], list[Path]] = {}
-        for path in self._captions:
+        for path in filter(self._captions.__contains__, self.files):
             stems.setdefault((path.parent, path.stem), []).append(path)
         self._alone(stems)
         lonely = (text for key, text in self._texts.items() if key not in stems)
@@ -210,7 +260,7 @@ class Layout:
 
     # -- rows ----------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def mains(self) -> list[Path]:
         """The files that are examples of their own. Reads the sidecars."""
         if self.twins:
@@ -257,7 +307,7 @@ class Layout:
         if self.twins:
             return self._side(path, name, wanted)
         values: dict[str, Any] = {"label": name.split("/")[0]} if "/" in name else {}
-        files: dict[str, Path] = {}
+        files: dict[str, File] = {}
         if name in self._apart:
             return None
         row = self._rows.get(name, SidecarRow({}, {}))
@@ -267,11 +317,12 @@ class Layout:
         for other in self.further:
             if other not in wanted:
                 continue
-            there = row.files.get(other, "")
-            files[other] = self.root / there
-            if not there or not files[other].is_file():
-                reason = f"its {other} {there}".rstrip() + " is not there"
+            named = row.files.get(other, "")
+            file = self.root / named
+            if not named or not file.is_file():
+                reason = f"its {other} {named}".rstrip() + " is not there"
                 return Rejected(name, reason, orphan=True)
+            files[other] = file
         return self._complete(FileRow(path, name, files, values), wanted)
 
     def _side(self, path: Path, name: str, wanted: Sequence[str]) -> FileRow | Rejected | None:
@@ -279,7 +330,7 @@ class Layout:
         if folder != self.main or not rest:
             return None
         stem = PurePosixPath(rest).with_suffix("").as_posix()
-        files: dict[str, Path] = {}
+        files: dict[str, File] = {}
         for other in self.further:
             if other in wanted:
                 if stem not in self._sides[other]:
@@ -290,8 +341,8 @@ class Layout:
     def _complete(self, row: FileRow, wanted: Sequence[str]) -> FileRow | Rejected:
         """With its caption; or what it lacks."""
         values = dict(row.values)
-        if CAPTION in wanted and self._captioned and row.path in self._captions:
-            caption = self._captions[row.path]
+        caption = self._captions.get(row.path) if CAPTION in wanted and self._captioned else None
+        if caption is not None:
             try:
                 values[CAPTION] = caption.read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeError):
@@ -306,8 +357,8 @@ class Layout:
 
 
 def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:
-    """Those of some files that only say what `own` are: a sidecar in a folder above one of them, and texts beside
-    them if one is the caption of one."""
+    """Those of some files that only say what `own` are: a sidecar in a folder above one of them, texts beside them
+    if one is the caption of one, and what img2dataset writes beside each shard."""
     stems = {(file.parent, file.stem) for file in own}
     mine = set(own)
     texts = [file for file in files if file.suffix.lower() in CAPTIONS and file not in mine]
@@ -324,7 +375,9 @@ def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:
         names = {one.relative_to(folder).as_posix() for one in own if one.is_relative_to(folder)}
         if (table := json_table(some, names)) is not None:
             sidecars.add(table)
-    return found | sidecars
+    shards = {(file.parent, file.stem) for file in own if file.suffix == TAR}
+    notes = (file for file in files if (file.parent, file.stem.removesuffix("_stats")) in shards)
+    return found | sidecars | {*notes} - mine
 
 
 def lacking(labels: Mapping[str, Any], wanted: Sequence[str]) -> str | None:
