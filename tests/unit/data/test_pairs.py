@@ -835,27 +835,68 @@ def test_prompts_and_completions(tmp_path, line):
     asked_and_answered(path)
 
 
-def test_the_last_answer_is_the_completion(tmp_path):
-    turns = [
-        *(("system", "be short"), ("user", "one?"), ("assistant", "1"), ("user", "two?")),
-        *(("assistant", "2"), ("user", "thanks")),
-    ]
-    whole = [{"messages": [{"role": role, "content": text} for role, text in turns]}]
+TALK = [
+    *(("system", "be short"), ("user", "one?"), ("assistant", "1"), ("user", "two?")),
+    *(("assistant", "2"), ("user", "thanks")),
+]
+
+
+def spoken_turns(*turns: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"role": role, "content": text} for role, text in turns]
+
+
+def test_each_answer_is_a_completion_of_all_before_it(tmp_path):
+    whole = [{"messages": spoken_turns(*TALK), "topic": "sums"}]
     mute = [{"messages": [{"role": "user", "content": "hello?"}]}]
     odd = [{"messages": [{"role": "user", "text": "hello?"}]}]
-    first = [{"messages": [{"role": "assistant", "content": "unasked"}]}]
-    path = lines(tmp_path / "a.jsonl", [*whole, *mute, *odd, *first])
+    first = [{"messages": spoken_turns(("assistant", "unasked"))}]
+    greeted = [{"messages": spoken_turns(("assistant", "hi"), ("user", "three?"), ("assistant", "3"))}]
+    path = lines(tmp_path / "a.jsonl", [*whole, *mute, *odd, *first, *greeted])
     rows = read(TextCodec(), path, "prompt")
     assert rows.values == {
-        "completion": ["2"],
-        "prompt": ["system: be short\nuser: one?\nassistant: 1\nuser: two?"],
+        "completion": ["1", "2", "3"],
+        "prompt": [
+            "system: be short\nuser: one?",
+            "system: be short\nuser: one?\nassistant: 1\nuser: two?",
+            "assistant: hi\nuser: three?",
+        ],
     }
     assert {bad.name: bad.reason for bad in rows.rejected} == {
         "a.jsonl line 2": "has no turn of the assistant",
         "a.jsonl line 3": 'has a turn that is not like {"role": "user", "content": "..."}',
         "a.jsonl line 4": "has no text in 'prompt'",
     }
-    assert read(TextCodec(), path).values == {"completion": ["2", "unasked"]}
+    assert len({*rows.names}) == 3
+    assert read(TextCodec(), path).values == {"completion": ["1", "2", "unasked", "3"]}
+
+
+def test_turns_of_a_prompt_are_only_read(tmp_path):
+    row = {"prompt": spoken_turns(*TALK[:4]), "completion": spoken_turns(TALK[4])}
+    rows = read(TextCodec(), lines(tmp_path / "a.jsonl", [row]), "prompt")
+    assert rows.values["completion"] == ["2"]
+
+
+def test_answers_of_one_conversation_are_on_one_side_of_the_split(tmp_path):
+    talks = [
+        [
+            turn
+            for k in range(4)
+            for turn in (("user", f"{i} and {k}?"), ("assistant", f"answer {i}-{k}"))
+        ]
+        for i in range(60)
+    ]
+    path = lines(tmp_path / "a.jsonl", [{"messages": spoken_turns(*talk)} for talk in talks])
+    dataset = opened(path, given=["prompt"])
+    sides: dict[str, set[str]] = {}
+    for part, split in dataset.splits.items():
+        field = dataset.fields["completion"]
+        arrays = split.gather(np.arange(len(split)))["completion"]
+        for answer in field.decode(field.expand(arrays).numpy()):
+            sides.setdefault(answer.split("-")[0], set()).add(part)
+    assert sum(dataset.stats.counts.values()) == 4 * 60
+    assert all(dataset.stats.counts.values())
+    assert len(sides) == 60
+    assert all(len(parts) == 1 for parts in sides.values())
 
 
 def test_other_texts_and_labels_of_a_line(tmp_path):
