@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from genwright.data.codec import Rejected, Values
+from genwright.data.codec import Rejected, Values, suffix
 from genwright.data.field import Field
 from genwright.data.member import TAR, File
 from genwright.data.sidecar import (
@@ -375,7 +375,7 @@ def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:
         names = {one.relative_to(folder).as_posix() for one in own if one.is_relative_to(folder)}
         if (table := json_table(some, names)) is not None:
             sidecars.add(table)
-    shards = {(file.parent, file.stem) for file in own if file.suffix == TAR}
+    shards = {(file.parent, file.stem) for file in own if suffix(file) == TAR}
     notes = (file for file in files if (file.parent, file.stem.removesuffix("_stats")) in shards)
     return found | sidecars | {*notes} - mine
 

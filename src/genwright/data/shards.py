@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from genwright.data.codec import Rejected
+from genwright.data.codec import Rejected, suffix
 from genwright.data.labels import CAPTION, CAPTIONS, FileRow, Folders, Layout, lacking
 from genwright.data.member import TAR, Contents, File, Member, contents, open_file, size_of
 from genwright.data.sidecar import PROBE, TEXT_COLUMNS, looks_like_text
@@ -39,7 +39,7 @@ def laid_out(
 
     kinds  suffixes of what the codec reads.  main, given: as `Folders` has them
     """
-    shards = [file for file in files if file.suffix == TAR]
+    shards = [file for file in files if suffix(file) == TAR]
     if not shards:
         return Folders(root, files, main, given)
     if len(shards) < len(files):

@@ -46,6 +46,8 @@ FILE_COLUMNS = ("file", "filename", "file_name", "image", "audio")
 FURTHER = "_file_name"
 """Behind the name of a field: a column of further files."""
 JSON = (".jsonl", ".json")
+SEVERAL = 20
+"""Such files in a folder: more are of a file each, and none is looked into."""
 LONG = 2**16
 """Characters of a line that is looked at to tell whether it names files."""
 LISTS = "file_names"
@@ -337,9 +339,10 @@ def _ljspeech(path: Path, names: Collection[str]) -> Table | None:
     """A table without a head whose first fields are the stems of files; quotes in it are letters."""
     form = {"delimiter": "|", "quoting": csv.QUOTE_NONE}
     with _table(path, **form) as lines:
-        some = list(islice(lines, ENOUGH))
-    if not some or len(some[0]) not in (2, 3):
-        return None
+        some: list[list[str]] = [next(lines, [])]
+        if len(some[0]) not in (2, 3):
+            return None
+        some += islice(lines, ENOUGH)
     stems = {PurePosixPath(name).with_suffix("").as_posix(): name for name in sorted(names)}
 
     def clip(stem: str) -> str | None:
@@ -375,7 +378,8 @@ def json_table(files: Iterable[Path], names: Collection[str]) -> Path | None:
 
     Where several do, each may be of a file of its own, and none is a table.
     """
-    found = [file for file in files if file.suffix in JSON and _names_files(file, names)]
+    some = [file for file in files if file.suffix in JSON]
+    found = [file for file in some if len(some) <= SEVERAL and _names_files(file, names)]
     return found[0] if len(found) == 1 else None
 
 

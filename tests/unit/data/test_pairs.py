@@ -566,6 +566,14 @@ def test_json_of_each_picture_is_no_table(tmp_path):
     assert len(read(ImageCodec(), tmp_path)) == 4
 
 
+def test_a_long_line_of_a_sidecar_is_no_fault(tmp_path):
+    put(tmp_path / "0.png", shade(0))
+    put(tmp_path / "1.png", shade(1))
+    long = ",".join(f"{name}.png," + "word " * 20_000 + f",{'x' * 99_999}" for name in "0")
+    put(tmp_path / "metadata.csv", f"file_name,text,note\n{long}\n1.png,short,note\n")
+    assert len(read(ImageCodec(), tmp_path, "text")) == 2
+
+
 # -- captions --------------------------------------------------------------------------------------
 
 

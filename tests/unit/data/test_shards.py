@@ -197,7 +197,7 @@ def test_sounds_and_what_is_said_in_them(tmp_path):
     files: dict[str, bytes | str] = {}
     for i in range(N):
         files |= {f"{i}.wav": wav(i), f"{i}.clean.wav": wav(i + 1), f"{i}.txt": f"tone {i}"}
-    path = tar(tmp_path / "some.tar", files)
+    path = tar(tmp_path / "some.TAR", files)
     source = find(path)
     assert source.codec == "audio"
     fields = AudioCodec().fields(source)

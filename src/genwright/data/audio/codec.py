@@ -89,7 +89,7 @@ class AudioCodec(Codec):
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold examples."""
         read = [file for file in files if suffix(file) in cls.reads]
-        return [file for file in read if file.suffix != TAR or holds(file, SOUNDS)]
+        return [file for file in read if suffix(file) != TAR or holds(file, SOUNDS)]
 
     # -- in ------------------------------------------------------------------------------------
 

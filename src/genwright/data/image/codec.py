@@ -98,7 +98,7 @@ class ImageCodec(Codec):
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold examples."""
         read = [file for file in files if suffix(file) in cls.reads and file.name != SHEET]
-        return [file for file in read if file.suffix != TAR or holds(file, PICTURES)]
+        return [file for file in read if suffix(file) != TAR or holds(file, PICTURES)]
 
     # -- in ------------------------------------------------------------------------------------
 

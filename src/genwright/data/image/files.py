@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from genwright.data.codec import Array, Rejected, Source
+from genwright.data.codec import Array, Rejected, Source, suffix
 from genwright.data.image.ops import (
     MOST_PIXELS,
     Picture,
@@ -65,7 +65,7 @@ class ImageFiles:
         self.deep = deep
         files = [path for path in source.files if path.name != SHEET]
         self.arrays = [path for path in files if _is_archive(path)]
-        packed = any(path.suffix == TAR for path in files)  # beside which nothing else may lie
+        packed = any(suffix(path) == TAR for path in files)  # beside which nothing else may lie
         loose = files if packed else [path for path in files if not _is_archive(path)]
         self.layout = laid_out(source.root, loose, PICTURES, main, given)
         self.name = self.layout.name
