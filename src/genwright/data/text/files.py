@@ -452,9 +452,8 @@ def _turned(name: str, values: dict[str, Any]) -> Iterator[tuple[str, dict[str, 
     elif not answers:
         yield Rejected(name, f"has no turn of the {MADE}")
     else:
-        asked = [
-            i for i in answers if i > 0
-        ] or answers  # a greeting alone, before anybody asks, answers nothing
+        # A greeting before anybody asks answers nothing, and is read with the rest.
+        asked = [i for i in answers if i > 0] or answers
         for i in asked if keys[0] in TURNS else asked[-1:]:
             yield name, {PROMPT: _in_turns(whole[:i]), COMPLETION: whole[i][1]} | values
 
