@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,27 @@ def picture_pairs(folder: Path, n: int) -> Path:
             words = " ".join(rng.choice(["red", "blue", "a", "dog", "cat", "of", "two"], 7))
             lines.writerow([*names, words, ("Ulm", "Kiel")[i % 2]])
     return folder
+
+
+def shard(folder: Path, n: int) -> Path:
+    """A picture, another one, a caption and a number of each in one `.tar`."""
+    rng = np.random.default_rng(0)
+    with tarfile.open(folder / "some.tar", "w") as archive:
+        for i in range(n):
+            words = " ".join(rng.choice(["red", "blue", "a", "dog", "cat", "of", "two"], 7))
+            pixels = [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2)]
+            tails = {"png": png(pixels[0]), "target.png": png(pixels[1]), "txt": words.encode()}
+            for tail, data in (tails | {"cls": str(i % 3).encode()}).items():
+                about = tarfile.TarInfo(f"{i:05d}.{tail}")
+                about.size = len(data)
+                archive.addfile(about, BytesIO(data))
+    return folder / "some.tar"
+
+
+def png(pixels: np.ndarray) -> bytes:
+    data = BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    return data.getvalue()
 
 
 def questions(folder: Path, n: int) -> Path:
@@ -141,6 +164,12 @@ KINDS = {
         but=frozenset({"damage-stays-where-it-is"}),  # of one archive nothing is left
     ),
     "image-pairs": Kind("image", picture_pairs, "genwright.data.image.codec.CHUNK"),
+    "image-shards": Kind(
+        "image",
+        shard,
+        "genwright.data.image.codec.CHUNK",
+        but=frozenset({"damage-stays-where-it-is"}),  # an archive that is cut short is refused
+    ),
     "table": Kind("table", rows, "genwright.data.table.readers.ROWS", many=400),
     "text": Kind("text", documents, "genwright.data.text.codec.ROWS", options={"length": 40}, many=200),
     "text-pairs": Kind(
@@ -164,7 +193,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], C
     with pytest.MonkeyPatch.context() as patch:
         for kind in KINDS.values():
             patch.setattr(kind.chunk, kind.size)
-        for room in ("labels", "text.files"):  # what is looked at to tell a text from a label
+        for room in ("sidecar", "text.files"):  # what is looked at to tell a text from a label
             patch.setattr(f"genwright.data.{room}.PROBE", 40)
 
         @cache

@@ -1,10 +1,8 @@
 """What belongs to a file beside its content, whatever it holds: by the conventions that people have.
 
 class folders   the first folder below the root is the label `label`
-a sidecar       `labels.csv`, `metadata.csv`, `.jsonl` or `.parquet` in the root (Hugging Face's ImageFolder and
-                AudioFolder): a column `file_name` (or `file`, `filename`, `image`, `audio`) names each file, a
-                column `target_file_name` a further one, the field `target`; every other column is a text or a
-                label, and wins over folders
+a sidecar       a table that names files and says what is known of each (`sidecar.py`); it wins over folders and
+                captions
 captions        `a.txt` or `a.caption` beside `a.png` (kohya's sd-scripts): the field `caption`
 twin folders    `source/0001.png` and `target/0001.png` (ControlNet): fields of these names, paired by stem
 """
@@ -12,37 +10,41 @@ twin folders    `source/0001.png` and `target/0001.png` (ControlNet): fields of 
 from __future__ import annotations
 
 import csv
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from genwright.data.codec import Rejected, Values
+from genwright.data.codec import Rejected, Values, suffix
 from genwright.data.field import Field
+from genwright.data.member import TAR, File
+from genwright.data.sidecar import (
+    FILE_COLUMNS,
+    FURTHER,
+    JSON,
+    SIDECARS,
+    SidecarRow,
+    Sidecars,
+    json_table,
+)
 from genwright.data.text.field import TextField
-from genwright.errors import DataError, GenwrightError, missing_extra
+from genwright.errors import DataError
 
 __all__ = [
-    "SIDECARS",
+    "CAPTION",
+    "CAPTIONS",
     "FileRow",
+    "Folders",
     "Layout",
     "file_fields",
     "goes_with",
     "lacking",
-    "looks_like_text",
     "write_beside",
 ]
 
-SIDECARS = ("labels.csv", "metadata.csv", "metadata.jsonl", "metadata.parquet")
-FILE_COLUMNS = ("file", "filename", "file_name", "image", "audio")
-FURTHER = "_file_name"
-"""Behind the name of a field: a column of further files."""
-TEXT_COLUMNS = frozenset({"caption", "text", "prompt", "completion", "description", "transcription"})
 CAPTION, CAPTIONS = "caption", (".txt", ".caption")
 TWINS = (
     *(("source", "target"), ("input", "target"), ("input", "output")),
@@ -50,20 +52,15 @@ TWINS = (
 )
 """Folders that are two sides of pairs without being asked for, the main one first."""
 NOT_CAPTIONS = ("readme", "license", "licence", "copying")
-PROBE = 1000
-"""Rows that are looked at to tell a text from a label."""
-ENOUGH = 20
-"""Values of which it can be said that they hardly repeat."""
-_WORDS = re.compile(r"[^\W\d_]\S*\s+\S*[^\W\d_]")
 
 
 @dataclass(frozen=True)
 class FileRow:
     """One example: its main file, how a person calls that, further files by field, and plain values."""
 
-    path: Path
+    path: File
     name: str
-    files: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, File] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -72,14 +69,58 @@ class FileRow:
         return PurePosixPath(self.name).with_suffix("").as_posix()
 
 
-class Layout:
-    """Which of the `files` under what a person named, `root`, belong together, and what stands beside them.
+class Layout(ABC):
+    """Which files belong together, and what stands beside them.
 
-    main     the field of the main files
+    files    all of one kind, in their order
+    main     the field of the main ones
     further  fields that are files too
     texts    fields that are texts
-    columns  all other fields: labels
     """
+
+    files: Sequence[File]
+    main: str
+    further: Sequence[str]
+    texts: Sequence[str]
+
+    @property
+    @abstractmethod
+    def loose(self) -> bool:
+        """Whether some main file has no label where others have."""
+
+    @abstractmethod
+    def name(self, path: Any) -> str:
+        """How a person calls a file."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Of all fields beside the main one."""
+
+    @property
+    @abstractmethod
+    def mains(self) -> Sequence[File]:
+        """The files that are examples of their own."""
+
+    def companions(self, wanted: Sequence[str]) -> list[Path]:
+        """Files beside the others that say something of them."""
+        return []
+
+    @abstractmethod
+    def read(self, wanted: Sequence[str]) -> list[Rejected]:
+        """What cannot be used whatever the files hold. Comes before `of`.
+
+        Raises `DataError` where it cannot be said what belongs together.
+        """
+
+    @abstractmethod
+    def of(self, path: Any, wanted: Sequence[str]) -> FileRow | Rejected | None:
+        """What belongs to one of the files, or that it lacks something `wanted`; None: it is no example of its own."""
+
+
+class Folders(Layout):
+    """Files under what a person named, `root`: what belongs together says where they lie, or a table."""
+
+    files: Sequence[Path]
 
     def __init__(self, root: Path, files: Sequence[Path], main: str, given: Sequence[str] = ()) -> None:
         """main: the name of the main field where the layout has none of its own.  given: fields that are asked
@@ -87,20 +128,21 @@ class Layout:
         self.root = root if root.is_dir() else root.parent
         self.files = files
         folder = bool(files) and root.is_dir()
-        self.sidecar = Sidecar.find(root, main) if folder else None
-        self.twins = self._twins(given) if folder and self.sidecar is None else ()
+        self.sidecars = Sidecars(root, [*map(self.name, files)] if folder else [], main)
+        self.twins = self._twins(given) if folder and not self.sidecars else ()
         self._folder = folder
         self._rows: dict[str, SidecarRow] = {}
         self._apart: frozenset[str] = frozenset()
-        self.main, self.further, self.texts = main, list(self.twins[1:]), list[str]()
+        self.main: str = main
+        self.further: list[str] = list(self.twins[1:])
+        self.texts: list[str] = []
         if self.twins:
             self.main = self.twins[0]
-        if self.sidecar:
-            self.main, self.further = self.sidecar.main, list(self.sidecar.further)
-            self.texts = list(self.sidecar.texts)
+        if self.sidecars:
+            self.main, self.further = self.sidecars.main, self.sidecars.further
+            self.texts = list(self.sidecars.texts)
         if self._captioned:
             self.texts.append(CAPTION)
-        self.columns = [name for name in self.names() if name not in (*self.further, *self.texts)]
 
     def name(self, path: Path) -> str:
         """How a person and the sidecar call a file: by its path below the root."""
@@ -108,7 +150,7 @@ class Layout:
 
     def names(self) -> list[str]:
         """Of all fields beside the main one."""
-        found = [*self.further, *(self.sidecar.columns if self.sidecar else ())]
+        found = [*self.further, *self.sidecars.columns]
         if self._captioned:
             found.append(CAPTION)
         if self._foldered:
@@ -117,23 +159,24 @@ class Layout:
 
     @property
     def _foldered(self) -> bool:
-        """Whether the first folder says something. Where there are further files, those may lie in one folder
-        and the main ones in another, which is no label."""
+        """Whether the first folder says something. Where there are further files, or a convention has a folder of
+        its own, all main files may lie in one, which is no label."""
         if self.twins:
             return False
-        if self.sidecar and self.sidecar.further:
-            return len({name.split("/")[0] for name in self.sidecar.mains if "/" in name}) > 1
+        if self.sidecars and not self.sidecars.chosen:
+            return len(self.sidecars.folders) > 1
         return any("/" in self.name(path) for path in self.files)
 
     @property
     def loose(self) -> bool:
         """Whether some file lies beside the class folders and has no label from elsewhere."""
-        labelled = self.sidecar is not None and "label" in self.sidecar.columns
-        return not labelled and any("/" not in self.name(path) for path in self.files)
+        return "label" not in self.sidecars.columns and any(
+            "/" not in self.name(path) for path in self.files
+        )
 
     def companions(self, wanted: Sequence[str]) -> list[Path]:
-        """Files beside the others that say something of them: the sidecar, and the captions if they are wanted."""
-        found = [self.sidecar.path] if self.sidecar else []
+        """Files beside the others that say something of them: the sidecars, and the captions if they are wanted."""
+        found = [sidecar.path for sidecar in self.sidecars.each.values()]
         return [*found, *self._captions.values()] if self._captioned and CAPTION in wanted else found
 
     # -- twin folders --------------------------------------------------------------------------
@@ -192,20 +235,20 @@ class Layout:
         return found
 
     @cached_property
-    def _captions(self) -> dict[Path, Path]:
+    def _captions(self) -> dict[File, Path]:
         """The caption of each file that has one."""
         pairs = ((path, self._texts.get((path.parent, path.stem))) for path in self.files)
         return {path: text for path, text in pairs if text is not None} if self._folder else {}
 
     @property
     def _captioned(self) -> bool:
-        written = self.sidecar is not None and CAPTION in (*self.sidecar.columns, *self.sidecar.further)
+        written = CAPTION in (*self.sidecars.columns, *self.sidecars.further)
         return not written and bool(self._captions)
 
     def _lonely_captions(self) -> list[Rejected]:
         """Captions of nothing. Raises `DataError` for a caption of two files."""
         stems: dict[tuple[Path, str], list[Path]] = {}
-        for path in self._captions:
+        for path in filter(self._captions.__contains__, self.files):
             stems.setdefault((path.parent, path.stem), []).append(path)
         self._alone(stems)
         lonely = (text for key, text in self._texts.items() if key not in stems)
@@ -217,17 +260,17 @@ class Layout:
 
     # -- rows ----------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def mains(self) -> list[Path]:
-        """The files that are examples of their own. Reads the sidecar."""
+        """The files that are examples of their own. Reads the sidecars."""
         if self.twins:
             return [path for path in self.files if self.name(path).split("/")[0] == self.main]
-        if self.sidecar and self.sidecar.further and not self._rows:
+        if self.sidecars.further and not self._rows:
             self.read(())
         return [path for path in self.files if self.name(path) not in self._apart]
 
     def read(self, wanted: Sequence[str]) -> list[Rejected]:
-        """Read the sidecar; what in it cannot be used, and what has no other side. Comes before `of`.
+        """Read the sidecars; what in them cannot be used, and what has no other side. Comes before `of`.
 
         Raises `DataError` where it cannot be said what belongs together.
         """
@@ -241,15 +284,18 @@ class Layout:
                 for stem, path in self._sides[other].items()
                 if stem not in main
             ]
-        if self.sidecar is None:
-            return bad
-        self._rows, lines = self.sidecar.read()
+        self._rows, lines = self.sidecars.read()
         further = {name for row in self._rows.values() for name in row.files.values() if name}
         self._apart = frozenset(further - self._rows.keys())
         present = {self.name(path) for path in self.files}
-        reason = f"{self.sidecar.path.name} names it, but there is no such file"
         paired = self._paired(wanted)
-        gone = [Rejected(name, reason, orphan=paired) for name in self._rows if name not in present]
+        gone = [
+            Rejected(
+                name, f"{self.sidecars.ruler(name)} names it, but there is no such file", orphan=paired
+            )
+            for name in self._rows
+            if name not in present
+        ]
         return bad + lines + gone
 
     def _paired(self, wanted: Sequence[str]) -> bool:
@@ -261,22 +307,22 @@ class Layout:
         if self.twins:
             return self._side(path, name, wanted)
         values: dict[str, Any] = {"label": name.split("/")[0]} if "/" in name else {}
-        files: dict[str, Path] = {}
-        if self.sidecar:
-            if name in self._apart:
-                return None
-            if name not in self._rows:
-                reason = f"{self.sidecar.path.name} has no row for it"
-                return Rejected(name, reason, orphan=self._paired(wanted))
-            row = self._rows[name]
-            values |= row.values
-            for other in self.further:
-                if other not in wanted:
-                    continue
-                files[other] = self.root / row.files[other]
-                if not row.files[other] or not files[other].is_file():
-                    reason = f"its {other} {row.files[other]}".rstrip() + " is not there"
-                    return Rejected(name, reason, orphan=True)
+        files: dict[str, File] = {}
+        if name in self._apart:
+            return None
+        row = self._rows.get(name, SidecarRow({}, {}))
+        if name not in self._rows and (ruler := self.sidecars.ruler(name)):
+            return Rejected(name, f"{ruler} has no row for it", orphan=self._paired(wanted))
+        values |= row.values
+        for other in self.further:
+            if other not in wanted:
+                continue
+            named = row.files.get(other, "")
+            file = self.root / named
+            if not named or not file.is_file():
+                reason = f"its {other} {named}".rstrip() + " is not there"
+                return Rejected(name, reason, orphan=True)
+            files[other] = file
         return self._complete(FileRow(path, name, files, values), wanted)
 
     def _side(self, path: Path, name: str, wanted: Sequence[str]) -> FileRow | Rejected | None:
@@ -284,7 +330,7 @@ class Layout:
         if folder != self.main or not rest:
             return None
         stem = PurePosixPath(rest).with_suffix("").as_posix()
-        files: dict[str, Path] = {}
+        files: dict[str, File] = {}
         for other in self.further:
             if other in wanted:
                 if stem not in self._sides[other]:
@@ -295,8 +341,8 @@ class Layout:
     def _complete(self, row: FileRow, wanted: Sequence[str]) -> FileRow | Rejected:
         """With its caption; or what it lacks."""
         values = dict(row.values)
-        if CAPTION in wanted and self._captioned and row.path in self._captions:
-            caption = self._captions[row.path]
+        caption = self._captions.get(row.path) if CAPTION in wanted and self._captioned else None
+        if caption is not None:
             try:
                 values[CAPTION] = caption.read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeError):
@@ -311,16 +357,27 @@ class Layout:
 
 
 def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:
-    """Those of some files that only say what `own` are: a sidecar in a folder above them all, and texts beside them
-    if one is the caption of one."""
+    """Those of some files that only say what `own` are: a sidecar in a folder above one of them, texts beside them
+    if one is the caption of one, and what img2dataset writes beside each shard."""
     stems = {(file.parent, file.stem) for file in own}
     mine = set(own)
     texts = [file for file in files if file.suffix.lower() in CAPTIONS and file not in mine]
     captions = not stems.isdisjoint((text.parent, text.stem) for text in texts)
     folders = {text.parent for text in texts} & {folder for folder, _ in stems}
     found = {text for text in texts if captions and text.parent in folders}
-    sidecars = (file for file in files if file.name in SIDECARS)
-    return found | {file for file in sidecars if all(one.is_relative_to(file.parent) for one in own)}
+    above = {folder for one in {*(file.parent for file in own)} for folder in (one, *one.parents)}
+    sidecars = {file for file in files if file.name in SIDECARS and file.parent in above}
+    lines: dict[Path, list[Path]] = {}
+    for file in files:
+        if file.suffix in JSON and file.parent in above - {sidecar.parent for sidecar in sidecars}:
+            lines.setdefault(file.parent, []).append(file)
+    for folder, some in lines.items():
+        names = {one.relative_to(folder).as_posix() for one in own if one.is_relative_to(folder)}
+        if (table := json_table(some, names)) is not None:
+            sidecars.add(table)
+    shards = {(file.parent, file.stem) for file in own if suffix(file) == TAR}
+    notes = (file for file in files if (file.parent, file.stem.removesuffix("_stats")) in shards)
+    return found | sidecars | {*notes} - mine
 
 
 def lacking(labels: Mapping[str, Any], wanted: Sequence[str]) -> str | None:
@@ -330,19 +387,6 @@ def lacking(labels: Mapping[str, Any], wanted: Sequence[str]) -> str | None:
         if value is None or value != value or (isinstance(value, str) and not value.strip()):
             return name
     return None
-
-
-def looks_like_text(values: Sequence[Any], *, least: int = ENOUGH, long: int = 0) -> bool:
-    """Whether values are texts and no categories: they hardly repeat, and most have words with a blank between.
-
-    least  fewer say nothing
-    long   characters that most of them have
-    """
-    there = [value for value in values if value is not None and value != ""]
-    if len(there) < least or not all(isinstance(value, str) for value in there):
-        return False
-    wordy = sum(len(value) >= long and _WORDS.search(value) is not None for value in there)
-    return len(set(there)) >= 0.9 * len(there) and 2 * wordy > len(there)
 
 
 # -- out -------------------------------------------------------------------------------------------
@@ -395,193 +439,3 @@ def _write_table(columns: Mapping[str, Sequence[Any]], table: Path) -> Path:
         lines.writerow(columns)
         lines.writerows(zip(*columns.values(), strict=True))
     return table
-
-
-# -- the sidecar -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SidecarRow:
-    """Plain values, and the names of further files, by field."""
-
-    values: Mapping[str, Any]
-    files: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Sidecar:
-    """A table beside files that its column `file` names.
-
-    main     the field of these files
-    further  fields of further files, and the column that names them
-    columns  the fields of all other columns
-    texts    those of them that are texts
-    mains    names of files in the first rows
-    """
-
-    path: Path
-    file: str
-    main: str
-    further: Mapping[str, str]
-    columns: tuple[str, ...]
-    texts: tuple[str, ...]
-    mains: tuple[str, ...]
-
-    @classmethod
-    def find(cls, folder: Path, main: str) -> Sidecar | None:
-        """The sidecar in a folder, if there is one. Raises `DataError` if it names no files."""
-        path = next((folder / name for name in SIDECARS if (folder / name).is_file()), None)
-        if path is None:
-            return None
-        head, records = _opened(path)
-        some = [record for _, record in islice(records, PROBE) if isinstance(record, dict)]
-        if path.suffix == ".jsonl":
-            head = list(dict.fromkeys(name for record in some for name in record))
-        further = {
-            name.removesuffix(FURTHER): name
-            for name in head
-            if name.endswith(FURTHER) and name != FURTHER
-        }
-        file = next((name for name in FILE_COLUMNS if name in head), None)
-        if file is None and further:  # input_file_name, target_file_name: the first is the main one
-            main = next(iter(further))
-            file = further.pop(main)
-        if file is None:
-            raise DataError(
-                f"{path} names no files: wanted a column {' or '.join(FILE_COLUMNS)}, found "
-                f"{', '.join(head) or 'none'}; rename the column, or the file",
-                code="no-file-column",
-            )
-        # A column without a name is the row number that pandas writes.
-        columns = [name for name in head if name and name not in (file, main, *further.values())]
-        names = [name for name in head if name]
-        if len(set(names)) < len(names) or not further.keys().isdisjoint((main, *columns)):
-            raise DataError(
-                f"{path} has two columns of the same name: rename one of them", code="same-name-twice"
-            )
-        values = {name: [record.get(name) for record in some] for name in columns}
-        columns = [
-            name for name in columns if not any(isinstance(v, list | dict | bytes) for v in values[name])
-        ]
-        texts = [name for name in columns if name in TEXT_COLUMNS or looks_like_text(values[name])]
-        mains = tuple(_named(record.get(file)) for record in some)
-        return cls(path, file, main, further, tuple(columns), tuple(texts), mains)
-
-    def read(self) -> tuple[dict[str, SidecarRow], list[Rejected]]:
-        """What is said of each file by its name, and the lines that cannot be used. Raises `DataError` for a
-        file that lies elsewhere."""
-        rows: dict[str, SidecarRow] = {}
-        bad = []
-        for line, record in _opened(self.path)[1]:
-            if isinstance(record, str):
-                bad.append(Rejected(line, record))
-                continue
-            name = self._inside(record.get(self.file), line)
-            if not name:
-                bad.append(Rejected(line, "it names no file"))
-            elif name in rows:
-                bad.append(Rejected(line, f"it names {name!r} a second time"))
-            else:
-                files = {f: self._inside(record.get(c), line) for f, c in self.further.items()}
-                rows[name] = SidecarRow({column: record.get(column) for column in self.columns}, files)
-        return rows, bad
-
-    def _inside(self, given: Any, line: str) -> str:
-        """The name of a file below the folder, "" for none. What is written in a table may come from anyone,
-        so that nothing outside the folder is opened."""
-        name = _named(given)
-        if name.startswith("/") or PureWindowsPath(name).drive or ".." in name.split("/"):
-            raise DataError(
-                f"{line} names {str(given).strip()!r}, which lies outside {self.path.parent}: put the file into "
-                f"the folder, and name it by its path from there",
-                code="file-outside-folder",
-            )
-        return name
-
-
-def _named(given: Any) -> str:
-    """The name of a file as a path below a folder, "" for none."""
-    if given is None or given != given or not str(given).strip():
-        return ""
-    return PurePosixPath(str(given).strip().replace("\\", "/")).as_posix()
-
-
-Records = Iterator[tuple[str, dict[str, Any] | str]]
-"""By the name of its line: the values of a row, or what is wrong with it."""
-
-
-def _opened(path: Path) -> tuple[list[str], Records]:
-    """The head of a table (none of a .jsonl, where each line has its own) and its rows."""
-    if path.suffix == ".jsonl":
-        return [], _json_lines(path)
-    if path.suffix == ".parquet":
-        return _parquet(path)
-    with _table(path) as lines:
-        head = [name.strip() for name in next(lines, [])]
-    return head, _csv_lines(path, head)
-
-
-def _csv_lines(path: Path, head: Sequence[str]) -> Records:
-    with _table(path) as lines:
-        next(lines, None)
-        for fields in lines:
-            if len(fields) == len(head):
-                yield f"{path.name}, line {lines.line_num}", dict(zip(head, fields, strict=True))
-            elif fields:
-                reason = f"it has {len(fields)} fields, the head {len(head)}"
-                yield f"{path.name}, line {lines.line_num}", reason
-
-
-def _json_lines(path: Path) -> Records:
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                yield f"{path.name}, line {number}", _object(line)
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, "JSON lines", error) from None
-
-
-def _object(line: str) -> dict[str, Any] | str:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"it is not JSON: {error}"
-    return record if isinstance(record, dict) else 'it is not an object like {"file_name": "..."}'
-
-
-def _parquet(path: Path) -> tuple[list[str], Records]:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise missing_extra("reading metadata.parquet", "pyarrow", "table") from None
-    try:
-        with parquet.ParquetFile(path) as file:
-            head = list(file.schema_arrow.names)
-    except (OSError, ValueError) as error:  # pyarrow's own are of these
-        raise _unreadable(path, "a Parquet file", error) from None
-
-    def rows() -> Records:
-        number = 0
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                for record in batch.to_pylist():
-                    number += 1
-                    yield f"{path.name}, row {number}", record
-
-    return head, rows()
-
-
-@contextmanager
-def _table(path: Path) -> Iterator[Any]:
-    """A `csv.reader` over a file, its errors in our words."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            yield csv.reader(stream)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable(path, "a CSV file", error) from None
-
-
-def _unreadable(path: Path, what: str, error: Exception) -> GenwrightError:
-    return DataError(f"{path} cannot be read as {what} in UTF-8: {error}", code="unreadable-sidecar")

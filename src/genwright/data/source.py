@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genwright.data.cache import cache_home
-from genwright.data.codec import Codec, Source, suffix
+from genwright.data.codec import Codec, Source
 from genwright.errors import DataError, closest_name
 from genwright.registry import names, resolve
 
@@ -82,8 +82,8 @@ def _of_folder(root: Path, files: Sequence[Path]) -> str:
     examples = _examples(files)
     if codec := _surest(examples):
         return codec
-    read = {tail for name in names("codecs") for tail in resolve("codecs", name).reads}
-    usable = [file for file in examples if suffix(file) in read]
+    own = {file for name in names("codecs") for file in resolve("codecs", name).own(examples)}
+    usable = [file for file in examples if file in own]
     if not usable:
         raise DataError(
             f"none of the {len(files)} files in {root} can be used: {_readable()}",

@@ -25,8 +25,9 @@ from genwright.data.dataset import Dataset, wanted_fields
 from genwright.data.image.codec import ImageCodec
 from genwright.data.image.field import ImageField
 from genwright.data.image.ops import pixels
-from genwright.data.labels import goes_with, looks_like_text
+from genwright.data.labels import goes_with
 from genwright.data.preview import as_html
+from genwright.data.sidecar import looks_like_text
 from genwright.data.source import find
 from genwright.data.text.codec import TextCodec
 from genwright.data.text.field import TextField
@@ -211,6 +212,95 @@ def test_the_sidecar_wins_over_a_caption_and_a_folder(tmp_path):
     assert set(rows.values["label"]) == {"here"}
 
 
+def test_a_sidecar_in_each_folder(tmp_path):
+    for i in range(N):
+        part = ("train", "test")[i % 2]
+        put(tmp_path / part / "deep" / f"{i}.png", shade(i))
+        put(tmp_path / f"{i}.png", shade(100 + i))
+    for j, part in enumerate(["train", "test"]):
+        rows = [
+            {"file_name": f"deep/{i}.png", "caption": f"number {i}", part: i} for i in range(j, N, 2)
+        ]
+        table(tmp_path / part / "metadata.csv", rows)
+    codec, source = ImageCodec(), find(tmp_path)
+    assert source.codec == "image"
+    assert codec.labels(source) == ["caption", "test", "train", "label"]
+    assert {path.name for path in codec.companions(source)} == {"metadata.csv"}
+    rows = read(codec, tmp_path, "caption", "label")
+    assert len(rows) == N
+    for picture, caption, label in zip(*rows.values.values(), strict=True):
+        i = number(picture)
+        assert (caption, label) == (f"number {i}", ("train", "test")[i % 2])
+    assert {(bad.name, bad.reason) for bad in rows.rejected} == {
+        (f"{i}.png", "it has no 'caption'") for i in range(N)
+    }
+    only = read(codec, tmp_path, "train")
+    assert len(only) == N // 2
+    assert ("test/deep/1.png", "it has no 'train'") in {(b.name, b.reason) for b in only.rejected}
+
+
+def test_the_nearest_sidecar_rules_a_file(tmp_path):
+    for name in ("near/0", "near/1", "far/0", "far/1"):
+        put(tmp_path / f"{name}.png", shade(len(name)))
+    outer = [{"file_name": f"{name}.png", "kind": "outer"} for name in ("near/0", "near/1", "far/0")]
+    table(tmp_path / "metadata.csv", outer)
+    table(
+        tmp_path / "near/labels.csv", [{"file": "0.png", "kind": "inner"}, {"file": "2.png", "kind": ""}]
+    )
+    rows = read(ImageCodec(), tmp_path, "kind")
+    assert dict(zip(rows.names, rows.values["kind"], strict=True)) == {
+        "near/0": "inner",
+        "far/0": "outer",
+    }
+    assert {bad.name: bad.reason for bad in rows.rejected} == {
+        "near/2.png": "near/labels.csv names it, but there is no such file",
+        "near/1.png": "near/labels.csv has no row for it",
+        "far/1.png": "metadata.csv has no row for it",
+    }
+
+
+def test_further_files_of_sidecars_in_two_folders(tmp_path):
+    for part in "ab":
+        rows = []
+        for i in range(ord(part), ord(part) + 3):
+            put(tmp_path / part / "x" / f"{i}.png", shade(i))
+            put(tmp_path / part / "y" / f"{i}.png", shade(255 - i))
+            rows.append({"input_file_name": f"x/{i}.png", "output_file_name": f"y/{i}.png"})
+        table(tmp_path / part / "metadata.jsonl", rows)
+    assert ImageCodec().labels(find(tmp_path)) == ["output", "label"]
+    rows = read(ImageCodec(), tmp_path, "output", "label")
+    assert [255 - number(one) for one in rows.values["output"]] == list(
+        map(number, rows.values["input"])
+    )
+    assert rows.values["label"] == ["a"] * 3 + ["b"] * 3
+    lines(tmp_path / "b/metadata.jsonl", [{"input_file_name": "../a/x/97.png"}])
+    with pytest.raises(DataError, match=r"b/metadata\.jsonl, line 1 names '\.\./a/x/97\.png'"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "row", [{"input_file_name": "0.png"}, {"file_name": "0.png", "kind_file_name": "0.png"}]
+)
+def test_sidecars_that_contradict_each_other(tmp_path, row):
+    for part in "ab":
+        put(tmp_path / part / "0.png", shade(1))
+    lines(tmp_path / "a/metadata.jsonl", [{"file_name": "0.png", "kind": 3}])
+    lines(tmp_path / "b/metadata.jsonl", [row])
+    assert fault(tmp_path) == "sidecars-differ"
+
+
+def test_a_changed_sidecar_in_a_folder_is_read_again(tmp_path):
+    for i in range(N):
+        put(tmp_path / "train" / f"{i}.png", shade(i))
+    rows = [{"file_name": f"{i}.png", "kind": COLOURS[i % 3]} for i in range(N)]
+    table(tmp_path / "train/metadata.jsonl", rows)
+    before = opened(tmp_path, given=["kind"])
+    table(tmp_path / "train/metadata.jsonl", [row | {"kind": "new"} for row in rows])
+    after = opened(tmp_path, given=["kind"])
+    assert before.key != after.key
+    assert {one["kind"] for one in examples(after)} == {"new"}
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [
@@ -372,6 +462,118 @@ def test_pictures_of_one_example_are_varied_together(tmp_path):
     assert torch.equal(*black)
 
 
+@pytest.mark.parametrize("name", ["metadata.jsonl", "metadata.parquet"])
+@pytest.mark.parametrize("main", ["", "first_"])
+def test_lists_of_files(tmp_path, name, main):
+    rows = []
+    for i in range(N):
+        put(tmp_path / f"{i}.png", shade(i))
+        put(tmp_path / "t" / f"{i}.png", shade(255 - i))
+        rows.append({f"{main}file_names": [f"{i}.png"], "target_file_names": [f"t/{i}.png"]})
+    path = table(tmp_path / name, rows)
+    found = read(ImageCodec(), tmp_path, "target")
+    assert list(found.values) == ["first" if main else "image", "target"]
+    pairs = zip(*(map(number, some) for some in found.values.values()), strict=True)
+    assert sorted(pairs) == [(i, 255 - i) for i in range(N)]
+    rows[7]["target_file_names"] = []
+    table(path, rows)
+    (bad,) = read(ImageCodec(), tmp_path, "target").rejected[:1]
+    assert (bad.name, bad.reason, bad.orphan) == ("7.png", "its target is not there", True)
+    rows[5]["target_file_names"] = ["t/5.png", "t/6.png"]
+    table(path, rows)
+    where = f"{name}, {'line' if name.endswith('l') else 'row'} 6"
+    with pytest.raises(DataError, match=f"^{where} has 2 files in 'target_file_names'") as error:
+        opened(tmp_path)
+    assert error.value.code == "list-of-files"
+
+
+def fill50k(root: Path, name: str = "prompt.json", n: int = N, **more: Any) -> Path:
+    twins(root, n=n)
+    rows = [
+        {"source": f"source/{i}.png", "target": f"target/{i}.png", "prompt": f"circle {i}"} | more
+        for i in range(n)
+    ]
+    lines(root / name, rows)
+    return root
+
+
+@pytest.mark.parametrize("name", ["prompt.json", "train.jsonl", "metadata.jsonl"])
+def test_values_that_are_paths_of_files(tmp_path, name):
+    source = find(fill50k(tmp_path, name, shape="round"))
+    assert source.codec == "image"
+    fields = ImageCodec().fields(source)
+    assert {name: type(field) for name, field in fields.items()} == {
+        "source": ImageField,
+        "target": ImageField,
+        "prompt": TextField,
+        "shape": ColumnField,
+    }
+    dataset = opened(tmp_path, make="target", given=["source", "prompt"])
+    found = {number(one["source"]): (number(one["target"]), one["prompt"]) for one in examples(dataset)}
+    assert found == {i: (255 - i, f"circle {i}") for i in range(N)}
+
+
+def test_a_further_picture_that_a_line_names(tmp_path):
+    rows = []
+    for i in range(4):
+        put(tmp_path / f"{i}.png", shade(i))
+        put(tmp_path / "edges" / f"{i}.png", shade(255 - i))
+        rows.append({"image": f"{i}.png", "conditioning_image": f"edges/{i}.png", "text": f"{i}"})
+    lines(tmp_path / "metadata.jsonl", rows)
+    found = read(ImageCodec(), tmp_path, "conditioning_image", "text")
+    assert list(map(number, found.values["image"])) == [0, 1, 2, 3]
+    assert list(map(number, found.values["conditioning_image"])) == [255, 254, 253, 252]
+
+
+def test_paths_of_files_that_are_missing_or_outside(tmp_path):
+    fill50k(tmp_path)
+    (tmp_path / "source/3.png").unlink()
+    (tmp_path / "target/4.png").unlink()
+    rejected = read(ImageCodec(), tmp_path, "target", "prompt").rejected
+    assert {bad.name: (bad.reason, bad.orphan) for bad in rejected} == {
+        "source/3.png": ("prompt.json names it, but there is no such file", True),
+        "source/4.png": ("its target target/4.png is not there", True),
+    }
+    with (tmp_path / "prompt.json").open("a") as more:
+        more.write('{"source": "source/../../x.png", "target": "target/5.png"}\n')
+    assert fault(tmp_path) == "file-outside-folder"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a": {"b": 3}}',
+        '{"images": ["source/0.png"]}',
+        "[" + "0," * 50_000 + "0]",
+        "not JSON",
+        "\xff",
+        '{"source": "elsewhere/0.png"}\n',
+    ],
+)
+def test_json_that_names_no_files_is_passed_over(tmp_path, content):
+    twins(tmp_path, n=4)
+    (tmp_path / "notes.json").write_bytes(content.encode("latin-1"))
+    assert list(ImageCodec().fields(find(tmp_path))) == ["source", "target"]
+    (tmp_path / "notes.json").rename(tmp_path / "notes.jsonl")
+    assert fault(tmp_path) == "mixed-kinds"
+
+
+def test_json_of_each_picture_is_no_table(tmp_path):
+    for i in range(4):
+        put(tmp_path / f"{i}.png", shade(i))
+        put(tmp_path / f"{i}.json", json.dumps({"filename": f"{i}.png", "likes": i}))
+    assert list(ImageCodec().fields(find(tmp_path))) == ["image"]
+    assert len(read(ImageCodec(), tmp_path)) == 4
+
+
+def test_a_long_line_of_a_sidecar_is_no_fault(tmp_path):
+    put(tmp_path / "0.png", shade(0))
+    put(tmp_path / "1.png", shade(1))
+    long = ",".join(f"{name}.png," + "word " * 20_000 + f",{'x' * 99_999}" for name in "0")
+    put(tmp_path / "metadata.csv", f"file_name,text,note\n{long}\n1.png,short,note\n")
+    assert len(read(ImageCodec(), tmp_path, "text")) == 2
+
+
 # -- captions --------------------------------------------------------------------------------------
 
 
@@ -513,6 +715,66 @@ def test_transcribed_sounds(tmp_path):
         assert one["transcription"] == f"word {names[tones[tuple(one['audio'].samples)]]}"
 
 
+def ljspeech(root: Path, *columns: str, folder: str = "wavs") -> Path:
+    """Clips, and a table of what is said in them, written with `{i}` in each column."""
+    for i in range(N):
+        put(root / folder / f"LJ-{i}.wav", tone(i))
+    body = [f"LJ-{i}|" + "|".join(columns).format(i=i) for i in range(N)]
+    put(root / "metadata.csv", "\n".join(body) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("folder", ["wavs", ""])
+@pytest.mark.parametrize(
+    "columns", [('"Dr. {i}, he said,"no',), ('"Dr. {i}, he said,"no', "doctor {i}")]
+)
+def test_ljspeech(tmp_path, folder, columns):
+    source = find(ljspeech(tmp_path, *columns, folder=folder))
+    names = ["text", "normalized_text"][: len(columns)]
+    assert source.codec == "audio"
+    fields = AudioCodec().fields(source)
+    assert {name: type(field) for name, field in fields.items()} == {
+        "audio": ClipField,
+        **dict.fromkeys(names, TextField),
+    }, "the folder wavs is no label"
+    assert AudioCodec().default_labels(source) == []
+    rows = read(AudioCodec(), tmp_path, *names)
+    assert len(rows) == N
+    for i, name in enumerate(rows.names):
+        number = name.split("-")[1]
+        heard = (tone(int(number)) * 20_000).astype(np.int16)
+        assert np.array_equal(rows.values["audio"][i].samples, heard)
+        for column, form in zip(names, columns, strict=True):
+            assert rows.values[column][i] == form.format(i=number)
+    dataset = opened(tmp_path, make=names[-1], given=["audio"])
+    assert {one[names[-1]] for one in examples(dataset)} == {columns[-1].format(i=i) for i in range(N)}
+
+
+def test_ljspeech_whose_sides_are_missing(tmp_path):
+    ljspeech(tmp_path, "word {i}", "word {i}")
+    (tmp_path / "wavs/LJ-3.wav").rename(tmp_path / "wavs/LJ-99.wav")
+    said = (tmp_path / "metadata.csv").read_text().splitlines()
+    said[4:7] = "LJ-4|one|two|three", "LJ-5|word 5| ", "|word|word"
+    put(tmp_path / "metadata.csv", "\n".join([*said, "LJ-0|again|again"]))
+    rejected = read(AudioCodec(), tmp_path, "normalized_text").rejected
+    assert {bad.name: (bad.reason, bad.orphan) for bad in rejected} == {
+        "wavs/LJ-3.wav": ("metadata.csv names it, but there is no such file", True),
+        "metadata.csv, line 5": ("it has 4 fields, the first line 3", False),
+        "metadata.csv, line 7": ("it names no file", False),
+        f"metadata.csv, line {N + 1}": ("it names 'wavs/LJ-0.wav' a second time", False),
+        "wavs/LJ-4.wav": ("metadata.csv has no row for it", True),
+        "wavs/LJ-5.wav": ("it has no 'normalized_text'", True),
+        "wavs/LJ-6.wav": ("metadata.csv has no row for it", True),
+        "wavs/LJ-99.wav": ("metadata.csv has no row for it", True),
+    }
+
+
+def test_a_table_with_bars_that_names_no_clip_is_none_of_ljspeech(tmp_path):
+    ljspeech(tmp_path, "word {i}")
+    put(tmp_path / "metadata.csv", "".join(f"other-{i}|word {i}\n" for i in range(N)))
+    assert fault(tmp_path) == "no-file-column"
+
+
 def test_two_sounds_are_cut_at_the_same_places(tmp_path):
     for i in range(N):
         put(tmp_path / "input" / f"{i}.wav", tone(i, 150))
@@ -581,27 +843,68 @@ def test_prompts_and_completions(tmp_path, line):
     asked_and_answered(path)
 
 
-def test_the_last_answer_is_the_completion(tmp_path):
-    turns = [
-        *(("system", "be short"), ("user", "one?"), ("assistant", "1"), ("user", "two?")),
-        *(("assistant", "2"), ("user", "thanks")),
-    ]
-    whole = [{"messages": [{"role": role, "content": text} for role, text in turns]}]
+TALK = [
+    *(("system", "be short"), ("user", "one?"), ("assistant", "1"), ("user", "two?")),
+    *(("assistant", "2"), ("user", "thanks")),
+]
+
+
+def spoken_turns(*turns: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"role": role, "content": text} for role, text in turns]
+
+
+def test_each_answer_is_a_completion_of_all_before_it(tmp_path):
+    whole = [{"messages": spoken_turns(*TALK), "topic": "sums"}]
     mute = [{"messages": [{"role": "user", "content": "hello?"}]}]
     odd = [{"messages": [{"role": "user", "text": "hello?"}]}]
-    first = [{"messages": [{"role": "assistant", "content": "unasked"}]}]
-    path = lines(tmp_path / "a.jsonl", [*whole, *mute, *odd, *first])
+    first = [{"messages": spoken_turns(("assistant", "unasked"))}]
+    greeted = [{"messages": spoken_turns(("assistant", "hi"), ("user", "three?"), ("assistant", "3"))}]
+    path = lines(tmp_path / "a.jsonl", [*whole, *mute, *odd, *first, *greeted])
     rows = read(TextCodec(), path, "prompt")
     assert rows.values == {
-        "completion": ["2"],
-        "prompt": ["system: be short\nuser: one?\nassistant: 1\nuser: two?"],
+        "completion": ["1", "2", "3"],
+        "prompt": [
+            "system: be short\nuser: one?",
+            "system: be short\nuser: one?\nassistant: 1\nuser: two?",
+            "assistant: hi\nuser: three?",
+        ],
     }
     assert {bad.name: bad.reason for bad in rows.rejected} == {
         "a.jsonl line 2": "has no turn of the assistant",
         "a.jsonl line 3": 'has a turn that is not like {"role": "user", "content": "..."}',
         "a.jsonl line 4": "has no text in 'prompt'",
     }
-    assert read(TextCodec(), path).values == {"completion": ["2", "unasked"]}
+    assert len({*rows.names}) == 3
+    assert read(TextCodec(), path).values == {"completion": ["1", "2", "unasked", "3"]}
+
+
+def test_turns_of_a_prompt_are_only_read(tmp_path):
+    row = {"prompt": spoken_turns(*TALK[:4]), "completion": spoken_turns(TALK[4])}
+    rows = read(TextCodec(), lines(tmp_path / "a.jsonl", [row]), "prompt")
+    assert rows.values["completion"] == ["2"]
+
+
+def test_answers_of_one_conversation_are_on_one_side_of_the_split(tmp_path):
+    talks = [
+        [
+            turn
+            for k in range(4)
+            for turn in (("user", f"{i} and {k}?"), ("assistant", f"answer {i}-{k}"))
+        ]
+        for i in range(60)
+    ]
+    path = lines(tmp_path / "a.jsonl", [{"messages": spoken_turns(*talk)} for talk in talks])
+    dataset = opened(path, given=["prompt"])
+    sides: dict[str, set[str]] = {}
+    for part, split in dataset.splits.items():
+        field = dataset.fields["completion"]
+        arrays = split.gather(np.arange(len(split)))["completion"]
+        for answer in field.decode(field.expand(arrays).numpy()):
+            sides.setdefault(answer.split("-")[0], set()).add(part)
+    assert sum(dataset.stats.counts.values()) == 4 * 60
+    assert all(dataset.stats.counts.values())
+    assert len(sides) == 60
+    assert all(len(parts) == 1 for parts in sides.values())
 
 
 def test_other_texts_and_labels_of_a_line(tmp_path):

@@ -32,7 +32,9 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.labels import FileRow, Layout, file_fields, goes_with, write_beside
+from genwright.data.member import TAR, File
 from genwright.data.preview import in_lines, sound_as_html
+from genwright.data.shards import holds, laid_out
 from genwright.data.text.field import TextField
 from genwright.errors import RecipeError
 
@@ -42,6 +44,7 @@ AUTO_RATE, AUTO_LENGTH = 8_000, 8_192
 """Samples a second, and of a clip, at most where none are asked for: what one machine trains in hours."""
 LONGEST = 2**20
 """Samples of a clip."""
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 CHUNK, CHUNK_BYTES = 256, 32 * 2**20
 PAGE = "sounds.html"
 SHOWN, SHOWN_BYTES = 24, 2**22
@@ -60,7 +63,7 @@ class AudioCodec(Codec):
     stride    seconds from the beginning of one clip to that of the next. None: the length of a clip
     """
 
-    reads: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3")
+    reads: ClassVar[tuple[str, ...]] = (*SOUNDS, TAR)
     main: ClassVar[str] = "audio"
     field_types = (ClipField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
@@ -85,13 +88,14 @@ class AudioCodec(Codec):
     @classmethod
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold examples."""
-        return [file for file in files if suffix(file) in cls.reads]
+        read = [file for file in files if suffix(file) in cls.reads]
+        return [file for file in read if suffix(file) != TAR or holds(file, SOUNDS)]
 
     # -- in ------------------------------------------------------------------------------------
 
     def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
         layout = self._layout(source, options)
-        form = self._choose(source.files)
+        form = self._choose(layout.files)
         found: dict[str, Field] = {name: _clips(form) for name in (layout.main, *layout.further)}
         for name in layout.names():
             if name in layout.texts:
@@ -112,7 +116,7 @@ class AudioCodec(Codec):
         return self._layout(source, options).companions(options.given)
 
     def _layout(self, source: Source, options: ReadOptions = AS_READ) -> Layout:
-        return Layout(source.root, source.files, self.main, options.given)
+        return laid_out(source.root, source.files, SOUNDS, self.main, options.given)
 
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
@@ -123,7 +127,7 @@ class AudioCodec(Codec):
         if (
             not forms
         ):  # texts alone are wanted: the sounds are cut all the same, since a clip is an example
-            forms = {layout.main: self._choose(source.files)}
+            forms = {layout.main: self._choose(layout.files)}
         others = [name for name in fields if name != layout.main]
         wanted = [*others, *([options.group] if options.group else [])]
         single = len(layout.mains) == 1
@@ -133,7 +137,7 @@ class AudioCodec(Codec):
 
         rows, held = empty(), 0
         rows.rejected += layout.read(wanted)
-        for path in source.files:
+        for path in layout.files:
             own = layout.of(path, wanted)
             if own is None:
                 continue
@@ -167,7 +171,7 @@ class AudioCodec(Codec):
         if len(rows) or rows.rejected:
             yield rows
 
-    def _choose(self, files: Sequence[Path]) -> ClipFormat:
+    def _choose(self, files: Sequence[File]) -> ClipFormat:
         """From what the files declare. Clips are cut before the split is made, so all files count; nothing of
         what is to be heard in them does."""
         found: list[tuple[int, int]] = []

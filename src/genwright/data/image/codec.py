@@ -1,4 +1,4 @@
-"""Pictures: folders of files, alone or with labels, captions and further pictures, and arrays in `.npz` files.
+"""Pictures: folders of files, alone or with labels, captions and further pictures, and arrays in `.npz` files, shards.
 
 Where pictures and what stands beside them are found is `files.py`'s and `data/labels.py`'s; how one file is
 opened and brought to the common form is `ops.py`'s; what that form is, `field.py`'s, from the training split.
@@ -27,10 +27,12 @@ from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.image.augment import Augmentation
 from genwright.data.image.field import ImageField
-from genwright.data.image.files import CHUNK, CHUNK_BYTES, SHEET, ImageFiles
+from genwright.data.image.files import CHUNK, CHUNK_BYTES, PICTURES, SHEET, ImageFiles
 from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet
 from genwright.data.labels import file_fields, goes_with, write_beside
+from genwright.data.member import TAR
 from genwright.data.preview import in_lines
+from genwright.data.shards import holds
 from genwright.data.text.field import TextField
 
 __all__ = ["ImageCodec"]
@@ -56,7 +58,7 @@ class ImageCodec(Codec):
                 with strengths as in `{"rotate": 5}`. None by default: a mirrored letter is another
     """
 
-    reads: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".npz")
+    reads: ClassVar[tuple[str, ...]] = (*PICTURES, ".npz", TAR)
     main: ClassVar[str] = "image"
     field_types = (ImageField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
@@ -95,7 +97,8 @@ class ImageCodec(Codec):
     @classmethod
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold examples."""
-        return [file for file in files if suffix(file) in cls.reads and file.name != SHEET]
+        read = [file for file in files if suffix(file) in cls.reads and file.name != SHEET]
+        return [file for file in read if suffix(file) != TAR or holds(file, PICTURES)]
 
     # -- in ------------------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
 """An album: the pictures of a source, with what is known about each.
 
-Pictures come from files of their own, or many from one `.npz`. Labels, captions and further pictures
+Pictures come from files of their own, or many from one `.npz` or `.tar`. Labels, captions and further pictures
 come from class folders, a sidecar, captions and twin folders, as `labels.py` reads them, and of an
 `.npz` every other one-dimensional array as long as the pictures is a label of its name.
 
 A file called `sheet.png` is never an example: it is the contact sheet that lies beside generated
-pictures. An `.npz` is read in place, in order and a few pictures at a time; nothing is unpickled.
+pictures. A `.tar` is read in place, as `shards.py` has it, and so is an `.npz`, in order and a few
+pictures at a time; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from genwright.data.codec import Array, Rejected, Source
+from genwright.data.codec import Array, Rejected, Source, suffix
 from genwright.data.image.ops import (
     MOST_PIXELS,
     Picture,
@@ -32,11 +33,14 @@ from genwright.data.image.ops import (
     open_picture,
     to_unsigned,
 )
-from genwright.data.labels import FileRow, Layout, lacking
+from genwright.data.labels import FileRow, lacking
+from genwright.data.member import TAR
+from genwright.data.shards import laid_out
 
-__all__ = ["CHUNK", "CHUNK_BYTES", "SHEET", "ImageFiles", "Row"]
+__all__ = ["CHUNK", "CHUNK_BYTES", "PICTURES", "SHEET", "ImageFiles", "Row"]
 
 SHEET = "sheet.png"
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 ARRAYS = ("images", "x", "data", "arr_0")
 CHUNK = 256
 """Pictures held at a time, unless they are large:"""
@@ -59,9 +63,11 @@ class ImageFiles:
         self, source: Source, deep: bool = False, given: Sequence[str] = (), main: str = "image"
     ) -> None:
         self.deep = deep
-        self.files = [path for path in source.files if path.name != SHEET]
-        self.pictures = [path for path in self.files if not _is_archive(path)]
-        self.layout = Layout(source.root, self.pictures, main, given)
+        files = [path for path in source.files if path.name != SHEET]
+        self.arrays = [path for path in files if _is_archive(path)]
+        packed = any(suffix(path) == TAR for path in files)  # beside which nothing else may lie
+        loose = files if packed else [path for path in files if not _is_archive(path)]
+        self.layout = laid_out(source.root, loose, PICTURES, main, given)
         self.name = self.layout.name
 
     @property
@@ -72,7 +78,7 @@ class ImageFiles:
     def labels(self) -> list[str]:
         """The names of all fields beside the pictures, found in folders and in the heads of tables and arrays."""
         found = self.layout.names()
-        for path in filter(_is_archive, self.files):
+        for path in self.arrays:
             try:
                 with opened_archive(path) as archive:
                     found += archive.labels
@@ -91,11 +97,11 @@ class ImageFiles:
         A picture without a value for one of the fields `wanted` cannot.
         """
         yield from self.layout.read(wanted)
-        for path in self.files:
-            if _is_archive(path):
-                yield from self._from_archive(path, wanted)
-            elif (row := self.layout.of(path, wanted)) is not None:
+        for path in self.layout.files:
+            if (row := self.layout.of(path, wanted)) is not None:
                 yield row if isinstance(row, Rejected) else self._from_file(row)
+        for path in self.arrays:
+            yield from self._from_archive(path, wanted)
 
     def _from_file(self, row: FileRow) -> Row | Rejected:
         pictures: dict[str, Any] = {}
@@ -111,8 +117,8 @@ class ImageFiles:
     @cached_property
     def _all_dots(self) -> bool:
         """Whether no picture has more than one pixel; the first larger one ends the search."""
-        sizes = (header_size(path) for path in self.pictures)
-        return len(self.pictures) == len(self.files) and all(size in ((1, 1), None) for size in sizes)
+        sizes = (header_size(path) for path in self.layout.files)
+        return not self.arrays and all(size in ((1, 1), None) for size in sizes)
 
     def _from_archive(self, path: Path, wanted: Sequence[str]) -> Iterator[Row | Rejected]:
         name, number = self.name(path), 0

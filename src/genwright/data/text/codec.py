@@ -196,12 +196,13 @@ class TextCodec(Codec):
 
     def _many(self, files: TextFiles, names: Sequence[str], options: ReadOptions) -> Iterator[Rows]:
         def fresh() -> Rows:
-            groups: list[str] | None = [] if options.group else None
+            groups: list[str] | None = [] if options.group or files.conversing else None
             return Rows({name: [] for name in names}, [], groups=groups)
 
         texts = [name for name in (files.main, *files.texts) if name in names]
         asked = list(dict.fromkeys([*names, *([options.group] if options.group else [])]))
         rows, size, good, spoiled = fresh(), 0, 0, 0
+        where, group = "", ""
         for item in files.documents(asked):
             item = item if isinstance(item, Rejected) else _usable(item, asked, texts)
             if isinstance(item, Rejected):
@@ -214,8 +215,10 @@ class TextCodec(Codec):
                 whole = "\0".join(item.values[name] for name in texts)
                 rows.keys.append(_digest(whole))
                 rows.names.append(item.stem)
-                if options.group and rows.groups is not None:
-                    rows.groups.append(str(item.values[options.group]))
+                # What one line holds stays together: all answers of a conversation.
+                where, group = item.name, group if item.name == where else rows.keys[-1]
+                if rows.groups is not None:
+                    rows.groups.append(str(item.values[options.group]) if options.group else group)
                 size, good = size + len(whole), good + 1
             if size >= BLOCK or len(rows) + len(rows.rejected) >= ROWS:
                 yield rows

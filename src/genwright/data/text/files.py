@@ -2,7 +2,7 @@
 
 .txt .md          a document
 .jsonl            a document a line: its fields are texts and labels; `messages` (TRL) and `conversations`
-                  (ShareGPT) become `prompt` and `completion`
+                  (ShareGPT) become a `prompt` and a `completion` for each answer
 .csv .tsv         a document a line: its columns
 x.en + x.es       a document a line (Moses): the same line of both files
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from genwright.data.codec import Rejected, Source, suffix
-from genwright.data.labels import ENOUGH, looks_like_text
+from genwright.data.sidecar import ENOUGH, looks_like_text
 from genwright.data.text.tokenizer import cut, repair
 from genwright.errors import DataError, suggest
 
@@ -115,6 +115,11 @@ class TextFiles:
     def single(self) -> bool:
         """Whether all is one document."""
         return len(self.source.files) == 1 and not _by_line(self.source.files[0])
+
+    @property
+    def conversing(self) -> bool:
+        """Whether a line may hold several examples."""
+        return any(map(_by_json, self.source.files))
 
     # -- fields --------------------------------------------------------------------------------
 
@@ -343,7 +348,7 @@ class TextFiles:
                         return
                     if line.strip():
                         found = _object(f"{name} line {number}", line, encoding)
-                        yield found if isinstance(found, Rejected) else _turned(*found)
+                        yield from [found] if isinstance(found, Rejected) else _turned(*found)
         except (*_BROKEN, UnicodeError) as error:
             yield Rejected(name, f"cannot be read: {error}")
 
@@ -426,23 +431,31 @@ def _object(name: str, line: str, encoding: str) -> tuple[str, dict[str, Any]] |
 # -- conversations ---------------------------------------------------------------------------------
 
 
-def _turned(name: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]] | Rejected:
-    """The values of a line, where turns of a conversation have become a prompt and a completion: the last answer,
-    and all that came before it."""
+def _turned(name: str, values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]] | Rejected]:
+    """The values of a line, where turns of a conversation have become prompts and completions: each answer, and all
+    that came before it. So every answer is learnt once, and what others say is only read.
+
+    Turns of a prompt are all read, whoever says them, since the completion is a text of its own.
+    """
     keys = [key for key in TURNS if _listed(values.get(key))][:1]
     keys = keys or [key for key in (PROMPT, COMPLETION) if _listed(values.get(key))]
     if not keys:
-        return name, values
+        yield name, values
+        return
     said = [_turn(turn) for key in keys for turn in values.pop(key)]
     whole = [turn for turn in said if turn is not None]
-    if len(whole) < len(said):
-        return Rejected(name, 'has a turn that is not like {"role": "user", "content": "..."}')
     answers = [i for i, (role, _) in enumerate(whole) if role == MADE]
-    if keys == [PROMPT]:  # all of it, since the completion is a text of its own
-        return name, values | {PROMPT: _in_turns(whole)}
-    if not answers:
-        return Rejected(name, f"has no turn of the {MADE}")
-    return name, {PROMPT: _in_turns(whole[: answers[-1]]), COMPLETION: whole[answers[-1]][1]} | values
+    if len(whole) < len(said):
+        yield Rejected(name, 'has a turn that is not like {"role": "user", "content": "..."}')
+    elif keys == [PROMPT]:
+        yield name, values | {PROMPT: _in_turns(whole)}
+    elif not answers:
+        yield Rejected(name, f"has no turn of the {MADE}")
+    else:
+        # A greeting before anybody asks answers nothing, and is read with the rest.
+        asked = [i for i in answers if i > 0] or answers
+        for i in asked if keys[0] in TURNS else asked[-1:]:
+            yield name, {PROMPT: _in_turns(whole[:i]), COMPLETION: whole[i][1]} | values
 
 
 def _listed(value: Any) -> bool:
