@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError, Unsupported
+from genwright.families.adversary import Adversary
 from genwright.families.base import Family
 from genwright.nets.roles import Nets
 from genwright.options import NonNegative
@@ -94,8 +95,7 @@ class Translator(Family):
 class Rival(Translator):
     """One that is trained against critics: its answer is drawn as that of a generator."""
 
-    tau: float
-    """Temperature of the soft gradient through symbols."""
+    adversary: Adversary
 
     @abstractmethod
     def answer(self, source: Tensor, domain: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Rival(Translator):
 
     def fake(self, out: Tensor) -> Tensor:
         """An answer in the embedded form, within bounds and differentiable."""
-        return self.space.squash(self.space.relax(out, self.tau))
+        return self.space.squash(self.adversary.relax(out))
 
     def _sample(
         self,

@@ -175,7 +175,7 @@ def test_penalties_of_a_linear_critic(penalty: Any, start: float, end: float) ->
 )
 def test_auto_is_the_papers_penalty(loss: str, penalty: str) -> None:
     family = gan(loss=loss)
-    assert family.penalty == penalty
+    assert family.adversary.penalty == penalty
     assert ("penalty" in family.loss(Batch(torch.randn(8, 2)), "critic")) == (penalty != "none")
     assert "penalty" in gan(loss=loss, penalty="r1").loss(Batch(torch.randn(8, 2)), "critic")
 
@@ -490,9 +490,9 @@ def test_the_noise_fits_the_space() -> None:
     shapes = {name: (gan(s).latent, gan(s).bits) for name, s in (("plane", PLANE), ("picture", PICTURE))}
     assert shapes == {"plane": (8, 8), "picture": (64, 0)}
     assert (gan(latent=5, bits=0).latent, gan(latent=5, bits=0).bits) == (5, 0)
-    assert gan(PICTURE).gamma == 1.0
-    assert gan(PLANE).gamma == pytest.approx(0.1)
-    assert gan(loss="wgan-gp").gamma == 10.0
+    assert gan(PICTURE).adversary.gamma == 1.0
+    assert gan(PLANE).adversary.gamma == pytest.approx(0.1)
+    assert gan(loss="wgan-gp").adversary.gamma == 10.0
 
 
 @pytest.mark.parametrize("loss", ["relativistic", "nonsaturating"])
