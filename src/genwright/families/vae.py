@@ -134,8 +134,7 @@ class VAE(Family):
         else:
             self.encoder = nets.encode(space.grid, space.width, wide, reads)
             self.decoder = nets.decode(space.grid, channels, space.width, says)
-        learns = decoder_variance and space.real_channels > 0
-        self.learned_scale = LearnedScale(space.real_channels) if learns else None
+        self.learned_scale = LearnedScale(space, learn=decoder_variance)
         self.pseudo: nn.Parameter | None = None
         self.prior_conditioner: Conditioner | None = None
         parts = components or _affordable(space)
@@ -191,10 +190,7 @@ class VAE(Family):
                 mixture.shares = _repeat(mixture.shares, draws)
         drawn = self.latents.draw(features, mixture)
         out = self.decoder(drawn.z, cond)
-        return self.space.nll(out, x, mask, self._scale()), drawn
-
-    def _scale(self) -> Tensor | None:
-        return None if self.learned_scale is None else self.learned_scale.log()
+        return self.learned_scale.nll(out, x, mask), drawn
 
     # -- training ------------------------------------------------------------------------------
 
@@ -239,7 +235,7 @@ class VAE(Family):
         for _ in range(DRAWS):
             drawn = self.latents.draw(features, mixture)
             out = self.decoder(drawn.z, cond)
-            weights.append(drawn.log_ratio - self.space.nll(out, batch.x, batch.mask, self._scale()))
+            weights.append(drawn.log_ratio - self.learned_scale.nll(out, batch.x, batch.mask))
         return torch.stack(weights).logsumexp(0) - math.log(DRAWS)
 
     # -- codes and samples ---------------------------------------------------------------------
@@ -267,10 +263,7 @@ class VAE(Family):
 
     def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
         out = self.decoder(code, self.decoder_conditioner({}, len(code), code))
-        return self.space.draw(out, 1.0, rng, None if self._bounded() else self._scale())
-
-    def _bounded(self) -> bool:
-        return all(getattr(span, "bounded", False) for span in self.space.spans)
+        return self.learned_scale.draw(out, 1.0, rng)
 
     def _sample(
         self,
@@ -289,8 +282,7 @@ class VAE(Family):
         cond = self.decoder_conditioner(given, n, z)
         uncond = self.decoder_conditioner(self.undropped(given), n, z) if given else None
         out = guided(lambda c: self.decoder(z, c), cond, uncond, guidance_scale)
-        wanted = not self._bounded() if noise is None else noise
-        return self.space.draw(out, temperature, rng, self._scale() if wanted else None)
+        return self.learned_scale.draw(out, temperature, rng, noise)
 
 
 def _affordable(space: Space) -> int:

@@ -112,8 +112,7 @@ class VQVAE(Family):
         self.decoder = nets.grow(space.grid, factor, wide, space.width, CondShape())
         self.codebook = Codebook(codes, dim, decay)
         self.prior = Autoregressive(self.code, self.cond, nets)
-        learns = decoder_variance and space.real_channels > 0
-        self.learned_scale = LearnedScale(space.real_channels) if learns else None
+        self.learned_scale = LearnedScale(space, learn=decoder_variance)
         self._mended = -1
 
     # -- codes and back ------------------------------------------------------------------------
@@ -141,15 +140,12 @@ class VQVAE(Family):
         return self._stored(self.codebook.nearest(h.reshape(-1, self.dim)).view(h.shape[:3]))
 
     def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
-        return self._drawn(code, rng, 1.0, None)
+        return self.learned_scale.draw(self._decode(code), 1.0, rng)
 
     def encode(self, batch: Batch) -> Tensor:
         """The vectors of an example's codes, one after the other."""
         index = self.to_latent(batch).reshape(len(batch), self.slots, -1).transpose(1, 2)
         return self.codebook.vectors()[index].flatten(1)
-
-    def _scale(self) -> Tensor | None:
-        return None if self.learned_scale is None else self.learned_scale.log()
 
     # -- training ------------------------------------------------------------------------------
 
@@ -180,7 +176,7 @@ class VQVAE(Family):
             self.codebook.follow(flat.detach(), index, self.clock.step)
         # The codes going forward, the encodings going back.
         out = self.decoder(self._channels(h + (code - h).detach()), _nothing(batch.x))
-        rec = self.space.nll(out, batch.x, batch.mask, self._scale()).mean()
+        rec = self.learned_scale.nll(out, batch.x, batch.mask).mean()
         away = (h - code).square().flatten(1).sum(1).mean()
         return {"reconstruction": rec, "commitment": self.commitment * away}
 
@@ -192,17 +188,10 @@ class VQVAE(Family):
         """log p(code) + log p(x | code) at the example's own code: one term of the sum over all codes that
         p(x) is, so a lower bound."""
         code = self.to_latent(batch)
-        rec = self.space.nll(self._decode(code), batch.x, batch.mask, self._scale())
+        rec = self.learned_scale.nll(self._decode(code), batch.x, batch.mask)
         return self.prior.log_prob(Batch(code, batch.cond)) - rec
 
     # -- sampling ------------------------------------------------------------------------------
-
-    def _drawn(
-        self, code: Tensor, rng: torch.Generator, temperature: float, noise: bool | None
-    ) -> Tensor:
-        bounded = all(getattr(span, "bounded", False) for span in self.space.spans)
-        wanted = not bounded if noise is None else noise
-        return self.space.draw(self._decode(code), temperature, rng, self._scale() if wanted else None)
 
     def _sample(
         self,
@@ -229,7 +218,7 @@ class VQVAE(Family):
             top_p=top_p,
             guidance_scale=guidance_scale,
         )
-        return self._drawn(code, rng, temperature, noise)
+        return self.learned_scale.draw(self._decode(code), temperature, rng, noise)
 
 
 def _nothing(like: Tensor) -> Cond:
