@@ -122,15 +122,11 @@ class Rival(Translator):
 def reconstruction_loss(space: Space, out: Tensor, x: Tensor) -> Tensor:
     """How far a network's answer is from stored examples, a scalar: the absolute difference of numbers and
     the cross entropy of symbols, on average over what an example holds."""
-    total = torch.zeros((), device=out.device)
-    for slot, part in zip(space.slots(), _split(space, space.squash(out).float()), strict=True):
-        truth = x[:, slot.stored]
+    total, out = torch.zeros((), device=out.device), space.squash(out).float()
+    for slot in space.slots():
+        part, truth = out[:, slot.width], x[:, slot.stored]
         if isinstance(slot.span, Symbol):
             total = total + F.cross_entropy(part, truth.squeeze(1).long())
         else:
             total = total + slot.span.n * (part - truth.float()).abs().mean()
     return total / space.stored
-
-
-def _split(space: Space, out: Tensor) -> list[Tensor]:
-    return [out[:, slot.width] for slot in space.slots()]
