@@ -47,6 +47,11 @@ class Cond:
     tokens_mask: Tensor | None = None
     grid: Tensor | None = None
 
+    @classmethod
+    def none(cls, like: Tensor) -> Cond:
+        """No condition, for a batch of as many examples."""
+        return cls(torch.zeros(len(like), 0, device=like.device))
+
     def rows(self, some: slice) -> Cond:
         """The conditions of some of the examples."""
         rest = (None if t is None else t[some] for t in (self.tokens, self.tokens_mask, self.grid))

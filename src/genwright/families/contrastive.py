@@ -167,7 +167,7 @@ class ContrastiveEncoder(nn.Module):
                 part = next(symbols)(torch.where(index == HIDE, slot.span.k, index)).movedim(-1, 1)
             parts.append(part)
         h = fold(torch.cat(parts, dim=1), self.patch)
-        out: Tensor = self.net(h, Cond(h.new_zeros(len(h), 0)))
+        out: Tensor = self.net(h, Cond.none(h))
         return out
 
 

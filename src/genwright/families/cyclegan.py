@@ -145,11 +145,11 @@ class CycleGAN(Rival):
     def _judge(self, to: int, x: Tensor, copies: int = 1) -> Tensor:
         """Scores of embedded examples by the critic of one domain."""
         critic: Any = self.critics[to]
-        return judged_by(critic, x, _no_cond(x))
+        return judged_by(critic, x, Cond.none(x))
 
     def _bring(self, x: Tensor, to: int) -> Tensor:
         """The answer of one generator for embedded examples."""
-        out: Tensor = self.generators[to](x, _no_cond(x))
+        out: Tensor = self.generators[to](x, Cond.none(x))
         return out
 
     @torch.no_grad()
@@ -174,7 +174,3 @@ class CycleGAN(Rival):
             if bool(rows.any()):
                 out[rows] = self._bring(source[rows], to).to(out.dtype)
         return out
-
-
-def _no_cond(x: Tensor) -> Cond:
-    return Cond(x.new_zeros(len(x), 0))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genwright.batch import Batch, Cond, by_example
 from genwright.errors import RecipeError
-from genwright.families.base import Family, LikelihoodKind, Phase
+from genwright.families.base import Family, LikelihoodKind, Phase, summed
 from genwright.families.density import carried, log_change
 from genwright.families.dequantize import Dequantizer
 from genwright.families.guidance import guided
@@ -115,8 +115,7 @@ class Diffusion(Family):
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean weighted squared error per number, at the training's times."""
-        errors = self._errors(batch)
-        return errors.sum(), torch.tensor(float(len(errors)), device=errors.device)
+        return summed(self._errors(batch))
 
     def _errors(self, batch: Batch) -> Tensor:
         """Weighted squared error of each example `(B,)`, a mean over its numbers."""
@@ -211,8 +210,7 @@ class Diffusion(Family):
         schedule = self.schedule
         shape = (n, self.space.width, *self.space.grid)
         noise = torch.randn(shape, generator=rng, device=self.device)
-        cond = self.conditioner(given, n, noise)
-        uncond = self.conditioner(self.undropped(given), n, noise) if given else None
+        cond, uncond = self.guided_conds(self.conditioner, given, n, noise, guidance_scale)
         low, high = (bound * schedule.data_std for bound in self.scaling.bounds())
 
         def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:

@@ -29,7 +29,8 @@ from torch import Tensor
 
 from genwright.batch import Batch, Cond, by_example
 from genwright.errors import RecipeError
-from genwright.families.base import Family, Phase
+from genwright.families.base import Family, Phase, summed
+from genwright.families.guidance import guided
 from genwright.families.langevin import Langevin, gradient
 from genwright.families.noise import Waves, example_mean, stratified
 from genwright.families.replay_buffer import Replay
@@ -147,8 +148,7 @@ class Energy(Family):
         """Mean weighted squared error of denoising, per number, at the training's levels."""
         if not self.denoising:
             return super().heldout(batch)
-        errors = self._errors(batch)
-        return errors.detach().sum(), torch.tensor(float(len(errors)), device=errors.device)
+        return summed(self._errors(batch).detach())
 
     def _errors(self, batch: Batch) -> Tensor:
         """(1 + sigma^2) / sigma^2 |D(x + sigma e) - x|^2 of each example `(B,)`, a mean over its numbers."""
@@ -203,18 +203,12 @@ class Energy(Family):
         adjusted: accept or refuse each Langevin step by the energy (Metropolis), so that a level's
         distribution is exact whatever the step.  temperature: samples follow exp(-E / temperature).
         guidance_scale: above 1 exaggerates the condition."""
-        self._guidable(guidance_scale, given)
-        cond = self.conditioner(given, n, self.scaling.mean)
-        free = bool(given) and guidance_scale != 1.0
-        uncond = self.conditioner(self.undropped(given), n, self.scaling.mean) if free else None
+        like = self.scaling.mean
+        cond, uncond = self.guided_conds(self.conditioner, given, n, like, guidance_scale)
 
         def at(sigma: Tensor) -> Langevin:
             def energy(x: Tensor) -> Tensor:
-                e = self._energy(x, sigma, cond)
-                if uncond is None:
-                    return e
-                other = self._energy(x, sigma, uncond)
-                return other + guidance_scale * (e - other)
+                return guided(lambda c: self._energy(x, sigma, c), cond, uncond, guidance_scale)
 
             return Langevin(energy, rng, temperature, adjusted)
 

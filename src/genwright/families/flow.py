@@ -21,7 +21,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond, by_channel
-from genwright.families.base import Family, Phase
+from genwright.families.base import Family, Phase, summed
 from genwright.families.dequantize import Dequantizer
 from genwright.families.transforms import (
     ActNorm,
@@ -176,8 +176,7 @@ class Flow(Family):
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats of an example, its levels spread as in training."""
         self.refuse_mask(batch)
-        nats = -self._log_prob(self.levels.dequantize(batch.x.float()), batch.cond)
-        return nats.sum(), torch.tensor(float(len(batch)), device=nats.device)
+        return summed(-self._log_prob(self.levels.dequantize(batch.x.float()), batch.cond))
 
     # -- use -----------------------------------------------------------------------------------
 

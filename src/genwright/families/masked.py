@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -212,9 +212,7 @@ class Masked(SymbolFamily):
         known = torch.zeros_like(ids, dtype=torch.bool)
         if partial is not None:
             ids, known = (self._flat(t) for t in partial)
-        cond = self.conditioner(given, n, self.head)
-        free = bool(given) and guidance_scale != 1.0
-        uncond = self.conditioner(self.undropped(given), n, self.head) if free else None
+        cond, uncond = self.guided_conds(self.conditioner, given, n, self.head, guidance_scale)
         inner = self._inner(ids, known)
 
         def uniform() -> Tensor:
@@ -249,16 +247,6 @@ class Masked(SymbolFamily):
             keep = valid | self._stored(known, self.space.grid).squeeze(1)
             x = torch.where(keep[:, None], x, torch.full_like(x, self.pad))
         return x
-
-    def _infill(
-        self,
-        x: Tensor,
-        known: Tensor,
-        given: dict[str, Tensor],
-        rng: torch.Generator,
-        **sampler_options: Any,
-    ) -> Tensor:
-        return self._sample(len(x), given, rng, (x, known), **sampler_options)
 
     def _draw(
         self,

@@ -123,7 +123,7 @@ class StarGAN(Rival):
 
     def _look(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores `(B,)` and the logits of the domains `(B, domains)` of embedded examples."""
-        out = judged_by(self.critic, x, Cond(x.new_zeros(len(x), 0)))
+        out = judged_by(self.critic, x, Cond.none(x))
         return out[:, 0], out[:, 1:]
 
     # -- sampling ------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
 from genwright.errors import RecipeError
-from genwright.families.base import Diagnostic, Family, Phase
+from genwright.families.base import Diagnostic, Family, Phase, summed
 from genwright.families.guidance import guided
 from genwright.families.latents import Draw, Latents, Mixture, hardened, softened
 from genwright.families.learned_scale import LearnedScale
@@ -219,11 +219,10 @@ class VAE(Family):
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The negative of the bound that is trained, in nats, whatever the weights in training."""
         rec, drawn = self._terms(batch, self.draws)
-        n = torch.tensor(float(len(batch)), device=rec.device)
         if self.draws == 1:
-            return (rec + drawn.kl.sum(1)).sum(), n
+            return summed(rec + drawn.kl.sum(1))
         weights = (drawn.log_ratio - rec).view(self.draws, -1)
-        return (math.log(self.draws) - weights.logsumexp(0)).sum(), n
+        return summed(math.log(self.draws) - weights.logsumexp(0))
 
     def log_prob(self, batch: Batch) -> Tensor:
         """log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x) for K draws of the posterior: a lower bound, the tighter
@@ -279,8 +278,7 @@ class VAE(Family):
         the condition.  noise: add the decoder's noise to real channels (None: where they are
         unbounded; in a picture that noise is misfit rather than content)."""
         z = self._prior(n, given, rng, temperature)
-        cond = self.decoder_conditioner(given, n, z)
-        uncond = self.decoder_conditioner(self.undropped(given), n, z) if given else None
+        cond, uncond = self.guided_conds(self.decoder_conditioner, given, n, z, guidance_scale)
         out = guided(lambda c: self.decoder(z, c), cond, uncond, guidance_scale)
         return self.learned_scale.draw(out, temperature, rng, noise)
 

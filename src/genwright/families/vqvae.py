@@ -26,7 +26,7 @@ from torch import Tensor
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
 from genwright.families.autoregressive import Autoregressive
-from genwright.families.base import Diagnostic, Family, Phase
+from genwright.families.base import Diagnostic, Family, Phase, summed
 from genwright.families.codebook import Codebook
 from genwright.families.learned_scale import LearnedScale
 from genwright.nets.roles import CondShape, Nets, coarser
@@ -119,7 +119,7 @@ class VQVAE(Family):
 
     def _encodings(self, x: Tensor) -> Tensor:
         """`(B, P, slots, dim)`."""
-        h = self.encoder(self.space.embed(x), _nothing(x)).float()
+        h = self.encoder(self.space.embed(x), Cond.none(x)).float()
         return h.view(len(x), self.slots, self.dim, -1).permute(0, 3, 1, 2)
 
     def _channels(self, h: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class VQVAE(Family):
     def _decode(self, code: Tensor) -> Tensor:
         """From stored codes the decoder's answer `(B, width, *grid)`."""
         index = code.reshape(len(code), self.slots, -1).transpose(1, 2)
-        return self.decoder(self._channels(self.codebook.vectors()[index]), _nothing(code))
+        return self.decoder(self._channels(self.codebook.vectors()[index]), Cond.none(code))
 
     def to_latent(self, batch: Batch) -> Tensor:
         h = self._encodings(batch.x)
@@ -175,14 +175,14 @@ class VQVAE(Family):
         if self.training:
             self.codebook.follow(flat.detach(), index, self.clock.step)
         # The codes going forward, the encodings going back.
-        out = self.decoder(self._channels(h + (code - h).detach()), _nothing(batch.x))
+        out = self.decoder(self._channels(h + (code - h).detach()), Cond.none(batch.x))
         rec = self.learned_scale.nll(out, batch.x, batch.mask).mean()
         away = (h - code).square().flatten(1).sum(1).mean()
         return {"reconstruction": rec, "commitment": self.commitment * away}
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The negative of `log_prob`, in nats."""
-        return -self.log_prob(batch).sum(), torch.tensor(float(len(batch)), device=self.device)
+        return summed(-self.log_prob(batch))
 
     def log_prob(self, batch: Batch) -> Tensor:
         """log p(code) + log p(x | code) at the example's own code: one term of the sum over all codes that
@@ -219,8 +219,3 @@ class VQVAE(Family):
             guidance_scale=guidance_scale,
         )
         return self.learned_scale.draw(self._decode(code), temperature, rng, noise)
-
-
-def _nothing(like: Tensor) -> Cond:
-    """No condition."""
-    return Cond(torch.zeros(len(like), 0, device=like.device))
