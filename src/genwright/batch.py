@@ -3,6 +3,7 @@ alongside a batch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -54,8 +55,12 @@ class Cond:
 
     def rows(self, some: slice) -> Cond:
         """The conditions of some of the examples."""
-        rest = (None if t is None else t[some] for t in (self.tokens, self.tokens_mask, self.grid))
-        return Cond(self.vector[some], *rest)
+        return self.map(lambda t: t[some])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Cond:
+        """The same with each of its tensors changed."""
+        rest = (None if t is None else change(t) for t in (self.tokens, self.tokens_mask, self.grid))
+        return Cond(change(self.vector), *rest)
 
     def plus(self, vector: Tensor) -> Cond:
         """The same, with `vector` added to the vector (a time, a noise level)."""

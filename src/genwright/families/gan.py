@@ -217,7 +217,7 @@ class GAN(Family):
         """Scores of one batch after the other, `copies` of them, under the same conditions."""
         if self.crowd:  # what is normalised over a batch could read off it which ones are real
             return torch.cat([self._judge(part, cond) for part in x.chunk(copies)])
-        return self._judge(x, _twice(cond) if copies == 2 else cond)
+        return self._judge(x, cond.map(lambda t: torch.cat([t, t])) if copies == 2 else cond)
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         """A code is the noise, and a number for each binary dimension, of which the sign counts."""
@@ -293,13 +293,3 @@ def _normalise(net: nn.Module) -> None:
 def _signs(uniform: Tensor) -> Tensor:
     """Numbers of [0, 1) to -1 and 1."""
     return 2 * (uniform < 0.5).to(uniform.dtype) - 1
-
-
-def _twice(cond: Cond) -> Cond:
-    """For a batch and another one under the same conditions."""
-
-    def double(t: Tensor | None) -> Tensor | None:
-        return None if t is None else torch.cat([t, t])
-
-    vector = torch.cat([cond.vector, cond.vector])
-    return Cond(vector, double(cond.tokens), double(cond.tokens_mask), double(cond.grid))

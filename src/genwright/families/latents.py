@@ -56,11 +56,8 @@ class Gaussian:
         """KL(self || prior) by channel `(B, C)`."""
         more = self.log_var - prior.log_var
         off = (self.mean - prior.mean).square() * (-prior.log_var).exp()
-        return (
-            0.5 * (off + more.exp() - 1 - more).flatten(2).sum(2)
-            if self.mean.ndim > 2
-            else (0.5 * (off + more.exp() - 1 - more))
-        )
+        each = 0.5 * (off + more.exp() - 1 - more)
+        return each.reshape(*each.shape[:2], -1).sum(2)
 
 
 @dataclass

@@ -177,10 +177,10 @@ class Masked(SymbolFamily):
         ids = self._flat(batch.x)
         hidden = torch.zeros_like(ids, dtype=torch.bool)
         h = self._read(ids, hidden, self.conditioner(batch.cond, len(ids), batch.x)).float()
-        valid = self.space.valid(batch.x)
+        valid = self._places(self.space.valid(batch.x))
         if valid is None:
             return h.mean(1)
-        weight = valid.flatten(1).repeat_interleave(self.channels, dim=1).float()
+        weight = valid.float()
         return (h * weight[..., None]).sum(1) / weight.sum(1, keepdim=True)
 
     # -- sampling ------------------------------------------------------------------------------

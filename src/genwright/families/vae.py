@@ -19,7 +19,7 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from genwright.batch import Batch, Cond
+from genwright.batch import Batch
 from genwright.errors import RecipeError
 from genwright.families.base import Diagnostic, Family, Phase, summed
 from genwright.families.guidance import guided
@@ -184,7 +184,8 @@ class VAE(Family):
         mixture = self._mixture(batch.cond, len(batch), batch.x, drop_mask)
         x, mask = batch.x, batch.mask
         if draws > 1:
-            features, x, cond = _repeat(features, draws), _repeat(x, draws), _each(cond, draws)
+            features, x = _repeat(features, draws), _repeat(x, draws)
+            cond = cond.map(lambda t: _repeat(t, draws))
             mask = None if mask is None else _repeat(mask, draws)
             if mixture is not None and len(mixture.shares) > 1:
                 mixture.shares = _repeat(mixture.shares, draws)
@@ -290,9 +291,3 @@ def _affordable(space: Space) -> int:
 
 def _repeat(t: Tensor, times: int) -> Tensor:
     return t.repeat(times, *[1] * (t.ndim - 1))
-
-
-def _each(cond: Cond, times: int) -> Cond:
-    """The same for every draw."""
-    rest = (None if t is None else _repeat(t, times) for t in (cond.tokens, cond.tokens_mask, cond.grid))
-    return Cond(_repeat(cond.vector, times), *rest)
