@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
-from genwright.families.guidance import guide
+from genwright.families.guidance import guide, guided_conds
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
@@ -187,7 +187,7 @@ class Autoregressive(SymbolFamily):
                     f"a prefix needs one-span symbols from 0 to {self.sizes[0] - 1}",
                     code="unknown-symbol",
                 )
-        full, free = self.guided_conds(self.conditioner, given, n, self.start, guidance_scale)
+        full, free = guided_conds(self.conditioner, given, n, self.start, guidance_scale)
         cond = _Reader(self, full, n, cache)
         uncond = None if free is None else _Reader(self, free, n, cache)
         pad = self.pad

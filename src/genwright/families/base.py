@@ -17,9 +17,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from genwright.batch import Batch, Cond
+from genwright.batch import Batch
 from genwright.errors import Incompatible, Unsupported, suggest
-from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural
 from genwright.registry import check, coerce, options
@@ -87,6 +86,11 @@ class Clock:
     step: int = 0
     progress: float = 0.0
     rollbacks: int = 0
+
+
+def summed(losses: Tensor) -> tuple[Tensor, Tensor]:
+    """What `heldout` gives for the loss of each example `(B,)`."""
+    return losses.sum(), torch.tensor(float(len(losses)), device=losses.device)
 
 
 class Family(nn.Module, ABC):
@@ -295,17 +299,6 @@ class Family(nn.Module, ABC):
             f"guidance_scale={scale:g} weighs a condition, and {there}", code="no-guidance"
         )
 
-    def guided_conds(
-        self, conditioner: Conditioner, given: Mapping[str, Tensor], n: int, like: Tensor, scale: float
-    ) -> tuple[Cond, Cond | None]:
-        """Conditions of the two passes of classifier-free guidance: the second goes without what may be left
-        out, and is None where it would not count."""
-        cond = conditioner(given, n, like)
-        if not given or scale == 1.0:
-            return cond, None
-        kept = {name: value for name, value in given.items() if not self.cond[name].drop}
-        return cond, conditioner(kept, n, like)
-
     def check_given(self, given: Mapping[str, Tensor]) -> None:
         """Raise `Unsupported` where a condition is missing that was never left out in training."""
         for name, spec in self.cond.items():
@@ -408,11 +401,6 @@ class Family(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
-
-
-def summed(losses: Tensor) -> tuple[Tensor, Tensor]:
-    """What `heldout` gives for the loss of each example `(B,)`."""
-    return losses.sum(), torch.tensor(float(len(losses)), device=losses.device)
 
 
 _SAMPLE = {"n": Count, "seed": Natural, "chunk": Count}

@@ -19,7 +19,7 @@ from genwright.errors import RecipeError
 from genwright.families.base import Family, LikelihoodKind, Phase, summed
 from genwright.families.density import carried, log_change
 from genwright.families.dequantize import Dequantizer
-from genwright.families.guidance import guided
+from genwright.families.guidance import guided, guided_conds
 from genwright.families.meanflow import JUMPS, change
 from genwright.families.noise import Waves, example_mean, stratified
 from genwright.families.schedules import DDPM, EDM, FlowMatching, Schedule
@@ -210,7 +210,7 @@ class Diffusion(Family):
         schedule = self.schedule
         shape = (n, self.space.width, *self.space.grid)
         noise = torch.randn(shape, generator=rng, device=self.device)
-        cond, uncond = self.guided_conds(self.conditioner, given, n, noise, guidance_scale)
+        cond, uncond = guided_conds(self.conditioner, given, n, noise, guidance_scale)
         low, high = (bound * schedule.data_std for bound in self.scaling.bounds())
 
         def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:

@@ -30,7 +30,7 @@ from torch import Tensor
 from genwright.batch import Batch, Cond, by_example
 from genwright.errors import RecipeError
 from genwright.families.base import Family, Phase, summed
-from genwright.families.guidance import guided
+from genwright.families.guidance import guided, guided_conds
 from genwright.families.langevin import Langevin, gradient
 from genwright.families.noise import Waves, example_mean, stratified
 from genwright.families.replay_buffer import Replay
@@ -204,7 +204,7 @@ class Energy(Family):
         distribution is exact whatever the step.  temperature: samples follow exp(-E / temperature).
         guidance_scale: above 1 exaggerates the condition."""
         like = self.scaling.mean
-        cond, uncond = self.guided_conds(self.conditioner, given, n, like, guidance_scale)
+        cond, uncond = guided_conds(self.conditioner, given, n, like, guidance_scale)
 
         def at(sigma: Tensor) -> Langevin:
             def energy(x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.families.guidance import guide
+from genwright.families.guidance import guide, guided_conds
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
@@ -212,7 +212,7 @@ class Masked(SymbolFamily):
         known = torch.zeros_like(ids, dtype=torch.bool)
         if partial is not None:
             ids, known = (self._flat(t) for t in partial)
-        cond, uncond = self.guided_conds(self.conditioner, given, n, self.head, guidance_scale)
+        cond, uncond = guided_conds(self.conditioner, given, n, self.head, guidance_scale)
         inner = self._inner(ids, known)
 
         def uniform() -> Tensor:

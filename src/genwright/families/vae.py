@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from genwright.batch import Batch
 from genwright.errors import RecipeError
 from genwright.families.base import Diagnostic, Family, Phase, summed
-from genwright.families.guidance import guided
+from genwright.families.guidance import guided, guided_conds
 from genwright.families.latents import Draw, Latents, Mixture, hardened, softened
 from genwright.families.learned_scale import LearnedScale
 from genwright.nets.cond import Conditioner
@@ -279,7 +279,7 @@ class VAE(Family):
         the condition.  noise: add the decoder's noise to real channels (None: where they are
         unbounded; in a picture that noise is misfit rather than content)."""
         z = self._prior(n, given, rng, temperature)
-        cond, uncond = self.guided_conds(self.decoder_conditioner, given, n, z, guidance_scale)
+        cond, uncond = guided_conds(self.decoder_conditioner, given, n, z, guidance_scale)
         out = guided(lambda c: self.decoder(z, c), cond, uncond, guidance_scale)
         return self.learned_scale.draw(out, temperature, rng, noise)
 
