@@ -160,6 +160,10 @@ def test_crop_enlarges_a_part():
     # Cut off at one side or the other, not always about the centre.
     assert y[:, 0].max() > -0.2
     assert (y[:, 0] < -0.99).any()
+    for axis in (2, 3):  # nor along one axis alone
+        tilted = torch.linspace(-1, 1, 9).view([9 if i == axis else 1 for i in range(4)])
+        middle = crop(tilted.expand(300, 1, 9, 9), rng(), 0.5).mean((1, 2, 3))
+        assert middle.min() < -0.3 < 0.3 < middle.max()
 
 
 def test_scale_goes_both_ways_about_the_centre():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError, Unsupported
-from genwright.families.adversary import LOSSES, interpolate, off_one, slope
+from genwright.families.adversary import LOSSES, Criticism, interpolate, off_one, slope
 from genwright.families.base import Family
 from genwright.families.diffaugment import Augment
 from genwright.families.gan import GAN
@@ -143,6 +143,13 @@ def test_critic_steps_are_the_losss_own_unless_said() -> None:
     assert [gan(loss=loss).phases[0].repeats for loss in ("wgan", "wgan-gp", "hinge")] == [5, 5, 1]
     assert gan(loss="wgan", critic_steps=2).phases[0].repeats == 2
     assert GAN.phases[0].repeats == 1  # one GAN's phases are not another's
+
+
+def test_doubt_is_that_of_the_surest_critic() -> None:
+    scores = torch.zeros(2)
+    critics = [Criticism({"critic": torch.tensor(term)}, scores, scores) for term in (0.7, 0.2, 0.9)]
+    assert gan().adversary.doubt(*critics)["doubt"].item() == pytest.approx(0.2)
+    assert gan(loss="wgan").adversary.doubt(*critics) == {}  # its loss has no least
 
 
 # -- penalties -------------------------------------------------------------------------------------
