@@ -1,13 +1,15 @@
-"""A batch of examples, and the encoded conditions that a network reads beside them."""
+"""A batch of examples, the encoded conditions that a network reads beside them, and numbers that are laid
+alongside a batch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Cond"]
+__all__ = ["Batch", "Cond", "by_axis", "by_channel", "by_example"]
 
 
 @dataclass
@@ -46,11 +48,40 @@ class Cond:
     tokens_mask: Tensor | None = None
     grid: Tensor | None = None
 
+    @classmethod
+    def none(cls, like: Tensor) -> Cond:
+        """No condition, for a batch of as many examples."""
+        return cls(torch.zeros(len(like), 0, device=like.device))
+
     def rows(self, some: slice) -> Cond:
         """The conditions of some of the examples."""
-        rest = (None if t is None else t[some] for t in (self.tokens, self.tokens_mask, self.grid))
-        return Cond(self.vector[some], *rest)
+        return self.map(lambda t: t[some])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Cond:
+        """The same with each of its tensors changed."""
+        rest = (None if t is None else change(t) for t in (self.tokens, self.tokens_mask, self.grid))
+        return Cond(change(self.vector), *rest)
 
     def plus(self, vector: Tensor) -> Cond:
         """The same, with `vector` added to the vector (a time, a noise level)."""
         return replace(self, vector=self.vector + vector)
+
+
+# -- alongside a batch `(B, C, *grid)` -------------------------------------------------------------
+
+
+def by_example(values: Tensor, like: Tensor) -> Tensor:
+    """One value for each example: `(B,)` to `(B, 1, ...)`."""
+    return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def by_channel(values: Tensor, like: Tensor) -> Tensor:
+    """One value for each channel: `(C,)` to `(1, C, 1, ...)`."""
+    return values.view(1, -1, *[1] * (like.ndim - 2))
+
+
+def by_axis(values: Tensor, axis: int, like: Tensor) -> Tensor:
+    """One value for each position of an axis of the grid: `(B, size)` to `(B, 1, ..., size, ...)`."""
+    shape = [len(values), *[1] * (like.ndim - 1)]
+    shape[axis + 2] = -1
+    return values.view(shape)

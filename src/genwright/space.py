@@ -142,6 +142,21 @@ class Space:
     def real_channels(self) -> int:
         return sum(span.n for span in self.spans if isinstance(span, Real))
 
+    def real_mask(self, *, bounded: bool = False, embedded: bool = False) -> Tensor:
+        """Which channels are reals, or bounded reals alone: of the stored form, or of the embedded one."""
+        return torch.tensor(
+            [
+                isinstance(span, Real) and (span.bounded or not bounded)
+                for span in self.spans
+                for _ in range(span.width if embedded else span.stored)
+            ]
+        )
+
+    @property
+    def bounded(self) -> bool:
+        """Whether every number of an example is a real in [-1, 1]."""
+        return bool(self.real_mask(bounded=True).all())
+
     # -- the verbs -----------------------------------------------------------------------------
 
     def embed(self, x: Tensor) -> Tensor:

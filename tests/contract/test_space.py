@@ -26,6 +26,21 @@ def test_sizes_agree_with_the_tensors(space: Space) -> None:
 
 
 @spaces
+def test_masks_say_what_stands_at_each_channel(space: Space) -> None:
+    stored, embedded = space.real_mask(), space.real_mask(embedded=True)
+    assert (len(stored), len(embedded)) == (space.stored, space.width)
+    bounded = []
+    for slot in space.slots():
+        real = isinstance(slot.span, Real)
+        assert set(stored[slot.stored].tolist() + embedded[slot.width].tolist()) == {real}
+        bounded.append(isinstance(slot.span, Real) and slot.span.bounded)
+        assert set(space.real_mask(bounded=True)[slot.stored].tolist()) == {bounded[-1]}
+        assert set(space.real_mask(bounded=True, embedded=True)[slot.width].tolist()) == {bounded[-1]}
+    assert int(stored.sum()) == int(embedded.sum()) == space.real_channels
+    assert space.bounded == all(bounded)
+
+
+@spaces
 def test_a_sure_answer_draws_what_it_says(space: Space) -> None:
     x, _ = data(space, 16)
     sure = space.embed(x)

@@ -159,7 +159,6 @@ STANDING: dict[str, str] = {
     "alphabet": "data",
     "bench": "evaluation",
     "bring": "families",
-    "calm": "families",
     "case": "evaluation",
     "checkup": "api",
     "clean": "families",

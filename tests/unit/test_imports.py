@@ -27,15 +27,16 @@ DOWN = {
     "batch": set(),
     "registry": {"errors"},
     "space": {"errors"},
+    "augment": {"batch", "errors"},
     "storage": {"families", "errors"},  # to give weights of older runs the names of today
     "recipe": {"options", "registry", "errors"},
     "planning": {"registry", "errors"},
     "nets": {"options", "space", "batch", "errors"},
-    "families": {"nets", "options", "registry", "space", "batch", "errors"},
+    "families": {"nets", "augment", "options", "registry", "space", "batch", "errors"},
     "tiling": set(),
     "tasks": {"options", "space", "batch", "errors"},
     "bridges": {"space"},
-    "data": {"options", "space", "registry", "errors"},
+    "data": {"augment", "options", "space", "registry", "errors"},
     "pipeline": {"data", "tasks", "bridges", "space", "batch", "errors"},
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from genwright.batch import Batch
+from genwright.batch import Batch, by_channel
 from genwright.bridges.base import Bridge
 from genwright.errors import Incompatible, RecipeError, RunError
 from genwright.families.base import Family
@@ -196,8 +196,7 @@ class Latent(LatentStage):
         self.std = codes.std(1, correction=0).clamp_min(SPREAD).float()
 
     def _scaled(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        shape = (1, -1, *[1] * (like.ndim - 2))
-        return self.mean.to(like.device).view(shape), self.std.to(like.device).view(shape)
+        return by_channel(self.mean.to(like.device), like), by_channel(self.std.to(like.device), like)
 
     def forward(self, x: Tensor) -> Tensor:
         code = super().forward(x)

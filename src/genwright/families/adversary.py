@@ -1,5 +1,5 @@
 """Adversarial losses: one pair of functions, of the critic and of the generator, for each, and the gradient
-penalties that keep the critic smooth.
+penalties that keep the critic smooth. An `Adversary` is one of them as a family holds it.
 
 With r = D(real) and f = D(fake), each written as what is minimised:
 
@@ -23,7 +23,7 @@ With r = D(real) and f = D(fake), each written as what is minimised:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from genwright.batch import Cond
-from genwright.families.base import Diagnostic
+from genwright.families.base import Clock, Diagnostic, Phase
 from genwright.nets.auto import Auto
 from genwright.nets.resnet import ResNetNets
 from genwright.nets.roles import Grid, Net, Nets
@@ -42,21 +42,21 @@ __all__ = [
     "LOSSES",
     "SATURATED",
     "Adversarial",
+    "Adversary",
     "Criticism",
     "Loss",
     "Penalty",
-    "clip",
+    "PenaltyOption",
     "critic_nets",
-    "criticise",
     "interpolate",
     "judged_by",
     "off_one",
     "slope",
-    "usual_gamma",
 ]
 
 Loss = Literal["relativistic", "nonsaturating", "vanilla", "lsgan", "hinge", "wgan", "wgan-gp"]
 Penalty = Literal["none", "r1", "r1r2", "gp"]
+PenaltyOption = Literal["auto", Penalty]
 Pair = Callable[[Tensor, Tensor], Tensor]
 Judge = Callable[[Tensor, int], Tensor]
 """Embedded examples, and how many copies of the batch they are, to scores."""
@@ -174,7 +174,7 @@ def interpolate(real: Tensor, fake: Tensor) -> Tensor:
     return real + part * (fake - real)
 
 
-# -- the critic's step -----------------------------------------------------------------------------
+# -- what a family holds ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -186,33 +186,85 @@ class Criticism:
     on_fake: Tensor
 
 
-def criticise(
-    judge: Judge,
-    real: Tensor,
-    fake: Tensor,
-    kind: Adversarial,
-    penalty: Penalty,
-    gamma: float,
-    *,
-    fading: float = 1.0,
-    pack: int = 1,
-) -> Criticism:
-    """The critic's loss on embedded examples `(B, width, *grid)`, and its penalty.
+class Adversary:
+    """An adversarial loss, with what the options of a family set of it: the penalty (auto: the paper's) and
+    its weight `gamma` (None: by its kind and the space), the critic's `steps` for one of the generator
+    (None: the paper's), the largest weight of a critic that is clipped, and the temperature `tau` of the
+    gradient through symbols."""
 
-    gamma   the penalty's weight
-    fading  R1 and R2 are multiplied by it: they may weigh less as training goes on
-    pack    neighbours that a score belongs to
-    """
-    both = torch.cat([real, fake]).requires_grad_(penalty in ("r1", "r1r2"))
-    on_real, on_fake = judge(both, 2).chunk(2)
-    terms = {"critic": kind.critic(on_real, on_fake).mean()}
-    if penalty == "gp":
-        x = interpolate(real, fake).requires_grad_()
-        terms["penalty"] = gamma * off_one(slope(judge(x, 1), x, pack)).mean()
-    elif penalty != "none":
-        scores = on_real if penalty == "r1" else torch.cat([on_real, on_fake])
-        terms["penalty"] = 0.5 * gamma * fading * slope(scores, both, pack).sum() / len(on_real)
-    return Criticism(terms, on_real, on_fake)
+    def __init__(
+        self,
+        space: Space,
+        *,
+        loss: Loss,
+        penalty: PenaltyOption,
+        gamma: float | None,
+        steps: int | None,
+        clip: float,
+        tau: float,
+    ) -> None:
+        self.space, self.largest, self.tau = space, clip, tau
+        self.loss = LOSSES[loss]
+        self.penalty: Penalty = self.loss.penalty if penalty == "auto" else penalty
+        self.gamma = _usual_gamma(self.penalty, space) if gamma is None else gamma
+        self.steps = steps or self.loss.critic_steps
+
+    def phases(self, critic: Phase, *others: Phase) -> tuple[Phase, ...]:
+        """The same, the critic's as often within a step as its loss wants."""
+        return (replace(critic, repeats=self.steps), *others)
+
+    @torch.no_grad()
+    def clip(self, critic: nn.Module) -> None:
+        """Bring the weights of a `wgan` critic within bounds, at the start of each loss: the generator's
+        comes after the last step of the critic."""
+        if self.loss.clips:
+            for p in critic.parameters():
+                p.clamp_(-self.largest, self.largest)
+
+    def relax(self, out: Tensor) -> Tensor:
+        """A generator's answer as examples in the embedded form, differentiable."""
+        return self.space.relax(out, self.tau)
+
+    def penalty_weight(self, clock: Clock) -> float:
+        """Twice as much after each rollback; that of R1 and R2 falls to a tenth over training."""
+        fading = 1.0 if self.penalty == "gp" else 0.1**clock.progress
+        return 2.0**clock.rollbacks * self.gamma * fading
+
+    def criticise(
+        self, judge: Judge, real: Tensor, fake: Tensor, clock: Clock, *, pack: int = 1
+    ) -> Criticism:
+        """The critic's loss on embedded examples `(B, width, *grid)`, and its penalty.
+
+        pack  neighbours that a score belongs to
+        """
+        both = torch.cat([real, fake]).requires_grad_(self.penalty in ("r1", "r1r2"))
+        on_real, on_fake = judge(both, 2).chunk(2)
+        terms = {"critic": self.loss.critic(on_real, on_fake).mean()}
+        weight = self.penalty_weight(clock)
+        if self.penalty == "gp":
+            x = interpolate(real, fake).requires_grad_()
+            terms["penalty"] = weight * off_one(slope(judge(x, 1), x, pack)).mean()
+        elif self.penalty != "none":
+            scores = on_real if self.penalty == "r1" else torch.cat([on_real, on_fake])
+            terms["penalty"] = 0.5 * weight * slope(scores, both, pack).sum() / len(on_real)
+        return Criticism(terms, on_real, on_fake)
+
+    def doubt(self, *critics: Criticism) -> dict[str, Tensor]:
+        """What `SATURATED` looks at, of the surest of the critics."""
+        if not self.loss.doubts:
+            return {}
+        return {"doubt": torch.stack([one.terms["critic"].detach() for one in critics]).min()}
+
+    def generator(self, on_fake: Tensor, on_real: Callable[[], Tensor]) -> Tensor:
+        """The generator's loss, a scalar, from the critic's scores; those of real examples are asked for
+        where the loss compares."""
+        real = on_real() if self.loss.compares else on_fake.detach()
+        return self.loss.generator(real, on_fake).mean()
+
+
+def _usual_gamma(penalty: Penalty, space: Space) -> float:
+    """A squared gradient adds up over the numbers of an example."""
+    return 10.0 if penalty == "gp" else min(1.0, space.width * space.positions / 20)
 
 
 def judged_by(critic: Net, x: Tensor, cond: Cond) -> Tensor:
@@ -220,19 +272,6 @@ def judged_by(critic: Net, x: Tensor, cond: Cond) -> Tensor:
     # A penalty differentiates twice, which only the plain kernel of attention can do.
     with sdpa_kernel(SDPBackend.MATH):
         return critic(x, cond).float()
-
-
-@torch.no_grad()
-def clip(critic: nn.Module, most: float) -> None:
-    """Bring weights into [-most, most] (WGAN), at the start of each loss: the generator's comes after the
-    last step of the critic."""
-    for p in critic.parameters():
-        p.clamp_(-most, most)
-
-
-def usual_gamma(penalty: Penalty, space: Space) -> float:
-    """A squared gradient adds up over the numbers of an example."""
-    return 10.0 if penalty == "gp" else min(1.0, space.width * space.positions / 20)
 
 
 def critic_nets(nets: Nets, grid: Grid) -> Nets:

@@ -9,7 +9,7 @@ the places before; a part of an example can be given where it comes first.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
-from genwright.families.guidance import guide
+from genwright.families.guidance import guide, guided_conds
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
@@ -187,12 +187,9 @@ class Autoregressive(SymbolFamily):
                     f"a prefix needs one-span symbols from 0 to {self.sizes[0] - 1}",
                     code="unknown-symbol",
                 )
-        like = self.start
-        cond = _Reader(self, self.conditioner(given, n, like), n, cache)
-        free = bool(given) and guidance_scale != 1.0
-        uncond = (
-            _Reader(self, self.conditioner(self.undropped(given), n, like), n, cache) if free else None
-        )
+        full, free = guided_conds(self.conditioner, given, n, self.start, guidance_scale)
+        cond = _Reader(self, full, n, cache)
+        uncond = None if free is None else _Reader(self, free, n, cache)
         pad = self.pad
         done = torch.zeros(n, dtype=torch.bool, device=self.device)
         if partial is not None and pad is not None:
@@ -210,16 +207,6 @@ class Autoregressive(SymbolFamily):
             if pad is not None and bool(done.all()):
                 ids = F.pad(ids, (0, total - ids.shape[1]), value=pad)
         return self._stored(ids, self.space.grid if length is None else (length,))
-
-    def _infill(
-        self,
-        x: Tensor,
-        known: Tensor,
-        given: dict[str, Tensor],
-        rng: torch.Generator,
-        **sampler_options: Any,
-    ) -> Tensor:
-        return self._sample(len(x), given, rng, (x, known), **sampler_options)
 
     def _beginning(self, x: Tensor, known: Tensor) -> Tensor:
         """The known symbols, if they are the first ones `(n, places)`. Raises `Incompatible`."""

@@ -24,7 +24,7 @@ from genwright.options import Count, Natural
 from genwright.registry import check, coerce, options
 from genwright.space import CondSpec, Kind, Space, cond_specs
 
-__all__ = ["Clock", "Diagnostic", "Family", "LikelihoodKind", "Phase"]
+__all__ = ["Clock", "Diagnostic", "Family", "LikelihoodKind", "Phase", "summed"]
 
 LikelihoodKind = Literal["none", "bound", "exact"]
 
@@ -86,6 +86,11 @@ class Clock:
     step: int = 0
     progress: float = 0.0
     rollbacks: int = 0
+
+
+def summed(losses: Tensor) -> tuple[Tensor, Tensor]:
+    """What `heldout` gives for the loss of each example `(B,)`."""
+    return losses.sum(), torch.tensor(float(len(losses)), device=losses.device)
 
 
 class Family(nn.Module, ABC):
@@ -293,11 +298,6 @@ class Family(nn.Module, ABC):
         raise Incompatible(
             f"guidance_scale={scale:g} weighs a condition, and {there}", code="no-guidance"
         )
-
-    def undropped(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The conditions that the unguided pass of classifier-free guidance keeps: those that a request
-        always has."""
-        return {name: value for name, value in given.items() if not self.cond[name].drop}
 
     def check_given(self, given: Mapping[str, Tensor]) -> None:
         """Raise `Unsupported` where a condition is missing that was never left out in training."""

@@ -15,17 +15,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genwright.batch import Batch, Cond
+from genwright.augment import box, from_places, uniform
+from genwright.batch import Batch, Cond, by_axis, by_example
 from genwright.families.base import Family, Phase
-from genwright.families.contrastive_views import HIDE, Views
 from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.options import Count, Positive
 from genwright.space import CondSpec, Space, Symbol
 
 __all__ = [
+    "HIDE",
     "TEMPERATURE",
     "Contrastive",
     "ContrastiveEncoder",
+    "Views",
     "contrast",
     "fold",
     "nt_xent",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 TEMPERATURE = 0.2
+HIDE = -1
+"""The symbol that hides another."""
 PATCHES = 256
 """Positions that an encoder looks at, at most; finer grids are folded into channels."""
 SYMBOL = 32
@@ -76,6 +80,70 @@ class Contrastive(Family):
         return self.encoder(batch.x).float()
 
 
+class Views:
+    """Another example with the same meaning, for any space; what varies is read off it:
+
+    a grid    moved by up to an eighth, and what is all reals enlarged or shrunk by up to a fifth; never
+              mirrored or turned, which changes a letter
+    reals     on a grid: contrast, brightness, noise, and a box that hides up to half of each side
+    symbols   on a grid: some hidden, some exchanged for those of other examples
+    a row     3 in 10 values exchanged for those of other examples: a draw from each marginal (SCARF)
+    """
+
+    SHIFT, ZOOM, LIGHT, NOISE, BOX = 1 / 8, 0.2, 0.3, 0.15, 0.5
+    HIDDEN, EXCHANGED, CORRUPTED = 0.15, 0.1, 0.3
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        real = space.real_mask()
+        self.reals, self.symbols = (mask.nonzero().flatten().tolist() for mask in (real, ~real))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`(B, stored, *grid)` to the same, with `HIDE` for a hidden symbol."""
+        if not self.space.grid:
+            return _exchanged(x, self.CORRUPTED)
+        x = self._window(x)
+        if self.reals:
+            part = self._lit(x[:, self.reals])
+            x[:, self.reals] = part.masked_fill(box(part, 0, self.BOX), 0.0)
+        if self.symbols:
+            some = _exchanged(x[:, self.symbols], self.EXCHANGED)
+            x[:, self.symbols] = some.masked_fill(
+                torch.rand(some.shape, device=x.device) < self.HIDDEN, HIDE
+            )
+        return x
+
+    def _window(self, x: Tensor) -> Tensor:
+        """Each example moved, and resized if it has reals alone, to the nearest position. From outside
+        come the edge's reals and hidden symbols."""
+        zoom = torch.ones(len(x), device=x.device)
+        if not self.symbols:
+            zoom = zoom + self.ZOOM * uniform(x, low=-1)
+        for axis, size in enumerate(self.space.grid):
+            far = min(size - 1, max(1.0, self.SHIFT * size)) * uniform(x, low=-1)
+            middle = (size - 1) / 2
+            away = torch.arange(size, device=x.device) - middle
+            places = (middle + far[:, None] + zoom[:, None] * away).round().long()
+            x = from_places(x, axis, places, "edge")
+            if self.symbols:
+                outside = by_axis((places < 0) | (places >= size), axis, x)
+                x[:, self.symbols] = x[:, self.symbols].masked_fill(outside, HIDE)
+        return x
+
+    def _lit(self, x: Tensor) -> Tensor:
+        """Contrast, brightness and noise, each of its own strength for each example."""
+        contrast, light = (self.LIGHT * by_example(uniform(x, low=-1), x) for _ in range(2))
+        noise = self.NOISE * by_example(uniform(x), x) * torch.randn_like(x)
+        return x * (1 + contrast) + light + noise
+
+
+def _exchanged(x: Tensor, share: float) -> Tensor:
+    """A share of the values, each replaced by that of another example at the same place."""
+    chosen = torch.rand(x.shape, device=x.device) < share
+    other = torch.rand(x.shape, device=x.device).argsort(0)
+    return torch.where(chosen, x.gather(0, other), x)
+
+
 class ContrastiveEncoder(nn.Module):
     """An `encode` network behind embeddings for the symbols: stored `(B, stored, *grid)`, where a symbol may
     be `HIDE`, to `(B, code)`."""
@@ -99,7 +167,7 @@ class ContrastiveEncoder(nn.Module):
                 part = next(symbols)(torch.where(index == HIDE, slot.span.k, index)).movedim(-1, 1)
             parts.append(part)
         h = fold(torch.cat(parts, dim=1), self.patch)
-        out: Tensor = self.net(h, Cond(h.new_zeros(len(h), 0)))
+        out: Tensor = self.net(h, Cond.none(h))
         return out
 
 

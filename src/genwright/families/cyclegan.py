@@ -5,7 +5,7 @@ to the other domain and back must be what it was (section 3.2), so that a genera
 that the other domain can hold; and what is of the domain already stays as it is (section 5.2):
 
     generators  sum over both domains of  adversarial(G(a)) + cycle * |F(G(a)) - a| + identity * |G(b) - b|
-    critics     the loss of `adversarial`, by default least squares
+    critics     the loss of `adversary`, by default least squares
 
 The distance is that of `translator.reconstruction_loss`: absolute for numbers, cross entropy for symbols,
 which reach critic and way back as straight-through Gumbel-softmax draws. With `pool` a critic is now and then
@@ -15,9 +15,8 @@ shown a fake of former steps in place of a new one (Shrivastava et al. 2017, arX
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +24,12 @@ from torch import Tensor, nn
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
 from genwright.families.adversary import (
-    LOSSES,
     SATURATED,
+    Adversary,
     Loss,
-    Penalty,
-    clip,
+    PenaltyOption,
     critic_nets,
-    criticise,
     judged_by,
-    usual_gamma,
 )
 from genwright.families.base import Phase
 from genwright.families.translator import Rival, reconstruction_loss
@@ -65,7 +61,7 @@ class CycleGAN(Rival):
         cycle: NonNegative = 10.0,
         identity: NonNegative = 5.0,
         loss: Loss = "lsgan",
-        penalty: Literal["auto", "none", "r1", "r1r2", "gp"] = "auto",
+        penalty: PenaltyOption = "auto",
         gamma: NonNegative | None = None,
         critic_steps: Count | None = None,
         weight_clip: Positive = 0.01,
@@ -85,13 +81,13 @@ class CycleGAN(Rival):
                 f"takes any number, or leave all but two out",
                 code="wrong-domains",
             )
-        self.cycle, self.identity, self.tau, self.weight_clip = cycle, identity, tau, weight_clip
-        self.kind = LOSSES[loss]
-        usual: Penalty = "r1" if loss == "lsgan" else self.kind.penalty
-        self.penalty: Penalty = usual if penalty == "auto" else penalty
-        self.gamma = usual_gamma(self.penalty, space) if gamma is None else gamma
-        steps = critic_steps or self.kind.critic_steps
-        self.phases = (replace(self.phases[0], repeats=steps), *self.phases[1:])
+        self.cycle, self.identity = cycle, identity
+        if (loss, penalty) == ("lsgan", "auto"):
+            penalty = "r1"
+        self.adversary = Adversary(
+            space, loss=loss, penalty=penalty, gamma=gamma, steps=critic_steps, clip=weight_clip, tau=tau
+        )
+        self.phases = self.adversary.phases(*self.phases)
         grid, width = space.grid, space.width
         self.generators = nn.ModuleList(nets.map(grid, width, width, CondShape()) for _ in range(2))
         judges = critic_nets(nets, grid)
@@ -110,33 +106,23 @@ class CycleGAN(Rival):
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         self.refuse_mask(batch)
-        if self.kind.clips:
-            clip(self.critics, self.weight_clip)
+        self.adversary.clip(self.critics)
         parts = self._by_domain(batch)
         return self._critic(parts) if phase == "critic" else self._generator(parts)
 
     def _critic(self, parts: list[Tensor]) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
+        critics = []
         for to in range(2):
             with torch.no_grad():
                 fake = self.fake(self._bring(self.space.embed(parts[1 - to]), to))
                 fake = self._pooled(fake, to) if self.pool and self.training else fake
-            found = criticise(
-                partial(self._judge, to),
-                self.space.embed(parts[to]),
-                fake,
-                self.kind,
-                self.penalty,
-                2.0**self.clock.rollbacks * self.gamma,
-                fading=0.1**self.clock.progress,
-            )
+            real = self.space.embed(parts[to])
+            found = self.adversary.criticise(partial(self._judge, to), real, fake, self.clock)
             for name, term in found.terms.items():
                 terms[name] = terms.get(name, 0.0) + term
-            if self.kind.doubts:  # of the surer of the two
-                doubt = found.terms["critic"].detach()
-                self.diagnostic_values["doubt"] = torch.minimum(
-                    doubt, self.diagnostic_values.get("doubt", doubt)
-                )
+            critics.append(found)
+        self.diagnostic_values |= self.adversary.doubt(*critics)
         return terms
 
     def _generator(self, parts: list[Tensor]) -> dict[str, Tensor]:
@@ -145,9 +131,10 @@ class CycleGAN(Rival):
         for to in range(2):
             source, own = parts[1 - to], parts[to]
             fake = self.fake(self._bring(self.space.embed(source), to))
-            real, on_fake = self.space.embed(own), self._judge(to, fake)
-            on_real = self._judge(to, real) if self.kind.compares else on_fake.detach()
-            adversarial = adversarial + self.kind.generator(on_real, on_fake).mean()
+            real = self.space.embed(own)
+            adversarial = adversarial + self.adversary.generator(
+                self._judge(to, fake), partial(self._judge, to, real)
+            )
             if self.cycle:
                 cycle = cycle + reconstruction_loss(self.space, self._bring(fake, 1 - to), source)
             if self.identity:
@@ -158,11 +145,11 @@ class CycleGAN(Rival):
     def _judge(self, to: int, x: Tensor, copies: int = 1) -> Tensor:
         """Scores of embedded examples by the critic of one domain."""
         critic: Any = self.critics[to]
-        return judged_by(critic, x, _no_cond(x))
+        return judged_by(critic, x, Cond.none(x))
 
     def _bring(self, x: Tensor, to: int) -> Tensor:
         """The answer of one generator for embedded examples."""
-        out: Tensor = self.generators[to](x, _no_cond(x))
+        out: Tensor = self.generators[to](x, Cond.none(x))
         return out
 
     @torch.no_grad()
@@ -187,7 +174,3 @@ class CycleGAN(Rival):
             if bool(rows.any()):
                 out[rows] = self._bring(source[rows], to).to(out.dtype)
         return out
-
-
-def _no_cond(x: Tensor) -> Cond:
-    return Cond(x.new_zeros(len(x), 0))

@@ -36,28 +36,29 @@ def log_change(velocity: Velocity, x: Tensor, times: Tensor) -> tuple[Tensor, Te
         rng = torch.Generator(x.device).manual_seed(0)
         signs = torch.randint(0, 2, (PROBES, *x.shape), generator=rng, device=x.device)
         probes = 2 * signs.to(x.dtype) - 1
-    total = x.new_zeros(len(x), dtype=torch.double)
-    for t, s in pairwise(times):
-        h, middle = s - t, (t + s) / 2
-        v1, d1 = _with_divergence(velocity, x, t, probes)
-        v2, d2 = _with_divergence(velocity, x + h / 2 * v1, middle, probes)
-        v3, d3 = _with_divergence(velocity, x + h / 2 * v2, middle, probes)
-        v4, d4 = _with_divergence(velocity, x + h * v3, s, probes)
-        x = x + h / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
-        total += (h / 6 * (d1 + 2 * d2 + 2 * d3 + d4)).double()
-    return x, total
+    return _walk(lambda x, t: _with_divergence(velocity, x, t, probes), x, times)
 
 
 def carried(velocity: Velocity, x: Tensor, times: Tensor) -> Tensor:
     """Where the ODE takes `x` along the times, either way."""
+    still = x.new_zeros(len(x))
+    return _walk(lambda x, t: (velocity(x, t), still), x, times)[0]
+
+
+def _walk(
+    slope: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], x: Tensor, times: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`x` along the times, and what is added up on the way `(B,)`, by the slopes of both."""
+    total = x.new_zeros(len(x), dtype=torch.double)
     for t, s in pairwise(times):
         h, middle = s - t, (t + s) / 2
-        v1 = velocity(x, t)
-        v2 = velocity(x + h / 2 * v1, middle)
-        v3 = velocity(x + h / 2 * v2, middle)
-        v4 = velocity(x + h * v3, s)
+        v1, d1 = slope(x, t)
+        v2, d2 = slope(x + h / 2 * v1, middle)
+        v3, d3 = slope(x + h / 2 * v2, middle)
+        v4, d4 = slope(x + h * v3, s)
         x = x + h / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
-    return x
+        total += (h / 6 * (d1 + 2 * d2 + 2 * d3 + d4)).double()
+    return x, total
 
 
 def _with_divergence(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genwright.space import Real, Space
+from genwright.batch import by_channel
+from genwright.space import Space
 
 __all__ = ["Dequantizer"]
 
@@ -29,12 +30,7 @@ class Dequantizer(nn.Module):
     def __init__(self, space: Space, number: int | None) -> None:
         super().__init__()
         self.number = number
-        bounded = [
-            isinstance(span, Real) and span.bounded
-            for span in space.spans
-            for _ in range(span.n if isinstance(span, Real) else 1)
-        ]
-        self.register_buffer("bounded", torch.tensor(bounded), persistent=False)
+        self.register_buffer("bounded", space.real_mask(bounded=True), persistent=False)
         self.register_buffer("is_discrete", torch.zeros(space.stored, dtype=torch.bool))
 
     bounded: Tensor
@@ -54,14 +50,11 @@ class Dequantizer(nn.Module):
         x = x.float()
         level = ((x + 1) / 2 * (self.number - 1)).round()
         drawn = (level + torch.rand_like(x)) / self.number * 2 - 1
-        return torch.where(self._along(x), drawn, x)
+        return torch.where(by_channel(self.is_discrete, x), drawn, x)
 
     def quantize(self, x: Tensor) -> Tensor:
         """The way back: the level whose share of the range a number lies in."""
         if self.number is None or not bool(self.is_discrete.any()):
             return x
         level = ((x + 1) / 2 * self.number).floor().clamp(0, self.number - 1)
-        return torch.where(self._along(x), level / (self.number - 1) * 2 - 1, x)
-
-    def _along(self, x: Tensor) -> Tensor:
-        return self.is_discrete.view(1, -1, *[1] * (x.ndim - 2))
+        return torch.where(by_channel(self.is_discrete, x), level / (self.number - 1) * 2 - 1, x)

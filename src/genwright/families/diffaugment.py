@@ -6,8 +6,8 @@ Real and fake examples are changed alike, so that a critic with few examples to 
 them by heart, and a generator is still told how to make plain ones. Which changes there are depends on
 the space; each is made to each example by itself with probability p:
 
-    rank 1 to 3, reals alone    moved by up to an eighth of each axis, what comes in is 0; a box of half of
-                                each axis set to 0
+    rank 1 to 3, reals alone    moved by up to an eighth of each axis, what comes in is 0; in a box of half
+                                of each axis set to 0
     the same, in a range        brightness and contrast as well
     a row, its reals            Gaussian noise
     symbols                     nothing: any other symbol would be another meaning, so that a space of
@@ -19,8 +19,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from genwright.augment import box, shift, uniform
+from genwright.batch import by_channel, by_example
 from genwright.errors import Incompatible
-from genwright.space import Real, Space
+from genwright.space import Space
 
 __all__ = ["Augment"]
 
@@ -46,24 +48,20 @@ class Augment(nn.Module):
     ) -> None:
         super().__init__()
         self.adapts, self.target, self.ramp = adapts, target, ramp
-        self.real = [slot.width for slot in space.slots() if isinstance(slot.span, Real)]
-        plain = space.kind == "real"
-        self.bounded = plain and all(getattr(span, "bounded", False) for span in space.spans)
+        real = space.real_mask(embedded=True)
+        self.bounded, self.row = space.bounded, not space.grid
         self.moves = bool(space.grid) and moves
-        if (
-            not self.real
-            or (space.grid and not plain)
-            or not (self.moves or self.bounded or not space.grid)
-        ):
+        if not (real.any() if self.row else real.all() and (self.moves or self.bounded)):
             raise Incompatible(
                 f"family.augment has no changes that keep the meaning of {space}: it takes rows with "
                 f"numbers, and grids of numbers alone; use family.augment=none",
                 code="no-augmentation",
             )
-        self.rank = len(space.grid)
+        self.register_buffer("real", real, persistent=False)
         # A buffer, so that a training that was cut goes on where it was.
         self.register_buffer("p", torch.tensor(0.0 if adapts else 1.0))
 
+    real: Tensor
     p: Tensor
 
     @torch.no_grad()
@@ -76,56 +74,17 @@ class Augment(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, width, *grid)` to the same."""
-        if not self.rank:
-            return self._noise(x)
+        if self.row:
+            return x + self._drawn(x) * NOISE * by_channel(self.real, x) * torch.randn_like(x)
         if self.bounded:
-            x = self._contrast(self._brightness(x))
-        return self._hide(self._move(x)) if self.moves else x
+            x = x + self._drawn(x) * (by_example(uniform(x), x) - 0.5)  # brightness
+            mean = by_example(x.flatten(1).mean(1), x)
+            x = torch.where(self._drawn(x), (x - mean) * (by_example(uniform(x), x) + 0.5) + mean, x)
+        if self.moves:
+            x = torch.where(self._drawn(x), shift(x, None, MOVE, "zero"), x)
+            x = x.masked_fill(self._drawn(x) & box(x, BOX, BOX), 0.0)
+        return x
 
     def _drawn(self, x: Tensor) -> Tensor:
         """Which examples are changed, `(B, 1, ...)`."""
-        return self._uniform(x) < self.p
-
-    def _uniform(self, x: Tensor) -> Tensor:
-        return torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device)
-
-    def _noise(self, x: Tensor) -> Tensor:
-        size = torch.zeros(x.shape[1], device=x.device)
-        for channels in self.real:
-            size[channels] = NOISE
-        return x + self._drawn(x) * size * torch.randn_like(x)
-
-    def _brightness(self, x: Tensor) -> Tensor:
-        return x + self._drawn(x) * (self._uniform(x) - 0.5)
-
-    def _contrast(self, x: Tensor) -> Tensor:
-        mean = x.flatten(1).mean(1).view(-1, *[1] * (x.ndim - 1))
-        return torch.where(self._drawn(x), (x - mean) * (self._uniform(x) + 0.5) + mean, x)
-
-    def _move(self, x: Tensor) -> Tensor:
-        drawn = self._drawn(x)
-        moved = x
-        for axis in range(2, x.ndim):
-            n = x.shape[axis]
-            most = round(MOVE * n)
-            if most:
-                by = ((2 * most + 1) * self._uniform(x)).long().clamp_max(2 * most) - most
-                shape = [1] * x.ndim
-                shape[axis] = n
-                source = torch.arange(n, device=x.device).view(shape) - by
-                inside = (source >= 0) & (source < n)
-                moved = moved.gather(axis, source.clamp(0, n - 1).expand_as(x)) * inside
-        return torch.where(drawn, moved, x)
-
-    def _hide(self, x: Tensor) -> Tensor:
-        hidden = self._drawn(x)
-        for axis in range(2, x.ndim):
-            n = x.shape[axis]
-            size = round(BOX * n)
-            shape = [1] * x.ndim
-            shape[axis] = n
-            # The centre may be anywhere, so that the box is often cut by an edge.
-            start = (self._uniform(x) * (n + 1 - size % 2)).long() - size // 2
-            place = torch.arange(n, device=x.device).view(shape)
-            hidden = hidden & (place >= start) & (place < start + size)
-        return x * ~hidden
+        return by_example(uniform(x) < self.p, x)

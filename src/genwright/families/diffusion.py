@@ -14,13 +14,14 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from genwright.batch import Batch, Cond
+from genwright.batch import Batch, Cond, by_example
 from genwright.errors import RecipeError
-from genwright.families.base import Family, LikelihoodKind, Phase
+from genwright.families.base import Family, LikelihoodKind, Phase, summed
 from genwright.families.density import carried, log_change
 from genwright.families.dequantize import Dequantizer
-from genwright.families.guidance import guided
+from genwright.families.guidance import guided, guided_conds
 from genwright.families.meanflow import JUMPS, change
+from genwright.families.noise import Waves, example_mean, stratified
 from genwright.families.schedules import DDPM, EDM, FlowMatching, Schedule
 from genwright.families.solvers import SOLVERS
 from genwright.families.standardize import Scaling
@@ -28,7 +29,7 @@ from genwright.nets.blocks import TimeEmbedding
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural, NonNegative
-from genwright.space import CondSpec, Real, Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Diffusion"]
 
@@ -81,9 +82,9 @@ class Diffusion(Family):
         slow = (-2, 1) if self.jumps else (-2, 6)
         self.time = TimeEmbedding(nets.dim, octaves=slow)
         self.span = TimeEmbedding(nets.dim, octaves=slow) if self.jumps else None
-        self.waves = (0 if space.grid or self.jumps else 4) if waves is None else waves
-        width = space.width + 2 * self.waves * space.real_channels
-        self.net = nets.map(space.grid, width, space.width, self.conditioner.shape)
+        few = 0 if space.grid or self.jumps else 4
+        self.waves = Waves(space, few if waves is None else waves, base=3.0)
+        self.net = nets.map(space.grid, self.waves.width, space.width, self.conditioner.shape)
         if space.kind != "real":  # a density of one-hot vectors says nothing of their symbols
             self.likelihood = "none"
         self.likelihood_examples = 128 if space.grid else 512
@@ -107,26 +108,14 @@ class Diffusion(Family):
         if self.span is not None:
             far = torch.zeros_like(t) if span is None else span
             cond = cond.plus(self.span(far.flatten()))
-        return self.net(self._wavy(seen), cond.plus(self.time(number))).float()
-
-    def _wavy(self, seen: Tensor) -> Tensor:
-        """Each real number with its waves: a smooth network follows sharp changes that way (Tancik et al.
-        2020, arXiv:2006.10739)."""
-        if not self.waves or not self.space.real_channels:
-            return seen
-        real = torch.cat(
-            [seen[:, slot.width] for slot in self.space.slots() if isinstance(slot.span, Real)], dim=1
-        )
-        phases = [3.0**i * real for i in range(self.waves)]
-        return torch.cat([seen, *(f for phase in phases for f in (phase.sin(), phase.cos()))], dim=1)
+        return self.net(self.waves(seen), cond.plus(self.time(number))).float()
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         return {"jump" if self.jumps else "denoise": self._errors(batch).mean()}
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean weighted squared error per number, at the training's times."""
-        errors = self._errors(batch)
-        return errors.sum(), torch.tensor(float(len(errors)), device=errors.device)
+        return summed(self._errors(batch))
 
     def _errors(self, batch: Batch) -> Tensor:
         """Weighted squared error of each example `(B,)`, a mean over its numbers."""
@@ -145,18 +134,12 @@ class Diffusion(Family):
             some = cond.rows(slice(k))
             moved = change(lambda x, t, h: self._answer(x, t, some, h), x[:k], t[:k], span[:k])
             answer = torch.cat([answer[:k] + span[:k] * moved, answer[k:]])
-        errors = self.schedule.loss(answer, x, noise, clean, t)
-        if batch.mask is not None:
-            share = batch.mask.float().flatten(1).mean(1).clamp_min(1e-6)
-            return (errors * batch.mask[:, None]).flatten(1).mean(1) / share
-        return errors.flatten(1).mean(1)
+        return example_mean(self.schedule.loss(answer, x, noise, clean, t), batch.mask)
 
     def _times(self, clean: Tensor) -> Tensor:
-        """Times to train on `(B, 1, ...)`, spread evenly over the batch, so that the loss is less noisy than
-        with free draws."""
-        n = len(clean)
-        u = (torch.randperm(n, device=clean.device) + torch.rand(n, device=clean.device)) / n
-        return self.schedule.sample_t(u.clamp(1e-6, 1 - 1e-6)).view(-1, *[1] * (clean.ndim - 1))
+        """Times to train on `(B, 1, ...)`."""
+        u = stratified(len(clean), clean.device).clamp(1e-6, 1 - 1e-6)
+        return by_example(self.schedule.sample_t(u), clean)
 
     # -- likelihood ----------------------------------------------------------------------------
 
@@ -185,7 +168,7 @@ class Diffusion(Family):
         cond, schedule = self.conditioner(given, n, self.scaling.mean), self.schedule
 
         def velocity(x: Tensor, t: Tensor) -> Tensor:
-            at = t.expand(len(x)).view(-1, *[1] * (x.ndim - 1))
+            at = by_example(t.expand(len(x)), x)
             return schedule.velocity(x, schedule.denoised(self._answer(x, at, cond), x, at), at)
 
         return velocity
@@ -227,12 +210,11 @@ class Diffusion(Family):
         schedule = self.schedule
         shape = (n, self.space.width, *self.space.grid)
         noise = torch.randn(shape, generator=rng, device=self.device)
-        cond = self.conditioner(given, n, noise)
-        uncond = self.conditioner(self.undropped(given), n, noise) if given else None
+        cond, uncond = guided_conds(self.conditioner, given, n, noise, guidance_scale)
         low, high = (bound * schedule.data_std for bound in self.scaling.bounds())
 
         def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
-            at = t.expand(n).view(-1, *[1] * (x.ndim - 1))
+            at = by_example(t.expand(n), x)
             span = None if s is None else at - s
             answer = guided(lambda c: self._answer(x, at, c, span), cond, uncond, guidance_scale)
             clean = schedule.denoised(answer, x, at)

@@ -27,10 +27,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genwright.batch import Batch, Cond
+from genwright.batch import Batch, Cond, by_example
 from genwright.errors import RecipeError
-from genwright.families.base import Family, Phase
+from genwright.families.base import Family, Phase, summed
+from genwright.families.guidance import guided, guided_conds
 from genwright.families.langevin import Langevin, gradient
+from genwright.families.noise import Waves, example_mean, stratified
 from genwright.families.replay_buffer import Replay
 from genwright.families.standardize import Scaling
 from genwright.nets.auto import Auto
@@ -39,7 +41,7 @@ from genwright.nets.cond import Conditioner
 from genwright.nets.resnet import ResNetNets
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural, NonNegative, Positive, Share
-from genwright.space import CondSpec, Real, Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Energy"]
 
@@ -94,15 +96,8 @@ class Energy(Family):
         self.scaling = Scaling(space)
         self.conditioner = Conditioner(self.cond, space.grid, nets, "score", extra=self.denoising)
         self.time = TimeEmbedding(nets.dim) if self.denoising else None
-        self.waves = (0 if space.grid else 4) if waves is None else waves
-        self.reals = [
-            channel
-            for slot in space.slots()
-            if isinstance(slot.span, Real)
-            for channel in range(slot.width.start, slot.width.stop)
-        ]
-        seen = space.width + 2 * self.waves * len(self.reals)
-        self.net = nets.score(space.grid, seen, self.conditioner.shape)
+        self.waves = Waves(space, (0 if space.grid else 4) if waves is None else waves, base=2.0)
+        self.net = nets.score(space.grid, self.waves.width, self.conditioner.shape)
         size = buffer or max(128, min(10_000, NUMBERS // (space.width * space.positions)))
         spaces = {name: spec.space for name, spec in self.cond.items()}
         self.replay = None if self.denoising else Replay(size, space, spaces)
@@ -133,18 +128,13 @@ class Energy(Family):
     def _split_energy(self, x: Tensor, sigma: Tensor, cond: Cond) -> tuple[Tensor, Tensor]:
         """E, and the network's share in it."""
         sigma = sigma.expand(len(x))
-        u = x / (1 + sigma.square()).sqrt().view(-1, *[1] * (x.ndim - 1))
+        u = x / by_example((1 + sigma.square()).sqrt(), x)
         if self.time is not None:
             cond = cond.plus(self.time(sigma.log() / 4))
         # The energy of many numbers is a large number of which differences count.
         with torch.autocast(x.device.type, enabled=False):
-            answer = self.net(self._with_waves(u.float()), cond).float() / sigma
+            answer = self.net(self.waves(u.float()), cond).float() / sigma
         return 0.5 * u.square().flatten(1).sum(1) + answer, answer
-
-    def _with_waves(self, u: Tensor) -> Tensor:
-        """Fourier features (Tancik et al. 2020, arXiv:2006.10739) beside the numbers."""
-        angles = [2.0**i * u[:, self.reals] for i in range(self.waves)]
-        return torch.cat([u, *(wave for a in angles for wave in (a.sin(), a.cos()))], dim=1)
 
     # -- training ------------------------------------------------------------------------------
 
@@ -158,24 +148,18 @@ class Energy(Family):
         """Mean weighted squared error of denoising, per number, at the training's levels."""
         if not self.denoising:
             return super().heldout(batch)
-        errors = self._errors(batch)
-        return errors.detach().sum(), torch.tensor(float(len(errors)), device=errors.device)
+        return summed(self._errors(batch).detach())
 
     def _errors(self, batch: Batch) -> Tensor:
         """(1 + sigma^2) / sigma^2 |D(x + sigma e) - x|^2 of each example `(B,)`, a mean over its numbers."""
         n, clean = len(batch), self.scaling.normal(batch.x)
-        # Spread evenly over the batch, so that the loss is less noisy than with free draws.
-        share = (torch.randperm(n, device=clean.device) + torch.rand(n, device=clean.device)) / n
-        sigma = self.low * (self.high / self.low) ** share
-        wide = sigma.view(-1, *[1] * (clean.ndim - 1))
+        sigma = self.low * (self.high / self.low) ** stratified(n, clean.device)
+        wide = by_example(sigma, clean)
         x = clean + wide * torch.randn_like(clean)
         cond = self.conditioner(batch.cond, n, x)
         slope = gradient(lambda y: self._energy(y, sigma, cond), x, keep=torch.is_grad_enabled())[1]
         errors = (1 + wide.square()) * ((x - clean) / wide - wide * slope).square()
-        if batch.mask is not None:
-            counted = batch.mask.float().flatten(1).mean(1).clamp_min(1e-6)
-            return (errors * batch.mask[:, None]).flatten(1).mean(1) / counted
-        return errors.flatten(1).mean(1)
+        return example_mean(errors, batch.mask)
 
     def _contrast(self, batch: Batch) -> dict[str, Tensor]:
         assert self.replay is not None
@@ -219,18 +203,12 @@ class Energy(Family):
         adjusted: accept or refuse each Langevin step by the energy (Metropolis), so that a level's
         distribution is exact whatever the step.  temperature: samples follow exp(-E / temperature).
         guidance_scale: above 1 exaggerates the condition."""
-        self._guidable(guidance_scale, given)
-        cond = self.conditioner(given, n, self.scaling.mean)
-        free = bool(given) and guidance_scale != 1.0
-        uncond = self.conditioner(self.undropped(given), n, self.scaling.mean) if free else None
+        like = self.scaling.mean
+        cond, uncond = guided_conds(self.conditioner, given, n, like, guidance_scale)
 
         def at(sigma: Tensor) -> Langevin:
             def energy(x: Tensor) -> Tensor:
-                e = self._energy(x, sigma, cond)
-                if uncond is None:
-                    return e
-                other = self._energy(x, sigma, uncond)
-                return other + guidance_scale * (e - other)
+                return guided(lambda c: self._energy(x, sigma, c), cond, uncond, guidance_scale)
 
             return Langevin(energy, rng, temperature, adjusted)
 

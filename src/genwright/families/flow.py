@@ -20,8 +20,8 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
-from genwright.batch import Batch, Cond
-from genwright.families.base import Family, Phase
+from genwright.batch import Batch, Cond, by_channel
+from genwright.families.base import Family, Phase, summed
 from genwright.families.dequantize import Dequantizer
 from genwright.families.transforms import (
     ActNorm,
@@ -38,7 +38,7 @@ from genwright.families.transforms import (
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.options import Count, NonNegative
-from genwright.space import CondSpec, Real, Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Flow", "squeeze", "unsqueeze"]
 
@@ -85,8 +85,7 @@ class Flow(Family):
         self.quick = not self.causal
         self.conditioner = Conditioner(self.cond, space.grid, nets, "causal" if self.causal else "map")
         kind = Affine() if transform == "affine" else Spline(bins)
-        bounded = [s.bounded for s in space.spans if isinstance(s, Real) for _ in range(s.n)]
-        self.unbound = Unbound(bounded)
+        self.unbound = Unbound(space.real_mask(bounded=True))
         self.by = _halvings(space.grid, scales)
         self.shapes: list[tuple[int, Grid]] = []  # within each scale
         self.chains = nn.ModuleList()
@@ -169,16 +168,15 @@ class Flow(Family):
         self.refuse_mask(batch)
         x = self.levels.dequantize(batch.x.float())
         if self.noise:
-            free = ~self.unbound.bounded.view(1, -1, *[1] * len(self.space.grid))
-            x = x + self.noise * free * torch.randn_like(x)
+            free = ~self.unbound.bounded
+            x = x + self.noise * by_channel(free, x) * torch.randn_like(x)
         numbers = self.space.stored * self.space.positions
         return {"nll": -self._log_prob(x, batch.cond).mean() / numbers}
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats of an example, its levels spread as in training."""
         self.refuse_mask(batch)
-        nats = -self._log_prob(self.levels.dequantize(batch.x.float()), batch.cond)
-        return nats.sum(), torch.tensor(float(len(batch)), device=nats.device)
+        return summed(-self._log_prob(self.levels.dequantize(batch.x.float()), batch.cond))
 
     # -- use -----------------------------------------------------------------------------------
 

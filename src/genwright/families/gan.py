@@ -7,7 +7,7 @@ Mescheder et al. 2018, arXiv:1801.04406) and fake (R2) data.
     critic     softplus(D(fake) - D(real)) + gamma/2 * (|grad D(real)|^2 + |grad D(fake)|^2)
     generator  softplus(D(real) - D(fake))
 
-`adversarial` has this and the other losses. Symbols reach the critic one-hot; fakes of them are
+`adversary` has this and the other losses. Symbols reach the critic one-hot; fakes of them are
 straight-through Gumbel-softmax draws.
 
 Against collapse the critic may see several examples at once (PacGAN, Lin et al. 2018, arXiv:1712.04086);
@@ -32,15 +32,13 @@ from torch.nn.utils import parametrizations
 from genwright.batch import Batch, Cond
 from genwright.errors import RecipeError
 from genwright.families.adversary import (
-    LOSSES,
     SATURATED,
+    Adversary,
     Loss,
     Penalty,
-    clip,
+    PenaltyOption,
     critic_nets,
-    criticise,
     judged_by,
-    usual_gamma,
 )
 from genwright.families.base import Family, Phase
 from genwright.families.diffaugment import Augment
@@ -75,7 +73,7 @@ class GAN(Family):
         latent: Count | None = None,
         bits: Natural | None = None,
         loss: Loss = "relativistic",
-        penalty: Literal["auto", "none", "r1", "r1r2", "gp"] = "auto",
+        penalty: PenaltyOption = "auto",
         gamma: NonNegative | None = None,
         critic_steps: Count | None = None,
         weight_clip: Positive = 0.01,
@@ -100,16 +98,13 @@ class GAN(Family):
         changed.  tau: temperature of the soft gradient through symbols."""
         super().__init__(space, cond, nets)
         self.latent = latent or min(64, 4 * space.width * space.positions)
-        self.tau, self.pack, self.weight_clip = tau, pack, weight_clip
-        self.least_batch = pack
+        self.pack = self.least_batch = pack
         self.bits = (0 if space.grid else 8) if bits is None else bits
         self.latent_dim = self.latent + self.bits
-        self.kind = LOSSES[loss]
-        self.penalty: Penalty = self.kind.penalty if penalty == "auto" else penalty
-        self.gamma = usual_gamma(self.penalty, space) if gamma is None else gamma
-        self.phases = _phases(
-            self.phases, space.grid, self.penalty, critic_steps or self.kind.critic_steps
+        self.adversary = Adversary(
+            space, loss=loss, penalty=penalty, gamma=gamma, steps=critic_steps, clip=weight_clip, tau=tau
         )
+        self.phases = self.adversary.phases(*_paced(self.phases, space.grid, self.adversary.penalty))
         nets = critic_nets(nets, space.grid)
         self.generator_conditioner = Conditioner(self.cond, space.grid, nets, "decode")
         projects = condition == "projection"
@@ -148,8 +143,7 @@ class GAN(Family):
     # -- training ------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
-        if self.kind.clips:
-            clip(self.critic, self.weight_clip)
+        self.adversary.clip(self.critic)
         self.refuse_mask(batch)
         batch = self._whole(batch)
         # The power iteration of the spectral norm keeps its vectors in fp32.
@@ -162,35 +156,20 @@ class GAN(Family):
         with torch.no_grad():
             fake = self._fake(batch, drop_mask)
         cond = self._critic_cond(batch, drop_mask)
-        found = criticise(
-            lambda x, copies: self._judge_all(x, cond, copies),
-            real,
-            fake,
-            self.kind,
-            self.penalty,
-            self._calm * self.gamma,
-            fading=0.1**self.clock.progress,
-            pack=self.pack,
+        found = self.adversary.criticise(
+            lambda x, copies: self._judge_all(x, cond, copies), real, fake, self.clock, pack=self.pack
         )
-        if self.kind.doubts:
-            self.diagnostic_values["doubt"] = found.terms["critic"].detach()
+        self.diagnostic_values |= self.adversary.doubt(found)
         if self.augment is not None and self.training:
-            self.augment.follow(self.kind.trust(found.on_real, found.on_fake).detach())
+            self.augment.follow(self.adversary.loss.trust(found.on_real, found.on_fake).detach())
         return found.terms
 
     def _generator(self, batch: Batch) -> dict[str, Tensor]:
         drop_mask = self._drop_mask(batch)
         cond = self._critic_cond(batch, drop_mask)
         on_fake = self._judge(self._fake(batch, drop_mask), cond)
-        on_real = on_fake.detach()
-        if self.kind.compares:
-            on_real = self._judge(self.space.embed(batch.x), cond)
-        return {"generator": self.kind.generator(on_real, on_fake).mean()}
-
-    @property
-    def _calm(self) -> float:
-        """After each setback of training the penalty weighs twice as much."""
-        return 2.0**self.clock.rollbacks
+        term = self.adversary.generator(on_fake, lambda: self._judge(self.space.embed(batch.x), cond))
+        return {"generator": term}
 
     def _whole(self, batch: Batch) -> Batch:
         """As many examples as make whole packs."""
@@ -215,9 +194,8 @@ class GAN(Family):
         n, device = len(batch), batch.x.device
         z = torch.randn(n, self.latent, device=device)
         z = torch.cat([z, _signs(torch.rand(n, self.bits, device=device))], dim=1)
-        return self.space.relax(
-            self.generator(z, self.generator_conditioner(batch.cond, n, z, drop_mask)), self.tau
-        )
+        out = self.generator(z, self.generator_conditioner(batch.cond, n, z, drop_mask))
+        return self.adversary.relax(out)
 
     def _critic_cond(self, batch: Batch, drop_mask: dict[str, Tensor]) -> Cond:
         """The critic's condition of each pack."""
@@ -239,7 +217,7 @@ class GAN(Family):
         """Scores of one batch after the other, `copies` of them, under the same conditions."""
         if self.crowd:  # what is normalised over a batch could read off it which ones are real
             return torch.cat([self._judge(part, cond) for part in x.chunk(copies)])
-        return self._judge(x, _twice(cond) if copies == 2 else cond)
+        return self._judge(x, cond.map(lambda t: torch.cat([t, t])) if copies == 2 else cond)
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         """A code is the noise, and a number for each binary dimension, of which the sign counts."""
@@ -293,17 +271,14 @@ class Projection(Net):
         return out if self.embed is None else out + (self.embed(cond.vector) * h).sum(1)
 
 
-def _phases(
-    phases: tuple[Phase, ...], grid: Grid, penalty: Penalty, critic_steps: int
-) -> tuple[Phase, ...]:
-    critic, generator = phases
-    if not grid:
-        # A generator that is as fast as its critic swings about narrow modes, and learns to be narrower than
-        # they are: what the critic sees is swings and width together. Slower, it settles (two time-scales:
-        # Heusel et al. 2017, arXiv:1706.08500). A fast critic without a penalty leaves it no gradient.
-        fast, slow = (2e-3, 6e-4) if penalty in ("r1", "r1r2") else (1e-3, 1e-3)
-        critic, generator = replace(critic, lr=fast), replace(generator, lr=slow)
-    return replace(critic, repeats=critic_steps), generator
+def _paced(phases: tuple[Phase, ...], grid: Grid, penalty: Penalty) -> tuple[Phase, ...]:
+    if grid:
+        return phases
+    # A generator that is as fast as its critic swings about narrow modes, and learns to be narrower than
+    # they are: what the critic sees is swings and width together. Slower, it settles (two time-scales:
+    # Heusel et al. 2017, arXiv:1706.08500). A fast critic without a penalty leaves it no gradient.
+    rates = (2e-3, 6e-4) if penalty in ("r1", "r1r2") else (1e-3, 1e-3)
+    return tuple(replace(phase, lr=lr) for phase, lr in zip(phases, rates, strict=True))
 
 
 def _normalise(net: nn.Module) -> None:
@@ -318,13 +293,3 @@ def _normalise(net: nn.Module) -> None:
 def _signs(uniform: Tensor) -> Tensor:
     """Numbers of [0, 1) to -1 and 1."""
     return 2 * (uniform < 0.5).to(uniform.dtype) - 1
-
-
-def _twice(cond: Cond) -> Cond:
-    """For a batch and another one under the same conditions."""
-
-    def double(t: Tensor | None) -> Tensor | None:
-        return None if t is None else torch.cat([t, t])
-
-    vector = torch.cat([cond.vector, cond.vector])
-    return Cond(vector, double(cond.tokens), double(cond.tokens_mask), double(cond.grid))

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from genwright.batch import by_example
+
 __all__ = ["Langevin", "gradient"]
 
 EnergyFunction = Callable[[Tensor], Tensor]
@@ -65,10 +67,10 @@ class Langevin:
             odds = (at[0] - there[0] + ways / (2 * a)) / self.temperature
             chance = torch.empty_like(odds).exponential_(generator=self.rng)
             passed = -chance < odds
-            x = torch.where(_beside(passed, x), y, x)
+            x = torch.where(by_example(passed, x), y, x)
             at = (
                 torch.where(passed, there[0], at[0]),
-                torch.where(_beside(passed, x), there[1], at[1]),
+                torch.where(by_example(passed, x), there[1], at[1]),
             )
         return x, at[1]
 
@@ -79,7 +81,3 @@ class Langevin:
 
     def _noise(self, x: Tensor) -> Tensor:
         return torch.empty_like(x).normal_(generator=self.rng)
-
-
-def _beside(flags: Tensor, x: Tensor) -> Tensor:
-    return flags.view(-1, *[1] * (x.ndim - 1))

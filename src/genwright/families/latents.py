@@ -15,7 +15,7 @@ One level with a Gaussian prior and a Gaussian posterior is the plain VAE. Beyon
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -56,11 +56,8 @@ class Gaussian:
         """KL(self || prior) by channel `(B, C)`."""
         more = self.log_var - prior.log_var
         off = (self.mean - prior.mean).square() * (-prior.log_var).exp()
-        return (
-            0.5 * (off + more.exp() - 1 - more).flatten(2).sum(2)
-            if self.mean.ndim > 2
-            else (0.5 * (off + more.exp() - 1 - more))
-        )
+        each = 0.5 * (off + more.exp() - 1 - more)
+        return each.reshape(*each.shape[:2], -1).sum(2)
 
 
 @dataclass
@@ -158,15 +155,15 @@ class Latents(nn.Module):
         """What each level knows of the example, from the bottom to the top."""
         found = [features]
         for net in self.rise:
-            found.append(net(found[-1], _nothing(features)))
+            found.append(net(found[-1], Cond.none(features)))
         if self.top is not None:
-            found.append(self.top(found[-1], _nothing(features)))
+            found.append(self.top(found[-1], Cond.none(features)))
         return found
 
     def _base(self, out: Tensor) -> tuple[Gaussian, Cond]:
         """The Gaussian at the top, and the condition of the flow."""
         size = 2 * self.sizes[-1]
-        return Gaussian.of(out[:, :size]), Cond(out.new_zeros(len(out), 0), grid=out[:, size:].float())
+        return Gaussian.of(out[:, :size]), replace(Cond.none(out), grid=out[:, size:].float())
 
     def components(self, features: Tensor) -> Gaussian:
         """Of the mixture prior, from the features of the pseudo-inputs `(M, ...)`."""
@@ -191,9 +188,9 @@ class Latents(nn.Module):
         ratio, zs = log_p - log_q, [z]
         for level in reversed(range(len(self.sizes) - 1)):
             above = torch.cat(zs, dim=1)
-            prior = Gaussian.of(self.priors[level](above, _nothing(above)))
+            prior = Gaussian.of(self.priors[level](above, Cond.none(above)))
             both = torch.cat([above, known[level]], dim=1)
-            posterior = Gaussian.of(self.posteriors[level](both, _nothing(above)), prior)
+            posterior = Gaussian.of(self.posteriors[level](both, Cond.none(above)), prior)
             z = posterior.at(0.0 if mean else torch.randn_like(posterior.mean))
             kl.append(posterior.kl(prior))
             ratio = ratio + prior.log_prob(z) - posterior.log_prob(z)
@@ -214,18 +211,13 @@ class Latents(nn.Module):
         else:
             z = mixture.drawn(n, rng).at(noise(self.sizes[-1]))
         for level in reversed(range(len(self.sizes) - 1)):
-            prior = Gaussian.of(self.priors[level](z, _nothing(z)))
+            prior = Gaussian.of(self.priors[level](z, Cond.none(z)))
             z = torch.cat([prior.at(noise(self.sizes[level])), z], dim=1)
         return z
 
 
 def _standard(like: Tensor) -> Gaussian:
     return Gaussian(torch.zeros_like(like), torch.zeros_like(like))
-
-
-def _nothing(like: Tensor) -> Cond:
-    """No condition."""
-    return Cond(like.new_zeros(len(like), 0))
 
 
 # -- pseudo-inputs ----------------------------------------------------------------------------------

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.families.guidance import guide
+from genwright.families.guidance import guide, guided_conds
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
@@ -177,10 +177,10 @@ class Masked(SymbolFamily):
         ids = self._flat(batch.x)
         hidden = torch.zeros_like(ids, dtype=torch.bool)
         h = self._read(ids, hidden, self.conditioner(batch.cond, len(ids), batch.x)).float()
-        valid = self.space.valid(batch.x)
+        valid = self._places(self.space.valid(batch.x))
         if valid is None:
             return h.mean(1)
-        weight = valid.flatten(1).repeat_interleave(self.channels, dim=1).float()
+        weight = valid.float()
         return (h * weight[..., None]).sum(1) / weight.sum(1, keepdim=True)
 
     # -- sampling ------------------------------------------------------------------------------
@@ -212,9 +212,7 @@ class Masked(SymbolFamily):
         known = torch.zeros_like(ids, dtype=torch.bool)
         if partial is not None:
             ids, known = (self._flat(t) for t in partial)
-        cond = self.conditioner(given, n, self.head)
-        free = bool(given) and guidance_scale != 1.0
-        uncond = self.conditioner(self.undropped(given), n, self.head) if free else None
+        cond, uncond = guided_conds(self.conditioner, given, n, self.head, guidance_scale)
         inner = self._inner(ids, known)
 
         def uniform() -> Tensor:
@@ -249,16 +247,6 @@ class Masked(SymbolFamily):
             keep = valid | self._stored(known, self.space.grid).squeeze(1)
             x = torch.where(keep[:, None], x, torch.full_like(x, self.pad))
         return x
-
-    def _infill(
-        self,
-        x: Tensor,
-        known: Tensor,
-        given: dict[str, Tensor],
-        rng: torch.Generator,
-        **sampler_options: Any,
-    ) -> Tensor:
-        return self._sample(len(x), given, rng, (x, known), **sampler_options)
 
     def _draw(
         self,

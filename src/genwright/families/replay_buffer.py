@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from genwright.batch import by_example
 from genwright.space import Space
 
 __all__ = ["Replay", "Taken"]
@@ -76,14 +77,14 @@ class Replay(nn.Module):
         new = torch.rand(n, device=device) < renew
         noise = std * torch.randn(n, *self.x.shape[1:], device=device)
         given = {
-            name: torch.where(_beside(new, value), value[:n], self._given(name)[index])
+            name: torch.where(by_example(new, value), value[:n], self._given(name)[index])
             for name, value in cond.items()
         }
         without = {
             name: torch.where(new, drop_mask[name][:n], self.drop_mask[index, i])
             for i, name in enumerate(self.spaces)
         }
-        return Taken(index, torch.where(_beside(new, noise), noise, self.x[index]), given, without)
+        return Taken(index, torch.where(by_example(new, noise), noise, self.x[index]), given, without)
 
     def put(self, taken: Taken) -> None:
         """Chains back in their places."""
@@ -117,7 +118,3 @@ class Replay(nn.Module):
                 away += (away.max() + 1) * self.drop_mask[:, i]
         nearest = away <= away.min(1, keepdim=True).values + 1e-6
         return self.x[torch.where(nearest, chance, 2.0).argmin(1)]
-
-
-def _beside(flags: Tensor, x: Tensor) -> Tensor:
-    return flags.view(-1, *[1] * (x.ndim - 1))

@@ -8,7 +8,7 @@ the domain of what it sees (eq. 5 and 6), and the way back to the own domain mus
     generator  adversarial + classify * -log C(target | G(x, target)) + cycle * |G(G(x, target), own) - x|
 
 A batch's targets are its domains in another order, so that fakes have the domains of real ones. By default
-the adversarial loss is relativistic with R1 and R2 (see `adversarial`), which takes one critic step for one
+the adversarial loss is relativistic with R1 and R2 (see `adversary`), which takes one critic step for one
 of the generator; the paper's is `wgan-gp`, with five. The distance is that of
 `translator.reconstruction_loss`; symbols are straight-through Gumbel-softmax draws.
 """
@@ -16,8 +16,6 @@ of the generator; the paper's is `wgan-gp`, with five. The distance is that of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,15 +23,12 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
 from genwright.families.adversary import (
-    LOSSES,
     SATURATED,
+    Adversary,
     Loss,
-    Penalty,
-    clip,
+    PenaltyOption,
     critic_nets,
-    criticise,
     judged_by,
-    usual_gamma,
 )
 from genwright.families.base import Phase
 from genwright.families.translator import Rival, reconstruction_loss
@@ -65,7 +60,7 @@ class StarGAN(Rival):
         cycle: NonNegative = 10.0,
         classify: NonNegative = 1.0,
         loss: Loss = "relativistic",
-        penalty: Literal["auto", "none", "r1", "r1r2", "gp"] = "auto",
+        penalty: PenaltyOption = "auto",
         gamma: NonNegative | None = None,
         critic_steps: Count | None = None,
         weight_clip: Positive = 0.01,
@@ -77,12 +72,11 @@ class StarGAN(Rival):
         the generator (None: the loss's own).  weight_clip: largest weight of a `wgan` critic.  tau:
         temperature of the soft gradient through symbols."""
         super().__init__(space, cond, nets)
-        self.cycle, self.classify, self.tau, self.weight_clip = cycle, classify, tau, weight_clip
-        self.kind = LOSSES[loss]
-        self.penalty: Penalty = self.kind.penalty if penalty == "auto" else penalty
-        self.gamma = usual_gamma(self.penalty, space) if gamma is None else gamma
-        steps = critic_steps or self.kind.critic_steps
-        self.phases = (replace(self.phases[0], repeats=steps), *self.phases[1:])
+        self.cycle, self.classify = cycle, classify
+        self.adversary = Adversary(
+            space, loss=loss, penalty=penalty, gamma=gamma, steps=critic_steps, clip=weight_clip, tau=tau
+        )
+        self.phases = self.adversary.phases(*self.phases)
         grid, width = space.grid, space.width
         self.conditioner = nn.Embedding(self.domains, nets.dim)
         self.generator = nets.map(grid, width, width, CondShape(vector=nets.dim))
@@ -93,8 +87,7 @@ class StarGAN(Rival):
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         self.refuse_mask(batch)
-        if self.kind.clips:
-            clip(self.critic, self.weight_clip)
+        self.adversary.clip(self.critic)
         own = batch.cond["domain"].flatten()
         target = own[torch.randperm(len(own), device=own.device)]
         return (
@@ -113,17 +106,8 @@ class StarGAN(Rival):
             named.append(domain)
             return score
 
-        found = criticise(
-            judge,
-            real,
-            fake,
-            self.kind,
-            self.penalty,
-            2.0**self.clock.rollbacks * self.gamma,
-            fading=0.1**self.clock.progress,
-        )
-        if self.kind.doubts:
-            self.diagnostic_values["doubt"] = found.terms["critic"].detach()
+        found = self.adversary.criticise(judge, real, fake, self.clock)
+        self.diagnostic_values |= self.adversary.doubt(found)
         on_real = named[0][: len(real)]
         return found.terms | {"domain": self.classify * F.cross_entropy(on_real, own)}
 
@@ -131,16 +115,15 @@ class StarGAN(Rival):
         real = self.space.embed(batch.x)
         fake = self.fake(self.answer(real, target))
         on_fake, domain = self._look(fake)
-        on_real = self._look(real)[0] if self.kind.compares else on_fake.detach()
         return {
-            "generator": self.kind.generator(on_real, on_fake).mean(),
+            "generator": self.adversary.generator(on_fake, lambda: self._look(real)[0]),
             "as_asked": self.classify * F.cross_entropy(domain, target),
             "cycle": self.cycle * reconstruction_loss(self.space, self.answer(fake, own), batch.x),
         }
 
     def _look(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores `(B,)` and the logits of the domains `(B, domains)` of embedded examples."""
-        out = judged_by(self.critic, x, Cond(x.new_zeros(len(x), 0)))
+        out = judged_by(self.critic, x, Cond.none(x))
         return out[:, 0], out[:, 1:]
 
     # -- sampling ------------------------------------------------------------------------------

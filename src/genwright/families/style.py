@@ -20,14 +20,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genwright.batch import Batch, Cond
+from genwright.batch import Batch, Cond, by_channel
 from genwright.errors import RecipeError
 from genwright.families.base import Phase
 from genwright.families.translator import Translator
 from genwright.nets.perceptual import perceptual
 from genwright.nets.roles import CondShape, Nets
 from genwright.options import Count, Natural, NonNegative, Positive
-from genwright.space import CondSpec, Real, Space
+from genwright.space import CondSpec, Space
 
 __all__ = ["Style"]
 
@@ -78,9 +78,7 @@ class Style(Translator):
             self.register_buffer(f"gram{level}", torch.zeros(self.domains, width, width))
         self.register_buffer("variance", torch.ones(()))
         self.register_buffer("content", torch.tensor(-1 if content is None else content))
-        bounded = [isinstance(s, Real) and s.bounded for s in space.spans for _ in range(s.width)]
-        shape = (1, space.width, *[1] * len(space.grid))
-        self.register_buffer("bounded", torch.tensor(bounded).view(shape), persistent=False)
+        self.register_buffer("bounded", space.real_mask(bounded=True), persistent=False)
 
     variance: Tensor
     content: Tensor
@@ -178,7 +176,8 @@ class Style(Translator):
 
     def _begun(self, source: Tensor, change: Tensor) -> Tensor:
         """An embedded source changed by an answer of the network; what is bounded, within its bounds."""
-        free = torch.where(self.bounded, source.clamp(-0.98, 0.98).atanh(), source)
+        bounded = by_channel(self.bounded, source)
+        free = torch.where(bounded, source.clamp(-0.98, 0.98).atanh(), source)
         return self.space.squash(free + change.float())
 
     def _sample(

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genwright.batch import Cond
+from genwright.batch import Cond, by_channel
 from genwright.nets.roles import CondShape, Grid, Nets
 
 __all__ = [
@@ -172,21 +172,21 @@ class Unbound(Transform):
     """The channels that lie in (-1, 1) to the whole line: log((1 + x) / (1 - x)), the logit of the place
     within the range. So a density has no mass outside it, and no sample leaves it."""
 
-    def __init__(self, bounded: list[bool]) -> None:
+    def __init__(self, bounded: Tensor) -> None:
         super().__init__()
-        self.register_buffer("bounded", torch.tensor(bounded), persistent=False)
+        self.register_buffer("bounded", bounded, persistent=False)
 
     bounded: Tensor
 
     def forward(self, x: Tensor, cond: Cond) -> tuple[Tensor, Tensor]:
-        bounded = _by_channel(self.bounded, x)
+        bounded = by_channel(self.bounded, x)
         inner = torch.where(bounded, x, 0.0).clamp(-_INSIDE, _INSIDE)
         up, down = torch.log1p(inner), torch.log1p(-inner)
         y = torch.where(bounded, up - down, x)
         return y, _total(torch.where(bounded, math.log(2) - up - down, 0.0))
 
     def inverse(self, y: Tensor, cond: Cond) -> Tensor:
-        return torch.where(_by_channel(self.bounded, y), torch.tanh(y / 2), y)
+        return torch.where(by_channel(self.bounded, y), torch.tanh(y / 2), y)
 
 
 _INSIDE = 1 - 1e-6
@@ -203,12 +203,12 @@ class ActNorm(Transform):
         self.log_scale = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, cond: Cond) -> tuple[Tensor, Tensor]:
-        scale = _by_channel(self.log_scale, x).exp()
+        scale = by_channel(self.log_scale, x).exp()
         log_det = self.log_scale.sum() * math.prod(x.shape[2:])
-        return (x - _by_channel(self.shift, x)) * scale, log_det.expand(len(x))
+        return (x - by_channel(self.shift, x)) * scale, log_det.expand(len(x))
 
     def inverse(self, y: Tensor, cond: Cond) -> Tensor:
-        return y * (-_by_channel(self.log_scale, y)).exp() + _by_channel(self.shift, y)
+        return y * (-by_channel(self.log_scale, y)).exp() + by_channel(self.shift, y)
 
     def prepare(self, x: Tensor, cond: Cond) -> Tensor:
         flat = x.movedim(1, 0).flatten(1)
@@ -394,10 +394,6 @@ def _checkerboard(grid: Grid) -> Tensor:
     """True where the sum of the places is odd."""
     axes = torch.meshgrid(*(torch.arange(size) for size in grid), indexing="ij")
     return torch.stack(axes).sum(0) % 2 == 1
-
-
-def _by_channel(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(1, -1, *[1] * (like.ndim - 2))
 
 
 def _total(x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError, Unsupported
+from genwright.families.adversary import Adversary
 from genwright.families.base import Family
 from genwright.nets.roles import Nets
 from genwright.options import NonNegative
@@ -94,8 +95,7 @@ class Translator(Family):
 class Rival(Translator):
     """One that is trained against critics: its answer is drawn as that of a generator."""
 
-    tau: float
-    """Temperature of the soft gradient through symbols."""
+    adversary: Adversary
 
     @abstractmethod
     def answer(self, source: Tensor, domain: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Rival(Translator):
 
     def fake(self, out: Tensor) -> Tensor:
         """An answer in the embedded form, within bounds and differentiable."""
-        return self.space.squash(self.space.relax(out, self.tau))
+        return self.space.squash(self.adversary.relax(out))
 
     def _sample(
         self,
@@ -122,15 +122,11 @@ class Rival(Translator):
 def reconstruction_loss(space: Space, out: Tensor, x: Tensor) -> Tensor:
     """How far a network's answer is from stored examples, a scalar: the absolute difference of numbers and
     the cross entropy of symbols, on average over what an example holds."""
-    total = torch.zeros((), device=out.device)
-    for slot, part in zip(space.slots(), _split(space, space.squash(out).float()), strict=True):
-        truth = x[:, slot.stored]
+    total, out = torch.zeros((), device=out.device), space.squash(out).float()
+    for slot in space.slots():
+        part, truth = out[:, slot.width], x[:, slot.stored]
         if isinstance(slot.span, Symbol):
             total = total + F.cross_entropy(part, truth.squeeze(1).long())
         else:
             total = total + slot.span.n * (part - truth.float()).abs().mean()
     return total / space.stored
-
-
-def _split(space: Space, out: Tensor) -> list[Tensor]:
-    return [out[:, slot.width] for slot in space.slots()]

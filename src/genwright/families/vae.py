@@ -19,10 +19,10 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from genwright.batch import Batch, Cond
+from genwright.batch import Batch
 from genwright.errors import RecipeError
-from genwright.families.base import Diagnostic, Family, Phase
-from genwright.families.guidance import guided
+from genwright.families.base import Diagnostic, Family, Phase, summed
+from genwright.families.guidance import guided, guided_conds
 from genwright.families.latents import Draw, Latents, Mixture, hardened, softened
 from genwright.families.learned_scale import LearnedScale
 from genwright.nets.cond import Conditioner
@@ -134,8 +134,7 @@ class VAE(Family):
         else:
             self.encoder = nets.encode(space.grid, space.width, wide, reads)
             self.decoder = nets.decode(space.grid, channels, space.width, says)
-        learns = decoder_variance and space.real_channels > 0
-        self.learned_scale = LearnedScale(space.real_channels) if learns else None
+        self.learned_scale = LearnedScale(space, learn=decoder_variance)
         self.pseudo: nn.Parameter | None = None
         self.prior_conditioner: Conditioner | None = None
         parts = components or _affordable(space)
@@ -185,16 +184,14 @@ class VAE(Family):
         mixture = self._mixture(batch.cond, len(batch), batch.x, drop_mask)
         x, mask = batch.x, batch.mask
         if draws > 1:
-            features, x, cond = _repeat(features, draws), _repeat(x, draws), _each(cond, draws)
+            features, x = _repeat(features, draws), _repeat(x, draws)
+            cond = cond.map(lambda t: _repeat(t, draws))
             mask = None if mask is None else _repeat(mask, draws)
             if mixture is not None and len(mixture.shares) > 1:
                 mixture.shares = _repeat(mixture.shares, draws)
         drawn = self.latents.draw(features, mixture)
         out = self.decoder(drawn.z, cond)
-        return self.space.nll(out, x, mask, self._scale()), drawn
-
-    def _scale(self) -> Tensor | None:
-        return None if self.learned_scale is None else self.learned_scale.log()
+        return self.learned_scale.nll(out, x, mask), drawn
 
     # -- training ------------------------------------------------------------------------------
 
@@ -223,11 +220,10 @@ class VAE(Family):
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The negative of the bound that is trained, in nats, whatever the weights in training."""
         rec, drawn = self._terms(batch, self.draws)
-        n = torch.tensor(float(len(batch)), device=rec.device)
         if self.draws == 1:
-            return (rec + drawn.kl.sum(1)).sum(), n
+            return summed(rec + drawn.kl.sum(1))
         weights = (drawn.log_ratio - rec).view(self.draws, -1)
-        return (math.log(self.draws) - weights.logsumexp(0)).sum(), n
+        return summed(math.log(self.draws) - weights.logsumexp(0))
 
     def log_prob(self, batch: Batch) -> Tensor:
         """log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x) for K draws of the posterior: a lower bound, the tighter
@@ -239,7 +235,7 @@ class VAE(Family):
         for _ in range(DRAWS):
             drawn = self.latents.draw(features, mixture)
             out = self.decoder(drawn.z, cond)
-            weights.append(drawn.log_ratio - self.space.nll(out, batch.x, batch.mask, self._scale()))
+            weights.append(drawn.log_ratio - self.learned_scale.nll(out, batch.x, batch.mask))
         return torch.stack(weights).logsumexp(0) - math.log(DRAWS)
 
     # -- codes and samples ---------------------------------------------------------------------
@@ -267,10 +263,7 @@ class VAE(Family):
 
     def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
         out = self.decoder(code, self.decoder_conditioner({}, len(code), code))
-        return self.space.draw(out, 1.0, rng, None if self._bounded() else self._scale())
-
-    def _bounded(self) -> bool:
-        return all(getattr(span, "bounded", False) for span in self.space.spans)
+        return self.learned_scale.draw(out, 1.0, rng)
 
     def _sample(
         self,
@@ -286,11 +279,9 @@ class VAE(Family):
         the condition.  noise: add the decoder's noise to real channels (None: where they are
         unbounded; in a picture that noise is misfit rather than content)."""
         z = self._prior(n, given, rng, temperature)
-        cond = self.decoder_conditioner(given, n, z)
-        uncond = self.decoder_conditioner(self.undropped(given), n, z) if given else None
+        cond, uncond = guided_conds(self.decoder_conditioner, given, n, z, guidance_scale)
         out = guided(lambda c: self.decoder(z, c), cond, uncond, guidance_scale)
-        wanted = not self._bounded() if noise is None else noise
-        return self.space.draw(out, temperature, rng, self._scale() if wanted else None)
+        return self.learned_scale.draw(out, temperature, rng, noise)
 
 
 def _affordable(space: Space) -> int:
@@ -300,9 +291,3 @@ def _affordable(space: Space) -> int:
 
 def _repeat(t: Tensor, times: int) -> Tensor:
     return t.repeat(times, *[1] * (t.ndim - 1))
-
-
-def _each(cond: Cond, times: int) -> Cond:
-    """The same for every draw."""
-    rest = (None if t is None else _repeat(t, times) for t in (cond.tokens, cond.tokens_mask, cond.grid))
-    return Cond(_repeat(cond.vector, times), *rest)

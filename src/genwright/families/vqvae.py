@@ -26,7 +26,7 @@ from torch import Tensor
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
 from genwright.families.autoregressive import Autoregressive
-from genwright.families.base import Diagnostic, Family, Phase
+from genwright.families.base import Diagnostic, Family, Phase, summed
 from genwright.families.codebook import Codebook
 from genwright.families.learned_scale import LearnedScale
 from genwright.nets.roles import CondShape, Nets, coarser
@@ -112,15 +112,14 @@ class VQVAE(Family):
         self.decoder = nets.grow(space.grid, factor, wide, space.width, CondShape())
         self.codebook = Codebook(codes, dim, decay)
         self.prior = Autoregressive(self.code, self.cond, nets)
-        learns = decoder_variance and space.real_channels > 0
-        self.learned_scale = LearnedScale(space.real_channels) if learns else None
+        self.learned_scale = LearnedScale(space, learn=decoder_variance)
         self._mended = -1
 
     # -- codes and back ------------------------------------------------------------------------
 
     def _encodings(self, x: Tensor) -> Tensor:
         """`(B, P, slots, dim)`."""
-        h = self.encoder(self.space.embed(x), _nothing(x)).float()
+        h = self.encoder(self.space.embed(x), Cond.none(x)).float()
         return h.view(len(x), self.slots, self.dim, -1).permute(0, 3, 1, 2)
 
     def _channels(self, h: Tensor) -> Tensor:
@@ -134,22 +133,19 @@ class VQVAE(Family):
     def _decode(self, code: Tensor) -> Tensor:
         """From stored codes the decoder's answer `(B, width, *grid)`."""
         index = code.reshape(len(code), self.slots, -1).transpose(1, 2)
-        return self.decoder(self._channels(self.codebook.vectors()[index]), _nothing(code))
+        return self.decoder(self._channels(self.codebook.vectors()[index]), Cond.none(code))
 
     def to_latent(self, batch: Batch) -> Tensor:
         h = self._encodings(batch.x)
         return self._stored(self.codebook.nearest(h.reshape(-1, self.dim)).view(h.shape[:3]))
 
     def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
-        return self._drawn(code, rng, 1.0, None)
+        return self.learned_scale.draw(self._decode(code), 1.0, rng)
 
     def encode(self, batch: Batch) -> Tensor:
         """The vectors of an example's codes, one after the other."""
         index = self.to_latent(batch).reshape(len(batch), self.slots, -1).transpose(1, 2)
         return self.codebook.vectors()[index].flatten(1)
-
-    def _scale(self) -> Tensor | None:
-        return None if self.learned_scale is None else self.learned_scale.log()
 
     # -- training ------------------------------------------------------------------------------
 
@@ -179,30 +175,23 @@ class VQVAE(Family):
         if self.training:
             self.codebook.follow(flat.detach(), index, self.clock.step)
         # The codes going forward, the encodings going back.
-        out = self.decoder(self._channels(h + (code - h).detach()), _nothing(batch.x))
-        rec = self.space.nll(out, batch.x, batch.mask, self._scale()).mean()
+        out = self.decoder(self._channels(h + (code - h).detach()), Cond.none(batch.x))
+        rec = self.learned_scale.nll(out, batch.x, batch.mask).mean()
         away = (h - code).square().flatten(1).sum(1).mean()
         return {"reconstruction": rec, "commitment": self.commitment * away}
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The negative of `log_prob`, in nats."""
-        return -self.log_prob(batch).sum(), torch.tensor(float(len(batch)), device=self.device)
+        return summed(-self.log_prob(batch))
 
     def log_prob(self, batch: Batch) -> Tensor:
         """log p(code) + log p(x | code) at the example's own code: one term of the sum over all codes that
         p(x) is, so a lower bound."""
         code = self.to_latent(batch)
-        rec = self.space.nll(self._decode(code), batch.x, batch.mask, self._scale())
+        rec = self.learned_scale.nll(self._decode(code), batch.x, batch.mask)
         return self.prior.log_prob(Batch(code, batch.cond)) - rec
 
     # -- sampling ------------------------------------------------------------------------------
-
-    def _drawn(
-        self, code: Tensor, rng: torch.Generator, temperature: float, noise: bool | None
-    ) -> Tensor:
-        bounded = all(getattr(span, "bounded", False) for span in self.space.spans)
-        wanted = not bounded if noise is None else noise
-        return self.space.draw(self._decode(code), temperature, rng, self._scale() if wanted else None)
 
     def _sample(
         self,
@@ -229,9 +218,4 @@ class VQVAE(Family):
             top_p=top_p,
             guidance_scale=guidance_scale,
         )
-        return self._drawn(code, rng, temperature, noise)
-
-
-def _nothing(like: Tensor) -> Cond:
-    """No condition."""
-    return Cond(torch.zeros(len(like), 0, device=like.device))
+        return self.learned_scale.draw(self._decode(code), temperature, rng, noise)

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genwright.batch import by_axis
 from genwright.errors import Incompatible, RecipeError
 from genwright.space import CondSpec, Space
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
@@ -113,7 +114,7 @@ def boxes(x: Tensor, rng: torch.Generator) -> Tensor:
         begin = (_uniform(x, rng) * (size - side + 1)).floor()
         place = torch.arange(size, device=rng.device)
         along = (place >= begin[:, None]) & (place < (begin + side)[:, None])
-        inside &= along.view(len(x), 1, *[size if i == axis else 1 for i in range(len(grid))])
+        inside &= by_axis(along, axis, x)
     return (~inside).expand(x.shape)
 
 
@@ -122,4 +123,4 @@ def suffix(x: Tensor, rng: torch.Generator) -> Tensor:
     size = x.shape[2]
     keep = (_uniform(x, rng) * size).floor()
     known = torch.arange(size, device=rng.device) < keep[:, None]
-    return known.view(len(x), 1, size, *[1] * (x.ndim - 3)).expand(x.shape)
+    return by_axis(known, 0, x).expand(x.shape)

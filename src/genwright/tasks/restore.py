@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genwright.batch import by_channel
 from genwright.errors import Incompatible, RecipeError
 from genwright.options import Count, Positive
 from genwright.space import CondSpec, Real, Space, Symbol
@@ -71,7 +72,7 @@ class Restore(Task):
 
     def _damaged(self, space: Space) -> Space:
         """The space of what is given. Raises `RecipeError` or `Incompatible` where it cannot be."""
-        real = all(isinstance(span, Real) for span in space.spans)
+        real = space.kind == "real"
         if self.how == "super-resolution":
             if self.factor < 2 or any(size % self.factor for size in space.grid):
                 sides = " x ".join(map(str, space.grid))
@@ -145,8 +146,7 @@ def noisy(space: Space, x: Tensor, std: float, rng: torch.Generator) -> Tensor:
     """With Gaussian noise; what is bounded stays within its bounds, as a file holds it."""
     noise = torch.randn(x.shape, generator=rng, device=rng.device).to(x.device)
     out = x + std * noise
-    bounded = all(isinstance(span, Real) and span.bounded for span in space.spans)
-    return out.clamp(-1, 1) if bounded else out
+    return out.clamp(-1, 1) if space.bounded else out
 
 
 def blurred(x: Tensor, std: float) -> Tensor:
@@ -166,5 +166,5 @@ def blurred(x: Tensor, std: float) -> Tensor:
 
 def grey(x: Tensor) -> Tensor:
     """The brightness of red, green and blue `(B, 1, *grid)`."""
-    shares = torch.tensor(LUMA, device=x.device, dtype=x.dtype).view(1, -1, *[1] * (x.ndim - 2))
-    return (x * shares).sum(1, keepdim=True)
+    shares = torch.tensor(LUMA, device=x.device, dtype=x.dtype)
+    return (x * by_channel(shares, x)).sum(1, keepdim=True)

@@ -18,8 +18,7 @@ from genwright.evaluation.extractors.learned import (
     PcaExtractor,
     extractor_for,
 )
-from genwright.families import contrastive_views
-from genwright.families.contrastive import fold, nt_xent, patches
+from genwright.families.contrastive import HIDE, Views, fold, nt_xent, patches
 from genwright.space import Real, Space, Symbol
 
 SPACES = {
@@ -258,7 +257,7 @@ def test_a_view_is_another_example_of_the_same_space(name: str) -> None:
     x = torch.as_tensor(some(space, 200))
     kept = x.clone()
     torch.manual_seed(0)
-    view = contrastive_views.Views(space)(x)
+    view = Views(space)(x)
     assert torch.equal(x, kept)
     assert (view.shape, view.dtype) == (x.shape, x.dtype)
     changed = (view != x).flatten(1).any(1).float().mean()
@@ -268,7 +267,7 @@ def test_a_view_is_another_example_of_the_same_space(name: str) -> None:
         if isinstance(slot.span, Symbol):
             part = view[:, slot.stored]
             assert part.max() < slot.span.k
-            assert set(part[part < 0].tolist()) <= {contrastive_views.HIDE}
+            assert set(part[part < 0].tolist()) <= {HIDE}
             hidden = float((part < 0).float().mean())
     assert not hidden if not space.grid or space.kind == "real" else 0.05 < hidden < 0.5
 
@@ -277,7 +276,7 @@ def test_a_row_is_corrupted_from_the_marginals() -> None:
     space = SPACES["row"]
     x = torch.as_tensor(some(space, 2000))
     torch.manual_seed(0)
-    view = contrastive_views.Views(space)(x)
+    view = Views(space)(x)
     assert float((view[:, 0] != x[:, 0]).float().mean()) == pytest.approx(0.3, abs=0.04)
     for channel in range(4):
         assert set(view[:, channel].tolist()) <= set(x[:, channel].tolist())
@@ -287,7 +286,7 @@ def test_nothing_is_mirrored() -> None:
     space = Space((40,), (Real(1),))
     x = torch.linspace(-1, 1, 40).expand(50, 1, 40)
     torch.manual_seed(0)
-    window = contrastive_views.Views(space)._window(x)
+    window = Views(space)._window(x)
     assert (window.diff(dim=2) >= 0).all()
     assert ((window - x).abs() < 0.7).all()
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError, Unsupported
-from genwright.families.adversary import LOSSES, interpolate, off_one, slope
+from genwright.families.adversary import LOSSES, Criticism, interpolate, off_one, slope
 from genwright.families.base import Family
 from genwright.families.diffaugment import Augment
 from genwright.families.gan import GAN
@@ -145,6 +145,13 @@ def test_critic_steps_are_the_losss_own_unless_said() -> None:
     assert GAN.phases[0].repeats == 1  # one GAN's phases are not another's
 
 
+def test_doubt_is_that_of_the_surest_critic() -> None:
+    scores = torch.zeros(2)
+    critics = [Criticism({"critic": torch.tensor(term)}, scores, scores) for term in (0.7, 0.2, 0.9)]
+    assert gan().adversary.doubt(*critics)["doubt"].item() == pytest.approx(0.2)
+    assert gan(loss="wgan").adversary.doubt(*critics) == {}  # its loss has no least
+
+
 # -- penalties -------------------------------------------------------------------------------------
 
 
@@ -175,7 +182,7 @@ def test_penalties_of_a_linear_critic(penalty: Any, start: float, end: float) ->
 )
 def test_auto_is_the_papers_penalty(loss: str, penalty: str) -> None:
     family = gan(loss=loss)
-    assert family.penalty == penalty
+    assert family.adversary.penalty == penalty
     assert ("penalty" in family.loss(Batch(torch.randn(8, 2)), "critic")) == (penalty != "none")
     assert "penalty" in gan(loss=loss, penalty="r1").loss(Batch(torch.randn(8, 2)), "critic")
 
@@ -436,16 +443,16 @@ def test_moves_and_boxes_are_what_they_say() -> None:
     torch.manual_seed(0)
     augment = Augment(Space((16,), (Real(1),)), adapts=False, target=0.6, ramp=1)
     x = torch.arange(1.0, 17.0).expand(300, 1, 16)
-    moved = augment._move(x)[:, 0]
-    by = moved[:, 8] - 9
-    assert sorted(set(by.tolist())) == [-2, -1, 0, 1, 2]  # an eighth of 16
-    for row, k in zip(moved, (-by).int().tolist(), strict=True):
-        want = torch.zeros(16)
-        want[max(k, 0) : 16 + min(k, 0)] = torch.arange(1.0, 17.0)[max(-k, 0) : 16 - max(k, 0)]
-        assert torch.equal(row, want)
-    hidden = (augment._hide(x)[:, 0] == 0).sum(1)
-    assert hidden.max() == 8  # a half
-    assert hidden.min() >= 4  # of which half may lie outside
+    for row in augment(x)[:, 0]:
+        left = row.nonzero()[:, 0]
+        moves = {int(row[i]) - 1 - i for i in left.tolist()}
+        assert len(moves) == 1
+        assert moves <= {-2, -1, 0, 1, 2}  # an eighth of 16
+        assert len(left) >= 16 - 2 - 8  # what comes in is 0, and so is a half
+    whole = Augment(Space((1, 16), (Real(1),)), adapts=False, target=0.6, ramp=1)
+    assert (whole(x[:, None, :]).flatten(1) != 0).any(
+        1
+    ).float().mean() > 0.4  # an axis of 1 does not move
     alone = Augment(PICTURE, adapts=False, target=0.6, ramp=1, moves=False)
     picture = torch.rand(50, 1, 8, 8)
     straight = alone(picture).flatten(1)
@@ -490,9 +497,9 @@ def test_the_noise_fits_the_space() -> None:
     shapes = {name: (gan(s).latent, gan(s).bits) for name, s in (("plane", PLANE), ("picture", PICTURE))}
     assert shapes == {"plane": (8, 8), "picture": (64, 0)}
     assert (gan(latent=5, bits=0).latent, gan(latent=5, bits=0).bits) == (5, 0)
-    assert gan(PICTURE).gamma == 1.0
-    assert gan(PLANE).gamma == pytest.approx(0.1)
-    assert gan(loss="wgan-gp").gamma == 10.0
+    assert gan(PICTURE).adversary.gamma == 1.0
+    assert gan(PLANE).adversary.gamma == pytest.approx(0.1)
+    assert gan(loss="wgan-gp").adversary.gamma == 10.0
 
 
 @pytest.mark.parametrize("loss", ["relativistic", "nonsaturating"])

@@ -32,7 +32,9 @@ def test_the_likelihood_is_the_integral_over_the_code(monkeypatch: pytest.Monkey
         prior = -0.5 * grid[:, 0].square() - 0.5 * math.log(2 * math.pi) + math.log(12 / 1200)
         wanted = torch.stack(
             [
-                (prior - vae.space.nll(out, one.expand(len(grid), -1), None, vae._scale())).logsumexp(0)
+                (
+                    prior - vae.space.nll(out, one.expand(len(grid), -1), None, vae.learned_scale.log())
+                ).logsumexp(0)
                 for one in x
             ]
         )

@@ -124,7 +124,6 @@ def test_a_flow_follows_a_posterior_that_is_bent() -> None:
         torch.manual_seed(0)
         vae = VAE(space, {}, Auto("xs"), latent=2, posterior=posterior, flow_steps=4, kl_warmup=0.0)
         vae.decoder = Bent()  # type: ignore[assignment]
-        assert vae.learned_scale is not None
         vae.learned_scale.slow.data.fill_(-1.5 / GAIN)
         vae.learned_scale.requires_grad_(False)
         vae.prepare(Batch(x))

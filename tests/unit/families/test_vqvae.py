@@ -108,7 +108,7 @@ def test_the_bound_is_below_the_sum_over_all_codes() -> None:
         assert float(prior.exp().sum()) == pytest.approx(1, abs=1e-4)
         out = vqvae._decode(every)
         for one in x:
-            nll = vqvae.space.nll(out, one.expand(9, -1), None, vqvae._scale())
+            nll = vqvae.space.nll(out, one.expand(9, -1), None, vqvae.learned_scale.log())
             truth = (prior - nll).logsumexp(0)
             bound = vqvae.log_prob(Batch(one[None]))
             assert float(bound) <= float(truth) + 1e-5

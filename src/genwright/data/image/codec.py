@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from genwright.augment import Augmentation
 from genwright.data.codec import (
     AS_READ,
     Codec,
@@ -25,7 +26,6 @@ from genwright.data.codec import (
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
-from genwright.data.image.augment import Augmentation
 from genwright.data.image.field import ImageField
 from genwright.data.image.files import CHUNK, CHUNK_BYTES, PICTURES, SHEET, ImageFiles
 from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
+from genwright.augment import Augmentation, strengths, vary
 from genwright.data.codec import Rejected
 from genwright.data.field import Array, Field, Partial, Values
-from genwright.data.image.augment import Augmentation, strengths, vary
 from genwright.data.image.ops import (
     LARGEST_SIDE,
     Crop,

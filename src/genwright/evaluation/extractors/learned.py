@@ -35,8 +35,7 @@ from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.extractors.base import DIM, FORMAT, Backbone, FeatureExtractor, Raw
 from genwright.evaluation.extractors.pretrained import advised
-from genwright.families.contrastive import ContrastiveEncoder, contrast, projection
-from genwright.families.contrastive_views import Views
+from genwright.families.contrastive import ContrastiveEncoder, Views, contrast, projection
 from genwright.nets.auto import Auto
 from genwright.registry import resolve
 from genwright.space import Space, Symbol

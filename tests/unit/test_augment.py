@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genwright.data.image.augment import crop, flip, rotate, scale, shift, strengths, vary
+from genwright.augment import box, crop, flip, from_places, rotate, scale, shift, strengths, vary
 from genwright.errors import RecipeError
 
 ALL = {"flip": flip, "shift": shift, "rotate": rotate, "crop": crop, "scale": scale}
@@ -20,8 +20,9 @@ def batch(n: int = 16, channels: int = 3, height: int = 9, width: int = 12) -> t
 
 @pytest.mark.parametrize("name", ALL)
 def test_strength_zero_changes_nothing(name):
-    x = batch()
-    assert torch.equal(ALL[name](x, rng(), 0), x)
+    x, before = batch(), rng().get_state()
+    assert torch.equal(vary(x, same := rng(), {name: 0.0}), x)
+    assert torch.equal(same.get_state(), before)  # nor what is drawn for the others
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -58,6 +59,40 @@ def test_each_example_is_varied_on_its_own(name):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 3)])
 def test_the_smallest_pictures_work(name, shape):
     assert ALL[name](batch(4, 1, *shape), rng(), USUAL[name]).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_volume_and_a_line(name):
+    """What rises along the first axis alone still does; a mirror image and a turn leave that axis alone."""
+    x = torch.linspace(-1, 1, 5).view(5, 1, 1).expand(40, 2, 5, 6, 7)
+    y = ALL[name](x, rng(), USUAL[name])
+    torch.testing.assert_close(y, y.mean((3, 4), keepdim=True).expand_as(y))
+    assert torch.allclose(y, x, atol=1e-6) == (name in ("flip", "rotate"))
+    if name in ("flip", "shift"):
+        line = torch.arange(12.0).expand(40, 1, 12)
+        assert set(ALL[name](line, rng(), USUAL[name]).flatten().tolist()) <= set(range(12))
+
+
+def test_what_stands_outside():
+    x = torch.tensor([1.0, 2.0, 3.0]).expand(1, 1, 3)
+    places = torch.arange(-4, 6)[None]
+    seen = {
+        how: from_places(x, 0, places[:, :3] + 1, how)[0, 0].tolist()
+        for how in ("mirror", "edge", "zero")
+    }
+    assert seen == {"mirror": [3, 2, 1], "edge": [1, 1, 1], "zero": [0, 0, 0]}
+
+
+def test_a_box_has_sides_between_two_shares():
+    torch.manual_seed(0)
+    x = torch.zeros(500, 3, 16, 9)
+    inside = box(x, 0.25, 0.5)
+    assert inside.shape == (500, 1, 16, 9)
+    down, across = inside.any(3).sum(2)[:, 0], inside.any(2).sum(2)[:, 0]
+    assert torch.equal(inside.sum((1, 2, 3)), down * across)  # no hole in it
+    assert (int(down.max()), int(across.max())) == (8, 5)
+    within = inside & ~inside[:, :, :1].any(3, keepdim=True) & ~inside[:, :, -1:].any(3, keepdim=True)
+    assert int(within.any(3).sum(2)[within.flatten(1).any(1)].min()) >= 4
 
 
 @pytest.mark.parametrize("name", ["rotate", "crop", "scale"])
@@ -125,6 +160,10 @@ def test_crop_enlarges_a_part():
     # Cut off at one side or the other, not always about the centre.
     assert y[:, 0].max() > -0.2
     assert (y[:, 0] < -0.99).any()
+    for axis in (2, 3):  # nor along one axis alone
+        tilted = torch.linspace(-1, 1, 9).view([9 if i == axis else 1 for i in range(4)])
+        middle = crop(tilted.expand(300, 1, 9, 9), rng(), 0.5).mean((1, 2, 3))
+        assert middle.min() < -0.3 < 0.3 < middle.max()
 
 
 def test_scale_goes_both_ways_about_the_centre():
