@@ -88,7 +88,7 @@ class ContrastiveEncoder(nn.Module):
         self.symbols = nn.ModuleList(nn.Embedding(k + 1, min(k, SYMBOL)) for k in symbols)
         channels = space.real_channels + sum(min(k, SYMBOL) for k in symbols)
         self.patch, coarse = patches(space.grid)
-        self.net = nets.encode(coarse, channels * math.prod(self.patch), code, CondShape())
+        self.net = nets.encode(coarse, (), channels * math.prod(self.patch), code, CondShape())
 
     def forward(self, x: Tensor) -> Tensor:
         parts, symbols = [], iter(self.symbols)

@@ -95,7 +95,9 @@ class CycleGAN(Rival):
         grid, width = space.grid, space.width
         self.generators = nn.ModuleList(nets.map(grid, width, width, CondShape()) for _ in range(2))
         judges = critic_nets(nets, grid)
-        self.critics = nn.ModuleList(judges.score(grid, width, CondShape()) for _ in range(2))
+        self.critics = nn.ModuleList(
+            judges.encode(grid, (), width, 1, CondShape(), score=True) for _ in range(2)
+        )
         self.pool = pool
         if pool:
             self.register_buffer("kept", torch.zeros(2, pool, width, *grid))
@@ -158,7 +160,7 @@ class CycleGAN(Rival):
     def _judge(self, to: int, x: Tensor, copies: int = 1) -> Tensor:
         """Scores of embedded examples by the critic of one domain."""
         critic: Any = self.critics[to]
-        return judged_by(critic, x, _no_cond(x))
+        return judged_by(critic, x, _no_cond(x)).squeeze(1)
 
     def _bring(self, x: Tensor, to: int) -> Tensor:
         """The answer of one generator for embedded examples."""

@@ -92,7 +92,7 @@ class Energy(Family):
         self.renew, self.regularise = renew, regularise
         nets = _fitting(nets)
         self.scaling = Scaling(space)
-        self.conditioner = Conditioner(self.cond, space.grid, nets, "score", extra=self.denoising)
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "encode", extra=self.denoising)
         self.time = TimeEmbedding(nets.dim) if self.denoising else None
         self.waves = (0 if space.grid else 4) if waves is None else waves
         self.reals = [
@@ -102,7 +102,7 @@ class Energy(Family):
             for channel in range(slot.width.start, slot.width.stop)
         ]
         seen = space.width + 2 * self.waves * len(self.reals)
-        self.net = nets.score(space.grid, seen, self.conditioner.shape)
+        self.net = nets.encode(space.grid, (), seen, 1, self.conditioner.shape, score=True)
         size = buffer or max(128, min(10_000, NUMBERS // (space.width * space.positions)))
         spaces = {name: spec.space for name, spec in self.cond.items()}
         self.replay = None if self.denoising else Replay(size, space, spaces)
@@ -138,7 +138,7 @@ class Energy(Family):
             cond = cond.plus(self.time(sigma.log() / 4))
         # The energy of many numbers is a large number of which differences count.
         with torch.autocast(x.device.type, enabled=False):
-            answer = self.net(self._with_waves(u.float()), cond).float() / sigma
+            answer = self.net(self._with_waves(u.float()), cond).float().squeeze(1) / sigma
         return 0.5 * u.square().flatten(1).sum(1) + answer, answer
 
     def _with_waves(self, u: Tensor) -> Tensor:

@@ -62,11 +62,11 @@ class Masked(SymbolFamily):
         self.rate = rate
         # A row has no grid: its columns are the positions.
         self.grid = space.grid or (self.channels,)
-        self.conditioner = Conditioner(self.cond, space.grid, nets, "fill")
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "map", symbols=True)
         width = nets.dim
         # Each span's symbols, and behind them all a mask for each span.
         self.table = nn.Embedding(sum(self.sizes) + self.channels, width)
-        self.net = nets.fill(self.grid, width, width, self.conditioner.shape)
+        self.net = nets.map(self.grid, width, width, self.conditioner.shape, symbols=True)
         self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
         nn.init.normal_(self.table.weight, std=0.5)
 

@@ -87,7 +87,7 @@ class StarGAN(Rival):
         self.conditioner = nn.Embedding(self.domains, nets.dim)
         self.generator = nets.map(grid, width, width, CondShape(vector=nets.dim))
         # One number for how real, and one for each domain.
-        self.critic = critic_nets(nets, grid).encode(grid, width, 1 + self.domains, CondShape())
+        self.critic = critic_nets(nets, grid).encode(grid, (), width, 1 + self.domains, CondShape())
 
     # -- training ------------------------------------------------------------------------------
 

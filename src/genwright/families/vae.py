@@ -123,17 +123,11 @@ class VAE(Family):
         grid = coarser(space.grid, factor) if factor else ()
         self.latents = Latents(latent, grid, levels, flow_steps if posterior == "flow" else 0, nets)
         wide, channels = self.latents.features, self.latents.channels
-        inward: Literal["shrink", "encode"] = "shrink" if grid else "encode"
-        outward: Literal["grow", "decode"] = "grow" if grid else "decode"
-        self.encoder_conditioner = Conditioner(self.cond, space.grid, nets, inward)
-        self.decoder_conditioner = Conditioner(self.cond, space.grid, nets, outward)
+        self.encoder_conditioner = Conditioner(self.cond, space.grid, nets, "encode")
+        self.decoder_conditioner = Conditioner(self.cond, space.grid, nets, "decode")
         reads, says = self.encoder_conditioner.shape, self.decoder_conditioner.shape
-        if grid:
-            self.encoder = nets.shrink(space.grid, factor, space.width, wide, reads)
-            self.decoder = nets.grow(space.grid, factor, channels, space.width, says)
-        else:
-            self.encoder = nets.encode(space.grid, space.width, wide, reads)
-            self.decoder = nets.decode(space.grid, channels, space.width, says)
+        self.encoder = nets.encode(space.grid, grid, space.width, wide, reads)
+        self.decoder = nets.decode(grid, space.grid, channels, space.width, says)
         learns = decoder_variance and space.real_channels > 0
         self.learned_scale = LearnedScale(space.real_channels) if learns else None
         self.pseudo: nn.Parameter | None = None

@@ -108,8 +108,8 @@ class VQVAE(Family):
             )
         self.dim, self.commitment, self.mends = dim, commitment, repair
         wide = self.slots * dim
-        self.encoder = nets.shrink(space.grid, factor, space.width, wide, CondShape())
-        self.decoder = nets.grow(space.grid, factor, wide, space.width, CondShape())
+        self.encoder = nets.encode(space.grid, self.code.grid, space.width, wide, CondShape())
+        self.decoder = nets.decode(self.code.grid, space.grid, wide, space.width, CondShape())
         self.codebook = Codebook(codes, dim, decay)
         self.prior = Autoregressive(self.code, self.cond, nets)
         learns = decoder_variance and space.real_channels > 0

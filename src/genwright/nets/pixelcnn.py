@@ -213,7 +213,7 @@ class PixelCNNNets(Nets):
         super().__init__(size, width=width, depth=depth, dropout=dropout)
         self.kernel, self.cycle = kernel, cycle
 
-    def slots(self, role: Role, grid: Grid) -> frozenset[str]:
+    def slots(self, role: Role, grid: Grid, *, symbols: bool = False) -> frozenset[str]:
         if role == "causal" and len(grid) != 2:
             axes = f"{len(grid)} axes" if len(grid) > 1 else "one axis" if grid else "none"
             raise Unsupported(
@@ -221,7 +221,7 @@ class PixelCNNNets(Nets):
                 f"use net.name=transformer or net.name=wavenet",
                 code="wrong-axes",
             )
-        return super().slots(role, grid)
+        return super().slots(role, grid, symbols=symbols)
 
     def causal(
         self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1
