@@ -18,6 +18,15 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Family
+from genwright.families.capabilities import (
+    Autoencoder,
+    DensityEstimator,
+    Encoder,
+    Generative,
+    Infilling,
+    LatentVariable,
+)
+from genwright.families.translator import Translator
 from genwright.families.vae import VAE
 from genwright.nets.auto import Auto
 from genwright.planning import weigh
@@ -25,7 +34,7 @@ from genwright.recipe import TrainOptions
 from genwright.registry import build, names, resolve
 from genwright.space import Real, Space, Symbol
 from genwright.testing import check_family
-from genwright.testing.families import FAMILY, Cell, Variant
+from genwright.testing.families import FAMILY, LAWS, Cell, Variant
 from genwright.training.optim import PhaseOptimizer
 
 STEPS = {
@@ -96,9 +105,19 @@ EVERY = [
     for space in variant(name).spaces
     if weigh(variant(name).family, SPACES[space]).outcome != "refused"
 ]
-CELLS = [(name, space) for name, space in EVERY if resolve("families", variant(name).family).generates]
+
+
+def offering(capability: type[Family]) -> list[tuple[str, str]]:
+    """The cells of those families that offer this."""
+    return [
+        (name, space)
+        for name, space in EVERY
+        if issubclass(resolve("families", variant(name).family), capability)
+    ]
+
+
+CELLS, UNPAIRED = offering(Generative), offering(Translator)
 CODES = [cell for cell in EVERY if cell not in CELLS]
-UNPAIRED = [(name, space) for name, space in CELLS if resolve("families", variant(name).family).unpaired]
 every_cell = pytest.mark.parametrize(("family", "space"), EVERY)
 cells = pytest.mark.parametrize(("family", "space"), CELLS)
 code_cells = pytest.mark.parametrize(("family", "space"), CODES)
@@ -161,17 +180,17 @@ def test_a_translation_needs_a_source_and_a_domain(family: str, space: str) -> N
     hold("a-translation-needs-a-source-and-a-domain", family, space)
 
 
-# -- codes alone ------------------------------------------------------------------------------------
-
-
-@code_cells
-def test_codes_depend_on_the_example_alone_and_are_kept(family: str, space: str) -> None:
-    hold("codes-depend-on-the-example-alone-and-are-kept", family, space)
-
-
-@code_cells
-def test_what_makes_no_examples_says_so(family: str, space: str) -> None:
-    hold("what-makes-no-examples-says-so", family, space)
+@pytest.mark.parametrize(
+    ("law", "family", "space"),
+    [
+        (law, *cell)
+        for capability in (Infilling, DensityEstimator, Encoder, LatentVariable, Autoencoder)
+        for cell in offering(capability)
+        for law in LAWS[capability]
+    ],
+)
+def test_what_a_family_offers_it_does(law: str, family: str, space: str) -> None:
+    hold(law, family, space)
 
 
 @code_cells
@@ -182,13 +201,13 @@ def test_law_codes_tell_the_label_apart(family: str, space: str) -> None:
 # -- likelihoods -----------------------------------------------------------------------------------
 
 
-def everything(family: str) -> tuple[Family, Tensor, float]:
+def everything(family: str) -> tuple[DensityEstimator, Tensor, float]:
     """A family over a space so small that all of it can be asked about: its points, and the volume of
     each."""
     if "symbol" in resolve("families", family).accepts:
         symbols = Space((), (Symbol(3), Symbol(2)))
-        made: Family = build("families", family, {}, symbols, {}, Auto("xs"), where="family")
-        if made.likelihood != "none":
+        made: DensityEstimator = build("families", family, {}, symbols, {}, Auto("xs"), where="family")
+        if made.likelihood is not None:
             return made, torch.cartesian_prod(torch.arange(3), torch.arange(2)), 1.0
     line = torch.linspace(-5, 5, 101)
     plane = Space((), (Real(2),))
@@ -197,7 +216,7 @@ def everything(family: str) -> tuple[Family, Tensor, float]:
 
 
 @pytest.mark.parametrize(
-    "family", [f for f in names("families") if resolve("families", f).likelihood != "none"]
+    "family", [f for f in names("families") if issubclass(resolve("families", f), DensityEstimator)]
 )
 def test_a_likelihood_adds_up_to_one(family: str) -> None:
     """Trained for a moment, so that it is of some shape; a bound adds up to less."""

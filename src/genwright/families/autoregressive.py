@@ -9,7 +9,7 @@ the places before; a part of an example can be given where it comes first.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
+from genwright.families.capabilities import DensityEstimator, Infilling
 from genwright.families.guidance import guide
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
@@ -29,7 +30,7 @@ from genwright.space import CondSpec, Space
 __all__ = ["Autoregressive"]
 
 
-class Autoregressive(SymbolFamily):
+class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
     """A causal network over the symbols of an example."""
 
     infills = "prefix"
@@ -210,16 +211,6 @@ class Autoregressive(SymbolFamily):
             if pad is not None and bool(done.all()):
                 ids = F.pad(ids, (0, total - ids.shape[1]), value=pad)
         return self._stored(ids, self.space.grid if length is None else (length,))
-
-    def _infill(
-        self,
-        x: Tensor,
-        known: Tensor,
-        given: dict[str, Tensor],
-        rng: torch.Generator,
-        **sampler_options: Any,
-    ) -> Tensor:
-        return self._sample(len(x), given, rng, (x, known), **sampler_options)
 
     def _beginning(self, x: Tensor, known: Tensor) -> Tensor:
         """The known symbols, if they are the first ones `(n, places)`. Raises `Incompatible`."""

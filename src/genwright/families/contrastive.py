@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
-from genwright.families.base import Family, Phase
+from genwright.families.base import Phase
+from genwright.families.capabilities import Encoder
 from genwright.families.contrastive_views import HIDE, Views
 from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.options import Count, Positive
@@ -40,12 +40,11 @@ SYMBOL = 32
 """Channels that a symbol is told in, at most: one-hot, a text of 256 tokens out of 8,000 is 2 M numbers."""
 
 
-class Contrastive(Family):
+class Contrastive(Encoder):
     """Codes in which views of one example are near and those of others far (SimCLR); makes no examples."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
     max_width = None
-    generates: ClassVar[bool] = False
     least_batch = 2  # an example is told from others
     phases = (Phase("fit", lr=3e-3, weight_decay=1e-2),)
 

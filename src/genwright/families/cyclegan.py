@@ -53,7 +53,6 @@ class CycleGAN(Rival):
         Phase("critic", ("critics",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generators",), lr=5e-4, betas=(0.5, 0.99)),
     )
-    adversarial = True
     diagnostics = (SATURATED,)
 
     def __init__(

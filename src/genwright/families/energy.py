@@ -29,7 +29,8 @@ from torch import Tensor
 
 from genwright.batch import Batch, Cond
 from genwright.errors import RecipeError
-from genwright.families.base import Family, Phase
+from genwright.families.base import Phase
+from genwright.families.capabilities import Generative
 from genwright.families.langevin import Langevin, gradient
 from genwright.families.replay_buffer import Replay
 from genwright.families.standardize import Scaling
@@ -47,7 +48,7 @@ NUMBERS = 1 << 22
 """In a replay buffer, at most, where its size is left open."""
 
 
-class Energy(Family):
+class Energy(Generative):
     """An energy, and Langevin dynamics that go down on it."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
@@ -79,7 +80,6 @@ class Energy(Family):
         answers of the network.  buffer: chains that are kept (None: 10,000, fewer of large examples)."""
         super().__init__(space, cond, nets)
         self.denoising = objective == "denoising"
-        self.has_heldout = self.denoising
         self.adversarial = not self.denoising  # its chains answer to what the energy learns
         self.low = sigma_min or (0.01 if self.denoising else 0.1)
         self.high = sigma_max if self.denoising else self.low

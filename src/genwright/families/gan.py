@@ -42,7 +42,8 @@ from genwright.families.adversary import (
     judged_by,
     usual_gamma,
 )
-from genwright.families.base import Family, Phase
+from genwright.families.base import Phase
+from genwright.families.capabilities import LatentVariable
 from genwright.families.diffaugment import Augment
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import CondShape, Grid, Net, Nets
@@ -52,11 +53,10 @@ from genwright.space import CondSpec, Space
 __all__ = ["GAN", "Projection"]
 
 
-class GAN(Family):
+class GAN(LatentVariable):
     """Generator and critic, trained in turn."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
-    has_heldout = False
     adversarial = True
     quick = True
     batch_size = 64

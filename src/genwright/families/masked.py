@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
+from genwright.families.capabilities import DensityEstimator, Encoder, Infilling
 from genwright.families.guidance import guide
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
@@ -41,7 +42,7 @@ DRAWS = 64
 """Sets of hidden symbols for one likelihood; where there are no more than that, each is taken."""
 
 
-class Masked(SymbolFamily):
+class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
     """A network that sees in all directions, over symbols of which some are hidden."""
 
     infills = "any"
@@ -249,16 +250,6 @@ class Masked(SymbolFamily):
             keep = valid | self._stored(known, self.space.grid).squeeze(1)
             x = torch.where(keep[:, None], x, torch.full_like(x, self.pad))
         return x
-
-    def _infill(
-        self,
-        x: Tensor,
-        known: Tensor,
-        given: dict[str, Tensor],
-        rng: torch.Generator,
-        **sampler_options: Any,
-    ) -> Tensor:
-        return self._sample(len(x), given, rng, (x, known), **sampler_options)
 
     def _draw(
         self,

@@ -53,7 +53,6 @@ class StarGAN(Rival):
         Phase("critic", ("critic",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generator", "conditioner"), lr=5e-4, betas=(0.5, 0.99)),
     )
-    adversarial = True
     diagnostics = (SATURATED,)
 
     def __init__(

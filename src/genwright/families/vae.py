@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
 from genwright.errors import RecipeError
-from genwright.families.base import Diagnostic, Family, Phase
+from genwright.families.base import Diagnostic, Phase
+from genwright.families.capabilities import Autoencoder, DensityEstimator, LatentVariable
 from genwright.families.guidance import guided
 from genwright.families.latents import Draw, Latents, Mixture, hardened, softened
 from genwright.families.learned_scale import LearnedScale
@@ -40,7 +41,7 @@ ACTIVE = 0.01
 """Nats that a dimension of the code tells, at least, if it is used."""
 
 
-class VAE(Family):
+class VAE(DensityEstimator, LatentVariable, Autoencoder):
     """Encoder, latent code, decoder."""
 
     accepts = frozenset({"real", "symbol", "mixed"})

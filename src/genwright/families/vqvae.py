@@ -26,7 +26,8 @@ from torch import Tensor
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
 from genwright.families.autoregressive import Autoregressive
-from genwright.families.base import Diagnostic, Family, Phase
+from genwright.families.base import Diagnostic, Phase
+from genwright.families.capabilities import Autoencoder, DensityEstimator, Generative
 from genwright.families.codebook import Codebook
 from genwright.families.learned_scale import LearnedScale
 from genwright.nets.roles import CondShape, Nets, coarser
@@ -39,7 +40,7 @@ SETTLED = 0.75
 """Share of the training after which codes are left alone, so that the prior learns a language that stays."""
 
 
-class VQVAE(Family):
+class VQVAE(Generative, DensityEstimator, Autoencoder):
     """Encoder, codebook, decoder, and a prior over the codes."""
 
     accepts = frozenset({"real", "symbol", "mixed"})

@@ -134,7 +134,7 @@ class MeasureCoverage(Hook):
             if covered >= LOW:
                 break
         trainer.log(coverage=covered)
-        blind = not trainer.family.has_heldout
+        blind = trainer.family.adversarial  # which has no held-out loss
         issue = trainer.monitor.check_coverage(trainer.share, covered, blind)
         if issue is not None and issue.recoverable:
             raise TrainingDiverged(issue, trainer.step)
@@ -147,7 +147,7 @@ class HeldoutLoss(Hook):
 
     def check(self, trainer: Trainer) -> None:
         family, held = trainer.ema.family, trainer.stream.held
-        if not family.has_heldout or held is None or len(held) == 0:
+        if family.adversarial or held is None or len(held) == 0:
             return
         loss = 0.0
         if distributed.is_main():  # for all
