@@ -109,8 +109,8 @@ class Family(nn.Module, ABC):
     """Examples that have to be in a batch together, at least."""
     phases: tuple[Phase, ...] = (Phase("fit"),)
     adversarial: bool = False
-    """Whether networks are trained against each other, so that their losses leap by nature, and held out mean
-    nothing."""
+    """Whether networks are trained against each other: their losses leap by nature, and one of held-out
+    examples would say nothing, so that there is none."""
     large_products: ClassVar[bool] = False
     """Whether its networks multiply large matrices over rows without a grid, too: bfloat16 helps then."""
     diagnostics: tuple[Diagnostic, ...] = ()
