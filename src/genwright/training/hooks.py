@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from genwright.families.base import Family
+from genwright.families.capabilities import generative
 from genwright.training import distributed
 from genwright.training.ema import EMA
 from genwright.training.monitor.checks import LOW, TrainingDiverged
@@ -129,7 +130,7 @@ class MeasureCoverage(Hook):
             return
         covered = 0.0
         for turn, family in enumerate((trainer.ema.family, trainer.family)):
-            one = self.cover(family, turn) if distributed.is_main() else 0.0
+            one = self.cover(generative(family), turn) if distributed.is_main() else 0.0
             covered = max(covered, distributed.first_says(one, trainer.device))
             if covered >= LOW:
                 break

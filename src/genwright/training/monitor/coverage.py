@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genwright.batch import Batch
 from genwright.families.base import Family
-from genwright.families.capabilities import Generative, generative
+from genwright.families.capabilities import Generative
 from genwright.families.translator import Translator
 from genwright.training import distributed
 from genwright.training.stream import BatchStream
@@ -75,9 +75,9 @@ class Cover:
         loader.place = place
         return cls(family, real)
 
-    def __call__(self, family: Family, turn: int = 0) -> float:
+    def __call__(self, family: Generative, turn: int = 0) -> float:
         """Of `n` samples under the conditions of the real ones; another turn draws others."""
-        made = generative(family).sample(self.n, self._cond, seed=turn)
+        made = family.sample(self.n, self._cond, seed=turn)
         return coverage(self._real, self._projected(_flat(family, made))) / max(self.real_baseline, 1e-9)
 
     def _projected(self, x: Tensor) -> Tensor:
