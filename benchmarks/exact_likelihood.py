@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from _report import say
 from genwright.batch import Batch
 from genwright.families.base import Family
+from genwright.families.capabilities import DensityEstimator
 from genwright.nets.auto import Auto
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names, resolve
@@ -141,7 +142,9 @@ def train(family: Family, x: Tensor, options: TrainOptions, batch: int) -> nn.Mo
 
 
 def main() -> None:
-    able = [name for name in names("families") if resolve("families", name).likelihood != "none"]
+    able = [
+        name for name in names("families") if issubclass(resolve("families", name), DensityEstimator)
+    ]
     able = [name for name in able if "real" in resolve("families", name).accepts]
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -161,13 +164,13 @@ def main() -> None:
         x, held = law.draw(TRAIN, rng), law.draw(HELD, rng)
         torch.manual_seed(args.seed)
         given = dict(pair.split("=", 1) for pair in args.set)
-        family: Family = build(
+        family: DensityEstimator = build(
             "families", args.family, given, SPACE, {}, Auto(args.size), where="family"
         )
         began, cpu = time.perf_counter(), time.process_time()
         made = train(family, x, TrainOptions(steps=args.steps, lr=args.lr), args.batch)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        assert isinstance(made, Family)
+        assert isinstance(made, DensityEstimator)
         with torch.no_grad():
             found = torch.cat([made.eval().log_prob(Batch(part)) for part in held.split(1000)]).double()
         gap = law.log_prob(held) - found

@@ -46,7 +46,9 @@ from genwright.batch import Batch
 from genwright.evaluation.metrics.manifold import Coverage
 from genwright.evaluation.neighbours import balls
 from genwright.families.base import Family
+from genwright.families.capabilities import Generative
 from genwright.families.gan import GAN
+from genwright.families.translator import Translator
 from genwright.families.vae import VAE
 from genwright.families.vqvae import VQVAE
 from genwright.nets.auto import Auto
@@ -215,7 +217,7 @@ def families_of(fault: str) -> list[str]:
 
 
 def on_points(kind: type[Family]) -> bool:
-    return kind.generates and not kind.unpaired
+    return issubclass(kind, Generative) and not issubclass(kind, Translator)
 
 
 def faults(args: argparse.Namespace) -> None:
@@ -277,7 +279,7 @@ def clean(args: argparse.Namespace) -> None:
                     family, bridge, alarms = train(name, seed, steps=args.steps, x=x)
                     covers.append(covered(family, bridge, seed))
                 else:
-                    alarms, cover = digits(name, seed, args.steps, kind.unpaired)
+                    alarms, cover = digits(name, seed, args.steps, issubclass(kind, Translator))
                     covers += cover
                 found += [f"{seed}: {alarm['guard']}: {alarm['words']}" for alarm in alarms]
             say(

@@ -1,15 +1,24 @@
-"""Writes `docs/matrix.md`: what `genwright.planning` says of every family on typical spaces, and how each
-family reads conditions."""
+"""Writes `docs/matrix.md`: what every family can do, what `genwright.planning` says of it on typical spaces, and
+how it reads conditions."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from genwright.errors import GenwrightError
+from genwright.families.capabilities import (
+    Autoencoder,
+    DensityEstimator,
+    Encoder,
+    Generative,
+    Infilling,
+    LatentVariable,
+)
+from genwright.families.translator import Translator
 from genwright.nets.auto import Auto
 from genwright.nets.cond import Conditioner
 from genwright.planning import make_bridge, verdicts, weigh
-from genwright.registry import build, names
+from genwright.registry import build, names, resolve
 from genwright.space import CondSpec, Real, Space, Symbol
 
 SPACES = {
@@ -54,6 +63,22 @@ date. **native**: as it is. **bridged**: through a two-way change of the data, n
 Not every kind of data listed here has a codec that reads it yet; the README says which do.
 """
 
+OFFERS = {
+    "makes examples": Generative,
+    "translates between domains, without pairs": Translator,
+    "keeps what is known of an example": Infilling,
+    "says how probable an example is": DensityEstimator,
+    "says an example in a vector": Encoder,
+    "makes an example of a latent code": LatentVariable,
+    "says an example in a smaller one, and back": Autoencoder,
+}
+OFFERED = """\
+## What a family can do
+
+Each line is a class of `families/capabilities.py` (or `translator.py`), of which the families that do it are
+made.
+"""
+
 CONDITIONED = """\
 ## Which family reads which condition
 
@@ -67,7 +92,7 @@ are what the translators between domains are given; see [tasks.md](tasks.md).
 
 def render() -> str:
     notes: list[str] = []
-    tables = [HEAD, *_taken(notes), "", CONDITIONED, *_conditioned(notes)]
+    tables = [HEAD, *_taken(notes), "", OFFERED, *_offered(), "", CONDITIONED, *_conditioned(notes)]
     reasons = [f"{i}. {note}" for i, note in enumerate(notes, 1)]
     return "\n".join([*tables, "", "Refused:", "", *reasons]) + "\n"
 
@@ -88,6 +113,20 @@ def _taken(notes: list[str]) -> list[str]:
             else:
                 cells.append(verdict.outcome)
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _offered() -> list[str]:
+    """The table of families and what they can do."""
+    families = names("families")
+    lines = [f"| class | {' | '.join(families)} |", "|---" * (len(families) + 1) + "|"]
+    for what, capability in OFFERS.items():
+        cells = []
+        for family in families:
+            kind = resolve("families", family)
+            how = {Infilling: "infills", DensityEstimator: "likelihood"}.get(capability, "")
+            cells.append(getattr(kind, how, "yes") if issubclass(kind, capability) else "no")
+        lines.append(f"| `{capability.__name__}`: {what} | {' | '.join(cells)} |")
     return lines
 
 

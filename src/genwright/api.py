@@ -31,6 +31,7 @@ from genwright.evaluation.results import EvaluationReport
 from genwright.experiment import Experiment, timed_verdicts
 from genwright.experiment import load as load_run
 from genwright.families.base import Family
+from genwright.families.capabilities import generative
 from genwright.model import Model, Samples
 from genwright.options import Count, Natural
 from genwright.planning import Verdict
@@ -277,7 +278,7 @@ def judge(
     likelihood = None
     if run is not None:
         model = load(run, device=device)
-        model.family.check_generates()
+        generative(model.family)
         case = inputs.of_run(model, n, seed, against=_path(against), extractor=features)
         if not (against or wanted):
             likelihood = heldout_log_likelihood(model, n, seed, oracle)
@@ -358,7 +359,7 @@ def _checkup(job: Experiment) -> InTrainingEvaluation | None:
     """Who judges within the training, if the recipe wishes it; the first process does so for all."""
     if not job.recipe.train.judge:
         return None
-    job.model.family.check_generates()
+    generative(job.model.family)
     return InTrainingEvaluation(job.recipe, job.dataset) if distributed.is_main() else None
 
 
@@ -384,7 +385,7 @@ def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation 
         run,
         recipe.train,
         recipe.seed,
-        draw=draw if model.family.generates else None,
+        draw=draw if model.generates else None,
         judge=judged if recipe.train.judge else None,
         report=watch.report,
         stop=watch.stop,
@@ -434,5 +435,5 @@ def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> No
         what = "kid of samples" if trainer.by_judge else "held-out loss"
         facts[what] = f"{trainer.best:.4g}, least at step {model.run.best:,}; kept"
     many = 100 if len(space.grid) > 1 else 12
-    made = model.sample(many, seed=job.recipe.seed).preview() if model.family.generates else None
+    made = model.sample(many, seed=job.recipe.seed).preview() if model.generates else None
     write_page(model.run, made, facts)

@@ -18,6 +18,7 @@ from genwright.data.field import Array
 from genwright.data.loader import Loader, evenly, strata
 from genwright.data.source import find
 from genwright.errors import DataError, Incompatible, RecipeError, RunError, suggest
+from genwright.families.translator import Translator
 from genwright.model import Model, make_task, pipeline_of
 from genwright.pipeline import Pipeline
 from genwright.planning import Verdict
@@ -227,7 +228,7 @@ def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
     name = planning.choose_task(family, recipe.task.name)
     aligned = _aligned(recipe, name, dataset)
     task = make_task(name, recipe.task.options | aligned)
-    infills = resolve("families", family).infills
+    infills = planning.infills(family)
     frequency = {name: dataset.stats.labels.get(name, {}) for name in task.given}
     return Pipeline(
         dataset.codec_name, dataset.codec, dataset.fields, task, Identity(), frequency, infills=infills
@@ -284,7 +285,8 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
 def _numbered(family: str, given: dict[str, Any], pipeline: Pipeline) -> dict[str, Any]:
     """A family's options, with the number of a domain in the place of its name. Raises `RecipeError` for a
     name that no domain has."""
-    asked = resolve("families", family).domain_options & given.keys()
+    kind = resolve("families", family)
+    asked = kind.domain_options & given.keys() if issubclass(kind, Translator) else ()
     column, *others = pipeline.scalars.values() or [None]
     if not asked or column is None or others or not column.symbols:
         return given  # the task says what is wrong

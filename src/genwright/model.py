@@ -22,9 +22,11 @@ from genwright.data.dataset import Dataset, make_codec
 from genwright.data.field import Field
 from genwright.errors import DataError, RunError, Unsupported, memory
 from genwright.families.base import Family
+from genwright.families.capabilities import Generative, Infilling, generative
+from genwright.families.translator import Translator
 from genwright.nets.roles import Nets
 from genwright.pipeline import Asked, Pipeline
-from genwright.planning import make_bridge
+from genwright.planning import infills, make_bridge
 from genwright.recipe import Recipe
 from genwright.registry import build, resolve
 from genwright.space import Space
@@ -242,15 +244,16 @@ class Model:
         request, bridge = asked.request, self.pipeline.bridge
         if request.known is not None:
             x, known = request.known
+            assert isinstance(self.family, Infilling)
             made = self.family.infill(
                 bridge.forward(x), known, request.cond, seed=seed, **sampler_options
             )
         else:
-            made = self.family.sample(n, request.cond, seed=seed, **sampler_options)
+            made = generative(self.family).sample(n, request.cond, seed=seed, **sampler_options)
         return self.pipeline.finished(made, asked, torch.Generator(made.device).manual_seed(seed))
 
     def _prefix(self, prompt: Any) -> list[int]:
-        if "prefix" not in self.family.sampler_options():
+        if "prefix" not in self.sampler_options():
             raise Unsupported(
                 f"{self.recipe.family.name} cannot go on from a prompt; autoregressive can",
                 code="no-prompt",
@@ -309,8 +312,9 @@ class Model:
     # -- translation without pairs -------------------------------------------------------------
 
     @property
-    def _translator(self) -> Any:
+    def _translator(self) -> Translator:
         """The family of a task without pairs, which says from which domains it translates to which."""
+        assert isinstance(self.family, Translator)
         return self.family
 
     def _domain(self, name: str, value: Any, n: int) -> Tensor:
@@ -337,6 +341,15 @@ class Model:
         pairs = zip(which.tolist(), numbers.tolist(), strict=True)
         found = [splits[split].gather(np.array([i]), [make])[make] for split, i in pairs]
         return {**asked, "source": self.pipeline.made.expand(np.concatenate(found))}
+
+    @property
+    def generates(self) -> bool:
+        """Whether it makes examples, and not codes alone."""
+        return isinstance(self.family, Generative)
+
+    def sampler_options(self) -> list[str]:
+        """Those of its family. Raises `Unsupported` for one that makes no examples."""
+        return generative(self.family).sampler_options()
 
     @property
     def makes_from_labels(self) -> bool:
@@ -512,8 +525,15 @@ def pipeline_of(run: Run, recipe: Recipe, codec: Codec | None = None) -> Pipelin
     bridge.restore(known["bridge"]["state"], run.bridge_tensors)
     labels = [name for name in fields if name != codec.main]
     task = make_task(recipe.task.name, {"make": codec.main, "given": labels} | recipe.task.options)
-    infills = resolve("families", recipe.family.name).infills
-    return Pipeline(known["codec"], codec, fields, task, bridge, known["frequency"], infills=infills)
+    return Pipeline(
+        known["codec"],
+        codec,
+        fields,
+        task,
+        bridge,
+        known["frequency"],
+        infills=infills(recipe.family.name),
+    )
 
 
 def upgraded(known: dict[str, Any]) -> dict[str, Any]:

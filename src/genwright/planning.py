@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from genwright.errors import Incompatible, RecipeError
+from genwright.families.capabilities import Generative, Infilling
+from genwright.families.translator import Translator
 from genwright.registry import build, names, resolve
 
 if TYPE_CHECKING:
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
     from genwright.space import Space
     from genwright.tasks.base import Task
 
-__all__ = ["Verdict", "accepted", "choose_bridge", "choose_task", "make_bridge", "verdicts", "weigh"]
+__all__ = [
+    "Verdict",
+    "accepted",
+    "choose_bridge",
+    "choose_task",
+    "infills",
+    "make_bridge",
+    "verdicts",
+    "weigh",
+]
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ def accepted(family: str, bridge: str, space: Space, target: Space) -> Verdict:
     """The verdict on a family that takes the target of a bridge."""
     outcome: Literal["native", "bridged"] = "native" if bridge == "none" else "bridged"
     reason = "" if bridge == "none" else f"{space} becomes {target}"
-    if not resolve("families", family).generates:
+    if not issubclass(resolve("families", family), Generative):
         reason = "; ".join(filter(None, ["learns codes, makes no examples", reason]))
     return Verdict(family, outcome, bridge, reason)
 
@@ -126,19 +137,22 @@ def _ways(family: str, space: Space, dial: str) -> list[str]:
 
 def _like(other: str, family: str) -> bool:
     """Whether both learn from pairs, or both without."""
-    unpaired: bool = resolve("families", other).unpaired
-    return unpaired == resolve("families", family).unpaired
+    return _translates(other) == _translates(family)
+
+
+def _translates(family: str) -> bool:
+    return issubclass(resolve("families", family), Translator)
 
 
 def _takes(family: str, space: Space) -> bool:
     """And makes examples of it."""
     kind: type[Family] = resolve("families", family)
-    return kind.generates and _problem(kind, family, space, "none") is None
+    return issubclass(kind, Generative) and _problem(kind, family, space, "none") is None
 
 
 def choose_task(family: str, task: str) -> str:
     """The name of the task; "auto" is the one for the family. Raises `Incompatible` where they do not fit."""
-    unpaired: bool = resolve("families", family).unpaired
+    unpaired = _translates(family)
     if task == "auto":
         return "unpaired" if unpaired else "generate"
     kind: type[Task] = resolve("tasks", task)
@@ -150,12 +164,18 @@ def choose_task(family: str, task: str) -> str:
             f"pairs: leave task.name at auto, or choose another family",
             code="task-mismatch",
         )
-    others = " or ".join(name for name in names("families") if resolve("families", name).unpaired)
+    others = " or ".join(filter(_translates, names("families")))
     raise Incompatible(
         f"the task {task!r} shows examples of several domains without pairs, and {family} learns from pairs "
         f"of an example and what is given: leave task.name at auto, or --family {others}",
         code="task-mismatch",
     )
+
+
+def infills(family: str) -> Literal["no", "prefix", "any"]:
+    """Which known parts of an example a family keeps itself."""
+    kind: type[Family] = resolve("families", family)
+    return kind.infills if issubclass(kind, Infilling) else "no"
 
 
 def verdicts(space: Space, dial: str = "") -> list[Verdict]:

@@ -12,24 +12,42 @@ from torch import Tensor
 from genwright.batch import Batch, Cond
 from genwright.errors import Unsupported
 from genwright.families.autoregressive import Autoregressive
+from genwright.nets.blocks import halvings
 from genwright.nets.cond import Conditioner
-from genwright.nets.roles import Causal, CondShape, Nets, coarser
+from genwright.nets.roles import Causal, CondShape, Nets, Role, coarser
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names
 from genwright.space import CondSpec, Real, Space, Symbol
 from genwright.training.optim import PhaseOptimizer
 
 GRIDS = [(), (9,), (6, 7), (2, 5, 6)]
-SHAPED = ("map", "encode", "decode", "score", "shrink", "grow")
+SHAPED: dict[str, Role] = {
+    "map": "map",
+    "map symbols": "map",
+    "encode": "encode",
+    "encode coarser": "encode",
+    "score": "encode",
+    "decode": "decode",
+    "decode coarser": "decode",
+}
+"""Roles, with a hint or not, to a vector or a coarser grid."""
+GRIDLESS = {"mlp", "resnet", "auto"}
+"""They take a row, too."""
+VECTORS = {"dcgan", "transformer"}
+"""They encode to a vector and decode from one, and know no coarser grid."""
 cases = pytest.mark.parametrize(
     ("net", "role", "grid"),
-    [(net, role, grid) for net in names("nets") for role in SHAPED for grid in GRIDS],
+    [
+        (net, role, grid)
+        for net, role, grid in itertools.product(names("nets"), SHAPED, GRIDS)
+        if grid or role != "map symbols"  # these are laid out on a grid
+    ],
 )
 
 
 def cond_of(nets: Nets, role: str, grid: tuple[int, ...], n: int) -> tuple[CondShape, Cond]:
     """All that the role can read, and some of it."""
-    slots = nets.slots(role, grid)  # type: ignore[arg-type]
+    slots = nets.slots(SHAPED[role], grid, symbols=role == "map symbols")
     cond_shape = CondShape(nets.dim, "tokens" in slots and bool(grid), 2 if "grid" in slots else 0)
     cond = Cond(
         torch.randn(n, nets.dim, requires_grad=True),
@@ -44,10 +62,12 @@ def cond_of(nets: Nets, role: str, grid: tuple[int, ...], n: int) -> tuple[CondS
 def test_shapes_gradients_and_independence(net: str, role: str, grid: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     nets: Nets = build("nets", net, {}, "xs", where="net")
-    offered = role in nets.reads or net == "auto"
-    if not offered or (not grid and net not in ("mlp", "resnet", "auto")):
-        with pytest.raises(Unsupported, match=net):
+    offered = SHAPED[role] in nets.reads or net == "auto"
+    far = role.endswith("coarser") and grid and net in VECTORS
+    if not offered or far or (not grid and net not in GRIDLESS):
+        with pytest.raises(Unsupported, match=net) as error:
             make(nets, role, grid, cond_of(nets, role, grid, 3)[0])
+        assert error.value.code == ("role-not-offered" if grid or not offered else "net-needs-grid")
         return
     cond_shape, cond = cond_of(nets, role, grid, 3)
     module, x, shape = make(nets, role, grid, cond_shape)
@@ -82,29 +102,24 @@ def reached(t: Tensor) -> bool:
 def make(
     nets: Nets, role: str, grid: tuple[int, ...], cond_shape: CondShape
 ) -> tuple[torch.nn.Module, Tensor, tuple[int, ...]]:
-    if role == "map":
-        return nets.map(grid, 3, 5, cond_shape), torch.randn(3, 3, *grid), (3, 5, *grid)
-    if role == "encode":
-        return nets.encode(grid, 3, 7, cond_shape), torch.randn(3, 3, *grid), (3, 7)
-    if role == "decode":
-        return nets.decode(grid, 6, 5, cond_shape), torch.randn(3, 6), (3, 5, *grid)
-    if role == "shrink":
-        return (
-            nets.shrink(grid, 4, 3, 5, cond_shape),
-            torch.randn(3, 3, *grid),
-            (3, 5, *coarser(grid, 4)),
-        )
-    if role == "grow":
-        return nets.grow(grid, 4, 3, 5, cond_shape), torch.randn(3, 3, *coarser(grid, 4)), (3, 5, *grid)
-    return nets.score(grid, 3, cond_shape), torch.randn(3, 3, *grid), (3,)
+    x, small = torch.randn(3, 3, *grid), coarser(grid, 4)
+    if SHAPED[role] == "map":
+        net = nets.map(grid, 3, 5, cond_shape, symbols=role == "map symbols")
+        return net, x, (3, 5, *grid)
+    if role == "score":
+        return nets.encode(grid, (), 3, 1, cond_shape, score=True), x, (3, 1)
+    there = small if role.endswith("coarser") else ()
+    if SHAPED[role] == "encode":
+        return nets.encode(grid, there, 3, 7, cond_shape), x, (3, 7, *there)
+    return nets.decode(there, grid, 6, 5, cond_shape), torch.randn(3, 6, *there), (3, 5, *grid)
 
 
 def test_dcgan_is_that_of_its_paper() -> None:
     """Section 3, and figure 1 the other way round."""
     nets: Nets = build("nets", "dcgan", {}, "l", where="net")
     for net, widths in (
-        (nets.score((64, 64), 3, CondShape()), [3, 128, 256, 512, 1024]),
-        (nets.decode((64, 64), 100, 3, CondShape()), [1024, 512, 256, 128, 3]),
+        (nets.encode((64, 64), (), 3, 1, CondShape(), score=True), [3, 128, 256, 512, 1024]),
+        (nets.decode((), (64, 64), 100, 3, CondShape()), [1024, 512, 256, 128, 3]),
     ):
         convs = [m for m in net.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))]
         assert [convs[0].in_channels, *(m.out_channels for m in convs)] == widths
@@ -141,7 +156,7 @@ def test_dcgan_takes_any_grid_and_sees_others_only_while_it_learns(
 
 def test_dcgan_needs_two_places() -> None:
     with pytest.raises(Unsupported, match=r"a single one: use net\.name=conv"):
-        build("nets", "dcgan", {}, "xs", where="net").score((1, 1), 3, CondShape())
+        build("nets", "dcgan", {}, "xs", where="net").encode((1, 1), (), 3, 1, CondShape())
 
 
 def test_a_code_keeps_its_place() -> None:
@@ -150,7 +165,8 @@ def test_a_code_keeps_its_place() -> None:
     assert [coarser((28, 9), factor) for factor in (1, 2, 4, 8)] == [(28, 9), (14, 5), (7, 3), (4, 2)]
     for name in ("conv", "resnet"):
         nets: Nets = build("nets", name, {"width": 8, "depth": 1}, "xs", where="net")
-        there, back = nets.shrink((64,), 4, 1, 2, CondShape()), nets.grow((64,), 4, 2, 1, CondShape())
+        there = nets.encode((64,), (16,), 1, 2, CondShape())
+        back = nets.decode((16,), (64,), 2, 1, CondShape())
         for p in (*there.parameters(), *back.parameters()):
             torch.nn.init.normal_(p, std=0.3)
         x, nothing = torch.zeros(1, 1, 64), Cond(torch.zeros(1, 0))
@@ -302,16 +318,42 @@ def test_law_convolutions_learn_the_label(net: str, space: Space) -> None:
     assert 0.7 < share.mean() < 1.3
 
 
-def test_what_maps_fills_and_auto_fills_with_a_transformer() -> None:
+def test_auto_maps_symbols_with_a_transformer() -> None:
     nets: Nets = build("nets", "auto", {}, "xs", where="net")
     transformer: Nets = build("nets", "transformer", {}, "xs", where="net")
     for grid in ((5,), (3, 4)):
-        assert nets.slots("fill", grid) == transformer.slots("fill", grid) == {"grid", "tokens"}
-        assert type(nets.fill(grid, 3, 5, CondShape())) is type(
-            transformer.fill(grid, 3, 5, CondShape())
+        assert type(nets.map(grid, 3, 5, CondShape(), symbols=True)) is type(
+            transformer.map(grid, 3, 5, CondShape())
         )
-    unet: Nets = build("nets", "unet", {}, "xs", where="net")
-    assert type(unet.fill((4, 4), 3, 5, CondShape())) is type(unet.map((4, 4), 3, 5, CondShape()))
+    assert nets.slots("map", (), symbols=True) == {"grid", "tokens"} != nets.slots("map", ())
+
+
+def test_a_score_has_no_constant() -> None:
+    for name in ("mlp", "conv", "dcgan", "resnet", "transformer"):
+        nets: Nets = build("nets", name, {}, "xs", where="net")
+        for score in (True, False):
+            net = nets.encode((6, 7), (), 3, 1, CondShape(), score=score)
+            assert (net.last.bias is None) == score  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse", "between"),
+    [
+        ((28, 9), (7, 3), [(14, 5)]),
+        ((64, 3), (16, 3), None),
+        ((9,), (9,), []),
+        ((9,), (4,), None),
+        ((9,), (), [(5,), (3,)]),
+    ],
+)
+def test_a_coarser_grid_is_reached_by_halves(
+    fine: tuple[int, ...], coarse: tuple[int, ...], between: list[tuple[int, ...]] | None
+) -> None:
+    if between is None:
+        with pytest.raises(AssertionError, match="by a power of two"):
+            halvings(fine, coarse)
+        return
+    assert halvings(fine, coarse) == [fine, *between, *([coarse] if coarse not in ((), fine) else [])]
 
 
 def test_conditions_enter_where_the_rule_says() -> None:

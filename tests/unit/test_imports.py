@@ -30,7 +30,7 @@ DOWN = {
     "augment": {"batch", "errors"},
     "storage": {"families", "errors"},  # to give weights of older runs the names of today
     "recipe": {"options", "registry", "errors"},
-    "planning": {"registry", "errors"},
+    "planning": {"families", "registry", "errors"},
     "nets": {"options", "space", "batch", "errors"},
     "families": {"nets", "augment", "options", "registry", "space", "batch", "errors"},
     "tiling": set(),
@@ -50,8 +50,8 @@ DOWN = {
         *("model", "storage", "families", "bridges", "registry", "space", "batch", "errors"),
     },
     "experiment": {
-        *("bridges.latent", "bridges", "model", "pipeline", "training", "storage", "data", "planning"),
-        *("recipe", "registry", "errors"),
+        *("bridges.latent", "bridges", "model", "pipeline", "training", "storage", "families", "data"),
+        *("planning", "recipe", "registry", "errors"),
     },
     "evaluation": {
         *("experiment", "model", "families", "nets", "data", "storage", "recipe", "registry"),

@@ -14,13 +14,16 @@ def test_matrix_is_up_to_date_and_has_no_open_cell() -> None:
     written = (ROOT / "docs/matrix.md").read_text(encoding="utf-8")
     assert written == page, "run: python docs/make_matrix.py"
 
-    taken, conditioned = (table(part) for part in page.split("## Which family reads which condition"))
+    taken, offered, conditioned = (table(part) for part in page.split("\n## "))
     assert len(taken) >= 12
+    assert len(offered) == 7
     assert len(conditioned) >= 12
     way = "vector|tokens|grid"
     reasons = re.findall(r"^(\d+)\. \S", page, re.M)
     for cell in (cell for row in taken for cell in row):
         assert re.fullmatch(r"native|bridged: \w+|refused \(\d+\)", cell)
+    for cell in (cell for row in offered for cell in row):
+        assert re.fullmatch("yes|no|any|prefix|exact|bound", cell)
     for cell in (cell for row in conditioned for cell in row):
         assert re.fullmatch(rf"({way})( and ({way}))*|not read|refused \(\d+\)", cell)
     named = re.findall(r"refused \((\d+)\)", page)

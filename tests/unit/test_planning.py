@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from genwright.errors import Incompatible, RecipeError
+from genwright.families.translator import Translator
 from genwright.planning import choose_bridge, choose_task, make_bridge, verdicts, weigh
 from genwright.registry import names, resolve
 from genwright.space import Real, Space, Symbol
@@ -88,7 +89,7 @@ def test_a_refusal_is_raised_with_the_ways_out() -> None:
 
 @pytest.mark.parametrize("family", names("families"))
 def test_a_task_is_chosen_for_the_family_and_no_other_is_taken(family: str) -> None:
-    unpaired = resolve("families", family).unpaired
+    unpaired = issubclass(resolve("families", family), Translator)
     right, wrong = ("unpaired", "generate") if unpaired else ("generate", "unpaired")
     assert choose_task(family, "auto") == choose_task(family, right) == right
     with pytest.raises(

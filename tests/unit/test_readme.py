@@ -16,6 +16,7 @@ import typer
 import genwright
 from genwright.api import make_recipe
 from genwright.cli.main import app
+from genwright.families.capabilities import Generative
 from genwright.recipe import PLUGINS, Recipe, TrainOptions
 from genwright.registry import names, options, resolve
 from snippets import PAGES, ROOT, Snippet, blocks, headings, snippets
@@ -34,7 +35,8 @@ def _options(kind: str, name: str) -> list[str]:
 
 
 def _knobs(family: str) -> list[str]:
-    return resolve("families", family).sampler_options()
+    kind = resolve("families", family)
+    return kind.sampler_options() if issubclass(kind, Generative) else []
 
 
 @pytest.mark.parametrize("snippet", ALL)

@@ -20,7 +20,7 @@ from genwright.data.dataset import Split
 from genwright.data.field import Array, Field, Values
 from genwright.data.loader import evenly
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
-from genwright.families.base import Family
+from genwright.families.capabilities import Encoder, LatentVariable
 from genwright.model import Model, Samples
 from genwright.options import Count, Natural
 from genwright.registry import check
@@ -92,13 +92,14 @@ class LatentEditor:
     """
 
     def __init__(self, model: Model, seed: int = 0) -> None:
-        self.model, self.family, self.seed = model, model.family, seed
-        if not self.family.latent_dim:
+        family = model.family
+        if not isinstance(family, LatentVariable):
             raise Unsupported(
-                f"this {self.family.name} has no latent codes to edit: vae, gan, flow and diffusion "
+                f"this {family.name} has no latent codes to edit: vae, gan, flow and diffusion "
                 f"have; genwright sample makes new examples",
                 code="no-latents",
             )
+        self.model, self.family, self.seed = model, family, seed
         self.pipeline, self.dataset = model.pipeline, model.dataset
 
     # -- the edits -----------------------------------------------------------------------------
@@ -180,7 +181,7 @@ class LatentEditor:
 
     @property
     def _encodes(self) -> bool:
-        return type(self.family).encode is not Family.encode
+        return isinstance(self.family, Encoder)
 
     def point(self, name: str) -> LatentPoint:
         """The example that a person means. Raises `DataError`, `RecipeError` or `Unsupported`."""
@@ -290,7 +291,7 @@ class LatentEditor:
 
     @torch.no_grad()
     def _codes(self, seen: Batch) -> Tensor:
-        if not self._encodes:
+        if not isinstance(self.family, Encoder):
             raise Unsupported(
                 f"{self.family.name} cannot find the code of an example: name codes to draw, "
                 f"such as seed:1 and seed:2",

@@ -31,7 +31,7 @@ from genwright.errors import DataError, RecipeError, Unsupported, suggest
 from genwright.evaluation.extractors.learned import PcaExtractor
 from genwright.evaluation.metric import Z, wilson
 from genwright.experiment import open_data
-from genwright.families.base import Family
+from genwright.families.capabilities import Encoder
 from genwright.model import Model
 from genwright.options import Count, Natural
 from genwright.registry import check
@@ -97,9 +97,10 @@ def fit_probe(model: Model, label: str | None = None, n: int = 10_000, seed: int
     Raises `Unsupported` where the family has no codes, `DataError` where there is no such label.
     """
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="probe")
-    if type(model.family).encode is Family.encode:
+    family = model.family
+    if not isinstance(family, Encoder):
         raise Unsupported(
-            f"{model.family.name} has no codes to probe: train a family that has (--family contrastive, vae)",
+            f"{family.name} has no codes to probe: train a family that has (--family contrastive, vae)",
             code="no-encoder",
         )
     dataset, label = _labelled(model, label)
@@ -120,7 +121,7 @@ def fit_probe(model: Model, label: str | None = None, n: int = 10_000, seed: int
             code="one-value",
         )
     sets = {
-        "codes": [_codes(model, model.family, some) for some, _ in parts.values()],
+        "codes": [_codes(model, family, some) for some, _ in parts.values()],
         "untrained": [_codes(model, _untrained(model, x), some) for some, _ in parts.values()],
         "numbers": [_numbers(model, some) for some, _ in parts.values()],
         "majority": [np.zeros((len(some), 1)) for _, some in parts.values()],
@@ -194,7 +195,7 @@ def _read(model: Model, split: Split, label: str, most: int, symbols: bool) -> t
 
 
 @torch.no_grad()
-def _codes(model: Model, family: Family, batches: Sequence[Batch]) -> Array:
+def _codes(model: Model, family: Encoder, batches: Sequence[Batch]) -> Array:
     """Codes `(n, dim)`, encoded without any condition."""
     found = []
     with torch.random.fork_rng():
@@ -206,10 +207,11 @@ def _codes(model: Model, family: Family, batches: Sequence[Batch]) -> Array:
     return np.concatenate(found) if found else np.zeros((0, 1))
 
 
-def _untrained(model: Model, batches: Sequence[Batch]) -> Family:
+def _untrained(model: Model, batches: Sequence[Batch]) -> Encoder:
     """The same architecture from another seed, with the scales that training begins with."""
     other = replace(model.recipe, seed=model.recipe.seed + 1)
     family = Model(other, model.pipeline).family
+    assert isinstance(family, Encoder)
     family.to(model.family.device)
     first = batches[0].to(family.device)
     cond = {name: value for name, value in first.cond.items() if name in family.cond}

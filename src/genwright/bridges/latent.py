@@ -21,7 +21,7 @@ from torch import Tensor
 from genwright.batch import Batch, by_channel
 from genwright.bridges.base import Bridge
 from genwright.errors import Incompatible, RecipeError, RunError
-from genwright.families.base import Family
+from genwright.families.capabilities import Autoencoder
 from genwright.model import Model
 from genwright.registry import build
 from genwright.space import CondSpec, Real, Space
@@ -45,13 +45,13 @@ class LatentStage(Bridge):
     def __init__(self, *, run: str = "") -> None:
         """run: the folder of a trained vae or vqvae."""
         self.run = run
-        self._family: Family | None = None
+        self._family: Autoencoder | None = None
         self._first: dict[str, Any] = {}
         self._read: dict[str, Any] = {}
 
     # -- the first model -----------------------------------------------------------------------
 
-    def _open(self) -> Family:
+    def _open(self) -> Autoencoder:
         """The first run's model. Raises `RunError` or `Incompatible` where it is none to build on."""
         if self._family is not None:
             return self._family
@@ -74,8 +74,7 @@ class LatentStage(Bridge):
                 f"that reads it as it is",
                 code="bridge-on-bridge",
             )
-        code = family.code
-        if code is None:
+        if not isinstance(family, Autoencoder) or family.code is None:
             given = list(model.pipeline.spec.conds)
             told = f", since it was told {', '.join(given)}" if given else ""
             way_out = '--label ""' if given else "--family vae or --family vqvae"
@@ -84,6 +83,7 @@ class LatentStage(Bridge):
                 f"{told}: train it with {way_out}",
                 code="no-latents",
             )
+        code = family.code
         if code.kind != self.gives:
             other, wanted = ("vq", "numbers") if self.gives == "real" else ("latent", "symbols")
             raise Incompatible(
@@ -99,7 +99,7 @@ class LatentStage(Bridge):
         }
         return self._keep(family)
 
-    def _keep(self, family: Family) -> Family:
+    def _keep(self, family: Autoencoder) -> Autoencoder:
         self._family = family.requires_grad_(False).eval()
         return family
 
@@ -139,7 +139,7 @@ class LatentStage(Bridge):
 
     # -- there and back ------------------------------------------------------------------------
 
-    def _on(self, device: torch.device) -> Family:
+    def _on(self, device: torch.device) -> Autoencoder:
         family = self._open()
         return family if family.device == device else family.to(device)
 
@@ -175,7 +175,9 @@ class LatentStage(Bridge):
         cond = {key: CondSpec.restore(value) for key, value in first["cond"].items()}
         name, options = first["family"]
         with torch.random.fork_rng():
-            family: Family = build("families", name, options, self.source, cond, nets, where="family")
+            family: Autoencoder = build(
+                "families", name, options, self.source, cond, nets, where="family"
+            )
         family.load_state_dict(dict(tensors or {}))
         self._keep(family)
 

@@ -220,7 +220,7 @@ def train(
     how, more = "make more", "sample {} -n 64"
     if not model.task.paired:
         more = f"translate {{}} --to {shlex.quote(str(model.domains[0]))}"
-    elif not model.family.generates:
+    elif not model.generates:
         how, more = "ask what its codes are worth", "probe {}"
     say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or {how}:")
     say(f"  genwright {more.format(name)}")
@@ -258,7 +258,7 @@ def sample(
     )
     with memory("make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
-        known = [*model.family.sampler_options(), "chunk"]
+        known = [*model.sampler_options(), "chunk"]
         for name in sampler_options:
             if name not in (*known, "prompt", "infill"):  # which the model itself takes, or refuses
                 raise RecipeError(

@@ -11,6 +11,7 @@ from genwright.data.dataset import Split
 from genwright.data.field import Array, Field
 from genwright.data.loader import evenly
 from genwright.evaluation.metrics.likelihood import LEVELS, HeldoutLikelihood, counted, dequantised
+from genwright.families.capabilities import DensityEstimator
 from genwright.model import Model
 from genwright.space import Space, Symbol
 
@@ -28,15 +29,18 @@ def heldout_log_likelihood(
 
     oracle   nats of an example under the law of the data, where that is known
     """
-    if model.family.likelihood == "none" or not model.bridge.keeps_likelihood:
+    family = model.family
+    if not isinstance(family, DensityEstimator) or not family.likelihood:
         return None
-    n = min(n, model.family.likelihood_examples or n)
+    if not model.bridge.keeps_likelihood:
+        return None
+    n = min(n, family.likelihood_examples or n)
     dataset, pipeline = model.dataset, model.pipeline
-    field, asked = pipeline.made, model.family.space
+    field, asked = pipeline.made, family.space
     test = dataset.splits["test"]
     levels = field.levels == LEVELS and asked.kind == "real"
     width = _log_width(field.space, asked, levels)
-    nats = _nats(model, test, n, seed, levels) - width
+    nats = _nats(model, family, test, n, seed, levels) - width
     train, held = _stored(model, dataset.splits["train"], MOST_TRAIN), _stored(model, test, n)
     mask = _mask(model, test, held)
     per, unit = _units(field, asked, held, mask)
@@ -49,15 +53,15 @@ def heldout_log_likelihood(
         baselines=counted(train, held, space, levels=levels, mask=mask),
         per=per,
         unit=unit,
-        exact=model.family.likelihood == "exact" and width == 0,
+        exact=family.likelihood == "exact" and width == 0,
         oracle=oracle,
     )
 
 
 @torch.no_grad()
-def _nats(model: Model, test: Split, n: int, seed: int, levels: bool) -> Array:
+def _nats(model: Model, family: DensityEstimator, test: Split, n: int, seed: int, levels: bool) -> Array:
     """Of each held-out example `(n,)`, as the family sees it."""
-    family, pipeline, found = model.family, model.pipeline, []
+    pipeline, found = model.pipeline, []
     rng, draws = np.random.default_rng(seed), torch.Generator(family.device).manual_seed(seed)
     numbers = evenly(len(test), n)
     with torch.random.fork_rng():

@@ -268,7 +268,7 @@ def _usual_gamma(penalty: Penalty, space: Space) -> float:
 
 
 def judged_by(critic: Net, x: Tensor, cond: Cond) -> Tensor:
-    """Scores of embedded examples, in fp32."""
+    """A critic's answers for embedded examples, in fp32."""
     # A penalty differentiates twice, which only the plain kernel of attention can do.
     with sdpa_kernel(SDPBackend.MATH):
         return critic(x, cond).float()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
+from genwright.families.capabilities import DensityEstimator, Infilling
 from genwright.families.guidance import guide, guided_conds
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
@@ -29,7 +30,7 @@ from genwright.space import CondSpec, Space
 __all__ = ["Autoregressive"]
 
 
-class Autoregressive(SymbolFamily):
+class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
     """A causal network over the symbols of an example."""
 
     infills = "prefix"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,8 @@ from torch import Tensor, nn
 
 from genwright.augment import box, from_places, uniform
 from genwright.batch import Batch, Cond, by_axis, by_example
-from genwright.families.base import Family, Phase
+from genwright.families.base import Phase
+from genwright.families.capabilities import Encoder
 from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.options import Count, Positive
 from genwright.space import CondSpec, Space, Symbol
@@ -44,12 +44,11 @@ SYMBOL = 32
 """Channels that a symbol is told in, at most: one-hot, a text of 256 tokens out of 8,000 is 2 M numbers."""
 
 
-class Contrastive(Family):
+class Contrastive(Encoder):
     """Codes in which views of one example are near and those of others far (SimCLR); makes no examples."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
     max_width = None
-    generates: ClassVar[bool] = False
     least_batch = 2  # an example is told from others
     phases = (Phase("fit", lr=3e-3, weight_decay=1e-2),)
 
@@ -156,7 +155,7 @@ class ContrastiveEncoder(nn.Module):
         self.symbols = nn.ModuleList(nn.Embedding(k + 1, min(k, SYMBOL)) for k in symbols)
         channels = space.real_channels + sum(min(k, SYMBOL) for k in symbols)
         self.patch, coarse = patches(space.grid)
-        self.net = nets.encode(coarse, channels * math.prod(self.patch), code, CondShape())
+        self.net = nets.encode(coarse, (), channels * math.prod(self.patch), code, CondShape())
 
     def forward(self, x: Tensor) -> Tensor:
         parts, symbols = [], iter(self.symbols)

@@ -49,7 +49,6 @@ class CycleGAN(Rival):
         Phase("critic", ("critics",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generators",), lr=5e-4, betas=(0.5, 0.99)),
     )
-    adversarial = True
     diagnostics = (SATURATED,)
 
     def __init__(
@@ -91,7 +90,9 @@ class CycleGAN(Rival):
         grid, width = space.grid, space.width
         self.generators = nn.ModuleList(nets.map(grid, width, width, CondShape()) for _ in range(2))
         judges = critic_nets(nets, grid)
-        self.critics = nn.ModuleList(judges.score(grid, width, CondShape()) for _ in range(2))
+        self.critics = nn.ModuleList(
+            judges.encode(grid, (), width, 1, CondShape(), score=True) for _ in range(2)
+        )
         self.pool = pool
         if pool:
             self.register_buffer("kept", torch.zeros(2, pool, width, *grid))
@@ -145,7 +146,7 @@ class CycleGAN(Rival):
     def _judge(self, to: int, x: Tensor, copies: int = 1) -> Tensor:
         """Scores of embedded examples by the critic of one domain."""
         critic: Any = self.critics[to]
-        return judged_by(critic, x, Cond.none(x))
+        return judged_by(critic, x, Cond.none(x)).squeeze(1)
 
     def _bring(self, x: Tensor, to: int) -> Tensor:
         """The answer of one generator for embedded examples."""

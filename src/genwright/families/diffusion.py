@@ -15,8 +15,9 @@ from annotated_types import Ge
 from torch import Tensor
 
 from genwright.batch import Batch, Cond, by_example
-from genwright.errors import RecipeError
-from genwright.families.base import Family, LikelihoodKind, Phase, summed
+from genwright.errors import RecipeError, Unsupported
+from genwright.families.base import Phase, summed
+from genwright.families.capabilities import DensityEstimator, Encoder, LatentVariable, LikelihoodKind
 from genwright.families.density import carried, log_change
 from genwright.families.dequantize import Dequantizer
 from genwright.families.guidance import guided, guided_conds
@@ -38,11 +39,11 @@ WALK = {"row": 40, "grid": 20}
 """Steps from an example to noise, for its likelihood."""
 
 
-class Diffusion(Family):
+class Diffusion(DensityEstimator, LatentVariable, Encoder):
     """A network that removes noise, and a solver that uses it."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
-    likelihood: LikelihoodKind = "exact"
+    likelihood: LikelihoodKind | None = "exact"
     phases = (Phase("fit", lr=2e-3, betas=(0.9, 0.99)),)
 
     def __init__(
@@ -86,7 +87,7 @@ class Diffusion(Family):
         self.waves = Waves(space, few if waves is None else waves, base=3.0)
         self.net = nets.map(space.grid, self.waves.width, space.width, self.conditioner.shape)
         if space.kind != "real":  # a density of one-hot vectors says nothing of their symbols
-            self.likelihood = "none"
+            self.likelihood = None
         self.likelihood_examples = 128 if space.grid else 512
         self.scaling, self.levels = Scaling(space), Dequantizer(space, levels)
 
@@ -147,8 +148,11 @@ class Diffusion(Family):
         """Log-density of each stored example in nats `(B,)`, along the probability-flow ODE; see `density`.
         All positions of an example count, whatever its mask. Raises `Unsupported` where there are symbols.
         """
-        if self.likelihood == "none":
-            return super().log_prob(batch)
+        if self.likelihood is None:
+            raise Unsupported(
+                f"{self.name} has a likelihood of numbers alone, and this is {self.space}",
+                code="no-likelihood",
+            )
         schedule = self.schedule
         with torch.autocast(batch.x.device.type, enabled=False):
             x = self._normal(batch.x)

@@ -29,7 +29,8 @@ from torch import Tensor
 
 from genwright.batch import Batch, Cond, by_example
 from genwright.errors import RecipeError
-from genwright.families.base import Family, Phase, summed
+from genwright.families.base import Phase, summed
+from genwright.families.capabilities import Generative
 from genwright.families.guidance import guided, guided_conds
 from genwright.families.langevin import Langevin, gradient
 from genwright.families.noise import Waves, example_mean, stratified
@@ -49,7 +50,7 @@ NUMBERS = 1 << 22
 """In a replay buffer, at most, where its size is left open."""
 
 
-class Energy(Family):
+class Energy(Generative):
     """An energy, and Langevin dynamics that go down on it."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
@@ -81,7 +82,6 @@ class Energy(Family):
         answers of the network.  buffer: chains that are kept (None: 10,000, fewer of large examples)."""
         super().__init__(space, cond, nets)
         self.denoising = objective == "denoising"
-        self.has_heldout = self.denoising
         self.adversarial = not self.denoising  # its chains answer to what the energy learns
         self.low = sigma_min or (0.01 if self.denoising else 0.1)
         self.high = sigma_max if self.denoising else self.low
@@ -94,10 +94,10 @@ class Energy(Family):
         self.renew, self.regularise = renew, regularise
         nets = _fitting(nets)
         self.scaling = Scaling(space)
-        self.conditioner = Conditioner(self.cond, space.grid, nets, "score", extra=self.denoising)
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "encode", extra=self.denoising)
         self.time = TimeEmbedding(nets.dim) if self.denoising else None
         self.waves = Waves(space, (0 if space.grid else 4) if waves is None else waves, base=2.0)
-        self.net = nets.score(space.grid, self.waves.width, self.conditioner.shape)
+        self.net = nets.encode(space.grid, (), self.waves.width, 1, self.conditioner.shape, score=True)
         size = buffer or max(128, min(10_000, NUMBERS // (space.width * space.positions)))
         spaces = {name: spec.space for name, spec in self.cond.items()}
         self.replay = None if self.denoising else Replay(size, space, spaces)
@@ -133,7 +133,7 @@ class Energy(Family):
             cond = cond.plus(self.time(sigma.log() / 4))
         # The energy of many numbers is a large number of which differences count.
         with torch.autocast(x.device.type, enabled=False):
-            answer = self.net(self.waves(u.float()), cond).float() / sigma
+            answer = self.net(self.waves(u.float()), cond).float().squeeze(1) / sigma
         return 0.5 * u.square().flatten(1).sum(1) + answer, answer
 
     # -- training ------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond, by_channel
-from genwright.families.base import Family, Phase, summed
+from genwright.families.base import Phase, summed
+from genwright.families.capabilities import DensityEstimator, Encoder, LatentVariable
 from genwright.families.dequantize import Dequantizer
 from genwright.families.transforms import (
     ActNorm,
@@ -46,7 +47,7 @@ FARTHEST = 1e15
 """Of a latent number from zero: its square is still finite in float32."""
 
 
-class Flow(Family):
+class Flow(DensityEstimator, LatentVariable, Encoder):
     """A chain of invertible transforms, and a standard normal at its end."""
 
     accepts = frozenset({"real"})

@@ -40,7 +40,8 @@ from genwright.families.adversary import (
     critic_nets,
     judged_by,
 )
-from genwright.families.base import Family, Phase
+from genwright.families.base import Phase
+from genwright.families.capabilities import LatentVariable
 from genwright.families.diffaugment import Augment
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import CondShape, Grid, Net, Nets
@@ -50,11 +51,10 @@ from genwright.space import CondSpec, Space
 __all__ = ["GAN", "Projection"]
 
 
-class GAN(Family):
+class GAN(LatentVariable):
     """Generator and critic, trained in turn."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
-    has_heldout = False
     adversarial = True
     quick = True
     batch_size = 64
@@ -110,11 +110,9 @@ class GAN(Family):
         projects = condition == "projection"
         # Tokens cannot be packed, nor projected on: what would be some goes to the vector.
         slots = frozenset({"grid"}) if projects or pack > 1 else None
-        self.critic_conditioner = Conditioner(
-            self.cond, space.grid, nets, "encode" if projects else "score", slots=slots
-        )
+        self.critic_conditioner = Conditioner(self.cond, space.grid, nets, "encode", slots=slots)
         self.generator = nets.decode(
-            space.grid, self.latent + self.bits, space.width, self.generator_conditioner.shape
+            (), space.grid, self.latent + self.bits, space.width, self.generator_conditioner.shape
         )
         cond_shape = self.critic_conditioner.shape
         cond_shape = CondShape(pack * cond_shape.vector, cond_shape.tokens, pack * cond_shape.grid)
@@ -122,7 +120,7 @@ class GAN(Family):
         self.critic = (
             Projection(nets, space.grid, width, cond_shape)
             if projects
-            else nets.score(space.grid, width, cond_shape)
+            else nets.encode(space.grid, (), width, 1, cond_shape, score=True)
         )
         self.crowd = any(isinstance(part, _BatchNorm) for part in self.critic.modules())
         self.spectral_norm = spectral_norm
@@ -211,7 +209,7 @@ class GAN(Family):
         """Scores of embedded examples, one for each pack."""
         if self.augment is not None:
             x = self.augment(x)
-        return judged_by(self.critic, self._packed(x), cond)
+        return judged_by(self.critic, self._packed(x), cond).squeeze(1)
 
     def _judge_all(self, x: Tensor, cond: Cond, copies: int) -> Tensor:
         """Scores of one batch after the other, `copies` of them, under the same conditions."""
@@ -260,15 +258,15 @@ class Projection(Net):
 
     def __init__(self, nets: Nets, grid: Grid, n_in: int, cond_shape: CondShape) -> None:
         super().__init__()
-        self.features = nets.encode(grid, n_in, nets.dim, CondShape(grid=cond_shape.grid))
+        self.features = nets.encode(grid, (), n_in, nets.dim, CondShape(grid=cond_shape.grid))
         self.plain = nn.Linear(nets.dim, 1, bias=False)
         self.embed = nn.Linear(cond_shape.vector, nets.dim, bias=False) if cond_shape.vector else None
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         no_vector = Cond(cond.vector[:, :0], grid=cond.grid)
         h = F.leaky_relu(self.features(x, no_vector), 0.2)
-        out: Tensor = self.plain(h).squeeze(1)
-        return out if self.embed is None else out + (self.embed(cond.vector) * h).sum(1)
+        out: Tensor = self.plain(h)
+        return out if self.embed is None else out + (self.embed(cond.vector) * h).sum(1, keepdim=True)
 
 
 def _paced(phases: tuple[Phase, ...], grid: Grid, penalty: Penalty) -> tuple[Phase, ...]:

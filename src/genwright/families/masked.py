@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
+from genwright.families.capabilities import DensityEstimator, Encoder, Infilling
 from genwright.families.guidance import guide, guided_conds
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
@@ -41,7 +42,7 @@ DRAWS = 64
 """Sets of hidden symbols for one likelihood; where there are no more than that, each is taken."""
 
 
-class Masked(SymbolFamily):
+class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
     """A network that sees in all directions, over symbols of which some are hidden."""
 
     infills = "any"
@@ -62,11 +63,11 @@ class Masked(SymbolFamily):
         self.rate = rate
         # A row has no grid: its columns are the positions.
         self.grid = space.grid or (self.channels,)
-        self.conditioner = Conditioner(self.cond, space.grid, nets, "fill")
+        self.conditioner = Conditioner(self.cond, space.grid, nets, "map", symbols=True)
         width = nets.dim
         # Each span's symbols, and behind them all a mask for each span.
         self.table = nn.Embedding(sum(self.sizes) + self.channels, width)
-        self.net = nets.fill(self.grid, width, width, self.conditioner.shape)
+        self.net = nets.map(self.grid, width, width, self.conditioner.shape, symbols=True)
         self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
         nn.init.normal_(self.table.weight, std=0.5)
 

@@ -15,14 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genwright.families.base import Family, Phase
+from genwright.families.base import Phase
+from genwright.families.capabilities import Generative
 from genwright.nets.roles import Nets
 from genwright.space import CondSpec, Space, Symbol
 
 __all__ = ["SymbolFamily"]
 
 
-class SymbolFamily(Family):
+class SymbolFamily(Generative):
     """A family over spaces of symbols alone; others reach it by a bridge."""
 
     accepts = frozenset({"symbol"})

@@ -48,7 +48,6 @@ class StarGAN(Rival):
         Phase("critic", ("critic",), lr=5e-4, betas=(0.5, 0.99)),
         Phase("generator", ("generator", "conditioner"), lr=5e-4, betas=(0.5, 0.99)),
     )
-    adversarial = True
     diagnostics = (SATURATED,)
 
     def __init__(
@@ -81,7 +80,7 @@ class StarGAN(Rival):
         self.conditioner = nn.Embedding(self.domains, nets.dim)
         self.generator = nets.map(grid, width, width, CondShape(vector=nets.dim))
         # One number for how real, and one for each domain.
-        self.critic = critic_nets(nets, grid).encode(grid, width, 1 + self.domains, CondShape())
+        self.critic = critic_nets(nets, grid).encode(grid, (), width, 1 + self.domains, CondShape())
 
     # -- training ------------------------------------------------------------------------------
 

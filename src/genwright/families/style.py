@@ -38,7 +38,6 @@ class Style(Translator):
     accepts = frozenset({"real"})
     bridges = ()  # Gram matrices of one-hot symbols say too little: a text kept half of its own distribution
     least_axes = 1
-    has_heldout = True
     domain_options = frozenset({"content"})
     batch_size = 16
     phases: tuple[Phase, ...] = (Phase("fit", ("network", "conditioner"), lr=1e-3),)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.errors import Incompatible, RecipeError, Unsupported
 from genwright.families.adversary import Adversary
-from genwright.families.base import Family
+from genwright.families.capabilities import Generative
 from genwright.nets.roles import Nets
 from genwright.options import NonNegative
 from genwright.space import CondSpec, Space, Symbol, cond_specs
@@ -25,14 +26,14 @@ from genwright.space import CondSpec, Space, Symbol, cond_specs
 __all__ = ["Rival", "Translator", "reconstruction_loss"]
 
 
-class Translator(Family):
+class Translator(Generative):
     """A family that brings a source to a domain.
 
     domains  how many there are
     """
 
-    unpaired = True
-    has_heldout = False
+    domain_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that are the number of a domain; a person may name it instead."""
 
     def __init__(self, space: Space, cond: Mapping[str, CondSpec | Space], nets: Nets) -> None:
         """Raises `Incompatible` unless a source and the domain to bring it to are what is given."""
@@ -95,6 +96,7 @@ class Translator(Family):
 class Rival(Translator):
     """One that is trained against critics: its answer is drawn as that of a generator."""
 
+    adversarial = True
     adversary: Adversary
 
     @abstractmethod

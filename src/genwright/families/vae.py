@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch
 from genwright.errors import RecipeError
-from genwright.families.base import Diagnostic, Family, Phase, summed
+from genwright.families.base import Diagnostic, Phase, summed
+from genwright.families.capabilities import Autoencoder, DensityEstimator, LatentVariable
 from genwright.families.guidance import guided, guided_conds
 from genwright.families.latents import Draw, Latents, Mixture, hardened, softened
 from genwright.families.learned_scale import LearnedScale
@@ -40,7 +41,7 @@ ACTIVE = 0.01
 """Nats that a dimension of the code tells, at least, if it is used."""
 
 
-class VAE(Family):
+class VAE(DensityEstimator, LatentVariable, Autoencoder):
     """Encoder, latent code, decoder."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
@@ -123,17 +124,11 @@ class VAE(Family):
         grid = coarser(space.grid, factor) if factor else ()
         self.latents = Latents(latent, grid, levels, flow_steps if posterior == "flow" else 0, nets)
         wide, channels = self.latents.features, self.latents.channels
-        inward: Literal["shrink", "encode"] = "shrink" if grid else "encode"
-        outward: Literal["grow", "decode"] = "grow" if grid else "decode"
-        self.encoder_conditioner = Conditioner(self.cond, space.grid, nets, inward)
-        self.decoder_conditioner = Conditioner(self.cond, space.grid, nets, outward)
+        self.encoder_conditioner = Conditioner(self.cond, space.grid, nets, "encode")
+        self.decoder_conditioner = Conditioner(self.cond, space.grid, nets, "decode")
         reads, says = self.encoder_conditioner.shape, self.decoder_conditioner.shape
-        if grid:
-            self.encoder = nets.shrink(space.grid, factor, space.width, wide, reads)
-            self.decoder = nets.grow(space.grid, factor, channels, space.width, says)
-        else:
-            self.encoder = nets.encode(space.grid, space.width, wide, reads)
-            self.decoder = nets.decode(space.grid, channels, space.width, says)
+        self.encoder = nets.encode(space.grid, grid, space.width, wide, reads)
+        self.decoder = nets.decode(grid, space.grid, channels, space.width, says)
         self.learned_scale = LearnedScale(space, learn=decoder_variance)
         self.pseudo: nn.Parameter | None = None
         self.prior_conditioner: Conditioner | None = None

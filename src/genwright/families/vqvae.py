@@ -26,7 +26,8 @@ from torch import Tensor
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
 from genwright.families.autoregressive import Autoregressive
-from genwright.families.base import Diagnostic, Family, Phase, summed
+from genwright.families.base import Diagnostic, Phase, summed
+from genwright.families.capabilities import Autoencoder, DensityEstimator, Generative
 from genwright.families.codebook import Codebook
 from genwright.families.learned_scale import LearnedScale
 from genwright.nets.roles import CondShape, Nets, coarser
@@ -39,7 +40,7 @@ SETTLED = 0.75
 """Share of the training after which codes are left alone, so that the prior learns a language that stays."""
 
 
-class VQVAE(Family):
+class VQVAE(Generative, DensityEstimator, Autoencoder):
     """Encoder, codebook, decoder, and a prior over the codes."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
@@ -108,8 +109,8 @@ class VQVAE(Family):
             )
         self.dim, self.commitment, self.mends = dim, commitment, repair
         wide = self.slots * dim
-        self.encoder = nets.shrink(space.grid, factor, space.width, wide, CondShape())
-        self.decoder = nets.grow(space.grid, factor, wide, space.width, CondShape())
+        self.encoder = nets.encode(space.grid, self.code.grid, space.width, wide, CondShape())
+        self.decoder = nets.decode(self.code.grid, space.grid, wide, space.width, CondShape())
         self.codebook = Codebook(codes, dim, decay)
         self.prior = Autoregressive(self.code, self.cond, nets)
         self.learned_scale = LearnedScale(space, learn=decoder_variance)

@@ -13,13 +13,13 @@ __all__ = ["Auto"]
 
 class Auto(Nets):
     """The fitting architecture for each role and grid: an MLP for a row, convolutions and a U-Net
-    for a grid, a Transformer for symbols: what is causal, and what fills gaps."""
+    for a grid, a Transformer for symbols: what is causal, and what maps them."""
 
-    def _pick(self, role: Role, grid: Grid) -> Nets:
-
+    def _pick(self, role: Role, grid: Grid, symbols: bool = False) -> Nets:
+        """grid: of an example."""
         architecture: type[Nets] = (
             TransformerNets
-            if role in ("causal", "fill")
+            if role == "causal" or symbols
             else MLPNets
             if not grid
             else UNetNets
@@ -30,29 +30,31 @@ class Auto(Nets):
             self.size, width=self.width or None, depth=self.depth or None, dropout=self.dropout
         )
 
-    def slots(self, role: Role, grid: Grid) -> frozenset[str]:
-        return self._pick(role, grid).slots(role, grid)
+    def slots(self, role: Role, grid: Grid, *, symbols: bool = False) -> frozenset[str]:
+        return self._pick(role, grid, symbols).slots(role, grid)
 
-    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._pick("map", grid).map(grid, n_in, n_out, cond_shape)
+    def map(
+        self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape, *, symbols: bool = False
+    ) -> Net:
+        return self._pick("map", grid, symbols).map(grid, n_in, n_out, cond_shape)
 
-    def fill(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._pick("fill", grid).fill(grid, n_in, n_out, cond_shape)
+    def encode(
+        self,
+        from_grid: Grid,
+        to_grid: Grid,
+        n_in: int,
+        n_out: int,
+        cond_shape: CondShape,
+        *,
+        score: bool = False,
+    ) -> Net:
+        nets = self._pick("encode", from_grid)
+        return nets.encode(from_grid, to_grid, n_in, n_out, cond_shape, score=score)
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._pick("encode", grid).encode(grid, n_in, n_out, cond_shape)
-
-    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._pick("decode", grid).decode(grid, n_in, n_out, cond_shape)
-
-    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
-        return self._pick("score", grid).score(grid, n_in, cond_shape)
-
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._pick("shrink", grid).shrink(grid, factor, n_in, n_out, cond_shape)
-
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._pick("grow", grid).grow(grid, factor, n_in, n_out, cond_shape)
+    def decode(
+        self, from_grid: Grid, to_grid: Grid, n_in: int, n_out: int, cond_shape: CondShape
+    ) -> Net:
+        return self._pick("decode", to_grid).decode(from_grid, to_grid, n_in, n_out, cond_shape)
 
     def causal(
         self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1

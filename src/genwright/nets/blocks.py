@@ -45,16 +45,20 @@ def groups(channels: int) -> int:
 def pyramid(grid: Grid, smallest: int = 4, most: int = 4) -> list[Grid]:
     """Grids from fine to coarse. An axis is halved, rounded up, while it is above `smallest`."""
     levels = [grid]
-    while len(levels) <= most and max(levels[-1]) > smallest:
+    while len(levels) <= most and max(levels[-1], default=0) > smallest:
         levels.append(tuple(-(-n // 2) if n > smallest else n for n in levels[-1]))
     return levels
 
 
-def halvings(grid: Grid, factor: int) -> list[Grid]:
-    """Grids from `grid` to the one that is `factor` times coarser, each half of the one before."""
-    assert factor > 0
-    assert factor & (factor - 1) == 0, "the factor is a power of two"
-    return [coarser(grid, 2**i) for i in range(factor.bit_length())]
+def halvings(fine: Grid, coarse: Grid) -> list[Grid]:
+    """Grids from the fine one to the coarse one, each half of the one before; for a vector `()` a pyramid."""
+    if not coarse:
+        return pyramid(fine)
+    found = [fine]
+    while found[-1] != coarse:
+        assert max(found[-1]) > 1, f"{coarse} is not {fine} coarser by a power of two"
+        found.append(coarser(found[-1], 2))
+    return found
 
 
 def stride(fine: Grid, coarse: Grid) -> Grid:

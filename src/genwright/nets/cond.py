@@ -43,6 +43,7 @@ class Conditioner(nn.Module):
     role   of that network
     extra  a vector is wanted even where no condition needs it (a time is added to it)
     slots  which of "tokens" and "grid" may be used (None: those that the role reads)
+    symbols  the hint that the network is asked for with
 
     Raises `Incompatible` for a condition that cannot be aligned.
     """
@@ -56,10 +57,11 @@ class Conditioner(nn.Module):
         *,
         extra: bool = False,
         slots: frozenset[str] | None = None,
+        symbols: bool = False,
     ) -> None:
         super().__init__()
         self.cond, self.dim = cond_specs(cond), nets.dim
-        reads = nets.slots(role, grid)
+        reads = nets.slots(role, grid, symbols=symbols)
         self.where = {
             name: _slot(name, spec, grid, reads if slots is None else reads & slots)
             for name, spec in self.cond.items()
@@ -243,7 +245,7 @@ class VectorEncoder(nn.Module):
     def __init__(self, space: Space, nets: Nets) -> None:
         super().__init__()
         self.spans = SpanEmbedding(space)
-        self.net = nets.encode(space.grid, self.spans.width, nets.dim, CondShape())
+        self.net = nets.encode(space.grid, (), self.spans.width, nets.dim, CondShape())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(self.spans(x), _NOTHING)
@@ -263,13 +265,13 @@ class TokenEncoder(nn.Module):
         self.places = math.prod(grid)
         self.spans = SpanEmbedding(space)
         self.shrink = (
-            nets.shrink(space.grid, self.factor, self.spans.width, width, CondShape())
+            nets.encode(space.grid, grid, self.spans.width, width, CondShape())
             if self.factor > 1
             else None
         )
         before = self.spans.width if self.shrink is None else width
         self.place = nn.Parameter(0.5 * torch.randn(PLACE, *grid))
-        self.net = nets.fill(grid, before + PLACE, width, CondShape())
+        self.net = nets.map(grid, before + PLACE, width, CondShape(), symbols=True)
         self.pooled = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -51,14 +51,21 @@ class DCGANLayer(nn.Module):
 
 
 class DCGANEncoder(Net):
-    """A grid `(B, n_in, *grid)` to a vector `(B, n_out)`, or `(B,)` where `n_out` is None."""
+    """A grid `(B, n_in, *grid)` to a vector `(B, n_out)`."""
 
     def __init__(
-        self, grid: Grid, n_in: int, n_out: int | None, nets: DCGANNets, cond_shape: CondShape
+        self,
+        grid: Grid,
+        n_in: int,
+        n_out: int,
+        nets: DCGANNets,
+        cond_shape: CondShape,
+        *,
+        score: bool = False,
     ) -> None:
         super().__init__()
         grids, sizes = nets.levels(grid)
-        rank, self.n_out = len(grid), n_out
+        rank = len(grid)
         steps = [stride(fine, coarse) for fine, coarse in pairwise(grids)]
         self.first = _drawn(conv(rank, n_in + cond_shape.grid, sizes[0], KERNEL, steps[0]))
         self.film = FiLM(cond_shape.vector, sizes[0])
@@ -69,16 +76,15 @@ class DCGANEncoder(Net):
                     before, step = (size, 1) if j else (sizes[i - 1], steps[i])
                     lead = conv(rank, before, size, KERNEL, step, bias=False)
                     self.layers.append(DCGANLayer(lead, rank, size, nets, cond_shape))
-        # Scores are only ever compared, so that a constant would go untrained.
         positions = sizes[-1] * math.prod(grids[-1])
-        self.last = _drawn(nn.Linear(positions, n_out or 1, bias=n_out is not None))
+        self.last = _drawn(nn.Linear(positions, n_out, bias=not score))
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         h = F.leaky_relu(self.film(self.first(with_grid(x, cond)), cond), 0.2)
         for layer in self.layers:
             h = layer(h, cond, 0.2)
         out: Tensor = self.last(h.flatten(1))
-        return out if self.n_out else out.squeeze(1)
+        return out
 
 
 class DCGANDecoder(Net):
@@ -122,7 +128,6 @@ class DCGANNets(Nets):
     reads: ClassVar[Mapping[Role, frozenset[str]]] = {
         "encode": frozenset({"grid"}),
         "decode": frozenset({"grid"}),
-        "score": frozenset({"grid"}),
     }
     sizes: ClassVar[Mapping[Size, tuple[int, int]]] = {
         "xs": (16, 1),
@@ -145,14 +150,24 @@ class DCGANNets(Nets):
         grids = grids if len(grids) > 1 else 2 * grids
         return grids, [self.width * 2**i for i in range(len(grids) - 1)]
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return DCGANEncoder(grid, n_in, n_out, self, cond_shape)
+    def encode(
+        self,
+        from_grid: Grid,
+        to_grid: Grid,
+        n_in: int,
+        n_out: int,
+        cond_shape: CondShape,
+        *,
+        score: bool = False,
+    ) -> Net:
+        self._vector(to_grid)
+        return DCGANEncoder(from_grid, n_in, n_out, self, cond_shape, score=score)
 
-    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return DCGANDecoder(grid, n_in, n_out, self, cond_shape)
-
-    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
-        return DCGANEncoder(grid, n_in, None, self, cond_shape)
+    def decode(
+        self, from_grid: Grid, to_grid: Grid, n_in: int, n_out: int, cond_shape: CondShape
+    ) -> Net:
+        self._vector(from_grid)
+        return DCGANDecoder(to_grid, n_in, n_out, self, cond_shape)
 
 
 def _up(coarse: Grid, fine: Grid, n_in: int, n_out: int, bias: bool = True) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.nets.blocks import FiLM
-from genwright.nets.roles import CondShape, Grid, Net, Nets, coarser
+from genwright.nets.roles import CondShape, Grid, Net, Nets
 
 __all__ = ["MLP", "MLPNets"]
 
@@ -40,18 +40,17 @@ class MLP(Net):
         self,
         n_in: int,
         shape_out: tuple[int, ...],
-        width: int,
-        depth: int,
-        dropout: float,
+        nets: Nets,
         cond_shape: CondShape,
+        *,
+        score: bool = False,
     ) -> None:
         super().__init__()
-        self.shape_out = shape_out
+        self.shape_out, width = shape_out, nets.width
         self.first = nn.Linear(n_in, width)
-        self.blocks = nn.ModuleList(MLPBlock(width, cond_shape, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(MLPBlock(width, cond_shape, nets.dropout) for _ in range(nets.depth))
         self.norm = nn.LayerNorm(width)
-        # Scores are only ever compared, so that a constant would go untrained.
-        self.last = nn.Linear(width, math.prod(shape_out), bias=bool(shape_out))
+        self.last = nn.Linear(width, math.prod(shape_out), bias=not score)
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         h = x.flatten(1)
@@ -71,32 +70,29 @@ class MLPNets(Nets):
         "map": frozenset({"grid"}),
         "encode": frozenset({"grid"}),
         "decode": frozenset({"grid"}),
-        "score": frozenset({"grid"}),
-        "shrink": frozenset({"grid"}),
-        "grow": frozenset({"grid"}),
     }
     sizes = {"xs": (64, 2), "s": (256, 3), "m": (512, 4), "l": (1024, 6)}  # noqa: RUF012
 
-    def _mlp(self, n_in: int, shape_out: tuple[int, ...], cond_shape: CondShape) -> MLP:
-        return MLP(n_in, shape_out, self.width, self.depth, self.dropout, cond_shape)
+    def map(
+        self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape, *, symbols: bool = False
+    ) -> Net:
+        return self.encode(grid, grid, n_in, n_out, cond_shape)
 
-    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._mlp((n_in + cond_shape.grid) * math.prod(grid), (n_out, *grid), cond_shape)
+    def encode(
+        self,
+        from_grid: Grid,
+        to_grid: Grid,
+        n_in: int,
+        n_out: int,
+        cond_shape: CondShape,
+        *,
+        score: bool = False,
+    ) -> Net:
+        wide = (n_in + cond_shape.grid) * math.prod(from_grid)
+        return MLP(wide, (n_out, *to_grid), self, cond_shape, score=score)
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._mlp((n_in + cond_shape.grid) * math.prod(grid), (n_out,), cond_shape)
-
-    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._mlp(n_in + cond_shape.grid * math.prod(grid), (n_out, *grid), cond_shape)
-
-    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
-        return self._mlp((n_in + cond_shape.grid) * math.prod(grid), (), cond_shape)
-
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._mlp(
-            (n_in + cond_shape.grid) * math.prod(grid), (n_out, *coarser(grid, factor)), cond_shape
-        )
-
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        positions = n_in * math.prod(coarser(grid, factor))
-        return self._mlp(positions + cond_shape.grid * math.prod(grid), (n_out, *grid), cond_shape)
+    def decode(
+        self, from_grid: Grid, to_grid: Grid, n_in: int, n_out: int, cond_shape: CondShape
+    ) -> Net:
+        wide = n_in * math.prod(from_grid) + cond_shape.grid * math.prod(to_grid)
+        return MLP(wide, (n_out, *to_grid), self, cond_shape)

@@ -55,10 +55,9 @@ class PixelCNNCache:
 class PixelCNNBlock(nn.Module):
     """One layer of both stacks. `side` positions to each side, `dilation` apart."""
 
-    def __init__(
-        self, width: int, side: int, dilation: int, channels: int, cond_shape: CondShape, dropout: float
-    ) -> None:
+    def __init__(self, dilation: int, channels: int, nets: PixelCNNNets, cond_shape: CondShape) -> None:
         super().__init__()
+        width, side = nets.width, nets.kernel // 2
         self.side, self.dilation, self.channels = side, dilation, channels
         # PixelCNNCache above, and positions to each side, that the vertical stack looks at.
         self.reach = side * dilation
@@ -66,7 +65,7 @@ class PixelCNNBlock(nn.Module):
         self.back = self.reach * channels + channels - 1
         self.vertical = Gate((side + 1) * (2 * side + 1) * width, width, cond_shape)
         self.horizontal = Gate(((side + 1) * channels + 1) * width, width, cond_shape)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(nets.dropout)
         self.v_on = nn.Linear(width, width, bias=False)
         self.h_on = nn.Linear(width, width, bias=False)
         nn.init.zeros_(self.v_on.weight)
@@ -102,21 +101,12 @@ class PixelCNNBlock(nn.Module):
 class PixelCNN(Causal):
     """`(B, H * W * channels, width)` to the same; place i sees the places up to i."""
 
-    def __init__(
-        self,
-        grid: Grid,
-        channels: int,
-        width: int,
-        side: int,
-        dilations: list[int],
-        cond_shape: CondShape,
-        dropout: float,
-    ) -> None:
+    def __init__(self, grid: Grid, channels: int, nets: PixelCNNNets, cond_shape: CondShape) -> None:
         super().__init__()
-        self.grid, self.channels, self.width = grid, channels, width
-        self.first = nn.Linear(channels * width, width, bias=False)
+        self.grid, self.channels, self.width = grid, channels, nets.width
+        self.first = nn.Linear(channels * self.width, self.width, bias=False)
         self.blocks = nn.ModuleList(
-            PixelCNNBlock(width, side, dilation, channels, cond_shape, dropout) for dilation in dilations
+            PixelCNNBlock(2 ** (i % nets.cycle), channels, nets, cond_shape) for i in range(nets.depth)
         )
 
     def _above(self, rows: Tensor) -> Tensor:
@@ -213,7 +203,7 @@ class PixelCNNNets(Nets):
         super().__init__(size, width=width, depth=depth, dropout=dropout)
         self.kernel, self.cycle = kernel, cycle
 
-    def slots(self, role: Role, grid: Grid) -> frozenset[str]:
+    def slots(self, role: Role, grid: Grid, *, symbols: bool = False) -> frozenset[str]:
         if role == "causal" and len(grid) != 2:
             axes = f"{len(grid)} axes" if len(grid) > 1 else "one axis" if grid else "none"
             raise Unsupported(
@@ -221,13 +211,10 @@ class PixelCNNNets(Nets):
                 f"use net.name=transformer or net.name=wavenet",
                 code="wrong-axes",
             )
-        return super().slots(role, grid)
+        return super().slots(role, grid, symbols=symbols)
 
     def causal(
         self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1
     ) -> Causal:
         self.slots("causal", grid)
-        dilations = [2 ** (i % self.cycle) for i in range(self.depth)]
-        return PixelCNN(
-            grid, channels, self.width, self.kernel // 2, dilations, cond_shape, self.dropout
-        )
+        return PixelCNN(grid, channels, self, cond_shape)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, GridCondition, conv, halvings, pyramid, resize, with_grid
+from genwright.nets.blocks import FiLM, GridCondition, conv, halvings, resize, with_grid
 from genwright.nets.roles import CondShape, Grid, Net, Nets, Size
 from genwright.options import Count, Share
 
@@ -68,22 +68,25 @@ class ResNetBlock(nn.Module):
 
 
 class ResNetEncoder(Net):
-    """An example `(B, n_in, *grid)` to a vector `(B, n_out)`, or `(B,)` where `n_out` is None."""
+    """An example `(B, n_in, *from_grid)` to a vector or a coarser grid `(B, n_out, *to_grid)`. A score is taken
+    of the sum over the places of the coarsest level."""
 
     def __init__(
         self,
-        grid: Grid,
+        from_grid: Grid,
+        to_grid: Grid,
         n_in: int,
-        n_out: int | None,
+        n_out: int,
         nets: ResNetNets,
         cond_shape: CondShape,
         *,
-        pool: bool,
+        score: bool = False,
     ) -> None:
         super().__init__()
-        levels, sizes = nets.levels(grid)
-        self.n_out, self.pool, self.bend = n_out, pool, nets.bend
-        self.first = _layer(len(grid), n_in + cond_shape.grid, sizes[0])
+        levels = halvings(from_grid, to_grid)
+        sizes = nets.channels(levels)
+        self.vector, self.pool, self.bend = not to_grid, score, nets.bend
+        self.first = _layer(len(from_grid), n_in + cond_shape.grid, sizes[0])
         self.blocks = nn.ModuleList()
         for i, (level, size) in enumerate(zip(levels, sizes, strict=True)):
             for j in range(nets.depth):
@@ -91,38 +94,53 @@ class ResNetEncoder(Net):
                 # A level ends by going down to the next.
                 after = levels[min(i + 1, len(levels) - 1)] if j == nets.depth - 1 else level
                 self.blocks.append(ResNetBlock(after, before, size, cond_shape, nets))
-        positions = 1 if pool else math.prod(levels[-1])
-        # Scores are only ever compared, so that a constant would go untrained.
-        self.last = nn.Linear(sizes[-1] * positions, n_out or 1, bias=n_out is not None)
+        positions = 1 if score else math.prod(levels[-1])
+        self.last = (
+            nn.Linear(sizes[-1] * positions, n_out, bias=not score)
+            if self.vector
+            else _layer(len(to_grid), sizes[-1], n_out)
+        )
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         h = self.first(with_grid(x, cond))
         for block in self.blocks:
             h = block(h, cond)
         h = self.bend(h)
-        h = h.flatten(2).sum(2) if self.pool and h.ndim > 2 else h.flatten(1)
+        if self.vector:
+            h = h.flatten(2).sum(2) if self.pool and h.ndim > 2 else h.flatten(1)
         out: Tensor = self.last(h)
-        return out if self.n_out else out.squeeze(1)
+        return out
 
 
 class ResNetDecoder(Net):
-    """A vector `(B, n_in)` to an example `(B, n_out, *grid)`."""
+    """A vector or a coarser grid `(B, n_in, *from_grid)` to an example `(B, n_out, *to_grid)`."""
 
     def __init__(
-        self, grid: Grid, n_in: int, n_out: int, nets: ResNetNets, cond_shape: CondShape
+        self,
+        from_grid: Grid,
+        to_grid: Grid,
+        n_in: int,
+        n_out: int,
+        nets: ResNetNets,
+        cond_shape: CondShape,
     ) -> None:
         super().__init__()
-        levels, sizes = nets.levels(grid)
-        levels, sizes = levels[::-1], sizes[::-1]
+        rank, levels = len(to_grid), halvings(to_grid, from_grid)
+        sizes = nets.channels(levels)[::-1]
+        levels = levels[::-1]
         self.coarsest, self.bend = levels[0], nets.bend
-        self.first = nn.Linear(n_in, sizes[0] * math.prod(levels[0]))
+        self.first = (
+            _layer(rank, n_in, sizes[0])
+            if from_grid
+            else nn.Linear(n_in, sizes[0] * math.prod(levels[0]))
+        )
         self.blocks = nn.ModuleList()
         for i, (level, size) in enumerate(zip(levels, sizes, strict=True)):
             for j in range(nets.depth):
                 before = sizes[max(i - 1, 0)] if j == 0 else size
                 self.blocks.append(ResNetBlock(level, before, size, cond_shape, nets, up=True))
-        self.last = _layer(len(grid), sizes[-1], n_out)
-        self.depth, self.condition = nets.depth, GridCondition(len(grid), sizes, cond_shape)
+        self.last = _layer(rank, sizes[-1], n_out)
+        self.depth, self.condition = nets.depth, GridCondition(rank, sizes, cond_shape)
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = self.first(z).view(z.shape[0], -1, *self.coarsest)
@@ -134,71 +152,11 @@ class ResNetDecoder(Net):
         return out
 
 
-class ResNetShrink(Net):
-    """A grid `(B, n_in, *grids[0])` to the coarsest one `(B, n_out, *grids[-1])`."""
-
-    def __init__(
-        self, grids: list[Grid], n_in: int, n_out: int, nets: ResNetNets, cond_shape: CondShape
-    ) -> None:
-        super().__init__()
-        sizes = nets.channels(grids)
-        rank = len(grids[0])
-        self.first = _layer(rank, n_in + cond_shape.grid, sizes[0])
-        self.blocks = nn.ModuleList()
-        for i, (level, size) in enumerate(zip(grids, sizes, strict=True)):
-            for j in range(nets.depth):
-                before = sizes[max(i - 1, 0)] if j == 0 else size
-                after = grids[min(i + 1, len(grids) - 1)] if j == nets.depth - 1 else level
-                self.blocks.append(ResNetBlock(after, before, size, cond_shape, nets))
-        self.last = _layer(rank, sizes[-1], n_out)
-
-    def forward(self, x: Tensor, cond: Cond) -> Tensor:
-        h = self.first(with_grid(x, cond))
-        for block in self.blocks:
-            h = block(h, cond)
-        out: Tensor = self.last(_leaky(h))
-        return out
-
-
-class ResNetGrow(Net):
-    """A coarse grid `(B, n_in, *grids[-1])` to the finest one `(B, n_out, *grids[0])`."""
-
-    def __init__(
-        self, grids: list[Grid], n_in: int, n_out: int, nets: ResNetNets, cond_shape: CondShape
-    ) -> None:
-        super().__init__()
-        grids, sizes = grids[::-1], nets.channels(grids)[::-1]
-        rank = len(grids[0])
-        self.first = _layer(rank, n_in, sizes[0])
-        self.blocks = nn.ModuleList()
-        for i, (level, size) in enumerate(zip(grids, sizes, strict=True)):
-            for j in range(nets.depth):
-                before = sizes[max(i - 1, 0)] if j == 0 else size
-                self.blocks.append(ResNetBlock(level, before, size, cond_shape, nets, up=True))
-        self.last = _layer(rank, sizes[-1], n_out)
-        self.depth, self.condition = nets.depth, GridCondition(rank, sizes, cond_shape)
-
-    def forward(self, z: Tensor, cond: Cond) -> Tensor:
-        h = self.first(z)
-        for i, block in enumerate(self.blocks):
-            h = block(h, cond)
-            if i % self.depth == 0:
-                h = self.condition(h, cond, i // self.depth)
-        out: Tensor = self.last(_leaky(h))
-        return out
-
-
 class ResNetNets(Nets):
-    """Residual encoders, decoders and scores for rows and for grids of one to three axes. `width` is that
+    """Residual encoders and decoders for rows and for grids of one to three axes. `width` is that
     of a row's layers; on a grid the finest level has a quarter of it."""
 
-    reads = {  # noqa: RUF012 - a constant of the class
-        "encode": frozenset({"grid"}),
-        "decode": frozenset({"grid"}),
-        "score": frozenset({"grid"}),
-        "shrink": frozenset({"grid"}),
-        "grow": frozenset({"grid"}),
-    }
+    reads = {"encode": frozenset({"grid"}), "decode": frozenset({"grid"})}  # noqa: RUF012 - a constant
     sizes = {"xs": (64, 1), "s": (128, 2), "m": (256, 2), "l": (512, 3)}  # noqa: RUF012
 
     def __init__(
@@ -216,29 +174,25 @@ class ResNetNets(Nets):
         super().__init__(size, width=width, depth=depth, dropout=dropout)
         self.bend: Bend = F.silu if smooth else _leaky
 
-    def levels(self, grid: Grid) -> tuple[list[Grid], list[int]]:
-        """Grids from fine to coarse, and the channels of each: doubling, up to eight times the first."""
-        if not grid:
-            return [()], [self.width]
-        levels = pyramid(grid)
-        return levels, self.channels(levels)
+    def channels(self, levels: list[Grid]) -> list[int]:
+        """Of each level, from fine to coarse: doubling, up to eight times the first."""
+        if not levels[0]:
+            return [self.width]
+        return [max(self.width // 4, 1) * min(2**i, 8) for i in range(len(levels))]
 
-    def channels(self, grids: list[Grid]) -> list[int]:
-        """Of each grid, from fine to coarse."""
-        first = max(self.width // 4, 1) if grids[0] else self.width
-        return [first * min(2**i, 8) if grids[0] else first for i in range(len(grids))]
+    def encode(
+        self,
+        from_grid: Grid,
+        to_grid: Grid,
+        n_in: int,
+        n_out: int,
+        cond_shape: CondShape,
+        *,
+        score: bool = False,
+    ) -> Net:
+        return ResNetEncoder(from_grid, to_grid, n_in, n_out, self, cond_shape, score=score)
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return ResNetEncoder(grid, n_in, n_out, self, cond_shape, pool=False)
-
-    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return ResNetDecoder(grid, n_in, n_out, self, cond_shape)
-
-    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
-        return ResNetEncoder(grid, n_in, None, self, cond_shape, pool=True)
-
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return ResNetShrink(halvings(grid, factor) if grid else [()], n_in, n_out, self, cond_shape)
-
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return ResNetGrow(halvings(grid, factor) if grid else [()], n_in, n_out, self, cond_shape)
+    def decode(
+        self, from_grid: Grid, to_grid: Grid, n_in: int, n_out: int, cond_shape: CondShape
+    ) -> Net:
+        return ResNetDecoder(from_grid, to_grid, n_in, n_out, self, cond_shape)

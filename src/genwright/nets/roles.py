@@ -1,15 +1,11 @@
 """Networks by role: the interface between families and architectures.
 
-Eight roles say what goes in and what comes out, `(B, C, *grid)` throughout:
+Four roles say what goes in and what comes out, `(B, C, *grid)` throughout; a vector has the grid `()`:
 
-    map      grid in, the same grid out     a denoiser, a velocity
-    encode   grid in, a vector out          the posterior of a VAE, an encoder of a condition
-    decode   a vector in, grid out          the decoder of a VAE, a generator
-    score    grid in, one number out        a critic, an energy
-    shrink   grid in, a coarser grid out    the encoder to codes that keep their place
-    grow     a coarser grid in, grid out    the decoder of such codes
-    causal   a sequence in, the same out    position i sees the positions up to i; with a cache
-    fill     grid in, the same grid out     as map, among symbols that stand or are hidden
+    map      grid in, the same grid out               a denoiser, a velocity
+    encode   grid in, a vector or coarser grid out    the posterior of a VAE, a critic, an energy
+    decode   a vector or coarser grid in, grid out    the decoder of a VAE, a generator
+    causal   a sequence in, the same out              position i sees the positions up to i; with a cache
 
 Every network is called as `net(x, cond)`. An architecture offers the roles it can; `Auto` picks
 one for each role and grid. Sizes come from one option, xs | s | m | l.
@@ -31,7 +27,7 @@ from genwright.options import Count, Share
 __all__ = ["Cache", "Causal", "CondShape", "Grid", "Net", "Nets", "Role", "Size", "coarser"]
 
 Grid = tuple[int, ...]
-Role = Literal["map", "encode", "decode", "score", "shrink", "grow", "causal", "fill"]
+Role = Literal["map", "encode", "decode", "causal"]
 Size = Literal["xs", "s", "m", "l"]
 
 
@@ -108,35 +104,44 @@ class Nets(ABC):
         """The width of the condition vector that goes with networks of this size."""
         return {"xs": 32, "s": 128, "m": 256, "l": 512}[self.size]
 
-    def slots(self, role: Role, grid: Grid) -> frozenset[str]:
-        """What the network of this role reads beside the vector. Raises `Unsupported`."""
-        role = "map" if role == "fill" else role
+    def slots(self, role: Role, grid: Grid, *, symbols: bool = False) -> frozenset[str]:
+        """What the network of this role reads beside the vector; `symbols` as in `map`. Raises
+        `Unsupported`."""
         if role not in self.reads:
             raise self._no(role)
         return self.reads[role]
 
-    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+    def map(
+        self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape, *, symbols: bool = False
+    ) -> Net:
+        """`(B, n_in, *grid)` to `(B, n_out, *grid)`.
+
+        symbols  a hint: what is mapped are embedded symbols, which stand on the grid or are hidden
+        """
         raise self._no("map")
 
-    def fill(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self.map(grid, n_in, n_out, cond_shape)
+    def encode(
+        self,
+        from_grid: Grid,
+        to_grid: Grid,
+        n_in: int,
+        n_out: int,
+        cond_shape: CondShape,
+        *,
+        score: bool = False,
+    ) -> Net:
+        """`(B, n_in, *from_grid)` to `(B, n_out, *to_grid)`: a vector, or a grid that is `coarser` by a power
+        of two.
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+        score  a hint: the answers are only ever compared with each other, so that a constant would go untrained
+        """
         raise self._no("encode")
 
-    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+    def decode(
+        self, from_grid: Grid, to_grid: Grid, n_in: int, n_out: int, cond_shape: CondShape
+    ) -> Net:
+        """`(B, n_in, *from_grid)`, a vector or a coarser grid, to `(B, n_out, *to_grid)`."""
         raise self._no("decode")
-
-    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
-        raise self._no("score")
-
-    def shrink(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        """From `grid` to `coarser(grid, factor)`; the factor is a power of two."""
-        raise self._no("shrink")
-
-    def grow(self, grid: Grid, factor: int, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        """From `coarser(grid, factor)` to `grid`."""
-        raise self._no("grow")
 
     def causal(
         self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1
@@ -150,6 +155,15 @@ class Nets(ABC):
             raise Unsupported(
                 f"the net {self.name!r} needs a grid, and a row has none: use net.name=mlp",
                 code="net-needs-grid",
+            )
+
+    def _vector(self, grid: Grid) -> None:
+        """Refuse a coarser grid where the architecture knows no way between it and the grid of an example."""
+        if grid:
+            raise Unsupported(
+                f"the net {self.name!r} encodes to a vector and decodes from one, and this family needs a "
+                f"coarser grid: leave net.name at 'auto' or choose another",
+                code="role-not-offered",
             )
 
     @property

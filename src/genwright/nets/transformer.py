@@ -132,12 +132,11 @@ class TransformerBlock(nn.Module):
         return out
 
 
-def _stack(
-    width: int, depth: int, length: int, cond_shape: CondShape, dropout: float, causal: bool
-) -> tuple[nn.ModuleList, Rotary]:
+def _stack(nets: Nets, length: int, cond_shape: CondShape, causal: bool) -> tuple[nn.ModuleList, Rotary]:
+    width = nets.width
     heads = max(1, width // 32 if width <= 256 else width // 64)
     blocks = nn.ModuleList(
-        TransformerBlock(width, heads, cond_shape, dropout, causal) for _ in range(depth)
+        TransformerBlock(width, heads, cond_shape, nets.dropout, causal) for _ in range(nets.depth)
     )
     return blocks, Rotary(width // heads, length)
 
@@ -145,12 +144,10 @@ def _stack(
 class CausalTransformer(Causal):
     """`(B, L, width)` to the same; position i sees the positions up to i."""
 
-    def __init__(
-        self, width: int, depth: int, length: int, cond_shape: CondShape, dropout: float
-    ) -> None:
+    def __init__(self, length: int, nets: Nets, cond_shape: CondShape) -> None:
         super().__init__()
-        self.width = width
-        self.blocks, self.rotary = _stack(width, depth, length, cond_shape, dropout, causal=True)
+        self.width = nets.width
+        self.blocks, self.rotary = _stack(nets, length, cond_shape, causal=True)
 
     def cache(self, batch: int, length: int, like: Tensor) -> KVCache:
         block = self.blocks[0]
@@ -177,23 +174,21 @@ class GridTransformer(Net):
         self,
         grid: Grid,
         n_in: int,
-        n_out: int | None,
-        width: int,
-        depth: int,
-        dropout: float,
+        n_out: int,
+        nets: Nets,
         cond_shape: CondShape,
         *,
         pool: bool = False,
         unpool: bool = False,
+        score: bool = False,
     ) -> None:
         super().__init__()
-        self.grid, self.pool, self.unpool, self.n_out = grid, pool, unpool, n_out
-        length = math.prod(grid)
+        self.grid, self.pool, self.unpool = grid, pool, unpool
+        length, width = math.prod(grid), nets.width
         self.first = nn.Linear(n_in if unpool else n_in + cond_shape.grid, width)
         self.place = nn.Parameter(0.02 * torch.randn(length, width))
-        self.blocks, self.rotary = _stack(width, depth, length, cond_shape, dropout, causal=False)
-        # Scores are only ever compared, so that a constant would go untrained.
-        self.last = nn.Linear(width, n_out or 1, bias=n_out is not None)
+        self.blocks, self.rotary = _stack(nets, length, cond_shape, causal=False)
+        self.last = nn.Linear(width, n_out, bias=not score)
         self.from_grid = nn.Linear(cond_shape.grid, width) if unpool and cond_shape.grid else None
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
@@ -209,7 +204,7 @@ class GridTransformer(Net):
         h = norm(h)
         if self.pool:
             out: Tensor = self.last(h.mean(1))
-            return out if self.n_out else out.squeeze(1)
+            return out
         return self.last(h).transpose(1, 2).reshape(x.shape[0], -1, *self.grid)
 
 
@@ -220,39 +215,38 @@ class TransformerNets(Nets):
         "map": frozenset({"grid", "tokens"}),
         "encode": frozenset({"grid", "tokens"}),
         "decode": frozenset({"grid", "tokens"}),
-        "score": frozenset({"grid", "tokens"}),
         "causal": frozenset({"grid", "tokens"}),
     }
     sizes = {"xs": (32, 2), "s": (128, 4), "m": (384, 6), "l": (768, 12)}  # noqa: RUF012
 
-    def _grid_net(
-        self,
-        grid: Grid,
-        n_in: int,
-        n_out: int | None,
-        cond_shape: CondShape,
-        *,
-        pool: bool = False,
-        unpool: bool = False,
+    def map(
+        self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape, *, symbols: bool = False
     ) -> Net:
         self._grid(grid)
-        return GridTransformer(
-            grid, n_in, n_out, self.width, self.depth, self.dropout, cond_shape, pool=pool, unpool=unpool
-        )
+        return GridTransformer(grid, n_in, n_out, self, cond_shape)
 
-    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._grid_net(grid, n_in, n_out, cond_shape)
+    def encode(
+        self,
+        from_grid: Grid,
+        to_grid: Grid,
+        n_in: int,
+        n_out: int,
+        cond_shape: CondShape,
+        *,
+        score: bool = False,
+    ) -> Net:
+        self._grid(from_grid)
+        self._vector(to_grid)
+        return GridTransformer(from_grid, n_in, n_out, self, cond_shape, pool=True, score=score)
 
-    def encode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._grid_net(grid, n_in, n_out, cond_shape, pool=True)
-
-    def decode(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
-        return self._grid_net(grid, n_in, n_out, cond_shape, unpool=True)
-
-    def score(self, grid: Grid, n_in: int, cond_shape: CondShape) -> Net:
-        return self._grid_net(grid, n_in, None, cond_shape, pool=True)
+    def decode(
+        self, from_grid: Grid, to_grid: Grid, n_in: int, n_out: int, cond_shape: CondShape
+    ) -> Net:
+        self._grid(to_grid)
+        self._vector(from_grid)
+        return GridTransformer(to_grid, n_in, n_out, self, cond_shape, unpool=True)
 
     def causal(
         self, length: int, cond_shape: CondShape, *, grid: Grid = (), channels: int = 1
     ) -> Causal:
-        return CausalTransformer(self.width, self.depth, length, cond_shape, self.dropout)
+        return CausalTransformer(length, self, cond_shape)

@@ -39,25 +39,16 @@ class UNetBlock(nn.Module):
 class UNet(Net):
     """`(B, n_in, *grid)` to `(B, n_out, *grid)`; attention at the coarsest level."""
 
-    def __init__(
-        self,
-        grid: Grid,
-        n_in: int,
-        n_out: int,
-        width: int,
-        depth: int,
-        dropout: float,
-        cond_shape: CondShape,
-    ) -> None:
+    def __init__(self, grid: Grid, n_in: int, n_out: int, nets: Nets, cond_shape: CondShape) -> None:
         super().__init__()
         rank = len(grid)
         self.grids = pyramid(grid, smallest=5)
-        sizes = [width * min(2**i, 4) for i in range(len(self.grids))]
+        sizes = [nets.width * min(2**i, 4) for i in range(len(self.grids))]
 
         def level(n_in: int, n_out: int) -> nn.ModuleList:
             return nn.ModuleList(
-                UNetBlock(rank, n_in if i == 0 else n_out, n_out, cond_shape, dropout)
-                for i in range(depth)
+                UNetBlock(rank, n_in if i == 0 else n_out, n_out, cond_shape, nets.dropout)
+                for i in range(nets.depth)
             )
 
         self.first = conv(rank, n_in + cond_shape.grid, sizes[0])
@@ -68,7 +59,7 @@ class UNet(Net):
         )
         self.middle = level(sizes[-1], sizes[-1])
         self.attention = Attention(sizes[-1], tokens=cond_shape.vector if cond_shape.tokens else 0)
-        self.last_middle = UNetBlock(rank, sizes[-1], sizes[-1], cond_shape, dropout)
+        self.last_middle = UNetBlock(rank, sizes[-1], sizes[-1], cond_shape, nets.dropout)
         self.up = nn.ModuleList(conv(rank, sizes[i + 1], sizes[i]) for i in range(len(sizes) - 1))
         self.coarse = nn.ModuleList(level(2 * c, c) for c in sizes[:-1])
         self.norm = nn.GroupNorm(groups(sizes[0]), sizes[0])
@@ -101,6 +92,8 @@ class UNetNets(Nets):
     reads = {"map": frozenset({"grid", "tokens"})}  # noqa: RUF012 - a constant of the class
     sizes = {"xs": (16, 1), "s": (32, 1), "m": (64, 2), "l": (128, 3)}  # noqa: RUF012
 
-    def map(self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape) -> Net:
+    def map(
+        self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape, *, symbols: bool = False
+    ) -> Net:
         self._grid(grid)
-        return UNet(grid, n_in, n_out, self.width, self.depth, self.dropout, cond_shape)
+        return UNet(grid, n_in, n_out, self, cond_shape)

@@ -39,14 +39,13 @@ class WaveNetCache:
 class WaveNetBlock(nn.Module):
     """`taps` places, `dilation` apart, the last of them the place itself."""
 
-    def __init__(
-        self, width: int, taps: int, dilation: int, cond_shape: CondShape, dropout: float, last: bool
-    ) -> None:
+    def __init__(self, dilation: int, nets: WaveNetNets, cond_shape: CondShape, *, last: bool) -> None:
         super().__init__()
+        width, taps = nets.width, nets.taps
         self.taps, self.dilation = taps, dilation
         self.reach = (taps - 1) * dilation
         self.gate = Gate(taps * width, width, cond_shape)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(nets.dropout)
         self.skip = nn.Linear(width, width, bias=False)
         # Nobody reads what the last block hands on.
         self.on = None if last else nn.Linear(width, width, bias=False)
@@ -66,17 +65,15 @@ class WaveNetBlock(nn.Module):
 class WaveNet(Causal):
     """`(B, L, width)` to the same; position i sees itself and the `reach` positions before it."""
 
-    def __init__(
-        self, width: int, dilations: list[int], taps: int, cond_shape: CondShape, dropout: float
-    ) -> None:
+    def __init__(self, dilations: list[int], nets: WaveNetNets, cond_shape: CondShape) -> None:
         super().__init__()
-        self.width = width
+        self.width = nets.width
         self.blocks = nn.ModuleList(
-            WaveNetBlock(width, taps, dilation, cond_shape, dropout, i == len(dilations) - 1)
+            WaveNetBlock(dilation, nets, cond_shape, last=i == len(dilations) - 1)
             for i, dilation in enumerate(dilations)
         )
-        self.reach = (taps - 1) * sum(dilations)
-        self.last = nn.Linear(width, width, bias=False)
+        self.reach = (nets.taps - 1) * sum(dilations)
+        self.last = nn.Linear(self.width, self.width, bias=False)
 
     def cache(self, batch: int, length: int, like: Tensor) -> WaveNetCache:
         reaches = [block.reach for block in self.blocks if isinstance(block, WaveNetBlock)]
@@ -122,4 +119,4 @@ class WaveNetNets(Nets):
         cover = max(1, ((length - 1) // (self.taps - 1)).bit_length())
         cycle = self.cycle or cover
         dilations = [2 ** (i % min(cycle, cover)) for i in range(self.depth)]
-        return WaveNet(self.width, dilations, self.taps, cond_shape, self.dropout)
+        return WaveNet(dilations, self, cond_shape)

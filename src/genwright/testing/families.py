@@ -18,15 +18,25 @@ from genwright.batch import Batch
 from genwright.bridges.base import Bridge
 from genwright.errors import Unsupported
 from genwright.families.base import Family
+from genwright.families.capabilities import (
+    Autoencoder,
+    DensityEstimator,
+    Encoder,
+    Generative,
+    Infilling,
+    LatentVariable,
+    generative,
+)
+from genwright.families.translator import Translator
 from genwright.planning import choose_bridge, weigh
 from genwright.recipe import TrainOptions
 from genwright.registry import build, resolve
 from genwright.space import Space
-from genwright.testing.contract import Contract, demand, registered
+from genwright.testing.contract import Contract, demand, registered, stored_in
 from genwright.testing.spaces import LABEL, SPACES, data, effect
 from genwright.training.optim import PhaseOptimizer
 
-__all__ = ["FAMILY", "Cell", "Variant", "check_family"]
+__all__ = ["FAMILY", "LAWS", "Cell", "Variant", "check_family"]
 
 BATCH = 64
 QUICK = ("row", "text", "grey-image")
@@ -57,7 +67,7 @@ class Cell:
     def __init__(self, variant: Variant, space: Space) -> None:
         self.variant, self.space = variant, space
         self.sampler_options = dict(variant.sampler_options)
-        self.unpaired: bool = resolve("families", variant.family).unpaired
+        self.unpaired = issubclass(resolve("families", variant.family), Translator)
         x, self.label = data(space)
         verdict, bridge = choose_bridge(variant.family, space, bridge="auto")
         if verdict.bridge == "quantize":  # few bins: the contract is about the code
@@ -111,12 +121,12 @@ class Cell:
 
     def sample(self, label: Tensor, seed: int, family: Family | None = None) -> Tensor:
         """A sample for each label."""
-        family = family or self.family
+        family = generative(family or self.family)
         return family.sample(len(label), self.given(label), seed=seed, **self.sampler_options)
 
     def measure(self) -> float:
         """The held-out loss; where there is none, how far samples are from data."""
-        if not self.family.has_heldout:
+        if self.family.adversarial:
             return self.energy(self.family, self.bridge.inverse(self.x))
         torch.manual_seed(7)
         with torch.no_grad():
@@ -158,19 +168,27 @@ class Cell:
 
 
 FAMILY: Contract[Cell] = Contract("family")
-GENERATES = (
-    "samples-are-of-the-space",
-    "same-seed-same-bytes",
-    "saved-and-loaded-it-gives-the-same-bytes",
-    "rows-of-a-batch-do-not-see-each-other",
-    "samples-depend-on-the-label-as-the-data-do",
-)
-UNPAIRED = ("each-translation-is-of-its-own-source", "a-translation-needs-a-source-and-a-domain")
-CODES = (
-    "codes-depend-on-the-example-alone-and-are-kept",
-    "what-makes-no-examples-says-so",
-    "codes-tell-the-label-apart",
-)
+LAWS: dict[type[Any], tuple[str, ...]] = {
+    Generative: (
+        "samples-are-of-the-space",
+        "same-seed-same-bytes",
+        "saved-and-loaded-it-gives-the-same-bytes",
+        "rows-of-a-batch-do-not-see-each-other",
+        "samples-depend-on-the-label-as-the-data-do",
+    ),
+    Translator: (
+        "each-translation-is-of-its-own-source",
+        "a-translation-needs-a-source-and-a-domain",
+    ),
+    Infilling: ("what-is-known-is-kept",),
+    DensityEstimator: ("an-example-is-likelier-under-its-own-label",),
+    Encoder: ("codes-depend-on-the-example-alone-and-are-kept",),
+    LatentVariable: ("codes-of-the-prior-are-decoded-to-examples",),
+    Autoencoder: ("examples-become-codes-and-codes-examples",),
+}
+"""What a family promises beside by what it can do."""
+CODES_ALONE = "codes-tell-the-label-apart"
+"""Of an encoder that makes no examples, to which no label is given."""
 
 
 def near(a: Tensor, b: Tensor, sentence: str) -> None:
@@ -250,9 +268,9 @@ def samples_depend_on_the_label_as_the_data_do(c: Cell) -> None:
 @FAMILY.law
 def each_translation_is_of_its_own_source(c: Cell) -> None:
     """Other sources give other translations."""
-    given = c.given(torch.arange(100)[:, None] % 2)
-    certain: dict[str, Any] = {"temperature": 0.0} if "temperature" in c.family.sampler_options() else {}
-    made = c.family.sample(100, given, seed=1, **certain)
+    given, family = c.given(torch.arange(100)[:, None] % 2), generative(c.family)
+    certain: dict[str, Any] = {"temperature": 0.0} if "temperature" in family.sampler_options() else {}
+    made = family.sample(100, given, seed=1, **certain)
     different = len(torch.unique(given["source"], dim=0))
     demand(different > 50, f"only {different} of 100 sources differ")
     found = len(torch.unique(made, dim=0))
@@ -262,10 +280,10 @@ def each_translation_is_of_its_own_source(c: Cell) -> None:
 @FAMILY.law
 def a_translation_needs_a_source_and_a_domain(c: Cell) -> None:
     """Without one of the two it is refused in a sentence that names it."""
-    given = c.given(c.label[:4])
+    given, family = c.given(c.label[:4]), generative(c.family)
     for name in given:
         try:
-            c.family.sample(4, {other: x for other, x in given.items() if other != name})
+            family.sample(4, {other: x for other, x in given.items() if other != name})
         except Unsupported as error:
             demand(repr(name) in str(error), f"without {name!r}: {error}")
             continue
@@ -273,34 +291,86 @@ def a_translation_needs_a_source_and_a_domain(c: Cell) -> None:
 
 
 @FAMILY.law
+def what_is_known_is_kept(c: Cell) -> None:
+    """Of an example of which a part is known, the rest is made: what comes after the first half, or between."""
+    family, x = c.family.eval(), c.x[:16]
+    assert isinstance(family, Infilling)
+    place = torch.arange(x[0].numel()).view(-1, x.shape[1]).T.reshape(x.shape[1:])
+    known = place < x[0].numel() // 2 if family.infills == "prefix" else place % 2 == 0
+    known = known.expand_as(x)
+    made = family.infill(x, known, c.given(c.label[:16]), seed=0, **c.sampler_options)
+    c.bridge.target.check(made, "what is made")
+    demand(torch.equal(made[known], x[known]), "what is known was changed")
+    demand(not torch.equal(made, x), "the rest is the example itself")
+
+
+@FAMILY.law
+def an_example_is_likelier_under_its_own_label(c: Cell) -> None:
+    """Each example has a finite log-likelihood, on average larger with its own label than with another."""
+    family, batch = c.family.eval(), c.batch(torch.arange(32))
+    assert isinstance(family, DensityEstimator)
+    if family.likelihood is None:
+        return
+    other = Batch(batch.x, {name: 1 - label for name, label in batch.cond.items()})
+    torch.manual_seed(0)
+    with torch.no_grad():
+        own, others = family.log_prob(batch), family.log_prob(other)
+    demand(own.shape == (32,), f"32 examples have log-likelihoods of the shape {tuple(own.shape)}")
+    demand(bool(torch.isfinite(own).all()), "a log-likelihood is not finite")
+    demand(bool(own.mean() > others.mean()), "under another label they are as likely")
+
+
+@FAMILY.law
+def codes_of_the_prior_are_decoded_to_examples(c: Cell) -> None:
+    """What the prior draws are codes, and each is decoded to the same example every time."""
+    family, given = c.family.eval(), c.given(c.label[:5])
+    assert isinstance(family, LatentVariable)
+    with torch.no_grad():
+        codes = family.sample_prior(5, given, torch.Generator().manual_seed(0))
+        made, again = (family.decode(codes, given) for _ in range(2))
+    demand(codes.shape == (5, family.latent_dim), f"5 codes have the shape {tuple(codes.shape)}")
+    stored_in(c.bridge.target, made, "what a code is decoded to")
+    demand(torch.equal(made, again), "the same codes are decoded to others")
+
+
+@FAMILY.law
+def examples_become_codes_and_codes_examples(c: Cell) -> None:
+    """Codes are stored examples of `code`, the same ones for the same examples, and lead back to the space."""
+    family, batch = c.family.eval(), Batch(c.x[:8])
+    assert isinstance(family, Autoencoder)
+    if family.code is None:
+        return
+    with torch.no_grad():
+        code, again = (family.to_latent(batch) for _ in range(2))
+        made = family.from_latent(code, torch.Generator().manual_seed(0))
+    stored_in(family.code, code, "a code")
+    demand(torch.equal(code, again), "the same examples have other codes")
+    stored_in(c.bridge.target, made, "what a code leads back to")
+
+
+@FAMILY.law
 def codes_depend_on_the_example_alone_and_are_kept(c: Cell) -> None:
     """The code of an example follows from it alone, and is the same with the weights from a file."""
     x, made, again = c.x[:32], c.family.eval(), c.restored().eval()
+    assert isinstance(made, Encoder)
+    assert isinstance(again, Encoder)
     with torch.no_grad():
         code = made.encode(Batch(x))
         demand(code.dtype == torch.float32, f"a code is of {code.dtype}")
         demand(bool(torch.isfinite(code).all()), "a code is not finite")
         demand(torch.equal(again.encode(Batch(x)), code), "its weights are not all that it needs")
         near(made.encode(Batch(x[5:6])), code[5:6], "one by one the codes are others")
-    demand(len(torch.unique(code, dim=0)) > 16, "most examples have the same code")
-
-
-@FAMILY.law
-def what_makes_no_examples_says_so(c: Cell) -> None:
-    """Asked for examples, it says what it is for."""
-    try:
-        c.family.sample(3, seed=0)
-    except Unsupported as error:
-        demand("makes no examples: genwright probe" in str(error), f"it says: {error}")
-        return
-    raise AssertionError("it makes examples and says that it does not")
+    demand(len(torch.unique(code, dim=0)) > 1, "all examples have the same code")
 
 
 @FAMILY.law
 def codes_tell_the_label_apart(c: Cell) -> None:
     """A linear probe reads the label of unseen examples off their codes, though no label was given."""
+    family = c.family.eval()
+    assert isinstance(family, Encoder)
     with torch.no_grad():
-        code = c.family.eval().encode(Batch(c.x)).double()
+        code = family.encode(Batch(c.x)).double()
+    demand(len(torch.unique(code[:32], dim=0)) > 16, "most examples have the same code")
     code = torch.cat([(code - code.mean(0)) / (code.std(0) + 1e-6), torch.ones(len(code), 1)], dim=1)
     seen, unseen = torch.arange(0, 384), torch.arange(384, 512)
     want = 2.0 * c.label[:, 0].double() - 1
@@ -311,10 +381,11 @@ def codes_tell_the_label_apart(c: Cell) -> None:
 
 
 def of_kind(kind: type[Family]) -> set[str]:
-    """The laws that say something of a family: what it makes, and whether from pairs."""
-    beside = {*GENERATES, *UNPAIRED, *CODES}
-    own = {*GENERATES, *(UNPAIRED if kind.unpaired else ())} if kind.generates else set(CODES)
-    return {name for name in FAMILY.laws if name in own or name not in beside}
+    """The laws that say something of a family: those of all, and of what it can do."""
+    others = {law for can, laws in LAWS.items() if not issubclass(kind, can) for law in laws}
+    if issubclass(kind, Generative):
+        others.add(CODES_ALONE)
+    return FAMILY.laws.keys() - others
 
 
 def check_family(

@@ -86,7 +86,7 @@ class Saving(Hook):
 
     def begin(self, trainer: Trainer) -> None:
         run, held, self._last = trainer.run, trainer.stream.held, time.monotonic()
-        has_loss = trainer.family.has_heldout and held is not None and len(held) > 0
+        has_loss = not trainer.family.adversarial and held is not None and len(held) > 0
         self.by_judge = self.keep == "judge" or (self.keep == "auto" and not has_loss)
         optimizers = {name: step.optimizer for name, step in trainer.steps.items()}
         self.checkpoint = Checkpoint(trainer.family, optimizers, trainer.ema)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from genwright.families.base import Family
+from genwright.families.capabilities import generative
 from genwright.training import distributed
 from genwright.training.ema import EMA
 from genwright.training.monitor.checks import LOW, TrainingDiverged
@@ -129,12 +130,12 @@ class MeasureCoverage(Hook):
             return
         covered = 0.0
         for turn, family in enumerate((trainer.ema.family, trainer.family)):
-            one = self.cover(family, turn) if distributed.is_main() else 0.0
+            one = self.cover(generative(family), turn) if distributed.is_main() else 0.0
             covered = max(covered, distributed.first_says(one, trainer.device))
             if covered >= LOW:
                 break
         trainer.log(coverage=covered)
-        blind = not trainer.family.has_heldout
+        blind = trainer.family.adversarial  # which has no held-out loss
         issue = trainer.monitor.check_coverage(trainer.share, covered, blind)
         if issue is not None and issue.recoverable:
             raise TrainingDiverged(issue, trainer.step)
@@ -147,7 +148,7 @@ class HeldoutLoss(Hook):
 
     def check(self, trainer: Trainer) -> None:
         family, held = trainer.ema.family, trainer.stream.held
-        if not family.has_heldout or held is None or len(held) == 0:
+        if family.adversarial or held is None or len(held) == 0:
             return
         loss = 0.0
         if distributed.is_main():  # for all

@@ -85,7 +85,7 @@ def labelled(n: int) -> tuple[Tensor, Tensor]:
 
 def test_contrastive_learns_the_data_and_the_label() -> None:
     made = family(Space((), (Real(2),)), LABEL, objective="contrastive", chain=8, buffer=512)
-    assert not made.has_heldout
+    assert made.adversarial
     x, label = labelled(1000)
     made.prepare(Batch(x, {"label": label}))
 

@@ -14,11 +14,10 @@ from genwright.errors import Incompatible, RecipeError, Unsupported
 from genwright.families import masked
 from genwright.families.autoregressive import Autoregressive
 from genwright.families.masked import Masked
-from genwright.families.vae import VAE
 from genwright.nets.auto import Auto
 from genwright.nets.conv import ConvNets
 from genwright.recipe import TrainOptions
-from genwright.space import Real, Space, Symbol
+from genwright.space import Space, Symbol
 from genwright.training.optim import PhaseOptimizer
 
 SMALL = {
@@ -240,12 +239,6 @@ def test_autoregressive_keeps_a_beginning_and_says_why_nothing_else() -> None:
     ended = torch.tensor([[[1, 2, 0, 1, 1, 1]]])
     known = torch.tensor([[[True, True, True, False, False, False]]])
     assert text.infill(ended, known).tolist() == [[[1, 2, 0, 0, 0, 0]]]
-
-
-def test_a_family_without_the_capability_names_those_with_it() -> None:
-    vae = VAE(Space((), (Real(2),)), {}, Auto("xs"))
-    with pytest.raises(Unsupported, match=r"vae makes whole examples.*masked"):
-        vae.infill(torch.zeros(1, 2), torch.zeros(1, 2).bool())
 
 
 def test_bad_gaps_and_knobs_are_sentences() -> None:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from genwright.batch import Batch
 from genwright.families.base import Family
+from genwright.families.capabilities import Generative
+from genwright.families.translator import Translator
 from genwright.training import distributed
 from genwright.training.stream import BatchStream
 
@@ -32,7 +34,8 @@ SMALL = 1024
 
 def affordable(family: Family) -> int:
     """At every how many checks to draw samples for this: 0 is never."""
-    if family.unpaired:  # what it makes is as varied as what it is given
+    # What a translator makes is as varied as what it is given.
+    if not isinstance(family, Generative) or isinstance(family, Translator):
         return 0
     small = family.space.width * family.space.positions <= SMALL
     return 1 if family.quick else 5 if small else 0
@@ -61,16 +64,18 @@ class Cover:
         """From training examples, the same whenever training begins or goes on; None of too few, or where
         a family makes no samples."""
         loader = stream.loader
+        if not isinstance(family, Generative):
+            return None
         most = MANY if family.quick else FEW
         n = min(most, loader.n // (2 * distributed.world()))
-        if n < LEAST or not family.generates:
+        if n < LEAST:
             return None
         place, loader.place = loader.place, 0
         real = stream.next(2 * n, family.device, seed)
         loader.place = place
         return cls(family, real)
 
-    def __call__(self, family: Family, turn: int = 0) -> float:
+    def __call__(self, family: Generative, turn: int = 0) -> float:
         """Of `n` samples under the conditions of the real ones; another turn draws others."""
         made = family.sample(self.n, self._cond, seed=turn)
         return coverage(self._real, self._projected(_flat(family, made))) / max(self.real_baseline, 1e-9)

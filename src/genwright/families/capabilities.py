@@ -1,0 +1,264 @@
+"""What a family can do beside learning, each a class: a family's bases say what it offers.
+
+    Generative        makes examples                             sample
+    Infilling         keeps what is known of an example          infill
+    DensityEstimator  says how probable an example is            log_prob
+    Encoder           says an example in a vector                encode
+    LatentVariable    makes an example of a latent code          decode, sample_prior
+    Autoencoder       says an example in a smaller one, and back to_latent, from_latent
+
+One that translates between domains without pairs is a `Translator`. What a family offers for some spaces or
+conditions alone is None in its objects over the others: `likelihood`, `code`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from genwright.batch import Batch
+from genwright.errors import Incompatible, Unsupported, suggest
+from genwright.families.base import Family
+from genwright.options import Count, Natural
+from genwright.registry import check, coerce, options
+from genwright.space import Space
+
+__all__ = [
+    "Autoencoder",
+    "DensityEstimator",
+    "Encoder",
+    "Generative",
+    "Infilling",
+    "LatentVariable",
+    "LikelihoodKind",
+    "generative",
+]
+
+LikelihoodKind = Literal["bound", "exact"]
+
+
+class Generative(Family):
+    """One that makes examples."""
+
+    quick: bool = False
+    """Whether one pass of a network makes an example: then many are drawn at each check."""
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        cond: Mapping[str, Tensor] | None = None,
+        *,
+        seed: int = 0,
+        chunk: int = 256,
+        **sampler_options: Any,
+    ) -> Tensor:
+        """`n` examples in stored form `(n, stored, *grid)`; the same seed gives the same bytes.
+
+        cond   conditions in stored form, `n` rows each; a missing one is left open
+        chunk  examples made at once: a matter of memory, and part of what the seed fixes
+        sampler_options  the keywords of this family's sampler (see `sampler_options()`); unknown ones are
+        refused
+        """
+        return self._by_chunks(n, (), dict(cond or {}), seed, chunk, sampler_options)
+
+    def _by_chunks(
+        self,
+        n: int,
+        partial: tuple[Tensor, ...],
+        cond: dict[str, Tensor],
+        seed: int,
+        chunk: int,
+        sampler_options: dict[str, Any],
+    ) -> Tensor:
+        """All that is asked for is checked here; `partial` is for `_sample`, where some is known."""
+        make: Callable[..., Tensor] = self._sample
+        for name, value in cond.items():
+            if name not in self.cond:
+                raise Incompatible(
+                    f"this model was trained without the condition {name!r}; {suggest(name, self.cond)}",
+                    code="unknown-condition",
+                )
+            self.cond[name].space.check(value, f"the condition {name!r}")
+            if value.shape[0] != n:
+                raise Incompatible(
+                    f"{n} samples need {n} values of {name!r}, got {value.shape[0]}", code="wrong-count"
+                )
+        self.check_given(cond)
+        check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
+        checked = coerce(self._sample, sampler_options, where="sample")
+        self._guidable(checked.get("guidance_scale", 1.0), cond)
+        was_training = self.training
+        self.eval()
+        try:
+            parts = []
+            for start in range(0, n, chunk):
+                stop = min(start + chunk, n)
+                rng = torch.Generator(self.device).manual_seed(_mix(seed, start))
+                some = {name: value[start:stop].to(self.device) for name, value in cond.items()}
+                known = [tuple(t[start:stop].to(self.device) for t in partial)] if partial else []
+                parts.append(make(stop - start, some, rng, *known, **checked))
+        finally:
+            self.train(was_training)
+        return torch.cat(parts)
+
+    def _guidable(self, scale: float, cond: Mapping[str, Tensor]) -> None:
+        """Refuse to exaggerate what is not there."""
+        free = [name for name, spec in self.cond.items() if spec.drop]
+        if scale == 1.0 or any(name in cond for name in free):
+            return
+        there = (
+            f"none of {', '.join(map(repr, free))} is given: give one (--given NAME=VALUE)"
+            if free
+            else "this model was trained without any that may be left out: leave it out, or train one with "
+            "--label"
+        )
+        raise Incompatible(
+            f"guidance_scale={scale:g} weighs a condition, and {there}", code="no-guidance"
+        )
+
+    def check_given(self, given: Mapping[str, Tensor]) -> None:
+        """Raise `Unsupported` where a condition is missing that was never left out in training."""
+        for name, spec in self.cond.items():
+            if name not in given and not spec.drop:
+                raise Unsupported(
+                    f"{self.name} was never trained without {name!r}: give it (--given {name}=VALUE)",
+                    code="condition-missing",
+                )
+
+    @abstractmethod
+    def _sample(self, n: int, given: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+        """`n` examples; the sampler's options are keyword-only arguments of the override."""
+
+    @classmethod
+    def sampler_options(cls) -> list[str]:
+        """Names that `sample` takes beside n, cond, seed and chunk."""
+        return list(options(cls._sample))
+
+
+def generative(family: Family) -> Generative:
+    """The same family. Raises `Unsupported` unless it makes examples."""
+    if not isinstance(family, Generative):
+        raise Unsupported(
+            f"{family.name} learns codes and makes no examples: genwright probe RUN says what its codes are "
+            f"worth; for examples train another family (--family vae)",
+            code="makes-no-examples",
+        )
+    return family
+
+
+class Infilling(Generative):
+    """One that makes the rest of an example of which a part is known."""
+
+    infills: ClassVar[Literal["prefix", "any"]]
+    """Which known parts it keeps: a beginning, or any."""
+
+    @torch.no_grad()
+    def infill(
+        self,
+        x: Tensor,
+        known: Tensor,
+        cond: Mapping[str, Tensor] | None = None,
+        *,
+        seed: int = 0,
+        chunk: int = 256,
+        **sampler_options: Any,
+    ) -> Tensor:
+        """Examples that are stored `x` `(n, stored, *grid)` where `known`, of the same shape, is true;
+        all else is made to go with it. The rest as in `sample`. Raises `Incompatible` for what it cannot
+        keep."""
+        self.space.check(x, "what is given")
+        if known.shape != x.shape or known.dtype != torch.bool:
+            raise Incompatible(
+                f"which numbers are known is a mask of true and false, shaped as the examples "
+                f"{tuple(x.shape)}, got {tuple(known.shape)} of {known.dtype}",
+                code="wrong-mask",
+            )
+        x = torch.where(known, x, torch.zeros_like(x))  # whatever stands in a gap
+        for slot in self.space.slots():
+            k = getattr(slot.span, "k", None)
+            part = x[:, slot.stored]
+            if k is not None and part.numel() and not 0 <= part.min() <= part.max() < k:
+                raise Incompatible(
+                    f"a known symbol is none of the {k}, numbered from 0 to {k - 1}",
+                    code="unknown-symbol",
+                )
+        return self._by_chunks(len(x), (x, known), dict(cond or {}), seed, chunk, sampler_options)
+
+    @abstractmethod
+    def _sample(
+        self,
+        n: int,
+        given: dict[str, Tensor],
+        rng: torch.Generator,
+        partial: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """As of any `Generative`; partial: stored examples, and which numbers of them are known."""
+
+
+class DensityEstimator(Family):
+    """One that says how probable an example is."""
+
+    likelihood: LikelihoodKind | None
+    """What `log_prob` gives: the log-likelihood itself, or a lower bound."""
+    likelihood_examples: int | None = None
+    """Held-out examples that are enough to judge by, where one takes many passes (None: as many as there
+    are)."""
+
+    @abstractmethod
+    def log_prob(self, batch: Batch) -> Tensor:
+        """Log-likelihood of each example in nats `(B,)`, or a lower bound of it."""
+
+
+class Encoder(Family):
+    """One that says an example in a vector."""
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> Tensor:
+        """A code for each example `(B, dim)`."""
+
+
+class LatentVariable(Generative):
+    """One that makes an example of a latent code, which has a prior."""
+
+    latent_dim: int
+    """Numbers in a code."""
+    gaussian_prior: bool = True
+    """Whether the prior of codes is the standard normal, so that they all lie at about one distance from
+    0."""
+
+    @abstractmethod
+    def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        """The likeliest stored example of each code `(B, latent_dim)`; of an `Encoder` the way back of
+        `encode`."""
+
+    def sample_prior(self, n: int, cond: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+        """Samples of the prior, codes for `decode` `(n, latent_dim)`."""
+        return torch.randn(n, self.latent_dim, generator=rng, device=rng.device)
+
+
+class Autoencoder(Encoder):
+    """One whose codes are examples of a smaller space, which another model can be trained on."""
+
+    code: Space | None = None
+    """What `to_latent` writes; None where an example alone does not decide its code."""
+
+    @abstractmethod
+    def to_latent(self, batch: Batch) -> Tensor:
+        """Stored examples of `code`, always the same ones for the same examples."""
+
+    @abstractmethod
+    def from_latent(self, code: Tensor, rng: torch.Generator) -> Tensor:
+        """Stored examples of the space from those of `code`; what the code leaves open is drawn."""
+
+
+_SAMPLE = {"n": Count, "seed": Natural, "chunk": Count}
+
+
+def _mix(seed: int, n: int) -> int:
+    """A seed for the n-th part of something seeded (the constant is splitmix64's)."""
+    return (seed * 0x9E3779B97F4A7C15 + n) & 0x7FFF_FFFF_FFFF_FFFF
