@@ -363,16 +363,17 @@ def _checkup(job: Experiment) -> InTrainingEvaluation | None:
 def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation | None) -> Model:
     """Train to the end or to a stop; the model that comes back holds the kept weights."""
     recipe, model = job.recipe, job.model
+    model.run = run
     if watch.begun is not None and distributed.is_main():
         watch.begun(run, job.verdict)
 
     def draw(family: Family, step: int) -> None:
-        samples = model.using(family).sample(recipe.train.samples, seed=recipe.seed)
+        samples = model.using(family, step).sample(recipe.train.samples, seed=recipe.seed)
         samples.write(run.samples_dir(step))
 
     def judged(family: Family, step: int) -> dict[str, float]:
         assert checkup is not None
-        samples = model.using(family).sample(checkup.n, seed=recipe.seed)
+        samples = model.using(family, step).sample(checkup.n, seed=recipe.seed)
         readings = checkup(samples, run.path / "judge" / f"{step:06d}.json")
         return {name: reading.value for name, reading in readings.items()}
 
