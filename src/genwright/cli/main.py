@@ -217,13 +217,9 @@ def train(
     if began == [model.run.step]:
         say(f"{run} has come to its end already: --steps or --minutes beyond that go on with it")
         return
-    how, more = "make more", "sample {} -n 64"
-    if not model.task.paired:
-        more = f"translate {{}} --to {shlex.quote(str(model.domains[0]))}"
-    elif not model.family.generates:
-        how, more = "ask what its codes are worth", "probe {}"
-    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or {how}:")
-    say(f"  genwright {more.format(name)}")
+    first, *_ = api.commands(model)
+    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or {first.purpose}:")
+    say(f"  {first.line}")
 
 
 @app.command()
@@ -383,7 +379,7 @@ def judge(
 ) -> None:
     """Is it good, is it varied, did it copy: a verdict on runs, or on samples of any origin."""
     from genwright import api
-    from genwright.report import evaluation_page
+    from genwright.report import evaluation_page, run_page
 
     asked: list[Path | None] = [*(runs or [])] or [None]
     if len(asked) > 1 and out is not None:
@@ -413,6 +409,8 @@ def judge(
         folder = out or (run / "judge" if run else Path("judged") / Path(str(fake)).stem)
         files = evaluation_page.write(report, folder)
         found.append(report)
+        if run:
+            run_page.refresh(run)
         if not as_json:
             show_report(report)
             say(f"See {files[0]}")

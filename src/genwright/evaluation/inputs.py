@@ -276,6 +276,7 @@ def of_run(
         fake, odd = bench.write_and_reload(model.sample(count, seed=seed), count, rng)
     case = _case(bench, fake, held, count, seed, notes + odd, pairs=pairs)
     seen = [f"step {one['step']:,}: {one['words']}" for one in model.run.alarms()]
+    case.facts["step"] = model.step
     case.facts["noticed in training"] = "; ".join(seen) or "nothing"
     return case
 

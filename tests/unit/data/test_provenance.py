@@ -52,7 +52,10 @@ def test_what_has_no_room_for_a_mark_has_one_beside_it(tmp_path: Path) -> None:
     other = Provenance("other", 1, 1)
     mark_files([tmp_path / "a.csv"], MADE, tmp_path)
     mark_files([tmp_path / "b.txt"], other, tmp_path)
-    assert json.loads((tmp_path / "synthetic.json").read_text()) == {"a.csv": MADE.entry(), "b.txt": other.entry()}
+    assert json.loads((tmp_path / "synthetic.json").read_text()) == {
+        "a.csv": MADE.entry(),
+        "b.txt": other.entry(),
+    }
     assert (tmp_path / "a.csv").read_text() == "x\n1\n"
 
 
