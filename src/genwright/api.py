@@ -13,6 +13,7 @@ probe     what a linear model reads off the codes of a run
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,7 +38,8 @@ from genwright.options import Count, Natural
 from genwright.planning import Verdict
 from genwright.recipe import Recipe, for_so_long, make_recipe
 from genwright.registry import check, resolve
-from genwright.report.run_page import write_page
+from genwright.report import run_page
+from genwright.report.run_page import Command
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.trainer import Progress, Trainer
@@ -45,6 +47,7 @@ from genwright.training.trainer import Progress, Trainer
 __all__ = [
     "Look",
     "apply",
+    "commands",
     "edit",
     "empty_folder",
     "free_folder",
@@ -366,16 +369,18 @@ def _checkup(job: Experiment) -> InTrainingEvaluation | None:
 def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation | None) -> Model:
     """Train to the end or to a stop; the model that comes back holds the kept weights."""
     recipe, model = job.recipe, job.model
+    model.run = run
     if watch.begun is not None and distributed.is_main():
         watch.begun(run, job.verdict)
 
     def draw(family: Family, step: int) -> None:
-        samples = model.using(family).sample(recipe.train.samples, seed=recipe.seed)
+        samples = model.using(family, step).sample(recipe.train.samples, seed=recipe.seed)
         samples.write(run.samples_dir(step))
+        run_page.keep_samples(run, step, samples.preview())
 
     def judged(family: Family, step: int) -> dict[str, float]:
         assert checkup is not None
-        samples = model.using(family).sample(checkup.n, seed=recipe.seed)
+        samples = model.using(family, step).sample(checkup.n, seed=recipe.seed)
         readings = checkup(samples, run.path / "judge" / f"{step:06d}.json")
         return {name: reading.value for name, reading in readings.items()}
 
@@ -418,22 +423,38 @@ def _trained(job: Experiment, run: Run) -> Model:
 
 
 def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> None:
-    """The run on one page."""
-    counts, space = job.dataset.stats.counts, job.model.pipeline.made.space
+    """The run on one page; what its plan says already is no fact."""
     facts = {
-        "data": f"{job.recipe.data.path}: {counts['train']:,} training examples, {counts['val']:,} held "
-        f"out to choose by, {counts['test']:,} to judge by",
-        "example": str(space),
-        "family": str(job.verdict),
         "parameters": f"{sum(p.numel() for p in model.family.parameters()):,}",
         "steps": f"{model.run.step:,}",
         "time": f"{seconds:.0f} s",
-        "seed": job.recipe.seed,
         "device": str(trainer.device),
     }
     if model.run.best:
         what = "kid of samples" if trainer.by_judge else "held-out loss"
         facts[what] = f"{trainer.best:.4g}, least at step {model.run.best:,}; kept"
-    many = 100 if len(space.grid) > 1 else 12
+    many = 100 if len(job.model.pipeline.made.space.grid) > 1 else 12
     made = model.sample(many, seed=job.recipe.seed).preview() if model.generates else None
-    write_page(model.run, made, facts)
+    run_page.finish(model.run, made, facts, commands(model), len(model.family.phases))
+
+
+def commands(model: Model) -> list[Command]:
+    """What can be done with a trained model, the most likely first."""
+    run = shlex.quote(str(model.run.path))
+    found = []
+    if not model.task.paired:
+        to = shlex.quote(str(model.domains[0]))
+        found.append(Command("translate more", f"genwright translate {run} --to {to}"))
+    elif model.generates:
+        found.append(Command("make more", f"genwright sample {run} -n 64"))
+    else:
+        found.append(Command("ask what its codes are worth", f"genwright probe {run}"))
+    if model.task.paired and not model.makes_from_labels:
+        found.append(Command("make something of files that you have", f"genwright apply {run} FILES"))
+    if model.generates:
+        found.append(Command("judge: is it good, is it varied, did it copy", f"genwright judge {run}"))
+    train, more = model.recipe.train, ""
+    if model.finished:
+        more = f" --minutes {2 * train.minutes:g}" if train.minutes else f" --steps {2 * model.run.step}"
+    purpose = "train for as long again" if more else "go on with the training"
+    return [*found, Command(purpose, f"genwright train --resume {run}{more}")]

@@ -20,6 +20,7 @@ from genwright.data.codec import Codec, Preview, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.dataset import Dataset, make_codec
 from genwright.data.field import Field
+from genwright.data.provenance import Provenance, mark_files
 from genwright.errors import DataError, RunError, Unsupported, memory
 from genwright.families.base import Family
 from genwright.families.capabilities import Generative, Infilling, generative
@@ -63,6 +64,8 @@ class Samples:
     notes: list[str] = field(default_factory=list)
     columns: int | None = None
     """Examples in a row of what shows them all, where their order says something."""
+    provenance: Provenance | None = None
+    """What made them, if that is known."""
 
     @property
     def examples(self) -> Any:
@@ -77,18 +80,26 @@ class Samples:
     def __len__(self) -> int:
         return len(self.examples)
 
-    def write(self, folder: str | Path) -> list[Path]:
-        """Files a person can open; the first shows them all."""
+    def write(self, folder: str | Path, *, mark: bool = True) -> list[Path]:
+        """Files a person can open; the first shows them all.
+
+        mark  say in each, or in a JSON beside them, that it is synthetic, and by which run and seed
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         files = self.codec.write(self.values, self.fields, folder, columns=self.columns)
         if self.sources is not None and (shown := self.preview()).kind == "png":
             files[0].write_bytes(shown.png)
+        if mark and self.provenance is not None:
+            mark_files(files, self.provenance, folder)
         return files
 
-    def save(self, folder: Path) -> list[Path]:
+    def save(self, folder: Path, *, mark: bool = True) -> list[Path]:
         """One file for each example, named as the file that it was made from. Nothing is overwritten: raises
-        `RunError` for a file that is there."""
+        `RunError` for a file that is there.
+
+        mark  as of `write`
+        """
         made, folder = self.fields[self.make], Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         names = _unique(self.names or [f"{i:05d}" for i in range(len(self))])
@@ -98,6 +109,8 @@ class Samples:
         for file, value in zip(files, self.examples, strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
             made.save(value, file)
+        if mark and self.provenance is not None:
+            mark_files(files, self.provenance, folder)
         return files
 
     def preview(self) -> Preview:
@@ -115,10 +128,12 @@ class Model:
     """A trained (or still untrained) family with all that surrounds it.
 
     run       the run folder it belongs to, once there is one
+    step      of the run, whose weights these are
     finished  whether its training came to its end
     """
 
     run: Run
+    step: int = 0
     finished: bool = True
 
     def __init__(
@@ -157,6 +172,7 @@ class Model:
         model.family.load_state_dict(run.weights(chosen))
         model.family.to(distributed.device(device)).eval()
         model.run = run
+        model.step = {"best": run.best or 0, "last": run.step}.get(chosen, chosen)
         return model
 
     @property
@@ -233,7 +249,7 @@ class Model:
         stored = self.stored(n, asked, seed, sampler_options)
         values = pipeline.decoded(stored, asked)
         samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
-        samples.notes = list(asked.notes)
+        samples.notes, samples.provenance = list(asked.notes), self.provenance(seed)
         for name, ask in pipeline.spec.asks.items():
             if ask.field == pipeline.spec.make and not ask.partial and name in asked.values:
                 samples.sources = asked.values[name]
@@ -438,6 +454,7 @@ class Model:
             found.append(made.at(Space(size, spec.space.spans)).decode(x.numpy()))
         samples = Samples({spec.make: made.join(found)}, spec.make, pipeline.codec, pipeline.fields)
         samples.sources = values if ask.field == spec.make else None
+        samples.provenance = self.provenance(seed)
         return samples
 
     def _applied(self) -> tuple[str, str]:
@@ -473,10 +490,16 @@ class Model:
 
     # -- others --------------------------------------------------------------------------------
 
-    def using(self, family: Family) -> Model:
-        """The same with other weights: a family that is being trained."""
+    def provenance(self, seed: int) -> Provenance | None:
+        """What makes examples from a seed here; None before there is a run."""
+        if "run" not in vars(self):
+            return None
+        return Provenance(self.run.path.resolve().name, self.step, seed)
+
+    def using(self, family: Family, step: int) -> Model:
+        """The same with other weights: those of a family that is being trained, at a step."""
         other = copy.copy(self)
-        other.family = family
+        other.family, other.step = family, step
         return other
 
     def __repr__(self) -> str:

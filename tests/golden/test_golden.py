@@ -223,8 +223,8 @@ def losses(run: Path) -> list[tuple[int, dict[str, float]]]:
 
 
 def written(samples: Any, folder: Path) -> list[bytes]:
-    """The data files of samples, in the order of their names."""
-    samples.write(folder)
+    """The data files of samples, in the order of their names, without what says which run made them."""
+    samples.write(folder, mark=False)
     found = []
     for path in sorted(folder.iterdir()):
         if path.suffix == ".png" and path.name != "sheet.png":

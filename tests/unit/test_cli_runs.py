@@ -239,7 +239,7 @@ def test_a_system_that_says_no_is_a_sentence(room: Path, monkeypatch: pytest.Mon
 def test_sample_writes_what_was_asked(room: Path) -> None:
     assert "Made 3 in image/samples/seed-7" in done("sample", "image", "-n", "3", "--seed", "7").out
     files = sorted(path.name for path in Path("image/samples/seed-7").iterdir())
-    assert files == ["00000.png", "00001.png", "00002.png", "labels.csv", "sheet.png"]
+    assert files == ["00000.png", "00001.png", "00002.png", "labels.csv", "sheet.png", "synthetic.json"]
     done("sample", "row", "-n", "5", "--given", "y=b", "--out", "rows")
     head, *rows = Path("rows/samples.csv").read_text().splitlines()
     assert head == "x,y,z"

@@ -107,7 +107,13 @@ def test_a_run_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     rows(tmp_path / "real.csv", 300, 0)
     done("train", "real.csv", "--out", "run", *TINY)
+    assert "Not judged yet" in Path("run/index.html").read_text()
     said = done("judge", "run", *FAST).out
+    page = Path("run/index.html").read_text()
+    assert '<ul class="verdict">' in page
+    assert "by now" not in page  # it judged the step that the run is at
+    for command in ("sample run -n 64", "judge run", "train --resume run --steps 6"):
+        assert f"genwright {command}</pre>" in page
     assert "run/judge/report.html" in said
     assert Path("run/judge/report.json").is_file()
     done("train", "real.csv", "--out", "other", "--seed", "1", *TINY)

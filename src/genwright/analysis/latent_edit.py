@@ -314,7 +314,9 @@ class LatentEditor:
         asked = self.pipeline.given_as(cond)
         values = self.pipeline.decoded(self.pipeline.finished(x, asked, rng), asked)
         make, codec, fields = self.pipeline.spec.make, self.pipeline.codec, self.pipeline.fields
-        return Samples(values | {"edit": names}, make, codec, fields, columns=row)
+        samples = Samples(values | {"edit": names}, make, codec, fields, columns=row)
+        samples.provenance = self.model.provenance(self.seed)
+        return samples
 
 
 def _stored(field: Field, values: Values) -> Tensor:

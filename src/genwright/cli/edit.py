@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from genwright.cli.console import say
+from genwright.cli.parse import Mark
 from genwright.errors import memory
 
 __all__ = ["edit"]
@@ -31,6 +32,7 @@ def edit(
     steps: Annotated[int, typer.Option(help="Of each way, its ends among them")] = 9,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/edits/WAY")] = None,
+    mark: Mark = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """Change examples in the model's latent space. An example is its number among the held-out ones, a file,
@@ -51,5 +53,5 @@ def edit(
             seed=seed,
             device=device,
         )
-    files = made.write(folder)
+    files = made.write(folder, mark=mark)
     say(f"Made {len(made.given['edit']):,} in {folder}; see {files[0]}")

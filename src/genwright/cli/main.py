@@ -30,7 +30,7 @@ from genwright.cli.console import (
 )
 from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
-from genwright.cli.parse import labels, pair, sampler_option
+from genwright.cli.parse import Mark, labels, pair, sampler_option
 from genwright.cli.signals import stoppable
 from genwright.errors import RecipeError, memory, suggest
 from genwright.process import is_main
@@ -217,13 +217,9 @@ def train(
     if began == [model.run.step]:
         say(f"{run} has come to its end already: --steps or --minutes beyond that go on with it")
         return
-    how, more = "make more", "sample {} -n 64"
-    if not model.task.paired:
-        more = f"translate {{}} --to {shlex.quote(str(model.domains[0]))}"
-    elif not model.generates:
-        how, more = "ask what its codes are worth", "probe {}"
-    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or {how}:")
-    say(f"  genwright {more.format(name)}")
+    first, *_ = api.commands(model)
+    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or {first.purpose}:")
+    say(f"  {first.line}")
 
 
 @app.command()
@@ -242,6 +238,7 @@ def sample(
         typer.Option("--set", metavar="NAME=VALUE", help="Another option of the sampler"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/seed-SEED")] = None,
+    mark: Mark = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """Make new examples as files a person can open."""
@@ -266,7 +263,7 @@ def sample(
                     code="unknown-option",
                 )
         made = model.sample(n, dict(map(pair, given or [])), seed=seed, **sampler_options)
-    files = made.write(folder)
+    files = made.write(folder, mark=mark)
     for note in made.notes:
         say(note, error=True)
     say(f"Made {n:,} in {folder}; see {files[0]}")
@@ -287,6 +284,7 @@ def apply(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the sampler")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/applied")] = None,
+    mark: Mark = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """What the model makes of files that you have: upscaled, filled in, restyled, captioned; one file for each."""
@@ -296,7 +294,7 @@ def apply(
     options = dict(map(sampler_option, settings or []))
     with memory("name fewer files at once, or make fewer at once (--set chunk=16)"):
         made = api.apply(run, files, dict(map(pair, given or [])), seed=seed, device=device, **options)
-    written = made.save(folder)
+    written = made.save(folder, mark=mark)
     for note in made.notes:
         say(note, error=True)
     say(f"Made {len(made):,} in {folder}; see {written[0]}")
@@ -316,6 +314,7 @@ def translate(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the sampler")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/to-DOMAIN")] = None,
+    mark: Mark = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """Bring examples to another domain; one picture shows each above what was made of it."""
@@ -335,7 +334,7 @@ def translate(
     if folder is None:
         name = re.sub(r"[^\w.-]+", "-", str(to)).strip(".") or "domain"
         folder = api.free_folder(run / "samples" / f"to-{name}")
-    written = made.write(folder)
+    written = made.write(folder, mark=mark)
     for note in made.notes:
         say(note, error=True)
     say(f"Made {len(made):,} in {folder}; see {written[0]}")
@@ -382,7 +381,7 @@ def judge(
 ) -> None:
     """Is it good, is it varied, did it copy: a verdict on runs, or on samples of any origin."""
     from genwright import api
-    from genwright.report import evaluation_page
+    from genwright.report import evaluation_page, run_page
 
     asked: list[Path | None] = [*(runs or [])] or [None]
     if len(asked) > 1 and out is not None:
@@ -412,6 +411,8 @@ def judge(
         folder = out or (run / "judge" if run else Path("judged") / Path(str(fake)).stem)
         files = evaluation_page.write(report, folder)
         found.append(report)
+        if run:
+            run_page.refresh(run)
         if not as_json:
             show_report(report)
             say(f"See {files[0]}")

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from genwright.errors import RecipeError
 
-__all__ = ["labels", "pair", "sampler_option"]
+__all__ = ["Mark", "labels", "pair", "sampler_option"]
+
+Mark = Annotated[
+    bool,
+    typer.Option(
+        " /--no-mark", help="Do not say in the files that they are synthetic, by which run and seed"
+    ),
+]
 
 
 def labels(label: list[str] | None) -> list[str] | str | None:

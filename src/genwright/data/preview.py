@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genwright.data.codec import Preview
+from genwright.data.codec import Preview, Sounded
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["as_html", "in_lines", "sound_as_html", "templates"]
+__all__ = ["as_html", "from_json", "in_lines", "sound_as_html", "templates", "to_json"]
 
 
 @cache
@@ -29,7 +29,7 @@ def templates(*folders: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["base64"] = lambda data: b64encode(data).decode()
+    made.filters["base64"] = _text
     return made
 
 
@@ -58,3 +58,33 @@ def sound_as_html(png: bytes, source: str, caption: str) -> str:
 
 def _macro(name: str, *given: Any) -> str:
     return str(getattr(templates().get_template("preview.html.j2").module, name)(*given))
+
+
+# -- kept ------------------------------------------------------------------------------------------
+
+
+def to_json(shown: Preview) -> dict[str, Any]:
+    """A preview as JSON values; `from_json` gives it back."""
+    sounds = [[_text(one.wav), _text(one.png)] for one in shown.sounds]
+    return {
+        "kind": shown.kind,
+        "png": _text(shown.png),
+        "rows": shown.rows,
+        "text": shown.text,
+        "sounds": sounds,
+    }
+
+
+def from_json(known: Mapping[str, Any]) -> Preview:
+    """The preview that `to_json` gave."""
+    return Preview(
+        known["kind"],
+        b64decode(known["png"]),
+        tuple(map(tuple, known["rows"])),
+        known["text"],
+        tuple(Sounded(b64decode(wav), b64decode(png)) for wav, png in known["sounds"]),
+    )
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()

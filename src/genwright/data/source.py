@@ -13,6 +13,7 @@ from pathlib import Path
 
 from genwright.data.cache import cache_home
 from genwright.data.codec import Codec, Source
+from genwright.data.provenance import BESIDE
 from genwright.errors import DataError, closest_name
 from genwright.registry import names, resolve
 
@@ -127,11 +128,11 @@ def _nearest(missing: Path) -> str:
 
 
 def _walk(root: Path) -> list[Path]:
-    """All files below `root`, in a fixed order, without hidden ones."""
+    """All files below `root`, in a fixed order, without hidden ones and what says that others are synthetic."""
     found = []
     for folder, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(d for d in folders if not d.startswith((".", "__MACOSX")))
-        found += [Path(folder) / f for f in sorted(files) if not f.startswith(".")]
+        found += [Path(folder) / f for f in sorted(files) if not f.startswith(".") and f != BESIDE]
     return found
 
 

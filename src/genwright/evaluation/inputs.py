@@ -16,15 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from genwright.data.codec import Codec, ReadOptions
+from genwright.data.codec import Codec, ReadOptions, Source, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.dataset import Dataset, Split
 from genwright.data.field import Array, Field
 from genwright.data.source import find
+from genwright.data.table.field import RowField
+from genwright.data.table.frames import raw as as_values
 from genwright.data.text.field import TextField
 from genwright.errors import DataError
 from genwright.evaluation import runner
 from genwright.evaluation.baselines import BASELINES, Maker, baselines_for
+from genwright.evaluation.comparability import check_comparable
 from genwright.evaluation.evidence import Evidence, Pairs, Sample
 from genwright.evaluation.extractors.base import FeatureExtractor
 from genwright.evaluation.extractors.learned import extractor_for
@@ -170,31 +173,23 @@ class ReferenceData:
                 code="wrong-kind-of-file",
             )
         source, notes = find(path, self.kind), list[str]()
-        columns: Mapping[str, Field] = self.columns
+        columns = self.columns
         there = self.codec.labels(source) if columns else []
         if missing := [name for name in columns if name not in there]:
             notes.append(f"{path} has no {', '.join(missing)}: nothing that reads labels was measured")
             columns = {}
-        main = self.make
-        stored: list[Array] = []
-        raws: list[Any] = []
-        labels: dict[str, list[Any]] = {name: [] for name in columns}
-        bad = 0
-        fields = {main: self.field, **columns}
-        for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0)):
-            bad += len(rows.rejected)
-            if not len(rows):
-                continue
-            if self.field.stream:
-                assert isinstance(self.field, TextField)
-                stored += [self.field.windows(text) for text in rows.values[main]]
-                continue
-            stored.append(self.field.tensor(rows.values[main]).numpy())
-            raws.append(rows.values[main])
-            for name in labels:
-                labels[name] += rows.values[name]
-        x = np.concatenate(stored) if stored else np.zeros((0, *self.field.space.shape))
-        raw = self.field.join(raws) if raws else self.field.decode(x)
+        raws, labels, bad = self._values(source, columns)
+        raw: Any = self.field.join(raws) if raws else None
+        if raw is not None:
+            notes += self._compare(raw, labels, columns, path)
+        if raw is None:
+            x = np.zeros((0, *self.field.space.shape))
+        elif isinstance(self.field, TextField) and self.field.stream:
+            x = np.concatenate([self.field.windows(text) for text in raw])
+        else:
+            x = self.field.tensor(raw).numpy()
+        if raw is None or self.field.stream:
+            raw = self.field.decode(x)
         notes += self.field.changed(raw, str(path))
         if bad:
             notes.append(f"{bad:,} of the examples in {path} could not be read")
@@ -208,6 +203,36 @@ class ReferenceData:
                 f"{path} holds {len(x)} {what}; a judgement needs at least 2", code="too-few-examples"
             )
         return LoadedExamples(x, raw, labels, notes)
+
+    def _values(
+        self, source: Source, columns: Mapping[str, Field]
+    ) -> tuple[list[Values], dict[str, list[Any]], int]:
+        """Raw values of what is judged, chunk by chunk; those of the labels; and how many could not be read."""
+        raws = list[Values]()
+        labels: dict[str, list[Any]] = {name: [] for name in columns}
+        bad = 0
+        fields = {self.make: self.field, **columns}
+        for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0)):
+            bad += len(rows.rejected)
+            if len(rows):
+                raws.append(rows.values[self.make])
+                for name in labels:
+                    labels[name] += rows.values[name]
+        return raws, labels, bad
+
+    def _compare(
+        self, raw: Any, labels: Mapping[str, Any], columns: Mapping[str, ColumnField], path: Path
+    ) -> list[str]:
+        """What a file has beyond the real data, a sentence. Raises `DataError` for what stands in it in another
+        way than there."""
+        known, found = {name: field.column for name, field in columns.items()}, dict(labels)
+        if isinstance(self.field, RowField):
+            known |= self.field.columns
+            found |= {str(name): as_values(raw[name]) for name in raw.columns}
+        real = self.dataset.source.root
+        check_comparable(known, found, path, real)
+        more = [name for name in found if name not in known]
+        return [f"{path} has {', '.join(more)}, which {real} has not: left out"] if more else []
 
     def chosen(self, loaded: LoadedExamples, n: int, rng: np.random.Generator) -> Sample:
         """At most `n` of them."""
@@ -251,6 +276,7 @@ def of_run(
         fake, odd = bench.write_and_reload(model.sample(count, seed=seed), count, rng)
     case = _case(bench, fake, held, count, seed, notes + odd, pairs=pairs)
     seen = [f"step {one['step']:,}: {one['words']}" for one in model.run.alarms()]
+    case.facts["step"] = model.step
     case.facts["noticed in training"] = "; ".join(seen) or "nothing"
     return case
 

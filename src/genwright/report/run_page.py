@@ -1,43 +1,100 @@
-"""A run on one page: what it made, how it went, and the facts. One file, nothing from elsewhere."""
+"""A run on one page: what it made, on the way too, how it went, what the judge found, and how to go on.
+
+One file, nothing from elsewhere. It is made of what lies in the run folder, so that it can be written anew when
+there is more to say:
+
+    page/000500.json   what is shown of the samples of a step
+    page/run.json      the same of the kept weights; facts; commands to go on with
+    metrics.jsonl      for the curves, and what the guard saw
+    judge/report.json  the verdict
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genwright.data.codec import Preview
-from genwright.data.preview import templates
+from genwright.data.preview import from_json, templates, to_json
+from genwright.report.curves import HEIGHT, WIDTH, charts
+from genwright.report.evaluation_page import MARKS
 from genwright.storage import durable
 from genwright.storage.run import Run
 
-__all__ = ["write_page"]
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-WIDTH, HEIGHT, PAD = 460, 180, 44
-POINTS = 400
-"""Of one curve."""
+__all__ = ["Command", "finish", "keep_samples", "refresh", "write_page"]
+
+FRAMES, FRAMES_BYTES = 12, 6 * 2**20
+"""Steps whose samples a page shows at most, and what they may come to."""
 
 
-def write_page(run: Run, preview: Preview | None, facts: dict[str, Any]) -> Path:
-    """`index.html` in the run folder.
+@dataclass(frozen=True)
+class Command:
+    """Something to do with a run, as it is typed."""
 
-    preview   of samples; None for a family that makes none
+    purpose: str
+    line: str
+
+
+def keep_samples(run: Run, step: int, shown: Preview) -> None:
+    """What a page will show of the samples of a step."""
+    _write(run, f"{step:06d}", to_json(shown))
+
+
+def finish(
+    run: Run,
+    shown: Preview | None,
+    facts: Mapping[str, Any],
+    commands: Sequence[Command],
+    phases: int = 1,
+) -> Path:
+    """Keep what there is to say of a run that has come to an end, and write its page.
+
+    shown   samples of the kept weights; None for a family that makes none
+    phases  of a step of the family
     """
-    metrics = run.metrics()
+    known = {
+        "samples": None if shown is None else to_json(shown),
+        "facts": {name: str(value) for name, value in facts.items()},
+        "commands": [asdict(command) for command in commands],
+        "phases": phases,
+    }
+    _write(run, "run", known)
+    return write_page(run)
+
+
+def refresh(path: Path) -> None:
+    """Write the page of a run folder anew, if it has one."""
+    if (path / "page" / "run.json").exists():
+        write_page(Run.open(path))
+
+
+def write_page(run: Run) -> Path:
+    """`index.html` in the run folder, from what lies in it."""
+    known, metrics = _read(run.path / "page" / "run.json"), run.metrics()
+    judged = run.path / "judge" / "report.json"
     page = (
-        templates(Path(__file__).with_name("templates"))
+        _environment()
         .get_template("run.html.j2")
         .render(
-            title=run.path.name,
-            shown=preview,
-            curves=_curves(metrics),
+            title=run.path.resolve().name,
+            shown=known["samples"] and from_json(known["samples"]),
+            frames=_frames(run),
+            charts=charts(metrics, run.recipe["family"]["name"], known["phases"], run.best),
             alarms=[record for record in metrics if "guard" in record],
-            facts=facts,
-            plan=str(run.plan),
-            width=WIDTH,
-            height=HEIGHT,
-            pad=PAD,
+            facts=known["facts"],
+            commands=known["commands"],
+            plan=[_named(line) for line in run.plan.splitlines()],
+            verdict=_read(judged) if judged.exists() else None,
+            step=run.step,
         )
     )
     path = run.path / "index.html"
@@ -45,40 +102,41 @@ def write_page(run: Run, preview: Preview | None, facts: dict[str, Any]) -> Path
     return path
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A logged number over the steps, as the points of an SVG line; low and high are the ends of its range,
-    which leaves out the first wild steps."""
-
-    name: str
-    points: str
-    low: str
-    high: str
-    last: str
-    end: str
+@cache
+def _environment() -> Environment:
+    made = templates(Path(__file__).with_name("templates"))
+    made.globals.update(chart_width=WIDTH, chart_height=HEIGHT, marks=MARKS)
+    made.filters["sha256"] = lambda text: b64encode(sha256(text.encode()).digest()).decode()
+    return made
 
 
-def _curves(metrics: list[dict[str, Any]]) -> list[Curve]:
-    """One for each loss term, for what samples measured, and for the held-out loss."""
-    series: dict[str, list[tuple[float, float]]] = {}
-    for record in metrics:
-        for name, value in record.items():
-            shown = name.startswith(("loss/", "judge/")) or name in ("val_loss", "coverage")
-            if shown and math.isfinite(value):
-                series.setdefault(name, []).append((record["step"], value))
-    return [_curve(name, points) for name, points in series.items()]
+def _frames(run: Run) -> list[tuple[int, Preview]]:
+    """Steps with what is shown of their samples, evenly chosen where they are too many or too large."""
+    there = {int(folder.name): folder for folder in (run.path / "samples").glob("[0-9]*")}
+    steps = [step for step in sorted(there) if (run.path / "page" / f"{step:06d}.json").exists()]
+    files = {step: run.path / "page" / f"{step:06d}.json" for step in steps}
+    largest = max((file.stat().st_size for file in files.values()), default=1)
+    most = min(FRAMES, FRAMES_BYTES // largest)
+    if len(steps) > most:
+        steps = [steps[i * (len(steps) - 1) // max(1, most - 1)] for i in range(most)]
+    return [(step, from_json(_read(files[step]))) for step in steps]
 
 
-def _curve(name: str, points: list[tuple[float, float]]) -> Curve:
-    points = points[:: max(1, len(points) // POINTS)]
-    values = sorted(y for _, y in points)
-    low, high = values[0], values[min(len(values) - 1, int(len(values) * 0.98))]
-    last = max(x for x, _ in points) or 1
+def _named(line: str) -> tuple[str, str]:
+    """A line of the plan: what it is about, and the rest."""
+    name, _, rest = line.partition(" ")
+    return name, rest.strip()
 
-    def place(x: float, y: float) -> str:
-        across = PAD + x / last * (WIDTH - PAD - 8)
-        up = (min(y, high) - low) / (high - low or 1.0) * (HEIGHT - 34)
-        return f"{across:.1f},{HEIGHT - 22 - up:.1f}"
 
-    line = " ".join(place(x, y) for x, y in points)
-    return Curve(name, line, f"{low:.3g}", f"{high:.3g}", f"{last:,.0f}", f"{points[-1][1]:.4g}")
+def _write(run: Run, name: str, what: Any) -> None:
+    folder = run.path / "page"
+    data = json.dumps(what).encode()
+    try:
+        durable.io.mkdir(folder)
+        durable.write(folder / f"{name}.json", data)
+    except OSError as error:
+        raise durable.explain(error, run.path, len(data)) from error
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

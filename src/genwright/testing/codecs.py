@@ -19,6 +19,7 @@ from typing import Any
 from genwright.data.codec import Codec, Preview, ReadOptions, Rows, Source
 from genwright.data.dataset import make_codec, wanted_fields
 from genwright.data.field import Field, Values
+from genwright.data.provenance import Provenance, mark_files
 from genwright.data.source import find
 from genwright.testing.contract import Contract, demand, registered, same
 from genwright.testing.fields import FIELD, FittedField, alike, stored
@@ -231,13 +232,14 @@ def its_fields_are_restored(case: CodecCase) -> None:
 
 @CODEC.law
 def what_is_written_is_a_source(case: CodecCase) -> None:
-    """What it writes is found again as its own, with the same examples."""
+    """What it writes is found again as its own, with the same examples, once it is marked as synthetic too."""
     field, name = case.main.field, case.main_name
     x = stored(field, case.main.values)
     values, folder = field.decode(x.numpy()), case.fresh() / "made"
     files = case.codec.write({name: values}, {name: field}, folder)
     demand(bool(files) and all(file.is_file() for file in files), f"not all is there of {files}")
     demand(all(file.is_relative_to(folder) for file in files), "it writes outside the folder")
+    mark_files(files, Provenance("some-run", 10, 1), folder)
     found = find(folder)
     demand(found.codec == case.name, f"what it wrote is taken for {found.codec} data")
     back = case.values(list(case.read(found, {name: field})), {name: field})[name]
@@ -273,7 +275,7 @@ def what_is_beside_comes_back(case: CodecCase) -> None:
     x = made.expand(field.encode(case.fields[main].values))
     fields, folder = {main: made, **given}, case.fresh() / "made"
     values = {main: made.decode(x.numpy(), values), **values}
-    case.codec.write(values, fields, folder)
+    mark_files(case.codec.write(values, fields, folder), Provenance("some-run", 10, 1), folder)
     source = find(folder, case.name)
     missing = set(given) - set(case.codec.labels(source))
     demand(not missing, f"{missing} is not in what was written")

@@ -269,7 +269,7 @@ class TextCodec(Codec):
         """The first 600 characters of the first 5."""
         some = {name: list(islice(values[name], 5)) for name in self._texts(values, fields)}
         shown = [text if len(text) <= 600 else text[:600] + " ..." for text in _side_by_side(some)]
-        return Preview("text", text=f"\n{'─' * 72}\n".join(shown))
+        return Preview("text", text=f"\n{'─' * 24}\n".join(shown))
 
     def _texts(self, values: Mapping[str, Values], fields: Mapping[str, Field]) -> list[str]:
         """Fields of texts, the main one first."""

@@ -1,0 +1,83 @@
+"""That a file is synthetic, and what made it: said in the file itself, or in a JSON beside it.
+
+.png         a text chunk `Comment` (PNG 1.2, section 4.2.3)
+.wav         a comment `ICMT` of a list of kind `INFO` (RIFF, 1991)
+all others   an entry of `synthetic.json` in their folder, by the name of the file
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from genwright.errors import RunError
+
+__all__ = ["BESIDE", "Provenance", "mark_files"]
+
+BESIDE = "synthetic.json"
+PNG_HEAD = 33
+"""Bytes of a PNG up to its second chunk: the signature, and the header, which comes first."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The run, the step of its weights, and the seed that examples were made from."""
+
+    run: str
+    step: int
+    seed: int
+
+    def entry(self) -> dict[str, bool | str | int]:
+        """As JSON."""
+        return {"synthetic": True, "maker": "genwright", **asdict(self)}
+
+
+def mark_files(files: Sequence[Path], made: Provenance, folder: Path) -> None:
+    """Say of each file in a folder what made it. What a file holds besides stays as it is.
+
+    Raises `RunError` where another file has the name of the one beside them.
+    """
+    text = json.dumps(made.entry()).encode()  # in ASCII, whatever the run is called
+    others = []
+    for file in files:
+        if file.suffix == ".png":
+            file.write_bytes(_with_chunk(file.read_bytes(), text))
+        elif file.suffix == ".wav":
+            file.write_bytes(_with_info(file.read_bytes(), text))
+        else:
+            others.append(file.relative_to(folder).as_posix())
+    if others:
+        beside = folder / BESIDE
+        entries = _entries(beside) | dict.fromkeys(others, made.entry())
+        beside.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+
+
+def _entries(beside: Path) -> dict[str, object]:
+    """What is said already of other files in the folder."""
+    try:
+        found = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RunError(
+            f"{beside} exists and was not written by genwright: choose another folder with --out",
+            code="file-exists",
+        )
+    return found
+
+
+def _with_chunk(png: bytes, text: bytes) -> bytes:
+    body = b"tEXtComment\0" + text
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return png[:PNG_HEAD] + chunk + png[PNG_HEAD:]
+
+
+def _with_info(wav: bytes, text: bytes) -> bytes:
+    value = text + b"\0" * (2 - len(text) % 2)  # ended by a zero, and of an even length
+    info = b"INFOICMT" + struct.pack("<I", len(value)) + value
+    whole = wav[8:] + b"\0" * (len(wav) % 2) + b"LIST" + struct.pack("<I", len(info)) + info
+    return b"RIFF" + struct.pack("<I", len(whole)) + whole
