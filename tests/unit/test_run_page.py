@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from genwright.data.codec import Preview, Sounded
-from genwright.data.preview import from_json, to_json
+from genwright.data.preview import as_json, from_json
 from genwright.report import run_page
 from genwright.report.curves import HEIGHT, POINTS, WIDTH, Chart, charts
 from genwright.report.run_page import Command
@@ -111,7 +111,7 @@ def test_only_its_own_script_may_run_and_nothing_is_fetched(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("shown", KINDS, ids=[one.kind for one in KINDS])
 def test_what_is_shown_is_kept_as_json(shown: Preview) -> None:
-    assert from_json(json.loads(json.dumps(to_json(shown)))) == shown
+    assert from_json(json.loads(json.dumps(as_json(shown)))) == shown
 
 
 def test_of_many_steps_some_are_shown_with_the_first_and_the_last(
@@ -186,7 +186,8 @@ def test_what_is_measured_of_samples_is_drawn_and_what_is_no_number_is_not() -> 
 
 
 def numbers(ticks: Any) -> list[float]:
-    return [float(tick.text.replace(",", "")) for tick in ticks]
+    """As a printer sets them, read."""
+    return [float(tick.text.replace("\u202f", "").replace("−", "-")) for tick in ticks]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from genwright.data.codec import Preview, Sounded
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["as_html", "from_json", "in_lines", "sound_as_html", "templates", "to_json"]
+__all__ = ["as_html", "as_json", "from_json", "in_lines", "sound_as_html", "templates"]
 
 
 @cache
@@ -63,7 +63,7 @@ def _macro(name: str, *given: Any) -> str:
 # -- kept ------------------------------------------------------------------------------------------
 
 
-def to_json(shown: Preview) -> dict[str, Any]:
+def as_json(shown: Preview) -> dict[str, Any]:
     """A preview as JSON values; `from_json` gives it back."""
     sounds = [[_text(one.wav), _text(one.png)] for one in shown.sounds]
     return {
@@ -76,7 +76,7 @@ def to_json(shown: Preview) -> dict[str, Any]:
 
 
 def from_json(known: Mapping[str, Any]) -> Preview:
-    """The preview that `to_json` gave."""
+    """The preview that `as_json` gave."""
     return Preview(
         known["kind"],
         b64decode(known["png"]),

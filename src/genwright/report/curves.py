@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["HEIGHT", "WIDTH", "Chart", "Line", "Mark", "Tick", "charts"]
+from genwright.report.figures import typeset
+
+__all__ = ["HEIGHT", "WIDTH", "Chart", "Curve", "IssueMark", "Tick", "charts"]
 
 WIDTH, HEIGHT = 460, 210
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 20, 34
@@ -17,7 +19,7 @@ POINTS = 200
 """Of one line; more are averaged."""
 SHOWN = 0.98
 """Share of a line's points that decides how high a chart is: the first steps of many lie far above all others."""
-STEPS_SHOWN = 12
+NUMBERED = 12
 """Numbers of alarms that are written on one chart, at most."""
 
 UNITS = {
@@ -35,7 +37,7 @@ Points = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """A quantity over the steps, as points of an SVG line; `left` are those of ways that training came back from.
 
     last  its last value, as text
@@ -56,7 +58,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Mark:
+class IssueMark:
     """An alarm on a chart: where, its number in the table, and what is said of it."""
 
     x: float
@@ -73,10 +75,10 @@ class Chart:
 
     title: str
     unit: str
-    lines: tuple[Line, ...]
+    lines: tuple[Curve, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
-    marks: tuple[Mark, ...] = field(default_factory=tuple)
+    marks: tuple[IssueMark, ...] = field(default_factory=tuple)
     kept: tuple[float, float] | None = None
 
 
@@ -90,14 +92,14 @@ def charts(
     """
     found = _series(records)
     end = max((step for points in found.values() for step, _ in points), default=0)
-    alarms = [record for record in records if "guard" in record]
+    issues = [record for record in records if "guard" in record]
     marks = tuple(
-        Mark(
-            _across(min(alarm["step"], end), end),
-            number if number <= STEPS_SHOWN else 0,
-            f"step {alarm['step']:,}: {alarm['words']}",
+        IssueMark(
+            _across(min(issue["step"], end), end),
+            number if number <= NUMBERED else 0,
+            f"step {issue['step']:,}: {issue['words']}",
         )
-        for number, alarm in enumerate(alarms, 1)
+        for number, issue in enumerate(issues, 1)
     )
     unit, unit_held = UNITS.get(family, ("", ""))
     held = found.pop("val_loss", [])
@@ -146,7 +148,7 @@ def _chart(
     unit: str,
     named: Mapping[str, Points],
     end: int,
-    marks: tuple[Mark, ...],
+    marks: tuple[IssueMark, ...],
     best: int | None = None,
 ) -> Chart:
     """best: a step to show on the last line."""
@@ -160,16 +162,16 @@ def _chart(
     lines, kept = [], Points()
     for name, points in named.items():
         kept, left = _ways(points)
-        last = f"{kept[-1][1]:.4g}" if kept else ""
-        lines.append(Line(name, drawn(kept), tuple(map(drawn, left)), last))
+        last = typeset(f"{kept[-1][1]:.4g}") if kept else ""
+        lines.append(Curve(name, drawn(kept), tuple(map(drawn, left)), last))
     across = [step for step in _ticks(0, end) if step == int(step)]
     digits = max(0, -math.floor(math.log10(up[1] - up[0]) + 1e-9))
     return Chart(
         title,
         unit,
         tuple(lines),
-        tuple(Tick(_across(step, end), f"{step:,.0f}") for step in across),
-        tuple(Tick(_up(value, low, high), f"{value:,.{digits}f}") for value in up),
+        tuple(Tick(_across(step, end), typeset(f"{step:,.0f}")) for step in across),
+        tuple(Tick(_up(value, low, high), typeset(f"{value + 0.0:,.{digits}f}")) for value in up),
         marks,
         next(((_across(x, end), _up(y, low, high)) for x, y in kept if x == best), None),
     )

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genwright.data.codec import Preview
-from genwright.data.preview import from_json, templates, to_json
+from genwright.data.preview import as_json, from_json, templates
 from genwright.report.curves import HEIGHT, WIDTH, charts
 from genwright.report.evaluation_page import MARKS
 from genwright.storage import durable
@@ -46,7 +46,7 @@ class Command:
 
 def keep_samples(run: Run, step: int, shown: Preview) -> None:
     """What a page will show of the samples of a step."""
-    _write(run, f"{step:06d}", to_json(shown))
+    _write(run, f"{step:06d}", as_json(shown))
 
 
 def finish(
@@ -62,7 +62,7 @@ def finish(
     phases  of a step of the family
     """
     known = {
-        "samples": None if shown is None else to_json(shown),
+        "samples": None if shown is None else as_json(shown),
         "facts": {name: str(value) for name, value in facts.items()},
         "commands": [asdict(command) for command in commands],
         "phases": phases,

@@ -14,7 +14,7 @@ from commands import done
 from genwright.data.audio.files import opened, to_wav
 from genwright.data.provenance import Provenance, mark_files
 from genwright.data.source import find
-from genwright.errors import RunError
+from genwright.errors import DataError, RunError
 
 MADE = Provenance("Gesichter-größer", 500, 7)
 
@@ -103,3 +103,10 @@ def test_a_marked_folder_is_the_source_that_it_was(room: Path) -> None:
     assert (Path("made") / "synthetic.json").is_file()
     for codec in ("auto", "table"):
         assert [file.name for file in find("made", codec).files] == ["samples.csv"]
+
+
+def test_what_says_that_others_are_synthetic_is_no_data(tmp_path: Path) -> None:
+    (tmp_path / "synthetic.json").write_text("{}")
+    with pytest.raises(DataError) as refused:
+        find(tmp_path)
+    assert refused.value.code == "empty-folder"
