@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from genwright.batch import Cond
+from genwright.batch import Cond, by_example
 from genwright.families.base import Clock, Diagnostic, Phase
 from genwright.nets.auto import Auto
 from genwright.nets.resnet import ResNetNets
@@ -170,8 +170,8 @@ def off_one(squared: Tensor) -> Tensor:
 
 def interpolate(real: Tensor, fake: Tensor) -> Tensor:
     """A point evenly drawn on the line from each real example to a fake one."""
-    part = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
-    return real + part * (fake - real)
+    part = torch.rand(len(real), device=real.device)
+    return real + by_example(part, real) * (fake - real)
 
 
 # -- what a family holds ---------------------------------------------------------------------------
