@@ -33,7 +33,7 @@ from genwright.registry import options as plugin_options
 
 __all__ = ["Dataset", "DatasetStats", "Split", "make_codec", "prepare"]
 
-FORMAT, LAYOUT = 1, 3
+FORMAT, LAYOUT = 1, 4
 """Of what names a data set, and of how its cache lies on disk."""
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 FEW = 20

@@ -179,9 +179,13 @@ def test_missing_is_generated_in_its_own_spelling(gap):
     assert column.facts()["missing"] == 0.25
 
 
-def test_missing_takes_the_commonest_spelling():
-    column = fit_column("x", ["a", "b"] * 20 + ["NA"] * 5 + [""] * 3)
-    assert back(column, ["", "NA", "a"]) == ["NA", "NA", "a"]
+@pytest.mark.parametrize(
+    "present", [["a", "b"], [str(k * k) for k in range(50)], [f"n {'x' * k}" for k in range(50)]]
+)
+def test_ways_to_write_a_missing_value_are_kept_apart(present):
+    column = fit_column("x", [*present, "NA", "NA", "", "NA", ""])
+    assert back(column, ["", "NA", "n/a"]) == ["", "NA", "NA"]
+    assert column.spans[0] == Symbol(4 if len(present) == 2 else 3)
 
 
 def test_missing_that_training_never_saw_is_no_crash():
@@ -190,13 +194,15 @@ def test_missing_that_training_never_saw_is_no_crash():
     assert back(fit_column("x", [1, 2, 2] * 9), [None, "x"]) == [2, 2]
 
 
-def test_infinite_is_missing_and_said():
-    column = fit_column("x", [float(v) for v in range(50)] + [float("inf"), float("-inf")])
-    assert column.spans == (Symbol(2), Real(1))
-    assert back(column, [float("inf"), 3.0]) == [None, 3.0]
+def test_infinite_is_a_value_of_its_own_and_said():
+    values = [float(v) for v in range(50)] + [float("inf"), float("-inf"), 3.0]
+    column = fit_column("x", values)
+    assert column.spans == (Symbol(3), Real(1))
+    assert back(column, values) == values
     assert "2 infinite values" in column.warnings()[0]
+    json.dumps(column.state(), allow_nan=False)
     text = fit_column("x", [str(v * v) for v in range(50)] + ["inf"])
-    assert back(text, ["inf", "9"]) == ["", "9"]
+    assert back(text, ["inf", "9"]) == ["inf", "9"]
 
 
 def test_a_few_texts_among_numbers_are_symbols():

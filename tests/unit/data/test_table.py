@@ -468,10 +468,13 @@ def test_more_than_one_in_a_hundred_ragged_rows_is_too_many(tmp_path):
         read(TableCodec(), spoilt(11))
 
 
-def test_a_header_of_numbers_is_said(tmp_path):
+def test_a_first_line_of_numbers_is_a_row_unless_a_person_says_so(tmp_path):
     rows = [[str(k * k), str(k % 3)] for k in range(50)]
-    chunks = read(TableCodec(), save(tmp_path / "t.csv", rows, ["7", "3"]))
-    assert "the header of t.csv is all numbers" in notes(chunks)[0]
+    file = save(tmp_path / "t.csv", rows, ["7", "3"])
+    chunks = read(TableCodec(), file)
+    assert "t.csv seems to have no header, since its first line (7, 3, ...)" in notes(chunks)[0]
+    assert len(frame(chunks)) == 51
+    assert list(frame(read(TableCodec(header=1), file)).columns) == ["7", "3"]
 
 
 def test_nothing_to_model_is_refused(tmp_path):
@@ -505,7 +508,7 @@ def test_warnings_tell_what_is_odd(tmp_path):
         "column 'one' holds 'x' in every row",
         "column 'none' is empty in every row",
         "column 'many' has 30 different values: the 9 commonest are kept",
-        "infinite values; they count as missing",
+        "infinite values; each is kept as a symbol of its own",
     ):
         assert part in warnings
 
