@@ -3,8 +3,9 @@
 As numbers they are seconds since 1970, or since midnight, or as such. A pattern is `strptime`'s, read and written
 here so that one is the inverse of the other on every machine, with some more directives:
 
-    %q      the quarter                    %h  hours of a duration, which may be more than 23
-    %D      days of a duration             %-d without a leading zero, %^b in capitals, %_p in small letters
+    %q   the quarter                               %h   hours of a duration, which may be more than 23
+    %D   days of a duration                        %P   the same with the word: 1 day, 2 days
+    %-d  without a leading zero                    %^b  in capitals, and %_p in small letters
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _MONTHS += ["October", "November", "December"]
 _WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 _READ = {"Y": r"\d{4}", "G": r"\d{4}", "y": r"\d{2}", "V": r"\d{2}", "M": r"\d{2}", "S": r"\d{2}"}
-_READ |= dict.fromkeys("mdHI", r"\d{1,2}") | {"f": r"\d{1,6}", "h": r"\d+", "D": r"\d+", "q": "[1-4]"}
+_READ |= dict.fromkeys("mdHI", r"\d{1,2}") | {"f": r"\d{1,6}", "h": r"\d+", "D": r"\d+", "P": r"\d+ days?", "q": "[1-4]"}
 _READ |= {"j": r"\d{3}", "u": "[1-7]", "p": "[AaPp][Mm]"}
 _READ |= {"b": "|".join(name[:3] for name in _MONTHS), "B": "|".join(_MONTHS)}
 _READ |= {"a": "|".join(name[:3] for name in _WEEKDAYS), "A": "|".join(_WEEKDAYS)}
@@ -65,6 +66,7 @@ _WRITE: dict[str, Callable[[datetime], str]] = {
     "f": lambda t: f"{t.microsecond:06d}",
     "h": lambda t: f"{(t - EPOCH) // timedelta(hours=1):02d}",
     "D": lambda t: str((t - EPOCH).days),
+    "P": lambda t: f"{(t - EPOCH).days} day{'s' * ((t - EPOCH).days != 1)}",
 }
 _DIRECTIVE = re.compile(r"%([-^_]?)([A-Za-z])")
 
@@ -91,6 +93,8 @@ def _meant(parts: Mapping[str, str]) -> datetime:
     n = {letter: int(text) for letter, text in parts.items() if text.isdecimal()}
     if "f" in parts:
         n["f"] = int(parts["f"].ljust(6, "0"))
+    if "P" in parts:
+        n["D"] = int(parts["P"].split()[0])
     hour = n.get("H", n.get("I", 0))
     if "p" in parts:
         if not 1 <= hour <= 12:
@@ -214,7 +218,7 @@ _PERIODS = [
 ]
 _PERIODS += ["%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "%Y-%j"]
 _CLOCKS = ["%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p"]
-_DURATIONS = ["%h:%M:%S", "%h:%M", "%h:%M:%S.%f", "%D days %H:%M:%S", "%D days, %H:%M:%S"]
+_DURATIONS = ["%h:%M:%S", "%h:%M", "%h:%M:%S.%f", "%D days %H:%M:%S", "%P, %H:%M:%S"]
 _FAMILIES = [[day + clock for day, clock in product(_DAYS, _TIMES)] + _PERIODS, _CLOCKS, _DURATIONS]
 _COMPACT = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 8: "%Y%m%d", 6: "%Y%m", 4: "%H%M"}
 """Patterns of digits alone, by their number."""

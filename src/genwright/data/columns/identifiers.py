@@ -27,22 +27,28 @@ ENOUGH = 10**6
 """So many possible tokens for each that was there: one drawn by chance is surely fresh."""
 SHAPES, MEMBERS = 12, 5
 """Shapes of one column, at most, and values of a shape, at least."""
+FEW = 20
+"""Different parts of identifiers that say nothing of one of them."""
 GAPS = 200
 """Ranges of free numbers that are remembered."""
+
+
+Place = str | list[str] | list[int]
 
 
 @dataclass(frozen=True)
 class Shape:
     """How identifiers look.
 
-    before, after    for each place the characters that may stand there
+    before, after    for each place what may stand there: one of the characters of a text, one of several texts, or
+                     a number from a first to a last, filled with zeros
     start, width     between them a number that counts up, filled with zeros; a width of 0: none
     free             ranges of numbers that none of them has, first and last; empty: all from `start` on
     weight           how many had this shape
     """
 
-    before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
+    before: list[Place] = field(default_factory=list)
+    after: list[Place] = field(default_factory=list)
     start: int = 1
     width: int = 0
     free: list[list[int]] = field(default_factory=list)
@@ -135,10 +141,22 @@ class Identifier(Column):
         return [self.missing_tokens[i - 1] if i else f for i, f in zip(index, fresh, strict=True)]
 
 
-def _strings(character_sets: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
-    """`n` texts with one character of each set."""
-    columns = [[a[i] for i in rng.integers(len(a), size=n).tolist()] for a in character_sets]
-    return ["".join(letters) for letters in zip(*columns, strict=True)] if columns else [""] * n
+def _strings(places: Sequence[Place], n: int, rng: np.random.Generator) -> list[str]:
+    """`n` texts with one choice for each place."""
+    columns = [_drawn(place, n, rng) for place in places]
+    return ["".join(parts) for parts in zip(*columns, strict=True)] if columns else [""] * n
+
+
+def _drawn(place: Place, n: int, rng: np.random.Generator) -> list[str]:
+    first, last = place[0], place[-1]
+    if isinstance(first, int) and isinstance(last, int):
+        return [str(number).zfill(len(str(last))) for number in rng.integers(first, last + 1, size=n).tolist()]
+    return [str(place[i]) for i in rng.integers(len(place), size=n).tolist()]
+
+
+def _choices(place: Place) -> int:
+    first, last = place[0], place[-1]
+    return last - first + 1 if isinstance(first, int) and isinstance(last, int) else len(place)
 
 
 Parts = tuple[str, str, str]
@@ -172,18 +190,24 @@ def _numbered(
     width = len(digits[0]) if fixed else 1
     # The largest number of all is probably not in a sample.
     start = high + 1 + ((high - low) // 100 if sampled else 0)
-    counter = high - low < 2 * rows
+    counts = high - low < 2 * rows and len(numbers) == len(digits)
     padded = any(text.startswith("0") and len(text) > 1 for text in digits)
-    limit = 10**width - 1 if fixed and (padded or not counter) else largest
+    limit = 10**width - 1 if fixed and (padded or not counts) else largest
     free: list[list[int]] = []
     if limit is not None:
         if limit - start >= 2 * rows + 1000:
             free = [[start, limit]]
         else:
             free = _gaps(numbers)
-            if sum(last - first + 1 for first, last in free) < max(rows, 1):
-                return None
-    return Shape(_places(heads), _places(tails), start, width, free, len(group))
+            if sum(last - first + 1 for first, last in free) < rows:
+                return _combined(["".join(parts) for parts in group], rows) if fixed else None
+    return Shape(_runs(heads), _runs(tails), start, width, free, len(group))
+
+
+def _combined(texts: Sequence[str], rows: int) -> Shape | None:
+    """Names that are told apart by all their parts, such as 192.168.0.17, drawn part by part."""
+    places = _runs(texts)
+    return Shape(places, weight=len(texts)) if prod(map(_choices, places)) > ENOUGH * rows else None
 
 
 def _gaps(numbers: Sequence[int]) -> list[list[int]]:
@@ -213,6 +237,23 @@ def _named(name: str, values: Collection[Any]) -> Shape:
 def _places(texts: Iterable[str]) -> list[str]:
     """The characters that stand at each place of texts of one length."""
     return ["".join(sorted(set(letters))) for letters in zip(*texts, strict=True)]
+
+
+def _runs(texts: Sequence[str]) -> list[Place]:
+    """What stands in each run of digits, of letters and of other characters, of texts of one shape. Where few
+    different ones do, these; else of digits all numbers between, and of letters any at each place."""
+    places: list[Place] = []
+    for run in zip(*(re.findall("[0-9]+|[A-Za-z]+|[^0-9A-Za-z]+", text) for text in texts), strict=True):
+        different = sorted(set(run))
+        if len(different) == 1:
+            places += different[0]
+        elif len(different) <= max(FEW, len(run) / 2) or (run[0].isdecimal() and len(run[0]) < 4):
+            places.append(different)
+        elif run[0].isdecimal():
+            places.append([int(different[0]), int(different[-1])])
+        else:
+            places += _places(run)
+    return places
 
 
 def _classes(text: str) -> str:

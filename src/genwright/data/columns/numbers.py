@@ -290,7 +290,7 @@ def decimal_comma(values: Iterable[Any]) -> bool:
 
 def _layouts(values: Collection[Any], comma: bool) -> Iterator[NumberFormat]:
     """Formats without decoration: of all values, of each type, of each number of decimals."""
-    yield NumberFormat.of(values, comma)
+    yield from _common(NumberFormat.of(values, comma), values)
     groups = defaultdict[Any, list[Any]](list)
     for value in values:
         groups[type(value)].append(value)
@@ -299,8 +299,14 @@ def _layouts(values: Collection[Any], comma: bool) -> Iterator[NumberFormat]:
                 value
             )
     for some in groups.values():
-        yield NumberFormat.of(some, comma)
+        yield from _common(NumberFormat.of(some, comma), some)
     yield from _with_exponents(NumberFormat("text", 0, 0, comma=comma), values)
+
+
+def _common(one: NumberFormat, values: Collection[Any]) -> Iterator[NumberFormat]:
+    """The format, if it writes nearly all of the values: 1.5 and 1.25 beside a 0 have none in common with 1.50."""
+    if sum(one.exact(value) for value in values) >= 0.98 * len(values):
+        yield one
 
 
 def _with_exponents(like: NumberFormat, values: Collection[Any]) -> Iterator[NumberFormat]:
@@ -334,7 +340,7 @@ def _decorations(values: Collection[Any]) -> Iterator[NumberFormat]:
             )
             readable = [text for text in texts if math.isfinite(like.read(text))]
             if readable:
-                yield like.laid_out(readable)
+                yield from _common(like.laid_out(readable), readable)
                 for places in Counter(like.laid_out([text]).least for text in readable):
                     yield like.laid_out([t for t in readable if like.laid_out([t]).least == places])
 
