@@ -39,7 +39,13 @@ _MONTHS += ["October", "November", "December"]
 _WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 _READ = {"Y": r"\d{4}", "G": r"\d{4}", "y": r"\d{2}", "V": r"\d{2}", "M": r"\d{2}", "S": r"\d{2}"}
-_READ |= dict.fromkeys("mdHI", r"\d{1,2}") | {"f": r"\d{1,6}", "h": r"\d+", "D": r"\d+", "P": r"\d+ days?", "q": "[1-4]"}
+_READ |= dict.fromkeys("mdHI", r"\d{1,2}") | {
+    "f": r"\d{1,6}",
+    "h": r"\d+",
+    "D": r"\d+",
+    "P": r"\d+ days?",
+    "q": "[1-4]",
+}
 _READ |= {"j": r"\d{3}", "u": "[1-7]", "p": "[AaPp][Mm]"}
 _READ |= {"b": "|".join(name[:3] for name in _MONTHS), "B": "|".join(_MONTHS)}
 _READ |= {"a": "|".join(name[:3] for name in _WEEKDAYS), "A": "|".join(_WEEKDAYS)}

@@ -150,7 +150,10 @@ def _strings(places: Sequence[Place], n: int, rng: np.random.Generator) -> list[
 def _drawn(place: Place, n: int, rng: np.random.Generator) -> list[str]:
     first, last = place[0], place[-1]
     if isinstance(first, int) and isinstance(last, int):
-        return [str(number).zfill(len(str(last))) for number in rng.integers(first, last + 1, size=n).tolist()]
+        return [
+            str(number).zfill(len(str(last)))
+            for number in rng.integers(first, last + 1, size=n).tolist()
+        ]
     return [str(place[i]) for i in rng.integers(len(place), size=n).tolist()]
 
 
@@ -223,7 +226,7 @@ def _token(values: Collection[Any], rows: int) -> Shape | None:
         re.fullmatch(r"[\w-]+", text) for text in texts
     ):
         return None
-    places = _places(texts)
+    places: list[Place] = [*_places(texts)]
     return Shape(places) if prod(map(len, places)) > ENOUGH * rows else None
 
 

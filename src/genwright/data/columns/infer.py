@@ -259,9 +259,13 @@ def _plain_integers(format: Format) -> bool:
     )
 
 
+def _bare_integers(format: Format) -> bool:
+    return _plain_integers(format) and isinstance(format, NumberFormat) and format.is_bare
+
+
 def _counts_rows(stats: ColumnStats, format: Format) -> bool:
     """Whether these integers only name or count the rows."""
-    if not stats.unique or not _plain_integers(format):
+    if not stats.unique or not _bare_integers(format):
         return False
     numbers = np.array([format.read(value) for value in stats.counts])
     ascending = bool((np.diff(numbers) > 0).all())
@@ -271,7 +275,7 @@ def _counts_rows(stats: ColumnStats, format: Format) -> bool:
 
 def _are_keys(stats: ColumnStats, fit: FormatFit) -> bool:
     """Whether these integers are identifiers that repeat: between two of them there is none."""
-    if _ID.fullmatch(stats.name) is None or fit.literals or not _plain_integers(fit.format):
+    if _ID.fullmatch(stats.name) is None or fit.literals or not _bare_integers(fit.format):
         return False
     numbers = [fit.format.read(value) for value in stats.counts]
     few = len(numbers) <= FEW or len(numbers) > stats.present / 1.5

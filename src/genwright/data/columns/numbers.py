@@ -29,7 +29,7 @@ _CURRENCY = (
     r"(?:[A-Z]{1,3})?[$€£¥₹₩₽₺₫₴₪฿]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|CZK|BRL|ZAR"
 )
 _UNIT = r"[%‰]|°[CFK]?|[^\W\d_]{1,9}[²³]?(?:/[^\W\d_]{1,9}[²³]?)?"
-_SPACES = "   "
+_SPACES = " \u00a0\u202f"
 _DECORATED = re.compile(
     rf"(?P<blank>\s*)(?P<open>\()?(?P<sign>[+\-−]?)(?P<prefix>(?:(?:{_CURRENCY})[{_SPACES}]?)?)(?P<inner>[+\-−]?)"
     rf"(?P<body>[0-9](?:[0-9.,'’{_SPACES}]*[0-9])?\.?|\.[0-9]+)(?P<exponent>(?:e[+-]?[0-9]+)?)"
@@ -150,11 +150,12 @@ class NumberFormat(Format):
     def write(self, numbers: Iterable[float]) -> list[Any]:
         texts = [self._text(float(n)) for n in numbers]
         if self.raw == "text":
-            return texts if self._is_bare else [self._decorated(text) for text in texts]
+            return texts if self.is_bare else [self._decorated(text) for text in texts]
         return [int(t) for t in texts] if self.raw == "int" else [float(t) for t in texts]
 
     @property
-    def _is_bare(self) -> bool:
+    def is_bare(self) -> bool:
+        """Whether nothing decorates its numbers."""
         return self == NumberFormat(self.raw, self.places, self.least, self.digits)
 
     def _text(self, value: float) -> str:

@@ -179,8 +179,8 @@ def _inspect_delimited(
     if header is None and (titles := _titles(lines[skip:], used)):
         skip += titles
         notes += (
-            f"{file.name}: line {skip + 1} is taken for the header, and what stands above it is left out; if it is "
-            f"another line, set codec.header to its number",
+            f"{file.name}: line {skip + 1} is taken for the first of the table, and what stands above it is left out; "
+            f"if another names the columns, set codec.header to its number",
         )
     elif header is None and declared:
         notes += (f"{file.name}: the first line says what separates the values, and is left out",)
@@ -230,7 +230,7 @@ def _agreement(lines: Sequence[str], delimiter: str) -> tuple[float, int]:
 
 
 def _titles(lines: Sequence[str], delimiter: str) -> int:
-    """Lines above the header: a few that hold one value, where all others hold several."""
+    """Lines above the table: a few that hold one value, or less than half as many as nearly all others."""
     records = [
         (record, i) for i, line in enumerate(lines[:20]) for record in _records([line], delimiter)
     ]
@@ -238,9 +238,8 @@ def _titles(lines: Sequence[str], delimiter: str) -> int:
     width, count = widths.most_common(1)[0]
 
     def is_title(record: list[str]) -> bool:
-        return not record or (
-            sum(value.strip() != "" for value in record) < 2 and record[0].strip() != ""
-        )
+        filled = sum(value.strip() != "" for value in record)
+        return not record or len(record) < width / 2 or (filled < 2 and record[0].strip() != "")
 
     if width < 2 or count < 0.8 * widths.total() or not records or not is_title(records[0][0]):
         return 0
