@@ -1,7 +1,7 @@
 """Identifiers: columns that only name their rows.
 
 There is nothing to model in them and something to hide. None is kept; fresh ones of the same shape
-are made, which are none of those that were there.
+are made, which are none of those that were there, unless there are few others of that shape.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Identifier(Column):
         missing_tokens: list[Any],
     ) -> Identifier | None:
         """From distinct texts or integers; `sampled`: there are more of them than these. None where the fresh
-        ones would outgrow their width, or the `largest` that the file can hold.
+        ones would outgrow the `largest` that the file can hold.
 
         What ends in a number counts on after the largest, or through what is free among them; a long token is
         drawn place by place; all else is named after its column.
@@ -157,11 +157,6 @@ def _drawn(place: Place, n: int, rng: np.random.Generator) -> list[str]:
     return [str(place[i]) for i in rng.integers(len(place), size=n).tolist()]
 
 
-def _choices(place: Place) -> int:
-    first, last = place[0], place[-1]
-    return last - first + 1 if isinstance(first, int) and isinstance(last, int) else len(place)
-
-
 Parts = tuple[str, str, str]
 """What stands before a number, its digits, and what stands behind it."""
 
@@ -203,14 +198,13 @@ def _numbered(
         else:
             free = _gaps(numbers)
             if sum(last - first + 1 for first, last in free) < rows:
-                return _combined(["".join(parts) for parts in group], rows) if fixed else None
+                # So few are possible that a known one says nothing: 192.168.0.17, or a code of two digits.
+                return (
+                    Shape(_runs(["".join(parts) for parts in group]), weight=len(group))
+                    if fixed
+                    else None
+                )
     return Shape(_runs(heads), _runs(tails), start, width, free, len(group))
-
-
-def _combined(texts: Sequence[str], rows: int) -> Shape | None:
-    """Names that are told apart by all their parts, such as 192.168.0.17, drawn part by part."""
-    places = _runs(texts)
-    return Shape(places, weight=len(texts)) if prod(map(_choices, places)) > ENOUGH * rows else None
 
 
 def _gaps(numbers: Sequence[int]) -> list[list[int]]:

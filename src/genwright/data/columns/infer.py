@@ -123,13 +123,8 @@ def _guessed(stats: ColumnStats, most: int) -> Column:
         return column
     # Nearly: two customers can have one name, and their names are still no categories.
     if stats.unique or len(stats.counts) > max(most, 0.9 * stats.present):
-        return _identifier(stats)
+        return identifier(stats) or categorical(Categorical, stats, most)
     return categorical(Categorical, stats, most)
-
-
-def _identifier(stats: ColumnStats) -> Column:
-    """Where there is no room for fresh ones, what is known comes again."""
-    return identifier(stats) or categorical(Categorical, stats, CATEGORIES)
 
 
 def _condition(stats: ColumnStats, most: int) -> Column:
