@@ -1,6 +1,7 @@
 """One column there and back, for every kind; and what a column says and refuses."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
@@ -179,9 +180,13 @@ def test_missing_is_generated_in_its_own_spelling(gap):
     assert column.facts()["missing"] == 0.25
 
 
-def test_missing_takes_the_commonest_spelling():
-    column = fit_column("x", ["a", "b"] * 20 + ["NA"] * 5 + [""] * 3)
-    assert back(column, ["", "NA", "a"]) == ["NA", "NA", "a"]
+@pytest.mark.parametrize(
+    "present", [["a", "b"], [str(k * k) for k in range(50)], [f"n {'x' * k}" for k in range(50)]]
+)
+def test_ways_to_write_a_missing_value_are_kept_apart(present):
+    column = fit_column("x", [*present, "NA", "NA", "", "NA", ""])
+    assert back(column, ["", "NA", "n/a"]) == ["", "NA", "NA"]
+    assert column.spans[0] == Symbol(4 if len(present) == 2 else 3)
 
 
 def test_missing_that_training_never_saw_is_no_crash():
@@ -190,13 +195,15 @@ def test_missing_that_training_never_saw_is_no_crash():
     assert back(fit_column("x", [1, 2, 2] * 9), [None, "x"]) == [2, 2]
 
 
-def test_infinite_is_missing_and_said():
-    column = fit_column("x", [float(v) for v in range(50)] + [float("inf"), float("-inf")])
-    assert column.spans == (Symbol(2), Real(1))
-    assert back(column, [float("inf"), 3.0]) == [None, 3.0]
+def test_infinite_is_a_value_of_its_own_and_said():
+    values = [float(v) for v in range(50)] + [float("inf"), float("-inf"), 3.0]
+    column = fit_column("x", values)
+    assert column.spans == (Symbol(3), Real(1))
+    assert back(column, values) == values
     assert "2 infinite values" in column.warnings()[0]
+    json.dumps(column.state(), allow_nan=False)
     text = fit_column("x", [str(v * v) for v in range(50)] + ["inf"])
-    assert back(text, ["inf", "9"]) == ["", "9"]
+    assert back(text, ["inf", "9"]) == ["inf", "9"]
 
 
 def test_a_few_texts_among_numbers_are_symbols():
@@ -272,6 +279,190 @@ def test_an_ambiguous_date_is_said():
 def test_an_unreadable_date_later_on_is_no_crash():
     values = [m.strftime("%Y-%m-%d") for m in MOMENTS]
     assert len(back(fit_column("t", values), ["0000-00-00", "soon", ""])) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "made"),
+    [
+        ([f"{m:%Y-%m}" for m in MOMENTS], r"20(19|20)-(0[1-9]|1[0-2])"),
+        ([f"{m.year}-Q{(m.month + 2) // 3}" for m in MOMENTS], r"20(19|20)-Q[1-4]"),
+        (["{}-W{:02d}".format(*m.isocalendar()[:2]) for m in MOMENTS], r"20(19|20)-W[0-5]\d"),
+        ([f"{m:%H:%M:%S}" for m in MOMENTS], r"[0-2]\d(:[0-5]\d){2}"),
+        ([f"{m.minute + 30}:{m:%S}:{m:%M}" for m in MOMENTS], r"\d+(:[0-5]\d){2}"),
+        ([str(timedelta(seconds=4999 * k)) for k in range(70)], r"(1 day, |\d days, )?\d+(:[0-5]\d){2}"),
+        ([f"{m:%H%M}" for m in MOMENTS], r"[0-2]\d[0-5]\d"),
+        ([f"{m:%Y%m%d}" for m in MOMENTS], r"20\d\d[01]\d[0-3]\d"),
+        ([int(f"{m:%Y%m%d}") for m in MOMENTS], r"20\d\d[01]\d[0-3]\d"),
+        ([int(f"{m + timedelta(days=20 * k):%Y%m}") for k, m in enumerate(MOMENTS)], r"20\d\d[01]\d"),
+        ([f"{m.hour % 12 or 12}:{m:%M} {'ap'[m.hour > 11]}m" for m in MOMENTS], r"\d+:[0-5]\d [ap]m"),
+        ([m.time() for m in MOMENTS], r"[0-2]\d(:[0-5]\d)+"),
+        ([m - MOMENTS[0] for m in MOMENTS], r"(\d+ days?, )?\d+(:[0-5]\d){2}"),
+    ],
+    ids=lambda some: str(some[0]) if isinstance(some, list) else "",
+)
+def test_periods_times_and_durations_stay_such(values, made):
+    column = fit_column("t", values)
+    assert column.kind == "datetime"
+    assert back(column, values) == values
+    free = np.array([[*[0] * (len(column.spans) - 1), z] for z in np.linspace(-3, 3, 200)], np.float32)
+    if len(column.spans) == 1 and isinstance(column.spans[0], Symbol):
+        free = np.arange(column.spans[0].k, dtype=np.float32)[:, None]
+    for value in column.decode(free, rng()):
+        assert type(value) is type(values[0])
+        assert re.fullmatch(made, str(value))
+    json.dumps(column.facts())
+
+
+def test_whole_numbers_that_are_no_dates_stay_numbers():
+    for values in ([k * 7919 % 10**6 for k in range(200)], [str(k) for k in range(1000, 1400, 3)]):
+        assert fit_column("n", values).kind == "integer"
+    assert fit_column("n", ["0"] * 90 + [f"{k}" for k in range(1001, 1060, 2)]).kind == "integer"
+
+
+def test_one_bad_date_is_missing_and_said_with_its_row():
+    values = [str(date(2022, 1, 1) + timedelta(days=k)) for k in range(160)]
+    values[3] = "2022-02-31"
+    column = fit_column("day", values, places=range(1, 161))
+    assert column.kind == "datetime"
+    assert back(column, values)[3] == ""
+    assert back(column, values)[4:] == values[4:]
+    assert "1 row holds what cannot be one ('2022-02-31' in row 4)" in column.warnings()[0]
+    assert column.facts()["missing"] == round(1 / 160, 4)
+
+
+def test_texts_among_dates_are_symbols():
+    values = [str(m.date()) for m in MOMENTS] + ["ongoing"] * 30 + ["0000-00-00"] * 5
+    column = fit_column("until", values)
+    assert column.kind == "datetime"
+    assert back(column, values) == values
+    assert "35 rows hold text" in column.warnings()[0]
+
+
+def test_two_precisions_are_kept_in_their_shares():
+    values = [f"{m:%Y-%m-%d %H:%M:%S}" if k % 3 else str(m.date()) for k, m in enumerate(MOMENTS)]
+    column = fit_column("when", values)
+    assert column.spans == (Symbol(2), Real(1))
+    assert back(column, values) == values
+    x = column.encode(values)
+    assert (x[:, 0] == 1).sum() == sum(len(value) == 10 for value in values)
+    x[:, 0] = 1 - x[:, 0]  # the same moments, the other way
+    assert [len(v) == 10 for v in column.decode(x, rng())] == [len(v) != 10 for v in values]
+
+
+def test_two_offsets_are_kept_apart():
+    values = [f"{m:%Y-%m-%dT%H:%M:%S}{'+02:00' if 1 < m.month < 11 else '+01:00'}" for m in MOMENTS]
+    column = fit_column("when", values)
+    assert column.spans == (Symbol(2), Real(1))
+    assert back(column, values) == values
+
+
+@pytest.mark.parametrize("code", ["0001-01-01", "9999-12-31"])
+@pytest.mark.parametrize("times", [2, 30])
+def test_a_date_that_stands_for_another_thing_is_a_symbol(code, times):
+    values = [str(m.date()) for m in MOMENTS] + [code] * times
+    column = fit_column("closed", values)
+    assert column.spans == (Symbol(2), Real(1))
+    assert back(column, values) == values
+    free = np.stack([np.zeros(200), np.linspace(-5, 5, 200)], 1).astype(np.float32)
+    assert {value[:3] for value in column.decode(free, rng())} <= {"201", "202"}
+
+
+@pytest.mark.parametrize(
+    ("code", "numbers"),
+    [("-1", range(200)), ("999", range(20, 90)), ("-999.0", [k / 2 for k in range(-40, 40)])],
+)
+def test_a_number_that_stands_for_another_thing_is_a_symbol(code, numbers):
+    values = [str(k) for k in numbers] * 3 + [code] * 3
+    column = fit_column("n", values)
+    assert column.spans == (Symbol(2), Real(1))
+    assert column.encode([code])[0].tolist() == [1, 0]
+    assert back(column, values) == values
+
+
+# -- decorated numbers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        *(
+            "${:,.2f}",
+            "{:,.0f}",
+            "{:.2f}%",
+            "{:.2f} %",
+            "{:.2f} EUR",
+            "{:.1f} kg",
+            "€ {:.2f}",
+            " {:.2f}",
+        ),
+        *("{:.3e}", "{:.1E}", "-{:.2f}", "({:.2f})", "-${:,.2f}", "$-{:,.2f}", "−{:.1f}", "{:.1f} km/h"),
+    ],
+)
+def test_decorated_numbers_are_numbers(template):
+    numbers = [1.5 + 37.77 * k for k in range(60)]
+    signed = re.search("[-−(]", template)
+    values = [template.format(k) for k in numbers] + [
+        re.sub("[-−()]", "", template).format(k) for k in numbers
+    ] * bool(signed)
+    column = fit_column("price", values)
+    assert column.kind in ("continuous", "integer")
+    assert back(column, values) == values
+    assert column.warnings() == []
+    between = [
+        (column.encode(values[a : a + 1]) + column.encode(values[a + 1 : a + 2])) / 2 for a in range(50)
+    ]
+    made = column.decode(np.concatenate(between), rng())
+    plain = re.sub("[0-9]+", "9", values[0]) if "," not in template else template
+    assert "," in template or {re.sub("[0-9]+", "9", value) for value in made} == {plain}
+    assert len(set(made) - set(values)) > 20
+
+
+@pytest.mark.parametrize(
+    ("values", "formats"),
+    [
+        ([f"{k * 1234.5:,.2f}".translate(str.maketrans(",.", ".,")) + " EUR" for k in range(60)], 1),
+        ([f"{k * 12345:,}".replace(",", "'") for k in range(60)], 1),
+        ([f"{k * 1234.5:,.2f}".replace(",", "\u202f").replace(".", ",") for k in range(60)], 1),
+        ([f"{k:+d}" if k else "0" for k in range(-40, 60)], 1),
+        ([f"({k}.50)" if k % 3 else f"{k}.50" for k in range(1, 60)], 1),
+        ([f"${k}.50" if k % 3 else f"{k}.50 EUR" for k in range(60)], 2),
+        ([f"{k / 7:.{1 + k % 2}f}" for k in range(1, 90)], 2),
+        ([k if k % 2 else k / 7 for k in range(1, 90)], 2),
+        (["0"] * 50 + [f"{k * 1.1:.2f}" for k in range(60)], 1),
+    ],
+)
+def test_numbers_in_the_formats_of_their_column(values, formats):
+    column = fit_column("price", values)
+    assert column.kind in ("continuous", "integer")
+    assert len(column.format.formats) == formats
+    assert back(column, values) == values
+    assert column.warnings() == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1.1", "1.10", "1.2", "2.0"] * 9,  # versions
+        ["1st", "2nd", "3rd", "4th"] * 9,
+        [f"{k % 40}{'ab'[k % 2]}" for k in range(200)],  # house numbers
+        [f"+49{k % 40}1234567" for k in range(200)],  # phones
+        ["10 mg", "20 mg"] * 20,
+    ],
+)
+def test_labels_that_hold_numbers_are_categories(values):
+    column = fit_column("label", values)
+    assert column.kind == "categorical"
+    assert back(column, values) == values
+
+
+def test_what_is_written_otherwise_than_the_rest_is_said():
+    values = [f"{k * k / 8:.3f}" for k in range(300)] + ["7.5"]
+    column = fit_column("x", values)
+    assert back(column, ["7.5"]) == ["7.500"]
+    assert (
+        "1 row holds another format than the rest ('7.5') and will come back in that ('7.500')"
+        in column.warnings()[0]
+    )
 
 
 # -- categories ----------------------------------------------------------------------------------
@@ -396,6 +587,58 @@ def test_an_identifier_of_a_sample_leaves_room_for_what_was_not_seen():
     column = fit_column("row", [str(k) for k in range(0, 1000, 10)], rows=1000)
     assert column.facts()["sample"] == 100
     assert int(column.decode(np.zeros((1, 0)), rng())[0]) >= 1000
+
+
+@pytest.mark.parametrize(
+    ("values", "pattern"),
+    [
+        ([f"{k * 7919 % 100_000:05d}" for k in range(200)], r"\d{5}"),
+        ([f"+49{30 + k % 9}{k * 7919 % 10**7:07d}" for k in range(200)], r"\+493[0-8]\d{7}"),
+        (
+            [f"{['DE', 'FR'][k % 2]}-{2020 + k % 4}-{k:04d}" for k in range(1, 200)],
+            r"(DE|FR)-202[0-3]-\d{4}",
+        ),
+        (
+            [f"10.{k % 256}.{k * 7 % 256}.{k * 11 % 256}" for k in range(900)],
+            r"10(\.(1?\d?\d|2[0-4]\d|25[0-5])){3}",
+        ),
+        ([f"A/5 {k * 79}" if k % 3 else f"{k * 79}" for k in range(1, 200)], r"(A/5 )?\d+"),
+    ],
+    ids=["zip", "phone", "invoice", "address", "ticket"],
+)
+def test_fresh_identifiers_keep_pattern_width_and_range(values, pattern):
+    column = fit_column("code", values)
+    assert column.kind in ("identifier", "categorical")
+    fresh = column.decode(np.zeros((500, column.stored), np.float32), rng())
+    assert all(re.fullmatch(pattern, value) for value in fresh)
+    if column.kind == "identifier":
+        assert not set(fresh) & set(values)
+    assert back(column, values) == column.decode(column.encode(values), rng())
+
+
+def test_identifiers_stay_inside_the_type_of_the_file():
+    roomy = fit_column("id", list(range(28, 128)), largest=32_767)
+    assert roomy.kind == "identifier"
+    assert max(roomy.decode(np.zeros((40_000, 0)), rng())) <= 32_767
+    column = fit_column("id", list(range(28, 128)), largest=127)
+    assert column.kind == "integer"
+    assert "no room for fresh ones" in column.warnings()[0]
+    with pytest.raises(DataError, match="cannot be identifier") as error:
+        fit_column("id", list(range(28, 128)), largest=127, kind="identifier")
+    assert error.value.code == "wrong-column-type"
+
+
+@pytest.mark.parametrize("name", ["customer", "customer_id"])
+@pytest.mark.parametrize("start", [10**17, 1000])
+def test_identifiers_that_repeat_are_keys_with_a_frequency(name, start):
+    values = [start + k * k % 811 * 7919 for k in range(4000)]
+    column = fit_column(name, values)
+    if start > 2**53 or name.endswith("id"):
+        assert column.kind == "categorical"
+        drawn = column.decode(np.full((3000, 1), column.spans[0].k - 1, np.float32), rng())
+        assert set(drawn) <= set(values)
+        assert {type(value) for value in drawn} == {int}
+        assert len(set(drawn)) > 200
 
 
 def test_an_identifier_with_gaps_has_gaps():

@@ -468,10 +468,98 @@ def test_more_than_one_in_a_hundred_ragged_rows_is_too_many(tmp_path):
         read(TableCodec(), spoilt(11))
 
 
-def test_a_header_of_numbers_is_said(tmp_path):
+def test_a_first_line_of_numbers_is_a_row_unless_a_person_says_so(tmp_path):
     rows = [[str(k * k), str(k % 3)] for k in range(50)]
-    chunks = read(TableCodec(), save(tmp_path / "t.csv", rows, ["7", "3"]))
-    assert "the header of t.csv is all numbers" in notes(chunks)[0]
+    file = save(tmp_path / "t.csv", rows, ["7", "3"])
+    chunks = read(TableCodec(), file)
+    assert "t.csv seems to have no header, since its first line (7, 3, ...)" in notes(chunks)[0]
+    assert len(frame(chunks)) == 51
+    assert list(frame(read(TableCodec(header=1), file)).columns) == ["7", "3"]
+
+
+def rows_below(*above, n=60):
+    return "".join(f"{line}\n" for line in (*above, *(f"{'abc'[k % 3]};{k * k}" for k in range(n))))
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "note"),
+    [
+        (rows_below("sep=;", "name;age"), ["name", "age"], "the first line says what separates"),
+        (rows_below('"sep=;"', "name;age"), ["name", "age"], "the first line says what separates"),
+        (
+            rows_below("Sales of 2024", "", "name;age"),
+            ["name", "age"],
+            "line 3 is taken for the first of the",
+        ),
+        (
+            rows_below("Sales, of 2024;", "name;age"),
+            ["name", "age"],
+            "line 2 is taken for the first of the",
+        ),
+        (rows_below("b;7"), ["column_1", "column_2"], "no header, since its first line (b, 7, ...)"),
+        (rows_below("name;2020"), ["name", "2020"], None),
+        (rows_below("0;1"), ["0", "1"], None),
+        (rows_below(";age"), ["Unnamed: 0", "age"], None),
+    ],
+)
+def test_the_header_is_found_and_said(tmp_path, text, names, note):
+    file = tmp_path / "t.csv"
+    file.write_text(text)
+    chunks = read(TableCodec(), file)
+    assert list(frame(chunks).columns) == names
+    assert len(frame(chunks)) == 60 + (names[0] == "column_1")
+    assert [note in some for some in notes(chunks)] == ([True] if note else [])
+
+
+def test_a_line_that_a_person_names_is_the_header(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text(rows_below("name;age", "more;names"))
+    codec = build("codecs", "table", {"header": "2"}, where="codec")
+    assert codec.labels(source(file)) == ["more", "names"]
+    assert len(read(codec, file)[0]) == 60
+    none = build("codecs", "table", {"header": "0"}, where="codec")
+    assert codec.later == {"header"}
+    assert len(read(none, file)[0]) == 62
+    file.write_text(rows_below("title", "name;age") + "only one\n")
+    [chunk] = read(TableCodec(), file)
+    assert [bad.name for bad in chunk.rejected] == ["t.csv line 63"]
+
+
+def test_a_table_without_a_header_is_written_without_one(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text(rows_below())
+    codec, row, chunks = fitted(file)
+    again = RowField()
+    again.restore(json.loads(json.dumps(row.state())))
+    written = write(codec, again, there_and_back(row, chunks), tmp_path / "out")
+    assert written.read_text() == file.read_text()
+
+
+def test_windows_letters_are_read_as_such(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_bytes("name,n\n“Müller”,1\n5 €,2\n".encode("cp1252"))
+    chunks = read(TableCodec(), file)
+    assert frame(chunks)["name"].tolist() == ["“Müller”", "5 €"]
+    assert "was read as cp1252" in notes(chunks)[0]
+    file.write_bytes(b"name,n\nM\xfcller\x81,1\n")
+    assert "was read as latin-1" in notes(read(TableCodec(), file))[0]
+
+
+def test_blanks_that_tell_values_apart_stay(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("n,word,other\n" + "".join(f"{k},{' ' * (k % 2)}a, x\n" for k in range(60)))
+    _, row, chunks = fitted(file, types={"n": "integer"})
+    assert set(frame(chunks)["word"]) == {"a", " a"}
+    assert there_and_back(row, chunks).equals(frame(chunks))
+
+
+def test_a_bad_value_is_named_with_its_row_in_the_file(tmp_path):
+    days = [[str(date(2022, 1, 1) + timedelta(days=k)), str(k * k)] for k in range(400)]
+    days[217][0] = "2022-02-31"
+    file = save(tmp_path / "t.csv", days, ["day", "n"])
+    dataset = prepare(source(file), TableCodec(), {}, ReadOptions(val=0.1, test=0.1))
+    assert any("('2022-02-31' in row 218)" in warning for warning in dataset.stats.warnings)
+    assert dataset.fields["row"].columns["day"].kind == "datetime"
 
 
 def test_nothing_to_model_is_refused(tmp_path):
@@ -505,7 +593,7 @@ def test_warnings_tell_what_is_odd(tmp_path):
         "column 'one' holds 'x' in every row",
         "column 'none' is empty in every row",
         "column 'many' has 30 different values: the 9 commonest are kept",
-        "infinite values; they count as missing",
+        "infinite values; each is kept as a symbol of its own",
     ):
         assert part in warnings
 
@@ -654,6 +742,52 @@ def test_parquet_conditions_take_what_a_person_types(tmp_path):
     assert result["u"].tolist() == [3, 4]
     assert result["day"].tolist() == [date(2024, 2, 1), date(2024, 2, 2)]
     assert (result.dtypes[["u", "f"]] == pd.Series({"u": "uint8[pyarrow]", "f": "float[pyarrow]"})).all()
+
+
+def test_parquet_keeps_times_and_durations(tmp_path):
+    seconds = [k * k % 86_400 for k in range(300, 420)]
+    columns = {
+        "time": pa.array(
+            [(datetime.min + timedelta(seconds=s)).time() for s in seconds], pa.time64("us")
+        ),
+        "gone": pa.array(
+            [None if s % 7 == 0 else timedelta(seconds=s) for s in seconds], pa.duration("ns")
+        ),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    codec, row, chunks = fitted(tmp_path / "t.parquet")
+    written = write(codec, row, there_and_back(row, chunks), tmp_path / "out")
+    assert pq.read_table(written).equals(pq.read_table(tmp_path / "t.parquet"))
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int64()])
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_identifiers_of_a_typed_file_can_be_made(tmp_path, kind, repeats):
+    first, n = (0, 100) if kind != pa.int64() else (2**60, 900)
+    ids = [first + k * 7919 % n for k in range(n * repeats)]
+    table = pa.table({"id": pa.array(ids, kind), "word": ["a", "b"] * (n * repeats // 2)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    codec, row, chunks = fitted(tmp_path / "t.parquet")
+    x = row.encode(frame(chunks))
+    noise = np.random.default_rng(0).normal(size=(4 * len(x), x.shape[1])).astype(np.float32) * 60
+    written = pq.read_table(write(codec, row, row.decode(noise), tmp_path / "out"))
+    assert written.schema.field("id").type == kind
+    if repeats > 1:
+        assert set(written["id"].to_pylist()) <= set(ids)
+
+
+def test_what_the_file_cannot_hold_is_refused_before_training(tmp_path, monkeypatch):
+    """Whatever a column would write: here one that is broken on purpose."""
+    pq.write_table(
+        pa.table({"n": pa.array([k * k % 97 for k in range(99)], pa.int8())}), tmp_path / "t.parquet"
+    )
+    monkeypatch.setattr(
+        "genwright.data.columns.types.Numeric.decode",
+        lambda self, x, rng: [1000 + k for k in range(len(x))],
+    )
+    with pytest.raises(DataError, match="column 'n': a value cannot be written as int8") as error:
+        fitted(tmp_path / "t.parquet")
+    assert error.value.code == "type-too-narrow"
 
 
 def test_the_index_of_pandas_is_no_column(tmp_path):

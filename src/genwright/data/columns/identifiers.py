@@ -1,15 +1,17 @@
 """Identifiers: columns that only name their rows.
 
 There is nothing to model in them and something to hide. None is kept; fresh ones of the same shape
-are made, which are none of those that were there.
+are made, which are none of those that were there, unless there are few others of that shape.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import prod
+from itertools import pairwise
+from math import gcd, prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,111 +21,236 @@ from genwright.data.columns.formats import is_missing
 from genwright.data.columns.types import Column, Encoded, indices
 from genwright.space import Span, Symbol
 
-__all__ = ["Identifier"]
+__all__ = ["Identifier", "Shape"]
 
-ENOUGH = 10**15
-"""So many possible tokens that one drawn by chance is surely fresh."""
+ENOUGH = 10**6
+"""So many possible tokens for each that was there: one drawn by chance is surely fresh."""
+SHAPES, MEMBERS = 12, 5
+"""Shapes of one column, at most, and values of a shape, at least."""
+FEW = 20
+"""Different parts of identifiers that say nothing of one of them."""
+GAPS = 200
+"""Ranges of free numbers that are remembered."""
+
+
+Place = str | list[str] | list[int]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How identifiers look.
+
+    before, after    for each place what may stand there: one of the characters of a text, one of several texts, or
+                     a number from a first to a last, filled with zeros
+    start, width     between them a number that counts up, filled with zeros; a width of 0: none
+    free             ranges of numbers that none of them has, first and last; empty: all from `start` on
+    weight           how many had this shape
+    """
+
+    before: list[Place] = field(default_factory=list)
+    after: list[Place] = field(default_factory=list)
+    start: int = 1
+    width: int = 0
+    free: list[list[int]] = field(default_factory=list)
+    weight: int = 1
+
+    def fresh(self, n: int, rng: np.random.Generator) -> list[str]:
+        before, after = _strings(self.before, n, rng), _strings(self.after, n, rng)
+        counter = [f"{number:0{self.width}d}" if self.width else "" for number in self._numbers(n)]
+        return [b + c + a for b, c, a in zip(before, counter, after, strict=True)]
+
+    def _numbers(self, n: int) -> list[int]:
+        """Through all that are free before one comes again; through several ranges in leaps of a golden section."""
+        if not self.free:
+            return list(range(self.start, self.start + n))
+        sizes = [last - first + 1 for first, last in self.free]
+        room, leap = sum(sizes), 1
+        if len(sizes) > 1:
+            leap = next(k for k in range(int(0.618 * room) or 1, 2 * room) if gcd(k, room) == 1)
+        ends = np.cumsum(sizes)
+        places = [i * leap % room for i in range(n)]
+        ranges = np.searchsorted(ends, places, side="right").tolist()
+        return [
+            self.free[r][1] - (int(ends[r]) - 1 - place) for r, place in zip(ranges, places, strict=True)
+        ]
 
 
 @dataclass(kw_only=True)
 class Identifier(Column):
-    """Names of rows, as a shape.
-
-    before, after    for each place the characters that may stand there
-    start, width     between them a number that counts up, filled with zeros; a width of 0: none
-    whole            the raw values are integers
-    """
+    """Names of rows, as shapes. whole: the raw values are integers."""
 
     kind: ClassVar[str] = "identifier"
-    before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
-    start: int = 1
-    width: int = 0
+    shapes: list[Shape] = field(default_factory=list)
     whole: bool = False
-    missing: bool = False
-    missing_token: Any = None
 
     @classmethod
     def fit(
-        cls, name: str, values: Collection[Any], *, sampled: bool, missing: bool, missing_token: Any
-    ) -> Identifier:
-        """From distinct texts or integers; `sampled`: there are more of them than these.
+        cls,
+        name: str,
+        values: Collection[Any],
+        *,
+        rows: int,
+        sampled: bool,
+        largest: int | None,
+        missing_tokens: list[Any],
+    ) -> Identifier | None:
+        """From distinct texts or integers; `sampled`: there are more of them than these. None where the fresh
+        ones would outgrow the `largest` that the file can hold.
 
-        What ends in a number counts on after the largest; a long token is drawn place by place; all
-        else is named after its column.
+        What ends in a number counts on after the largest, or through what is free among them; a long token is
+        drawn place by place; all else is named after its column.
         """
-        shape = _numbered(values, sampled) or _token(values)
-        if shape is None:
-            taken = [re.fullmatch(re.escape(name) + "-([0-9]+)", str(value)) for value in values]
-            start = 1 + max((int(found[1]) for found in taken if found), default=0)
-            shape = {"before": list(f"{name}-"), "start": start, "width": 6}
-        return cls(name=name, missing=missing, missing_token=missing_token, **shape)
+        whole = all(isinstance(value, int) for value in values)
+        groups = _groups([str(value) for value in values], whole)
+        shapes: list[Shape] | None
+        if len(groups) > 1 and (token := _token(values, rows)):
+            shapes = [token]
+        elif groups:
+            found = [_numbered(group, whole, sampled, rows, largest) for group in groups]
+            shapes = [shape for shape in found if shape]
+            if len(shapes) < len(groups):
+                return None
+        else:
+            shapes = [_token(values, rows) or _named(name, values)]
+        return cls(name=name, missing_tokens=missing_tokens, shapes=shapes, whole=whole)
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        return (Symbol(2),) if self.missing else ()
+        return (Symbol(1 + len(self.missing_tokens)),) if self.missing_tokens else ()
 
     def encode(self, values: Sequence[Any]) -> Encoded:
-        if not self.missing:
+        if not self.missing_tokens:
             return np.zeros((len(values), 0), dtype=np.float32)
-        return np.array([[is_missing(value)] for value in values], dtype=np.float32).reshape(-1, 1)
+        codes = [1 + self._token(value) if is_missing(value) else 0 for value in values]
+        return np.array(codes, dtype=np.float32).reshape(-1, 1)
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         n = len(x)
-        before, after = _strings(self.before, n, rng), _strings(self.after, n, rng)
-        counter = [f"{self.start + i:0{self.width}d}" if self.width else "" for i in range(n)]
-        fresh: list[Any] = [b + c + a for b, c, a in zip(before, counter, after, strict=True)]
-        if self.whole:
-            fresh = [int(text) for text in fresh]
-        if not self.missing:
+        which = np.zeros(n, dtype=np.int64)
+        if len(self.shapes) > 1:
+            weights = np.array([shape.weight for shape in self.shapes], dtype=np.float64)
+            which = rng.choice(len(self.shapes), size=n, p=weights / weights.sum())
+        fresh: list[Any] = [None] * n
+        for i, shape in enumerate(self.shapes):
+            rows = np.flatnonzero(which == i).tolist()
+            for row, text in zip(rows, shape.fresh(len(rows), rng), strict=True):
+                fresh[row] = int(text) if self.whole else text
+        if not self.missing_tokens:
             return fresh
-        return [self.missing_token if i else f for i, f in zip(indices(x[:, 0], 2), fresh, strict=True)]
+        index = indices(x[:, 0], 1 + len(self.missing_tokens))
+        return [self.missing_tokens[i - 1] if i else f for i, f in zip(index, fresh, strict=True)]
 
 
-def _strings(character_sets: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
-    """`n` texts with one character of each set."""
-    columns = [[a[i] for i in rng.integers(len(a), size=n).tolist()] for a in character_sets]
-    return ["".join(letters) for letters in zip(*columns, strict=True)] if columns else [""] * n
+def _strings(places: Sequence[Place], n: int, rng: np.random.Generator) -> list[str]:
+    """`n` texts with one choice for each place."""
+    columns = [_drawn(place, n, rng) for place in places]
+    return ["".join(parts) for parts in zip(*columns, strict=True)] if columns else [""] * n
 
 
-def _numbered(values: Collection[Any], sampled: bool) -> dict[str, Any] | None:
-    """The shape of names that end in a number, such as 17, AB-0017 or 0017.jpg."""
-    found = [re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", str(value), re.S) for value in values]
-    parts = [m.groups() for m in found if m]
-    whole = all(isinstance(value, int) for value in values)
+def _drawn(place: Place, n: int, rng: np.random.Generator) -> list[str]:
+    first, last = place[0], place[-1]
+    if isinstance(first, int) and isinstance(last, int):
+        return [
+            str(number).zfill(len(str(last)))
+            for number in rng.integers(first, last + 1, size=n).tolist()
+        ]
+    return [str(place[i]) for i in rng.integers(len(place), size=n).tolist()]
+
+
+Parts = tuple[str, str, str]
+"""What stands before a number, its digits, and what stands behind it."""
+
+
+def _groups(texts: Collection[str], whole: bool) -> list[list[Parts]]:
+    """Names that end in a number, such as 17, AB-0017 or 0017.jpg, by what stands around it; nothing where some do
+    not, or are of too many shapes."""
     if whole:
-        parts = [("", str(value), "") for value in values]
-    if len(parts) < len(found) or len({(_classes(head), _classes(tail)) for head, _, tail in parts}) > 1:
-        return None
-    heads, digits, tails = zip(*parts, strict=True)
-    numbers = [int(text) for text in digits]
+        return [[("", text, "") for text in texts]]
+    groups = defaultdict[Any, list[Parts]](list)
+    for text in texts:
+        if found := re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", text, re.S):
+            groups[_classes(found[1]), _classes(found[3])].append((found[1], found[2], found[3]))
+    if len(groups) == 1 and sum(map(len, groups.values())) == len(texts):
+        return list(groups.values())
+    common = [group for group in groups.values() if len(group) >= MEMBERS]
+    enough = sum(map(len, common)) >= 0.9 * len(texts)
+    return common if enough and len(common) <= SHAPES else []
+
+
+def _numbered(
+    group: Sequence[Parts], whole: bool, sampled: bool, rows: int, largest: int | None
+) -> Shape | None:
+    """The shape of names around a number; None where there is no room for others."""
+    heads, digits, tails = zip(*group, strict=True)
+    numbers = sorted({int(text) for text in digits})
+    low, high = numbers[0], numbers[-1]
+    fixed = len({len(text) for text in digits}) == 1 and not whole
+    width = len(digits[0]) if fixed else 1
     # The largest number of all is probably not in a sample.
-    unseen = (max(numbers) - min(numbers)) // 100 if sampled else 0
-    width = len(digits[0]) if len({len(text) for text in digits}) == 1 else 1
-    start = max(numbers) + 1 + unseen
-    return {
-        "before": _places(heads),
-        "after": _places(tails),
-        "start": start,
-        "width": width,
-        "whole": whole,
-    }
+    start = high + 1 + ((high - low) // 100 if sampled else 0)
+    counts = high - low < 2 * rows and len(numbers) == len(digits)
+    padded = any(text.startswith("0") and len(text) > 1 for text in digits)
+    limit = 10**width - 1 if fixed and (padded or not counts) else largest
+    free: list[list[int]] = []
+    if limit is not None:
+        if limit - start >= 2 * rows + 1000:
+            free = [[start, limit]]
+        else:
+            free = _gaps(numbers)
+            if sum(last - first + 1 for first, last in free) < rows:
+                # So few are possible that a known one says nothing: 192.168.0.17, or a code of two digits.
+                return (
+                    Shape(_runs(["".join(parts) for parts in group]), weight=len(group))
+                    if fixed
+                    else None
+                )
+    return Shape(_runs(heads), _runs(tails), start, width, free, len(group))
 
 
-def _token(values: Collection[Any]) -> dict[str, Any] | None:
+def _gaps(numbers: Sequence[int]) -> list[list[int]]:
+    """The middle halves of the largest gaps between ascending numbers, whose ends then say nothing of these."""
+    gaps = [(b - a, a) for a, b in pairwise(numbers) if b - a > 3]
+    return sorted([a + gap // 4 + 1, a + gap - gap // 4 - 1] for gap, a in sorted(gaps)[-GAPS:])
+
+
+def _token(values: Collection[Any], rows: int) -> Shape | None:
     """The shape of long tokens such as a UUID: so many are possible that a drawn one is fresh."""
     texts = [str(value) for value in values]
     if len({len(text) for text in texts}) > 1 or not all(
         re.fullmatch(r"[\w-]+", text) for text in texts
     ):
         return None
-    places = _places(texts)
-    return {"before": places} if prod(map(len, places)) > ENOUGH else None
+    places: list[Place] = [*_places(texts)]
+    return Shape(places) if prod(map(len, places)) > ENOUGH * rows else None
+
+
+def _named(name: str, values: Collection[Any]) -> Shape:
+    """name-000001 and so on, beyond those that are called so."""
+    taken = [re.fullmatch(re.escape(name) + "-([0-9]+)", str(value)) for value in values]
+    start = 1 + max((int(found[1]) for found in taken if found), default=0)
+    return Shape(list(f"{name}-"), [], start, 6)
 
 
 def _places(texts: Iterable[str]) -> list[str]:
     """The characters that stand at each place of texts of one length."""
     return ["".join(sorted(set(letters))) for letters in zip(*texts, strict=True)]
+
+
+def _runs(texts: Sequence[str]) -> list[Place]:
+    """What stands in each run of digits, of letters and of other characters, of texts of one shape. Where few
+    different ones do, these; else of digits all numbers between, and of letters any at each place."""
+    places: list[Place] = []
+    for run in zip(*(re.findall("[0-9]+|[A-Za-z]+|[^0-9A-Za-z]+", text) for text in texts), strict=True):
+        different = sorted(set(run))
+        if len(different) == 1:
+            places += different[0]
+        elif len(different) <= max(FEW, len(run) / 2) or (run[0].isdecimal() and len(run[0]) < 4):
+            places.append(different)
+        elif run[0].isdecimal():
+            places.append([int(different[0]), int(different[-1])])
+        else:
+            places += _places(run)
+    return places
 
 
 def _classes(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from genwright.data.columns.dates import DateFormat, fit_dates
 from genwright.data.columns.fit import (
     FEW,
     ColumnStats,
@@ -25,8 +26,9 @@ from genwright.data.columns.fit import (
     numeric,
     plain_value,
 )
-from genwright.data.columns.formats import DateFormat, NumberFormat, parse_number
-from genwright.data.columns.identifiers import Identifier
+from genwright.data.columns.formats import Format, FormatFit, MixedFormat
+from genwright.data.columns.identifiers import Identifier, Shape
+from genwright.data.columns.numbers import NumberFormat, decimal_comma, fit_numbers, parse_number
 from genwright.data.columns.scaling import NormalScores
 from genwright.data.columns.types import (
     Boolean,
@@ -36,6 +38,7 @@ from genwright.data.columns.types import (
     Continuous,
     Datetime,
     Integer,
+    Numeric,
 )
 from genwright.errors import DataError, RecipeError, RunError, suggest
 
@@ -66,6 +69,8 @@ def fit_column(
     max_categories: int | None = None,
     counts: Mapping[Any, int] | None = None,
     rows: int | None = None,
+    places: Sequence[int] = (),
+    largest: int | None = None,
 ) -> Column:
     """Learn a column from raw training values, in the order of their rows.
 
@@ -75,8 +80,10 @@ def fit_column(
     max_categories    most symbols beside the rest and missing
     counts            of the values in all rows, where `values` is only a sample of them
     rows              how many rows there are, where `values` is only a sample of them
+    places            the row of the file, from 1, in which each of the `values` stands, to name it by
+    largest           the largest whole number that the file's own type holds
     """
-    stats = ColumnStats.of(name, values, counts, rows)
+    stats = ColumnStats.of(name, values, counts, rows, places, largest)
     if as_condition:
         return _condition(stats, max_categories or LABELS)
     most = max_categories or CATEGORIES
@@ -90,6 +97,8 @@ def _guessed(stats: ColumnStats, most: int) -> Column:
     name = stats.name
     if not stats.counts:
         note = f"column {name!r} is empty in every row; it is written back empty"
+        if len(stats.missing) > 1:
+            note += f", as {stats.missing_token!r} throughout"
         return Constant(name=name, about=stats.about(), notes=[note], value=stats.missing_token)
     if len(stats.counts) == 1 and not stats.missing:
         (value,) = stats.counts
@@ -97,17 +106,24 @@ def _guessed(stats: ColumnStats, most: int) -> Column:
         return Constant(name=name, about=stats.about(top=stats.top()), notes=[note], value=value)
     if _is_boolean(stats):
         return categorical(Boolean, stats, 2)
-    numbers = _numbers(stats)
-    if numbers is not None:
-        format, text_values = numbers
-        if format.whole and not text_values and not stats.missing and _counts_rows(stats, format):
-            return identifier(stats)
-        return numeric(Integer if format.whole else Continuous, stats, format, text_values)
-    if dates := DateFormat.of(stats.counts):
-        return dated(stats, *dates)
+    if dates := fit_dates(stats.counts):
+        return dated(stats, dates)
+    if fit := fit_numbers(stats.counts, most):
+        names_rows = not fit.literals and not stats.missing and _counts_rows(stats, fit.format)
+        if names_rows and (found := identifier(stats)):
+            return found
+        if _are_keys(stats, fit):
+            return categorical(Categorical, stats, most)
+        column = numeric(Integer if fit.format.whole else Continuous, stats, fit)
+        if names_rows:
+            column.notes.append(
+                f"column {name!r} looks like an identifier, and the file's type has no room for fresh ones: it is "
+                f"modelled as a number"
+            )
+        return column
     # Nearly: two customers can have one name, and their names are still no categories.
-    if stats.unique or len(stats.counts) > max(most, 0.9 * (stats.total - stats.missing)):
-        return identifier(stats)
+    if stats.unique or len(stats.counts) > max(most, 0.9 * stats.present):
+        return identifier(stats) or categorical(Categorical, stats, most)
     return categorical(Categorical, stats, most)
 
 
@@ -121,8 +137,8 @@ def _condition(stats: ColumnStats, most: int) -> Column:
             f'do not give it as a condition (--label "" gives none)',
             code="too-many-categories",
         )
-    if len(stats.counts) + (stats.missing > 0) == 1:
-        (value,) = stats.counts or (stats.missing_token,)
+    if len(stats.counts) + len(stats.missing) == 1:
+        (value,) = stats.counts or stats.missing
         column.notes.append(
             f"the condition {stats.name!r} is {value!r} in every example, so nothing can be told by it"
         )
@@ -135,13 +151,12 @@ def _symbols(stats: ColumnStats, most: int) -> Column | None:
         return None
     if stats.counts and _is_boolean(stats, also_one=True):
         return categorical(Boolean, stats, 2, strict=True)
-    numbers = _numbers(stats) if stats.counts else None
-    if numbers is not None and not numbers[1]:
-        format = numbers[0]
+    fit = fit_numbers(stats.counts, most) if stats.counts else None
+    if fit and not fit.literals:
         # Whole numbers that differ in every row are learnt from only where near ones say something.
-        if not format.whole or format.least or format.raw == "float" or stats.unique:
+        if not _plain_integers(fit.format) or stats.unique:
             return None
-        return numeric(Integer, stats, format, [], "all", strict=True)
+        return numeric(Integer, stats, fit, "all", strict=True)
     if stats.unique or any(isinstance(value, date) for value in stats.counts):
         return None
     return categorical(Categorical, stats, most, strict=True)
@@ -149,16 +164,14 @@ def _symbols(stats: ColumnStats, most: int) -> Column | None:
 
 def _measured(stats: ColumnStats) -> Column | None:
     """A condition of numbers or dates."""
-    if (numbers := _numbers(stats)) is not None:
-        format, text_values = numbers
-        column = numeric(
-            Integer if format.whole else Continuous, stats, format, text_values, "none", strict=True
-        )
-        if not text_values and _counts_rows(stats, format):
+    if fit := fit_numbers(stats.counts):
+        kind = Integer if fit.format.whole else Continuous
+        column = numeric(kind, stats, fit, "none", strict=True)
+        if not fit.literals and _counts_rows(stats, fit.format):
             column.notes.append(f"the condition {stats.name!r} looks as if it only counts the examples")
         return column
-    if dates := DateFormat.of(stats.counts):
-        return dated(stats, *dates, "none", strict=True)
+    if dates := fit_dates(stats.counts):
+        return dated(stats, dates, "none", strict=True)
     return None
 
 
@@ -176,7 +189,9 @@ def _forced(stats: ColumnStats, kind: str, most: int) -> Column:
         odd = [value for value in stats.counts if not isinstance(value, str | int)]
         if odd:
             raise _refused(stats, kind, "texts or integers", odd)
-        return identifier(stats)
+        if found := identifier(stats):
+            return found
+        raise _refused(stats, kind, "such that the file's type has room for others", list(stats.counts))
     if kind == "categorical":
         odd = [value for value in stats.counts if isinstance(value, date)]
         if odd:
@@ -187,20 +202,29 @@ def _forced(stats: ColumnStats, kind: str, most: int) -> Column:
             return categorical(Boolean, stats, 2)
         raise _refused(stats, "boolean", "of two values", list(stats.counts)[2:])
     if kind == "datetime":
-        if dates := DateFormat.of(stats.counts):
-            return dated(stats, *dates)
+        if dates := fit_dates(stats.counts):
+            return dated(stats, dates)
         raise _refused(stats, "datetime", "dates of one common format", stats.counts)
-    comma = _decimal_comma(stats)
-    text_values = [value for value in stats.counts if parse_number(value, comma) is None]
-    texts = [value for value in text_values if isinstance(value, str)]
-    if len(texts) > FEW or len(text_values) > len(texts) or len(text_values) == len(stats.counts):
-        raise _refused(stats, kind, "numbers", text_values)
-    format = NumberFormat.of([value for value in stats.counts if value not in set(texts)], comma)
-    if not any(np.isfinite(format.read(value)) for value in stats.counts):
-        raise _refused(stats, kind, "finite numbers", stats.counts)
-    if kind == "integer" and not format.whole:
-        raise _refused(stats, kind, "whole numbers", [v for v in stats.counts if format.read(v) % 1 > 0])
-    return numeric(Integer if kind == "integer" else Continuous, stats, format, texts)
+    return _forced_number(stats, kind)
+
+
+def _forced_number(stats: ColumnStats, kind: str) -> Numeric:
+    fit = fit_numbers(stats.counts, 0)
+    if fit is None:
+        comma = decimal_comma(stats.counts)
+        found = {value: parse_number(value, comma) for value in stats.counts}
+        odd = [value for value, meant in found.items() if meant is None]
+        finite = [value for value, meant in found.items() if meant is not None and np.isfinite(meant)]
+        if len(odd) > FEW or not all(isinstance(v, str) for v in odd) or len(odd) == len(found):
+            raise _refused(stats, kind, "numbers", odd)
+        if not finite:
+            raise _refused(stats, kind, "finite numbers", stats.counts)
+        fit = FormatFit(NumberFormat.of(finite, comma), tuple(v for v in found if v not in set(finite)))
+    if kind == "integer" and not fit.format.whole:
+        raise _refused(
+            stats, kind, "whole numbers", [v for v in stats.counts if fit.format.read(v) % 1 > 0]
+        )
+    return numeric(Integer if kind == "integer" else Continuous, stats, fit)
 
 
 def _refused(stats: ColumnStats, kind: str, wanted: str, culprits: Iterable[Any]) -> DataError:
@@ -222,47 +246,35 @@ def _is_boolean(stats: ColumnStats, also_one: bool = False) -> bool:
     return enough and len(folded) == len(stats.counts) and any(folded <= pair for pair in _TRUTH)
 
 
-def _numbers(stats: ColumnStats) -> tuple[NumberFormat, list[str]] | None:
-    """The format of the numbers, and the few texts among them; None where these are no numbers."""
-    if any(isinstance(value, bool) for value in stats.counts):
-        return None
-    comma = _decimal_comma(stats)
-    found = {value: parse_number(value, comma) for value in stats.counts}
-    text_values = [value for value, meant in found.items() if meant is None]
-    numbers = [value for value, meant in found.items() if meant is not None]
-    if not all(isinstance(v, str) for v in text_values) or not any(
-        np.isfinite(found[v] or 0.0) for v in numbers
-    ):
-        return None
-    if len(text_values) > FEW // 2 or sum(stats.counts[v] for v in text_values) > 0.05 * stats.total:
-        return None
-    if any(isinstance(v, str) and re.fullmatch(r"\s*[+-]?0[0-9]+.*", v) for v in numbers):
-        return None  # 02139 is a code: as a number it would lose its zero
-    format = NumberFormat.of(numbers, comma)
-    if format.raw != "float" and format.whole and format.digits is None:
-        largest = max(abs(found[v] or 0.0) for v in numbers if np.isfinite(found[v] or 0.0))
-        if largest >= 2**53:
-            return None  # and so is what float64 cannot tell from its neighbour
-    return format, text_values
+def _plain_integers(format: Format) -> bool:
+    """Whether these are whole numbers that are written as such: 39, and not 39.0."""
+    return all(
+        isinstance(one, NumberFormat) and one.whole and not one.least and one.raw != "float"
+        for one in format.formats
+    )
 
 
-def _decimal_comma(stats: ColumnStats) -> bool:
-    """Whether 3,14 means a number here. Groups of three digits alone would rather be thousands."""
-    tails = [
-        re.fullmatch(r"\s*[+-]?[0-9]+(?:,([0-9]+))?\s*", v) for v in stats.counts if isinstance(v, str)
-    ]
-    decimals = {len(found[1]) for found in tails if found and found[1]}
-    return bool(tails) and all(tails) and bool(decimals) and decimals != {3}
+def _bare_integers(format: Format) -> bool:
+    return _plain_integers(format) and isinstance(format, NumberFormat) and format.is_bare
 
 
-def _counts_rows(stats: ColumnStats, format: NumberFormat) -> bool:
+def _counts_rows(stats: ColumnStats, format: Format) -> bool:
     """Whether these integers only name or count the rows."""
-    if not stats.unique or format.least > 0 or format.raw == "float":
+    if not stats.unique or not _bare_integers(format):
         return False
     numbers = np.array([format.read(value) for value in stats.counts])
     ascending = bool((np.diff(numbers) > 0).all())
     dense = numbers.max() - numbers.min() < 2 * max(stats.rows, stats.total)
     return _ID.fullmatch(stats.name) is not None or (ascending and dense)
+
+
+def _are_keys(stats: ColumnStats, fit: FormatFit) -> bool:
+    """Whether these integers are identifiers that repeat: between two of them there is none."""
+    if _ID.fullmatch(stats.name) is None or fit.literals or not _bare_integers(fit.format):
+        return False
+    numbers = [fit.format.read(value) for value in stats.counts]
+    few = len(numbers) <= FEW or len(numbers) > stats.present / 1.5
+    return not few and max(numbers) - min(numbers) > 4 * len(numbers)
 
 
 # -- on disk -------------------------------------------------------------------------------------
@@ -288,8 +300,27 @@ def restore_column(state: Mapping[str, Any]) -> Column:
             code="unknown-column-type",
         )
     if "format" in fields:
-        format = {_RENAMED.get(key, key): value for key, value in fields["format"].items()}
-        fields["format"] = DateFormat(**format) if "step" in format else NumberFormat(**format)
+        fields["format"] = _restored_format(fields["format"])
+    if "text_values" in fields:
+        own = fields["text_values"]
+        fields["text_values"] = [float(v["float"]) if isinstance(v, dict) else v for v in own]
     if fields.get("scores") is not None:
         fields["scores"] = NormalScores(**fields["scores"])
+    if "missing_tokens" not in fields:  # older versions knew one
+        token = fields.pop("missing_token", None)
+        fields["missing_tokens"] = [token] if fields.pop("missing", False) else []
+    if kind == Identifier.kind:
+        if "shapes" not in fields:
+            shape = {
+                key: fields.pop(key) for key in ("before", "after", "start", "width") if key in fields
+            }
+            fields["shapes"] = [shape]
+        fields["shapes"] = [Shape(**shape) for shape in fields["shapes"]]
     return KINDS[kind](**fields)
+
+
+def _restored_format(state: Mapping[str, Any]) -> Format:
+    format = {_RENAMED.get(key, key): value for key, value in state.items()}
+    if "parts" in format:
+        return MixedFormat(tuple(map(_restored_format, format["parts"])))
+    return DateFormat(**format) if "step" in format else NumberFormat(**format)

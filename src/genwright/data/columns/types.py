@@ -8,7 +8,7 @@ and decodes them in the format of its file. Seven kinds:
     constant                         nothing to model: no span, written back
     identifier                       the same, but fresh ones are made: see `identifiers.py`
 
-Missing values are a value: they get a symbol of their own and are generated. The same columns
+Missing values are a value: each way to write one gets a symbol of its own and is generated. The same columns
 stand for the conditions of every modality, so nothing here knows pandas. `infer.py` chooses
 and `fit.py` fits them.
 """
@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from genwright.data.columns.formats import DateFormat, NumberFormat, is_missing
+from genwright.data.columns.formats import Format, is_missing
 from genwright.data.columns.scaling import NormalScores, nearest_index
 from genwright.errors import DataError, suggest
 from genwright.space import Real, Span, Symbol
@@ -50,12 +50,14 @@ class Column(ABC):
 
     about     facts for people: the share of missing values, the number of distinct ones, a range
     notes     what looks wrong with the column, a sentence each
+    missing_tokens  ways to write a missing value, a symbol each, the commonest first
     """
 
     kind: ClassVar[str]
     name: str
     about: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    missing_tokens: list[Any] = field(default_factory=list)
 
     @property
     @abstractmethod
@@ -79,6 +81,15 @@ class Column(ABC):
     @property
     def stored(self) -> int:
         return sum(span.stored for span in self.spans)
+
+    @property
+    def missing(self) -> bool:
+        """Whether some values are missing."""
+        return bool(self.missing_tokens)
+
+    def _token(self, value: Any) -> int:
+        """Which of the missing tokens a value is; the commonest for what is none."""
+        return self.missing_tokens.index(value) if value in self.missing_tokens else 0
 
     def facts(self) -> dict[str, Any]:
         """For people and machines, as JSON."""
@@ -120,23 +131,22 @@ class Numeric(Column):
     A number becomes its normal score, so that a heavy tail is no burden.
 
     A value that holds many rows (zero hours, zero gain) is no quantile but a point mass, a symbol of its
-    own. So is a text among the numbers, and missing. The spans are then a symbol, whose index 0 means
-    "a number", and a real that is 0 where the symbol is not. Where all are point masses there is no real.
+    own. So is a text among the numbers, and missing. The spans are then a symbol, whose first indices mean
+    "a number", one for each format of a mixture, and a real that is 0 where the symbol is another. Where all
+    are point masses there is no real.
 
     format          how the file writes its numbers or dates
-    point_masses    numbers that are symbols, ascending
-    text_values     texts among the numbers, symbols too
-    missing         whether a symbol stands for missing, written as `missing_token`
+    point_masses    numbers that are symbols, ascending, written in the first format
+    text_values     other raw values that are symbols: texts among the numbers, infinite ones, common values
+                    of another format than the first
     scores          of the numbers that are no point masses; None where all are
     fallback        the point mass for what the column cannot know, where there is nothing better
     strict          a condition: what is unknown is refused
     """
 
-    format: NumberFormat | DateFormat
+    format: Format
     point_masses: list[float] = field(default_factory=list)
-    text_values: list[str] = field(default_factory=list)
-    missing: bool = False
-    missing_token: Any = None
+    text_values: list[Any] = field(default_factory=list)
     scores: NormalScores | None = None
     fallback: int = 0
     strict: bool = False
@@ -144,20 +154,28 @@ class Numeric(Column):
     @property
     def symbols(self) -> int:
         """Symbols beside "a number"."""
-        return len(self.point_masses) + len(self.text_values) + self.missing
+        return len(self.point_masses) + len(self.text_values) + len(self.missing_tokens)
+
+    @property
+    def first(self) -> int:
+        """The symbol of the first point mass: before it stand those of the numbers that are none."""
+        return 0 if self.scores is None else len(self.format.formats)
 
     @property
     def spans(self) -> tuple[Span, ...]:
         if self.scores is None:
             return (Symbol(self.symbols),)
-        return (Symbol(1 + self.symbols), Real(1)) if self.symbols else (Real(1),)
+        return (
+            (Symbol(self.first + self.symbols), Real(1)) if self.first + self.symbols > 1 else (Real(1),)
+        )
 
     def encode(self, values: Sequence[Any]) -> Encoded:
         distinct, place = _distinct(values)
         numbers = np.array([self.format.read(value) for value in distinct], dtype=np.float64)
         symbol, score = np.zeros(len(distinct)), np.zeros(len(distinct))
-        first = 0 if self.scores is None else 1
-        is_number = np.isfinite(numbers)
+        own = {value: i for i, value in enumerate(self.text_values, self.first + len(self.point_masses))}
+        is_own = np.array([value in own for value in distinct], dtype=bool)
+        is_number = np.isfinite(numbers) & ~is_own
         free = is_number.copy()
         if self.point_masses:
             at = nearest_index(numbers, self.point_masses)
@@ -166,18 +184,23 @@ class Numeric(Column):
                 value = distinct[int(np.flatnonzero(is_number & ~exact)[0])]
                 raise _unknown(value, self.name, self.format.write(self.point_masses))
             taken = is_number if self.scores is None else exact
-            symbol[taken] = first + at[taken]
+            symbol[taken] = self.first + at[taken]
             free &= ~taken
         if self.scores is not None and free.any():
             score[free] = self.scores.score(numbers[free])
+            if self.first > 1:
+                symbol[free] = [self.format.index(distinct[i]) for i in np.flatnonzero(free).tolist()]
         for i in np.flatnonzero(~is_number).tolist():
-            symbol[i] = self._other(distinct[i], first)
-        channels = [symbol, score] if len(self.spans) == 2 else [symbol if first == 0 else score]
+            symbol[i] = own[distinct[i]] if is_own[i] else self._other(distinct[i])
+        channels = (
+            [symbol, score] if len(self.spans) == 2 else [symbol if self.scores is None else score]
+        )
         return np.stack(channels, axis=1)[place].astype(np.float32)
 
     def exactly(self, value: Any) -> Encoded:
         number = self.format.read(value)
-        if self.scores is not None and np.isfinite(number) and number not in self.point_masses:
+        own = number in self.point_masses or value in self.text_values
+        if self.scores is not None and np.isfinite(number) and not own:
             least, most = self.scores.numbers[0], self.scores.numbers[-1]
             if not least <= number <= most:
                 shown = " to ".join(map(str, self.format.write([least, most])))
@@ -187,11 +210,11 @@ class Numeric(Column):
                 )
         return replace(self, strict=True).encode([value])[0]
 
-    def _other(self, value: Any, first: int) -> int:
-        """The symbol of what is no number."""
-        if isinstance(value, str) and value in self.text_values:
-            return first + len(self.point_masses) + self.text_values.index(value)
-        if self.strict and not (self.missing and is_missing(value)):
+    def _other(self, value: Any) -> int:
+        """The symbol of what is no number and none of the texts."""
+        if self.missing_tokens and (is_missing(value) or not self.strict):
+            return self.first + self.symbols - len(self.missing_tokens) + self._token(value)
+        if self.strict:
             if self.scores is None:
                 raise _unknown(value, self.name, self.format.write(self.point_masses))
             known = ", ".join(
@@ -201,19 +224,30 @@ class Numeric(Column):
                 f"{value!r} is not a value of {self.name!r}; wanted one like {known}",
                 code="no-such-value",
             )
-        if self.missing:
-            return first + self.symbols - 1
-        return self.fallback if first == 0 else 0
+        return self.fallback if self.scores is None else 0
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
-        symbols: list[Any] = [*self.format.write(self.point_masses), *self.text_values]
-        symbols += [self.missing_token] if self.missing else []
+        symbols = [*self.format.write(self.point_masses), *self.text_values, *self.missing_tokens]
         if self.scores is None:
             return [symbols[i] for i in indices(x[:, 0], len(symbols))]
-        index = indices(x[:, 0], 1 + len(symbols)) if symbols else [0] * len(x)
-        free = x[np.array(index, dtype=np.int64) == 0, -1]
-        numbers = iter(self.format.write(self.scores.number(free)))
-        return [symbols[i - 1] if i else next(numbers) for i in index]
+        index = np.zeros(len(x), dtype=np.int64)
+        if len(self.spans) == 2:
+            index = np.array(indices(x[:, 0], self.first + len(symbols)), dtype=np.int64)
+        found: list[Any] = [symbols[i - self.first] if i >= self.first else None for i in index.tolist()]
+        for i, format in enumerate(self.format.formats):
+            rows = np.flatnonzero(index == i)
+            for row, value in zip(
+                rows.tolist(), format.write(self.scores.number(x[rows, -1])), strict=True
+            ):
+                found[row] = value
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Infinite floats, which JSON has not, as {"float": "inf"}."""
+        own = [
+            {"float": repr(v)} if isinstance(v, float) and np.isinf(v) else v for v in self.text_values
+        ]
+        return super().state() | {"text_values": own}
 
 
 class Continuous(Numeric):
@@ -245,14 +279,17 @@ class Categorical(Column):
     values: list[Any]
     rest: str | None = None
     pool: list[list[Any]] = field(default_factory=list)
-    missing: bool = False
-    missing_token: Any = None
     fallback: int = 0
     strict: bool = False
 
     @property
+    def _first(self) -> int:
+        """The symbol of the first missing token."""
+        return len(self.values) + (self.rest is not None)
+
+    @property
     def spans(self) -> tuple[Span, ...]:
-        return (Symbol(len(self.values) + (self.rest is not None) + self.missing),)
+        return (Symbol(self._first + len(self.missing_tokens)),)
 
     def encode(self, values: Sequence[Any]) -> Encoded:
         distinct, place = _distinct(values)
@@ -266,9 +303,8 @@ class Categorical(Column):
 
     def _other(self, value: Any) -> int:
         """The symbol of what is none of the values."""
-        last = self.spans[0].width - 1
-        if self.missing and is_missing(value):
-            return last
+        if self.missing_tokens and is_missing(value):
+            return self._first + self._token(value)
         if self.strict:  # what a person types: "3" for 3, "true" for True
             for normalize in (str, lambda v: str(v).strip().casefold()):
                 found = [i for i, v in enumerate(self.values) if normalize(v) == normalize(value)]
@@ -277,12 +313,12 @@ class Categorical(Column):
             raise _unknown(value, self.name, self.values)
         if self.rest is not None:
             return len(self.values)
-        return last if self.missing else self.fallback
+        return self._first if self.missing_tokens else self.fallback
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         symbols = [*self.values]
         symbols += [self.rest] if self.rest is not None else []
-        symbols += [self.missing_token] if self.missing else []
+        symbols += self.missing_tokens
         index = indices(x[:, 0], len(symbols))
         found = [symbols[i] for i in index]
         if self.pool:

@@ -19,7 +19,7 @@ from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
 from genwright.data.table.readers import inspect, rows, write
 from genwright.errors import DataError, RecipeError, suggest
-from genwright.options import Count
+from genwright.options import Count, Natural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,7 @@ class TableCodec(Codec):
 
     max_categories    texts of a column that get a symbol each; the rarer ones share one
     delimiter         between the values of a CSV ("tab" for a tab); None: find it
+    header            the line of a CSV that names its columns, from 1; 0: none does; None: find it
     types             by column: continuous, integer, categorical, boolean, datetime, identifier or
                       constant, where what the values look like is wrong
     fit_rows          rows kept in memory to learn from; a larger training split is sampled
@@ -41,12 +42,14 @@ class TableCodec(Codec):
     main = "row"
     field_types = (RowField, ColumnField)
     default_family = "autoregressive"
+    later = frozenset({"header"})
 
     def __init__(
         self,
         *,
         max_categories: Count = 100,
         delimiter: str | None = None,
+        header: Natural | None = None,
         types: dict[str, str] | None = None,
         fit_rows: Count = 100_000,
     ) -> None:
@@ -62,12 +65,12 @@ class TableCodec(Codec):
                     code="unknown-column-type",
                 )
         self.max_categories, self.delimiter, self.fit_rows = max_categories, delimiter, fit_rows
-        self.types = dict(types or {})
+        self.header, self.types = header, dict(types or {})
 
     # -- in ------------------------------------------------------------------------------------
 
     def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
-        form = inspect(_first(source), self.delimiter)
+        form = self._inspect(_first(source))
         row = RowField(
             form, max_categories=self.max_categories, types=self.types, fit_rows=self.fit_rows
         )
@@ -76,9 +79,12 @@ class TableCodec(Codec):
             **{name: ColumnField(name) for name in form.columns if name != self.main},
         }
 
+    def _inspect(self, file: Path) -> TableFormat:
+        return inspect(file, self.delimiter, self.header)
+
     def labels(self, source: Source) -> list[str]:
         """The names of all columns: each can be given."""
-        return list(inspect(_first(source), self.delimiter).columns)
+        return list(self._inspect(_first(source)).columns)
 
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
@@ -86,7 +92,7 @@ class TableCodec(Codec):
         """Whole rows, with pandas frames as values. The columns of a text file are all text."""
         library("pandas")
         first = _first(source)
-        forms = [inspect(file, self.delimiter) for file in source.files]
+        forms = [self._inspect(file) for file in source.files]
         form = forms[0]
         for file, other in zip(source.files, forms, strict=True):
             _same(first, form, file, other)

@@ -14,9 +14,9 @@ from torch import Tensor
 from genwright.data.columns.infer import Column, fit_column, restore_column
 from genwright.data.columns.reservoir import Reservoir
 from genwright.data.field import Array, Field, Partial, Values
-from genwright.data.table.frames import TableFormat, assemble, library, raw
+from genwright.data.table.frames import TableFormat, assemble, largest, library, raw
 from genwright.errors import DataError, RecipeError, suggest
-from genwright.space import Space
+from genwright.space import Space, Symbol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,8 +84,11 @@ class RowField(Field):
                 code="no-examples",
             )
         self._keep(self._reservoir.trim())
-        frame = _frame(self.join(self._frames))
+        frame = _frame(
+            library("pandas").concat(self._frames)
+        )  # its index says which rows of the file these are
         self._reservoir, self._frames, self._counts = Reservoir(self._fit_rows), [], {}
+        types = dict(zip(self.form.columns, self.form.types, strict=False))
         columns = [
             fit_column(
                 name,
@@ -94,16 +97,34 @@ class RowField(Field):
                 max_categories=self.max_categories,
                 counts=counts[name],
                 rows=rows,
+                places=[int(place) + 1 for place in frame.index],
+                largest=largest(types[name]) if name in types else None,
             )
             for name in counts
         ]
         self._rows = rows
         self._hold(columns)
+        self._check_writable()
+
+    def _check_writable(self) -> None:
+        """Raise `DataError` for a column that may be made as what its file cannot hold: better now than after
+        training."""
+        for column in self._columns if self.form.types else ():
+            ends = np.array([-9.0, 9.0], np.float32)
+            width = max((span.k for span in column.spans if isinstance(span, Symbol)), default=1)
+            symbols = np.repeat(np.arange(width, dtype=np.float32), 2)
+            rows = np.stack([symbols, np.tile(ends, width)], axis=1)
+            x = rows if len(column.spans) == 2 else rows[:, [int(column.spans != (Symbol(width),))]]
+            x = x[:, : column.stored]
+            try:
+                assemble({column.name: column.decode(x, np.random.default_rng(0))}, self.form)
+            except DataError as error:
+                raise DataError(f"column {column.name!r}: {error}", code=error.code) from None
 
     def _keep(self, places: Array | None) -> None:
         """Of the rows that are held, those of the sample alone."""
         if places is not None:
-            self._frames = [self.take(self.join(self._frames), places.tolist())]
+            self._frames = [self.take(library("pandas").concat(self._frames), places.tolist())]
 
     def _hold(self, columns: Sequence[Column]) -> None:
         self._columns = list(columns)

@@ -13,13 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from genwright.data.columns.formats import is_missing
-from genwright.errors import missing_extra
+from genwright.errors import DataError, missing_extra
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["TableFormat", "arrow_type", "assemble", "library", "plain_type", "raw"]
+__all__ = ["TableFormat", "arrow_type", "assemble", "largest", "library", "plain_type", "raw"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class TableFormat:
     delimiter    of a text
     spaces       whether blanks that follow a delimiter belong to it
     encoding     of a text
+    skip         lines of a text above the header, or above the rows
+    header       whether a text has a line of names
     types        of the columns of a Parquet file, as Arrow spells them
     notes        what is odd about the file, a sentence each
     """
@@ -40,6 +42,8 @@ class TableFormat:
     delimiter: str = ","
     spaces: bool = False
     encoding: str = "utf-8"
+    skip: int = 0
+    header: bool = True
     types: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -88,7 +92,15 @@ def _typed(values: list[Any], kind: str) -> pd.Series:
     try:
         array = arrow.array(values, type=plain)
     except (arrow.ArrowException, TypeError, ValueError):
-        array = arrow.array([None if is_missing(v) else str(v) for v in values]).cast(plain)
+        texts = [None if is_missing(v) else str(v) for v in values]
+        try:
+            array = arrow.array(texts).cast(plain)
+        except arrow.ArrowException as error:
+            raise DataError(
+                f"a value cannot be written as {kind}, the type of the file ({error}): widen the type in the file, "
+                f"or set another type of the column in codec.types",
+                code="type-too-narrow",
+            ) from None
     return pandas.Series(array, dtype=pandas.ArrowDtype(array.type))
 
 
@@ -119,5 +131,21 @@ def plain_type(kind: pa.DataType | None) -> pa.DataType | None:
     if is_.is_decimal(kind):
         return arrow.float64()
     tests = [is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_null, is_.is_boolean]
-    tests += [is_.is_integer, is_.is_floating, is_.is_date, is_.is_timestamp]
+    tests += [
+        is_.is_integer,
+        is_.is_floating,
+        is_.is_date,
+        is_.is_timestamp,
+        is_.is_time,
+        is_.is_duration,
+    ]
     return kind if any(test(kind) for test in tests) else None
+
+
+def largest(kind: str) -> int | None:
+    """The largest whole number of an Arrow type, as it is spelled; None where it holds no whole numbers alone."""
+    plain = plain_type(arrow_type(kind))
+    if plain is None or not library("pyarrow").types.is_integer(plain):
+        return None
+    signed = library("pyarrow").types.is_signed_integer(plain)
+    return 2 ** (plain.bit_width - signed) - 1

@@ -15,15 +15,16 @@ import gzip
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from genwright.data.codec import Rejected
-from genwright.data.columns.formats import parse_number
+from genwright.data.columns.numbers import parse_number
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
 from genwright.errors import DataError
 
@@ -40,8 +41,9 @@ FEW_BAD, BAD_SHARE = 3, 0.01
 _BLOCK = 1 << 20
 
 
-def inspect(file: Path, delimiter: str | None = None) -> TableFormat:
-    """The form of a file; `delimiter` where a person says so. Raises `DataError`."""
+def inspect(file: Path, delimiter: str | None = None, header: int | None = None) -> TableFormat:
+    """The form of a file; `delimiter` and the line of the `header` (0: there is none) where a person says so.
+    Raises `DataError`."""
     with _reading(file):
         if file.stat().st_size == 0:
             raise DataError(
@@ -51,13 +53,11 @@ def inspect(file: Path, delimiter: str | None = None) -> TableFormat:
         if suffix == ".parquet":
             return _inspect_parquet(file)
         encoding = _encoding(file)
-        latin = (
-            f"{file.name} is not UTF-8 and was read as latin-1; save it as UTF-8 if letters look wrong"
-        )
-        notes = (latin,) if encoding == "latin-1" else ()
+        other = f"{file.name} is not UTF-8 and was read as {encoding}; save it as UTF-8 if letters look wrong"
+        notes = () if encoding.startswith("utf") else (other,)
         if suffix == ".jsonl":
             return TableFormat(suffix, _keys(file, encoding), encoding=encoding, notes=notes)
-        return _inspect_delimited(file, suffix, encoding, delimiter, notes)
+        return _inspect_delimited(file, suffix, encoding, delimiter, header, notes)
 
 
 def rows(
@@ -73,6 +73,7 @@ def rows(
             # Early only where it is beyond doubt: bad rows may stand close together.
             if bad_rows > 1000 and bad_rows > BAD_SHARE * (count + bad_rows):
                 break
+            frame.index = library("pandas").RangeIndex(count - len(frame), count)  # the rows of the file
             yield frame, bad
     if bad_rows > max(FEW_BAD, BAD_SHARE * (count + bad_rows)) or bad_rows > count:
         shown = "; ".join(f"{bad.name.removeprefix(file.name).strip()} {bad.reason}" for bad in some)
@@ -131,9 +132,8 @@ def _text(file: Path, encoding: str) -> IO[str]:
 
 
 def _encoding(file: Path) -> str:
-    """UTF-16 if a mark says so, UTF-8 if all of the file is, else latin-1, which anything is."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    found = "utf-8-sig"
+    """UTF-16 if a mark says so, UTF-8 if all of the file is, else cp1252, and at last latin-1, which anything is."""
+    decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8", "cp1252", "latin-1")}
     with _binary(file) as stream:
         block = stream.read(_BLOCK)
         if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -145,44 +145,73 @@ def _encoding(file: Path) -> str:
                     f"the suffix of what it is",
                     code="binary-file",
                 )
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeDecodeError:
-                found = "latin-1"
+            for name in list(decoders):
+                try:
+                    decoders[name].decode(block, final=not block)
+                except UnicodeDecodeError:
+                    del decoders[name]
             if not block:
-                return found
+                found = next(iter(decoders))
+                return "utf-8-sig" if found == "utf-8" else found
             block = stream.read(_BLOCK)
 
 
 def _inspect_delimited(
-    file: Path, suffix: str, encoding: str, delimiter: str | None, notes: tuple[str, ...]
+    file: Path,
+    suffix: str,
+    encoding: str,
+    delimiter: str | None,
+    header: int | None,
+    notes: tuple[str, ...],
 ) -> TableFormat:
     with _text(file, encoding) as stream:
-        head = [line for line in islice(stream, 200) if line.strip()]
-    if not head:
+        lines = list(islice(stream, 200))
+    if not any(line.strip() for line in lines):
         raise DataError(f"{file.name} is empty; a table has a header and rows", code="empty-file")
-    fixed = delimiter or ("\t" if suffix == ".tsv" else None)
-    used = fixed or max(DELIMITERS, key=lambda d: _agreement(head, d))
-    records = _records(head, used)
-    width = len(records[0])
-    rest = [record for record in records[1:] if len(record) == width]
-    columns = list(zip(*rest, strict=True))[1:]
-    spaces = any(all(value.startswith(" ") for value in column) for column in columns) or (
-        width > 1 and all(name.startswith(" ") for name in records[0][1:])
+    declared = _DECLARED.fullmatch(lines[0].strip())
+    fixed = (
+        delimiter
+        or (declared and declared[1].replace("\\t", "\t"))
+        or ("\t" if suffix == ".tsv" else None)
     )
-    header = [name.lstrip(" ") if spaces else name for name in records[0]]
-    if width == 1 and (others := [d for d in DELIMITERS if d != used and d in header[0]]):
+    skip = max(header - 1, 0) if header is not None else 1 if declared else 0
+    used = fixed or max(DELIMITERS, key=lambda d: _agreement(lines[skip:], d))
+    if header is None and (titles := _titles(lines[skip:], used)):
+        skip += titles
+        notes += (
+            f"{file.name}: line {skip + 1} is taken for the first of the table, and what stands above it is left out; "
+            f"if another names the columns, set codec.header to its number",
+        )
+    elif header is None and declared:
+        notes += (f"{file.name}: the first line says what separates the values, and is left out",)
+    first, *others = [record for record in _records(lines[skip:], used) if record] or [[""]]
+    rest = [record for record in others if len(record) == len(first)]
+    _check_delimiter(file, first, used)
+    named = header != 0 if header is not None else not _is_row(first, rest)
+    spaces = _spaces(first if named else [], rest if named else [first, *rest])
+    if not named:
+        if header is None:
+            shown = ", ".join(first[:3])
+            notes += (
+                f"{file.name} seems to have no header, since its first line ({shown}, ...) is like the others: the "
+                f"columns are called column_1 and so on; if that line names them, set codec.header to {skip + 1}",
+            )
+        first = [f"column_{i}" for i in range(1, len(first) + 1)]
+    names = [(name.lstrip(" ") if spaces else name) or f"Unnamed: {i}" for i, name in enumerate(first)]
+    return TableFormat(suffix, _unique(file, names), used, spaces, encoding, skip, named, notes=notes)
+
+
+_DECLARED = re.compile(r'"?sep=(\\t|[^\w"])"?[,;]*', re.I)
+"""A first line for Excel."""
+
+
+def _check_delimiter(file: Path, first: Sequence[str], used: str) -> None:
+    if len(first) == 1 and (others := [d for d in DELIMITERS if d != used and d in first[0]]):
         raise DataError(
-            f"{file.name} has a single column {header[0]!r}: its values seem to be separated by "
+            f"{file.name} has a single column {first[0]!r}: its values seem to be separated by "
             f"{others[0]!r} and not by {used!r}; set codec.delimiter to {others[0]!r}",
             code="wrong-delimiter",
         )
-    if rest and all(parse_number(name) is not None for name in header):
-        notes += (
-            f"the header of {file.name} is all numbers; if it has none, add a first line of names",
-        )
-    names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]
-    return TableFormat(suffix, _unique(file, names), used, spaces, encoding, notes=notes)
 
 
 def _records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
@@ -192,11 +221,71 @@ def _records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
         return [[""]]
 
 
-def _agreement(head: Sequence[str], delimiter: str) -> tuple[float, int]:
+def _agreement(lines: Sequence[str], delimiter: str) -> tuple[float, int]:
     """How well a delimiter cuts all lines into as many values; (0, 0) where it cuts none."""
-    widths = [len(record) for record in _records(head, delimiter)]
-    same = sum(width == widths[0] for width in widths) / len(widths)
-    return (round(same, 2), widths[0]) if widths[0] > 1 and same >= 0.5 else (0.0, 0)
+    widths = Counter(len(record) for record in _records(lines, delimiter) if record)
+    width, count = widths.most_common(1)[0] if widths else (1, 0)
+    same = count / max(widths.total(), 1)
+    return (round(same, 2), width) if width > 1 and same >= 0.5 else (0.0, 0)
+
+
+def _titles(lines: Sequence[str], delimiter: str) -> int:
+    """Lines above the table: a few that hold one value, or less than half as many as nearly all others."""
+    records = [
+        (record, i) for i, line in enumerate(lines[:20]) for record in _records([line], delimiter)
+    ]
+    widths = Counter(len(record) for record in _records(lines, delimiter) if record)
+    width, count = widths.most_common(1)[0]
+
+    def is_title(record: list[str]) -> bool:
+        filled = sum(value.strip() != "" for value in record)
+        return not record or len(record) < width / 2 or (filled < 2 and record[0].strip() != "")
+
+    if width < 2 or count < 0.8 * widths.total() or not records or not is_title(records[0][0]):
+        return 0
+    return next((i for record, i in records if not is_title(record) and len(record) == width), 0)
+
+
+def _is_row(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line is a row like the rest, and names nothing: in each column of numbers or dates it holds
+    one too, and these are no years nor a count, which name columns as well; or each of its texts comes again."""
+    alike = []
+    for name, *values in zip(first, *rest, strict=True) if rest else ():
+        kinds = {_kind(value) for value in values} - {""}
+        if kinds and kinds <= {"number", "date"}:
+            if _kind(name) not in kinds:
+                return False
+            alike.append(name)
+        elif name.strip() and name not in values and 2 * len(set(values)) < len(values):
+            return False
+    if not alike:
+        columns = list(zip(*rest, strict=True))
+        again = [name in values for name, values in zip(first, columns, strict=True)] if rest else []
+        return len(rest) >= 10 and len(again) > 1 and all(again)
+    numbers = [parse_number(name) for name in alike]
+    whole = [int(number) for number in numbers if number is not None and number % 1 == 0]
+    counted = len(whole) == len(alike) and {b - a for a, b in pairwise(whole)} == {1}
+    return not counted and not all(
+        1900 <= number <= 2100 for number in [*whole, *[0] * (len(alike) - len(whole))]
+    )
+
+
+def _kind(value: str) -> str:
+    if not value.strip():
+        return ""
+    if parse_number(value) is not None:
+        return "number"
+    return "date" if re.fullmatch(r"\s*\d{1,4}[-/.:]\d{1,2}([-/.: T].*)?", value) else "text"
+
+
+def _spaces(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether blanks that follow a delimiter belong to it: those of a column all have them, or none has."""
+    columns = [[value for value in column if value] for column in zip(*rows, strict=True)]
+    led = [{value.startswith(" ") for value in column} for column in columns]
+    if any(len(some) > 1 for some in led):
+        return False
+    header = len(names) > 1 and all(name.startswith(" ") for name in names[1:])
+    return {True} in led[1:] or header
 
 
 def _unique(file: Path, names: Sequence[str]) -> tuple[str, ...]:
@@ -216,10 +305,12 @@ Rows = Iterator[tuple["pd.DataFrame", list[Rejected], int]]
 def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     width, good, bad, lost = len(form.columns), list[list[str]](), list[Rejected](), 0
     with _text(file, form.encoding) as stream:
+        above = len(list(islice(stream, form.skip)))
         reader = csv.reader(stream, delimiter=form.delimiter, skipinitialspace=form.spaces)
         end = 0  # of the record before
         try:
-            next(record for record in reader if record)
+            if form.header:
+                next(record for record in reader if record)
             end = reader.line_num
             for record in reader:
                 if len(record) == width:
@@ -227,7 +318,8 @@ def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
                 elif record:
                     bad.append(
                         Rejected(
-                            f"{file.name} line {end + 1}", _ragged(record, width, reader.line_num - end)
+                            f"{file.name} line {above + end + 1}",
+                            _ragged(record, width, reader.line_num - end),
                         )
                     )
                     lost += reader.line_num - end
@@ -241,7 +333,7 @@ def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
                     good, bad, lost = [], [], 0
         except csv.Error:
             raise DataError(
-                f"{file.name} line {end + 1}: a value is longer than {csv.field_size_limit():,} "
+                f"{file.name} line {above + end + 1}: a value is longer than {csv.field_size_limit():,} "
                 f"characters; probably a quote that opens there is never closed",
                 code="value-too-long",
             ) from None
@@ -370,7 +462,8 @@ def write(frame: pd.DataFrame, form: TableFormat, folder: Path) -> Path:
     else:
         with file.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, delimiter=form.delimiter, lineterminator="\n")
-            writer.writerow(columns)
+            if form.header:
+                writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
     return file
 

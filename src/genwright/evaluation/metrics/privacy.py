@@ -17,7 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.columns.formats import DateFormat, is_missing, parse_number
+from genwright.data.columns.dates import fit_dates
+from genwright.data.columns.formats import is_missing
+from genwright.data.columns.numbers import parse_number
 from genwright.data.table.frames import raw
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
@@ -354,8 +356,8 @@ def _numbers(present: Sequence[Any]) -> dict[Any, float] | None:
         known = {v: found for v in present if (found := parse_number(v, comma)) is not None}
         if known and len(known) == len(present):
             return known
-    dates = DateFormat.of(present) if present else None
-    return {value: dates[0].read(value) for value in present} if dates else None
+    dates = fit_dates(dict.fromkeys(present, 1)) if present else None
+    return {value: dates.format.read(value) for value in present} if dates else None
 
 
 def _nearest_but_one(targets: Array, tables: _Tables) -> Array:

@@ -1,0 +1,254 @@
+"""Every column comes back as it was or says that it does not, and makes nothing that its pattern forbids.
+
+Columns are generated: a way to write values (a *kind*), or two of one kind in their shares, with several ways to
+write a missing value and a sentinel. The tables that installed packages bring come after.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sysconfig
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genwright.data.codec import ReadOptions, Source
+from genwright.data.columns.formats import is_missing
+from genwright.data.columns.infer import fit_column, restore_column
+from genwright.data.columns.types import Column
+from genwright.data.dataset import wanted_fields
+from genwright.data.table.codec import TableCodec
+from genwright.errors import DataError
+from genwright.space import Real
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to write values. `mixes`: those of one word stand in one column together."""
+
+    name: str
+    draw: Callable[[random.Random], Any]
+    valid: Callable[[Any], bool]
+    mixes: str = ""
+
+
+def moment(r: random.Random) -> datetime:
+    return datetime(1995, 1, 1) + timedelta(seconds=r.randrange(10**9))
+
+
+def by_pattern(pattern: str, mixes: str = "", write: Callable[[str], Any] = str) -> Kind:
+    def valid(value: Any) -> bool:
+        try:
+            return write(datetime.strptime(str(value), pattern).strftime(pattern)) == value
+        except ValueError:
+            return False
+
+    return Kind(pattern, lambda r: write(moment(r).strftime(pattern)), valid, mixes)
+
+
+def by_regex(name: str, regex: str, draw: Callable[[random.Random], str], mixes: str = "") -> Kind:
+    return Kind(name, draw, lambda value: re.fullmatch(regex, value) is not None, mixes)
+
+
+def number(template: str, places: int, regex: str, scale: float = 3000, mixes: str = "") -> Kind:
+    """Positive numbers in a template, written with a comma between thousands where `,` is in it."""
+    return by_regex(
+        template, regex, lambda r: template.format(round(r.uniform(0, scale), places)), mixes
+    )
+
+
+def bracketed(r: random.Random) -> str:
+    x = r.uniform(-900, 900)
+    return f"({-x:.2f})" if x < 0 else f"{x:.2f}"
+
+
+def signed(r: random.Random) -> str:
+    x = r.randrange(-400, 400)
+    return f"{x:+d}" if x else "0"
+
+
+def european(r: random.Random) -> str:
+    return f"{r.uniform(0, 9000):,.2f}".translate(str.maketrans(",.", ".,")) + " €"
+
+
+def week(r: random.Random) -> str:
+    year, number, _ = moment(r).isocalendar()
+    return f"{year}-W{number:02d}"
+
+
+def is_week(value: str) -> bool:
+    return re.fullmatch(r"\d{4}-W\d\d", value) is not None and 1 <= int(value[6:]) <= 53
+
+
+KINDS = [
+    *map(by_pattern, ["%Y-%m", "%b %Y", "%H:%M:%S", "%H:%M", "%I:%M %p", "%d%b%Y", "%d/%m/%Y"]),
+    *(by_pattern(p, "moment") for p in ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M"]),
+    *(by_pattern(f"%d.%m.%Y %H:%M:%S{zone}", "zone") for zone in ["+01:00", "+02:00"]),
+    by_pattern("%Y%m%d"),
+    by_pattern("%Y%m%d", write=int),
+    by_pattern("%Y%m", write=int),
+    Kind("week", week, is_week),
+    by_regex("quarter", r"\d{4}Q[1-4]", lambda r: f"{r.randrange(1950, 2024)}Q{r.randrange(1, 5)}"),
+    by_regex("hhmm", r"(?:[01]\d|2[0-3])[0-5]\d", lambda r: f"{r.randrange(24):02d}{r.randrange(60):02d}"),
+    by_regex("duration", r"\d+:[0-5]\d:[0-5]\d", lambda r: f"{r.randrange(60)}:{moment(r):%M:%S}"),
+    number("${:,.2f}", 2, r"\$\d{1,3}(,\d{3})*\.\d\d", mixes="price"),
+    number("{:.2f} EUR", 2, r"\d+\.\d\d EUR", mixes="price"),
+    number("{:,.0f}", 0, r"\d{1,3}(,\d{3})*", 90_000),
+    number("{:.1f} %", 1, r"\d+\.\d %", 100),
+    number("{:.1f} kg", 1, r"\d+\.\d kg", 300),
+    number("{:.3e}", 9, r"\d\.\d{3}e[+-]\d\d"),
+    number("{:.2f}", 2, r"\d+\.\d\d", mixes="decimals"),
+    number("{:.1f}", 1, r"\d+\.\d", mixes="decimals"),
+    by_regex("brackets", r"\(\d+\.\d\d\)|\d+\.\d\d", bracketed),
+    by_regex("signed", r"[+-][1-9]\d*|0", signed),
+    by_regex("european", r"\d{1,3}(\.\d{3})*,\d\d €", european),
+    Kind("float", lambda r: r.gauss(0, 9), lambda value: isinstance(value, float)),
+    Kind("integer", lambda r: r.randrange(10**6), lambda value: type(value) is int),
+    by_regex("zip", r"\d{5}", lambda r: f"{r.randrange(10**5):05d}"),
+    by_regex("phone", r"\+49\d{9}", lambda r: f"+49{r.randrange(10**8, 10**9)}"),
+    by_regex("code", r"[AB]-\d{6}", lambda r: f"{r.choice('AB')}-{r.randrange(10**6):06d}"),
+    by_regex("uuid", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", lambda r: str(uuid.UUID(int=r.getrandbits(128)))),
+    by_regex("version", r"1\.1|1\.10|1\.2", lambda r: r.choice(["1.1", "1.10", "1.2"])),
+    by_regex("label", "red| red|green", lambda r: r.choice(["red", " red", "green"])),
+    by_regex("truth", "yes|no", lambda r: r.choice(["yes", "no"])),
+]  # fmt: skip
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> tuple[list[Any], list[Kind], set[Any]]:
+    """Values, the kinds that wrote them, and what else stands among them."""
+    kind = draw(st.sampled_from(KINDS))
+    others = [other for other in KINDS if kind.mixes and other.mixes == kind.mixes and other != kind]
+    kinds = [kind, *draw(st.lists(st.sampled_from(others), max_size=1))] if others else [kind]
+    r = random.Random(draw(st.integers(0, 10**6)))
+    values = [r.choice(kinds).draw(r) for _ in range(draw(st.integers(80, 160)))]
+    extra: list[Any] = []
+    if isinstance(values[0], str):
+        extra = draw(st.lists(st.sampled_from(["", "NA", "None", "?", " "]), unique=True, max_size=3))
+        if kind.mixes == "moment":
+            extra += draw(st.lists(st.sampled_from(["9999-12-31", "0001-01-01", "open"]), unique=True))
+    elif draw(st.booleans()):
+        extra = [None]
+    values += [value for value in extra for _ in range(r.randrange(5, 12))]
+    r.shuffle(values)
+    return values, kinds, set(extra)
+
+
+def made(column: Column, x: Any, n: int = 200) -> list[Any]:
+    """What a model that knows little of a column makes: symbols as they come, numbers beside the scores."""
+    rng = np.random.default_rng(0)
+    some = rng.permuted(x[rng.integers(len(x), size=n)], axis=0)
+    if column.spans and column.spans[-1] == Real(1):
+        some[:, -1] = some[:, -1] * 0.9 + rng.normal(size=n) * 0.2
+    return column.decode(some, rng)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(columns())
+def test_a_column_comes_back_or_says_that_it_does_not(case):
+    values, kinds, extra = case
+    column = fit_column("x", values)
+    state = json.dumps(column.state(), allow_nan=False)
+    x = restore_column(json.loads(state)).encode(values)
+    assert x.tobytes() == column.encode(values).tobytes()
+    decoded = column.decode(x, np.random.default_rng(0))
+    assert [is_missing(v) and v for v in decoded] == [is_missing(v) and v for v in values]
+    if column.kind != "identifier" and not column.warnings():
+        assert decoded == values
+    if column.kind == "identifier":
+        assert not {v for v in decoded if not is_missing(v)} & set(values)
+    for value in (*decoded, *made(column, x)):
+        assert value in extra or any(kind.valid(value) for kind in kinds), f"{value!r} of {column}"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_kind_is_read_without_a_warning(kind):
+    r = random.Random(1)
+    values = [kind.draw(r) for _ in range(200)]
+    column = fit_column("x", values)
+    if column.kind == "identifier":
+        assert "looks like an identifier" in column.warnings()[0]
+    else:
+        assert column.decode(column.encode(values), np.random.default_rng(0)) == values
+        assert not [w for w in column.warnings() if "could be day/month" not in w]
+
+
+# -- the tables of installed packages ----------------------------------------------------------------
+
+PACKAGES = Path(sysconfig.get_paths()["purelib"])
+TABLES = [
+    p for s in ("*.csv", "*.csv.gz", "*.tsv") for p in PACKAGES.rglob(s) if p.stat().st_size < 10**6
+]
+
+
+def shape(value: str) -> str:
+    """Digits and letters alike, as many as there may be."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"[0-9]+", "9", value))
+
+
+def fitted(file: Path) -> tuple[Any, list[Any]]:
+    codec, source, options = TableCodec(), Source(file, (file,), "table", file.name), ReadOptions()
+    row = codec.fields(source)["row"]
+    chunks = list(codec.read(source, wanted_fields(codec, source, options), options))
+    for chunk in chunks:
+        row.fit(chunk.values["row"])
+    row.settle()
+    return row, chunks
+
+
+def is_refused(file: Path) -> bool:
+    """Whether a file is no table, and that is said."""
+    try:
+        return not fitted(file)
+    except DataError as error:
+        return error.code in ("too-many-bad-rows", "nothing-to-make")
+
+
+@pytest.mark.parametrize(
+    "file", sorted(TABLES), ids=lambda file: "-".join(file.relative_to(PACKAGES).parts[-2:])
+)
+def test_a_table_of_a_package_comes_back(file):
+    if is_refused(file):
+        return
+    row, chunks = fitted(file)
+    frame = pd.concat([chunk.values["row"] for chunk in chunks], ignore_index=True)
+    assert len(frame.columns) == len(row.columns)
+    for name, column in row.columns.items():
+        values = frame[name].tolist()
+        x = column.encode(values)
+        decoded = column.decode(x, np.random.default_rng(0))
+        assert Counter(filter(is_missing, decoded)) == Counter(filter(is_missing, values))
+        if not column.warnings():
+            assert decoded == values, name
+        allowed = set(map(shape, values))
+        # An exponent is written with or without decimals, and a zero without a sign.
+        odd = [
+            v for v in made(column, x) if shape(v) not in allowed and shape(v).lstrip("-") not in allowed
+        ]
+        assert not odd or column.warnings(), f"{name}: {odd[:5]} is none of {sorted(allowed)[:5]}"
+
+
+def test_the_tables_of_packages_are_found():
+    assert {"iris.csv", "wine_data.csv"} <= {file.name for file in TABLES}
+
+
+def test_a_day_of_a_calendar_is_a_day():
+    """Rounding never leaves the month that a number is of."""
+    values = [f"{date(2023, 1, 1) + timedelta(days=k):%Y%m%d}" for k in range(0, 700, 3)]
+    column = fit_column("day", values)
+    for value in column.decode(
+        np.linspace(-3, 3, 1000, dtype=np.float32)[:, None], np.random.default_rng(0)
+    ):
+        assert f"{datetime.strptime(value, '%Y%m%d'):%Y%m%d}" == value
