@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genwright.data.columns.formats import DateFormat, is_missing, parse_number
+from genwright.data.columns.dates import DateFormat, fit_dates
+from genwright.data.columns.formats import Format, is_missing
 from genwright.data.columns.types import Categorical, Column, Datetime, Numeric
 from genwright.errors import DataError, closest_name
 
@@ -57,10 +58,9 @@ def _unread(column: Column, values: Counter[Any], path: Path, real: Path) -> str
         return ""
     here, there = (" or ".join(map(repr, map(_plain, some[:SHOWN]))) for some in (bad, known))
     way = "write them alike in both files"
-    if isinstance(column, Datetime) and (other := DateFormat.of(bad)):
-        of, wanted = other[0].pattern, column.format
-        assert isinstance(wanted, DateFormat)
-        way = f"write its dates as {wanted.pattern}, not {of}" if of and wanted.pattern else way
+    if isinstance(column, Datetime) and (other := fit_dates(Counter(bad))):
+        wanted, of = (_pattern(format) for format in (column.format, other.format))
+        way = f"write its dates as {wanted}, not {of}" if of and wanted else way
     return f"the column {column.name!r} holds {here} in {path}, and {there} in {real} ({way})"
 
 
@@ -69,13 +69,11 @@ def _no_numbers(column: Numeric, values: Counter[Any]) -> list[Any]:
     another format. A few that are wrong are the business of the metrics."""
 
     def is_read(value: Any) -> bool:
-        if isinstance(column.format, DateFormat):
-            return column.format.read(value) == column.format.read(value)
-        return parse_number(value, column.format.comma) is not None
+        return column.format.read(value) == column.format.read(value)
 
     bad = [value for value in values if value not in column.text_values and not is_read(value)]
     most = 2 * sum(values[value] for value in bad) > values.total()
-    is_dated = isinstance(column, Datetime) and bool(bad) and DateFormat.of(list(values)) is not None
+    is_dated = isinstance(column, Datetime) and bool(bad) and fit_dates(values) is not None
     return bad if most or is_dated else []
 
 
@@ -83,6 +81,12 @@ def _written(column: Numeric) -> list[Any]:
     """Some numbers of the column, as its file has them."""
     some = column.scores.numbers[:SHOWN] if column.scores is not None else column.point_masses[:SHOWN]
     return [*column.format.write(some), *column.text_values]
+
+
+def _pattern(format: Format) -> str:
+    """How most dates of a format are written, "" where they are no texts."""
+    first = format.formats[0]
+    return first.pattern if isinstance(first, DateFormat) else ""
 
 
 def _plain(value: Any) -> Any:
