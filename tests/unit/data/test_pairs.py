@@ -1372,3 +1372,23 @@ def test_the_main_field_is_known_by_name_too(tmp_path):
     with pytest.raises(DataError, match="no label or field 'imag'; did you mean 'image'") as error:
         trained(tmp_path / "data", make="caption", given=["imag"])
     assert error.value.code == "no-such-field"
+
+
+def test_of_a_long_prompt_the_end_is_kept():
+    field = TextField(length=8, tokenizer="char", layout="documents", keeps="end")
+    field.fit(["abcdefghijkl", "ab"])
+    field.settle()
+    assert field.decode(field.tensor(["abcdefghijkl", "ab"]).numpy()) == ["efghijkl", "ab"]
+    assert "1 of 2 documents are longer than 8 ids, of which the end is kept" in field.warnings()[0]
+    again = TextField()
+    again.restore(field.state())
+    assert again.decode(again.tensor(["abcdefghijkl"]).numpy()) == ["efghijkl"]
+
+
+def test_a_prompt_is_such_a_field(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [{"prompt": q, "completion": a} for q, a in questions()])
+    fields = TextCodec().fields(find(path))
+    assert {name: field.keeps for name, field in fields.items()} == {
+        "prompt": "end",
+        "completion": "start",
+    }

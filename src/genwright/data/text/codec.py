@@ -29,7 +29,16 @@ from genwright.data.field import Field
 from genwright.data.labels import file_fields
 from genwright.data.text import tokenizer as tokenizers
 from genwright.data.text.field import SEPARATOR, TextField
-from genwright.data.text.files import BLOCK, SCALAR, Document, TextFiles, is_aligned, language, sure
+from genwright.data.text.files import (
+    BLOCK,
+    PROMPT,
+    SCALAR,
+    Document,
+    TextFiles,
+    is_aligned,
+    language,
+    sure,
+)
 from genwright.data.text.tokenizer import BPE
 from genwright.errors import DataError, RecipeError
 from genwright.options import Count
@@ -134,12 +143,18 @@ class TextCodec(Codec):
         )
         found: dict[str, Field] = {files.main: text}
         for name in files.labels():
-            found[name] = self._further() if name in files.texts else ColumnField(name)
+            found[name] = self._further(name) if name in files.texts else ColumnField(name)
         return found
 
-    def _further(self) -> TextField:
-        """A text beside the main one."""
-        return TextField(length=self.length, tokenizer=self.unit, vocab=self.vocab, layout="documents")
+    def _further(self, name: str) -> TextField:
+        """A text beside the main one; what an answer has to do with stands at the end of a prompt."""
+        return TextField(
+            length=self.length,
+            tokenizer=self.unit,
+            vocab=self.vocab,
+            layout="documents",
+            keeps="end" if name == PROMPT else "start",
+        )
 
     def labels(self, source: Source) -> list[str]:
         return self._files(source).labels()

@@ -51,9 +51,10 @@ class TextField(Field):
         layout: Literal["auto", "stream", "documents"] = "auto",
         single: bool = False,
         labelled: bool = False,
+        keeps: Literal["start", "end"] = "start",
     ) -> None:
         self.length, self.unit, self.vocab, self.wanted = length, tokenizer, vocab, layout
-        self.single, self.labelled = single, labelled
+        self.single, self.labelled, self.keeps = single, labelled, keeps
         self._counts = np.zeros(CODES, np.int64)
         self._documents, self._kept, self._held, self._step = 0, list[str](), 0, 1
         self._tokenizer: Tokenizer | None = None
@@ -105,6 +106,7 @@ class TextField(Field):
             "single": self.single,
             "tokens": tokens,
             "length": self.length if stream else min(self.length, longest + 1),
+            **({"keeps": "end"} if self.keeps == "end" else {}),
             "characters": characters,
             "bytes": size,
             "tokens_per_character": tokens / characters,
@@ -142,7 +144,8 @@ class TextField(Field):
         documents, tokens = facts["documents"], facts["tokens"]
         if cut:
             say(
-                f"{cut:,} of {documents:,} documents are longer than {self.length} ids and are cut; "
+                f"{cut:,} of {documents:,} documents are longer than {self.length} ids, of which the "
+                f"{self.keeps} is kept; "
                 f"raise codec.length to keep them whole"
             )
         seen, rare = np.count_nonzero(counts), np.flatnonzero((counts > 0) & (counts < 5))
@@ -182,7 +185,8 @@ class TextField(Field):
         length = int(self._facts["length"])
         out = np.full((len(rows), 1, length), END, dtype)
         for i, row in enumerate(rows):
-            out[i, 0, : len(row)] = row[:length]
+            kept = row[-length:] if self._facts.get("keeps") == "end" else row[:length]
+            out[i, 0, : len(kept)] = kept
         return out
 
     def windows(self, text: str) -> Array:
