@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -169,7 +170,7 @@ def _left_out(about: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) 
     )
     if not one.is_floating_point():  # it may be an index, which has to be a true one
         return None
-    whole = torch.broadcast_shapes(*(t.shape for t in there))
+    whole = np.broadcast_shapes(*(t.shape for t in there))  # that of torch loads sympy
     like = next((t for t in there if t.shape == whole), None)
     if like is None:
         return one.new_empty(whole)
@@ -191,6 +192,48 @@ def _bmm(a: Tensor, b: Tensor) -> Tensor:
 
 def _baddbmm(bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> Tensor:
     return _bmm(a, b)
+
+
+def _as_first(x: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _copy(x: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor | None:
+    dtype = dtype or x.dtype
+    return torch.empty_like(x, dtype=dtype) if dtype.is_floating_point and x.is_floating_point() else None
+
+
+def _joined(parts: Sequence[Tensor], axis: int = 0) -> Tensor | None:
+    first = parts[0]
+    if len({(t.ndim, t.dtype) for t in parts}) > 1 or not first.is_floating_point():
+        return None
+    shape = list(first.shape)
+    shape[axis] = sum(t.shape[axis] for t in parts)
+    return first.new_empty(shape)
+
+
+def _padded(x: Tensor, pads: Sequence[int], *_: Any) -> Tensor | None:
+    shape = list(x.shape)
+    for i, n in enumerate(pads):
+        shape[-1 - i // 2] += n
+    return x.new_empty(shape) if x.is_floating_point() else None
+
+
+def _group_norm(
+    x: Tensor, weight: Any, bias: Any, n: int, channels: int, places: int, groups: int, *_: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    return x.new_empty(x.shape), x.new_empty(n, groups), x.new_empty(n, groups)
+
+
+def _group_norm_backward(
+    grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor | None, *rest: Any
+) -> tuple[Tensor | None, ...]:
+    wanted = rest[-1]
+    of_weight = weight if weight is not None else mean
+    return tuple(
+        torch.empty_like(t) if there else None
+        for t, there in zip((x, of_weight, of_weight), wanted, strict=True)
+    )
 
 
 def _part_backward(grad: Tensor, shape: Sequence[int], *_: Any) -> Tensor:
@@ -255,6 +298,14 @@ _SHAPES: dict[Any, Callable[..., Any]] = {
     aten.baddbmm: _baddbmm,
     aten.convolution: _convolution,
     aten.convolution_backward: _convolution_backward,
+    aten.native_group_norm: _group_norm,
+    aten.native_group_norm_backward: _group_norm_backward,
+    aten.leaky_relu_backward: _as_first,
+    aten._softmax: _as_first,
+    aten._log_softmax: _as_first,
+    aten._to_copy: _copy,
+    aten.cat: _joined,
+    aten.constant_pad_nd: _padded,
     aten.slice_backward: _part_backward,
     aten.select_backward: _part_backward,
     _ATTENTION: _attention,
@@ -317,7 +368,13 @@ def _passed(family: Family, batch: Batch, options: TrainOptions, tally: Tally) -
 
 
 def _seconds(work: Mapping[tuple[Kind, str, torch.dtype], float]) -> float:
-    return sum(amount * _rate(*key) for key, amount in work.items() if amount)
+    """Calls and plain operations take their time; a product as long as what is slower, to multiply or to read and
+    write (the roofline model, Williams et al. 2009)."""
+    longest: dict[tuple[Kind, torch.dtype], float] = {}
+    for (kind, unit, dtype), amount in work.items():
+        seconds = amount * _rate(kind, unit, dtype) if amount else 0.0
+        longest[kind, dtype] = max(seconds, longest.get((kind, dtype), 0.0))
+    return sum(longest.values())
 
 
 def _update_seconds(family: Family) -> float:
@@ -343,9 +400,7 @@ def _rate(kind: Kind, unit: str, dtype: torch.dtype) -> float:
         return _call()
     if kind == "plain":
         return _plain()
-    halves = dtype in (torch.bfloat16, torch.float16)
-    of_flop, of_byte = _of(kind, torch.bfloat16 if halves else torch.float32)
-    return of_flop if unit == "flops" else of_byte
+    return _of(kind, unit, dtype if dtype == torch.bfloat16 else torch.float32)
 
 
 @cache
@@ -362,24 +417,25 @@ def _plain() -> float:
     """A byte read or written by an operation on each number."""
     x = torch.zeros(1 << 20, requires_grad=True)
     probe = _measured(lambda: F.silu(x * 2.0 + 1.0) * x)
-    return _beyond(probe) / probe.work["plain", "bytes", torch.float32]
+    return _beyond_calls(probe) / probe.work["plain", "bytes", torch.float32]
 
 
 @cache
-def _of(kind: Kind, dtype: torch.dtype) -> tuple[float, float]:
-    """A floating point operation and a byte of a kind, from a piece of work with many operations on a number and
-    one with few."""
-    many, few = (_measured(_WORK[kind](*sizes, dtype)) for sizes in _SIZES[kind])
-    (a, b), (c, d) = ((p.work[kind, "flops", dtype], p.work[kind, "bytes", dtype]) for p in (many, few))
-    first, second = _beyond(many), _beyond(few)
-    of_byte = max(0.0, (second * a - first * c) / (d * a - b * c))
-    of_flop = max(0.0, (first - b * of_byte) / a)
-    return of_flop, of_byte
+def _of(kind: Kind, unit: str, dtype: torch.dtype) -> float:
+    """A floating point operation of a kind where there are many on each number, or a byte where there are few."""
+    probe = _measured(_WORK[kind](*_SIZES[kind, unit], dtype))
+    return _beyond_plain(probe) / probe.work[kind, unit, dtype]
 
 
-def _beyond(probe: Probe) -> float:
-    """Seconds that were not spent on calls as such, or on plain operations."""
+def _beyond_calls(probe: Probe) -> float:
+    """Seconds that were not spent on calls as such."""
     return max(probe.seconds / 10, probe.seconds - _call() * probe.work[CALLS])
+
+
+def _beyond_plain(probe: Probe) -> float:
+    """Seconds that were spent neither on calls nor on plain operations."""
+    plain = sum(n for (kind, unit, _), n in probe.work.items() if (kind, unit) == ("plain", "bytes"))
+    return max(probe.seconds / 4, _beyond_calls(probe) - _plain() * plain)
 
 
 def _product(rows: int, wide: int, dtype: torch.dtype) -> Callable[[], Tensor]:
@@ -403,22 +459,28 @@ _WORK: dict[Kind, Callable[..., Callable[[], Tensor]]] = {
     "convolution": _convolved,
     "attention": _attended,
 }
-_SIZES: dict[Kind, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "product": ((1024, 256), (8192, 128)),
-    "convolution": ((4, 64, 16), (16, 32, 8)),
-    "attention": ((2, 256), (32, 16)),
+_SIZES: dict[tuple[Kind, str], tuple[int, ...]] = {
+    ("product", "flops"): (512, 512),
+    ("product", "bytes"): (4096, 64),
+    ("convolution", "flops"): (8, 64, 16),
+    ("convolution", "bytes"): (64, 32, 4),
+    ("attention", "flops"): (2, 256),
+    ("attention", "bytes"): (32, 16),
 }
 
 
 def _measured(run: Callable[[], Tensor], repeats: int = 6) -> Probe:
     """The fastest of a few passes forward and backward, after one to warm up."""
+
+    def both() -> None:
+        torch.autograd.backward(run().square().sum())  # whose gradient lies in memory as those of a loss do
+
     # One thread has a core to itself even where other programs are busy, so its own time is what counts.
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-    times, grad = [], torch.ones_like(run())
+    clock, times = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter, []
     for _ in range(1 + repeats):
         began = clock()
-        torch.autograd.backward(run(), grad)
+        both()
         times.append(clock() - began)
     with Tally() as tally:
-        torch.autograd.backward(run(), grad)
+        both()
     return Probe(min(times[1:]), tally.work)
