@@ -24,12 +24,13 @@ import numpy as np
 
 from genwright.data.dataset import Dataset
 from genwright.errors import RecipeError, RunError
-from genwright.experiment import Experiment, open_data, timed_verdicts
+from genwright.experiment import MEMORY, Experiment, open_data, timed_verdicts
 from genwright.experiment import load as load_run
 from genwright.families.base import Family
 from genwright.model import Model, Samples
 from genwright.options import Count, Natural
 from genwright.planning import Verdict, choose_task
+from genwright.process import free_memory
 from genwright.recipe import Plugin, Recipe, for_so_long, make_recipe
 from genwright.registry import check, resolve
 from genwright.storage.run import Run
@@ -183,17 +184,26 @@ def _advice(
     recipe: Recipe, dataset: Dataset, verdicts: Sequence[Verdict], command: list[str]
 ) -> Advice | None:
     """The recommended family as it is, or small, or else the fastest that is not too large here."""
-    makes = [v for v in verdicts if v.outcome != "refused" and resolve("families", v.family).generates]
-    size = recipe.size
+
+    def fit(found: Sequence[Verdict]) -> list[Verdict]:
+        return [
+            v
+            for v in found
+            if v.outcome != "refused"
+            and resolve("families", v.family).generates
+            and (v.bytes_per_step or 0) < MEMORY * free_memory()
+        ]
+
+    makes, size = fit(verdicts), recipe.size
+    quick = [v for v in makes if not v.too_large]
     if makes and makes[0].too_large and size != "xs":
         small = replace(recipe, size="xs", family=Plugin(makes[0].family))
-        smaller = [v for v in timed_verdicts(small, dataset) if v.outcome != "refused"]
-        if smaller and not smaller[0].too_large:
-            makes, size = smaller, "xs"
-    fit = [v for v in makes if not v.too_large]
-    if not fit:
+        smaller = fit([*timed_verdicts(small, dataset)])
+        if smaller and not (quick and smaller[0].too_large):
+            makes, quick, size = smaller, smaller, "xs"
+    if not makes:
         return None
-    first = fit[0] if fit[0] is makes[0] else min(fit, key=lambda v: v.seconds_per_step or 0.0)
+    first = makes[0] if makes[0] in quick else min(quick or makes, key=lambda v: v.seconds_per_step or 0)
     each = first.seconds_per_step or 0.0
     steps, minutes = recipe.train.steps, recipe.train.minutes
     if minutes:

@@ -94,9 +94,7 @@ class Tally(TorchDispatchMode):
             self._count(about, args, kwargs, out)
         return out
 
-    def _count(
-        self, about: Operation, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any
-    ) -> None:
+    def _count(self, about: Operation, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> None:
         made = _tensors((out,))
         if not made:
             return
@@ -166,7 +164,8 @@ def _left_out(about: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) 
         return None
     # One number tells the type of the others.
     one = about.func(
-        *(a.as_strided([1] * a.ndim, [1] * a.ndim) if isinstance(a, Tensor) else a for a in args), **kwargs
+        *(a.as_strided([1] * a.ndim, [1] * a.ndim) if isinstance(a, Tensor) else a for a in args),
+        **kwargs,
     )
     if not one.is_floating_point():  # it may be an index, which has to be a true one
         return None
@@ -200,7 +199,9 @@ def _as_first(x: Tensor, *_: Any) -> Tensor:
 
 def _copy(x: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor | None:
     dtype = dtype or x.dtype
-    return torch.empty_like(x, dtype=dtype) if dtype.is_floating_point and x.is_floating_point() else None
+    return (
+        torch.empty_like(x, dtype=dtype) if dtype.is_floating_point and x.is_floating_point() else None
+    )
 
 
 def _joined(parts: Sequence[Tensor], axis: int = 0) -> Tensor | None:
@@ -383,7 +384,9 @@ def _update_seconds(family: Family) -> float:
     for phase in family.phases:
         sizes = [p.numel() for p in phase_parameters(family, phase).values()]
         calls = UPDATE * len(sizes) * _rate(*CALLS)
-        seconds += phase.repeats * (calls + UPDATE * 4 * sum(sizes) * _rate("plain", "bytes", torch.float32))
+        seconds += phase.repeats * (
+            calls + UPDATE * 4 * sum(sizes) * _rate("plain", "bytes", torch.float32)
+        )
     return seconds
 
 
@@ -473,7 +476,9 @@ def _measured(run: Callable[[], Tensor], repeats: int = 6) -> Probe:
     """The fastest of a few passes forward and backward, after one to warm up."""
 
     def both() -> None:
-        torch.autograd.backward(run().square().sum())  # whose gradient lies in memory as those of a loss do
+        torch.autograd.backward(
+            run().square().sum()
+        )  # whose gradient lies in memory as those of a loss do
 
     # One thread has a core to itself even where other programs are busy, so its own time is what counts.
     clock, times = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter, []

@@ -126,9 +126,7 @@ class ImageFiles:
         sizes = (header_size(path) for path in self.pictures)
         return len(self.pictures) == len(self.files) and all(size in ((1, 1), None) for size in sizes)
 
-    def _from_archive(
-        self, path: Path, wanted: Sequence[str], every: int
-    ) -> Iterator[Row | Rejected]:
+    def _from_archive(self, path: Path, wanted: Sequence[str], every: int) -> Iterator[Row | Rejected]:
         name, number = self.name(path), 0
         try:
             with opened_archive(path) as archive:
