@@ -16,27 +16,23 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genwright.analysis.latent_edit import edit_examples
-from genwright.analysis.linear_probe import Probe, fit_probe
+from genwright.data.dataset import Dataset
 from genwright.errors import RecipeError, RunError
-from genwright.evaluation import inputs
-from genwright.evaluation.heldout import heldout_log_likelihood
-from genwright.evaluation.in_training import InTrainingEvaluation
-from genwright.evaluation.results import EvaluationReport
-from genwright.experiment import Experiment, timed_verdicts
+from genwright.experiment import MEMORY, Experiment, open_data, timed_verdicts
 from genwright.experiment import load as load_run
 from genwright.families.base import Family
 from genwright.families.capabilities import generative
 from genwright.model import Model, Samples
 from genwright.options import Count, Natural
-from genwright.planning import Verdict
-from genwright.recipe import Recipe, for_so_long, make_recipe
+from genwright.planning import Verdict, choose_task
+from genwright.process import free_memory
+from genwright.recipe import Plugin, Recipe, for_so_long, make_recipe
 from genwright.registry import check, resolve
 from genwright.report import run_page
 from genwright.report.run_page import Command
@@ -44,7 +40,13 @@ from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.trainer import Progress, Trainer
 
+if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as long as torch
+    from genwright.analysis.linear_probe import Probe
+    from genwright.evaluation.in_training import InTrainingEvaluation
+    from genwright.evaluation.results import EvaluationReport
+
 __all__ = [
+    "Advice",
     "Look",
     "apply",
     "commands",
@@ -63,8 +65,30 @@ __all__ = [
 
 
 @dataclass
+class Advice:
+    """What would be worth making.
+
+    family, task, size  to train
+    steps, seconds      how long until it is good, roughly, and what that takes here
+    command             to type
+    """
+
+    family: str
+    task: str
+    size: str
+    steps: int
+    seconds: float
+    command: str
+
+
+@dataclass
 class Look:
-    """What `look` found."""
+    """What `look` found.
+
+    unit    what several examples are called
+    total   about how many there are, where a sample was looked at; else as many as counted
+    advice  what would be worth making; None where nothing fits, or not here
+    """
 
     name: str
     codec: str
@@ -78,6 +102,9 @@ class Look:
     bad_count: int
     warnings: list[str]
     families: list[Verdict] = field(default_factory=list)
+    unit: str = "examples"
+    total: int = 0
+    advice: Advice | None = None
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
@@ -100,15 +127,39 @@ class Watch:
 # -- the verbs -------------------------------------------------------------------------------------
 
 
-def look(data: str | Path, *, settings: Iterable[str] = (), **choices: Any) -> Look:
-    """Counts, sizes, types, splits, what is wrong, which families fit and how long they would take.
+def look(
+    data: str | Path,
+    *,
+    settings: Iterable[str] = (),
+    found: Callable[[Look], None] | None = None,
+    report: Callable[[Verdict], None] | None = None,
+    **choices: Any,
+) -> Look:
+    """Counts, sizes, types, splits, what is wrong, which families fit, how long they would take and which of
+    them would be worth training. Of much data a sample is read, and nothing is trained.
 
     data      a file, a folder, a built-in name or a recipe
     settings  `a.b=c` overrides of the recipe
+    found     is told what there is as soon as that is known, before any family is
+    report    is told of each family, the recommended one first
     choices   label, size, seed, ... as in `train`
     Raises `DataError` where the data cannot be used at all.
     """
-    dataset, verdicts = timed_verdicts(make_recipe(data, settings=settings, **choices))
+    settings = list(settings)
+    recipe, dataset = open_data(make_recipe(data, settings=settings, **choices), sampled=True)
+    seen = _seen(dataset)
+    if found is not None:
+        found(seen)
+    for verdict in timed_verdicts(recipe, dataset):
+        seen.families.append(verdict)
+        if report is not None:
+            report(verdict)
+    seen.advice = _advice(recipe, dataset, seen.families, _typed(data, settings, choices))
+    return seen
+
+
+def _seen(dataset: Dataset) -> Look:
+    """What there is, without the families."""
     stats, main = dataset.stats, dataset.fields[dataset.main]
     labels: dict[str, dict[str, int]] = {}
     for name, counts in stats.labels.items():
@@ -128,14 +179,73 @@ def look(data: str | Path, *, settings: Iterable[str] = (), **choices: Any) -> L
         bad=[asdict(bad) for bad in stats.bad],
         bad_count=stats.bad_count,
         warnings=stats.warnings,
-        families=verdicts,
+        unit=dataset.codec.unit,
+        total=stats.total or sum(stats.counts.values()),
     )
 
 
-def plan(data: str | Path, *, settings: Iterable[str] = (), **choices: Any) -> list[Verdict]:
+def _advice(
+    recipe: Recipe, dataset: Dataset, verdicts: Sequence[Verdict], command: list[str]
+) -> Advice | None:
+    """The recommended family as it is, or small, or else the fastest that is not too large here."""
+
+    def fit(found: Sequence[Verdict]) -> list[Verdict]:
+        return [
+            v
+            for v in found
+            if v.outcome != "refused"
+            and resolve("families", v.family).generates
+            and (v.bytes_per_step or 0) < MEMORY * free_memory()
+        ]
+
+    makes, size = fit(verdicts), recipe.size
+    quick = [v for v in makes if not v.too_large]
+    if makes and makes[0].too_large and size != "xs":
+        small = replace(recipe, size="xs", family=Plugin(makes[0].family))
+        smaller = fit([*timed_verdicts(small, dataset)])
+        if smaller and not (quick and smaller[0].too_large):
+            makes, quick, size = smaller, smaller, "xs"
+    if not makes:
+        return None
+    first = makes[0] if makes[0] in quick else min(quick or makes, key=lambda v: v.seconds_per_step or 0)
+    each = first.seconds_per_step or 0.0
+    steps, minutes = recipe.train.steps, recipe.train.minutes
+    if minutes:
+        steps = max(1, round(60 * minutes / each)) if each else steps
+    more = [] if "--family" in command else ["--family", first.family]
+    more += [] if size == recipe.size else ["--size", size]
+    task = choose_task(first.family, recipe.task.name)
+    return Advice(first.family, task, size, steps, each * steps, shlex.join([*command, *more]))
+
+
+def _typed(data: str | Path, settings: Sequence[str], choices: Mapping[str, Any]) -> list[str]:
+    """The words that train on the same data with the same choices."""
+    words = ["genwright", "train", str(data)]
+    for name, value in choices.items():
+        many = value if isinstance(value, list | tuple) else [] if value is None else [value]
+        words += [word for one in many for word in (f"--{name}", str(one))]
+    return words + [word for setting in settings for word in ("--set", setting)]
+
+
+def plan(
+    data: str | Path,
+    *,
+    settings: Iterable[str] = (),
+    report: Callable[[Verdict], None] | None = None,
+    **choices: Any,
+) -> list[Verdict]:
     """How each family (or the one named) would take this data: native, bridged or refused, with the
-    numbers, the ways out and the time a step takes here. Nothing is trained."""
-    return timed_verdicts(make_recipe(data, settings=settings, **choices))[1]
+    numbers, the ways out and an estimate of what a step takes here. Nothing is trained.
+
+    report  is told of each family, the recommended one first
+    """
+    verdicts = []
+    opened = open_data(make_recipe(data, settings=settings, **choices), sampled=True)
+    for verdict in timed_verdicts(*opened):
+        verdicts.append(verdict)
+        if report is not None:
+            report(verdict)
+    return verdicts
 
 
 def train(
@@ -239,6 +349,8 @@ def apply(
 def edit(run: str | Path, *, device: str = "auto", **how: Any) -> Samples:
     """Edit examples in the latent space of a run; `how` as `edit_examples` takes it: `between` two examples,
     more of an `attribute`, or along principal `directions`."""
+    from genwright.analysis.latent_edit import edit_examples
+
     return edit_examples(load(run, device=device), **how)
 
 
@@ -272,6 +384,9 @@ def judge(
     oracle   nats of an example under the law of the data, where that is known: the likelihood's floor
     Raises `DataError` where nothing can be compared, `RecipeError` for an unknown name.
     """
+    from genwright.evaluation import inputs
+    from genwright.evaluation.heldout import heldout_log_likelihood
+
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="judge")
     if features != "auto":
         resolve("extractors", features)
@@ -310,6 +425,8 @@ def probe(
     run: str | Path, *, label: str | None = None, n: int = 10_000, seed: int = 0, device: str = "auto"
 ) -> Probe:
     """A linear probe of the codes of a run: see `fit_probe`."""
+    from genwright.analysis.linear_probe import fit_probe
+
     return fit_probe(load(run, device=device), label, n, seed)
 
 
@@ -362,6 +479,8 @@ def _checkup(job: Experiment) -> InTrainingEvaluation | None:
     """Who judges within the training, if the recipe wishes it; the first process does so for all."""
     if not job.recipe.train.judge:
         return None
+    from genwright.evaluation.in_training import InTrainingEvaluation
+
     generative(job.model.family)
     return InTrainingEvaluation(job.recipe, job.dataset) if distributed.is_main() else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,26 @@ from genwright.data.field import Array
 from genwright.data.loader import Loader, evenly, strata
 from genwright.data.source import find
 from genwright.errors import DataError, Incompatible, RecipeError, RunError, suggest
+from genwright.families.base import Family
 from genwright.families.translator import Translator
 from genwright.model import Model, make_task, pipeline_of
 from genwright.pipeline import Pipeline
 from genwright.planning import Verdict
+from genwright.process import free_memory
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, options, resolve
 from genwright.storage.run import Run
 from genwright.training import distributed
+from genwright.training.cost import Cost, cost
 from genwright.training.stream import BatchStream
+from genwright.training.threads import Threads
 from genwright.training.timing import seconds_per_step
 from genwright.training.trainer import local_batch
 
 __all__ = ["Experiment", "load", "open_data", "timed_verdicts"]
 
+SLOW, MEMORY = 1.0, 0.25
+"""Seconds of a step, and of the free memory what it wants, that are too much."""
 FIT_SAMPLE = 20_000
 """Training examples that a bridge is fitted on, at most."""
 
@@ -146,11 +153,16 @@ class Experiment:
         (name,) = self.model.task.given
         return strata(np.asarray(self.dataset.splits["train"].arrays[name])[:, 0])
 
-    def seconds_per_step(self) -> float:
-        """Measured on one batch; the model is used up by it."""
+    def cost(self) -> Cost:
+        """Of a step on this machine: counted on a CPU, tried out elsewhere; the model is used up by it."""
         family = self.model.family.to(distributed.device(self.recipe.train.device))
-        size = self.recipe.train.batch_size or family.batch_size
-        return seconds_per_step(family, self.stream().next(size, family.device, 0), self.recipe.train)
+        size, stream = self.recipe.train.batch_size or family.batch_size, self.stream()
+        if family.device.type != "cpu":
+            batch = stream.next(size, family.device, 0)
+            return Cost(seconds_per_step(family, batch, self.recipe.train), 0)
+        few = max(2, family.least_batch, len(self._strata() or ()))
+        batches = [stream.next(n, family.device, 0) for n in (few, 2 * few)]
+        return cost(family, batches, size, self.recipe.train)
 
     def in_words(self) -> str:
         """What was decided: the text of plan.txt."""
@@ -170,8 +182,11 @@ class Experiment:
         return "\n".join(lines) + "\n"
 
 
-def open_data(recipe: Recipe) -> tuple[Recipe, Dataset]:
-    """The data of a recipe, and the recipe with codec, labels and what is made and given written out."""
+def open_data(recipe: Recipe, *, sampled: bool = False) -> tuple[Recipe, Dataset]:
+    """The data of a recipe, and the recipe with codec, labels and what is made and given written out.
+
+    sampled  a sample will do where there is much
+    """
     source = find(recipe.data.path, recipe.codec.name)
     codec = make_codec(source.codec, recipe.codec.options)
     first = next(iter(codec.fields(source)))
@@ -192,7 +207,7 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Dataset]:
     )
     beside = [name for name in dict.fromkeys([*given, make]) if name != first]
     options = ReadOptions(tuple(beside), recipe.data.group, recipe.data.val, recipe.data.test)
-    return recipe, prepare(source, codec, recipe.codec.options, options)
+    return recipe, prepare(source, codec, recipe.codec.options, options, sampled=sampled)
 
 
 def load(run: Run, which: str | int | None = None, device: str = "auto") -> Model:
@@ -200,27 +215,64 @@ def load(run: Run, which: str | int | None = None, device: str = "auto") -> Mode
     return Model.load(run, which, device, lambda recipe: open_data(recipe)[1])
 
 
-def timed_verdicts(recipe: Recipe) -> tuple[Dataset, list[Verdict]]:
-    """The data, and a verdict for each family or for the one the recipe names, with the time that a
-    step of it takes here."""
-    recipe, dataset = open_data(recipe)
-    named, task = recipe.family.name, recipe.task.options
-    space = dataset.fields[task["make"]].without(task["given"]).space
-    found = []
-    for name in names("families") if named == "auto" else [named]:
-        one = recipe if name == named else replace(recipe, family=Plugin(name))
-        bridge = recipe.bridge
-        verdict = planning.weigh(
-            name, space, bridge=bridge.name, options=bridge.options, dial=dataset.codec.dial
-        )
-        if verdict.outcome != "refused":
+def timed_verdicts(recipe: Recipe, dataset: Dataset) -> Iterator[Verdict]:
+    """For each family, or for the one that the recipe names, whether it takes this data and what a step costs
+    here; the recommended one first, and those that do not last.
+
+    recipe, dataset  as `open_data` gives them
+    """
+    named = recipe.family.name
+    space = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"]).space
+    bridge, dial = recipe.bridge, dataset.codec.dial
+    first = _default_family(recipe, dataset) if named == "auto" else named
+    every = names("families") if named == "auto" else [named]
+    found = [
+        planning.weigh(name, space, bridge=bridge.name, options=bridge.options, dial=dial)
+        for name in sorted(every, key=lambda name: name != first)
+    ]
+    refused = [verdict for verdict in found if verdict.outcome == "refused"]
+    with Threads(torch.device("cpu"), chooses=True):
+        for verdict in found:
+            if verdict.outcome == "refused":
+                continue
+            one = recipe if verdict.family == named else replace(recipe, family=Plugin(verdict.family))
             try:
-                seconds = Experiment.on(one, dataset).seconds_per_step()
-                verdict = replace(verdict, seconds_per_step=seconds)
+                job = Experiment.on(one, dataset)
+                yield _priced(verdict, job)
             except Incompatible as error:  # the space would do, but the family says no to something else
-                verdict = Verdict(name, "refused", reason=str(error))
-        found.append(verdict)
-    return dataset, found
+                refused.append(Verdict(verdict.family, "refused", reason=str(error)))
+    yield from refused
+
+
+def _priced(verdict: Verdict, job: Experiment) -> Verdict:
+    """The verdict with what a step costs, and with ways out where that is too much."""
+    cost, free = job.cost(), free_memory()
+    why, ways = "", verdict.ways
+    if cost.bytes > MEMORY * free:
+        why = f"a step wants {cost.bytes / 1e9:.1f} of the {free / 1e9:.1f} GB of memory that are free"
+    elif cost.seconds > SLOW:
+        why = f"a step takes {cost.seconds:.1f} s"
+    if why:
+        ways = _smaller(verdict, job)
+    return replace(
+        verdict, seconds_per_step=cost.seconds, bytes_per_step=cost.bytes, too_large=why, ways=ways
+    )
+
+
+def _smaller(verdict: Verdict, job: Experiment) -> list[str]:
+    """Options that make a step smaller, as a person would type them."""
+    recipe, space = job.recipe, job.model.pipeline.made.space
+    ways = ["--size xs"] if recipe.size != "xs" else []
+    if len(space.grid) and job.dataset.codec.dial:
+        ways.append(f"--set {job.dataset.codec.dial}")
+    if verdict.bridge == "quantize":
+        ways.append("--set bridge.name=quantize --set bridge.bins=16")
+    if len(space.grid) > 1 and space.kind == "real" and not job.model.task.given:
+        kind: type[Family] = resolve("families", verdict.family)
+        stage = "latent" if verdict.bridge == "none" and "real" in kind.accepts else "vq"
+        if verdict.family not in ("vae", "vqvae"):
+            ways.append(f"--set bridge.name={stage} --set bridge.run=RUN (of a vae or vqvae)")
+    return ways
 
 
 def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:

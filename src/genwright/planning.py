@@ -34,7 +34,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a family takes a space, and how."""
+    """Whether a family takes a space, and how.
+
+    seconds_per_step, bytes_per_step  an estimate of what a step takes here, where it was asked for
+    too_large  why that is too much for this machine; empty where it is not. `ways` are those out of it
+    """
 
     family: str
     outcome: Literal["native", "bridged", "refused"]
@@ -42,6 +46,8 @@ class Verdict:
     reason: str = ""
     ways: list[str] = field(default_factory=list)
     seconds_per_step: float | None = None
+    bytes_per_step: int | None = None
+    too_large: str = ""
 
     def __str__(self) -> str:
         how = self.outcome if self.outcome != "bridged" else f"bridged by {self.bridge}"

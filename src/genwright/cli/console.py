@@ -9,32 +9,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, JustifyMethod, RenderableType
     from rich.table import Table
 
     from genwright.analysis.linear_probe import Probe
-    from genwright.api import Look
     from genwright.evaluation.ranking import Order, Ranking
     from genwright.evaluation.results import EvaluationReport
     from genwright.planning import Verdict
-    from genwright.recipe import TrainOptions
     from genwright.storage.run import Run
     from genwright.training.trainer import Progress
 
 __all__ = [
+    "busy",
+    "columns",
     "duration",
     "say",
     "show",
-    "show_look",
     "show_probe",
     "show_ranking",
     "show_report",
-    "show_verdicts",
     "watched",
 ]
 
@@ -65,76 +63,46 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _grid(rows: Iterable[Sequence[object]], *, right: Collection[int] = ()) -> Table:
-    """Columns without lines; the last one wraps under itself, those of `right` stand to the right."""
+@contextmanager
+def busy(words: str) -> Iterator[Callable[[str], None]]:
+    """A line below all others that says what is being done, and what to call with other words for it; nothing
+    where there is no terminal."""
+    console = _console()
+    if not console.is_terminal:
+        yield lambda words: None
+        return
+    with console.status(words) as status:
+        yield status.update
+
+
+def columns(
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Collection[int] = (),
+    head: bool = False,
+    widths: Sequence[int] = (),
+) -> Table:
+    """Columns without lines; the last one wraps under itself, those of `right` stand to the right.
+
+    head    whether the first row names the columns
+    widths  of the columns, at least
+    """
     from rich.table import Table
     from rich.text import Text
 
-    from genwright.report.summary import printable
+    from genwright.report.printable import printable
 
     table, found = Table.grid(padding=(0, 2, 0, 0)), [[*map(str, row)] for row in rows]
     for i in range(len(found[0]) if found else 0):
         last = i == len(found[0]) - 1
-        table.add_column(no_wrap=not last, overflow="fold", justify="right" if i in right else "left")
-    for row in found:
+        side: JustifyMethod = "right" if i in right else "left"
+        least = widths[i] if i < len(widths) else None
+        table.add_column(no_wrap=not last, overflow="fold", justify=side, min_width=least)
+    for number, row in enumerate(found):
         # What indents a cell says what belongs to what.
-        table.add_row(*(Text(" " * (len(cell) - len(cell.lstrip())) + printable(cell)) for cell in row))
+        cells = (Text(" " * (len(cell) - len(cell.lstrip())) + printable(cell)) for cell in row)
+        table.add_row(*cells, style="bold" if head and number == 0 else None)
     return table
-
-
-# -- look and plan ---------------------------------------------------------------------------------
-
-
-def show_look(found: Look, train: TrainOptions) -> None:
-    """What there is, its columns and labels, what is wrong with it, and what could be made of it."""
-    counts = found.counts
-    say(f"{found.name}: {sum(counts.values()):,} examples of kind {found.codec}, each {found.space}")
-    say(
-        f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, "
-        f"{counts['test']:,} to judge by"
-    )
-    facts: list[tuple[object, object]] = []
-    for name, value in found.facts.items():
-        if name == "columns" and isinstance(value, dict):
-            facts += [(f"  {column}", _facts(about)) for column, about in value.items()]
-        else:
-            facts.append((f"  {name}", _facts(value) if isinstance(value, dict) else value))
-    for name, classes in found.labels.items():
-        shown = ", ".join(f"{value} ({count:,})" for value, count in classes.items())
-        facts.append((f"  given {name}", shown))
-    if facts:
-        show(_grid(facts))
-    if found.available_labels:
-        say(f"labels that can be given: {', '.join(found.available_labels)}")
-    if found.duplicates:
-        say(f"duplicates: {found.duplicates:,} of the examples are copies of another")
-    for bad in found.bad[:20]:
-        say(f"bad: {bad['name']}: {bad['reason']}")
-    if found.bad_count > 20:
-        say(f"bad: {found.bad_count - 20:,} more")
-    for warning in found.warnings:
-        say(f"warning: {warning}")
-    show_verdicts(found.families, train)
-
-
-def _facts(about: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in about.items())
-
-
-def show_verdicts(verdicts: list[Verdict], train: TrainOptions) -> None:
-    """Each family that fits or does not, with the time it takes here and ways out."""
-    for verdict in verdicts:
-        line = str(verdict)
-        if verdict.seconds_per_step is not None:
-            if train.minutes:
-                steps = 60 * train.minutes / verdict.seconds_per_step
-                line += f": about {steps:,.0f} steps in {train.minutes:g} minutes here"
-            else:
-                seconds = duration(verdict.seconds_per_step * train.steps)
-                line += f": about {seconds} for {train.steps:,} steps here"
-        say(line)
-        for way in verdict.ways:
-            say(f"  try {way}")
 
 
 # -- judge -----------------------------------------------------------------------------------------
@@ -160,7 +128,7 @@ def show_ranking(found: Ranking, names: list[str]) -> None:
         for name in sorted(names, key=len, reverse=True):
             outcome = outcome.replace(name, short[name])
         rows.append([metric, *(one.ranks[name] for name in names), outcome])
-    show(_grid(rows, right=range(1, len(names) + 1)))
+    show(columns(rows, right=range(1, len(names) + 1)))
     say("One training of each was compared: another seed of the same settings may rank otherwise.")
 
 
@@ -177,7 +145,7 @@ def show_probe(found: Probe) -> None:
             ahead = f"codes ahead by {value:+.3f} [{low:+.3f}, {high:+.3f}]"
         dims = f"{found.dims[name]:,} numbers" if name in found.dims else ""
         rows.append([f"  {name}", f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]", dims, ahead])
-    show(_grid(rows))
+    show(columns(rows))
     say(found.verdict)
 
 

@@ -13,6 +13,7 @@ import re
 import shlex
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,11 +22,9 @@ import typer
 from genwright import __version__
 from genwright.cli.console import (
     say,
-    show_look,
     show_probe,
     show_ranking,
     show_report,
-    show_verdicts,
     watched,
 )
 from genwright.cli.edit import edit
@@ -103,8 +102,11 @@ def look(
 ) -> None:
     """What is in the data, what is wrong with it, which families fit, how long they would take."""
     from genwright import api
+    from genwright.cli.looking import show_advice, show_found, weighing
 
-    with memory(SMALLER):
+    settings = settings or []
+    train = api.make_recipe(data, settings=settings).train
+    with memory(SMALLER), nullcontext(None) if as_json else weighing(train) as report:
         found = api.look(
             data,
             label=labels(label),
@@ -112,12 +114,14 @@ def look(
             make=make,
             given=given,
             size=size,
-            settings=settings or [],
+            settings=settings,
+            found=None if as_json else show_found,
+            report=report,
         )
     if as_json:
         say(json.dumps(found.json(), ensure_ascii=False, indent=2))
     else:
-        show_look(found, api.make_recipe(data, settings=settings or []).train)
+        show_advice(found.advice)
 
 
 @app.command()
@@ -136,8 +140,11 @@ def plan(
     from dataclasses import asdict
 
     from genwright import api
+    from genwright.cli.looking import weighing
 
-    with memory(SMALLER):
+    settings = settings or []
+    train = api.make_recipe(data, settings=settings).train
+    with memory(SMALLER), nullcontext(None) if as_json else weighing(train, family) as report:
         found = api.plan(
             data,
             family=family,
@@ -146,12 +153,11 @@ def plan(
             make=make,
             given=given,
             size=size,
-            settings=settings or [],
+            settings=settings,
+            report=report,
         )
     if as_json:
         say(json.dumps([asdict(verdict) for verdict in found], ensure_ascii=False, indent=2))
-    else:
-        show_verdicts(found, api.make_recipe(data, settings=settings or []).train)
     if family is not None and found[0].outcome == "refused":
         raise typer.Exit(1)
 

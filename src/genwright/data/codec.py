@@ -51,13 +51,14 @@ class ReadOptions:
     """How the split is made, and which fields are read beside the main one.
 
     `given`: names of further fields. `group`: a label or column whose equal values never cross the split.
-    `val`, `test`: shares.
+    `val`, `test`: shares. `every`: of many files or pictures, each so many-th is read, for a sample of them.
     """
 
     given: tuple[str, ...] = ()
     group: str | None = None
     val: float = 0.1
     test: float = 0.1
+    every: int = 1
 
 
 AS_READ = ReadOptions()
@@ -106,6 +107,7 @@ class Rows:
             {name: fields[name].take(values, index) for name, values in self.values.items()},
             [self.keys[i] for i in index],
             [self.names[i] for i in index] if self.names else [],
+            None if self.groups is None else [self.groups[i] for i in index],
             parts=None if self.parts is None else [self.parts[i] for i in index],
         )
 
@@ -147,6 +149,8 @@ class Codec(ABC):
     """Options that older versions did not have: at their default they do not name the data."""
     dial: ClassVar[str] = ""
     """The option that makes an example smaller, as a person would type it."""
+    unit: ClassVar[str] = "examples"
+    """What a person calls several examples."""
     sheet: ClassVar[str] = ""
     """The file in which `write` shows all examples at once: beside others it is none itself."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
@@ -221,6 +225,14 @@ class Codec(ABC):
         """Files beside those of the source that say something of them: a table of labels, captions. With the
         files they name the data."""
         return []
+
+    def count(self, source: Source) -> int:
+        """About how many examples there are, without reading them."""
+        return len(source.files)
+
+    def enough(self, source: Source) -> int:
+        """How many examples say what the data is like: what can be read in about a second."""
+        return 500
 
     # -- out -----------------------------------------------------------------------------------
 

@@ -12,12 +12,12 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -119,15 +119,28 @@ def make_codec(name: str, options: Mapping[str, Any]) -> Codec:
 
 
 def prepare(
-    source: Source, codec: Codec, codec_options: Mapping[str, Any], options: ReadOptions
+    source: Source,
+    codec: Codec,
+    codec_options: Mapping[str, Any],
+    options: ReadOptions,
+    *,
+    sampled: bool = False,
 ) -> Dataset:
     """The data set of a source, from the cache or made now.
 
+    sampled  a sample will do where there is much: `stats.total` says so
     Raises `DataError` when fewer than two examples can be used, or where a field is not there.
     """
-    files = _files(source, codec, options)
+    total = codec.count(source) if sampled else 0
+    most = codec.enough(source) if sampled else 0
+    total = total if total > most else 0
+    if total:
+        many = min(total, len(source.files)) if len(source.files) > 1 else total
+        options = replace(options, every=max(1, many // most))
+    # Of what is only sampled the content is not read, so that its files go by size and time of change.
+    files = _files(source, codec, options, _stamps if total else file_digests)
     key = _key(source, codec_options, options, files)
-    folder = cache_home() / "data" / f"{key}-{LAYOUT}"
+    folder = cache_home() / "data" / f"{key}-{LAYOUT}{'-sample' if total else ''}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     # One builds, whoever else wants the same data waits: another training, or this one's other devices.
     with FileLock(folder.with_suffix(".lock")):
@@ -136,7 +149,7 @@ def prepare(
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             try:
-                _build(source, codec, options, partial)
+                _build(source, codec, options, partial, Sample(most, total) if total else None)
                 shutil.rmtree(folder, ignore_errors=True)
                 partial.rename(folder)
             finally:
@@ -168,11 +181,17 @@ def _key(source: Source, codec_options: Mapping[str, Any], options: ReadOptions,
     named = resolve("codecs", source.codec)
     defaults = {name: p.default for name, p in plugin_options(named).items() if name in named.later}
     kept = {k: v for k, v in codec_options.items() if k not in defaults or v != defaults[k]}
-    what = json.dumps([FORMAT, source.codec, kept, asdict(options)], sort_keys=True)
+    read = {name: value for name, value in asdict(options).items() if (name, value) != ("every", 1)}
+    what = json.dumps([FORMAT, source.codec, kept, read], sort_keys=True)
     return hashlib.sha256(what.encode() + files).hexdigest()[:32]
 
 
-def _files(source: Source, codec: Codec, options: ReadOptions) -> bytes:
+def _files(
+    source: Source,
+    codec: Codec,
+    options: ReadOptions,
+    digests: Callable[[Sequence[Path]], list[bytes]] = file_digests,
+) -> bytes:
     """Of each file, and of what stands beside them, its name and the hash of its content."""
     beside = (
         [source.root / name for name in ("labels.csv", "metadata.csv")] if source.root.is_dir() else []
@@ -180,10 +199,16 @@ def _files(source: Source, codec: Codec, options: ReadOptions) -> bytes:
     there = [*(f for f in beside if f.is_file()), *codec.companions(source, options)]
     files = list(dict.fromkeys([*source.files, *there]))
     found = b""
-    for file, digest in zip(files, file_digests(files), strict=True):
+    for file, digest in zip(files, digests(files), strict=True):
         place = file.relative_to(source.root) if source.root.is_dir() else Path(file.name)
         found += os.fsencode(place) + digest  # a name may be no text
     return found
+
+
+def _stamps(files: Sequence[Path]) -> list[bytes]:
+    """Size and time of change of each file."""
+    stats = [file.stat() if file.exists() else None for file in files]
+    return [f"{s.st_size} {s.st_mtime_ns}".encode() if s else b"unreadable" for s in stats]
 
 
 def _whole(folder: Path) -> bool:
@@ -198,11 +223,27 @@ def _whole(folder: Path) -> bool:
 # -- made now --------------------------------------------------------------------------------------
 
 
-def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path) -> None:
+class Sample(NamedTuple):
+    """How many examples are read, of how many."""
+
+    most: int
+    total: int
+
+
+def _build(
+    source: Source, codec: Codec, options: ReadOptions, folder: Path, sample: Sample | None
+) -> None:
     """Fit and encode into `folder`."""
     fields = wanted_fields(codec, source, options)
     warnings = []
-    rows = codec.read(source, fields, options)
+
+    def read() -> Iterator[Rows]:
+        return codec.read(source, fields, options)
+
+    if sample is not None:  # few enough to be kept for the second time
+        some_rows = list(_begin(read(), fields, sample.most))
+        read = some_rows.__iter__
+    rows = read()
     first, few = _first(source, rows, options)
     if few is not None and (options.val or options.test):
         options = replace(options, val=0.0, test=0.0)
@@ -236,12 +277,13 @@ def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path) -> 
         )
     for field in fields.values():
         field.settle()
-    stats, arrays = _encode(source, codec, fields, options, folder)
+    stats, arrays = _encode(read(), fields, options, folder)
+    stats.total = sample.total if sample else 0
     warnings += notes
     for field in fields.values():
         with suppress(DataError):  # which says that all of it is given
             warnings += field.without(options.given).warnings()
-    if options.val and not stats.counts["val"]:
+    if options.val and not stats.counts["val"] and not sample:
         warnings.append("no example fell to those to choose by: give more data, or raise data.val")
     stats.warnings = warnings
     stats.warn()
@@ -252,6 +294,18 @@ def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path) -> 
         "arrays": arrays,
     }
     (folder / "meta.json").write_text(json.dumps(meta), encoding="ascii")
+
+
+def _begin(rows: Iterator[Rows], fields: Mapping[str, Field], most: int) -> Iterator[Rows]:
+    """The rows up to so many examples."""
+    for some in rows:
+        if len(some) > most:
+            few = some.take(fields, range(most))
+            some = replace(few, rejected=some.rejected, notes=some.notes)
+        yield some
+        most -= len(some)
+        if most <= 0:
+            return
 
 
 def _first(source: Source, rows: Iterator[Rows], options: ReadOptions) -> tuple[list[Rows], int | None]:
@@ -293,7 +347,7 @@ def _unit(text: str) -> float:
 
 
 def _encode(
-    source: Source, codec: Codec, fields: Mapping[str, Field], options: ReadOptions, folder: Path
+    every: Iterator[Rows], fields: Mapping[str, Field], options: ReadOptions, folder: Path
 ) -> tuple[DatasetStats, dict[str, dict[str, Any]]]:
     """All splits to flat files; what was met on the way, and of each file its dtype and shape."""
     stats, arrays = DatasetStats(), dict[str, dict[str, Any]]()
@@ -306,7 +360,7 @@ def _encode(
             for i, name in enumerate(fields)
         }
         keys = files.enter_context((folder / "keys").open("wb"))
-        for rows in codec.read(source, fields, options):
+        for rows in every:
             stats.spoilt(rows.rejected)
             short = [int(key, 16) & (2**64 - 1) for key in rows.keys]
             keys.write(np.array(short, dtype=np.uint64).tobytes())
@@ -332,8 +386,8 @@ def _encode(
         (window,) = main.space.grid
         size = {part: arrays.get(f"{part}.{name}", {"n": 0})["n"] for part in PARTS}
         stats.counts = {part: windows(size[part], window, max(1, window - 1)) for part in PARTS}
-    every = np.fromfile(folder / "keys", dtype=np.uint64)
-    stats.duplicates = len(every) - len(np.unique(every))
+    digests = np.fromfile(folder / "keys", dtype=np.uint64)
+    stats.duplicates = len(digests) - len(np.unique(digests))
     (folder / "keys").unlink()
     stats.labels = {
         name: dict(sorted(count.items(), key=lambda kv: int(kv[0]))) for name, count in labels.items()

@@ -18,6 +18,7 @@ NAMED = 100
 class DatasetStats:
     """Of all splits.
 
+    total       about how many examples there are, where these are a sample of them; else 0
     counts      examples by split; of a stream, how many windows it would fill side by side
     duplicates  examples that are copies of another
     labels      of each condition of symbols, how often each came in training, by its index
@@ -29,6 +30,7 @@ class DatasetStats:
     bad_count: int = 0
     labels: dict[str, dict[str, int]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    total: int = 0
 
     def spoilt(self, bad: Sequence[Rejected]) -> None:
         """What could not be used."""

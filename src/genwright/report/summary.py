@@ -13,8 +13,9 @@ from rich.text import Text
 from genwright.evaluation.results import EvaluationReport, MetricResult
 from genwright.report.evaluation_page import missing
 from genwright.report.figures import formatted, grouped, skill_of
+from genwright.report.printable import printable
 
-__all__ = ["Summary", "printable"]
+__all__ = ["Summary"]
 
 CLAIMS, METRICS, SENTENCES = 8, 26, 6
 """Of each so many at most: one screen, and the rest on the page."""
@@ -119,8 +120,3 @@ def _cells(result: MetricResult) -> tuple[str, ...]:
         best,
         skill_of(result.skill) or "-",
     )
-
-
-def printable(text: str) -> str:
-    """What a terminal can be given: no control or direction characters, for a file name may hold them."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())

@@ -68,6 +68,7 @@ class AudioCodec(Codec):
     field_types = (ClipField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.seconds=0.25"
+    unit = "files"
 
     def __init__(
         self,
@@ -137,7 +138,10 @@ class AudioCodec(Codec):
 
         rows, held = empty(), 0
         rows.rejected += layout.read(wanted)
+        taken = {*layout.mains[:: options.every]}
         for path in layout.files:
+            if options.every > 1 and path not in taken:
+                continue
             own = layout.of(path, wanted)
             if own is None:
                 continue

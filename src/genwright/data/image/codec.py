@@ -63,6 +63,7 @@ class ImageCodec(Codec):
     field_types = (ImageField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.size=32"
+    unit = "pictures"
     sheet = SHEET
 
     def __init__(
@@ -130,6 +131,13 @@ class ImageCodec(Codec):
         files = ImageFiles(source)
         return ["label"] if "label" in files.labels() and not files.loose else []
 
+    def count(self, source: Source) -> int:
+        return ImageFiles(source).count()
+
+    def enough(self, source: Source) -> int:
+        """More of what lies side by side in one archive, small as it is."""
+        return 500 if len(source.files) > 1 else 2_000
+
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
     ) -> Iterator[Rows]:
@@ -143,7 +151,7 @@ class ImageCodec(Codec):
             return Rows({name: [] for name in fields}, [], groups=groups)
 
         rows, held = empty(), 0
-        for found in files.rows(wanted):
+        for found in files.rows(wanted, options.every):
             if isinstance(found, Rejected):
                 rows.rejected.append(found)
                 continue

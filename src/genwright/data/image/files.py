@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -91,17 +91,29 @@ class ImageFiles:
         """Whether some picture lies beside the class folders and has no label from elsewhere."""
         return self.layout.loose
 
-    def rows(self, wanted: Sequence[str]) -> Iterator[Row | Rejected]:
-        """Every picture with what stands beside it, in the order of the source, or why it cannot be used.
+    def count(self) -> int:
+        """How many pictures there are, by names and heads alone."""
+        found = 0
+        for path in self.arrays:
+            with suppress(Exception), opened_archive(path) as archive:  # `rows` tells what is wrong
+                found += archive.count
+        return found + len(self.layout.mains)
+
+    def rows(self, wanted: Sequence[str], every: int = 1) -> Iterator[Row | Rejected]:
+        """Every picture, or each so many-th, with what stands beside it, in the order of the source, or why it
+        cannot be used.
 
         A picture without a value for one of the fields `wanted` cannot.
         """
         yield from self.layout.read(wanted)
+        taken = {*self.layout.mains[::every]}
         for path in self.layout.files:
+            if every > 1 and path not in taken:
+                continue
             if (row := self.layout.of(path, wanted)) is not None:
                 yield row if isinstance(row, Rejected) else self._from_file(row)
         for path in self.arrays:
-            yield from self._from_archive(path, wanted)
+            yield from self._from_archive(path, wanted, every)
 
     def _from_file(self, row: FileRow) -> Row | Rejected:
         pictures: dict[str, Any] = {}
@@ -120,7 +132,7 @@ class ImageFiles:
         sizes = (header_size(path) for path in self.layout.files)
         return not self.arrays and all(size in ((1, 1), None) for size in sizes)
 
-    def _from_archive(self, path: Path, wanted: Sequence[str]) -> Iterator[Row | Rejected]:
+    def _from_archive(self, path: Path, wanted: Sequence[str], every: int) -> Iterator[Row | Rejected]:
         name, number = self.name(path), 0
         try:
             with opened_archive(path) as archive:
@@ -128,15 +140,17 @@ class ImageFiles:
                     for i, array in enumerate(pictures):
                         labels = {label: values[i] for label, values in columns.items()}
                         missing = lacking(labels, wanted)
+                        number += 1
+                        if (number - 1) % every:
+                            continue
                         if wrong[i]:
-                            yield Rejected(f"{name}[{number}]", wrong[i])
+                            yield Rejected(f"{name}[{number - 1}]", wrong[i])
                         elif missing is not None:
-                            yield Rejected(f"{name}[{number}]", f"it has no {missing!r}")
+                            yield Rejected(f"{name}[{number - 1}]", f"it has no {missing!r}")
                         else:
                             height, width = array.shape[:2]
                             picture = Picture(drop_redundant_channels(array), height, width, "npz")
-                            yield Row(picture, labels, f"{name.removesuffix(path.suffix)}-{number}")
-                        number += 1
+                            yield Row(picture, labels, f"{name.removesuffix(path.suffix)}-{number - 1}")
         except ValueError as error:
             yield Rejected(name, str(error))
         except Exception as error:  # an archive of damaged bytes may raise anything

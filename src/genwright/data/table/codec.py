@@ -17,7 +17,7 @@ from genwright.data.columns.infer import KINDS
 from genwright.data.field import Field
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
-from genwright.data.table.readers import inspect, rows, write
+from genwright.data.table.readers import count, inspect, rows, write
 from genwright.errors import DataError, RecipeError, suggest
 from genwright.options import Count, Natural
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["TableCodec"]
+
+ENOUGH = 500_000
+"""Values that are enough to look at."""
 
 
 class TableCodec(Codec):
@@ -42,6 +45,7 @@ class TableCodec(Codec):
     main = "row"
     field_types = (RowField, ColumnField)
     default_family = "autoregressive"
+    unit = "rows"
     later = frozenset({"header"})
 
     def __init__(
@@ -85,6 +89,12 @@ class TableCodec(Codec):
     def labels(self, source: Source) -> list[str]:
         """The names of all columns: each can be given."""
         return list(self._inspect(_first(source)).columns)
+
+    def count(self, source: Source) -> int:
+        return sum(count(file) for file in source.files)
+
+    def enough(self, source: Source) -> int:
+        return ENOUGH // max(1, len(self._inspect(_first(source)).columns))
 
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ

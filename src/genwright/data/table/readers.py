@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BufferedReader
 from itertools import islice, pairwise
 from pathlib import Path
@@ -31,7 +32,7 @@ from genwright.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["inspect", "rows", "write"]
+__all__ = ["count", "inspect", "rows", "write"]
 
 ROWS = 20_000
 """Rows of a chunk."""
@@ -45,10 +46,20 @@ def inspect(file: Path, delimiter: str | None = None, header: int | None = None)
     """The form of a file; `delimiter` and the line of the `header` (0: there is none) where a person says so.
     Raises `DataError`."""
     with _reading(file):
-        if file.stat().st_size == 0:
+        about = file.stat()
+        if about.st_size == 0:
             raise DataError(
                 f"{file.name} is empty (0 bytes); a table has a header and rows", code="empty-file"
             )
+        return _inspected(file, delimiter, header, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _inspected(
+    file: Path, delimiter: str | None, header: int | None, size: int, changed: int
+) -> TableFormat:
+    """Of a file as it is now: it is read to its end to be sure of its encoding, and asked for several times."""
+    with _reading(file):
         suffix = _suffix(file)
         if suffix == ".parquet":
             return _inspect_parquet(file)
@@ -58,6 +69,19 @@ def inspect(file: Path, delimiter: str | None = None, header: int | None = None)
         if suffix == ".jsonl":
             return TableFormat(suffix, _keys(file, encoding), encoding=encoding, notes=notes)
         return _inspect_delimited(file, suffix, encoding, delimiter, header, notes)
+
+
+def count(file: Path) -> int:
+    """About how many rows there are, by the size of a file and its beginning."""
+    with _reading(file):
+        if _suffix(file) == ".parquet":
+            with _parquet_file(file) as opened:
+                return int(opened.metadata.num_rows)
+        with _binary(file) as stream:
+            head = stream.read(_BLOCK)
+        packed = file.suffix.lower() == ".gz"
+        size = len(head) if len(head) < _BLOCK else file.stat().st_size * (4 if packed else 1)
+        return round(size / max(1, len(head)) * head.count(b"\n"))
 
 
 def rows(

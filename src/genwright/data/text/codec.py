@@ -47,6 +47,8 @@ __all__ = ["SEPARATOR", "TextCodec"]
 
 ROWS = 4096
 """Documents of a chunk, at most."""
+ENOUGH = 4 * BLOCK
+"""Bytes that are enough to look at."""
 EMPTY = "is empty"
 PLAIN = (".txt", ".md", ".txt.gz", ".md.gz")
 """Files that are a document each."""
@@ -89,6 +91,7 @@ class TextCodec(Codec):
     field_types = (TextField, ColumnField)
     default_family = "autoregressive"
     dial = "codec.length=64"
+    unit = "documents"
     sheet = "samples.txt"
 
     def __init__(
@@ -183,6 +186,14 @@ class TextCodec(Codec):
         else:
             yield from self._one(files, source.files[0], options)
 
+    def count(self, source: Source) -> int:
+        """Documents, or pieces of a single one."""
+        return self._files(source).count()
+
+    def enough(self, source: Source) -> int:
+        files = self._files(source)
+        return max(2, round(ENOUGH / files.size * files.count()))
+
     def _one(self, files: TextFiles, file: Path, options: ReadOptions) -> Iterator[Rows]:
         survey = files.survey(file)
         main, stem, number = files.main, file.name[: len(file.name) - len(suffix(file))], 0
@@ -218,7 +229,7 @@ class TextCodec(Codec):
         asked = list(dict.fromkeys([*names, *([options.group] if options.group else [])]))
         rows, size, good, spoiled = fresh(), 0, 0, 0
         where, group = "", ""
-        for item in files.documents(asked):
+        for item in files.documents(asked, options.every):
             item = item if isinstance(item, Rejected) else _usable(item, asked, texts)
             if isinstance(item, Rejected):
                 rows.rejected.append(item)

@@ -189,16 +189,31 @@ class TextFiles:
         names += [key for line in self.first for key, value in line.items() if isinstance(value, SCALAR)]
         return [name for name in dict.fromkeys(names) if name not in (self.key, self.main)]
 
+    # -- how much there is ---------------------------------------------------------------------
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of all files, those in .gz about threefold."""
+        return max(1, sum(_size(file) for file in self.source.files))
+
+    def count(self) -> int:
+        """About how many documents, or pieces of a single one; without reading more than the first lines."""
+        if self.single:
+            return -(-self.size // BLOCK)
+        lines = [file for file in self.source.files if _by_line(file) or self.moses]
+        sides = max(1, len(self.moses))
+        return len(self.source.files) - len(lines) + sum(map(_lines_in, lines)) // sides
+
     # -- documents -----------------------------------------------------------------------------
 
-    def documents(self, wanted: Sequence[str] = ()) -> Iterator[Document | Rejected]:
-        """All documents, with the main text if that is `wanted`. Raises `DataError` at the end if no line of any
+    def documents(self, wanted: Sequence[str] = (), every: int = 1) -> Iterator[Document | Rejected]:
+        """All documents, or those of each so many-th file, with the main text if that is `wanted`. Raises `DataError` at the end if no line of any
         file had it."""
         if self.moses:
             yield from self._aligned()
             return
         lines, hits, fields = 0, 0, set[str]()
-        for file in self.source.files:
+        for file in self.source.files[::every]:
             folder = self._folder(file)
             labels = {"label": folder} if folder else {}
             stem = self._stem(file)
@@ -370,6 +385,23 @@ class TextFiles:
 
 def _by_line(file: Path) -> bool:
     return file.name.lower().removesuffix(".gz").endswith(BY_LINE)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size * (3 if file.suffix.lower() == ".gz" else 1)
+    except OSError:  # it is opened again, and told of
+        return 0
+
+
+def _lines_in(file: Path) -> int:
+    """About how many lines a file has, by its size and its beginning."""
+    try:
+        with _raw(file) as raw:
+            head = raw.read(1 << 16)
+    except _BROKEN:
+        return 0
+    return max(1, round(_size(file) / max(1, len(head)) * head.count(b"\n")))
 
 
 def _by_json(file: Path) -> bool:

@@ -1,0 +1,491 @@
+"""How long a training step takes here and what memory it wants: counted, and not run.
+
+A few examples go through loss and gradient, whose operations are counted. What is large in them is left out: a
+product, a convolution, attention or an element-wise operation gives zeros of the right shape, so that it costs
+neither time nor memory. Two such batches of different sizes tell what grows with the batch. Rates of this
+machine, measured once on small products and convolutions, turn counts into seconds: a call costs some time
+whatever it does, and a number that is read or written and one that is multiplied cost theirs.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from genwright.batch import Batch
+from genwright.errors import GenwrightError
+from genwright.families.base import Family
+from genwright.recipe import TrainOptions
+from genwright.training.optim import frozen, phase_parameters
+from genwright.training.precision import autocast
+
+__all__ = ["Cost", "Tally", "cost"]
+
+aten = torch.ops.aten
+Kind = Literal["call", "plain", "product", "convolution", "attention"]
+Work = Counter[tuple[Kind, str, torch.dtype]]
+"""How much of each kind is done, by unit ("calls", "flops" or "bytes") and type of the numbers."""
+
+CALLS: tuple[Kind, str, torch.dtype] = ("call", "calls", torch.float32)
+LARGE = 1 << 13
+"""Numbers of a result from which it is left out."""
+MANY = 20_000
+"""Calls in a step from which one batch is enough."""
+WEIGHTS = 5
+"""Copies of the weights: their gradient, two moments of AdamW and the moving average beside themselves."""
+UPDATE = 12
+"""How often a step touches each parameter beside loss and gradient: norms, AdamW, the average of weights."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one training step: seconds here, and bytes at its peak, with the weights and what goes with them."""
+
+    seconds: float
+    bytes: int
+
+
+# -- counting --------------------------------------------------------------------------------------
+
+
+class Tally(TorchDispatchMode):
+    """Within it operations are counted and large ones are left out.
+
+    weights   shapes of parameters
+    computes  whether large ones are done nevertheless
+    work      what was done, or would have been
+    steady    what of that has to do with a parameter alone, and not with the batch
+    peak      bytes of all results that were held at a time
+    """
+
+    def __init__(self, weights: Collection[torch.Size] = (), *, computes: bool = False) -> None:
+        super().__init__()
+        self.weights, self.computes = weights, computes
+        self.steady: Work = Counter()
+        self.work: Work = Counter()
+        self.held = self.peak = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # the other answer loads the compiler, which takes seconds
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        about = _about(func)
+        out = None if self.computes else _left_out(about, args, kwargs)
+        if out is None:
+            out = func(*args, **kwargs)
+        self.work[CALLS] += 1
+        if not about.is_view:
+            self._count(about, args, kwargs, out)
+        return out
+
+    def _count(self, about: Operation, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> None:
+        made = _tensors((out,))
+        if not made:
+            return
+        dtype, written = made[0].dtype, 0
+        for t in made:
+            written += (size := t.numel() * t.element_size())
+            if size >= LARGE:
+                self.held += size
+                weakref.finalize(t.untyped_storage(), self._drop, size)
+        self.peak = max(self.peak, self.held)
+        read = sum(t.numel() * t.element_size() for t in _tensors(args))
+        self.work[about.kind, "bytes", dtype] += written + read
+        if made[0].shape in self.weights:
+            self.steady[about.kind, "bytes", dtype] += written + read
+        if about.flops is not None:
+            self.work[about.kind, "flops", dtype] += about.flops(*args, **kwargs, out_val=out)
+
+    def _drop(self, size: int) -> None:
+        self.held -= size
+
+
+class Operation(NamedTuple):
+    """What is known of one: its kind, how to count its flops, the shape of its result where that is known
+    without it, whether it is a view of its argument, and whether it changes each number by itself."""
+
+    func: Any
+    kind: Kind
+    flops: Callable[..., int] | None
+    shape: Callable[..., Any] | None
+    is_view: bool
+    pointwise: bool
+
+
+@cache
+def _about(func: Any) -> Operation:
+    op = func._overloadpacket
+    pointwise = torch.Tag.pointwise in func.tags and not func._schema.is_mutable
+    flops = _FLOPS.get(op) or flop_registry.get(op)
+    return Operation(func, _KINDS.get(op, "plain"), flops, _SHAPES.get(op), func.is_view, pointwise)
+
+
+_ATTENTION = aten._scaled_dot_product_flash_attention_for_cpu
+_ATTENTION_BACKWARD = aten._scaled_dot_product_flash_attention_for_cpu_backward
+_KINDS: dict[Any, Kind] = {
+    **dict.fromkeys((aten.mm, aten.addmm, aten.bmm, aten.baddbmm), "product"),
+    **dict.fromkeys((aten.convolution, aten.convolution_backward), "convolution"),
+    **dict.fromkeys((_ATTENTION, _ATTENTION_BACKWARD), "attention"),
+}
+
+
+def _tensors(found: Sequence[Any]) -> list[Tensor]:
+    there = [one for one in found if isinstance(one, Tensor)]
+    for one in found:
+        if isinstance(one, list | tuple):
+            there += _tensors(one)
+    return there
+
+
+def _left_out(about: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Whatever stands in memory, in the place of a large result; None where it has to be computed."""
+    if about.shape is not None:
+        return about.shape(*args, **kwargs)
+    if not about.pointwise:
+        return None
+    there = [a for a in args if isinstance(a, Tensor)]
+    if max((t.numel() for t in there), default=0) < LARGE:
+        return None
+    # One number tells the type of the others.
+    one = about.func(
+        *(a.as_strided([1] * a.ndim, [1] * a.ndim) if isinstance(a, Tensor) else a for a in args),
+        **kwargs,
+    )
+    if not one.is_floating_point():  # it may be an index, which has to be a true one
+        return None
+    whole = np.broadcast_shapes(*(t.shape for t in there))  # that of torch loads sympy
+    like = next((t for t in there if t.shape == whole), None)
+    if like is None:
+        return one.new_empty(whole)
+    form = kwargs.get("memory_format") or torch.preserve_format
+    return torch.empty_like(like, dtype=one.dtype, memory_format=form)
+
+
+def _mm(a: Tensor, b: Tensor) -> Tensor:
+    return a.new_empty(a.shape[0], b.shape[1])
+
+
+def _addmm(bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> Tensor:
+    return _mm(a, b)
+
+
+def _bmm(a: Tensor, b: Tensor) -> Tensor:
+    return a.new_empty(*a.shape[:2], b.shape[2])
+
+
+def _baddbmm(bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> Tensor:
+    return _bmm(a, b)
+
+
+def _as_first(x: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _copy(x: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor | None:
+    dtype = dtype or x.dtype
+    return (
+        torch.empty_like(x, dtype=dtype) if dtype.is_floating_point and x.is_floating_point() else None
+    )
+
+
+def _joined(parts: Sequence[Tensor], axis: int = 0) -> Tensor | None:
+    first = parts[0]
+    if len({(t.ndim, t.dtype) for t in parts}) > 1 or not first.is_floating_point():
+        return None
+    shape = list(first.shape)
+    shape[axis] = sum(t.shape[axis] for t in parts)
+    return first.new_empty(shape)
+
+
+def _padded(x: Tensor, pads: Sequence[int], *_: Any) -> Tensor | None:
+    shape = list(x.shape)
+    for i, n in enumerate(pads):
+        shape[-1 - i // 2] += n
+    return x.new_empty(shape) if x.is_floating_point() else None
+
+
+def _group_norm(
+    x: Tensor, weight: Any, bias: Any, n: int, channels: int, places: int, groups: int, *_: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    return x.new_empty(x.shape), x.new_empty(n, groups), x.new_empty(n, groups)
+
+
+def _group_norm_backward(
+    grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor | None, *rest: Any
+) -> tuple[Tensor | None, ...]:
+    wanted = rest[-1]
+    of_weight = weight if weight is not None else mean
+    return tuple(
+        torch.empty_like(t) if there else None
+        for t, there in zip((x, of_weight, of_weight), wanted, strict=True)
+    )
+
+
+def _part_backward(grad: Tensor, shape: Sequence[int], *_: Any) -> Tensor:
+    return grad.new_empty(shape)
+
+
+def _convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    *_: Any,
+) -> Tensor | None:
+    if transposed:
+        return None
+    axes = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=False)
+    grid = [(n + 2 * pad - far * (k - 1) - 1) // step + 1 for n, k, step, pad, far in axes]
+    return x.new_empty(len(x), len(weight), *grid)
+
+
+def _convolution_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, *rest: Any
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    of_x, of_weight, of_bias = rest[-1]
+    return (
+        torch.empty_like(x) if of_x else None,
+        torch.empty_like(weight) if of_weight else None,
+        x.new_empty(grad.shape[1]) if of_bias else None,
+    )
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(query), query.new_empty(query.shape[:-1], dtype=torch.float32)
+
+
+def _attention_backward(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
+
+
+def _attention_flops(query: Tensor, key: Tensor, *_: Any, **__: Any) -> int:
+    return 4 * query.numel() * key.shape[-2]
+
+
+def _attention_backward_flops(grad: Tensor, query: Tensor, key: Tensor, *_: Any, **__: Any) -> int:
+    return 10 * query.numel() * key.shape[-2]
+
+
+_FLOPS: dict[Any, Callable[..., int]] = {
+    _ATTENTION: _attention_flops,
+    _ATTENTION_BACKWARD: _attention_backward_flops,
+}
+"""Those that torch does not know how to count."""
+_SHAPES: dict[Any, Callable[..., Any]] = {
+    aten.mm: _mm,
+    aten.addmm: _addmm,
+    aten.bmm: _bmm,
+    aten.baddbmm: _baddbmm,
+    aten.convolution: _convolution,
+    aten.convolution_backward: _convolution_backward,
+    aten.native_group_norm: _group_norm,
+    aten.native_group_norm_backward: _group_norm_backward,
+    aten.leaky_relu_backward: _as_first,
+    aten._softmax: _as_first,
+    aten._log_softmax: _as_first,
+    aten._to_copy: _copy,
+    aten.cat: _joined,
+    aten.constant_pad_nd: _padded,
+    aten.slice_backward: _part_backward,
+    aten.select_backward: _part_backward,
+    _ATTENTION: _attention,
+    _ATTENTION_BACKWARD: _attention_backward,
+}
+
+
+def cost(family: Family, batches: Sequence[Batch], size: int, options: TrainOptions) -> Cost:
+    """Of a step on `size` examples. The family is used up.
+
+    batches  two of a few examples each, of different sizes
+    """
+    small, larger = batches
+    with torch.random.fork_rng(devices=[]):
+        with Tally():
+            family.prepare(small)
+        one = _counted(family, small, options)
+        # Counting takes time too: where there is much, one batch has to be enough.
+        many = one.work[CALLS] > MANY
+        two = None if many else _counted(family, larger, options)
+    parts, held = options.accumulate, one.peak
+    far = (size / parts - len(small)) / (len(larger) - len(small))
+    work = dict[tuple[Kind, str, torch.dtype], float](one.work)
+    for key, amount in work.items():
+        more = two.work[key] - amount if two else amount - one.steady[key] - amount * (key == CALLS)
+        work[key] = amount + far * max(0.0, more)
+    held += int(far * max(0, two.peak - held if two else held))
+    kept = WEIGHTS * sum(p.numel() * p.element_size() for p in family.parameters())
+    return Cost(parts * _seconds(work) + _update_seconds(family), kept + held)
+
+
+def _counted(family: Family, batch: Batch, options: TrainOptions) -> Tally:
+    """The work of loss and gradient in all phases. A family that cannot go on with what was left out computes
+    all of it."""
+    weights = {p.shape for p in family.parameters()}
+    try:
+        return _passed(family, batch, options, Tally(weights))
+    except GenwrightError:
+        raise
+    except Exception:
+        return _passed(family, batch, options, Tally(weights, computes=True))
+
+
+def _passed(family: Family, batch: Batch, options: TrainOptions, tally: Tally) -> Tally:
+    precision = autocast(family, options.precision)
+    for phase in family.phases:
+        mine = phase_parameters(family, phase)
+        others = [p for name, p in family.named_parameters() if name not in mine]
+        for _ in range(phase.repeats):
+            with frozen(others), tally:
+                with precision:
+                    terms = family.loss(batch, phase.name)
+                torch.autograd.backward(torch.stack(list(terms.values())).sum())
+            for p in mine.values():
+                p.grad = None
+    return tally
+
+
+# -- rates -----------------------------------------------------------------------------------------
+
+
+def _seconds(work: Mapping[tuple[Kind, str, torch.dtype], float]) -> float:
+    """Calls and plain operations take their time; a product as long as what is slower, to multiply or to read and
+    write (the roofline model, Williams et al. 2009)."""
+    longest: dict[tuple[Kind, torch.dtype], float] = {}
+    for (kind, unit, dtype), amount in work.items():
+        seconds = amount * _rate(kind, unit, dtype) if amount else 0.0
+        longest[kind, dtype] = max(seconds, longest.get((kind, dtype), 0.0))
+    return sum(longest.values())
+
+
+def _update_seconds(family: Family) -> float:
+    """Of what a step does to the parameters, in all its phases."""
+    seconds = 0.0
+    for phase in family.phases:
+        sizes = [p.numel() for p in phase_parameters(family, phase).values()]
+        calls = UPDATE * len(sizes) * _rate(*CALLS)
+        seconds += phase.repeats * (
+            calls + UPDATE * 4 * sum(sizes) * _rate("plain", "bytes", torch.float32)
+        )
+    return seconds
+
+
+class Probe(NamedTuple):
+    """Something to be done, and its work."""
+
+    seconds: float
+    work: Work
+
+
+def _rate(kind: Kind, unit: str, dtype: torch.dtype) -> float:
+    """Seconds of one unit of work."""
+    if kind == "call":
+        return _call()
+    if kind == "plain":
+        return _plain()
+    return _of(kind, unit, dtype if dtype == torch.bfloat16 else torch.float32)
+
+
+@cache
+def _call() -> float:
+    """A call that does next to nothing, forward and backward, in a network."""
+    layers = [layer for _ in range(12) for layer in (nn.Linear(8, 8), nn.LayerNorm(8), nn.SiLU())]
+    net, x = nn.Sequential(*layers), torch.zeros(4, 8)
+    probe = _measured(lambda: net(x))
+    return probe.seconds / probe.work[CALLS]
+
+
+@cache
+def _plain() -> float:
+    """A byte read or written by an operation on each number."""
+    x = torch.zeros(1 << 20, requires_grad=True)
+    probe = _measured(lambda: F.silu(x * 2.0 + 1.0) * x)
+    return _beyond_calls(probe) / probe.work["plain", "bytes", torch.float32]
+
+
+@cache
+def _of(kind: Kind, unit: str, dtype: torch.dtype) -> float:
+    """A floating point operation of a kind where there are many on each number, or a byte where there are few."""
+    probe = _measured(_WORK[kind](*_SIZES[kind, unit], dtype))
+    return _beyond_plain(probe) / probe.work[kind, unit, dtype]
+
+
+def _beyond_calls(probe: Probe) -> float:
+    """Seconds that were not spent on calls as such."""
+    return max(probe.seconds / 10, probe.seconds - _call() * probe.work[CALLS])
+
+
+def _beyond_plain(probe: Probe) -> float:
+    """Seconds that were spent neither on calls nor on plain operations."""
+    plain = sum(n for (kind, unit, _), n in probe.work.items() if (kind, unit) == ("plain", "bytes"))
+    return max(probe.seconds / 4, _beyond_calls(probe) - _plain() * plain)
+
+
+def _product(rows: int, wide: int, dtype: torch.dtype) -> Callable[[], Tensor]:
+    x, weight = (torch.zeros(n, wide, dtype=dtype, requires_grad=True) for n in (rows, wide))
+    return lambda: x @ weight
+
+
+def _convolved(n: int, channels: int, side: int, dtype: torch.dtype) -> Callable[[], Tensor]:
+    x = torch.zeros(n, channels, side, side, dtype=dtype, requires_grad=True)
+    weight = torch.zeros(channels, channels, 3, 3, dtype=dtype, requires_grad=True)
+    return lambda: F.conv2d(x, weight, padding=1)
+
+
+def _attended(n: int, length: int, dtype: torch.dtype) -> Callable[[], Tensor]:
+    x = torch.zeros(n, 4, length, 32, dtype=dtype, requires_grad=True)
+    return lambda: F.scaled_dot_product_attention(x, x, x)
+
+
+_WORK: dict[Kind, Callable[..., Callable[[], Tensor]]] = {
+    "product": _product,
+    "convolution": _convolved,
+    "attention": _attended,
+}
+_SIZES: dict[tuple[Kind, str], tuple[int, ...]] = {
+    ("product", "flops"): (512, 512),
+    ("product", "bytes"): (4096, 64),
+    ("convolution", "flops"): (8, 64, 16),
+    ("convolution", "bytes"): (64, 32, 4),
+    ("attention", "flops"): (2, 256),
+    ("attention", "bytes"): (32, 16),
+}
+
+
+def _measured(run: Callable[[], Tensor], repeats: int = 6) -> Probe:
+    """The fastest of a few passes forward and backward, after one to warm up."""
+
+    def both() -> None:
+        torch.autograd.backward(
+            run().square().sum()
+        )  # whose gradient lies in memory as those of a loss do
+
+    # One thread has a core to itself even where other programs are busy, so its own time is what counts.
+    clock, times = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter, []
+    for _ in range(1 + repeats):
+        began = clock()
+        both()
+        times.append(clock() - began)
+    with Tally() as tally:
+        both()
+    return Probe(min(times[1:]), tally.work)
