@@ -53,7 +53,8 @@ class ColumnStats:
     """Value counts of a column.
 
     counts    of the raw values that are not missing, in the order they were met
-    missing   counts of what the other rows hold instead, such as "" or "NA", the commonest first
+    missing   counts of what the other rows hold instead, such as "" or "NA", the commonest first; those of None
+              are also of NaN, which are `not_numbers`
     rows      all there are; `total` of them were looked at
     values    all that were looked at, and the `places` in their file, from 1, where these are known
     largest   the largest whole number that the file's own type holds
@@ -66,6 +67,7 @@ class ColumnStats:
     values: Sequence[Any] = ()
     places: Sequence[int] = ()
     largest: int | None = None
+    not_numbers: int = 0
 
     @classmethod
     def of(
@@ -79,16 +81,20 @@ class ColumnStats:
     ) -> ColumnStats:
         present: Counter[Any] = Counter()
         absent: Counter[Any] = Counter()
+        not_numbers = 0
         for value, count in (Counter(values) if counts is None else counts).items():
             raw = value.item() if isinstance(value, np.generic) else value
             if is_missing(raw):
+                not_numbers += count if isinstance(raw, float) else 0
                 absent[raw if isinstance(raw, str) else None] += count
             else:
                 present[raw] += count
         tokens = sorted(absent, key=lambda token: (-absent[token], str(token)))
         missing = {token: absent[token] for token in tokens}
         total = present.total() + absent.total()
-        return cls(name, dict(present), missing, max(rows or 0, total), values, places, largest)
+        return cls(
+            name, dict(present), missing, max(rows or 0, total), values, places, largest, not_numbers
+        )
 
     @property
     def missing_token(self) -> Any:
