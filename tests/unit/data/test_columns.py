@@ -189,6 +189,15 @@ def test_ways_to_write_a_missing_value_are_kept_apart(present):
     assert column.spans[0] == Symbol(4 if len(present) == 2 else 3)
 
 
+def test_nan_and_nothing_become_one_and_that_is_said():
+    values = [float("nan"), None, *(k / 7 for k in range(50))]
+    column = fit_column("x", values)
+    assert back(column, values)[:2] == [None, None]
+    assert "is NaN in 1 of its rows and empty in others" in column.warnings()[0]
+    assert fit_column("x", values[1:]).warnings() == []
+    assert fit_column("x", [values[0], *values[2:]]).warnings() == []
+
+
 def test_missing_that_training_never_saw_is_no_crash():
     assert back(fit_column("x", ["a", "a", "b"] * 9), [""]) == ["a"]
     assert back(fit_column("x", [k * k for k in range(101)]), [None]) == [2500]

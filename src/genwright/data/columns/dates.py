@@ -292,18 +292,26 @@ def _compact(counts: Mapping[Any, int]) -> FormatFit | None:
 def _fitted(counts: Mapping[Any, int], patterns: list[str]) -> FormatFit | None:
     """By patterns of one family: moments do not mix with durations."""
     texts = {value: count for value, count in counts.items() if isinstance(value, str)}
-    found, _ = cover(texts, lambda some: _candidates(some, patterns))
+    found, left = cover(texts, lambda some: _candidates(some, patterns))
     parts = [part for part in found if isinstance(part, DateFormat)]
     if not parts:
         return None
-    swapped = _swapped(parts[0])  # where most are day/month, 01/13/2024 is an error and not month/day
-    parts = [part for part in parts if _directives(part) != _directives(swapped) or swapped == parts[0]]
+    swapped = _swapped(parts[0])
+    # Where most are day/month, 01/13/2024 is an error and not month/day.
+    if swapped != parts[0] and any(_directives(part) == _directives(swapped) for part in parts):
+        parts = [part for part in parts if _directives(part) != _directives(swapped)]
+        left = {value: n for value, n in texts.items() if not any(part.exact(value) for part in parts)}
     format = parts[0] if len(parts) == 1 else MixedFormat(tuple(parts))
-    fit = _sorted_out(format, {v: n for v, n in counts.items() if not format.exact(v)}, counts)
-    if fit is None or swapped == parts[0] or len(parts) > 1:
+    fit = _sorted_out(format, left | {v: n for v, n in counts.items() if v not in texts}, counts)
+    if fit is None or swapped == parts[0]:
         return fit
     others = {*fit.literals, *fit.impossible}
-    return replace(fit, ambiguous=all(math.isfinite(swapped.read(v)) for v in counts if v not in others))
+    dates, either = [value for value in texts if value not in others], [_swapped(part) for part in parts]
+
+    def readable(values: list[str]) -> bool:
+        return all(any(math.isfinite(part.read(value)) for part in either) for value in values)
+
+    return replace(fit, ambiguous=readable(spaced(dates, 100)) and readable(dates))
 
 
 def _swapped(format: DateFormat) -> DateFormat:

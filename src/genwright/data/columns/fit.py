@@ -53,7 +53,8 @@ class ColumnStats:
     """Value counts of a column.
 
     counts    of the raw values that are not missing, in the order they were met
-    missing   counts of what the other rows hold instead, such as "" or "NA", the commonest first
+    missing   counts of what the other rows hold instead, such as "" or "NA", the commonest first; those of None
+              are also of NaN, which are `not_numbers`
     rows      all there are; `total` of them were looked at
     values    all that were looked at, and the `places` in their file, from 1, where these are known
     largest   the largest whole number that the file's own type holds
@@ -66,6 +67,7 @@ class ColumnStats:
     values: Sequence[Any] = ()
     places: Sequence[int] = ()
     largest: int | None = None
+    not_numbers: int = 0
 
     @classmethod
     def of(
@@ -79,16 +81,20 @@ class ColumnStats:
     ) -> ColumnStats:
         present: Counter[Any] = Counter()
         absent: Counter[Any] = Counter()
+        not_numbers = 0
         for value, count in (Counter(values) if counts is None else counts).items():
             raw = value.item() if isinstance(value, np.generic) else value
             if is_missing(raw):
+                not_numbers += count if isinstance(raw, float) else 0
                 absent[raw if isinstance(raw, str) else None] += count
             else:
                 present[raw] += count
         tokens = sorted(absent, key=lambda token: (-absent[token], str(token)))
         missing = {token: absent[token] for token in tokens}
         total = present.total() + absent.total()
-        return cls(name, dict(present), missing, max(rows or 0, total), values, places, largest)
+        return cls(
+            name, dict(present), missing, max(rows or 0, total), values, places, largest, not_numbers
+        )
 
     @property
     def missing_token(self) -> Any:
@@ -170,30 +176,31 @@ def numeric(
     """A column of numbers. `point_masses`: which of them become symbols: those that hold many rows or stand for
     something else ("heavy"; all, if there are few numbers), "all" or "none"."""
     format, apart = fit.format, {*fit.literals, *fit.impossible}
-    read = {value: format.read(value) for value in stats.counts if value not in apart}
-    numbers = np.unique(list(read.values()))
+    located = {value: format.locate(value) for value in stats.counts if value not in apart}
+    every = [number for _, number in located.values()]
+    numbers = np.unique(every)
     counts, main = np.zeros((2, len(numbers)), np.int64)  # in all formats, and in the first
-    for value, at in zip(read, np.searchsorted(numbers, list(read.values())).tolist(), strict=True):
+    for value, at in zip(located, np.searchsorted(numbers, every).tolist(), strict=True):
         counts[at] += stats.counts[value]
-        main[at] += stats.counts[value] if format.index(value) == 0 else 0
+        main[at] += stats.counts[value] if located[value][0] == 0 else 0
     common: list[Any] = []
     if point_masses == "heavy":
         many = max(5, POINT_MASS * stats.total)
-        if len(read) <= FEW and 2 * len(read) <= counts.sum():
+        if len(located) <= FEW and 2 * len(located) <= counts.sum():
             many = 1
         coded = _sentinels(numbers, counts, kind is Datetime)
         heavy = (main >= many) | ((main > 0) & coded)
         # What is common in another format than the first is kept to the letter.
         common = [
             value
-            for value, number in read.items()
-            if format.index(value) and (stats.counts[value] >= many or number in numbers[coded])
+            for value, (i, number) in located.items()
+            if i and (stats.counts[value] >= many or number in numbers[coded])
         ]
     else:
         heavy, main = np.full(len(numbers), point_masses != "none"), counts
     free = counts - np.where(heavy, main, 0)
     for value in common:
-        free[np.searchsorted(numbers, read[value])] -= stats.counts[value]
+        free[np.searchsorted(numbers, located[value][1])] -= stats.counts[value]
     tokens = list(stats.missing) or ([stats.missing_token] if fit.impossible else [])
     missing = sum(stats.missing.values()) + sum(stats.counts[value] for value in fit.impossible)
     return kind(

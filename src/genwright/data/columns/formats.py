@@ -90,17 +90,20 @@ class Format(ABC):
     def write(self, numbers: Iterable[float]) -> list[Any]:
         """Raw values of finite numbers."""
 
+    def locate(self, value: Any) -> tuple[int, float]:
+        """Which of the `formats` wrote a value, and the number that it means."""
+        return 0, self.read(value)
+
     def exact(self, value: Any) -> bool:
         """Whether this very value would be written for what it means."""
-        number = self.read(value)
+        return self.writes(self.read(value), value)
+
+    def writes(self, number: float, value: Any) -> bool:
+        """Whether this very value would be written for a number."""
         if not math.isfinite(number):
             return False
         (written,) = self.write([number])
         return type(written) is type(value) and bool(written == value)
-
-    def index(self, value: Any) -> int:
-        """Which of the `formats` wrote a value."""
-        return 0
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class MixedFormat(Format):
         return all(part.whole for part in self.parts)
 
     def read(self, value: Any) -> float:
-        return self.parts[self.index(value)].read(value)
+        return self.locate(value)[1]
 
     def write(self, numbers: Iterable[float]) -> list[Any]:
         """As the commonest does."""
@@ -127,10 +130,16 @@ class MixedFormat(Format):
     def exact(self, value: Any) -> bool:
         return any(part.exact(value) for part in self.parts)
 
-    def index(self, value: Any) -> int:
+    def locate(self, value: Any) -> tuple[int, float]:
         """The first that writes it so; else the first that can read it."""
-        readable = [i for i, part in enumerate(self.parts) if math.isfinite(part.read(value))]
-        return next((i for i in readable if self.parts[i].exact(value)), (readable or [0])[0])
+        readable = (0, math.nan)
+        for i, part in enumerate(self.parts):
+            number = part.read(value)
+            if part.writes(number, value):
+                return i, number
+            if math.isfinite(number) and math.isnan(readable[1]):
+                readable = i, number
+        return readable
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Which kind of column some raw values make, and what it learns from them.
 
 `fit_column` looks at the distinct values with their counts. In this order: nothing but missing or one
-value is a constant; yes and no are boolean; numbers are numbers, unless they only count the rows;
-then dates; text that differs in (nearly) every row is an identifier; all else is categorical.
+value is a constant; yes and no are boolean; dates, times and durations are moments; numbers are numbers,
+unless they only count the rows; what differs in (nearly) every row is an identifier; all else is categorical.
 
 Values are raw: texts as they stand in a CSV, or typed ones from Parquet or JSON.
 """
@@ -84,10 +84,16 @@ def fit_column(
     largest           the largest whole number that the file's own type holds
     """
     stats = ColumnStats.of(name, values, counts, rows, places, largest)
+    most = max_categories or (LABELS if as_condition else CATEGORIES)
     if as_condition:
-        return _condition(stats, max_categories or LABELS)
-    most = max_categories or CATEGORIES
-    return _guessed(stats, most) if kind is None else _forced(stats, kind, most)
+        column = _condition(stats, most)
+    else:
+        column = _guessed(stats, most) if kind is None else _forced(stats, kind, most)
+    if 0 < stats.not_numbers < stats.missing.get(None, 0):
+        column.notes.append(
+            f"column {name!r} is NaN in {stats.not_numbers:,} of its rows and empty in others: both come back empty"
+        )
+    return column
 
 
 # -- choosing ------------------------------------------------------------------------------------

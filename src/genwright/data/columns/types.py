@@ -171,7 +171,8 @@ class Numeric(Column):
 
     def encode(self, values: Sequence[Any]) -> Encoded:
         distinct, place = _distinct(values)
-        numbers = np.array([self.format.read(value) for value in distinct], dtype=np.float64)
+        located = [self.format.locate(value) for value in distinct]
+        numbers = np.array([number for _, number in located], dtype=np.float64)
         symbol, score = np.zeros(len(distinct)), np.zeros(len(distinct))
         own = {value: i for i, value in enumerate(self.text_values, self.first + len(self.point_masses))}
         is_own = np.array([value in own for value in distinct], dtype=bool)
@@ -189,7 +190,7 @@ class Numeric(Column):
         if self.scores is not None and free.any():
             score[free] = self.scores.score(numbers[free])
             if self.first > 1:
-                symbol[free] = [self.format.index(distinct[i]) for i in np.flatnonzero(free).tolist()]
+                symbol[free] = [located[i][0] for i in np.flatnonzero(free).tolist()]
         for i in np.flatnonzero(~is_number).tolist():
             symbol[i] = own[distinct[i]] if is_own[i] else self._other(distinct[i])
         channels = (
