@@ -44,7 +44,7 @@ class TableCodec(Codec):
     main = "row"
     field_types = (RowField, ColumnField)
     default_family = "autoregressive"
-    unit = "rows"
+    plural = "rows"
 
     def __init__(
         self,
