@@ -33,6 +33,7 @@ from genwright.errors import Incompatible
 from genwright.experiment import Experiment, open_data
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names
+from genwright.training.cost import measure_again
 from genwright.training.timing import seconds_per_step
 
 ESTIMATED = ("digits", "adult", "pictures28", "text", "sounds", "wide")
@@ -128,13 +129,14 @@ def estimates(name: str, path: str, args: argparse.Namespace) -> list[float]:
             continue
         if sized is None:
             continue
-        one, counted = sized
-        guesses, steps = [counted], []
+        one, _ = sized
+        guesses, steps = list[float](), list[float]()
         for _ in range(args.rounds):
             job = Experiment.on(one, dataset)
             n = one.train.batch_size or job.model.family.batch_size
             batch = job.stream().next(n, torch.device("cpu"), 0)
-            steps.append(seconds_per_step(job.model.family, batch, one.train))
+            steps.append(seconds_per_step(job.model.family, batch, one.train, repeats=4))
+            measure_again()
             guesses.append(Experiment.on(one, dataset).cost().seconds)
         step, guess = statistics.median(steps), statistics.median(guesses)
         ratios.append(guess / step)

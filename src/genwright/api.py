@@ -16,37 +16,36 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genwright.data.dataset import Dataset
 from genwright.errors import RecipeError, RunError
-from genwright.experiment import MEMORY, Experiment, open_data, timed_verdicts
+from genwright.experiment import Experiment, open_data
 from genwright.experiment import load as load_run
 from genwright.families.base import Family
 from genwright.families.capabilities import generative
 from genwright.model import Model, Samples
 from genwright.options import Count, Natural
-from genwright.planning import Verdict, choose_task
-from genwright.process import free_memory
-from genwright.recipe import Plugin, Recipe, for_so_long, make_recipe
+from genwright.planning import Verdict
+from genwright.recipe import Recipe, for_so_long, make_recipe
 from genwright.registry import check, resolve
 from genwright.report import run_page
 from genwright.report.run_page import Command
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.trainer import Progress, Trainer
+from genwright.weighing import Advice, advise, timed_verdicts
 
 if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as long as torch
     from genwright.analysis.linear_probe import Probe
+    from genwright.data.dataset import Dataset
     from genwright.evaluation.in_training import InTrainingEvaluation
     from genwright.evaluation.results import EvaluationReport
 
 __all__ = [
-    "Advice",
     "Look",
     "apply",
     "commands",
@@ -62,23 +61,6 @@ __all__ = [
     "train",
     "translate",
 ]
-
-
-@dataclass
-class Advice:
-    """What would be worth making.
-
-    family, task, size  to train
-    steps, seconds      how long until it is good, roughly, and what that takes here
-    command             to type
-    """
-
-    family: str
-    task: str
-    size: str
-    steps: int
-    seconds: float
-    command: str
 
 
 @dataclass
@@ -154,7 +136,7 @@ def look(
         seen.families.append(verdict)
         if report is not None:
             report(verdict)
-    seen.advice = _advice(recipe, dataset, seen.families, _typed(data, settings, choices))
+    seen.advice = advise(recipe, dataset, seen.families, _typed(data, settings, choices))
     return seen
 
 
@@ -179,43 +161,9 @@ def _seen(dataset: Dataset) -> Look:
         bad=[asdict(bad) for bad in stats.bad],
         bad_count=stats.bad_count,
         warnings=stats.warnings,
-        unit=dataset.codec.unit,
+        unit=dataset.codec.plural,
         total=stats.total or sum(stats.counts.values()),
     )
-
-
-def _advice(
-    recipe: Recipe, dataset: Dataset, verdicts: Sequence[Verdict], command: list[str]
-) -> Advice | None:
-    """The recommended family as it is, or small, or else the fastest that is not too large here."""
-
-    def fit(found: Sequence[Verdict]) -> list[Verdict]:
-        return [
-            v
-            for v in found
-            if v.outcome != "refused"
-            and resolve("families", v.family).generates
-            and (v.bytes_per_step or 0) < MEMORY * free_memory()
-        ]
-
-    makes, size = fit(verdicts), recipe.size
-    quick = [v for v in makes if not v.too_large]
-    if makes and makes[0].too_large and size != "xs":
-        small = replace(recipe, size="xs", family=Plugin(makes[0].family))
-        smaller = fit([*timed_verdicts(small, dataset)])
-        if smaller and not (quick and smaller[0].too_large):
-            makes, quick, size = smaller, smaller, "xs"
-    if not makes:
-        return None
-    first = makes[0] if makes[0] in quick else min(quick or makes, key=lambda v: v.seconds_per_step or 0)
-    each = first.seconds_per_step or 0.0
-    steps, minutes = recipe.train.steps, recipe.train.minutes
-    if minutes:
-        steps = max(1, round(60 * minutes / each)) if each else steps
-    more = [] if "--family" in command else ["--family", first.family]
-    more += [] if size == recipe.size else ["--size", size]
-    task = choose_task(first.family, recipe.task.name)
-    return Advice(first.family, task, size, steps, each * steps, shlex.join([*command, *more]))
 
 
 def _typed(data: str | Path, settings: Sequence[str], choices: Mapping[str, Any]) -> list[str]:

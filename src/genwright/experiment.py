@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,27 +17,22 @@ from genwright.data.dataset import Dataset, make_codec, prepare
 from genwright.data.field import Array
 from genwright.data.loader import Loader, evenly, strata
 from genwright.data.source import find
-from genwright.errors import DataError, Incompatible, RecipeError, RunError, suggest
-from genwright.families.base import Family
+from genwright.errors import DataError, RecipeError, RunError, suggest
 from genwright.families.translator import Translator
 from genwright.model import Model, make_task, pipeline_of
 from genwright.pipeline import Pipeline
 from genwright.planning import Verdict
-from genwright.process import free_memory
 from genwright.recipe import Plugin, Recipe
-from genwright.registry import names, options, resolve
+from genwright.registry import options, resolve
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.cost import Cost, cost
 from genwright.training.stream import BatchStream
-from genwright.training.threads import Threads
 from genwright.training.timing import seconds_per_step
 from genwright.training.trainer import local_batch
 
-__all__ = ["Experiment", "load", "open_data", "timed_verdicts"]
+__all__ = ["Experiment", "default_family", "load", "open_data"]
 
-SLOW, MEMORY = 1.0, 0.25
-"""Seconds of a step, and of the free memory what it wants, that are too much."""
 FIT_SAMPLE = 20_000
 """Training examples that a bridge is fitted on, at most."""
 
@@ -215,66 +209,6 @@ def load(run: Run, which: str | int | None = None, device: str = "auto") -> Mode
     return Model.load(run, which, device, lambda recipe: open_data(recipe)[1])
 
 
-def timed_verdicts(recipe: Recipe, dataset: Dataset) -> Iterator[Verdict]:
-    """For each family, or for the one that the recipe names, whether it takes this data and what a step costs
-    here; the recommended one first, and those that do not last.
-
-    recipe, dataset  as `open_data` gives them
-    """
-    named = recipe.family.name
-    space = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"]).space
-    bridge, dial = recipe.bridge, dataset.codec.dial
-    first = _default_family(recipe, dataset) if named == "auto" else named
-    every = names("families") if named == "auto" else [named]
-    found = [
-        planning.weigh(name, space, bridge=bridge.name, options=bridge.options, dial=dial)
-        for name in sorted(every, key=lambda name: name != first)
-    ]
-    refused = [verdict for verdict in found if verdict.outcome == "refused"]
-    with Threads(torch.device("cpu"), chooses=True):
-        for verdict in found:
-            if verdict.outcome == "refused":
-                continue
-            one = recipe if verdict.family == named else replace(recipe, family=Plugin(verdict.family))
-            try:
-                job = Experiment.on(one, dataset)
-                yield _priced(verdict, job)
-            except Incompatible as error:  # the space would do, but the family says no to something else
-                refused.append(Verdict(verdict.family, "refused", reason=str(error)))
-    yield from refused
-
-
-def _priced(verdict: Verdict, job: Experiment) -> Verdict:
-    """The verdict with what a step costs, and with ways out where that is too much."""
-    cost, free = job.cost(), free_memory()
-    why, ways = "", verdict.ways
-    if cost.bytes > MEMORY * free:
-        why = f"a step wants {cost.bytes / 1e9:.1f} of the {free / 1e9:.1f} GB of memory that are free"
-    elif cost.seconds > SLOW:
-        why = f"a step takes {cost.seconds:.1f} s"
-    if why:
-        ways = _smaller(verdict, job)
-    return replace(
-        verdict, seconds_per_step=cost.seconds, bytes_per_step=cost.bytes, too_large=why, ways=ways
-    )
-
-
-def _smaller(verdict: Verdict, job: Experiment) -> list[str]:
-    """Options that make a step smaller, as a person would type them."""
-    recipe, space = job.recipe, job.model.pipeline.made.space
-    ways = ["--size xs"] if recipe.size != "xs" else []
-    if len(space.grid) and job.dataset.codec.dial:
-        ways.append(f"--set {job.dataset.codec.dial}")
-    if verdict.bridge == "quantize":
-        ways.append("--set bridge.name=quantize --set bridge.bins=16")
-    if len(space.grid) > 1 and space.kind == "real" and not job.model.task.given:
-        kind: type[Family] = resolve("families", verdict.family)
-        stage = "latent" if verdict.bridge == "none" and "real" in kind.accepts else "vq"
-        if verdict.family not in ("vae", "vqvae"):
-            ways.append(f"--set bridge.name={stage} --set bridge.run=RUN (of a vae or vqvae)")
-    return ways
-
-
 def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
     """The pipeline before a bridge is chosen."""
     name = planning.choose_task(family, recipe.task.name)
@@ -296,7 +230,7 @@ def _aligned(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
     return {"align": [name for name in given if frame and dataset.fields[name].frame == frame]}
 
 
-def _default_family(recipe: Recipe, dataset: Dataset) -> str:
+def default_family(recipe: Recipe, dataset: Dataset) -> str:
     """That of the codec for its main field; for another one, a family that takes it as it is."""
     made = recipe.task.options["make"]
     if made == dataset.main:
@@ -310,7 +244,7 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     codec = dataset.codec
     family = recipe.family.name
     if family == "auto":
-        family = _default_family(recipe, dataset)
+        family = default_family(recipe, dataset)
     draft = _draft(recipe, family, dataset)
     space = draft.made.space
     verdict, bridge = planning.choose_bridge(

@@ -66,8 +66,9 @@ DOWN = {
         *("evaluation", "training", "families", "tasks", "bridges", "data", "planning", "recipe"),
         *("registry", "batch", "space", "errors"),
     },
+    "weighing": {"experiment", "training", "data", "planning", "recipe", "registry", "errors"},
     "api": {
-        *("report", "analysis", "evaluation", "experiment", "training", "model"),
+        *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "errors"),
     },
     "cli": {"api", "report", "evaluation", "data", "registry", "process", "errors", "root"},

@@ -10,9 +10,10 @@ from genwright.cli.console import busy, columns, duration, say, show
 from genwright.registry import names
 
 if TYPE_CHECKING:
-    from genwright.api import Advice, Look
+    from genwright.api import Look
     from genwright.planning import Verdict
     from genwright.recipe import TrainOptions
+    from genwright.weighing import Advice
 
 __all__ = ["show_advice", "show_found", "weighing"]
 

@@ -149,7 +149,7 @@ class Codec(ABC):
     """Options that older versions did not have: at their default they do not name the data."""
     dial: ClassVar[str] = ""
     """The option that makes an example smaller, as a person would type it."""
-    unit: ClassVar[str] = "examples"
+    plural: ClassVar[str] = "examples"
     """What a person calls several examples."""
     sheet: ClassVar[str] = ""
     """The file in which `write` shows all examples at once: beside others it is none itself."""

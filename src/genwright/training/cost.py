@@ -9,12 +9,15 @@ whatever it does, and a number that is read or written and one that is multiplie
 
 from __future__ import annotations
 
-import time
+import os
+import re
 import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -30,8 +33,9 @@ from genwright.families.base import Family
 from genwright.recipe import TrainOptions
 from genwright.training.optim import frozen, phase_parameters
 from genwright.training.precision import autocast
+from genwright.training.timing import clock
 
-__all__ = ["Cost", "Tally", "cost"]
+__all__ = ["Cost", "Tally", "cost", "free_memory", "measure_again"]
 
 aten = torch.ops.aten
 Kind = Literal["call", "plain", "product", "convolution", "attention"]
@@ -60,7 +64,7 @@ class Cost:
 # -- counting --------------------------------------------------------------------------------------
 
 
-class Tally(TorchDispatchMode):
+class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within it operations are counted and large ones are left out.
 
     weights   shapes of parameters
@@ -71,7 +75,7 @@ class Tally(TorchDispatchMode):
     """
 
     def __init__(self, weights: Collection[torch.Size] = (), *, computes: bool = False) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.weights, self.computes = weights, computes
         self.steady: Work = Counter()
         self.work: Work = Counter()
@@ -365,6 +369,19 @@ def _passed(family: Family, batch: Batch, options: TrainOptions, tally: Tally) -
     return tally
 
 
+# -- memory ---------------------------------------------------------------------------------------
+
+
+def free_memory() -> float:
+    """Bytes of memory that are free on this machine; infinite where that cannot be known."""
+    with suppress(OSError):
+        if found := re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii")):
+            return 1024.0 * int(found[1])
+    with suppress(AttributeError, OSError, ValueError):  # of what there is at all, about half
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+    return float("inf")
+
+
 # -- rates -----------------------------------------------------------------------------------------
 
 
@@ -397,6 +414,12 @@ class Probe(NamedTuple):
     work: Work
 
 
+def measure_again() -> None:
+    """Forget the rates: the machine may have become another one."""
+    for rate in (_call, _plain, _of):
+        rate.cache_clear()
+
+
 def _rate(kind: Kind, unit: str, dtype: torch.dtype) -> float:
     """Seconds of one unit of work."""
     if kind == "call":
@@ -418,8 +441,8 @@ def _call() -> float:
 @cache
 def _plain() -> float:
     """A byte read or written by an operation on each number."""
-    x = torch.zeros(1 << 20, requires_grad=True)
-    probe = _measured(lambda: F.silu(x * 2.0 + 1.0) * x)
+    x = torch.zeros(1 << 14, 128, requires_grad=True)
+    probe = _measured(lambda: F.silu(F.layer_norm(x, (128,)) * 2.0) + x)
     return _beyond_calls(probe) / probe.work["plain", "bytes", torch.float32]
 
 
@@ -466,7 +489,7 @@ _SIZES: dict[tuple[Kind, str], tuple[int, ...]] = {
     ("product", "flops"): (512, 512),
     ("product", "bytes"): (4096, 64),
     ("convolution", "flops"): (8, 64, 16),
-    ("convolution", "bytes"): (64, 32, 4),
+    ("convolution", "bytes"): (32, 32, 8),
     ("attention", "flops"): (2, 256),
     ("attention", "bytes"): (32, 16),
 }
@@ -480,12 +503,11 @@ def _measured(run: Callable[[], Tensor], repeats: int = 6) -> Probe:
             run().square().sum()
         )  # whose gradient lies in memory as those of a loss do
 
-    # One thread has a core to itself even where other programs are busy, so its own time is what counts.
-    clock, times = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter, []
+    times, here = list[float](), torch.device("cpu")
     for _ in range(1 + repeats):
-        began = clock()
+        began = clock(here)
         both()
-        times.append(clock() - began)
+        times.append(clock(here) - began)
     with Tally() as tally:
         both()
     return Probe(min(times[1:]), tally.work)

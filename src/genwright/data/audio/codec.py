@@ -68,7 +68,7 @@ class AudioCodec(Codec):
     field_types = (ClipField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.seconds=0.25"
-    unit = "files"
+    plural = "files"
 
     def __init__(
         self,

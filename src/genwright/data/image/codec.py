@@ -63,7 +63,7 @@ class ImageCodec(Codec):
     field_types = (ImageField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.size=32"
-    unit = "pictures"
+    plural = "pictures"
     sheet = SHEET
 
     def __init__(

@@ -45,7 +45,7 @@ class TableCodec(Codec):
     main = "row"
     field_types = (RowField, ColumnField)
     default_family = "autoregressive"
-    unit = "rows"
+    plural = "rows"
     later = frozenset({"header"})
 
     def __init__(

@@ -91,7 +91,7 @@ class TextCodec(Codec):
     field_types = (TextField, ColumnField)
     default_family = "autoregressive"
     dial = "codec.length=64"
-    unit = "documents"
+    plural = "documents"
     sheet = "samples.txt"
 
     def __init__(

@@ -207,8 +207,8 @@ class TextFiles:
     # -- documents -----------------------------------------------------------------------------
 
     def documents(self, wanted: Sequence[str] = (), every: int = 1) -> Iterator[Document | Rejected]:
-        """All documents, or those of each so many-th file, with the main text if that is `wanted`. Raises `DataError` at the end if no line of any
-        file had it."""
+        """All documents, or those of each so many-th file, with the main text if that is `wanted`. Raises
+        `DataError` at the end if no line of any file had it."""
         if self.moses:
             yield from self._aligned()
             return

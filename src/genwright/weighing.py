@@ -1,0 +1,142 @@
+"""What each family would cost on this data and machine, and which of them would be worth making."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from genwright import planning
+from genwright.data.dataset import Dataset
+from genwright.errors import Incompatible
+from genwright.experiment import Experiment, default_family
+from genwright.planning import Verdict, choose_task
+from genwright.recipe import Plugin, Recipe
+from genwright.registry import names, resolve
+from genwright.training.cost import free_memory
+from genwright.training.threads import Threads
+
+__all__ = ["Advice", "advise", "timed_verdicts"]
+
+SLOW, MEMORY = 1.0, 0.25
+"""Seconds of a step, and of the free memory what it wants, that are too much."""
+
+
+@dataclass
+class Advice:
+    """What would be worth making.
+
+    family, task, size  to train
+    steps, seconds      how long until it is good, roughly, and what that takes here
+    command             to type
+    """
+
+    family: str
+    task: str
+    size: str
+    steps: int
+    seconds: float
+    command: str
+
+
+def timed_verdicts(recipe: Recipe, dataset: Dataset) -> Iterator[Verdict]:
+    """For each family, or for the one that the recipe names, whether it takes this data and what a step costs
+    here; the recommended one first, and those that do not last.
+
+    recipe, dataset  as `open_data` gives them
+    """
+    named = recipe.family.name
+    space = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"]).space
+    bridge, dial = recipe.bridge, dataset.codec.dial
+    first = default_family(recipe, dataset) if named == "auto" else named
+    every = names("families") if named == "auto" else [named]
+    found = [
+        planning.weigh(name, space, bridge=bridge.name, options=bridge.options, dial=dial)
+        for name in sorted(every, key=lambda name: name != first)
+    ]
+    refused = [verdict for verdict in found if verdict.outcome == "refused"]
+    with Threads(torch.device("cpu"), chooses=True):
+        for verdict in found:
+            if verdict.outcome == "refused":
+                continue
+            one = recipe if verdict.family == named else replace(recipe, family=Plugin(verdict.family))
+            try:
+                job = Experiment.on(one, dataset)
+                yield _priced(verdict, job)
+            except Incompatible as error:  # the space would do, but the family says no to something else
+                refused.append(Verdict(verdict.family, "refused", reason=str(error)))
+    yield from refused
+
+
+def _priced(verdict: Verdict, job: Experiment) -> Verdict:
+    """The verdict with what a step costs, and with ways out where that is too much."""
+    cost, free = job.cost(), free_memory()
+    why, ways = "", verdict.ways
+    if cost.bytes > MEMORY * free:
+        why = f"a step wants {cost.bytes / 1e9:.1f} of the {free / 1e9:.1f} GB of memory that are free"
+    elif cost.seconds > SLOW:
+        why = f"a step takes {cost.seconds:.1f} s"
+    if why:
+        ways = _smaller(verdict, job)
+    return replace(
+        verdict, seconds_per_step=cost.seconds, bytes_per_step=cost.bytes, too_large=why, ways=ways
+    )
+
+
+def _smaller(verdict: Verdict, job: Experiment) -> list[str]:
+    """Options that make a step smaller, as a person would type them."""
+    recipe, space = job.recipe, job.model.pipeline.made.space
+    ways = ["--size xs"] if recipe.size != "xs" else []
+    if len(space.grid) and job.dataset.codec.dial:
+        ways.append(f"--set {job.dataset.codec.dial}")
+    if verdict.bridge == "quantize":
+        ways.append("--set bridge.name=quantize --set bridge.bins=16")
+    if len(space.grid) > 1 and space.kind == "real" and not job.model.task.given:
+        kind = resolve("families", verdict.family)
+        stage = "latent" if verdict.bridge == "none" and "real" in kind.accepts else "vq"
+        if verdict.family not in ("vae", "vqvae"):
+            ways.append(f"--set bridge.name={stage} --set bridge.run=RUN (of a vae or vqvae)")
+    return ways
+
+
+def advise(
+    recipe: Recipe, dataset: Dataset, verdicts: Sequence[Verdict], command: list[str]
+) -> Advice | None:
+    """The recommended family as it is, or small, or else the fastest; None where nothing fits in memory.
+
+    verdicts  as `timed_verdicts` gives them
+    command   the words that train on this data, to which those of the choice are added
+    """
+
+    makes, size = _possible(verdicts), recipe.size
+    quick = [v for v in makes if not v.too_large]
+    if makes and makes[0].too_large and size != "xs":
+        small = replace(recipe, size="xs", family=Plugin(makes[0].family))
+        smaller = _possible([*timed_verdicts(small, dataset)])
+        if smaller and not (quick and smaller[0].too_large):
+            makes, quick, size = smaller, smaller, "xs"
+    if not makes:
+        return None
+    first = makes[0] if makes[0] in quick else min(quick or makes, key=lambda v: v.seconds_per_step or 0)
+    each = first.seconds_per_step or 0.0
+    steps, minutes = recipe.train.steps, recipe.train.minutes
+    if minutes:
+        steps = max(1, round(60 * minutes / each)) if each else steps
+    more = [] if "--family" in command else ["--family", first.family]
+    more += [] if size == recipe.size else ["--size", size]
+    task = choose_task(first.family, recipe.task.name)
+    return Advice(first.family, task, size, steps, each * steps, shlex.join([*command, *more]))
+
+
+def _possible(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Those that make examples, in memory that is there."""
+    most = MEMORY * free_memory()
+    return [
+        v
+        for v in verdicts
+        if v.outcome != "refused"
+        and resolve("families", v.family).generates
+        and (v.bytes_per_step or 0) < most
+    ]
