@@ -64,37 +64,37 @@ def timed_verdicts(recipe: Recipe, dataset: Dataset) -> Iterator[Verdict]:
                 continue
             one = recipe if verdict.family == named else replace(recipe, family=Plugin(verdict.family))
             try:
-                job = Experiment.on(one, dataset)
-                yield _priced(verdict, job)
+                experiment = Experiment.on(one, dataset)
+                yield _priced(verdict, experiment)
             except Incompatible as error:  # the space would do, but the family says no to something else
                 refused.append(Verdict(verdict.family, "refused", reason=str(error)))
     yield from refused
 
 
-def _priced(verdict: Verdict, job: Experiment) -> Verdict:
+def _priced(verdict: Verdict, experiment: Experiment) -> Verdict:
     """The verdict with what a step costs, and with ways out where that is too much."""
-    cost, free = job.cost(), free_memory()
+    cost, free = experiment.cost(), free_memory()
     why, ways = "", verdict.ways
     if cost.bytes > MEMORY * free:
         why = f"a step wants {cost.bytes / 1e9:.1f} of the {free / 1e9:.1f} GB of memory that are free"
     elif cost.seconds > SLOW:
         why = f"a step takes {cost.seconds:.1f} s"
     if why:
-        ways = _smaller(verdict, job)
+        ways = _smaller(verdict, experiment)
     return replace(
         verdict, seconds_per_step=cost.seconds, bytes_per_step=cost.bytes, too_large=why, ways=ways
     )
 
 
-def _smaller(verdict: Verdict, job: Experiment) -> list[str]:
+def _smaller(verdict: Verdict, experiment: Experiment) -> list[str]:
     """Options that make a step smaller, as a person would type them."""
-    recipe, space = job.recipe, job.model.pipeline.made.space
+    recipe, space = experiment.recipe, experiment.model.pipeline.made.space
     ways = ["--size xs"] if recipe.size != "xs" else []
-    if len(space.grid) and job.dataset.codec.dial:
-        ways.append(f"--set {job.dataset.codec.dial}")
+    if len(space.grid) and experiment.dataset.codec.dial:
+        ways.append(f"--set {experiment.dataset.codec.dial}")
     if verdict.bridge == "quantize":
         ways.append("--set bridge.name=quantize --set bridge.bins=16")
-    if len(space.grid) > 1 and space.kind == "real" and not job.model.task.given:
+    if len(space.grid) > 1 and space.kind == "real" and not experiment.model.task.given:
         kind = resolve("families", verdict.family)
         stage = "latent" if verdict.bridge == "none" and "real" in kind.accepts else "vq"
         if verdict.family not in ("vae", "vqvae"):

@@ -194,8 +194,8 @@ def test_look_and_plan_say_the_same_to_people_and_machines(room: Path) -> None:
     assert sum(found["counts"].values()) == 30
     assert found["labels"]["label"].keys() == {"a", "b"}
     assert {verdict["family"] for verdict in found["families"]} == set(KINDS["families"])
-    assert "30 examples" in said
-    assert all(name in said for name in ("a (", "b (", "label", "vae: native", "bridged by quantize"))
+    assert "30 pictures" in said
+    assert all(name in said for name in ("a (", "b (", "label", "native", "bridged by quantize"))
 
     verdicts = json.loads(done("plan", "faces", "--size", "xs", "--family", "vae", "--json").out)
     assert [(v["family"], v["outcome"]) for v in verdicts] == [("vae", "native")]

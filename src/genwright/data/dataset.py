@@ -149,7 +149,7 @@ def prepare(
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             try:
-                _build(source, codec, options, partial, Sample(most, total) if total else None)
+                _build(source, codec, options, partial, Few(most, total) if total else None)
                 shutil.rmtree(folder, ignore_errors=True)
                 partial.rename(folder)
             finally:
@@ -223,32 +223,24 @@ def _whole(folder: Path) -> bool:
 # -- made now --------------------------------------------------------------------------------------
 
 
-class Sample(NamedTuple):
+class Few(NamedTuple):
     """How many examples are read, of how many."""
 
     most: int
     total: int
 
 
-def _build(
-    source: Source, codec: Codec, options: ReadOptions, folder: Path, sample: Sample | None
-) -> None:
+def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path, few: Few | None) -> None:
     """Fit and encode into `folder`."""
     fields = wanted_fields(codec, source, options)
     warnings = []
-
-    def read() -> Iterator[Rows]:
-        return codec.read(source, fields, options)
-
-    if sample is not None:  # few enough to be kept for the second time
-        some_rows = list(_begin(read(), fields, sample.most))
-        read = some_rows.__iter__
+    read = _reader(source, codec, fields, options, few)
     rows = read()
-    first, few = _first(source, rows, options)
-    if few is not None and (options.val or options.test):
+    first, different = _first(source, rows, options)
+    if different is not None and (options.val or options.test):
         options = replace(options, val=0.0, test=0.0)
         warnings.append(
-            f"only {few} different examples: none is held out, so over-fitting cannot be seen"
+            f"only {different} different examples: none is held out, so over-fitting cannot be seen"
         )
     notes: dict[str, None] = {}
     trained, total, orphans = 0, 0, list[Rejected]()
@@ -278,12 +270,12 @@ def _build(
     for field in fields.values():
         field.settle()
     stats, arrays = _encode(read(), fields, options, folder)
-    stats.total = sample.total if sample else 0
+    stats.total = few.total if few else 0
     warnings += notes
     for field in fields.values():
         with suppress(DataError):  # which says that all of it is given
             warnings += field.without(options.given).warnings()
-    if options.val and not stats.counts["val"] and not sample:
+    if options.val and not stats.counts["val"] and not few:
         warnings.append("no example fell to those to choose by: give more data, or raise data.val")
     stats.warnings = warnings
     stats.warn()
@@ -294,6 +286,16 @@ def _build(
         "arrays": arrays,
     }
     (folder / "meta.json").write_text(json.dumps(meta), encoding="ascii")
+
+
+def _reader(
+    source: Source, codec: Codec, fields: Mapping[str, Field], options: ReadOptions, few: Few | None
+) -> Callable[[], Iterator[Rows]]:
+    """What gives the rows from their beginning, as often as it is called."""
+    if few is None:
+        return lambda: codec.read(source, fields, options)
+    kept = list(_begin(codec.read(source, fields, options), fields, few.most))
+    return lambda: iter(kept)
 
 
 def _begin(rows: Iterator[Rows], fields: Mapping[str, Field], most: int) -> Iterator[Rows]:

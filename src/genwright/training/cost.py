@@ -35,7 +35,7 @@ from genwright.training.optim import frozen, phase_parameters
 from genwright.training.precision import autocast
 from genwright.training.timing import clock
 
-__all__ = ["Cost", "Tally", "cost", "free_memory", "measure_again"]
+__all__ = ["Cost", "OperationCounter", "cost", "free_memory", "measure_again"]
 
 aten = torch.ops.aten
 Kind = Literal["call", "plain", "product", "convolution", "attention"]
@@ -64,7 +64,7 @@ class Cost:
 # -- counting --------------------------------------------------------------------------------------
 
 
-class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within it operations are counted and large ones are left out.
 
     weights   shapes of parameters
@@ -171,7 +171,8 @@ def _left_out(about: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) 
         *(a.as_strided([1] * a.ndim, [1] * a.ndim) if isinstance(a, Tensor) else a for a in args),
         **kwargs,
     )
-    if not one.is_floating_point():  # it may be an index, which has to be a true one
+    # A symbol may be an index, which has to be a true one; and an answer has to be.
+    if not isinstance(one, Tensor) or not one.is_floating_point():
         return None
     whole = np.broadcast_shapes(*(t.shape for t in there))  # that of torch loads sympy
     like = next((t for t in there if t.shape == whole), None)
@@ -325,7 +326,7 @@ def cost(family: Family, batches: Sequence[Batch], size: int, options: TrainOpti
     """
     small, larger = batches
     with torch.random.fork_rng(devices=[]):
-        with Tally():
+        with OperationCounter():
             family.prepare(small)
         one = _counted(family, small, options)
         # Counting takes time too: where there is much, one batch has to be enough.
@@ -342,31 +343,33 @@ def cost(family: Family, batches: Sequence[Batch], size: int, options: TrainOpti
     return Cost(parts * _seconds(work) + _update_seconds(family), kept + held)
 
 
-def _counted(family: Family, batch: Batch, options: TrainOptions) -> Tally:
+def _counted(family: Family, batch: Batch, options: TrainOptions) -> OperationCounter:
     """The work of loss and gradient in all phases. A family that cannot go on with what was left out computes
     all of it."""
     weights = {p.shape for p in family.parameters()}
     try:
-        return _passed(family, batch, options, Tally(weights))
+        return _passed(family, batch, options, OperationCounter(weights))
     except GenwrightError:
         raise
     except Exception:
-        return _passed(family, batch, options, Tally(weights, computes=True))
+        return _passed(family, batch, options, OperationCounter(weights, computes=True))
 
 
-def _passed(family: Family, batch: Batch, options: TrainOptions, tally: Tally) -> Tally:
+def _passed(
+    family: Family, batch: Batch, options: TrainOptions, counter: OperationCounter
+) -> OperationCounter:
     precision = autocast(family, options.precision)
     for phase in family.phases:
         mine = phase_parameters(family, phase)
         others = [p for name, p in family.named_parameters() if name not in mine]
         for _ in range(phase.repeats):
-            with frozen(others), tally:
+            with frozen(others), counter:
                 with precision:
                     terms = family.loss(batch, phase.name)
                 torch.autograd.backward(torch.stack(list(terms.values())).sum())
             for p in mine.values():
                 p.grad = None
-    return tally
+    return counter
 
 
 # -- memory ---------------------------------------------------------------------------------------
@@ -407,7 +410,7 @@ def _update_seconds(family: Family) -> float:
     return seconds
 
 
-class Probe(NamedTuple):
+class Timed(NamedTuple):
     """Something to be done, and its work."""
 
     seconds: float
@@ -434,34 +437,34 @@ def _call() -> float:
     """A call that does next to nothing, forward and backward, in a network."""
     layers = [layer for _ in range(12) for layer in (nn.Linear(8, 8), nn.LayerNorm(8), nn.SiLU())]
     net, x = nn.Sequential(*layers), torch.zeros(4, 8)
-    probe = _measured(lambda: net(x))
-    return probe.seconds / probe.work[CALLS]
+    timed = _measured(lambda: net(x))
+    return timed.seconds / timed.work[CALLS]
 
 
 @cache
 def _plain() -> float:
     """A byte read or written by an operation on each number."""
     x = torch.zeros(1 << 14, 128, requires_grad=True)
-    probe = _measured(lambda: F.silu(F.layer_norm(x, (128,)) * 2.0) + x)
-    return _beyond_calls(probe) / probe.work["plain", "bytes", torch.float32]
+    timed = _measured(lambda: F.silu(F.layer_norm(x, (128,)) * 2.0) + x)
+    return _beyond_calls(timed) / timed.work["plain", "bytes", torch.float32]
 
 
 @cache
 def _of(kind: Kind, unit: str, dtype: torch.dtype) -> float:
     """A floating point operation of a kind where there are many on each number, or a byte where there are few."""
-    probe = _measured(_WORK[kind](*_SIZES[kind, unit], dtype))
-    return _beyond_plain(probe) / probe.work[kind, unit, dtype]
+    timed = _measured(_WORK[kind](*_SIZES[kind, unit], dtype))
+    return _beyond_plain(timed) / timed.work[kind, unit, dtype]
 
 
-def _beyond_calls(probe: Probe) -> float:
+def _beyond_calls(timed: Timed) -> float:
     """Seconds that were not spent on calls as such."""
-    return max(probe.seconds / 10, probe.seconds - _call() * probe.work[CALLS])
+    return max(timed.seconds / 10, timed.seconds - _call() * timed.work[CALLS])
 
 
-def _beyond_plain(probe: Probe) -> float:
+def _beyond_plain(timed: Timed) -> float:
     """Seconds that were spent neither on calls nor on plain operations."""
-    plain = sum(n for (kind, unit, _), n in probe.work.items() if (kind, unit) == ("plain", "bytes"))
-    return max(probe.seconds / 4, _beyond_calls(probe) - _plain() * plain)
+    plain = sum(n for (kind, unit, _), n in timed.work.items() if (kind, unit) == ("plain", "bytes"))
+    return max(timed.seconds / 4, _beyond_calls(timed) - _plain() * plain)
 
 
 def _product(rows: int, wide: int, dtype: torch.dtype) -> Callable[[], Tensor]:
@@ -495,7 +498,7 @@ _SIZES: dict[tuple[Kind, str], tuple[int, ...]] = {
 }
 
 
-def _measured(run: Callable[[], Tensor], repeats: int = 6) -> Probe:
+def _measured(run: Callable[[], Tensor], repeats: int = 6) -> Timed:
     """The fastest of a few passes forward and backward, after one to warm up."""
 
     def both() -> None:
@@ -508,6 +511,6 @@ def _measured(run: Callable[[], Tensor], repeats: int = 6) -> Probe:
         began = clock(here)
         both()
         times.append(clock(here) - began)
-    with Tally() as tally:
+    with OperationCounter() as counter:
         both()
-    return Probe(min(times[1:]), tally.work)
+    return Timed(min(times[1:]), counter.work)

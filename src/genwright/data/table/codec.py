@@ -17,7 +17,7 @@ from genwright.data.columns.infer import KINDS
 from genwright.data.field import Field
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
-from genwright.data.table.readers import count, inspect, rows, write
+from genwright.data.table.readers import inspect, row_count, rows, write
 from genwright.errors import DataError, RecipeError, suggest
 from genwright.options import Count, Natural
 
@@ -91,7 +91,7 @@ class TableCodec(Codec):
         return list(self._inspect(_first(source)).columns)
 
     def count(self, source: Source) -> int:
-        return sum(count(file) for file in source.files)
+        return sum(row_count(file) for file in source.files)
 
     def enough(self, source: Source) -> int:
         return ENOUGH // max(1, len(self._inspect(_first(source)).columns))

@@ -32,7 +32,7 @@ from genwright.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["count", "inspect", "rows", "write"]
+__all__ = ["inspect", "row_count", "rows", "write"]
 
 ROWS = 20_000
 """Rows of a chunk."""
@@ -71,7 +71,7 @@ def _inspected(
         return _inspect_delimited(file, suffix, encoding, delimiter, header, notes)
 
 
-def count(file: Path) -> int:
+def row_count(file: Path) -> int:
     """About how many rows there are, by the size of a file and its beginning."""
     with _reading(file):
         if _suffix(file) == ".parquet":

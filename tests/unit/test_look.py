@@ -1,0 +1,205 @@
+"""`look`: what there is at once, a sample of much, and each family with what it costs."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from commands import classes, done, pictures, table
+from genwright import api, weighing
+from genwright.cli import console
+from genwright.data.image.codec import ImageCodec
+from genwright.data.table import codec as tables
+from genwright.data.text import codec as texts
+from genwright.experiment import open_data
+from genwright.registry import names
+from genwright.training.cost import Cost
+from genwright.training.step import TrainStep
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    return classes(tmp_path / "faces")
+
+
+# -- families --------------------------------------------------------------------------------------
+
+
+def test_every_family_that_fits_has_an_estimate_and_none_takes_a_step(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainStep, "__call__", None)
+    told: list[str] = []
+    found = api.look(
+        faces,
+        size="xs",
+        found=lambda seen: told.append(seen.name),
+        report=lambda v: told.append(v.family),
+    )
+    assert told == ["faces", *(verdict.family for verdict in found.families)]
+    assert sorted(told[1:]) == sorted(names("families"))
+    assert told[1] == "diffusion"  # the recommended one
+    assert [v.family for v in found.families if v.outcome == "refused"] == []
+    for verdict in found.families:
+        assert verdict.seconds_per_step is not None
+        assert verdict.bytes_per_step is not None
+        assert verdict.seconds_per_step > 0
+        assert verdict.bytes_per_step > 0
+
+
+def test_what_is_refused_comes_last(tmp_path: Path) -> None:
+    outcomes = [v.outcome == "refused" for v in api.plan(table(tmp_path / "rows.csv"), size="xs")]
+    assert any(outcomes)
+    assert outcomes == sorted(outcomes)
+
+
+@pytest.mark.parametrize(
+    ("cost", "why"),
+    [(Cost(2.5, 10**6), "a step takes 2.5 s"), (Cost(0.1, 10**9), "wants 1.0 of the 2.0 GB")],
+)
+def test_too_large_is_said_with_the_ways_out(
+    faces: Path, monkeypatch: pytest.MonkeyPatch, cost: Cost, why: str
+) -> None:
+    monkeypatch.setattr(weighing.Experiment, "cost", lambda self: cost)
+    monkeypatch.setattr(weighing, "free_memory", lambda: 2e9)
+    (verdict,) = api.plan(faces, family="autoregressive")
+    assert why in verdict.too_large
+    assert verdict.outcome == "bridged"
+    assert verdict.ways[:2] == ["--size xs", "--set codec.size=32"]
+    assert any("bridge.bins" in way for way in verdict.ways)
+    said = done("plan", faces, "--family", "autoregressive").out
+    assert f"too large here: {verdict.too_large}" in said
+    assert "try --size xs" in said
+
+
+# -- what would be worth making --------------------------------------------------------------------
+
+
+def test_the_command_trains_what_is_recommended(faces: Path) -> None:
+    advice = api.look(faces, size="xs", label="label", settings=["train.steps=7"]).advice
+    assert advice is not None
+    assert (advice.family, advice.task, advice.size, advice.steps) == ("diffusion", "generate", "xs", 7)
+    words = f"genwright train {faces} --size xs --label label --set train.steps=7 --family diffusion"
+    assert sorted(advice.command.split()) == sorted(words.split())
+    assert advice.seconds > 0
+
+
+def test_a_smaller_size_is_recommended_where_the_one_asked_for_is_too_large(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cost(self: weighing.Experiment) -> Cost:
+        small = self.recipe.size == "xs" or self.recipe.family.name == "vae"
+        return Cost(0.1 if small else 10.0, 10**6)
+
+    monkeypatch.setattr(weighing.Experiment, "cost", cost)
+    advice = api.look(faces).advice
+    assert advice is not None
+    assert (advice.family, advice.size) == ("diffusion", "xs")
+    assert "--size xs" in advice.command
+
+
+def test_nothing_is_recommended_that_memory_does_not_hold(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weighing, "free_memory", lambda: 1.0)
+    assert api.look(faces, size="xs").advice is None
+    assert "nothing can be made of this here" in done("look", faces, "--size", "xs").out
+
+
+# -- a sample --------------------------------------------------------------------------------------
+
+
+def test_of_many_rows_a_sample_is_looked_at_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "ENOUGH", 300)
+    path = table(tmp_path / "rows.csv", ((i, "abc"[i % 3], i % 9) for i in range(2_000)))
+    found = api.look(path, size="xs")
+    assert sum(found.counts.values()) == 100
+    assert 1_900 <= found.total <= 2_100
+    assert found.facts["rows"] == found.counts["train"]
+    said = done("look", path, "--size", "xs").out
+    assert f"a sample of 100 of about {found.total:,} rows was looked at" in said
+    assert "no example fell" not in said
+    # What is trained on is all of it.
+    counts = open_data(api.make_recipe(path))[1].stats.counts
+    assert sum(counts.values()) == 2_000
+
+
+def test_few_rows_are_all_looked_at(tmp_path: Path) -> None:
+    path = table(tmp_path / "rows.csv")
+    found = api.look(path, size="xs")
+    assert found.total == sum(found.counts.values()) == 80
+    assert "sample" not in done("look", path, "--size", "xs").out
+    assert found.counts == open_data(api.make_recipe(path))[1].stats.counts
+
+
+def test_a_sample_of_pictures_is_from_all_over(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageCodec, "enough", lambda self, source: 10)
+    stats = open_data(api.make_recipe(faces), sampled=True)[1].stats
+    assert sum(stats.counts.values()) == 10
+    assert stats.total == 30
+    assert len(stats.labels["label"]) == 2  # both classes, though the first one has enough
+
+
+def test_a_sample_of_pairs_keeps_them_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageCodec, "enough", lambda self, source: 6)
+    for side in ("input", "target"):
+        pictures(tmp_path / "pairs" / side, 30)
+    recipe = api.make_recipe(tmp_path / "pairs", given="input", make="target")
+    stats = open_data(recipe, sampled=True)[1].stats
+    assert 6 <= sum(stats.counts.values()) <= 12
+    assert stats.bad_count == 0
+
+
+def test_a_sample_of_a_long_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("the quick brown fox jumps over the lazy dog. " * 60_000)
+    monkeypatch.setattr(texts, "ENOUGH", 1 << 20)
+    dataset = open_data(api.make_recipe(path), sampled=True)[1]
+    assert dataset.stats.total == 3
+    assert dataset.fields["text"].facts()["characters"] < 2_500_000
+
+
+# -- in words --------------------------------------------------------------------------------------
+
+
+def test_figures_are_as_people_write_them(tmp_path: Path) -> None:
+    path = table(tmp_path / "rows.csv", ((i * 1.5, "ab"[i % 4 == 0], i % 3) for i in range(1_200)))
+    said = done("look", path, "--size", "xs").out
+    assert "1,200 rows" in said
+    assert "b 25%" in said or "b 24%" in said or "b 26%" in said
+    assert "[" not in said.split("family")[0]  # no list of Python
+    assert "2,000 steps" in said
+
+
+def test_a_narrow_terminal_wraps_and_a_pipe_does_not(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = StringIO()
+    monkeypatch.setattr(
+        console,
+        "_console",
+        lambda width=None: Console(file=screen, force_terminal=True, width=width or 60, no_color=True),
+    )
+    done("look", faces, "--size", "xs")
+    assert "weighing families" in screen.getvalue()
+    assert "diffusion" in screen.getvalue()
+    monkeypatch.undo()
+    said = done("look", faces, "--size", "xs").out
+    assert "weighing families" not in said
+    assert "\x1b" not in said
+
+
+def test_json_has_all_of_it(faces: Path) -> None:
+    found = json.loads(done("look", faces, "--size", "xs", "--json").out)
+    assert found["advice"]["command"].startswith("genwright train ")
+    assert found["total"] == 30
+    assert found["unit"] == "pictures"
+    assert {"name", "codec", "space", "counts", "facts", "labels", "warnings"} <= found.keys()
+    keys = {"family", "outcome", "bridge", "reason", "ways", "seconds_per_step", "too_large"}
+    assert all(keys <= verdict.keys() for verdict in found["families"])
