@@ -131,12 +131,14 @@ class Sick(Trainer):
             stream.next = poisoned  # type: ignore[method-assign]  # the fault
         if self.fault == "saturated":
             assert isinstance(family, GAN)
-            plain = family.kind
+            plain = family.adversary.loss
 
             def sure(pair: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
                 return lambda real, fake: pair(real + 20, fake - 20) if self.sick else pair(real, fake)
 
-            family.kind = replace(plain, critic=sure(plain.critic), generator=sure(plain.generator))
+            family.adversary.loss = replace(
+                plain, critic=sure(plain.critic), generator=sure(plain.generator)
+            )
         if self.fault == "codebook":
             assert isinstance(family, VQVAE)
             nearest = family.codebook.nearest

@@ -21,7 +21,6 @@ import torch
 from _report import say
 from genwright.api import make_recipe
 from genwright.batch import Batch
-from genwright.data.loader import in_order
 from genwright.experiment import Experiment
 from genwright.storage.run import Run
 from genwright.training.trainer import Trainer
@@ -38,7 +37,9 @@ def main() -> None:
     recipe = make_recipe(
         "digits", family=args.family, size=args.size, steps=args.steps, settings=settings
     )
-    whole = next(iter(in_order(Experiment.of(recipe).dataset.splits["train"], 10_000)))
+    first = Experiment.of(recipe)
+    cpu, rng = torch.device("cpu"), torch.Generator().manual_seed(0)
+    whole = next(first.model.pipeline.batches(first.dataset.splits["train"], 10_000, None, cpu, rng))
     ours, plain, loading = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for i in range(args.rounds):
@@ -47,9 +48,9 @@ def main() -> None:
             run = Run.create(
                 Path(folder) / str(i), recipe=recipe.toml(), plan="", codec={"codec": "image"}
             )
-            feed = job.feed()
+            stream = job.stream()
             took = 0.0
-            inner = feed.next
+            inner = stream.next
 
             def timed(*given: object, inner: object = inner) -> Batch:
                 nonlocal took
@@ -58,11 +59,11 @@ def main() -> None:
                 took += time.perf_counter() - began
                 return batch
 
-            feed.next = timed  # type: ignore[method-assign]
+            stream.next = timed  # type: ignore[method-assign]
             marks: list[float] = []
             trainer = Trainer(
                 job.model.family,
-                feed,
+                stream,
                 run,
                 recipe.train,
                 seed=0,

@@ -27,6 +27,7 @@ __all__ = [
     "choose_task",
     "infills",
     "make_bridge",
+    "makes_examples",
     "verdicts",
     "weigh",
 ]
@@ -150,10 +151,14 @@ def _translates(family: str) -> bool:
     return issubclass(resolve("families", family), Translator)
 
 
+def makes_examples(family: str) -> bool:
+    return issubclass(resolve("families", family), Generative)
+
+
 def _takes(family: str, space: Space) -> bool:
     """And makes examples of it."""
     kind: type[Family] = resolve("families", family)
-    return issubclass(kind, Generative) and _problem(kind, family, space, "none") is None
+    return makes_examples(family) and _problem(kind, family, space, "none") is None
 
 
 def choose_task(family: str, task: str) -> str:

@@ -12,7 +12,6 @@ from genwright import planning
 from genwright.data.dataset import Dataset
 from genwright.errors import Incompatible
 from genwright.experiment import Experiment, default_family
-from genwright.families.capabilities import Generative
 from genwright.planning import Verdict, choose_task
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, resolve
@@ -138,6 +137,6 @@ def _possible(verdicts: Sequence[Verdict]) -> list[Verdict]:
         v
         for v in verdicts
         if v.outcome != "refused"
-        and issubclass(resolve("families", v.family), Generative)
+        and planning.makes_examples(v.family)
         and (v.bytes_per_step or 0) < most
     ]

@@ -219,7 +219,7 @@ def test_labels_come_from_folders_and_a_table(tmp_path):
     chunk, *_ = read(source, ReadOptions(given=("who",)))
     assert beside(chunk) == {"who": ["a"]}
     assert [one.reason for one in chunk.rejected] == ["labels.csv has no row for it"]
-    with pytest.raises(DataError, match="no label 'wh'; did you mean 'who'"):
+    with pytest.raises(DataError, match="no label or field 'wh'; did you mean 'who'"):
         read(source, ReadOptions(given=("wh",)))
 
 

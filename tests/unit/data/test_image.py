@@ -104,9 +104,9 @@ def test_only_bad_files_still_tell_why(tmp_path):
 def test_an_unknown_label_is_an_error_at_once(tmp_path):
     folder(tmp_path / "cat")
     assert ImageCodec().labels(source(tmp_path)) == ["label"]
-    with pytest.raises(DataError, match=r"no label 'labe1'; did you mean 'label'\?"):
+    with pytest.raises(DataError, match=r"no label or field 'labe1'; did you mean 'label'\?"):
         wanted_fields(ImageCodec(), source(tmp_path), ReadOptions(given=("labe1",)))
-    with pytest.raises(DataError, match="no label 'who'"):
+    with pytest.raises(DataError, match="no label or field 'who'"):
         wanted_fields(ImageCodec(), source(tmp_path), ReadOptions(group="who"))
     with pytest.raises(DataError, match=r"make class folders, or add a labels\.csv"):
         wanted_fields(ImageCodec(), source(tmp_path / "cat"), ReadOptions(given=("label",)))

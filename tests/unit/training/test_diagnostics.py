@@ -59,11 +59,13 @@ def sure(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def fooled(plain: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
         def loss(self: Any, *given: Any) -> dict[str, Tensor]:
-            kind = self.kind
+            kind = self.adversary.loss
             if sick(self):
-                self.kind = replace(kind, critic=told(kind.critic), generator=told(kind.generator))
+                self.adversary.loss = replace(
+                    kind, critic=told(kind.critic), generator=told(kind.generator)
+                )
             terms = plain(self, *given)
-            self.kind = kind
+            self.adversary.loss = kind
             return terms
 
         return loss
