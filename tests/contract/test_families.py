@@ -127,15 +127,15 @@ ONE_OF_EACH = {
 }
 
 
+def cell_of(family: str, space: str, *rest: str) -> Any:
+    """A cell as a parameter: those that take long are for the journey."""
+    long = space in LARGE and (family, space) not in ONE_OF_EACH
+    return pytest.param(family, space, *rest, marks=[pytest.mark.journey] if long else [])
+
+
 def over(which: list[tuple[str, str]]) -> pytest.MarkDecorator:
     """A test of these cells."""
-    marked = [
-        pytest.param(
-            *one, marks=[pytest.mark.journey] if one[1] in LARGE and one not in ONE_OF_EACH else []
-        )
-        for one in which
-    ]
-    return pytest.mark.parametrize(("family", "space"), marked)
+    return pytest.mark.parametrize(("family", "space"), [cell_of(*one) for one in which])
 
 
 every_cell, cells, code_cells, unpaired_cells = map(over, (EVERY, CELLS, CODES, UNPAIRED))
@@ -200,7 +200,7 @@ def test_a_translation_needs_a_source_and_a_domain(family: str, space: str) -> N
 @pytest.mark.parametrize(
     ("family", "space", "law"),  # the family first: what shares its cells stays in one process
     [
-        (*cell, law)
+        cell_of(*cell, law)
         for capability in (Infilling, DensityEstimator, Encoder, LatentVariable, Autoencoder)
         for cell in offering(capability)
         for law in LAWS[capability]
