@@ -89,8 +89,9 @@ def _smaller(verdict: Verdict, experiment: Experiment) -> list[str]:
     """Options that make a step smaller, as a person would type them."""
     recipe, space = experiment.recipe, experiment.model.pipeline.made.space
     ways = ["--size xs"] if recipe.size != "xs" else []
-    if len(space.grid) and experiment.dataset.codec.dial:
-        ways.append(f"--set {experiment.dataset.codec.dial}")
+    dial = experiment.dataset.codec.dial
+    if space.grid and float(dial.partition("=")[2] or "inf") < max(space.grid):
+        ways.append(f"--set {dial}")
     if verdict.bridge == "quantize":
         ways.append("--set bridge.name=quantize --set bridge.bins=16")
     if len(space.grid) > 1 and space.kind == "real" and not experiment.model.task.given:

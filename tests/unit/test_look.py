@@ -69,7 +69,8 @@ def test_too_large_is_said_with_the_ways_out(
     (verdict,) = api.plan(faces, family="autoregressive")
     assert why in verdict.too_large
     assert verdict.outcome == "bridged"
-    assert verdict.ways[:2] == ["--size xs", "--set codec.size=32"]
+    assert verdict.ways[0] == "--size xs"
+    assert not any("codec.size" in way for way in verdict.ways)  # 8 x 8 is smaller than that
     assert any("bridge.bins" in way for way in verdict.ways)
     said = done("plan", faces, "--family", "autoregressive").out
     assert f"too large here: {verdict.too_large}" in said
@@ -116,7 +117,7 @@ def test_nothing_is_recommended_that_memory_does_not_hold(
 def test_of_many_rows_a_sample_is_looked_at_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "ENOUGH", 300)
+    monkeypatch.setattr(tables, "ENOUGH", 600)
     path = table(tmp_path / "rows.csv", ((i, "abc"[i % 3], i % 9) for i in range(2_000)))
     found = api.look(path, size="xs")
     assert sum(found.counts.values()) == 100
@@ -139,7 +140,7 @@ def test_few_rows_are_all_looked_at(tmp_path: Path) -> None:
 
 
 def test_a_sample_of_pictures_is_from_all_over(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ImageCodec, "enough", lambda self, source: 10)
+    monkeypatch.setattr(ImageCodec, "enough", lambda self, source: 20)
     stats = open_data(api.make_recipe(faces), sampled=True)[1].stats
     assert sum(stats.counts.values()) == 10
     assert stats.total == 30
@@ -147,7 +148,7 @@ def test_a_sample_of_pictures_is_from_all_over(faces: Path, monkeypatch: pytest.
 
 
 def test_a_sample_of_pairs_keeps_them_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ImageCodec, "enough", lambda self, source: 6)
+    monkeypatch.setattr(ImageCodec, "enough", lambda self, source: 12)
     for side in ("input", "target"):
         pictures(tmp_path / "pairs" / side, 30)
     recipe = api.make_recipe(tmp_path / "pairs", given="input", make="target")
@@ -159,7 +160,7 @@ def test_a_sample_of_pairs_keeps_them_together(tmp_path: Path, monkeypatch: pyte
 def test_a_sample_of_a_long_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "long.txt"
     path.write_text("the quick brown fox jumps over the lazy dog. " * 60_000)
-    monkeypatch.setattr(texts, "ENOUGH", 1 << 20)
+    monkeypatch.setattr(texts, "ENOUGH", 1 << 21)
     dataset = open_data(api.make_recipe(path), sampled=True)[1]
     assert dataset.stats.total == 3
     assert dataset.fields["text"].facts()["characters"] < 2_500_000

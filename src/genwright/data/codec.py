@@ -231,7 +231,7 @@ class Codec(ABC):
         return len(source.files)
 
     def enough(self, source: Source) -> int:
-        """How many examples say what the data is like: what can be read in about a second."""
+        """How many examples are read in about a second; of more than that, half as many are a sample."""
         return 500
 
     # -- out -----------------------------------------------------------------------------------

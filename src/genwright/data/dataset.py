@@ -135,6 +135,7 @@ def prepare(
     most = codec.enough(source) if sampled else 0
     total = total if total > most else 0
     if total:
+        most = -(-most // 2)  # it is read from far apart, and what has to be learnt of it is no less
         many = min(total, len(source.files)) if len(source.files) > 1 else total
         options = replace(options, every=max(1, many // most))
     # Of what is only sampled the content is not read, so that its files go by size and time of change.

@@ -154,6 +154,21 @@ def test_gradients_have_the_shapes_of_what_they_are_of() -> None:
     assert all(t.grad is not None and t.grad.shape == t.shape for t in some)
 
 
+@pytest.mark.parametrize(
+    ("op", "args"),
+    [
+        (torch.ops.aten.mm.default, (LARGE, LARGE.T)),
+        (torch.ops.aten.addmm.default, (LARGE[0, :40], LARGE, LARGE.T)),
+        (torch.ops.aten.bmm.default, (X[:, :, 0], X[:, :, 0].transpose(1, 2))),
+        (torch.ops.aten.convolution.default, (X, W, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)),
+        (torch.ops.aten.mul.Tensor, (LARGE, LARGE)),
+    ],
+)
+def test_what_costs_most_is_left_out(op: Any, args: tuple[Any, ...]) -> None:
+    found = counting._left_out(counting._about(op), args, {})
+    assert found.shape == op(*args).shape
+
+
 def test_symbols_are_never_left_out() -> None:
     ids = torch.arange(20_000).view(100, 200)
     with OperationCounter():
