@@ -23,11 +23,11 @@ SCRIPT = """
 import re, sys
 from pathlib import Path
 from genwright.api import make_recipe
-from genwright.experiment import Job
-job = Job.of(make_recipe(sys.argv[1], size="xs"))
-feed = job.feed()
+from genwright.experiment import Experiment
+experiment = Experiment.of(make_recipe(sys.argv[1], size="xs"))
+stream = experiment.stream()
 for _ in range(50):
-    feed.next(64, job.model.family.device, 0)
+    stream.next(64, experiment.model.family.device, 0)
 print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
 """
 
