@@ -305,6 +305,6 @@ def test_a_label_can_hold_any_letter() -> None:
 def test_pictures_beside_a_class_folder_are_not_dropped(tmp_path: Path) -> None:
     loose(tmp_path / "data")
     said = done("look", tmp_path / "data").out
-    assert "6 examples" in said
+    assert "6 pictures" in said
     assert "labels that can be given: label" in said
     refused("train", tmp_path / "data", "--label", "label", words=["'label'", '--label ""'])

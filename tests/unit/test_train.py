@@ -87,9 +87,9 @@ def test_a_training_builds_one_codec_and_opens_its_data_once(
         built.append(self)
         make(self, **options)
 
-    def preparing(*args: Any) -> Any:
+    def preparing(*args: Any, **options: Any) -> Any:
         opened.append(args[0])
-        return prepare(*args)
+        return prepare(*args, **options)
 
     monkeypatch.setattr(ImageCodec, "__init__", init)
     monkeypatch.setattr(experiment, "prepare", preparing)

@@ -139,6 +139,8 @@ def _show_verdict(verdict: Verdict, train: TrainOptions) -> None:
         fits = "native" if verdict.outcome == "native" else f"bridged by {verdict.bridge}"
         row = [verdict.family, fits, *_costs(verdict, train)]
         show(columns([row], right=(2, 3, 4), widths=WIDTHS))
+        if verdict.reason:
+            say(f"  {verdict.reason}")
         if verdict.too_large:
             say(f"  too large here: {verdict.too_large}")
     for way in verdict.ways:

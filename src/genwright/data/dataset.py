@@ -7,6 +7,7 @@ content, the codec with its options, the fields and the split; what is found the
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -294,7 +295,7 @@ def _reader(
 ) -> Callable[[], Iterator[Rows]]:
     """What gives the rows from their beginning, as often as it is called."""
     if few is None:
-        return lambda: codec.read(source, fields, options)
+        return functools.partial(codec.read, source, fields, options)
     kept = list(_begin(codec.read(source, fields, options), fields, few.most))
     return lambda: iter(kept)
 
