@@ -110,7 +110,6 @@ def advise(
     verdicts  as `timed_verdicts` gives them
     command   the words that train on this data, to which those of the choice are added
     """
-
     makes, size = _possible(verdicts), recipe.size
     quick = [v for v in makes if not v.too_large]
     if makes and makes[0].too_large and size != "xs":

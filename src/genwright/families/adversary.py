@@ -279,6 +279,4 @@ def critic_nets(nets: Nets, grid: Grid) -> Nets:
     a critic how far they lie from each other."""
     if grid or not isinstance(nets, Auto):
         return nets
-    return ResNetNets(
-        nets.size, width=nets.width or None, depth=nets.depth or None, dropout=nets.dropout
-    )
+    return nets.in_size(ResNetNets)

@@ -251,10 +251,4 @@ def _fitting(nets: Nets) -> Nets:
     """Where the choice is left to us, a smooth net without a norm: it is its slope that is learnt."""
     if not isinstance(nets, Auto):
         return nets
-    return ResNetNets(
-        nets.size,
-        width=nets.width or None,
-        depth=nets.depth or None,
-        dropout=nets.dropout,
-        smooth=True,
-    )
+    return nets.in_size(ResNetNets, smooth=True)

@@ -26,9 +26,7 @@ class Auto(Nets):
             if role == "map"
             else ConvNets
         )
-        return architecture(
-            self.size, width=self.width or None, depth=self.depth or None, dropout=self.dropout
-        )
+        return self.in_size(architecture)
 
     def slots(self, role: Role, grid: Grid, *, symbols: bool = False) -> frozenset[str]:
         return self._pick(role, grid, symbols).slots(role, grid)

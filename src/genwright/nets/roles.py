@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -110,6 +110,16 @@ class Nets(ABC):
         if role not in self.reads:
             raise self._no(role)
         return self.reads[role]
+
+    def in_size(self, architecture: type[Nets], **options: Any) -> Nets:
+        """Another architecture at the size of this one."""
+        return architecture(
+            self.size,
+            width=self.width or None,
+            depth=self.depth or None,
+            dropout=self.dropout,
+            **options,
+        )
 
     def map(
         self, grid: Grid, n_in: int, n_out: int, cond_shape: CondShape, *, symbols: bool = False
