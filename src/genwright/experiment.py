@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genwright import planning
+from genwright import budget, planning
 from genwright.bridges.base import Identity
 from genwright.bridges.latent import LatentStage
 from genwright.data.codec import ReadOptions
@@ -20,14 +20,16 @@ from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, RunError, suggest
 from genwright.families.translator import Translator
 from genwright.model import Model, make_task, pipeline_of
+from genwright.nets.roles import Size
 from genwright.pipeline import Pipeline
 from genwright.planning import Verdict
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import options, resolve
 from genwright.storage.run import Run
 from genwright.training import distributed
-from genwright.training.cost import Cost, cost
+from genwright.training.cost import Cost, cost, free_memory
 from genwright.training.stream import BatchStream
+from genwright.training.threads import Threads
 from genwright.training.timing import seconds_per_step
 from genwright.training.trainer import local_batch
 
@@ -35,6 +37,8 @@ __all__ = ["Experiment", "default_family", "load", "open_data"]
 
 FIT_SAMPLE = 20_000
 """Training examples that a bridge is fitted on, at most."""
+USUAL: Size = "s"
+"""Size of the nets where steps are counted, whatever they take."""
 
 
 @dataclass
@@ -45,15 +49,24 @@ class Experiment:
     dataset: Dataset
     verdict: Verdict
     model: Model
+    why: str = ""
+    """What a length that was not named comes to, and how to make it longer."""
 
     @classmethod
     def of(cls, recipe: Recipe) -> Experiment:
         """A new training. Raises `DataError`, `RecipeError` or `Incompatible` with the way out."""
-        return cls.on(*open_data(recipe))
+        why = ""
+        if recipe.train.counted is None:
+            recipe, why = within_time(*open_data(recipe, sampled=True))
+        job = cls.on(*open_data(recipe))
+        job.why = why
+        return job
 
     @classmethod
     def on(cls, recipe: Recipe, dataset: Dataset) -> Experiment:
         """A new training on data that is open."""
+        if recipe.size == "auto":
+            recipe = replace(recipe, size=USUAL)
         verdict, model = _settled(recipe, dataset)
         job = cls(model.recipe, dataset, verdict, model)
         job._check()
@@ -122,6 +135,10 @@ class Experiment:
             )
         self.stream()
 
+    def least_local(self) -> int:
+        """Examples that have to be in a batch of one device together."""
+        return max(self.model.family.least_batch, len(self._strata() or ()))
+
     def stream(self) -> BatchStream:
         """Batches for this process."""
         train, val = self.dataset.splits["train"], self.dataset.splits["val"]
@@ -150,19 +167,23 @@ class Experiment:
     def cost(self) -> Cost:
         """Of a step on this machine: counted on a CPU, tried out elsewhere; the model is used up by it."""
         family = self.model.family.to(distributed.device(self.recipe.train.device))
-        size, stream = self.recipe.train.batch_size or family.batch_size, self.stream()
+        size, stream = (
+            local_batch(self.recipe.train, family) * self.recipe.train.accumulate,
+            self.stream(),
+        )
         if family.device.type != "cpu":
             batch = stream.next(size, family.device, 0)
             return Cost(seconds_per_step(family, batch, self.recipe.train), 0)
-        few = max(2, family.least_batch, len(self._strata() or ()))
+        few = max(2, self.least_local())
         batches = [stream.next(n, family.device, 0) for n in (few, 2 * few)]
         return cost(family, batches, size, self.recipe.train)
 
     def in_words(self) -> str:
         """What was decided: the text of plan.txt."""
         recipe, counts = self.recipe, self.dataset.stats.counts
-        minutes, steps = recipe.train.minutes, recipe.train.steps
-        length = f"{minutes:g} minutes" if minutes else f"{steps:,} steps"
+        train = recipe.train
+        length = f"{train.minutes:g} minutes" if train.minutes else f"{train.steps:,} steps"
+        batch = train.batch_size or self.model.family.batch_size
         lines = [
             f"data     {recipe.data.path}: {counts['train']:,} to train on, "
             f"{counts['val']:,} to choose by, {counts['test']:,} to judge by",
@@ -170,10 +191,52 @@ class Experiment:
             f"given    {', '.join(self.model.task.given) or 'nothing'}",
             f"family   {self.verdict}",
             f"net      {recipe.net.name}, size {recipe.size}",
-            f"train    {length}, seed {recipe.seed}",
+            f"train    {length} of {batch:,} examples, seed {recipe.seed}{self.why and f' ({self.why})'}",
             *(f"warning  {warning}" for warning in self.dataset.stats.warnings),
         ]
         return "\n".join(lines) + "\n"
+
+
+def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, str]:
+    """The recipe with what time decides written out: the size of the nets, the examples of a step, the context
+    of a stream, and the number of steps and threads where no minutes are named either. And a few words on it.
+
+    recipe, dataset  as `open_data` gives them, of a sample at least
+    """
+    first = Experiment.on(replace(recipe, size="xs"), dataset)
+    train, context = recipe.train, dataset.codec.context
+    device, family = distributed.device(train.device), first.model.family
+
+    def price(size: Size, batch: int) -> Cost:
+        tried = replace(recipe, size=size, train=replace(train, batch_size=batch))
+        found = Experiment.on(tried, dataset).cost()
+        return replace(found, seconds=distributed.first_says(found.seconds, device))
+
+    with Threads(device, chooses=True):
+        choice = budget.choose(
+            60 * (train.minutes or budget.MINUTES),
+            price,
+            most=family.batch_size,
+            least=train.accumulate * distributed.world() * first.least_local(),
+            size=None if recipe.size == "auto" else recipe.size,
+            batch=train.batch_size,
+            shortens=dataset.fields[dataset.main].stream and recipe.codec.options[context] is None,
+            free=free_memory(),
+        )
+        threads = torch.get_num_threads()
+    why = ""
+    if train.minutes is None:
+        there = dataset.stats.total or dataset.stats.counts["train"]
+        steps = budget.enough(choice.steps, choice.batch, there)
+        train = replace(train, steps=steps, threads=train.threads or threads)
+        took = max(1, round(steps * choice.cost.seconds / 60))
+        why = f"about {took} min here; longer with --minutes 60, or later by --resume"
+    if choice.context < 1:
+        (whole,) = dataset.fields[dataset.main].space.grid
+        length = round(choice.context * (whole - 1))
+        codec = Plugin(recipe.codec.name, recipe.codec.options | {context: length})
+        recipe = replace(recipe, codec=codec)
+    return replace(recipe, size=choice.size, train=replace(train, batch_size=choice.batch)), why
 
 
 def open_data(recipe: Recipe, *, sampled: bool = False) -> tuple[Recipe, Dataset]:
@@ -190,9 +253,9 @@ def open_data(recipe: Recipe, *, sampled: bool = False) -> tuple[Recipe, Dataset
         label = [] if task.get("given") else codec.default_labels(source)
     labels = [name for name in ([label] if isinstance(label, str) else label) if name]
     make = task.get("make") or first
-    if recipe.task.name == "auto" and (task.get("make") or task.get("given")):
-        recipe = replace(recipe, task=replace(recipe.task, name="pair"))
     given = list(dict.fromkeys([*(task.get("given") or []), *labels]))
+    if recipe.task.name == "auto" and (make != first or set(given) - set(labels)):
+        recipe = replace(recipe, task=replace(recipe.task, name="pair"))
     recipe = replace(
         recipe,
         codec=_written_out("codecs", source.codec, recipe.codec.options),

@@ -51,14 +51,18 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How long and how to train. None is decided by the family, the size and the machine."""
+    """How long and how to train. None is decided by the family, the data and the machine (`budget`)."""
 
-    steps: Count = 2000
-    """Optimiser steps; not used when `minutes` is given."""
+    steps: Count | None = None
+    """Optimiser steps; not used when `minutes` is given. None: what ten minutes can do here, or less of
+    little data."""
     minutes: Positive | None = None
     """Train for so long instead. Such a run cannot be repeated byte for byte."""
     batch_size: Count | None = None
-    """Examples in a step, over all devices and accumulated parts."""
+    """Examples in a step, over all devices and accumulated parts. None: by the time there is, or the
+    family's where steps are counted."""
+    threads: Count | None = None
+    """Threads of the processor to compute with. None: all, or as many as are free where time decides."""
     accumulate: Count = 1
     """Parts a step is made of, one after the other, where memory is short."""
     lr: Positive | None = None
@@ -96,6 +100,11 @@ class TrainOptions:
     """Keep the weights with the least held-out loss, or those whose samples the judge finds nearest to real
     ones (the least `kid`); auto: by the loss where the family has one."""
 
+    @property
+    def counted(self) -> int | None:
+        """Steps, where these and not the time say how long it is."""
+        return self.steps if self.minutes is None else None
+
     def __post_init__(self) -> None:
         if self.batch_size is not None and self.batch_size % self.accumulate:
             raise RecipeError(
@@ -132,7 +141,7 @@ class Recipe:
     family: Plugin = field(default_factory=Plugin)
     net: Plugin = field(default_factory=Plugin)
     train: TrainOptions = field(default_factory=TrainOptions)
-    size: Literal["xs", "s", "m", "l"] = "s"
+    size: Literal["auto", "xs", "s", "m", "l"] = "auto"
     seed: Annotated[int, Ge(0), Lt(SEEDS)] = 0
 
     # -- in ------------------------------------------------------------------------------------

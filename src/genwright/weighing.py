@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from genwright import planning
+from genwright.budget import MINUTES
 from genwright.data.dataset import Dataset
 from genwright.errors import Incompatible
 from genwright.experiment import Experiment, default_family
@@ -121,9 +122,8 @@ def advise(
         return None
     first = makes[0] if makes[0] in quick else min(quick or makes, key=lambda v: v.seconds_per_step or 0)
     each = first.seconds_per_step or 0.0
-    steps, minutes = recipe.train.steps, recipe.train.minutes
-    if minutes:
-        steps = max(1, round(60 * minutes / each)) if each else steps
+    seconds = 60 * (recipe.train.minutes or MINUTES)
+    steps = recipe.train.counted or (max(1, round(seconds / each)) if each else 1)
     more = [] if "--family" in command else ["--family", first.family]
     more += [] if size == recipe.size else ["--size", size]
     task = choose_task(first.family, recipe.task.name)

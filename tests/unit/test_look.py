@@ -171,7 +171,7 @@ def test_a_sample_of_a_long_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_figures_are_as_people_write_them(tmp_path: Path) -> None:
     path = table(tmp_path / "rows.csv", ((i * 1.5, "ab"[i % 4 == 0], i % 3) for i in range(1_200)))
-    said = done("look", path, "--size", "xs").out
+    said = done("look", path, "--size", "xs", "--set", "train.steps=2000").out
     assert "1,200 rows" in said
     assert "b 25%" in said or "b 24%" in said or "b 26%" in said
     assert "[" not in said.split("family")[0]  # no list of Python

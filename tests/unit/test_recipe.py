@@ -20,7 +20,7 @@ def recipe_of(toml: str) -> Recipe:
 def test_everything_has_a_default() -> None:
     recipe = recipe_of("")
     assert recipe == Recipe()
-    assert (recipe.size, recipe.seed, recipe.task.name) == ("s", 0, "auto")
+    assert (recipe.size, recipe.seed, recipe.task.name) == ("auto", 0, "auto")
 
 
 def test_sections_become_options() -> None:
@@ -113,7 +113,7 @@ def test_another_plug_in_takes_none_of_the_options() -> None:
         ("family", "NAME=VALUE", "not-a-pair"),
         ("=3", "NAME=VALUE", "not-a-pair"),
         ("seed.x=3", "'seed' is a single value", "unknown-option"),
-        ("train.steps.x=3", "'steps' is a single value", "unknown-option"),
+        ("train.checks.x=3", "'checks' is a single value", "unknown-option"),
         ("famly.beta=4", "did you mean 'family'", "unknown-option"),
         ("steps=4", "did you mean 'train.steps'", "unknown-option"),
         ("path=x", "did you mean 'data.path'", "unknown-option"),
@@ -138,6 +138,7 @@ BOUNDS = [
     ("steps", 1, 0),
     ("minutes", 0.1, 0),
     ("batch_size", 1, 0),
+    ("threads", 1, 0),
     ("accumulate", 1, 0),
     ("lr", 1e-9, 0),
     ("weight_decay", 0, -0.1),

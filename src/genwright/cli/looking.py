@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from genwright.budget import MINUTES
 from genwright.cli.console import busy, columns, duration, say, show
 from genwright.registry import names
 
@@ -122,7 +123,8 @@ def weighing(train: TrainOptions, family: str | None = None) -> Iterator[Callabl
         def report(verdict: Verdict) -> None:
             nonlocal seen
             if not seen:
-                length = f"{train.minutes:g} min" if train.minutes else f"{train.steps:,} steps"
+                minutes = train.minutes or MINUTES
+                length = f"{train.counted:,} steps" if train.counted else f"{minutes:g} min"
                 head = ["family", "how it fits", "a step", length, "memory"]
                 show(columns([head], right=(2, 3, 4), head=True, widths=WIDTHS))
             seen += 1
@@ -152,7 +154,8 @@ def _costs(verdict: Verdict, train: TrainOptions) -> list[str]:
     step, size = verdict.seconds_per_step, verdict.bytes_per_step
     if not step:
         return ["", "", ""]
-    whole = f"{60 * train.minutes / step:,.0f} steps" if train.minutes else duration(step * train.steps)
+    many = 60 * (train.minutes or MINUTES) / step
+    whole = duration(step * train.counted) if train.counted else f"{many:,.0f} steps"
     each = f"{1e3 * step:.2g} ms" if step < 0.1 else f"{step:.2g} s" if step < 100 else f"{step:,.0f} s"
     memory = "" if not size else f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
     return [each, whole, memory]

@@ -149,6 +149,8 @@ class Codec(ABC):
     """Options that older versions did not have: at their default they do not name the data."""
     dial: ClassVar[str] = ""
     """The option that makes an example smaller, as a person would type it."""
+    context: ClassVar[str] = ""
+    """The option that says how much of a stream an example is."""
     plural: ClassVar[str] = "examples"
     """What a person calls several examples."""
     sheet: ClassVar[str] = ""

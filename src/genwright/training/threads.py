@@ -38,24 +38,28 @@ class Threads(Hook):
 
     chooses  whether to change their number as the machine is busy or not, or only to say once that fewer
              would be faster
+    most     how many there are at most (None: torch's own number)
     words    what was found, for a person; empty where nothing is to be said
     """
 
-    def __init__(self, device: torch.device, *, chooses: bool) -> None:
+    def __init__(self, device: torch.device, *, chooses: bool, most: int | None = None) -> None:
         self.chooses, self.words = chooses, ""
-        self._computes = device.type == "cpu"
+        self._computes, self._named = device.type == "cpu", most
 
     def __enter__(self) -> Threads:
-        self.most = torch.get_num_threads() if self._computes else 1
+        self._before = torch.get_num_threads()
+        self.most = (self._named or self._before) if self._computes else 1
         self._wait, self._next = FREE, 0.0
+        if self._computes:
+            torch.set_num_threads(self.most)
         self.look()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        if self.most > 1:
-            torch.set_num_threads(self.most)
+        if self._computes:
+            torch.set_num_threads(self._before)
 
     def after_step(self, trainer: Trainer, terms: dict[str, Tensor]) -> None:
         self.look()

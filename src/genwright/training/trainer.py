@@ -103,7 +103,7 @@ class Trainer:
         self.progress, self.scores = Progress(), dict[str, float]()
         self.recovery = Recovery(self)
         self.step, self.seconds = 0, 0.0
-        self.threads = Threads(self.device, chooses=options.minutes is not None)
+        self.threads = Threads(self.device, chooses=options.minutes is not None, most=options.threads)
         self.saving = Saving(options.keep if judge is not None else "loss")
         self.hooks: list[Hook] = [
             *(AverageWeights(), self.threads, MeasureCoverage(), HeldoutLoss()),
@@ -202,6 +202,7 @@ class Trainer:
         """Of the training, how much is over."""
         if self.options.minutes is not None:
             return min(1.0, self.seconds / (60 * self.options.minutes))
+        assert self.options.steps is not None  # an experiment has settled it
         return self.step / self.options.steps
 
     @property

@@ -47,6 +47,8 @@ __all__ = ["SEPARATOR", "TextCodec"]
 
 ROWS = 4096
 """Documents of a chunk, at most."""
+LENGTH = 256
+"""Of an example, where none is named."""
 ENOUGH = 4 * BLOCK
 """Bytes that are enough to look at."""
 EMPTY = "is empty"
@@ -74,7 +76,8 @@ class TextCodec(Codec):
     A single file is split by position, train, val, test, as nanoGPT does it (the training split is
     `text[:int(n * 0.9)]` for `val=0.1, test=0`); several documents are split by their content.
 
-    length    ids of an example, or predictions in a window of a stream
+    length    ids of an example, or predictions in a window of a stream (None: 256, or fewer of a stream for
+              which there is little time)
     unit      char: an id a character; bpe: pieces of words; auto: char up to 512 different ones
     vocab     ids of a BPE vocabulary
     layout    stream, documents, or auto
@@ -91,13 +94,14 @@ class TextCodec(Codec):
     field_types = (TextField, ColumnField)
     default_family = "autoregressive"
     dial = "codec.length=64"
+    context = "length"
     plural = "documents"
     sheet = "samples.txt"
 
     def __init__(
         self,
         *,
-        length: Count = 256,
+        length: Count | None = None,
         unit: Literal["auto", "char", "bpe"] = "auto",
         vocab: Annotated[int, Ge(BPE.least)] = 4096,
         layout: Literal["auto", "stream", "documents"] = "auto",
@@ -111,7 +115,7 @@ class TextCodec(Codec):
                 f"codec.encoding cannot be {encoding!r}: Python knows no such encoding of text",
                 code="unknown-encoding",
             ) from None
-        self.length, self.unit, self.vocab, self.wanted = length, unit, vocab, layout
+        self.length, self.unit, self.vocab, self.wanted = length or LENGTH, unit, vocab, layout
         self.field, self.encoding = field, encoding
 
     @classmethod
