@@ -321,11 +321,14 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     bridge.fit(space, torch.cat(parts))
     draft.bridge = bridge
     task = planning.choose_task(family, recipe.task.name)
+    suited = resolve("families", family).defaults_for(bridge.target, len(train))
     settled = replace(
         recipe,
         task=_written_out("tasks", task, recipe.task.options | _aligned(recipe, task, dataset)),
         bridge=_written_out("bridges", verdict.bridge, recipe.bridge.options),
-        family=_written_out("families", family, _numbered(family, recipe.family.options, draft)),
+        family=_written_out(
+            "families", family, {**suited, **_numbered(family, recipe.family.options, draft)}
+        ),
         net=_written_out("nets", recipe.net.name, recipe.net.options),
     )
     return verdict, Model(settled, draft, dataset)

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,10 @@ class Phase:
     """What is trained now, how often within a step, and with which optimiser defaults.
 
     `trains` names the submodules ("" is the whole family). A recipe may override the rest.
+
+    fan_in  numbers that a weight may read for each that it makes at the whole of `lr`; where it reads more,
+            its rate is lower in proportion, so that one rate does for nets of all widths (muP, Yang et al.
+            2022, arXiv:2203.03466, table 3)
     """
 
     name: str
@@ -41,6 +45,7 @@ class Phase:
     optimizer: Literal["adamw", "muon"] = "adamw"
     muon_lr: float = 0.02  # its momentum is the first of `betas`
     weight_decay: float = 0.0
+    fan_in: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,14 @@ class Family(nn.Module, ABC):
         self.clock = Clock()
         self.diagnostic_values: dict[str, Tensor] = {}
         """Scalars that the last `loss` left for `diagnostics`; one that is not there is not looked at."""
+
+    @classmethod
+    def defaults_for(cls, space: Space, examples: int) -> Mapping[str, Any]:
+        """Options whose default hangs on what there is to learn from.
+
+        space, examples  to train on, in the form that the family takes
+        """
+        return {}
 
     # -- training ------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
 
     accepts = frozenset({"real", "symbol", "mixed"})
     likelihood: LikelihoodKind | None = "exact"
-    phases = (Phase("fit", lr=2e-3, betas=(0.9, 0.99)),)
+    phases = (Phase("fit", lr=2e-3, betas=(0.9, 0.99), fan_in=2304),)
 
     def __init__(
         self,

@@ -80,7 +80,7 @@ class Flow(DensityEstimator, LatentVariable, Encoder):
         super().__init__(space, cond, nets)
         self.latent_dim = space.stored * space.positions
         # The networks of a row bear larger steps than those of a grid, and leave fewer strays that way.
-        self.phases = (Phase("fit", lr=2e-3 if space.grid else 5e-3),)
+        self.phases = (Phase("fit", lr=2e-3 if space.grid else 5e-3, fan_in=2304),)
         self.levels, self.noise = Dequantizer(space, levels), noise
         self.causal = order == "autoregressive"
         self.quick = not self.causal

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +50,9 @@ from genwright.space import CondSpec, Space
 
 __all__ = ["GAN", "Projection"]
 
+FEW = 10_000
+"""Pictures that a critic learns by heart."""
+
 
 class GAN(LatentVariable):
     """Generator and critic, trained in turn."""
@@ -59,8 +62,14 @@ class GAN(LatentVariable):
     quick = True
     batch_size = 64
     phases: tuple[Phase, ...] = (
-        Phase("critic", ("critic", "critic_conditioner"), lr=5e-3, betas=(0.0, 0.99)),
-        Phase("generator", ("generator", "generator_conditioner"), lr=5e-3, betas=(0.0, 0.99)),
+        Phase("critic", ("critic", "critic_conditioner"), lr=5e-3, betas=(0.0, 0.99), fan_in=288),
+        Phase(
+            "generator",
+            ("generator", "generator_conditioner"),
+            lr=5e-3,
+            betas=(0.0, 0.99),
+            fan_in=288,
+        ),
     )
     diagnostics = (SATURATED,)
 
@@ -93,7 +102,8 @@ class GAN(LatentVariable):
         weight of a `wgan` critic.  spectral_norm: keep the largest singular value of the critic's
         layers at 1.  pack: examples that the critic sees at once.  condition: how it reads the
         condition, within its layers or by a projection.  augment: change real and fake examples before
-        the critic sees them; auto as far as it overfits.  augment_target: mean sign of the critic's
+        the critic sees them; auto as far as it overfits, which is the default for fewer than 10,000
+        pictures.  augment_target: mean sign of the critic's
         trust in real examples above which it does.  augment_ramp: examples after which all can be
         changed.  tau: temperature of the soft gradient through symbols."""
         super().__init__(space, cond, nets)
@@ -137,6 +147,11 @@ class GAN(LatentVariable):
             if augment != "none"
             else None
         )
+
+    @classmethod
+    def defaults_for(cls, space: Space, examples: int) -> Mapping[str, Any]:
+        pictures = len(space.grid) >= 2 and space.kind == "real" and space.bounded
+        return {"augment": "auto"} if pictures and examples < FEW else {}
 
     # -- training ------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class VAE(DensityEstimator, LatentVariable, Autoencoder):
     accepts = frozenset({"real", "symbol", "mixed"})
     likelihood = "bound"
     quick = True
-    phases = (Phase("fit", lr=1e-3),)
+    phases = (Phase("fit", lr=1e-3, fan_in=2304),)
     diagnostics: tuple[Diagnostic, ...] = (
         Diagnostic(
             value_name="kl",

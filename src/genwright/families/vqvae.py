@@ -47,7 +47,7 @@ class VQVAE(Generative, DensityEstimator, Autoencoder):
     likelihood = "bound"
     large_products = True
     phases = (
-        Phase("fit", trains=("encoder", "decoder", "learned_scale"), lr=1e-3),
+        Phase("fit", trains=("encoder", "decoder", "learned_scale"), lr=1e-3, fan_in=2304),
         # Faster than alone, since it runs after codes that change their meaning.
         replace(Autoregressive.phases[0], name="prior", trains=("prior",), lr=1.2e-2, muon_lr=0.05),
     )

@@ -19,7 +19,7 @@ from genwright.families.base import Family
 from genwright.families.capabilities import generative
 from genwright.training import distributed
 from genwright.training.ema import EMA
-from genwright.training.monitor.checks import LOW, TrainingDiverged
+from genwright.training.monitor.checks import EARLY, LOW, TrainingDiverged
 from genwright.training.monitor.coverage import Cover, affordable
 from genwright.training.optim import rate
 from genwright.training.precision import heldout_loss
@@ -135,7 +135,8 @@ class MeasureCoverage(Hook):
             if covered >= LOW:
                 break
         trainer.log(coverage=covered)
-        blind = trainer.family.adversarial  # which has no held-out loss
+        # Adversarial networks have no held-out loss, and of a few steps nobody can ask for all kinds.
+        blind = trainer.family.adversarial and trainer.step >= EARLY
         issue = trainer.monitor.check_coverage(trainer.share, covered, blind)
         if issue is not None and issue.recoverable:
             raise TrainingDiverged(issue, trainer.step)

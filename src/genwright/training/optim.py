@@ -13,7 +13,7 @@ from genwright.families.base import Family, Phase
 from genwright.recipe import TrainOptions
 from genwright.training.muon import Muon
 
-__all__ = ["PhaseOptimizer", "frozen", "hidden_matrices", "phase_parameters", "rate"]
+__all__ = ["PhaseOptimizer", "frozen", "hidden_matrices", "lr_factor", "phase_parameters", "rate"]
 
 
 def phase_parameters(family: Family, phase: Phase) -> dict[str, nn.Parameter]:
@@ -47,17 +47,19 @@ class PhaseOptimizer:
         kind = phase.optimizer if options.optimizer == "auto" else options.optimizer
         matrices = hidden_matrices(family) if kind == "muon" else set()
         muon = [p for name, p in self.parameters.items() if name in matrices]
-        plain = [p for name, p in self.parameters.items() if name not in matrices and p.ndim > 1]
-        # Biases, gains and vectors are not decayed.
-        bare = [p for name, p in self.parameters.items() if name not in matrices and p.ndim <= 1]
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, p in self.parameters.items():
+            if name not in matrices:
+                # Biases, gains and vectors are not decayed.
+                key = (phase.lr * scale * lr_factor(p, phase.fan_in), decay if p.ndim > 1 else 0.0)
+                groups.setdefault(key, []).append(p)
         self.engines: list[torch.optim.Optimizer] = []
-        groups = [{"params": plain, "weight_decay": decay}, {"params": bare, "weight_decay": 0.0}]
-        groups = [group for group in groups if group["params"]]
         if groups:
             fused = family.device.type in ("cpu", "cuda")
-            self.engines.append(
-                torch.optim.AdamW(groups, lr=phase.lr * scale, betas=phase.betas, eps=1e-10, fused=fused)
-            )
+            all_groups = [
+                {"params": ps, "lr": lr, "weight_decay": wd} for (lr, wd), ps in groups.items()
+            ]
+            self.engines.append(torch.optim.AdamW(all_groups, betas=phase.betas, eps=1e-10, fused=fused))
         if muon:
             lr = phase.muon_lr * scale
             self.engines.append(Muon(muon, lr=lr, momentum=phase.betas[0], weight_decay=decay))
@@ -101,6 +103,11 @@ class PhaseOptimizer:
                 else value.to(parameter.device)
             )
             owner[parameter].state[parameter][what] = kept
+
+
+def lr_factor(p: nn.Parameter, fan_in: float) -> float:
+    """Of the rate, the share for a weight `(n_out, n_in, ...)`: 1 up to a fan-in, then in inverse proportion."""
+    return 1.0 if p.ndim < 2 else min(1.0, fan_in / max(1, p[0].numel()))
 
 
 @contextmanager

@@ -54,6 +54,8 @@ FADED, FADED_LOOKS = 1e-4, 13
 
 LOW, VERY_LOW = 0.5, 0.25
 """Coverage that is low at the end, and half-way."""
+EARLY = 300
+"""Steps before which kinds of examples that were never made say nothing."""
 LOST = 0.6
 """Of the coverage before."""
 RISES, MIN_RISE = 3, 0.05
