@@ -26,7 +26,7 @@ from genwright.recipe import Plugin, Recipe
 from genwright.registry import options, resolve
 from genwright.storage.run import Run
 from genwright.training import distributed
-from genwright.training.cost import Cost, cost
+from genwright.training.cost import FEW, Cost, cost
 from genwright.training.stream import BatchStream
 from genwright.training.timing import seconds_per_step
 from genwright.training.trainer import local_batch
@@ -154,9 +154,8 @@ class Experiment:
         if family.device.type != "cpu":
             batch = stream.next(size, family.device, 0)
             return Cost(seconds_per_step(family, batch, self.recipe.train), 0)
-        few = max(2, family.least_batch, len(self._strata() or ()))
-        batches = [stream.next(n, family.device, 0) for n in (few, 2 * few)]
-        return cost(family, batches, size, self.recipe.train)
+        few = max(FEW, family.least_batch, len(self._strata() or ()))
+        return cost(family, stream.next(few, family.device, 0), size, self.recipe.train)
 
     def in_words(self) -> str:
         """What was decided: the text of plan.txt."""

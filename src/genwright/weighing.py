@@ -15,7 +15,7 @@ from genwright.experiment import Experiment, default_family
 from genwright.planning import Verdict, choose_task
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, resolve
-from genwright.training.cost import free_memory
+from genwright.training.cost import Unfilled, free_memory
 from genwright.training.threads import Threads
 
 __all__ = ["Advice", "advise", "timed_verdicts"]
@@ -63,7 +63,8 @@ def timed_verdicts(recipe: Recipe, dataset: Dataset) -> Iterator[Verdict]:
                 continue
             one = recipe if verdict.family == named else replace(recipe, family=Plugin(verdict.family))
             try:
-                experiment = Experiment.on(one, dataset)
+                with Unfilled():
+                    experiment = Experiment.on(one, dataset)
                 yield _priced(verdict, experiment)
             except Incompatible as error:  # the space would do, but the family says no to something else
                 refused.append(Verdict(verdict.family, "refused", reason=str(error)))

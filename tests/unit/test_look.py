@@ -17,7 +17,8 @@ from genwright.data.table import codec as tables
 from genwright.data.text import codec as texts
 from genwright.experiment import open_data
 from genwright.registry import names
-from genwright.training.cost import Cost
+from genwright.training import cost
+from genwright.training.cost import Cost, OperationCounter
 from genwright.training.step import TrainStep
 
 
@@ -32,7 +33,12 @@ def faces(tmp_path: Path) -> Path:
 def test_every_family_that_fits_has_an_estimate_and_none_takes_a_step(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def left_out(n: int = 1, *, computes: bool = False) -> OperationCounter:
+        assert not computes
+        return OperationCounter(n)
+
     monkeypatch.setattr(TrainStep, "__call__", None)
+    monkeypatch.setattr(cost, "OperationCounter", left_out)
     told: list[str] = []
     found = api.look(
         faces,

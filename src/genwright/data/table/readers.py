@@ -157,27 +157,32 @@ def _text(file: Path, encoding: str) -> IO[str]:
 
 def _encoding(file: Path) -> str:
     """UTF-16 if a mark says so, UTF-8 if all of the file is, else cp1252, and at last latin-1, which anything is."""
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8", "cp1252", "latin-1")}
     with _binary(file) as stream:
-        block = stream.read(_BLOCK)
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
-        while True:
+    return next((name for name in ("utf-8-sig", "cp1252") if _decodes(file, name)), "latin-1")
+
+
+def _decodes(file: Path, encoding: str) -> bool:
+    """Whether all of a file is text of an encoding. Raises `DataError` where it is none at all."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with _binary(file) as stream:
+        while block := stream.read(_BLOCK):
             if b"\0" in block:
                 raise DataError(
                     f"{file.name} is binary: it holds NUL bytes; export it as text in UTF-8, or give it "
                     f"the suffix of what it is",
                     code="binary-file",
                 )
-            for name in list(decoders):
-                try:
-                    decoders[name].decode(block, final=not block)
-                except UnicodeDecodeError:
-                    del decoders[name]
-            if not block:
-                found = next(iter(decoders))
-                return "utf-8-sig" if found == "utf-8" else found
-            block = stream.read(_BLOCK)
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                return False
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _inspect_delimited(
