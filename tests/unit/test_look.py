@@ -6,6 +6,8 @@ import json
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
+import pandas
 import pytest
 from rich.console import Console
 
@@ -135,6 +137,39 @@ def test_of_many_rows_a_sample_is_looked_at_and_said(
     # What is trained on is all of it.
     counts = open_data(api.make_recipe(path))[1].stats.counts
     assert sum(counts.values()) == 2_000
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet", "rows.csv.gz"])
+def test_a_sample_of_rows_is_from_all_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(tables, "ENOUGH", 600)
+    path, frame = tmp_path / name, pandas.DataFrame({"a": np.arange(3_000) + 0.5, "b": "x y"})
+    if ".csv" in name:
+        frame.to_csv(path, index=False)
+    elif "jsonl" in name:
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_parquet(path, index=False, row_group_size=100)
+    found = open_data(api.make_recipe(path), sampled=True)[1]
+    column = found.fields["row"].columns["a"]  # type: ignore[attr-defined]
+    far = not name.endswith(".gz")
+    assert (float(column.about["max"]) > 2_500) is far
+    assert float(column.about["min"]) < 100
+    said = "only the beginning was looked at" in " ".join(found.stats.warnings)
+    assert said is not far
+    assert 80 <= sum(found.stats.counts.values()) <= 150
+    assert found.stats.bad_count == 0
+
+
+def test_rows_of_several_lines_are_read_from_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "ENOUGH", 600)
+    path = table(tmp_path / "rows.csv", ((i, '"a\nb"', i % 9) for i in range(2_000)))
+    stats = open_data(api.make_recipe(path), sampled=True)[1].stats
+    assert "only the beginning was looked at" in " ".join(stats.warnings)
+    assert stats.bad_count == 0
 
 
 def test_few_rows_are_all_looked_at(tmp_path: Path) -> None:
