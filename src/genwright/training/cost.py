@@ -40,11 +40,10 @@ from genwright.training.timing import clock
 __all__ = ["FEW", "Cost", "OperationCounter", "Unfilled", "cost", "free_memory", "measure_again"]
 
 aten = torch.ops.aten
-Kind = Literal["call", "plain", "product", "convolution", "attention"]
+Kind = Literal["move", "plain", "product", "convolution", "attention"]
 Work = Counter[tuple[Kind, str, torch.dtype]]
 """How much of each kind is done, by unit ("calls", "flops" or "bytes") and type of the numbers."""
 
-CALLS: tuple[Kind, str, torch.dtype] = ("call", "calls", torch.float32)
 FEW = 11
 """Examples that are counted."""
 LARGE = 1 << 13
@@ -95,7 +94,7 @@ class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = None if self.computes else _left_out(about, args, kwargs)
         if out is None:
             out = func(*args, **kwargs)
-        self.work[CALLS] += 1
+        self.work[about.kind, "calls", torch.float32] += 1
         if not about.is_view:
             self._count(about, args, kwargs, out)
         return out
@@ -175,6 +174,9 @@ _KINDS: dict[Any, Kind] = {
     **dict.fromkeys((aten.mm, aten.addmm, aten.bmm, aten.baddbmm), "product"),
     **dict.fromkeys((aten.convolution, aten.convolution_backward), "convolution"),
     **dict.fromkeys((_ATTENTION, _ATTENTION_BACKWARD), "attention"),
+    **dict.fromkeys((aten.add, aten.add_, aten.sub, aten.mul, aten.mul_, aten.neg, aten.copy_), "move"),
+    **dict.fromkeys((aten.slice_backward, aten.select_backward, aten.fill_, aten.zero_), "move"),
+    **dict.fromkeys((aten.cat, aten.stack, aten.clone, aten.new_zeros), "move"),
 }
 
 
@@ -506,10 +508,14 @@ def _seconds(work: Mapping[tuple[Kind, str, torch.dtype], float]) -> float:
     """Calls and plain operations take their time; a product as long as what is slower, to multiply or to read and
     write (the roofline model, Williams et al. 2009)."""
     longest: dict[tuple[Kind, torch.dtype], float] = {}
+    calls = 0.0
     for (kind, unit, dtype), amount in work.items():
         seconds = amount * _rate(kind, unit, dtype) if amount else 0.0
+        if unit == "calls":
+            calls += seconds
+            continue
         longest[kind, dtype] = max(seconds, longest.get((kind, dtype), 0.0))
-    return sum(longest.values())
+    return calls + sum(longest.values())
 
 
 def _update_seconds(family: Family) -> float:
@@ -517,7 +523,7 @@ def _update_seconds(family: Family) -> float:
     seconds = 0.0
     for phase in family.phases:
         sizes = [p.numel() for p in phase_parameters(family, phase).values()]
-        calls = UPDATE * len(sizes) * _rate(*CALLS)
+        calls = UPDATE * len(sizes) * _plain_call()
         seconds += phase.repeats * (
             calls + UPDATE * 4 * sum(sizes) * _rate("plain", "bytes", torch.float32)
         )
@@ -533,34 +539,62 @@ class Timed(NamedTuple):
 
 def measure_again() -> None:
     """Forget the rates: the machine may have become another one."""
-    for rate in (_call, _plain, _of):
+    for rate in (_plain_call, _call, _move, _plain, _of):
         rate.cache_clear()
 
 
 def _rate(kind: Kind, unit: str, dtype: torch.dtype) -> float:
     """Seconds of one unit of work."""
-    if kind == "call":
-        return _call()
+    if unit == "calls":
+        return _plain_call() if kind in ("move", "plain") else _call()
+    if kind == "move":
+        return _move()
     if kind == "plain":
         return _plain()
     return _of(kind, unit, dtype if dtype == torch.bfloat16 else torch.float32)
 
 
 @cache
+def _plain_call() -> float:
+    """A call that does next to nothing, or makes a view of something, forward and backward."""
+    x = torch.zeros(4, 8, requires_grad=True)
+
+    def run() -> Tensor:
+        y = x
+        for _ in range(20):
+            y = y[:, :8] * x + y
+        return y
+
+    timed = _measured(run)
+    return timed.seconds / sum(timed.work[kind, "calls", torch.float32] for kind in ("move", "plain"))
+
+
+@cache
 def _call() -> float:
-    """A call that does next to nothing, forward and backward, in a network."""
+    """The same of a layer of a network."""
     layers = [layer for _ in range(12) for layer in (nn.Linear(8, 8), nn.LayerNorm(8), nn.SiLU())]
     net, x = nn.Sequential(*layers), torch.zeros(4, 8)
     timed = _measured(lambda: net(x))
-    return timed.seconds / timed.work[CALLS]
+    others = sum(n for (kind, unit, _), n in timed.work.items() if unit == "calls" and kind != "product")
+    others *= _plain_call()
+    return max(_plain_call(), (timed.seconds - others) / timed.work["product", "calls", torch.float32])
+
+
+@cache
+def _move() -> float:
+    """A byte read or written by an operation that hardly computes."""
+    x = torch.zeros(1 << 12, 128, requires_grad=True)
+    timed = _measured(lambda: (x + x)[:, 1:] * 2.0)
+    return _beyond_calls(timed) / timed.work["move", "bytes", torch.float32]
 
 
 @cache
 def _plain() -> float:
-    """A byte read or written by an operation on each number."""
+    """The same of any other operation on each number."""
     x = torch.zeros(1 << 14, 128, requires_grad=True)
     timed = _measured(lambda: F.silu(F.layer_norm(x, (128,)) * 2.0) + x)
-    return _beyond_calls(timed) / timed.work["plain", "bytes", torch.float32]
+    moved = _move() * timed.work["move", "bytes", torch.float32]
+    return max(_move(), (_beyond_calls(timed) - moved) / timed.work["plain", "bytes", torch.float32])
 
 
 @cache
@@ -572,13 +606,18 @@ def _of(kind: Kind, unit: str, dtype: torch.dtype) -> float:
 
 def _beyond_calls(timed: Timed) -> float:
     """Seconds that were not spent on calls as such."""
-    return max(timed.seconds / 10, timed.seconds - _call() * timed.work[CALLS])
+    calls = sum(n * _rate(*key) for key, n in timed.work.items() if key[1] == "calls")
+    return max(timed.seconds / 10, timed.seconds - calls)
 
 
 def _beyond_plain(timed: Timed) -> float:
     """Seconds that were spent neither on calls nor on plain operations."""
-    plain = sum(n for (kind, unit, _), n in timed.work.items() if (kind, unit) == ("plain", "bytes"))
-    return max(timed.seconds / 4, _beyond_calls(timed) - _plain() * plain)
+    plain = sum(
+        n * _rate(*key)
+        for key, n in timed.work.items()
+        if key[0] in ("move", "plain") and key[1] == "bytes"
+    )
+    return max(timed.seconds / 4, _beyond_calls(timed) - plain)
 
 
 def _product(rows: int, wide: int, dtype: torch.dtype) -> Callable[[], Tensor]:
@@ -612,7 +651,7 @@ _SIZES: dict[tuple[Kind, str], tuple[int, ...]] = {
 }
 
 
-def _measured(run: Callable[[], Tensor], repeats: int = 6) -> Timed:
+def _measured(run: Callable[[], Tensor], repeats: int = 4) -> Timed:
     """The fastest of a few passes forward and backward, after one to warm up."""
 
     def both() -> None:
