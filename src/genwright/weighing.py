@@ -18,7 +18,7 @@ from genwright.registry import names, resolve
 from genwright.training.cost import Unfilled, free_memory
 from genwright.training.threads import Threads
 
-__all__ = ["Advice", "advise", "timed_verdicts"]
+__all__ = ["Advice", "advise", "sensible_steps", "timed_verdicts"]
 
 SLOW, MEMORY = 1.0, 0.25
 """Seconds of a step, and of the free memory what it wants, that are too much."""
@@ -56,19 +56,40 @@ def timed_verdicts(recipe: Recipe, dataset: Dataset) -> Iterator[Verdict]:
         planning.weigh(name, space, bridge=bridge.name, options=bridge.options, dial=dial)
         for name in sorted(every, key=lambda name: name != first)
     ]
-    refused = [verdict for verdict in found if verdict.outcome == "refused"]
+    refused, takes = [verdict for verdict in found if verdict.outcome == "refused"], dict[str, bool]()
     with Threads(torch.device("cpu"), chooses=True):
         for verdict in found:
             if verdict.outcome == "refused":
                 continue
-            one = recipe if verdict.family == named else replace(recipe, family=Plugin(verdict.family))
             try:
-                with Unfilled():
-                    experiment = Experiment.on(one, dataset)
-                yield _priced(verdict, experiment)
+                yield _priced(verdict, _untrained(recipe, dataset, verdict.family))
             except Incompatible as error:  # the space would do, but the family says no to something else
                 refused.append(Verdict(verdict.family, "refused", reason=str(error)))
-    yield from refused
+            takes[verdict.family] = verdict.family not in [one.family for one in refused]
+
+    def leads_out(way: str) -> bool:
+        family = way.partition("--family ")[2]
+        if family and family not in takes:
+            takes[family] = named != "auto" and _takes(recipe, dataset, family)
+        return not family or takes[family]
+
+    for verdict in refused:
+        yield replace(verdict, ways=list(filter(leads_out, verdict.ways)))
+
+
+def _untrained(recipe: Recipe, dataset: Dataset, family: str) -> Experiment:
+    """A training with this family, whose weights are not drawn. Raises `Incompatible`."""
+    one = recipe if family == recipe.family.name else replace(recipe, family=Plugin(family))
+    with Unfilled():
+        return Experiment.on(one, dataset)
+
+
+def _takes(recipe: Recipe, dataset: Dataset, family: str) -> bool:
+    try:
+        _untrained(recipe, dataset, family)
+    except Incompatible:
+        return False
+    return True
 
 
 def _priced(verdict: Verdict, experiment: Experiment) -> Verdict:
@@ -122,13 +143,18 @@ def advise(
         return None
     first = makes[0] if makes[0] in quick else min(quick or makes, key=lambda v: v.seconds_per_step or 0)
     each = first.seconds_per_step or 0.0
-    steps, minutes = recipe.train.steps, recipe.train.minutes
-    if minutes:
-        steps = max(1, round(60 * minutes / each)) if each else steps
+    steps = sensible_steps(recipe, dataset, first)
     more = [] if "--family" in command else ["--family", first.family]
     more += [] if size == recipe.size else ["--size", size]
     task = choose_task(first.family, recipe.task.name)
     return Advice(first.family, task, size, steps, each * steps, shlex.join([*command, *more]))
+
+
+def sensible_steps(recipe: Recipe, dataset: Dataset, verdict: Verdict) -> int:
+    """How long a training with this family goes on until it is good: as many steps as the recipe says, or as fit
+    in its minutes."""
+    minutes, each = recipe.train.minutes, verdict.seconds_per_step
+    return max(1, round(60 * minutes / each)) if minutes and each else recipe.train.steps
 
 
 def _possible(verdicts: Sequence[Verdict]) -> list[Verdict]:

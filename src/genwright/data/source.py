@@ -154,7 +154,8 @@ def _digits() -> Path:
         import numpy as np
 
         package = find_spec("sklearn")  # to import it takes seconds
-        assert package is not None and package.origin is not None, "scikit-learn is always installed"
+        if package is None or package.origin is None:
+            raise ModuleNotFoundError("scikit-learn")
         file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
         table = np.loadtxt(file, delimiter=",")
         images = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)

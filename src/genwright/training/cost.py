@@ -576,8 +576,10 @@ def _call() -> float:
     net, x = nn.Sequential(*layers), torch.zeros(4, 8)
     timed = _measured(lambda: net(x))
     others = sum(n for (kind, unit, _), n in timed.work.items() if unit == "calls" and kind != "product")
-    others *= _plain_call()
-    return max(_plain_call(), (timed.seconds - others) / timed.work["product", "calls", torch.float32])
+    return max(
+        _plain_call(),
+        (timed.seconds - others * _plain_call()) / timed.work["product", "calls", torch.float32],
+    )
 
 
 @cache

@@ -220,7 +220,7 @@ def test_as_large_as_no_memory_holds() -> None:
     huge = torch.empty(1, 1).expand(1 << 20, 1 << 20)  # 4 TB, were it there
     with OperationCounter() as counter:
         counter._count(counting._about(torch.ops.aten.mul.Tensor), (huge, huge), {}, LARGE)
-    assert counter.work["plain", "bytes", torch.float32] > 8e12
+    assert counter.work["move", "bytes", torch.float32] > 8e12
 
 
 def test_the_rates_are_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 __all__ = ["PLACES", "Line", "lines_apart"]
@@ -15,17 +16,20 @@ Line = tuple[int, str]
 
 
 def lines_apart(file: Path, encoding: str, above: int, most: int) -> list[Line]:
-    """About `most` lines, from `PLACES` places one after the other; none where a file cannot be read from its
-    middle: packed, or of an encoding in which a byte alone is no end of line.
+    """About `most` lines, from `PLACES` places one after the other; none in an encoding in which a byte alone is
+    no end of line. A packed file is unpacked to its end for it.
 
     above  lines at the beginning that are none of them
     """
-    if file.suffix.lower() == ".gz" or encoding.startswith("utf-16"):
+    if encoding.startswith("utf-16"):
         return []
-    found, each = list[Line](), -(-most // PLACES)
-    with file.open("rb") as stream:
+    found, each, end = list[Line](), -(-most // PLACES), 0
+    with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
+        while stream.read(_BLOCK):  # a packed stream knows no other way to its end
+            end = stream.tell()
+        stream.seek(0)
         number = sum(1 for _ in range(above) if stream.readline())
-        begin, end = stream.tell(), file.stat().st_size
+        begin = stream.tell()
         for i in range(PLACES):
             place = begin + (end - begin) * i // PLACES
             while (left := place - stream.tell()) > 0:
