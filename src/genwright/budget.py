@@ -1,7 +1,7 @@
 """What fits in the time there is: the size of the nets, the examples of a step, the context and the steps.
 
-The time is enough for so many examples, E. A step takes about sqrt(E / 25) of them, so that there are 25 times
-as many steps as examples in a step: some hundreds at least, before anything else grows. Nets grow where E is
+The time is enough for so many examples, E. A step takes about sqrt(E / 15) of them, so that there are 15 times
+as many steps as examples in a step: some hundreds at least before anything else grows. Nets grow where E is
 large, and the context of a stream shrinks where it is small. What a person names stays as it is named.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["MINUTES", "Choice", "choose", "enough"]
 
 MINUTES = 10.0
 """Of a training of which nothing is said."""
-STEPS_PER_EXAMPLE = 25
+STEPS_PER_EXAMPLE = 15
 """Steps of a training for each example of a step."""
 SMALLEST = 8
 """Examples of a step, unless the family takes fewer or has to have more."""

@@ -27,7 +27,7 @@ from genwright.recipe import Plugin, Recipe
 from genwright.registry import options, resolve
 from genwright.storage.run import Run
 from genwright.training import distributed
-from genwright.training.cost import Cost, cost, free_memory
+from genwright.training.cost import FEW, Cost, Unfilled, cost, free_memory
 from genwright.training.stream import BatchStream
 from genwright.training.threads import Threads
 from genwright.training.timing import seconds_per_step
@@ -57,7 +57,11 @@ class Experiment:
         """A new training. Raises `DataError`, `RecipeError` or `Incompatible` with the way out."""
         why = ""
         if recipe.train.counted is None:
-            recipe, why = within_time(*open_data(recipe, sampled=True))
+            timed = recipe.train.minutes is not None
+            recipe, seconds = within_time(*open_data(recipe, sampled=True))
+            if not timed:
+                took = max(1, round(seconds * (recipe.train.steps or 0) / 60))
+                why = f"about {took} min here; longer with --minutes 60, or later by --resume"
         job = cls.on(*open_data(recipe))
         job.why = why
         return job
@@ -174,9 +178,8 @@ class Experiment:
         if family.device.type != "cpu":
             batch = stream.next(size, family.device, 0)
             return Cost(seconds_per_step(family, batch, self.recipe.train), 0)
-        few = max(2, self.least_local())
-        batches = [stream.next(n, family.device, 0) for n in (few, 2 * few)]
-        return cost(family, batches, size, self.recipe.train)
+        few = max(FEW, self.least_local())
+        return cost(family, stream.next(few, family.device, 0), size, self.recipe.train)
 
     def in_words(self) -> str:
         """What was decided: the text of plan.txt."""
@@ -197,9 +200,9 @@ class Experiment:
         return "\n".join(lines) + "\n"
 
 
-def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, str]:
+def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, float]:
     """The recipe with what time decides written out: the size of the nets, the examples of a step, the context
-    of a stream, and the number of steps and threads where no minutes are named either. And a few words on it.
+    of a stream, and the number of steps and threads where no minutes are named either; and the seconds of a step.
 
     recipe, dataset  as `open_data` gives them, of a sample at least
     """
@@ -209,7 +212,9 @@ def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, str]:
 
     def price(size: Size, batch: int) -> Cost:
         tried = replace(recipe, size=size, train=replace(train, batch_size=batch))
-        found = Experiment.on(tried, dataset).cost()
+        with Unfilled():
+            untrained = Experiment.on(tried, dataset)
+        found = untrained.cost()
         return replace(found, seconds=distributed.first_says(found.seconds, device))
 
     with Threads(device, chooses=True):
@@ -224,19 +229,17 @@ def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, str]:
             free=free_memory(),
         )
         threads = torch.get_num_threads()
-    why = ""
     if train.minutes is None:
         there = dataset.stats.total or dataset.stats.counts["train"]
         steps = budget.enough(choice.steps, choice.batch, there)
         train = replace(train, steps=steps, threads=train.threads or threads)
-        took = max(1, round(steps * choice.cost.seconds / 60))
-        why = f"about {took} min here; longer with --minutes 60, or later by --resume"
     if choice.context < 1:
         (whole,) = dataset.fields[dataset.main].space.grid
         length = round(choice.context * (whole - 1))
         codec = Plugin(recipe.codec.name, recipe.codec.options | {context: length})
         recipe = replace(recipe, codec=codec)
-    return replace(recipe, size=choice.size, train=replace(train, batch_size=choice.batch)), why
+    train = replace(train, batch_size=choice.batch)
+    return replace(recipe, size=choice.size, train=train), choice.cost.seconds
 
 
 def open_data(recipe: Recipe, *, sampled: bool = False) -> tuple[Recipe, Dataset]:

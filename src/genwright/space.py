@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -103,7 +104,7 @@ class Space:
 
     # -- sizes ---------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         symbols = sum(isinstance(span, Symbol) for span in self.spans)
         return "symbol" if symbols == len(self.spans) else "mixed" if symbols else "real"

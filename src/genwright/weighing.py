@@ -12,11 +12,11 @@ from genwright import planning
 from genwright.budget import MINUTES
 from genwright.data.dataset import Dataset
 from genwright.errors import Incompatible
-from genwright.experiment import Experiment, default_family
+from genwright.experiment import Experiment, default_family, within_time
 from genwright.planning import Verdict, choose_task
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, resolve
-from genwright.training.cost import free_memory
+from genwright.training.cost import Unfilled, free_memory
 from genwright.training.threads import Threads
 
 __all__ = ["Advice", "advise", "timed_verdicts"]
@@ -57,18 +57,40 @@ def timed_verdicts(recipe: Recipe, dataset: Dataset) -> Iterator[Verdict]:
         planning.weigh(name, space, bridge=bridge.name, options=bridge.options, dial=dial)
         for name in sorted(every, key=lambda name: name != first)
     ]
-    refused = [verdict for verdict in found if verdict.outcome == "refused"]
+    refused, takes = [verdict for verdict in found if verdict.outcome == "refused"], dict[str, bool]()
     with Threads(torch.device("cpu"), chooses=True):
         for verdict in found:
             if verdict.outcome == "refused":
                 continue
-            one = recipe if verdict.family == named else replace(recipe, family=Plugin(verdict.family))
             try:
-                experiment = Experiment.on(one, dataset)
-                yield _priced(verdict, experiment)
+                yield _priced(verdict, _untrained(recipe, dataset, verdict.family))
             except Incompatible as error:  # the space would do, but the family says no to something else
                 refused.append(Verdict(verdict.family, "refused", reason=str(error)))
-    yield from refused
+            takes[verdict.family] = verdict.family not in [one.family for one in refused]
+
+    def leads_out(way: str) -> bool:
+        family = way.partition("--family ")[2]
+        if family and family not in takes:
+            takes[family] = named != "auto" and _takes(recipe, dataset, family)
+        return not family or takes[family]
+
+    for verdict in refused:
+        yield replace(verdict, ways=list(filter(leads_out, verdict.ways)))
+
+
+def _untrained(recipe: Recipe, dataset: Dataset, family: str) -> Experiment:
+    """A training with this family, whose weights are not drawn. Raises `Incompatible`."""
+    one = recipe if family == recipe.family.name else replace(recipe, family=Plugin(family))
+    with Unfilled():
+        return Experiment.on(one, dataset)
+
+
+def _takes(recipe: Recipe, dataset: Dataset, family: str) -> bool:
+    try:
+        _untrained(recipe, dataset, family)
+    except Incompatible:
+        return False
+    return True
 
 
 def _priced(verdict: Verdict, experiment: Experiment) -> Verdict:
@@ -111,23 +133,36 @@ def advise(
     verdicts  as `timed_verdicts` gives them
     command   the words that train on this data, to which those of the choice are added
     """
-    makes, size = _possible(verdicts), recipe.size
-    quick = [v for v in makes if not v.too_large]
-    if makes and makes[0].too_large and size != "xs":
-        small = replace(recipe, size="xs", family=Plugin(makes[0].family))
-        smaller = _possible([*timed_verdicts(small, dataset)])
-        if smaller and not (quick and smaller[0].too_large):
-            makes, quick, size = smaller, smaller, "xs"
+    makes = _possible(verdicts)
     if not makes:
         return None
-    first = makes[0] if makes[0] in quick else min(quick or makes, key=lambda v: v.seconds_per_step or 0)
-    each = first.seconds_per_step or 0.0
-    seconds = 60 * (recipe.train.minutes or MINUTES)
-    steps = recipe.train.counted or (max(1, round(seconds / each)) if each else 1)
-    more = [] if "--family" in command else ["--family", first.family]
-    more += [] if size == recipe.size else ["--size", size]
+    if recipe.train.counted:
+        first, size = _quick_enough(recipe, dataset, makes)
+        steps, each = recipe.train.counted, first.seconds_per_step or 0.0
+        more = [] if size == recipe.size else ["--size", size]
+    else:  # what is open follows from the time
+        first, more = makes[0], []
+        settled, each = within_time(replace(recipe, family=Plugin(first.family)), dataset)
+        size, minutes = settled.size, settled.train.minutes
+        steps = settled.train.counted or max(1, round(60 * (minutes or MINUTES) / each))
+    if "--family" not in command:
+        more = ["--family", first.family, *more]
     task = choose_task(first.family, recipe.task.name)
     return Advice(first.family, task, size, steps, each * steps, shlex.join([*command, *more]))
+
+
+def _quick_enough(recipe: Recipe, dataset: Dataset, makes: Sequence[Verdict]) -> tuple[Verdict, str]:
+    """The first of families that make examples, and the size of its nets: as it is, or small, or else the
+    fastest."""
+    first, quick = makes[0], [v for v in makes if not v.too_large]
+    if first.too_large and recipe.size != "xs":
+        small = replace(recipe, size="xs", family=Plugin(first.family))
+        smaller = _possible([*timed_verdicts(small, dataset)])
+        if smaller and not (quick and smaller[0].too_large):
+            return smaller[0], "xs"
+    return first if first in quick else min(
+        quick or makes, key=lambda v: v.seconds_per_step or 0
+    ), recipe.size
 
 
 def _possible(verdicts: Sequence[Verdict]) -> list[Verdict]:

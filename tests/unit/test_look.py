@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
+import pandas
 import pytest
 from rich.console import Console
 
 from commands import classes, done, pictures, table
 from genwright import api, weighing
-from genwright.cli import console
+from genwright.cli import console, looking
 from genwright.data.image.codec import ImageCodec
 from genwright.data.table import codec as tables
 from genwright.data.text import codec as texts
 from genwright.experiment import open_data
+from genwright.recipe import TrainOptions
 from genwright.registry import names
-from genwright.training.cost import Cost
+from genwright.training import cost
+from genwright.training.cost import Cost, OperationCounter
 from genwright.training.step import TrainStep
 
 
@@ -32,7 +37,12 @@ def faces(tmp_path: Path) -> Path:
 def test_every_family_that_fits_has_an_estimate_and_none_takes_a_step(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def left_out(n: int = 1, *, computes: bool = False) -> OperationCounter:
+        assert not computes
+        return OperationCounter(n)
+
     monkeypatch.setattr(TrainStep, "__call__", None)
+    monkeypatch.setattr(cost, "OperationCounter", left_out)
     told: list[str] = []
     found = api.look(
         faces,
@@ -55,6 +65,16 @@ def test_what_is_refused_comes_last(tmp_path: Path) -> None:
     outcomes = [v.outcome == "refused" for v in api.plan(table(tmp_path / "rows.csv"), size="xs")]
     assert any(outcomes)
     assert outcomes == sorted(outcomes)
+
+
+def test_a_way_out_of_a_refusal_is_taken_here(tmp_path: Path) -> None:
+    rows = table(tmp_path / "rows.csv")
+    for verdicts in (api.plan(rows, size="xs"), api.plan(rows, size="xs", family="style")):
+        (style,) = [verdict for verdict in verdicts if verdict.family == "style"]
+        assert style.outcome == "refused"
+        assert style.ways == []  # the others that learn without pairs want a label
+    style = api.plan(rows, size="xs", family="style", label="y")[0]
+    assert style.ways == ["--family stargan"]
 
 
 @pytest.mark.parametrize(
@@ -97,10 +117,18 @@ def test_a_smaller_size_is_recommended_where_the_one_asked_for_is_too_large(
         return Cost(0.1 if small else 10.0, 10**6)
 
     monkeypatch.setattr(weighing.Experiment, "cost", cost)
-    advice = api.look(faces).advice
+    advice = api.look(faces, settings=["train.steps=7"]).advice
     assert advice is not None
     assert (advice.family, advice.size) == ("diffusion", "xs")
     assert "--size xs" in advice.command
+
+
+def test_a_length_that_is_open_follows_from_the_time(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weighing.Experiment, "cost", lambda self: Cost(0.5, 10**6))
+    advice = api.look(faces, label="label").advice
+    assert advice is not None
+    assert advice.command == f"genwright train {faces} --label label --family diffusion"
+    assert advice.seconds == pytest.approx(600, rel=0.01)
 
 
 def test_nothing_is_recommended_that_memory_does_not_hold(
@@ -129,6 +157,37 @@ def test_of_many_rows_a_sample_is_looked_at_and_said(
     # What is trained on is all of it.
     counts = open_data(api.make_recipe(path))[1].stats.counts
     assert sum(counts.values()) == 2_000
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet", "rows.csv.gz"])
+def test_a_sample_of_rows_is_from_all_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(tables, "ENOUGH", 600)
+    path, frame = tmp_path / name, pandas.DataFrame({"a": np.arange(3_000) + 0.5, "b": "x y"})
+    if ".csv" in name:
+        frame.to_csv(path, index=False)
+    elif "jsonl" in name:
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_parquet(path, index=False, row_group_size=100)
+    found = open_data(api.make_recipe(path), sampled=True)[1]
+    column = found.fields["row"].columns["a"]  # type: ignore[attr-defined]
+    assert float(column.about["max"]) > 2_500
+    assert float(column.about["min"]) < 100
+    assert "only the beginning" not in " ".join(found.stats.warnings)
+    assert 80 <= sum(found.stats.counts.values()) <= 150
+    assert found.stats.bad_count == 0
+
+
+def test_rows_of_several_lines_are_read_from_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "ENOUGH", 600)
+    path = table(tmp_path / "rows.csv", ((i, '"a\nb"', i % 9) for i in range(2_000)))
+    stats = open_data(api.make_recipe(path), sampled=True)[1].stats
+    assert "only the beginning was looked at" in " ".join(stats.warnings)
+    assert stats.bad_count == 0
 
 
 def test_few_rows_are_all_looked_at(tmp_path: Path) -> None:
@@ -178,19 +237,35 @@ def test_figures_are_as_people_write_them(tmp_path: Path) -> None:
     assert "2,000 steps" in said
 
 
-def test_a_narrow_terminal_wraps_and_a_pipe_does_not(
-    faces: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_a_narrow_terminal_wraps_and_cuts_nothing_off(
+    faces: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     screen = StringIO()
     monkeypatch.setattr(
         console,
         "_console",
-        lambda width=None: Console(file=screen, force_terminal=True, width=width or 60, no_color=True),
+        lambda width=width: Console(file=screen, force_terminal=True, width=width, no_color=True),
     )
-    done("look", faces, "--size", "xs")
-    assert "weighing families" in screen.getvalue()
-    assert "diffusion" in screen.getvalue()
-    monkeypatch.undo()
+    found = api.plan(faces, family="vae", size="xs")[0]
+    with looking.weighing(TrainOptions()) as told:
+        told(replace(found, seconds_per_step=7654.0, bytes_per_step=12_300_000_000))
+    shown = " ".join(screen.getvalue().split())
+    for word in (
+        "family",
+        "how it fits",
+        "2,000 steps",
+        "memory",
+        "vae",
+        "native",
+        "7,654 s",
+        "12.3 GB",
+    ):
+        assert word in shown
+    assert "weighing families" in shown
+
+
+def test_a_pipe_gets_whole_lines_alone(faces: Path) -> None:
     said = done("look", faces, "--size", "xs").out
     assert "weighing families" not in said
     assert "\x1b" not in said

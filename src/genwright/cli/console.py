@@ -46,15 +46,21 @@ def say(text: str, *, error: bool = False) -> None:
 
 
 def show(*what: RenderableType) -> None:
-    """Texts and tables, each on lines of its own: as wide as the terminal; elsewhere each line whole, without
-    colours, for a program to read."""
+    """Texts and tables, each on lines of its own: as wide as the terminal, or where a table does not fit in whole
+    lines, which the terminal breaks; elsewhere each line whole, without colours, for a program to read."""
     console = _console()
-    if console.is_terminal:
-        console.print(*what, sep="\n")
-        return
-    with (whole := _console(width=PIPE)).capture() as captured:
-        whole.print(*what, sep="\n")
-    say("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    for one in what:
+        least = console.measure(one, options=console.options.update(width=PIPE)).minimum
+        if console.is_terminal and least <= console.width:
+            console.print(one)
+            continue
+        with (whole := _console(width=PIPE)).capture() as captured:
+            whole.print(one)
+        lines = "\n".join(line.rstrip() for line in captured.get().splitlines())
+        if console.is_terminal:
+            console.out(lines, highlight=False)
+        else:
+            say(lines)
 
 
 def duration(seconds: float) -> str:
@@ -87,6 +93,7 @@ def columns(
     head    whether the first row names the columns
     widths  of the columns, at least
     """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
@@ -96,7 +103,9 @@ def columns(
     for i in range(len(found[0]) if found else 0):
         last = i == len(found[0]) - 1
         side: JustifyMethod = "right" if i in right else "left"
-        least = widths[i] if i < len(widths) else None
+        least = widths[i] if i < len(widths) else 0
+        if not last:  # whole, or else `show` would not know that the table does not fit
+            least = max(least, *(cell_len(printable(row[i])) for row in found))
         table.add_column(no_wrap=not last, overflow="fold", justify=side, min_width=least)
     for number, row in enumerate(found):
         # What indents a cell says what belongs to what.

@@ -27,6 +27,7 @@ __all__ = [
     "Source",
     "SplitName",
     "Values",
+    "beginning",
     "suffix",
 ]
 
@@ -51,7 +52,7 @@ class ReadOptions:
     """How the split is made, and which fields are read beside the main one.
 
     `given`: names of further fields. `group`: a label or column whose equal values never cross the split.
-    `val`, `test`: shares. `every`: of many files or pictures, each so many-th is read, for a sample of them.
+    `val`, `test`: shares. `every`: of so many files, pictures or rows one is read, for a sample of them.
     """
 
     given: tuple[str, ...] = ()
@@ -62,6 +63,11 @@ class ReadOptions:
 
 
 AS_READ = ReadOptions()
+
+
+def beginning(name: str) -> str:
+    """What is said where a sample could not be from all over a file."""
+    return f"of {name} only the beginning was looked at: what stands further down may be of another kind"
 
 
 @dataclass(frozen=True)
@@ -235,6 +241,13 @@ class Codec(ABC):
     def enough(self, source: Source) -> int:
         """How many examples are read in about a second; of more than that, half as many are a sample."""
         return 500
+
+    def units(self, source: Source, total: int) -> int:
+        """How many there are of what a sample takes each so many-th: files, or the examples in a single one.
+
+        total  about how many examples there are
+        """
+        return min(total, len(source.files)) if len(source.files) > 1 else total
 
     # -- out -----------------------------------------------------------------------------------
 

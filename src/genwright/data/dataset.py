@@ -137,8 +137,7 @@ def prepare(
     total = total if total > most else 0
     if total:
         most = -(-most // 2)  # it is read from far apart, and what has to be learnt of it is no less
-        many = min(total, len(source.files)) if len(source.files) > 1 else total
-        options = replace(options, every=max(1, many // most))
+        options = replace(options, every=-(-codec.units(source, total) // most))
     # Of what is only sampled the content is not read, so that its files go by size and time of change.
     files = _files(source, codec, options, _stamps if total else file_digests)
     key = _key(source, codec_options, options, files)

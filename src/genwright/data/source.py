@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from genwright.data.cache import cache_home
@@ -151,12 +152,15 @@ def _digits() -> Path:
     path = cache_home() / "builtin" / "digits.npz"
     if not path.exists():
         import numpy as np
-        from sklearn.datasets import load_digits
 
-        digits = load_digits()
-        images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+        package = find_spec("sklearn")  # to import it takes seconds
+        if package is None or package.origin is None:
+            raise ModuleNotFoundError("scikit-learn")
+        file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+        table = np.loadtxt(file, delimiter=",")
+        images = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{os.getpid()}.npz")
-        np.savez_compressed(partial, images=images, label=digits.target.astype(np.int64))
+        np.savez_compressed(partial, images=images, label=table[:, -1].astype(np.int64))
         partial.replace(path)
     return path

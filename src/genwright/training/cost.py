@@ -1,19 +1,21 @@
 """How long a training step takes here and what memory it wants: counted, and not run.
 
 A few examples go through loss and gradient, whose operations are counted. What is large in them is left out: a
-product, a convolution, attention or an element-wise operation gives zeros of the right shape, so that it costs
-neither time nor memory. Two such batches of different sizes tell what grows with the batch. Rates of this
-machine, measured once on small products and convolutions, turn counts into seconds: a call costs some time
-whatever it does, and a number that is read or written and one that is multiplied cost theirs.
+product, a convolution, attention or an element-wise operation gives whatever stands in memory in the right shape,
+so that it costs neither time nor memory. How many examples they are is a prime number that hardly any weight is
+a multiple of: whatever is, grows with the batch. Rates of this machine, measured once on small products and
+convolutions, turn counts into seconds: a call costs some time whatever it does, and a number that is read or
+written and one that is multiplied cost theirs.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import weakref
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -35,18 +37,17 @@ from genwright.training.optim import frozen, phase_parameters
 from genwright.training.precision import autocast
 from genwright.training.timing import clock
 
-__all__ = ["Cost", "OperationCounter", "cost", "free_memory", "measure_again"]
+__all__ = ["FEW", "Cost", "OperationCounter", "Unfilled", "cost", "free_memory", "measure_again"]
 
 aten = torch.ops.aten
-Kind = Literal["call", "plain", "product", "convolution", "attention"]
+Kind = Literal["move", "plain", "product", "convolution", "attention"]
 Work = Counter[tuple[Kind, str, torch.dtype]]
 """How much of each kind is done, by unit ("calls", "flops" or "bytes") and type of the numbers."""
 
-CALLS: tuple[Kind, str, torch.dtype] = ("call", "calls", torch.float32)
+FEW = 11
+"""Examples that are counted."""
 LARGE = 1 << 13
 """Numbers of a result from which it is left out."""
-MANY = 20_000
-"""Calls in a step from which one batch is enough."""
 WEIGHTS = 5
 """Copies of the weights: their gradient, two moments of AdamW and the moving average beside themselves."""
 UPDATE = 12
@@ -67,17 +68,17 @@ class Cost:
 class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within it operations are counted and large ones are left out.
 
-    weights   shapes of parameters
+    n         examples of the batch
     computes  whether large ones are done nevertheless
     work      what was done, or would have been
-    steady    what of that has to do with a parameter alone, and not with the batch
-    peak      bytes of all results that were held at a time
+    growing   what of that grows with the batch
+    peak      bytes of all results that grow with it and were held at a time
     """
 
-    def __init__(self, weights: Collection[torch.Size] = (), *, computes: bool = False) -> None:
+    def __init__(self, n: int = 1, *, computes: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.weights, self.computes = weights, computes
-        self.steady: Work = Counter()
+        self.n, self.computes = n, computes
+        self.growing: Work = Counter()
         self.work: Work = Counter()
         self.held = self.peak = 0
 
@@ -93,7 +94,7 @@ class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = None if self.computes else _left_out(about, args, kwargs)
         if out is None:
             out = func(*args, **kwargs)
-        self.work[CALLS] += 1
+        self.work[about.kind, "calls", torch.float32] += 1
         if not about.is_view:
             self._count(about, args, kwargs, out)
         return out
@@ -102,22 +103,48 @@ class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = _tensors((out,))
         if not made:
             return
-        dtype, written = made[0].dtype, 0
+        total = growing = 0
         for t in made:
-            written += (size := t.numel() * t.element_size())
-            if size >= LARGE:
-                self.held += size
-                weakref.finalize(t.untyped_storage(), self._drop, size)
+            total += (size := t.nbytes)
+            if t.numel() % self.n == 0:
+                growing += size
+                if size >= LARGE:
+                    self.held += size
+                    weakref.finalize(t.untyped_storage(), self._drop, size)
         self.peak = max(self.peak, self.held)
-        read = sum(t.numel() * t.element_size() for t in _tensors(args))
-        self.work[about.kind, "bytes", dtype] += written + read
-        if made[0].shape in self.weights:
-            self.steady[about.kind, "bytes", dtype] += written + read
+        for t in _tensors(args):
+            total += (size := t.nbytes)
+            if t.numel() % self.n == 0:
+                growing += size
+        self._add((about.kind, "bytes", made[0].dtype), total, growing)
         if about.flops is not None:
-            self.work[about.kind, "flops", dtype] += about.flops(*args, **kwargs, out_val=out)
+            flops = about.flops(*map(_shape, args), out_shape=_shape(out))
+            self._add((about.kind, "flops", made[0].dtype), flops, 0 if flops % self.n else flops)
+
+    def _add(self, key: tuple[Kind, str, torch.dtype], total: int, growing: int) -> None:
+        self.work[key] += total
+        self.growing[key] += growing
 
     def _drop(self, size: int) -> None:
         self.held -= size
+
+
+class Unfilled(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Within it no weight is drawn: whatever stands in memory, or zeros where that is little."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func._overloadpacket not in (aten.uniform_, aten.normal_):
+            return func(*args, **(kwargs or {}))
+        return args[0] if args[0].numel() >= LARGE else args[0].zero_()
 
 
 class Operation(NamedTuple):
@@ -136,7 +163,8 @@ class Operation(NamedTuple):
 def _about(func: Any) -> Operation:
     op = func._overloadpacket
     pointwise = torch.Tag.pointwise in func.tags and not func._schema.is_mutable
-    flops = _FLOPS.get(op) or flop_registry.get(op)
+    # Torch's own are wrapped in what looks for shapes everywhere, which takes longer than the formula.
+    flops = _FLOPS.get(op) or getattr(flop_registry.get(op), "__wrapped__", None)
     return Operation(func, _KINDS.get(op, "plain"), flops, _SHAPES.get(op), func.is_view, pointwise)
 
 
@@ -146,6 +174,9 @@ _KINDS: dict[Any, Kind] = {
     **dict.fromkeys((aten.mm, aten.addmm, aten.bmm, aten.baddbmm), "product"),
     **dict.fromkeys((aten.convolution, aten.convolution_backward), "convolution"),
     **dict.fromkeys((_ATTENTION, _ATTENTION_BACKWARD), "attention"),
+    **dict.fromkeys((aten.add, aten.add_, aten.sub, aten.mul, aten.mul_, aten.neg, aten.copy_), "move"),
+    **dict.fromkeys((aten.slice_backward, aten.select_backward, aten.fill_, aten.zero_), "move"),
+    **dict.fromkeys((aten.cat, aten.stack, aten.clone, aten.new_zeros), "move"),
 }
 
 
@@ -155,6 +186,13 @@ def _tensors(found: Sequence[Any]) -> list[Tensor]:
         if isinstance(one, list | tuple):
             there += _tensors(one)
     return there
+
+
+def _shape(value: Any) -> Any:
+    """Of tensors that shape; all else as it is."""
+    if isinstance(value, Tensor):
+        return value.shape
+    return [*map(_shape, value)] if isinstance(value, list | tuple) else value
 
 
 def _left_out(about: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -198,8 +236,41 @@ def _baddbmm(bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> Tensor:
     return _bmm(a, b)
 
 
-def _as_first(x: Tensor, *_: Any) -> Tensor:
+def _as_first(x: Tensor, *_: Any, **__: Any) -> Tensor | None:
+    return torch.empty_like(x) if x.is_floating_point() else None
+
+
+def _as_second(grad: Tensor, x: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(x)
+
+
+def _itself(x: Tensor, *_: Any) -> Tensor | None:
+    """Of what changes its argument."""
+    return x if x.is_floating_point() and x.numel() >= LARGE else None
+
+
+def _of_size(
+    x: Tensor, size: Sequence[int], *, dtype: torch.dtype | None = None, **_: Any
+) -> Tensor | None:
+    dtype = dtype or x.dtype
+    return (
+        x.new_empty(size, dtype=dtype) if dtype.is_floating_point and math.prod(size) >= LARGE else None
+    )
+
+
+def _summed(x: Tensor, axes: Sequence[int] | None = None, keep: bool = False, **_: Any) -> Tensor | None:
+    if not axes or x.numel() < LARGE or not x.is_floating_point():
+        return None
+    gone = {axis % x.ndim for axis in axes}
+    return x.new_empty([1 if i in gone else n for i, n in enumerate(x.shape) if keep or i not in gone])
+
+
+def _pooled(x: Tensor, size: Sequence[int], *_: Any) -> Tensor:
+    return x.new_empty(*x.shape[: x.ndim - len(size)], *size)
+
+
+def _unpooled(grad: Tensor, size: Sequence[int], before: Sequence[int], *_: Any) -> Tensor:
+    return grad.new_empty(before)
 
 
 def _copy(x: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor | None:
@@ -216,6 +287,10 @@ def _joined(parts: Sequence[Tensor], axis: int = 0) -> Tensor | None:
     shape = list(first.shape)
     shape[axis] = sum(t.shape[axis] for t in parts)
     return first.new_empty(shape)
+
+
+def _stacked(parts: Sequence[Tensor], axis: int = 0) -> Tensor | None:
+    return _joined([part.unsqueeze(axis) for part in parts], axis)
 
 
 def _padded(x: Tensor, pads: Sequence[int], *_: Any) -> Tensor | None:
@@ -240,6 +315,36 @@ def _group_norm_backward(
         torch.empty_like(t) if there else None
         for t, there in zip((x, of_weight, of_weight), wanted, strict=True)
     )
+
+
+def _layer_norm(x: Tensor, shape: Sequence[int], *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+    last = len(shape)
+    of_rows = x.shape[: x.ndim - last] + (1,) * last
+    return torch.empty_like(x), x.new_empty(of_rows), x.new_empty(of_rows)
+
+
+def _layer_norm_backward(
+    grad: Tensor,
+    x: Tensor,
+    shape: Sequence[int],
+    mean: Tensor,
+    rstd: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    wanted: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    return tuple(
+        torch.empty_like(t) if there and t is not None else None
+        for t, there in zip((x, weight, bias), wanted, strict=True)
+    )
+
+
+def _embedding(weight: Tensor, ids: Tensor, *_: Any) -> Tensor:
+    return weight.new_empty(*ids.shape, weight.shape[1])
+
+
+def _embedding_backward(grad: Tensor, ids: Tensor, n: int, *_: Any) -> Tensor:
+    return grad.new_empty(n, grad.shape[-1])
 
 
 def _part_backward(grad: Tensor, shape: Sequence[int], *_: Any) -> Tensor:
@@ -284,12 +389,12 @@ def _attention_backward(
     return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
 
 
-def _attention_flops(query: Tensor, key: Tensor, *_: Any, **__: Any) -> int:
-    return 4 * query.numel() * key.shape[-2]
+def _attention_flops(query: torch.Size, key: torch.Size, *_: Any, **__: Any) -> int:
+    return 4 * query.numel() * key[-2]
 
 
-def _attention_backward_flops(grad: Tensor, query: Tensor, key: Tensor, *_: Any, **__: Any) -> int:
-    return 10 * query.numel() * key.shape[-2]
+def _attention_backward_flops(grad: Any, query: torch.Size, key: torch.Size, *_: Any, **__: Any) -> int:
+    return 10 * query.numel() * key[-2]
 
 
 _FLOPS: dict[Any, Callable[..., int]] = {
@@ -306,11 +411,31 @@ _SHAPES: dict[Any, Callable[..., Any]] = {
     aten.convolution_backward: _convolution_backward,
     aten.native_group_norm: _group_norm,
     aten.native_group_norm_backward: _group_norm_backward,
-    aten.leaky_relu_backward: _as_first,
-    aten._softmax: _as_first,
-    aten._log_softmax: _as_first,
+    aten.native_layer_norm: _layer_norm,
+    aten.native_layer_norm_backward: _layer_norm_backward,
+    aten.embedding: _embedding,
+    aten.embedding_dense_backward: _embedding_backward,
+    **dict.fromkeys(
+        (aten.leaky_relu_backward, aten.softplus_backward, aten._softmax, aten._log_softmax), _as_first
+    ),
+    **dict.fromkeys((aten._softmax_backward_data, aten._log_softmax_backward_data), _as_first),
+    **dict.fromkeys((aten.cumsum, aten.flip, aten.roll, aten.scatter_add, aten.index_put), _as_first),
+    **dict.fromkeys(
+        (aten.upsample_nearest1d, aten.upsample_nearest2d, aten.upsample_nearest3d), _pooled
+    ),
+    aten.upsample_nearest1d_backward: _unpooled,
+    aten.upsample_nearest2d_backward: _unpooled,
+    aten.upsample_nearest3d_backward: _unpooled,
+    aten._adaptive_avg_pool2d: _pooled,
+    aten._adaptive_avg_pool2d_backward: _as_second,
+    aten.avg_pool2d_backward: _as_second,
+    **dict.fromkeys((aten.fill_, aten.zero_, aten.add_, aten.sub_, aten.mul_, aten.div_), _itself),
+    aten.new_zeros: _of_size,
+    aten.sum: _summed,
+    aten.mean: _summed,
     aten._to_copy: _copy,
     aten.cat: _joined,
+    aten.stack: _stacked,
     aten.constant_pad_nd: _padded,
     aten.slice_backward: _part_backward,
     aten.select_backward: _part_backward,
@@ -319,40 +444,31 @@ _SHAPES: dict[Any, Callable[..., Any]] = {
 }
 
 
-def cost(family: Family, batches: Sequence[Batch], size: int, options: TrainOptions) -> Cost:
+def cost(family: Family, few: Batch, size: int, options: TrainOptions) -> Cost:
     """Of a step on `size` examples. The family is used up.
 
-    batches  two of a few examples each, of different sizes
+    few  a batch of some examples, `FEW` unless that is too few
     """
-    small, larger = batches
     with torch.random.fork_rng(devices=[]):
         with OperationCounter():
-            family.prepare(small)
-        one = _counted(family, small, options)
-        # Counting takes time too: where there is much, one batch has to be enough.
-        many = one.work[CALLS] > MANY
-        two = None if many else _counted(family, larger, options)
-    parts, held = options.accumulate, one.peak
-    far = (size / parts - len(small)) / (len(larger) - len(small))
-    work = dict[tuple[Kind, str, torch.dtype], float](one.work)
-    for key, amount in work.items():
-        more = two.work[key] - amount if two else amount - one.steady[key] - amount * (key == CALLS)
-        work[key] = amount + far * max(0.0, more)
-    held += int(far * max(0, two.peak - held if two else held))
+            family.prepare(few)
+        counted = _counted(family, few, options)
+    parts = options.accumulate
+    times = size / parts / len(few)
+    work = {key: n + (times - 1) * counted.growing[key] for key, n in counted.work.items()}
     kept = WEIGHTS * sum(p.numel() * p.element_size() for p in family.parameters())
-    return Cost(parts * _seconds(work) + _update_seconds(family), kept + held)
+    return Cost(parts * _seconds(work) + _update_seconds(family), kept + int(times * counted.peak))
 
 
 def _counted(family: Family, batch: Batch, options: TrainOptions) -> OperationCounter:
     """The work of loss and gradient in all phases. A family that cannot go on with what was left out computes
     all of it."""
-    weights = {p.shape for p in family.parameters()}
     try:
-        return _passed(family, batch, options, OperationCounter(weights))
+        return _passed(family, batch, options, OperationCounter(len(batch)))
     except GenwrightError:
         raise
     except Exception:
-        return _passed(family, batch, options, OperationCounter(weights, computes=True))
+        return _passed(family, batch, options, OperationCounter(len(batch), computes=True))
 
 
 def _passed(
@@ -392,10 +508,14 @@ def _seconds(work: Mapping[tuple[Kind, str, torch.dtype], float]) -> float:
     """Calls and plain operations take their time; a product as long as what is slower, to multiply or to read and
     write (the roofline model, Williams et al. 2009)."""
     longest: dict[tuple[Kind, torch.dtype], float] = {}
+    calls = 0.0
     for (kind, unit, dtype), amount in work.items():
         seconds = amount * _rate(kind, unit, dtype) if amount else 0.0
+        if unit == "calls":
+            calls += seconds
+            continue
         longest[kind, dtype] = max(seconds, longest.get((kind, dtype), 0.0))
-    return sum(longest.values())
+    return calls + sum(longest.values())
 
 
 def _update_seconds(family: Family) -> float:
@@ -403,7 +523,7 @@ def _update_seconds(family: Family) -> float:
     seconds = 0.0
     for phase in family.phases:
         sizes = [p.numel() for p in phase_parameters(family, phase).values()]
-        calls = UPDATE * len(sizes) * _rate(*CALLS)
+        calls = UPDATE * len(sizes) * _plain_call()
         seconds += phase.repeats * (
             calls + UPDATE * 4 * sum(sizes) * _rate("plain", "bytes", torch.float32)
         )
@@ -419,34 +539,64 @@ class Timed(NamedTuple):
 
 def measure_again() -> None:
     """Forget the rates: the machine may have become another one."""
-    for rate in (_call, _plain, _of):
+    for rate in (_plain_call, _call, _move, _plain, _of):
         rate.cache_clear()
 
 
 def _rate(kind: Kind, unit: str, dtype: torch.dtype) -> float:
     """Seconds of one unit of work."""
-    if kind == "call":
-        return _call()
+    if unit == "calls":
+        return _plain_call() if kind in ("move", "plain") else _call()
+    if kind == "move":
+        return _move()
     if kind == "plain":
         return _plain()
     return _of(kind, unit, dtype if dtype == torch.bfloat16 else torch.float32)
 
 
 @cache
+def _plain_call() -> float:
+    """A call that does next to nothing, or makes a view of something, forward and backward."""
+    x = torch.zeros(4, 8, requires_grad=True)
+
+    def run() -> Tensor:
+        y = x
+        for _ in range(20):
+            y = y[:, :8] * x + y
+        return y
+
+    timed = _measured(run)
+    return timed.seconds / sum(timed.work[kind, "calls", torch.float32] for kind in ("move", "plain"))
+
+
+@cache
 def _call() -> float:
-    """A call that does next to nothing, forward and backward, in a network."""
+    """The same of a layer of a network."""
     layers = [layer for _ in range(12) for layer in (nn.Linear(8, 8), nn.LayerNorm(8), nn.SiLU())]
     net, x = nn.Sequential(*layers), torch.zeros(4, 8)
     timed = _measured(lambda: net(x))
-    return timed.seconds / timed.work[CALLS]
+    others = sum(n for (kind, unit, _), n in timed.work.items() if unit == "calls" and kind != "product")
+    return max(
+        _plain_call(),
+        (timed.seconds - others * _plain_call()) / timed.work["product", "calls", torch.float32],
+    )
+
+
+@cache
+def _move() -> float:
+    """A byte read or written by an operation that hardly computes."""
+    x = torch.zeros(1 << 12, 128, requires_grad=True)
+    timed = _measured(lambda: (x + x)[:, 1:] * 2.0)
+    return _beyond_calls(timed) / timed.work["move", "bytes", torch.float32]
 
 
 @cache
 def _plain() -> float:
-    """A byte read or written by an operation on each number."""
+    """The same of any other operation on each number."""
     x = torch.zeros(1 << 14, 128, requires_grad=True)
     timed = _measured(lambda: F.silu(F.layer_norm(x, (128,)) * 2.0) + x)
-    return _beyond_calls(timed) / timed.work["plain", "bytes", torch.float32]
+    moved = _move() * timed.work["move", "bytes", torch.float32]
+    return max(_move(), (_beyond_calls(timed) - moved) / timed.work["plain", "bytes", torch.float32])
 
 
 @cache
@@ -458,13 +608,18 @@ def _of(kind: Kind, unit: str, dtype: torch.dtype) -> float:
 
 def _beyond_calls(timed: Timed) -> float:
     """Seconds that were not spent on calls as such."""
-    return max(timed.seconds / 10, timed.seconds - _call() * timed.work[CALLS])
+    calls = sum(n * _rate(*key) for key, n in timed.work.items() if key[1] == "calls")
+    return max(timed.seconds / 10, timed.seconds - calls)
 
 
 def _beyond_plain(timed: Timed) -> float:
     """Seconds that were spent neither on calls nor on plain operations."""
-    plain = sum(n for (kind, unit, _), n in timed.work.items() if (kind, unit) == ("plain", "bytes"))
-    return max(timed.seconds / 4, _beyond_calls(timed) - _plain() * plain)
+    plain = sum(
+        n * _rate(*key)
+        for key, n in timed.work.items()
+        if key[0] in ("move", "plain") and key[1] == "bytes"
+    )
+    return max(timed.seconds / 4, _beyond_calls(timed) - plain)
 
 
 def _product(rows: int, wide: int, dtype: torch.dtype) -> Callable[[], Tensor]:
@@ -498,7 +653,7 @@ _SIZES: dict[tuple[Kind, str], tuple[int, ...]] = {
 }
 
 
-def _measured(run: Callable[[], Tensor], repeats: int = 6) -> Timed:
+def _measured(run: Callable[[], Tensor], repeats: int = 4) -> Timed:
     """The fastest of a few passes forward and backward, after one to warm up."""
 
     def both() -> None:

@@ -33,8 +33,8 @@ def _rates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def priced(family: Family, size: int, options: TrainOptions | None = None) -> Cost:
-    batches = [Batch(torch.rand(n, 3, 16, 16)) for n in (2, 4)]
-    return cost(family, batches, size, options or TrainOptions(precision="fp32"))
+    few = Batch(torch.rand(counting.FEW, 3, 16, 16))
+    return cost(family, few, size, options or TrainOptions(precision="fp32"))
 
 
 def vae(size: Any = "xs") -> VAE:
@@ -49,12 +49,16 @@ def test_a_larger_batch_a_larger_net_and_a_larger_picture_cost_more() -> None:
     assert large.bytes > small.bytes
 
 
-def test_two_small_batches_tell_the_work_of_a_large_one() -> None:
-    def flops(n: int) -> int:
-        batch = Batch(torch.rand(n, 3, 16, 16))
-        return counting._counted(vae(), batch, TrainOptions(precision="fp32")).work[FLOPS]
+def test_a_few_examples_tell_the_work_and_the_memory_of_many() -> None:
+    def counted(n: int) -> OperationCounter:
+        return counting._counted(vae(), Batch(torch.rand(n, 3, 16, 16)), TrainOptions(precision="fp32"))
 
-    assert flops(32) == flops(2) + 15 * (flops(4) - flops(2)) > 0
+    few, many = counted(11), counted(11 * 8)
+    for key in (FLOPS, ("plain", "bytes", torch.float32), ("convolution", "bytes", torch.float32)):
+        told = few.work[key] + 7 * few.growing[key]
+        assert told == pytest.approx(many.work[key], rel=0.02)
+        assert 0 < few.growing[key] <= few.work[key]
+    assert 8 * few.peak == pytest.approx(many.peak, rel=0.1)
 
 
 def test_parts_that_are_accumulated_take_less_memory_and_no_less_time() -> None:
@@ -74,10 +78,13 @@ def test_every_phase_and_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(GAN, "loss", loss)
     family = tiny(GAN)
-    label = torch.zeros(4, 1, dtype=torch.long)
-    batches = [Batch(torch.zeros(n, 3), {"label": label[:n]}) for n in (2, 4)]
-    cost(family, batches, 16, TrainOptions())
-    assert phases == 2 * [phase.name for phase in family.phases for _ in range(phase.repeats)]
+    cost(
+        family,
+        Batch(torch.zeros(4, 3), {"label": torch.zeros(4, 1, dtype=torch.long)}),
+        16,
+        TrainOptions(),
+    )
+    assert phases == [phase.name for phase in family.phases for _ in range(phase.repeats)]
 
 
 def test_a_family_that_cannot_go_on_with_what_was_left_out_computes_it(
@@ -127,6 +134,19 @@ LARGE = torch.rand(40, 300)
         lambda: LARGE.T * 2,
         lambda: LARGE[:, :1] + LARGE,
         lambda: (LARGE > 0.5).float(),
+        lambda: LARGE.sum(1),
+        lambda: LARGE.T.mean((0, 1), keepdim=True),
+        lambda: LARGE.cumsum(1),
+        lambda: LARGE.flip(0),
+        lambda: torch.stack([LARGE, LARGE], dim=-1),
+        lambda: LARGE.new_zeros(200, 100),
+        lambda: LARGE.clone().mul_(2),
+        lambda: F.layer_norm(LARGE, (300,)),
+        lambda: F.embedding(torch.arange(40).view(5, 8), LARGE),
+        lambda: F.interpolate(X[:, :, 0], scale_factor=2),
+        lambda: F.interpolate(X, size=(20, 15)),
+        lambda: F.interpolate(X[None, :3, :4], scale_factor=2),
+        lambda: F.adaptive_avg_pool2d(X, (3, 4)),
         lambda: LARGE.bfloat16(),
         lambda: LARGE.T.contiguous(),
         lambda: (LARGE * 10).long(),
@@ -145,6 +165,9 @@ def test_gradients_have_the_shapes_of_what_they_are_of() -> None:
 
     def loss(x: Tensor, w: Tensor) -> Tensor:
         h = F.leaky_relu(F.group_norm(F.conv2d(x, w, padding=1), 2, w[:, 0, 0, 0], w[:, 0, 0, 1]))
+        h = F.adaptive_avg_pool2d(
+            F.interpolate(F.layer_norm(F.softplus(h), (12, 12)), scale_factor=2), 12
+        )
         h = F.scaled_dot_product_attention(h, h, h)[:, 2:]
         return F.log_softmax(F.pad(h, (1, 1)).flatten(1), 1).sum()
 
@@ -169,6 +192,14 @@ def test_what_costs_most_is_left_out(op: Any, args: tuple[Any, ...]) -> None:
     assert found.shape == op(*args).shape
 
 
+def test_weights_are_neither_drawn_nor_of_another_shape() -> None:
+    with counting.Unfilled():
+        small, large = torch.nn.Linear(4, 4), torch.nn.Linear(200, 100)
+    assert bool((small.weight == 0).all())
+    assert large.weight.shape == (100, 200)
+    assert bool((torch.nn.Linear(4, 4).weight != 0).any())
+
+
 def test_symbols_are_never_left_out() -> None:
     ids = torch.arange(20_000).view(100, 200)
     with OperationCounter():
@@ -189,7 +220,7 @@ def test_as_large_as_no_memory_holds() -> None:
     huge = torch.empty(1, 1).expand(1 << 20, 1 << 20)  # 4 TB, were it there
     with OperationCounter() as counter:
         counter._count(counting._about(torch.ops.aten.mul.Tensor), (huge, huge), {}, LARGE)
-    assert counter.work["plain", "bytes", torch.float32] > 8e12
+    assert counter.work["move", "bytes", torch.float32] > 8e12
 
 
 def test_the_rates_are_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,4 +229,4 @@ def test_the_rates_are_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in ("product", "convolution", "attention"):
         for unit in ("flops", "bytes"):
             assert 0 < counting._rate(kind, unit, torch.float32) < 1e-6  # type: ignore[arg-type]
-    assert 0 < counting._rate(*counting.CALLS) < 1e-2
+    assert 0 < counting._plain_call() <= counting._call() < 1e-2

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from itertools import product
 from typing import Any, Literal
 
@@ -123,7 +124,9 @@ class NumberFormat(Format):
 
     def read(self, value: Any) -> float:
         """The number; NaN where it is none, or infinite."""
-        found = parse_number(self._bare(value) if isinstance(value, str) else value)
+        found = parse_number(value) if self.is_bare or not isinstance(value, str) else None
+        if found is None and isinstance(value, str):
+            found = parse_number(self._bare(value))
         return found if found is not None and math.isfinite(found) else math.nan
 
     def _bare(self, text: str) -> str:
@@ -153,7 +156,7 @@ class NumberFormat(Format):
             return texts if self.is_bare else [self._decorated(text) for text in texts]
         return [int(t) for t in texts] if self.raw == "int" else [float(t) for t in texts]
 
-    @property
+    @cached_property
     def is_bare(self) -> bool:
         """Whether nothing decorates its numbers."""
         return self == NumberFormat(self.raw, self.places, self.least, self.digits)
@@ -223,7 +226,7 @@ def _plain(counts: Mapping[Any, int], most: int) -> FormatFit | None:
     if plain.raw != "float" and plain.whole and plain.digits is None and largest >= 2**53:
         return None  # float64 cannot tell it from its neighbour
     literals = (*texts, *infinite)
-    others = [value for value in numbers if not plain.exact(value)]
+    others = [value for value in numbers if not plain.writes(found[value] or 0.0, value)]
     if not others:
         return FormatFit(plain, literals)
     if len({found[v] for v in numbers}) < len(numbers) <= most and 2 * len(numbers) <= sum(
@@ -284,6 +287,9 @@ def _are_codes(numbers: Mapping[Any, int]) -> bool:
 
 def decimal_comma(values: Iterable[Any]) -> bool:
     """Whether 3,14 means a number here. Groups of three digits alone would rather be thousands."""
+    values = list(values)
+    if not any(isinstance(value, str) and "," in value for value in values):
+        return False
     tails = [re.fullmatch(r"\s*[+-]?[0-9]+(?:,([0-9]+))?\s*", v) for v in values if isinstance(v, str)]
     decimals = {len(found[1]) for found in tails if found and found[1]}
     return bool(tails) and all(tails) and bool(decimals) and decimals != {3}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TableCodec"]
 
-ENOUGH = 500_000
+ENOUGH = 200_000
 """Values that are enough to look at."""
 
 
@@ -96,6 +96,9 @@ class TableCodec(Codec):
     def enough(self, source: Source) -> int:
         return ENOUGH // max(1, len(self._inspect(_first(source)).columns))
 
+    def units(self, source: Source, total: int) -> int:
+        return total
+
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
     ) -> Iterator[Rows]:
@@ -110,7 +113,7 @@ class TableCodec(Codec):
         notes = list(dict.fromkeys(note for other in forms for note in other.notes))
         seen = len(notes)
         for file, other in zip(source.files, forms, strict=True):
-            for frame, rejected in rows(file, other, notes):
+            for frame, rejected in rows(file, other, notes, options.every):
                 found = self._rows(frame[list(form.columns)], rejected, others, options)
                 found.notes = list(notes)
                 seen = len(notes)

@@ -16,7 +16,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BufferedReader
@@ -24,13 +24,15 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from genwright.data.codec import Rejected
+from genwright.data.codec import Rejected, beginning
 from genwright.data.columns.numbers import parse_number
+from genwright.data.table.apart import PLACES, Line, lines_apart
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
 from genwright.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["inspect", "row_count", "rows", "write"]
 
@@ -72,25 +74,35 @@ def _inspected(
 
 
 def row_count(file: Path) -> int:
-    """About how many rows there are, by the size of a file and its beginning."""
+    """About how many rows there are: by the size of a file and its beginning, of a packed one by its lines."""
     with _reading(file):
         if _suffix(file) == ".parquet":
             with _parquet_file(file) as opened:
                 return int(opened.metadata.num_rows)
         with _binary(file) as stream:
+            if isinstance(stream, gzip.GzipFile):
+                return sum(block.count(b"\n") for block in iter(lambda: stream.read(_BLOCK), b""))
             head = stream.read(_BLOCK)
-        packed = file.suffix.lower() == ".gz"
-        size = len(head) if len(head) < _BLOCK else file.stat().st_size * (4 if packed else 1)
+        size = len(head) if len(head) < _BLOCK else file.stat().st_size
         return round(size / max(1, len(head)) * head.count(b"\n"))
 
 
 def rows(
-    file: Path, form: TableFormat, notes: list[str]
+    file: Path, form: TableFormat, notes: list[str], every: int = 1
 ) -> Iterator[tuple[pd.DataFrame, list[Rejected]]]:
-    """The rows of a file, `ROWS` at a time, with what could not be read. Adds to `notes`."""
+    """The rows of a file, `ROWS` at a time, with what could not be read. Adds to `notes`.
+
+    every  of how many rows one is enough: they are from all over the file, where it can be read so
+    """
     read = {".parquet": _parquet, ".jsonl": _jsonl}.get(form.suffix, _delimited)
     count, bad_rows, some = 0, 0, list[Rejected]()
     with _reading(file):
+        sample = _sample(file, form, every) if every > 1 else None
+        if every > 1 and sample is None:
+            notes.append(beginning(file.name))
+        if sample is not None:
+            yield sample
+            return
         for frame, bad, lines in read(file, form, notes):
             count, bad_rows = count + len(frame), bad_rows + lines
             some += bad[: 3 - len(some)]
@@ -111,6 +123,59 @@ def rows(
             f"{file.name} has a header but no rows" if form.columns else f"{file.name} has no rows",
             code="no-rows",
         )
+
+
+def _sample(file: Path, form: TableFormat, every: int) -> tuple[pd.DataFrame, list[Rejected]] | None:
+    """Rows from all over a file, and lines that are none; nothing where it cannot be read so."""
+    if form.suffix == ".parquet":
+        return _groups(file, form, every)
+    above = form.skip + form.header if form.suffix != ".jsonl" else 0
+    lines = [
+        line
+        for line in lines_apart(file, form.encoding, above, row_count(file) // every)
+        if line[1].strip()
+    ]
+    good, bad = list[tuple[int, Sequence[Any]]](), list[Rejected]()
+    if form.suffix == ".jsonl":
+        for (number, _), found in zip(lines, _objects(file, lines), strict=True):
+            if isinstance(found, Rejected):
+                bad.append(found)
+            else:
+                good.append((number, [found.get(name) for name in form.columns]))
+    else:
+        reader = csv.reader(
+            (text for _, text in lines), delimiter=form.delimiter, skipinitialspace=form.spaces
+        )
+        for (number, _), record in zip(lines, reader, strict=False):
+            if len(record) == len(form.columns):
+                good.append((number, record))
+            elif record:
+                bad.append(Rejected(f"{file.name} line {number}", _ragged(record, len(form.columns), 1)))
+        if reader.line_num > len(good) + len(bad):
+            return None  # lines that are not rows: where one begins is not known
+    if not good:
+        return None
+    numbers, records = zip(*good, strict=True)
+    frame = assemble(dict(zip(form.columns, zip(*records, strict=True), strict=True)), form)
+    frame.index = library("pandas").Index([number - above - 1 for number in numbers])
+    return frame, bad
+
+
+def _groups(file: Path, form: TableFormat, every: int) -> tuple[pd.DataFrame, list[Rejected]] | None:
+    """The first rows of groups that are far apart."""
+    pandas, frames, first = library("pandas"), list[Any](), 0
+    with _parquet_file(file) as opened:
+        n, many = opened.num_row_groups, opened.metadata.num_rows // every
+        taken = {*range(0, n, -(-n // PLACES))}
+        if len(taken) < 2:
+            return None
+        for group in range(n):
+            if group in taken:
+                batch = next(opened.iter_batches(-(-many // len(taken)), [group], list(form.columns)))
+                frames.append(_framed(batch))
+                frames[-1].index += first
+            first += opened.metadata.row_group(group).num_rows
+    return pandas.concat(frames), []
 
 
 def _cause(form: TableFormat) -> str:
@@ -157,27 +222,32 @@ def _text(file: Path, encoding: str) -> IO[str]:
 
 def _encoding(file: Path) -> str:
     """UTF-16 if a mark says so, UTF-8 if all of the file is, else cp1252, and at last latin-1, which anything is."""
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8", "cp1252", "latin-1")}
     with _binary(file) as stream:
-        block = stream.read(_BLOCK)
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
-        while True:
+    return next((name for name in ("utf-8-sig", "cp1252") if _decodes(file, name)), "latin-1")
+
+
+def _decodes(file: Path, encoding: str) -> bool:
+    """Whether all of a file is text of an encoding. Raises `DataError` where it is none at all."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with _binary(file) as stream:
+        while block := stream.read(_BLOCK):
             if b"\0" in block:
                 raise DataError(
                     f"{file.name} is binary: it holds NUL bytes; export it as text in UTF-8, or give it "
                     f"the suffix of what it is",
                     code="binary-file",
                 )
-            for name in list(decoders):
-                try:
-                    decoders[name].decode(block, final=not block)
-                except UnicodeDecodeError:
-                    del decoders[name]
-            if not block:
-                found = next(iter(decoders))
-                return "utf-8-sig" if found == "utf-8" else found
-            block = stream.read(_BLOCK)
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                return False
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _inspect_delimited(
@@ -373,45 +443,45 @@ def _ragged(record: Sequence[str], width: int, lines: int) -> str:
 # -- JSON ----------------------------------------------------------------------------------------
 
 
-def _objects(file: Path, encoding: str) -> Iterator[dict[str, Any] | Rejected]:
-    with _text(file, encoding) as stream:
-        for line, text in enumerate(stream, 1):
-            if not text.strip():
-                continue
-            try:
-                found = json.loads(
-                    text, parse_constant=lambda name: None if name == "NaN" else float(name)
+def _objects(file: Path, lines: Iterable[Line]) -> Iterator[dict[str, Any] | Rejected]:
+    for line, text in lines:
+        if not text.strip():
+            continue
+        try:
+            found = json.loads(text, parse_constant=lambda name: None if name == "NaN" else float(name))
+        except (ValueError, RecursionError):
+            yield Rejected(f"{file.name} line {line}", "is no JSON")
+            continue
+        if not isinstance(found, dict):
+            yield Rejected(f"{file.name} line {line}", "is no JSON object")
+            continue
+        for key, value in found.items():
+            if isinstance(value, list | dict):
+                raise DataError(
+                    f"{file.name} line {line}: column {key!r} holds a {type(value).__name__}, and a "
+                    f"table holds one value: flatten it or leave it out",
+                    code="nested-value",
                 )
-            except (ValueError, RecursionError):
-                yield Rejected(f"{file.name} line {line}", "is no JSON")
-                continue
-            if not isinstance(found, dict):
-                yield Rejected(f"{file.name} line {line}", "is no JSON object")
-                continue
-            for key, value in found.items():
-                if isinstance(value, list | dict):
-                    raise DataError(
-                        f"{file.name} line {line}: column {key!r} holds a {type(value).__name__}, and a "
-                        f"table holds one value: flatten it or leave it out",
-                        code="nested-value",
-                    )
-            yield found
+        yield found
 
 
 def _keys(file: Path, encoding: str) -> tuple[str, ...]:
     """The columns: all keys of the first rows."""
-    first = islice(_objects(file, encoding), ROWS)
-    return tuple(dict.fromkeys(key for found in first if isinstance(found, dict) for key in found))
+    with _text(file, encoding) as stream:
+        first = islice(_objects(file, enumerate(stream, 1)), ROWS)
+        return tuple(dict.fromkeys(key for found in first if isinstance(found, dict) for key in found))
 
 
 def _jsonl(file: Path, form: TableFormat, notes: list[str]) -> Rows:
-    objects, late = _objects(file, form.encoding), set[str]()
-    while some := list(islice(objects, ROWS)):
-        good = [found for found in some if isinstance(found, dict)]
-        bad = [found for found in some if isinstance(found, Rejected)]
-        late.update(*good)
-        columns = {name: [found.get(name) for found in good] for name in form.columns}
-        yield assemble(columns, form), bad, len(bad)
+    late = set[str]()
+    with _text(file, form.encoding) as stream:
+        objects = _objects(file, enumerate(stream, 1))
+        while some := list(islice(objects, ROWS)):
+            good = [found for found in some if isinstance(found, dict)]
+            bad = [found for found in some if isinstance(found, Rejected)]
+            late.update(*good)
+            columns = {name: [found.get(name) for found in good] for name in form.columns}
+            yield assemble(columns, form), bad, len(bad)
     if late := late.difference(form.columns):
         notes.append(
             f"{file.name}: {', '.join(map(repr, sorted(late)))} came only after {ROWS:,} rows and is "
@@ -452,14 +522,22 @@ def _inspect_parquet(file: Path) -> TableFormat:
 
 
 def _parquet(file: Path, form: TableFormat, notes: list[str]) -> Rows:
-    pandas, arrow = library("pandas"), library("pyarrow")
     with _parquet_file(file) as opened:
         for batch in opened.iter_batches(batch_size=ROWS, columns=list(form.columns)):
-            table = arrow.Table.from_batches([batch])
-            plain = [plain_type(field.type) for field in table.schema]
-            columns = [column.cast(kind) for column, kind in zip(table.columns, plain, strict=True)]
-            table = arrow.Table.from_arrays(columns, names=table.column_names)
-            yield table.to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True), [], 0
+            yield _framed(batch), [], 0
+
+
+def _framed(batch: pa.RecordBatch) -> pd.DataFrame:
+    """A batch of rows in the types that are worked on."""
+    arrow = library("pyarrow")
+    table = arrow.Table.from_batches([batch])
+    plain = [plain_type(field.type) for field in table.schema]
+    columns = [column.cast(kind) for column, kind in zip(table.columns, plain, strict=True)]
+    table = arrow.Table.from_arrays(columns, names=table.column_names)
+    frame: pd.DataFrame = table.to_pandas(
+        types_mapper=library("pandas").ArrowDtype, ignore_metadata=True
+    )
+    return frame
 
 
 # -- out -----------------------------------------------------------------------------------------

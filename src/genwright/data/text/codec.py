@@ -22,6 +22,7 @@ from genwright.data.codec import (
     Source,
     SplitName,
     Values,
+    beginning,
     suffix,
 )
 from genwright.data.columns.field import ColumnField
@@ -214,7 +215,10 @@ class TextCodec(Codec):
             ("test", n),
         ]
         start = 0
-        for piece in files.pieces(file, survey):
+        for place, piece in enumerate(files.pieces(file, survey)):
+            if place % options.every:
+                start += len(piece)
+                continue
             for part, end in ends:
                 text, piece = piece[: max(0, end - start)], piece[max(0, end - start) :]
                 if text:
@@ -225,9 +229,12 @@ class TextCodec(Codec):
                     start, number = start + len(text), number + 1
 
     def _many(self, files: TextFiles, names: Sequence[str], options: ReadOptions) -> Iterator[Rows]:
+        first, *others = files.source.files
+        sampled = [beginning(first.name)] if options.every > 1 and not others else []
+
         def fresh() -> Rows:
             groups: list[str] | None = [] if options.group or files.conversing else None
-            return Rows({name: [] for name in names}, [], groups=groups)
+            return Rows({name: [] for name in names}, [], groups=groups, notes=list(sampled))
 
         texts = [name for name in (files.main, *files.texts) if name in names]
         asked = list(dict.fromkeys([*names, *([options.group] if options.group else [])]))
@@ -253,7 +260,7 @@ class TextCodec(Codec):
             if size >= BLOCK or len(rows) + len(rows.rejected) >= ROWS:
                 yield rows
                 rows, size = fresh(), 0
-        rows.notes = _notes(files)
+        rows.notes += _notes(files)
         if len(rows) or rows.rejected or rows.notes:
             yield rows
         if not good and not spoiled:

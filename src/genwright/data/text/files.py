@@ -637,6 +637,8 @@ def sure(file: Path) -> float:
     """How sure it is that a file of lines holds texts, where its suffix does not say so."""
     found = TextFiles(Source(file, (file,), TEXT, TEXT), TEXT, None)
     try:
+        if not _by_json(file) and any(len(line) > 2 for line in found.first):
+            return 0.0
         texts, labels = found.keys
         if _by_json(file):
             return 0.7 if TEXT in texts or sum(key in TEXTS for key in texts) > 1 else 0.3
