@@ -21,7 +21,7 @@ from genwright.data.columns.field import ColumnField
 from genwright.data.dataset import Dataset, make_codec
 from genwright.data.field import Field
 from genwright.data.provenance import Provenance, mark_files
-from genwright.errors import DataError, RunError, Unsupported, memory
+from genwright.errors import DataError, GenwrightError, RecipeError, RunError, Unsupported, memory
 from genwright.families.base import Family
 from genwright.families.capabilities import Generative, Infilling, generative
 from genwright.families.translator import Translator
@@ -225,13 +225,16 @@ class Model:
         given = dict(given or {})
         for name in ("prompt", "infill"):
             if name in given and name not in self.pipeline.spec.asks:
+                _refuse_twice(name, sampler_options)
                 sampler_options[name] = given.pop(name)
         notes = list[str]()
         if (prompt := sampler_options.pop("prompt", None)) is not None:
             sampler_options["prefix"] = self._prefix(prompt)
             notes += [f"the prompt {caution}" for caution in self.pipeline.made.cautions([prompt])]
         if (template := sampler_options.pop("infill", None)) is not None:
+            _refuse_twice(self.pipeline.spec.make, given)
             given[self.pipeline.spec.make] = self._template(template)
+        named = list(given)
         rng = torch.Generator().manual_seed(seed)
         stored: Given = self._drawn(n, given, seed)
         if not self.task.paired and "source" not in given:
@@ -240,7 +243,7 @@ class Model:
                 stored = {**stored, name: self._domain(name, given.pop(name), n)}
             stored = self._with_sources(n, stored, seed)
         asked = self.pipeline.request(n, given, rng, stored)
-        asked.notes += notes
+        asked.notes += notes + self._rare(asked, named)
         return self.make(n, asked, seed, sampler_options)
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
@@ -267,6 +270,20 @@ class Model:
         else:
             made = generative(self.family).sample(n, request.cond, seed=seed, **sampler_options)
         return self.pipeline.finished(made, asked, torch.Generator(made.device).manual_seed(seed))
+
+    def _rare(self, asked: Asked, names: Sequence[str]) -> list[str]:
+        """What of these names is given that training has hardly seen, a sentence each; of several together where
+        the data are still there."""
+        found = [one for name in names for one in self.pipeline.rare(name, asked.values[name])]
+        asks = [self.pipeline.spec.asks[name] for name in names]
+        several = sum(name in self.pipeline.scalars for name in names) > 1
+        if found or not (several or any(ask.partial and not ask.space.grid for ask in asks)):
+            return found
+        try:
+            train = self.dataset.splits["train"]
+        except GenwrightError:
+            return []
+        return [] if train.window else self.pipeline.rare_together(asked, names, train)
 
     def _prefix(self, prompt: Any) -> list[int]:
         if "prefix" not in self.sampler_options():
@@ -337,7 +354,7 @@ class Model:
         """A domain as stored. Raises `DataError` for one that the data does not know, `Unsupported` for one that
         the model does not translate to."""
         values = self.pipeline.each(name, value, n)
-        stored = self.pipeline.scalars[name].tensor(values)
+        stored, values = self.pipeline.scalars[name].given(values)
         known = {str(domain) for domain in self.domains}
         if wrong := {str(one) for one in values} - known:
             raise Unsupported(
@@ -417,6 +434,7 @@ class Model:
         else:
             stored = {**stored, name: _given(field, ask, values)}
             asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
+            asked.notes += self._rare(asked, list(others))
             samples = self.make(n, asked, seed, sampler_options)
             samples.notes += self.pipeline.cautions(name, values)
         samples.names = names
@@ -518,6 +536,11 @@ def _unique(names: Sequence[str]) -> list[str]:
             free = f"{name}-{number}"
         found[free] = None
     return list(found)
+
+
+def _refuse_twice(name: str, there: Collection[str]) -> None:
+    if name in there:
+        raise RecipeError(f"{name!r} is given twice: give it once", code="given-twice")
 
 
 def _given(field: Field, ask: Ask, values: Values) -> Tensor | tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.types import Column, Encoded, indices
+from genwright.errors import DataError
 from genwright.space import Span, Symbol
 
 __all__ = ["Identifier", "Shape"]
@@ -123,6 +124,16 @@ class Identifier(Column):
             return np.zeros((len(values), 0), dtype=np.float32)
         codes = [1 + self._token(value) if is_missing(value) else 0 for value in values]
         return np.array(codes, dtype=np.float32).reshape(-1, 1)
+
+    def exactly(self, value: Any) -> Encoded:
+        """Only that it is missing can be asked for."""
+        if not is_missing(value):
+            raise DataError(
+                f"{value!r} cannot be given: {self.name!r} is an identifier, of which fresh ones are made; another "
+                f"type in codec.types models it",
+                code="not-modelled",
+            )
+        return super().exactly(value)
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         n = len(x)

@@ -165,6 +165,9 @@ def _symbols(stats: ColumnStats, most: int) -> Column | None:
         return numeric(Integer, stats, fit, "all", strict=True)
     if stats.unique or any(isinstance(value, date) for value in stats.counts):
         return None
+    dates = fit_dates(stats.counts) if stats.counts else None
+    if dates and all(dates.format.formats[0].exact(value) for value in stats.counts):
+        return dated(stats, dates, "all", strict=True)  # in their order, so that there are nearest ones
     return categorical(Categorical, stats, most, strict=True)
 
 
