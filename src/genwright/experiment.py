@@ -121,6 +121,8 @@ class Experiment:
                 code="batch-too-small",
             )
         self.stream()
+        if self.model.generates:
+            self.model.rehearse()
 
     def stream(self) -> BatchStream:
         """Batches for this process."""

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -202,6 +203,23 @@ class Model:
 
     # -- sampling ------------------------------------------------------------------------------
 
+    def rehearse(self) -> None:
+        """Go the way of samples with training examples in the place of what the family is to make: what a request,
+        the way back or the files refuse is then refused before a training and not after it."""
+        split, n = self.dataset.splits["train"], 2
+        given: Given = self._drawn(n, {}, 0)
+        if not self.task.paired:
+            given = self._with_sources(n, given, 0)
+        asked = self.pipeline.request(n, {}, torch.Generator().manual_seed(0), given)
+        generative(self.family).check_given(asked.request.cond)
+        made = self.bridge.forward(self.pipeline.stored(split, np.arange(n) % len(split)))
+        values = self.pipeline.decoded(
+            self.pipeline.finished(made, asked, torch.Generator().manual_seed(0)), asked
+        )
+        samples = Samples(values, self.pipeline.spec.make, self.pipeline.codec, self.pipeline.fields)
+        with TemporaryDirectory() as folder:
+            samples.write(folder)
+
     def sample(
         self,
         n: int = 16,
@@ -213,8 +231,8 @@ class Model:
         """`n` new examples.
 
         given            a value, or `n` values, for some of what can be given. Labels that are left out are drawn
-                         as often as they came in training, or left open where they are not categories; what else
-                         is left out is drawn from held-out examples
+                         as often as they came in training, or left open where they are not categories and training
+                         left them open too; what else is left out is drawn from held-out examples
         sampler_options  of the family: temperature, guidance_scale, steps, ...; `prompt` for a text to go on
                          from; `infill` for what is known of each example: a text with a `_` for each symbol to
                          be made, or some columns of a table by name
@@ -322,7 +340,7 @@ class Model:
             if counts := self._frequency(ask.field):
                 symbols = _proportional(counts, n, np.random.default_rng([seed, i]))
                 found[name] = torch.from_numpy(symbols[:, None]).long()
-            elif name not in self.pipeline.scalars:
+            elif name not in self.pipeline.scalars or not spec.conds[name].drop:
                 rest.append(name)
         if rest and self.task.paired:
             parts = (self.dataset.splits[part] for part in ("val", "test", "train"))

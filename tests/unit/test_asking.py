@@ -15,6 +15,7 @@ from commands import TINY, call, done, refused, table
 from genwright.cli.parse import conditions
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import fit_column
+from genwright.data.table.codec import TableCodec
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat
 from genwright.data.text.field import TextField
@@ -207,3 +208,40 @@ def test_only_cells_of_categories_are_counted() -> None:
     assert (words, same.sum()) == (["y=a"], 20)
     words, same = field.without(["x"]).matching(field.encode(frame), {"y": "b"})
     assert (words, same.sum()) == (["y=b"], 40)
+
+
+# -- before a training -----------------------------------------------------------------------------
+
+
+def test_a_number_that_training_never_left_out_is_drawn(there: Path) -> None:
+    """It is no category that comes with a frequency, and not to be left open."""
+    wanted = ("--task", "pair", "--label", "x", "--set", "task.drop=0")
+    done("train", "pets.csv", "--family", "vae", *wanted, "--out", "drawn", *TINY)
+    model: Model = genwright.load("drawn")
+    made = model.sample(40, seed=1)
+    assert len({*made.given["x"]}) > 20
+    assert {*made.given["x"]} <= {str(k / 8) for k in range(450)}
+
+
+def test_what_the_way_back_refuses_is_refused_before_a_training(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*args: Any, **how: Any) -> list[Path]:
+        raise DataError("this cannot be written", code="no-file")
+
+    monkeypatch.setattr(TableCodec, "write", write)
+    train = ("train", "pets.csv", "--family", "vae", "--label", "kind", "--out", "none", *TINY)
+    refused(*train, words=["this cannot be written"])
+    assert not (there / "none").exists()
+
+
+def test_an_impossible_date_is_a_missing_condition() -> None:
+    values = [str(day) for day in DAYS]
+    values[3] = "2024-02-31"
+    field = label(values)
+    assert field.known(values) == [True] * len(values)
+    assert field.decode(field.encode(values[2:5])) == [values[2], "", values[4]]
+    with pytest.raises(
+        DataError, match="'2024-02-31' is not a value of 'c'; wanted one of 2024-01-01 to"
+    ):
+        field.given(["2024-02-31"])

@@ -197,7 +197,6 @@ class DateFormat(Format):
         return [m.replace(tzinfo=UTC) for m in moments] if self.raw == "zoned" else moments
 
     def shaped(self, value: Any) -> bool:
-        """Whether a value looks like one of these, be it possible or not: 2022-02-31."""
         text = str(value).strip().removesuffix(self.zone)
         return bool(self.pattern) and _regex(self._used).fullmatch(text) is not None
 
@@ -364,9 +363,7 @@ def _sorted_out(format: Format, left: Mapping[Any, int], counts: Mapping[Any, in
     """What the format does not write; None where that is too much."""
     rewritten = [value for value in left if math.isfinite(format.read(value))]
     others = [value for value in left if value not in set(rewritten)]
-    shaped = [
-        v for v in others if any(isinstance(f, DateFormat) and f.shaped(v) for f in format.formats)
-    ]
+    shaped = [value for value in others if format.shaped(value)]
     impossible = [value for value in shaped if counts[value] < COMMON]
     literals = [value for value in others if value not in set(impossible)]
     dates = len(counts) - len(others)

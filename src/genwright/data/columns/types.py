@@ -216,8 +216,11 @@ class Numeric(Column):
 
     def exactly(self, value: Any) -> Encoded:
         number = self.format.read(value)
-        if np.isfinite(number) and number not in self.point_masses and value not in self.text_values:
-            self._check_number(value, number)
+        if value not in self.text_values and not is_missing(value):
+            if not np.isfinite(number):
+                raise self._no_number(value)
+            if number not in self.point_masses:
+                self._check_number(value, number)
         return replace(self, strict=True).encode([value])[0]
 
     def spelled(self, value: Any) -> Any:
@@ -256,17 +259,22 @@ class Numeric(Column):
         return " to ".join(map(str, self.format.write([least, most])))
 
     def _other(self, value: Any) -> int:
-        """The symbol of what is no number and none of the texts."""
-        if self.missing_tokens and (is_missing(value) or not self.strict):
+        """The symbol of what is no number and none of the texts; what cannot be one, such as 2022-02-31, is
+        missing."""
+        odd = is_missing(value) or not self.strict or self.format.shaped(value)
+        if self.missing_tokens and odd:
             return self.first + self.symbols - len(self.missing_tokens) + self._token(value)
         if self.strict:
-            if self.scores is None and len(self.point_masses) <= FEW:
-                raise _unknown(value, self.name, self.format.write(self.point_masses))
-            raise DataError(
-                f"{value!r} is not a value of {self.name!r}; wanted one of {self._shown(*self._ends)}",
-                code="no-such-value",
-            )
+            raise self._no_number(value)
         return self.fallback if self.scores is None else 0
+
+    def _no_number(self, value: Any) -> DataError:
+        if self.scores is None and len(self.point_masses) <= FEW:
+            return _unknown(value, self.name, self.format.write(self.point_masses))
+        return DataError(
+            f"{value!r} is not a value of {self.name!r}; wanted one of {self._shown(*self._ends)}",
+            code="no-such-value",
+        )
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         symbols = [*self.format.write(self.point_masses), *self.text_values, *self.missing_tokens]
