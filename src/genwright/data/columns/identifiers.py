@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import pairwise
 from math import gcd, prod
 from typing import Any, ClassVar
@@ -219,9 +220,17 @@ def _numbered(
 
 
 def _gaps(numbers: Sequence[int]) -> list[list[int]]:
-    """The middle halves of the largest gaps between ascending numbers, whose ends then say nothing of these."""
-    gaps = [(b - a, a) for a, b in pairwise(numbers) if b - a > 3]
-    return sorted([a + gap // 4 + 1, a + gap - gap // 4 - 1] for gap, a in sorted(gaps)[-GAPS:])
+    """Parts of the largest gaps between ascending numbers. Where each begins and ends is drawn, so that nobody can
+    reckon back to these; the seed is the numbers themselves, which only their owner has."""
+    rng = np.random.default_rng(list(sha256(repr(list(numbers)).encode()).digest()))
+    gaps = sorted((b - a, a) for a, b in pairwise(numbers) if b - a > 3)[-GAPS:]
+    found = []
+    for gap, a in gaps:
+        before, behind = (
+            rng.integers(1, gap // 2, size=2, endpoint=False).tolist() if gap > 5 else (1, 1)
+        )
+        found.append([a + before, a + gap - behind])
+    return sorted(found)
 
 
 def _token(values: Collection[Any], rows: int) -> Shape | None:

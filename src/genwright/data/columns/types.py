@@ -320,8 +320,8 @@ class Categorical(Column):
     """One symbol for each of `values`, exactly as they are written; then the rest; then missing.
 
     rest        the name of all rarer values together, or None
-    pool        the rarer values with their counts, to draw from; empty where they are too many, and
-                then the rest is written by its name
+    pool        the rarer values with their counts, to draw from; of very many the commonest. Runs of older
+                versions have none where there were many, and write the rest by its name
     fallback    the symbol for what the column cannot know, where there is no rest and no missing
     """
 
