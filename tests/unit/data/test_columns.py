@@ -322,6 +322,37 @@ def test_periods_times_and_durations_stay_such(values, made):
     json.dumps(column.facts())
 
 
+@pytest.mark.parametrize(
+    ("values", "made"),
+    [
+        ([f"PT{k % 5}H{k * 7 % 60}M" for k in range(99)], r"PT\d+H\d+M"),
+        ([f"PT{k * 37 % 5000}M" for k in range(99)], r"PT\d+M"),
+        ([f"PT{k * 37 % 60}.{k * 13 % 1000:03d}S" for k in range(99)], r"PT\d+\.\d{3}S"),
+        ([f"P{k * k}D" for k in range(99)], r"P\d+D"),
+        ([f"P{k * k}W" for k in range(99)], r"P\d+W"),
+        ([f"-PT{k}H" for k in range(1, 99)], r"-PT\d+H"),
+        ([f"P{k % 9}DT{k % 24:02d}H{k * 7 % 60:02d}M" for k in range(99)], r"P\d+DT\d\dH\d\dM"),
+        ([f"{k % 7 + 1}h{k * 7 % 59 + 1}m" for k in range(99)], r"(\d+h)?([1-9]\d*m)?"),
+        ([f"{k % 7} h {k * 7 % 60} min" for k in range(99)], r"\d+ h \d+ min"),
+    ],
+    ids=lambda some: some[1] if isinstance(some, list) else "",
+)
+def test_durations_with_units_are_numbers_in_their_format(values, made):
+    column = fit_column("lasts", values)
+    assert column.kind == "datetime"
+    assert back(column, values) == values
+    ends = np.linspace(-3, 3, 200, dtype=np.float32)[:, None]
+    free = column.decode(np.tile(ends, len(column.spans)) * [0, 1][-len(column.spans) :], rng())
+    assert all(re.fullmatch(made, value) for value in free)
+    assert len({*free}) > len({*values}) / 3
+    assert column.spelled(values[7]) == values[7]
+
+
+def test_codes_that_look_like_durations_stay_such():
+    assert fit_column("c", ["P1A", "P2B", "PT", "P"] * 9).kind == "categorical"
+    assert fit_column("c", [f"{k} min" for k in range(99)]).kind == "integer"
+
+
 def test_whole_numbers_that_are_no_dates_stay_numbers():
     for values in ([k * 7919 % 10**6 for k in range(200)], [str(k) for k in range(1000, 1400, 3)]):
         assert fit_column("n", values).kind == "integer"

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from genwright.data.columns.durations import fit_durations
 from genwright.data.columns.formats import Format, FormatFit, MixedFormat, cover, spaced
 from genwright.data.columns.numbers import few_texts, parse_number
 
@@ -240,6 +241,9 @@ def fit_dates(counts: Mapping[Any, int]) -> FormatFit | None:
         return FormatFit(_typed(values))
     if compact := _compact(counts):
         return compact
+    if durations := fit_durations(counts):
+        parts, left = durations
+        return _sorted_out(parts[0] if len(parts) == 1 else MixedFormat(tuple(parts)), left, counts)
     some = [value.strip() if isinstance(value, str) else "" for value in spaced(values, 50)]
     if 2 * sum(bool(_LIKE.fullmatch(text)) and parse_number(text) is None for text in some) < len(some):
         return None

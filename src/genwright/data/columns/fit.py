@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genwright.data.columns.dates import DateFormat
 from genwright.data.columns.formats import FormatFit, is_missing
 from genwright.data.columns.identifiers import Identifier
-from genwright.data.columns.numbers import parse_number
+from genwright.data.columns.numbers import NumberFormat, parse_number
 from genwright.data.columns.scaling import Floats, NormalScores
 from genwright.data.columns.types import Categorical, Datetime, Numeric
 
@@ -264,7 +264,7 @@ def _oddities(stats: ColumnStats, fit: FormatFit) -> list[str]:
         rows = f"1 row {verb}s" if count == 1 else f"{count:,} rows {verb}"
         return rows, ", ".join(map(stats.shown, values[:3]))
 
-    what = "dates or times" if isinstance(fit.format.formats[0], DateFormat) else "numbers"
+    what = "numbers" if isinstance(fit.format.formats[0], NumberFormat) else "dates or times"
     infinite = [value for value in fit.literals if math.isinf(parse_number(value) or 0.0)]
     texts = [value for value in fit.literals if parse_number(value) is None]
     start, notes = f"column {stats.name!r}", []
