@@ -929,3 +929,17 @@ def test_a_field_may_be_fitted_again():
     field.fit(others)
     field.settle()
     assert field.state() == given_field(others).state()
+
+
+def test_codes_of_several_lengths_keep_their_pattern():
+    r = np.random.default_rng(0)
+    codes = [f"{int(k):#x}" for k in r.integers(0, 2 ** r.choice([24, 32, 40], 500))]
+    column = fit_column("code", codes)
+    fresh = column.decode(np.zeros((1000, 0)), rng())
+    assert all(re.fullmatch("0x[0-9a-f]{5,10}", value) for value in fresh)
+    assert len({*fresh} & {*codes}) < 3
+    assert (
+        fit_column("name", [f"{'ab' * k}-{'cd' * k}" for k in range(1, 60)])
+        .warnings()[0]
+        .count("name-0")
+    )

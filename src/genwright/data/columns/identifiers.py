@@ -27,6 +27,8 @@ __all__ = ["Identifier", "Shape"]
 
 ENOUGH = 10**6
 """So many possible tokens for each that was there: one drawn by chance is surely fresh."""
+SOME = 1000
+"""So many: one in a thousand is none, and that says nothing of it."""
 SHAPES, MEMBERS = 12, 5
 """Shapes of one column, at most, and values of a shape, at least."""
 FEW = 20
@@ -104,16 +106,17 @@ class Identifier(Column):
         """
         whole = all(isinstance(value, int) for value in values)
         groups = _groups([str(value) for value in values], whole)
-        shapes: list[Shape] | None
-        if len(groups) > 1 and (token := _token(values, rows)):
-            shapes = [token]
+        shapes: list[Shape]
+        tokens = _tokens(values, rows)
+        if len(groups) > 1 and len(tokens) == 1:
+            shapes = tokens
         elif groups:
             found = [_numbered(group, whole, sampled, rows, largest) for group in groups]
             shapes = [shape for shape in found if shape]
             if len(shapes) < len(groups):
                 return None
         else:
-            shapes = [_token(values, rows) or _named(name, values)]
+            shapes = tokens or [_named(name, values)]
         return cls(name=name, missing_tokens=missing_tokens, shapes=shapes, whole=whole)
 
     @property
@@ -233,15 +236,22 @@ def _gaps(numbers: Sequence[int]) -> list[list[int]]:
     return sorted(found)
 
 
-def _token(values: Collection[Any], rows: int) -> Shape | None:
-    """The shape of long tokens such as a UUID: so many are possible that a drawn one is fresh."""
-    texts = [str(value) for value in values]
-    if len({len(text) for text in texts}) > 1 or not all(
-        re.fullmatch(r"[\w-]+", text) for text in texts
-    ):
-        return None
-    places: list[Place] = [*_places(texts)]
-    return Shape(places) if prod(map(len, places)) > ENOUGH * rows else None
+def _tokens(values: Collection[Any], rows: int) -> list[Shape]:
+    """The shapes of codes such as a UUID or 0x3f80, by their length: of most so many are possible that a drawn one
+    is fresh, and the others are not drawn."""
+    lengths = defaultdict[int, list[str]](list)
+    for text in map(str, values):
+        lengths[len(text)].append(text)
+    texts = [text for some in lengths.values() for text in some]
+    words = sum(not re.search("[0-9]", text) for text in texts) > len(texts) / 10
+    if not all(re.fullmatch(r"[\w-]+", text) for text in texts) or (words and len(lengths) > 1):
+        return []
+    found = [Shape([*_places(some)], weight=len(some)) for some in lengths.values()]
+    for room in (ENOUGH, SOME):
+        large = [shape for shape in found if prod(map(len, shape.before)) > room * rows]
+        if 2 * sum(shape.weight for shape in large) > len(texts):
+            return large
+    return []
 
 
 def _named(name: str, values: Collection[Any]) -> Shape:
