@@ -48,8 +48,12 @@ class Experiment:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Experiment:
-        """A new training. Raises `DataError`, `RecipeError` or `Incompatible` with the way out."""
-        return cls.on(*open_data(recipe))
+        """A new training. Raises `DataError`, `RecipeError` or `Incompatible` with the way out, for what would stop
+        sampling too."""
+        job = cls.on(*open_data(recipe))
+        if job.model.generates:
+            job.model.rehearse()
+        return job
 
     @classmethod
     def on(cls, recipe: Recipe, dataset: Dataset) -> Experiment:
@@ -121,8 +125,6 @@ class Experiment:
                 code="batch-too-small",
             )
         self.stream()
-        if self.model.generates:
-            self.model.rehearse()
 
     def stream(self) -> BatchStream:
         """Batches for this process."""
