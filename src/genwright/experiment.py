@@ -54,7 +54,8 @@ class Experiment:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Experiment:
-        """A new training. Raises `DataError`, `RecipeError` or `Incompatible` with the way out."""
+        """A new training. Raises `DataError`, `RecipeError` or `Incompatible` with the way out, for what would stop
+        sampling too."""
         why = ""
         if recipe.train.counted is None:
             timed = recipe.train.minutes is not None
@@ -64,6 +65,8 @@ class Experiment:
                 why = f"about {took} min here; longer with --minutes 60, or later by --resume"
         job = cls.on(*open_data(recipe))
         job.why = why
+        if job.model.generates:
+            job.model.rehearse()
         return job
 
     @classmethod

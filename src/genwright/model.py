@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from genwright.data.columns.field import ColumnField
 from genwright.data.dataset import Dataset, make_codec
 from genwright.data.field import Field
 from genwright.data.provenance import Provenance, mark_files
-from genwright.errors import DataError, RunError, Unsupported, memory
+from genwright.errors import DataError, GenwrightError, RecipeError, RunError, Unsupported, memory
 from genwright.families.base import Family
 from genwright.families.capabilities import Generative, Infilling, generative
 from genwright.families.translator import Translator
@@ -202,6 +203,23 @@ class Model:
 
     # -- sampling ------------------------------------------------------------------------------
 
+    def rehearse(self) -> None:
+        """Go the way of samples with training examples in the place of what the family is to make: what a request,
+        the way back or the files refuse is then refused before a training and not after it."""
+        split, n = self.dataset.splits["train"], 2
+        given: Given = self._drawn(n, {}, 0)
+        if not self.task.paired:
+            given = self._with_sources(n, given, 0)
+        asked = self.pipeline.request(n, {}, torch.Generator().manual_seed(0), given)
+        generative(self.family).check_given(asked.request.cond)
+        made = self.bridge.forward(self.pipeline.stored(split, np.arange(n) % len(split)))
+        values = self.pipeline.decoded(
+            self.pipeline.finished(made, asked, torch.Generator().manual_seed(0)), asked
+        )
+        samples = Samples(values, self.pipeline.spec.make, self.pipeline.codec, self.pipeline.fields)
+        with TemporaryDirectory() as folder:
+            samples.write(folder)
+
     def sample(
         self,
         n: int = 16,
@@ -213,8 +231,8 @@ class Model:
         """`n` new examples.
 
         given            a value, or `n` values, for some of what can be given. Labels that are left out are drawn
-                         as often as they came in training, or left open where they are not categories; what else
-                         is left out is drawn from held-out examples
+                         as often as they came in training, or left open where they are not categories and training
+                         left them open too; what else is left out is drawn from held-out examples
         sampler_options  of the family: temperature, guidance_scale, steps, ...; `prompt` for a text to go on
                          from; `infill` for what is known of each example: a text with a `_` for each symbol to
                          be made, or some columns of a table by name
@@ -225,13 +243,16 @@ class Model:
         given = dict(given or {})
         for name in ("prompt", "infill"):
             if name in given and name not in self.pipeline.spec.asks:
+                _refuse_twice(name, sampler_options)
                 sampler_options[name] = given.pop(name)
         notes = list[str]()
         if (prompt := sampler_options.pop("prompt", None)) is not None:
             sampler_options["prefix"] = self._prefix(prompt)
             notes += [f"the prompt {caution}" for caution in self.pipeline.made.cautions([prompt])]
         if (template := sampler_options.pop("infill", None)) is not None:
+            _refuse_twice(self.pipeline.spec.make, given)
             given[self.pipeline.spec.make] = self._template(template)
+        named = list(given)
         rng = torch.Generator().manual_seed(seed)
         stored: Given = self._drawn(n, given, seed)
         if not self.task.paired and "source" not in given:
@@ -240,7 +261,7 @@ class Model:
                 stored = {**stored, name: self._domain(name, given.pop(name), n)}
             stored = self._with_sources(n, stored, seed)
         asked = self.pipeline.request(n, given, rng, stored)
-        asked.notes += notes
+        asked.notes += notes + self._rare(asked, named)
         return self.make(n, asked, seed, sampler_options)
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
@@ -267,6 +288,20 @@ class Model:
         else:
             made = generative(self.family).sample(n, request.cond, seed=seed, **sampler_options)
         return self.pipeline.finished(made, asked, torch.Generator(made.device).manual_seed(seed))
+
+    def _rare(self, asked: Asked, names: Sequence[str]) -> list[str]:
+        """What of these names is given that training has hardly seen, a sentence each; of several together where
+        the data are still there."""
+        found = [one for name in names for one in self.pipeline.rare(name, asked.values[name])]
+        asks = [self.pipeline.spec.asks[name] for name in names]
+        several = sum(name in self.pipeline.scalars for name in names) > 1
+        if found or not (several or any(ask.partial and not ask.space.grid for ask in asks)):
+            return found
+        try:
+            train = self.dataset.splits["train"]
+        except GenwrightError:
+            return []
+        return [] if train.window else self.pipeline.rare_together(asked, names, train)
 
     def _prefix(self, prompt: Any) -> list[int]:
         if "prefix" not in self.sampler_options():
@@ -305,7 +340,7 @@ class Model:
             if counts := self._frequency(ask.field):
                 symbols = _proportional(counts, n, np.random.default_rng([seed, i]))
                 found[name] = torch.from_numpy(symbols[:, None]).long()
-            elif name not in self.pipeline.scalars:
+            elif name not in self.pipeline.scalars or not spec.conds[name].drop:
                 rest.append(name)
         if rest and self.task.paired:
             parts = (self.dataset.splits[part] for part in ("val", "test", "train"))
@@ -337,7 +372,7 @@ class Model:
         """A domain as stored. Raises `DataError` for one that the data does not know, `Unsupported` for one that
         the model does not translate to."""
         values = self.pipeline.each(name, value, n)
-        stored = self.pipeline.scalars[name].tensor(values)
+        stored, values = self.pipeline.scalars[name].given(values)
         known = {str(domain) for domain in self.domains}
         if wrong := {str(one) for one in values} - known:
             raise Unsupported(
@@ -417,6 +452,7 @@ class Model:
         else:
             stored = {**stored, name: _given(field, ask, values)}
             asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
+            asked.notes += self._rare(asked, list(others))
             samples = self.make(n, asked, seed, sampler_options)
             samples.notes += self.pipeline.cautions(name, values)
         samples.names = names
@@ -518,6 +554,11 @@ def _unique(names: Sequence[str]) -> list[str]:
             free = f"{name}-{number}"
         found[free] = None
     return list(found)
+
+
+def _refuse_twice(name: str, there: Collection[str]) -> None:
+    if name in there:
+        raise RecipeError(f"{name!r} is given twice: give it once", code="given-twice")
 
 
 def _given(field: Field, ask: Ask, values: Values) -> Tensor | tuple[Tensor, Tensor]:

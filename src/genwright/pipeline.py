@@ -51,6 +51,18 @@ class Asked:
     notes: list[str] = dataclass_field(default_factory=list)
 
 
+RARE = 10
+"""Training examples of what is asked for, below which a model has learnt little of it."""
+COMBINATIONS = 20
+"""Different requests that are looked up in the training examples."""
+
+
+def seldom(words: Sequence[str], count: int, total: int) -> str:
+    """The caution about what training has hardly seen."""
+    seen = "was seen" if len(words) == 1 else "were seen together"
+    return f"{' and '.join(words)} {seen} in {count:,} of {total:,} examples: expect poor ones"
+
+
 class Pipeline:
     """Codec, fields, task and bridge of one model.
 
@@ -257,9 +269,7 @@ class Pipeline:
                 x, known, length = field.partial(some)
                 found[name] = x, known
             else:
-                found[name] = field.tensor(some)
-            if isinstance(field, ColumnField):  # as the column itself writes the value: "3" for 3
-                some = self.raw({name: found[name]})[name]
+                found[name], some = field.given(some)
             values[name] = some
         for name, ask in self.spec.asks.items():
             if name not in found and ask.missing == "refuse":
@@ -274,6 +284,35 @@ class Pipeline:
         """What is odd about the values of an ask, a sentence each."""
         found = self.asker(name).cautions(values, partial=self.spec.asks[name].partial)
         return [f"the {name} {caution}" for caution in found]
+
+    def rare(self, name: str, values: Values) -> list[str]:
+        """Of a given category, the values that training saw less often than `RARE`, a sentence each."""
+        ask = self.spec.asks[name]
+        counts, field = self.frequency.get(ask.field), self.fields[ask.field]
+        if not counts or not isinstance(field, ColumnField):
+            return []
+        seen = [
+            (value, counts.get(str(int(field.column.exactly(value)[0])), 0))
+            for value in list(dict.fromkeys(values))[:COMBINATIONS]
+        ]
+        total = sum(counts.values())
+        return [seldom([f"{name}={value}"], count, total) for value, count in seen if count < RARE]
+
+    def rare_together(self, asked: Asked, names: Sequence[str], split: Split) -> list[str]:
+        """Of what is given under these names, the combinations of categories that the training split holds less
+        often than `RARE`, a sentence each."""
+        arrays = [split.arrays[self.spec.asks[name].field] for name in names]
+        fields = [self.asker(name) for name in names]
+        rows = zip(*(asked.values[name] for name in names), strict=True)
+        found = []
+        for row in list({repr(row): row for row in rows}.values())[:COMBINATIONS]:
+            words, same = list[str](), np.ones(len(split), bool)
+            for field, compact, value in zip(fields, arrays, row, strict=True):
+                more, matches = field.matching(compact, value)
+                words, same = words + more, same & matches
+            if words and (count := int(same.sum())) < RARE:
+                found.append(seldom(words, count, len(split)))
+        return found
 
     def each(self, name: str, value: Any, n: int) -> Values:
         """`n` raw values of one, or of `n`."""

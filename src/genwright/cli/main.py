@@ -29,7 +29,7 @@ from genwright.cli.console import (
 )
 from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
-from genwright.cli.parse import Mark, labels, pair, sampler_option
+from genwright.cli.parse import Mark, conditions, labels, sampler_option
 from genwright.cli.signals import stoppable
 from genwright.errors import RecipeError, memory, suggest
 from genwright.process import is_main
@@ -268,7 +268,8 @@ def sample(
                     f"{model.family.name} has no sampler option {name!r}; {suggest(name, known)}",
                     code="unknown-option",
                 )
-        made = model.sample(n, dict(map(pair, given or [])), seed=seed, **sampler_options)
+        wanted = conditions(given or [], model.pipeline.spec.asks)
+        made = model.sample(n, wanted, seed=seed, **sampler_options)
     files = made.write(folder, mark=mark)
     for note in made.notes:
         say(note, error=True)
@@ -299,7 +300,9 @@ def apply(
     folder = out if out is not None else api.free_folder(run / "samples" / "applied")
     options = dict(map(sampler_option, settings or []))
     with memory("name fewer files at once, or make fewer at once (--set chunk=16)"):
-        made = api.apply(run, files, dict(map(pair, given or [])), seed=seed, device=device, **options)
+        model = api.load(run, device=device)
+        wanted = conditions(given or [], model.pipeline.spec.asks)
+        made = model.apply(files, wanted, seed=seed, **options)
     written = made.save(folder, mark=mark)
     for note in made.notes:
         say(note, error=True)

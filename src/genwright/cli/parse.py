@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
+from genwright.cli.console import say
 from genwright.errors import RecipeError
 
-__all__ = ["Mark", "labels", "pair", "sampler_option"]
+__all__ = ["Mark", "conditions", "labels", "pair", "sampler_option"]
 
 Mark = Annotated[
     bool,
@@ -33,6 +35,41 @@ def pair(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
+def conditions(texts: Iterable[str], known: Collection[str]) -> dict[str, str]:
+    """The values of `--given NAME=VALUE`, by name. A name may hold `=` and blanks: the longest of the `known` ones
+    is meant, or the one in quotes, and that is said where another could be. Raises `RecipeError` for a name that
+    is given twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, value = _condition(text, known)
+        if name in found:
+            raise RecipeError(
+                f"--given names {name!r} twice, as {found[name]!r} and as {value!r}: give it once",
+                code="given-twice",
+            )
+        found[name] = value
+    return found
+
+
+def _condition(text: str, known: Collection[str]) -> tuple[str, str]:
+    readings = [(name, text[len(name) + 1 :]) for name in known if text.startswith(f"{name}=")]
+    if readings:
+        (name, value), *others = sorted(readings, key=lambda one: -len(one[0]))
+        if others:
+            other, rest = others[0]
+            say(
+                f"--given {text} is read as the value {value!r} of {name!r}; for {other!r} type "
+                f"--given '\"{other}\"={rest}'",
+                error=True,
+            )
+        return name, value
+    for quote in "\"'":
+        name, closed, value = text.removeprefix(quote).partition(f"{quote}=")
+        if text.startswith(quote) and closed:
+            return name, value
+    return pair(text)
+
+
 def sampler_option(text: str) -> tuple[str, Any]:
     """An option of the sampler; its value is JSON where it can be. A prompt is always text, and so is what
     stands around gaps unless it names columns."""
@@ -41,5 +78,15 @@ def sampler_option(text: str) -> tuple[str, Any]:
     if name == "prompt" or (name == "infill" and not value.lstrip().startswith("{")):
         return name, value
     with suppress(ValueError):
-        return name, json.loads(value)
+        return name, json.loads(value, object_pairs_hook=_once)
     return name, value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises `RecipeError` for a name that it has twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RecipeError(f"{twice!r} is given twice: give it once", code="given-twice")
+    return found

@@ -90,6 +90,11 @@ class Field(ABC):
         """Raw values to stored examples `(n, stored, *grid)`."""
         return self.expand(self.encode(values))
 
+    def given(self, values: Values) -> tuple[Tensor, Values]:
+        """What a person gives: stored examples, and the raw values as files of the field hold them. Raises
+        `DataError` for what training has not seen, where `tensor` would take the nearest."""
+        return self.tensor(values), values
+
     @abstractmethod
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> Values:
         """Stored examples `(n, stored, *grid)` to raw values.
@@ -165,6 +170,11 @@ class Field(ABC):
         """What is odd about values that a person gives, with gaps where they are `partial`, in words that follow
         their name: `holds characters that training has not seen`."""
         return []
+
+    def matching(self, compact: Array, value: Any) -> tuple[list[str], NDArray[np.bool_]]:
+        """Of what a person gives, the parts that can be counted, in words, and which cached examples `(n,)` have
+        all of them: categories, and not what lies between others."""
+        return [], np.ones(len(compact), bool)
 
     def changed(self, values: Values, path: str) -> list[str]:
         """What `encode` changes of values in files, a sentence each."""

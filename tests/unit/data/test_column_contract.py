@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genwright.api import train
 from genwright.data.codec import ReadOptions, Source
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.infer import fit_column, restore_column
@@ -83,6 +84,23 @@ def european(r: random.Random) -> str:
     return f"{r.uniform(0, 9000):,.2f}".translate(str.maketrans(",.", ".,")) + " €"
 
 
+def lasting(r: random.Random, hour: str, minute: str, gap: str = "") -> str:
+    """Hours and minutes, of each as many as there are."""
+    hours, minutes = r.randrange(24), r.randrange(60)
+    parts = [f"{count}{name}" for count, name in ((hours, hour), (minutes, minute)) if count]
+    return gap.join(parts) or f"0{minute}"
+
+
+def iso(r: random.Random) -> str:
+    day, clock = r.choice([0, r.randrange(5)]), lasting(r, "H", "M")
+    return f"P{f'{day}D' * bool(day)}T{clock}"
+
+
+def months(r: random.Random) -> str:
+    year, month = divmod(r.randrange(1, 72), 12)
+    return f"P{f'{year}Y' * bool(year)}{f'{month}M' * bool(month)}"
+
+
 def week(r: random.Random) -> str:
     year, number, _ = moment(r).isocalendar()
     return f"{year}-W{number:02d}"
@@ -103,6 +121,10 @@ KINDS = [
     by_regex("quarter", r"\d{4}Q[1-4]", lambda r: f"{r.randrange(1950, 2024)}Q{r.randrange(1, 5)}"),
     by_regex("hhmm", r"(?:[01]\d|2[0-3])[0-5]\d", lambda r: f"{r.randrange(24):02d}{r.randrange(60):02d}"),
     by_regex("duration", r"\d+:[0-5]\d:[0-5]\d", lambda r: f"{r.randrange(60)}:{moment(r):%M:%S}"),
+    by_regex("ISO duration", r"P(?!$)([1-9]D)?(T(?!$)(1?[1-9]H|[12]0H|2[1-3]H)?([1-5]?\dM)?)?", iso),
+    by_regex("months", r"P([1-9]Y)?((?<=P)0M|([1-9]|1[01])M)?", months),
+    by_regex("spoken", r"(\d+h( |$))?([1-5]?\dmin)?", lambda r: lasting(r, "h", "min", " ")),
+    by_regex("minutes", r"\d+ min", lambda r: f"{r.randrange(300)} min"),
     number("${:,.2f}", 2, r"\$\d{1,3}(,\d{3})*\.\d\d", mixes="price"),
     number("{:.2f} EUR", 2, r"\d+\.\d\d EUR", mixes="price"),
     number("{:,.0f}", 0, r"\d{1,3}(,\d{3})*", 90_000),
@@ -198,6 +220,10 @@ def shape(value: str) -> str:
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"[0-9]+", "9", value))
 
 
+def codes(value: str) -> str:
+    return re.sub(r"\w+", "a", value)
+
+
 def fitted(file: Path) -> tuple[Any, list[Any]]:
     codec, source, options = TableCodec(), Source(file, (file,), "table", file.name), ReadOptions()
     row = codec.fields(source)["row"]
@@ -238,6 +264,74 @@ def test_a_table_of_a_package_comes_back(file):
             v for v in made(column, x) if shape(v) not in allowed and shape(v).lstrip("-") not in allowed
         ]
         assert not odd or column.warnings(), f"{name}: {odd[:5]} is none of {sorted(allowed)[:5]}"
+
+
+# -- what trained models make ------------------------------------------------------------------------
+
+FAMILIES = ["autoregressive", "vae", "diffusion"]
+
+
+def thousand(file: Path, family: str, folder: Path) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
+    """The field of the rows of a file, these, and 1,000 of a model that was trained on them for a moment, as texts."""
+    quick = ("train.checks=1", "train.samples=2", "data.val=0", "data.test=0")
+    model = train(
+        file, family=family, label="", size="xs", steps=150, settings=quick, out=folder / "run"
+    )
+    (written, *_) = model.sample(1000, seed=1).write(folder / "made", mark=False)
+    row = model.pipeline.made
+    chunks = TableCodec().read(Source(file, (file,), "table", file.name), {"row": row}, ReadOptions())
+    real = pd.concat([chunk.values["row"] for chunk in chunks], ignore_index=True)
+    form = row.form
+    made = pd.read_csv(
+        written, sep=form.delimiter, dtype=str, keep_default_na=False, header=0 if form.header else None
+    )
+    made.columns = real.columns
+    return row, real, made
+
+
+def check_missing(name: str, real: pd.Series, made: pd.Series) -> None:
+    """In their spelling, and about as often."""
+    assert {*filter(is_missing, made)} <= {*filter(is_missing, real)}, name
+    off = np.mean([*map(is_missing, made)]) - np.mean([*map(is_missing, real)])
+    assert abs(off) < 0.15, f"{name}: {off:+.2f} are missing"
+
+
+@pytest.mark.journey
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_trained_model_makes_no_value_that_the_pattern_forbids(family, tmp_path):
+    r = random.Random(4)
+    by_name = {kind.name: [kind] for kind in KINDS if isinstance(kind.draw(r), str)}
+    by_name |= {word: [k for k in KINDS if k.mixes == word] for word in {k.mixes for k in KINDS} - {""}}
+    rows = {name: [r.choice(kinds).draw(r) for _ in range(400)] for name, kinds in by_name.items()}
+    extra = ["", "NA"]
+    for name in ("moment", "price", "truth", "ISO duration", "zip"):
+        rows[name] = [r.choice(extra) if k % 7 == 0 else value for k, value in enumerate(rows[name])]
+    pd.DataFrame(rows).to_csv(tmp_path / "odd.csv", index=False, sep=";")
+    _, real, made = thousand(tmp_path / "odd.csv", family, tmp_path)
+    for name, kinds in by_name.items():
+        bad = [v for v in made[name] if v not in extra and not any(kind.valid(v) for kind in kinds)]
+        assert not bad, f"{name}: {bad[:5]}"
+        check_missing(name, real[name], made[name])
+
+
+@pytest.mark.journey
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("file", sorted(TABLES), ids=lambda file: file.name)
+def test_a_model_of_a_table_of_a_package_makes_what_it_holds(file, family, tmp_path):
+    if is_refused(file) or len(fitted(file)[1][0].values["row"]) < 40:
+        return
+    row, real, made = thousand(file, family, tmp_path)
+    for name in real.columns:
+        check_missing(name, real[name], made[name])
+        kinds = [
+            pd.to_numeric(some[name], errors="coerce").notna().mean() > 0.5 for some in (real, made)
+        ]
+        assert kinds[0] == kinds[1], f"{name} is of another type"
+        # Letters and digits of a fresh code stand in another order.
+        like = codes if row.columns[name].kind == "identifier" else shape
+        allowed = set(map(like, real[name]))
+        odd = [v for v in made[name] if {like(v), like(v).lstrip("-")}.isdisjoint(allowed)]
+        assert not odd, f"{name}: {odd[:5]} is none of {sorted(allowed)[:5]}"
 
 
 def test_the_tables_of_packages_are_found():

@@ -322,6 +322,37 @@ def test_periods_times_and_durations_stay_such(values, made):
     json.dumps(column.facts())
 
 
+@pytest.mark.parametrize(
+    ("values", "made"),
+    [
+        ([f"PT{k % 5}H{k * 7 % 60}M" for k in range(99)], r"PT\d+H\d+M"),
+        ([f"PT{k * 37 % 5000}M" for k in range(99)], r"PT\d+M"),
+        ([f"PT{k * 37 % 60}.{k * 13 % 1000:03d}S" for k in range(99)], r"PT\d+\.\d{3}S"),
+        ([f"P{k * k}D" for k in range(99)], r"P\d+D"),
+        ([f"P{k * k}W" for k in range(99)], r"P\d+W"),
+        ([f"-PT{k}H" for k in range(1, 99)], r"-PT\d+H"),
+        ([f"P{k % 9}DT{k % 24:02d}H{k * 7 % 60:02d}M" for k in range(99)], r"P\d+DT\d\dH\d\dM"),
+        ([f"{k % 7 + 1}h{k * 7 % 59 + 1}m" for k in range(99)], r"(\d+h)?([1-9]\d*m)?"),
+        ([f"{k % 7} h {k * 7 % 60} min" for k in range(99)], r"\d+ h \d+ min"),
+    ],
+    ids=lambda some: some[1] if isinstance(some, list) else "",
+)
+def test_durations_with_units_are_numbers_in_their_format(values, made):
+    column = fit_column("lasts", values)
+    assert column.kind == "datetime"
+    assert back(column, values) == values
+    ends = np.linspace(-3, 3, 200, dtype=np.float32)[:, None]
+    free = column.decode(np.tile(ends, len(column.spans)) * [0, 1][-len(column.spans) :], rng())
+    assert all(re.fullmatch(made, value) for value in free)
+    assert len({*free}) > len({*values}) / 3
+    assert column.spelled(values[7]) == values[7]
+
+
+def test_codes_that_look_like_durations_stay_such():
+    assert fit_column("c", ["P1A", "P2B", "PT", "P"] * 9).kind == "categorical"
+    assert fit_column("c", [f"{k} min" for k in range(99)]).kind == "integer"
+
+
 def test_whole_numbers_that_are_no_dates_stay_numbers():
     for values in ([k * 7919 % 10**6 for k in range(200)], [str(k) for k in range(1000, 1400, 3)]):
         assert fit_column("n", values).kind == "integer"
@@ -505,7 +536,7 @@ def test_a_cap_draws_the_rest_by_frequency():
     values = ["common"] * 300 + ["second"] * 200 + ["rare"] * 30 + ["rarer"] * 10
     column = fit_column("c", values, max_categories=2)
     assert column.spans == (Symbol(3),)
-    assert column.facts()["rest"] == {"name": "(other)", "distinct": 2, "share": 0.0741, "drawn": True}
+    assert column.facts()["rest"] == {"name": "(other)", "distinct": 2, "share": 0.0741, "drawn": 2}
     assert "2 commonest" in column.warnings()[0]
     assert back(column, ["common", "second"]) == ["common", "second"]
     drawn = back(column, ["never seen"] * 2000)
@@ -513,12 +544,17 @@ def test_a_cap_draws_the_rest_by_frequency():
     assert 0.7 < drawn.count("rare") / 2000 < 0.8
 
 
-def test_a_huge_rest_is_written_by_its_name():
-    values = [f"town {k % 7000}" for k in range(14_000)] + ["(other)", "big"] * 50
-    column = fit_column("city", values, max_categories=10)
+def test_of_a_huge_rest_the_commonest_are_drawn_and_its_name_is_never_written():
+    towns = [f"town {k % 7000}" for k in range(14_000)] + [f"town {k}" for k in range(3000)]
+    column = fit_column("city", towns + ["(other)", "big"] * 50, max_categories=10)
     assert column.spans == (Symbol(11),)
-    assert len(json.dumps(column.state())) < 5000
-    assert back(column, ["big", "(other)", "town 6999"]) == ["big", "(other)", "((other))"]
+    assert "a draw from the 5,000 commonest of them" in column.warnings()[0]
+    assert len(json.dumps(column.state())) < 150_000
+    drawn = back(column, ["big", "(other)", *["town 6999"] * 3000])
+    assert drawn[:2] == ["big", "(other)"]
+    assert {*drawn[2:]} <= {*towns}
+    assert len({*drawn[2:]}) > 1500
+    assert column.encode(["(other)"]) != column.encode(["town 6999"])
 
 
 def test_unseen_category_without_a_rest():
@@ -650,6 +686,19 @@ def test_identifiers_that_repeat_are_keys_with_a_frequency(name, start):
         assert len(set(drawn)) > 200
 
 
+def test_nobody_reckons_back_from_free_numbers_to_known_ones():
+    known = sorted(np.random.default_rng(0).permutation(99_999)[:300].tolist())
+    codes = [f"{k:05d}" for k in known]
+    (shape,) = fit_column("code", codes, kind="identifier").shapes
+    assert [shape] == fit_column("code", codes, kind="identifier").shapes
+    assert len(shape.free) > 100
+    assert all(not {*range(first, last + 1)} & {*known} for first, last in shape.free)
+    # Of the middle half of a gap, or all of it, the ends would say where it begins.
+    for length in (0, 0.5):
+        begin = {a - 1 - int(length * (b - a + 1)) + off for a, b in shape.free for off in (-1, 0, 1)}
+        assert len(begin & {*known}) < 0.2 * len(shape.free)
+
+
 def test_an_identifier_with_gaps_has_gaps():
     values = [f"{'ab' * k}" for k in range(1, 60)] + [""] * 20
     column = fit_column("name", values)
@@ -721,7 +770,7 @@ def test_a_condition_of_integers_is_one_symbol_in_order(values):
     assert column.spans == (Symbol(3),)
     assert column.encode([2, "9", " 10 "])[:, 0].tolist() == [0, 1, 2]
     assert back(column, values) == values
-    with pytest.raises(DataError, match=r"no '7' among the values of 'digit'; known: 10, 2, 9"):
+    with pytest.raises(DataError, match=r"no '7' among the values of 'digit'; the nearest are 2 and 9"):
         column.encode(["7"])
     with pytest.raises(DataError) as error:
         column.encode([""])
@@ -759,7 +808,9 @@ def test_a_condition_of_floats_is_a_real():
     column = fit_column("size", values, as_condition=True)
     assert column.spans == (Real(1),)
     assert back(column, ["20.0", 99, 0]) == ["20.0", "20.0", "0.0"]
-    with pytest.raises(DataError, match=r"'big' is not a value of 'size'; .* like 0\.0, 20\.0") as error:
+    with pytest.raises(
+        DataError, match=r"'big' is not a value of 'size'; wanted one of 0\.0 to 20\.0"
+    ) as error:
         column.encode(["big"])
     assert error.value.code == "no-such-value"
     with pytest.raises(
@@ -878,3 +929,17 @@ def test_a_field_may_be_fitted_again():
     field.fit(others)
     field.settle()
     assert field.state() == given_field(others).state()
+
+
+def test_codes_of_several_lengths_keep_their_pattern():
+    r = np.random.default_rng(0)
+    codes = [f"{int(k):#x}" for k in r.integers(0, 2 ** r.choice([24, 32, 40], 500))]
+    column = fit_column("code", codes)
+    fresh = column.decode(np.zeros((1000, 0)), rng())
+    assert all(re.fullmatch("0x[0-9a-f]{5,10}", value) for value in fresh)
+    assert len({*fresh} & {*codes}) < 3
+    assert (
+        fit_column("name", [f"{'ab' * k}-{'cd' * k}" for k in range(1, 60)])
+        .warnings()[0]
+        .count("name-0")
+    )

@@ -1325,7 +1325,7 @@ def test_characters_that_training_has_not_seen(unit):
         assert one.unseen(["some more words"]) == ""
         assert one.unseen(["zum süßen", "Wort"]) == "Wtuzßü"
         assert one.cautions(["some"]) == []
-        (caution,) = one.cautions(["süß"])
+        caution, *_ = one.cautions(["süß"])
         assert caution == "holds characters that training has not seen: 'ß' 'ü'"
 
 

@@ -847,3 +847,48 @@ def test_no_rows_are_decoded_to_no_rows(table):
     result = row.decode(np.zeros((0, row.space.stored), dtype=np.float32))
     assert list(result.columns) == NAMES
     assert len(result) == 0
+
+
+# -- blanks between values -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{town:<12}{size:>6}  {day}", "two or more blanks"),
+        ("{town}   {size}   {day}", "two or more blanks"),
+        ('"{town}" {size} {day}', "by blanks"),
+    ],
+)
+def test_values_between_blanks_are_found_said_and_written_so(tmp_path, line, said):
+    cells = [
+        (("New York", "Ulm")[k % 2], f"{k * 7 % 50 + 100}", f"2024-01-{k % 28 + 1:02d}")
+        for k in range(60)
+    ]
+    lines = [
+        line.format(town=town, size=size, day=day)
+        for town, size, day in [("town", "size", "day"), *cells]
+    ]
+    file = tmp_path / "some.csv"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    form = readers.inspect(file)
+    assert form.columns == ("town", "size", "day")
+    assert any(said in note for note in form.notes)
+    ((frame, bad),) = readers.rows(file, form, [])
+    assert not bad
+    assert [*frame.itertuples(index=False, name=None)] == cells
+    again = readers.write(frame, form, tmp_path / "made")
+    assert readers.inspect(again).delimiter == form.delimiter
+    ((back, _),) = readers.rows(again, form, [])
+    assert back.equals(frame)
+    assert len(readers.inspect(file, ",").columns) == 1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["full name", *["Ada Byron", "Alan Turing"] * 30], ["text", *["so it  goes", "a  b c", "x"] * 9]],
+)
+def test_a_text_with_blanks_is_one_column(tmp_path, lines):
+    file = tmp_path / "some.csv"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert readers.inspect(file).columns == (lines[0],)

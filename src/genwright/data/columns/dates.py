@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from genwright.data.columns.durations import fit_durations
 from genwright.data.columns.formats import Format, FormatFit, MixedFormat, cover, spaced
 from genwright.data.columns.numbers import few_texts, parse_number
 
@@ -197,7 +198,6 @@ class DateFormat(Format):
         return [m.replace(tzinfo=UTC) for m in moments] if self.raw == "zoned" else moments
 
     def shaped(self, value: Any) -> bool:
-        """Whether a value looks like one of these, be it possible or not: 2022-02-31."""
         text = str(value).strip().removesuffix(self.zone)
         return bool(self.pattern) and _regex(self._used).fullmatch(text) is not None
 
@@ -241,6 +241,9 @@ def fit_dates(counts: Mapping[Any, int]) -> FormatFit | None:
         return FormatFit(_typed(values))
     if compact := _compact(counts):
         return compact
+    if durations := fit_durations(counts):
+        parts, left = durations
+        return _sorted_out(parts[0] if len(parts) == 1 else MixedFormat(tuple(parts)), left, counts)
     some = [value.strip() if isinstance(value, str) else "" for value in spaced(values, 50)]
     if 2 * sum(bool(_LIKE.fullmatch(text)) and parse_number(text) is None for text in some) < len(some):
         return None
@@ -364,9 +367,7 @@ def _sorted_out(format: Format, left: Mapping[Any, int], counts: Mapping[Any, in
     """What the format does not write; None where that is too much."""
     rewritten = [value for value in left if math.isfinite(format.read(value))]
     others = [value for value in left if value not in set(rewritten)]
-    shaped = [
-        v for v in others if any(isinstance(f, DateFormat) and f.shaped(v) for f in format.formats)
-    ]
+    shaped = [value for value in others if format.shaped(value)]
     impossible = [value for value in shaped if counts[value] < COMMON]
     literals = [value for value in others if value not in set(impossible)]
     dates = len(counts) - len(others)

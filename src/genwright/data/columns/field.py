@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genwright.data.columns.infer import Column, fit_column, restore_column
@@ -54,6 +55,27 @@ class ColumnField(Field):
     def encode(self, values: Values) -> Array:
         """`(n, stored)`. Raises `DataError` for a value that training has not seen."""
         return self.column.encode(values)
+
+    def given(self, values: Values) -> tuple[Tensor, Values]:
+        """As the column itself writes them: "3" for 3."""
+        distinct = {value: place for place, value in enumerate(dict.fromkeys(values))}
+        places = [distinct[value] for value in values]
+        exact = np.stack([self.column.exactly(value) for value in distinct])
+        spelled = [self.column.spelled(value) for value in distinct]
+        return self.expand(exact[places]), [spelled[place] for place in places]
+
+    def parse(self, given: Any) -> Any:
+        if not isinstance(given, Hashable):
+            raise DataError(
+                f"a value of {self.name!r} is a number or a text, not {given!r}", code="no-such-value"
+            )
+        return given
+
+    def matching(self, compact: Array, value: Any) -> tuple[list[str], NDArray[np.bool_]]:
+        if not self.symbols:
+            return [], np.ones(len(compact), bool)
+        x = self.column.exactly(value)
+        return [f"{self.name}={self.column.spelled(value)}"], (np.asarray(compact) == x).all(axis=1)
 
     def expand(self, compact: Array) -> Tensor:
         stored = torch.from_numpy(np.ascontiguousarray(compact))

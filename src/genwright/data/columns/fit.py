@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genwright.data.columns.dates import DateFormat
 from genwright.data.columns.formats import FormatFit, is_missing
 from genwright.data.columns.identifiers import Identifier
-from genwright.data.columns.numbers import parse_number
+from genwright.data.columns.numbers import NumberFormat, parse_number
 from genwright.data.columns.scaling import Floats, NormalScores
 from genwright.data.columns.types import Categorical, Datetime, Numeric
 
@@ -34,7 +34,7 @@ __all__ = [
     "plain_value",
 ]
 
-POOL = 500
+POOL = 5_000
 """Rarer categories that are remembered to draw from."""
 FEW = 20
 """Distinct numbers that are still plain symbols."""
@@ -264,7 +264,7 @@ def _oddities(stats: ColumnStats, fit: FormatFit) -> list[str]:
         rows = f"1 row {verb}s" if count == 1 else f"{count:,} rows {verb}"
         return rows, ", ".join(map(stats.shown, values[:3]))
 
-    what = "dates or times" if isinstance(fit.format.formats[0], DateFormat) else "numbers"
+    what = "numbers" if isinstance(fit.format.formats[0], NumberFormat) else "dates or times"
     infinite = [value for value in fit.literals if math.isinf(parse_number(value) or 0.0)]
     texts = [value for value in fit.literals if parse_number(value) is None]
     start, notes = f"column {stats.name!r}", []
@@ -306,15 +306,19 @@ def categorical(
         rest = "(other)"
         while rest in stats.counts:
             rest = f"({rest})"
-        drawn = len(rare) <= len(pool) or are_keys(rare)
         share = sum(stats.counts[value] for value in rare) / stats.total
-        about["rest"] = {"name": rest, "distinct": len(rare), "share": round(share, 4), "drawn": drawn}
+        about["rest"] = {
+            "name": rest,
+            "distinct": len(rare),
+            "share": round(share, 4),
+            "drawn": len(pool),
+        }
+        them = "them" if len(pool) == len(rare) else f"the {len(pool):,} commonest of them"
         notes.append(
             f"column {stats.name!r} has {len(order):,} different values: the {most:,} commonest are "
-            f"kept, the rest ({share:.1%} of the rows) become one symbol, which is written as "
-            f"{'a draw from them' if drawn else repr(rest)}; codec.max_categories keeps more"
+            f"kept, the rest ({share:.1%} of the rows) become one symbol, which is written as a draw from "
+            f"{them}; codec.max_categories keeps more"
         )
-        pool = pool if drawn else []
     values = ordered(kept)
     return kind(
         name=stats.name,

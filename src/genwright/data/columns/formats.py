@@ -90,6 +90,10 @@ class Format(ABC):
     def write(self, numbers: Iterable[float]) -> list[Any]:
         """Raw values of finite numbers."""
 
+    def shaped(self, value: Any) -> bool:
+        """Whether a value that is not read looks like one of these all the same: 2022-02-31."""
+        return False
+
     def locate(self, value: Any) -> tuple[int, float]:
         """Which of the `formats` wrote a value, and the number that it means."""
         return 0, self.read(value)
@@ -129,6 +133,9 @@ class MixedFormat(Format):
 
     def exact(self, value: Any) -> bool:
         return any(part.exact(value) for part in self.parts)
+
+    def shaped(self, value: Any) -> bool:
+        return any(part.shaped(value) for part in self.parts)
 
     def locate(self, value: Any) -> tuple[int, float]:
         """The first that writes it so; else the first that can read it."""

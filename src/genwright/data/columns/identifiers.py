@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import pairwise
 from math import gcd, prod
 from typing import Any, ClassVar
@@ -19,12 +20,15 @@ from numpy.typing import NDArray
 
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.types import Column, Encoded, indices
+from genwright.errors import DataError
 from genwright.space import Span, Symbol
 
 __all__ = ["Identifier", "Shape"]
 
 ENOUGH = 10**6
 """So many possible tokens for each that was there: one drawn by chance is surely fresh."""
+SOME = 1000
+"""So many: one in a thousand is none, and that says nothing of it."""
 SHAPES, MEMBERS = 12, 5
 """Shapes of one column, at most, and values of a shape, at least."""
 FEW = 20
@@ -102,16 +106,17 @@ class Identifier(Column):
         """
         whole = all(isinstance(value, int) for value in values)
         groups = _groups([str(value) for value in values], whole)
-        shapes: list[Shape] | None
-        if len(groups) > 1 and (token := _token(values, rows)):
-            shapes = [token]
+        shapes: list[Shape]
+        tokens = _tokens(values, rows)
+        if len(groups) > 1 and len(tokens) == 1:
+            shapes = tokens
         elif groups:
             found = [_numbered(group, whole, sampled, rows, largest) for group in groups]
             shapes = [shape for shape in found if shape]
             if len(shapes) < len(groups):
                 return None
         else:
-            shapes = [_token(values, rows) or _named(name, values)]
+            shapes = tokens or [_named(name, values)]
         return cls(name=name, missing_tokens=missing_tokens, shapes=shapes, whole=whole)
 
     @property
@@ -123,6 +128,16 @@ class Identifier(Column):
             return np.zeros((len(values), 0), dtype=np.float32)
         codes = [1 + self._token(value) if is_missing(value) else 0 for value in values]
         return np.array(codes, dtype=np.float32).reshape(-1, 1)
+
+    def exactly(self, value: Any) -> Encoded:
+        """Only that it is missing can be asked for."""
+        if not is_missing(value):
+            raise DataError(
+                f"{value!r} cannot be given: {self.name!r} is an identifier, of which fresh ones are made; another "
+                f"type in codec.types models it",
+                code="not-modelled",
+            )
+        return super().exactly(value)
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         n = len(x)
@@ -208,20 +223,35 @@ def _numbered(
 
 
 def _gaps(numbers: Sequence[int]) -> list[list[int]]:
-    """The middle halves of the largest gaps between ascending numbers, whose ends then say nothing of these."""
-    gaps = [(b - a, a) for a, b in pairwise(numbers) if b - a > 3]
-    return sorted([a + gap // 4 + 1, a + gap - gap // 4 - 1] for gap, a in sorted(gaps)[-GAPS:])
+    """Parts of the largest gaps between ascending numbers. Where each begins and ends is drawn, so that nobody can
+    reckon back to these; the seed is the numbers themselves, which only their owner has."""
+    rng = np.random.default_rng(list(sha256(repr(list(numbers)).encode()).digest()))
+    gaps = sorted((b - a, a) for a, b in pairwise(numbers) if b - a > 3)[-GAPS:]
+    found = []
+    for gap, a in gaps:
+        before, behind = (
+            rng.integers(1, gap // 2, size=2, endpoint=False).tolist() if gap > 5 else (1, 1)
+        )
+        found.append([a + before, a + gap - behind])
+    return sorted(found)
 
 
-def _token(values: Collection[Any], rows: int) -> Shape | None:
-    """The shape of long tokens such as a UUID: so many are possible that a drawn one is fresh."""
-    texts = [str(value) for value in values]
-    if len({len(text) for text in texts}) > 1 or not all(
-        re.fullmatch(r"[\w-]+", text) for text in texts
-    ):
-        return None
-    places: list[Place] = [*_places(texts)]
-    return Shape(places) if prod(map(len, places)) > ENOUGH * rows else None
+def _tokens(values: Collection[Any], rows: int) -> list[Shape]:
+    """The shapes of codes such as a UUID or 0x3f80, by their length: of most so many are possible that a drawn one
+    is fresh, and the others are not drawn."""
+    lengths = defaultdict[int, list[str]](list)
+    for text in map(str, values):
+        lengths[len(text)].append(text)
+    texts = [text for some in lengths.values() for text in some]
+    words = sum(not re.search("[0-9]", text) for text in texts) > len(texts) / 10
+    if not all(re.fullmatch(r"[\w-]+", text) for text in texts) or (words and len(lengths) > 1):
+        return []
+    found = [Shape([*_places(some)], weight=len(some)) for some in lengths.values()]
+    for room in (ENOUGH, SOME):
+        large = [shape for shape in found if prod(map(len, shape.before)) > room * rows]
+        if 2 * sum(shape.weight for shape in large) > len(texts):
+            return large
+    return []
 
 
 def _named(name: str, values: Collection[Any]) -> Shape:

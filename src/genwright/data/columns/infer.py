@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from genwright.data.columns.dates import DateFormat, fit_dates
+from genwright.data.columns.durations import DurationFormat
 from genwright.data.columns.fit import (
     FEW,
     ColumnStats,
@@ -165,6 +166,9 @@ def _symbols(stats: ColumnStats, most: int) -> Column | None:
         return numeric(Integer, stats, fit, "all", strict=True)
     if stats.unique or any(isinstance(value, date) for value in stats.counts):
         return None
+    dates = fit_dates(stats.counts) if stats.counts else None
+    if dates and all(dates.format.formats[0].exact(value) for value in stats.counts):
+        return dated(stats, dates, "all", strict=True)  # in their order, so that there are nearest ones
     return categorical(Categorical, stats, most, strict=True)
 
 
@@ -329,4 +333,7 @@ def _restored_format(state: Mapping[str, Any]) -> Format:
     format = {_RENAMED.get(key, key): value for key, value in state.items()}
     if "parts" in format:
         return MixedFormat(tuple(map(_restored_format, format["parts"])))
+    if "units" in format:
+        lists = {key: tuple(format[key]) for key in ("units", "names")}
+        return DurationFormat(**format | lists)
     return DateFormat(**format) if "step" in format else NumberFormat(**format)

@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 Encoded = NDArray[np.float32]
+FEW = 20
+"""Numbers that a sentence lists at most."""
 
 
 @dataclass(kw_only=True)
@@ -73,6 +75,10 @@ class Column(ABC):
         """One value that a person gives `(stored,)`. Raises `DataError` for one the column does not know,
         which `encode` would bring to the nearest."""
         return self.encode([value])[0]
+
+    def spelled(self, value: Any) -> Any:
+        """A value that a person gives, and that is known, as the column writes it."""
+        return self.decode(self.exactly(value)[None], np.random.default_rng(0))[0]
 
     @abstractmethod
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
@@ -116,9 +122,19 @@ def indices(channel: NDArray[Any], k: int) -> list[int]:
     return found
 
 
-def _unknown(value: Any, name: str, known: Sequence[Any]) -> DataError:
+def _unknown(value: Any, name: str, known: Sequence[Any], *, rest: bool = False) -> DataError:
+    """rest: whether rarer values share one symbol, so that none of them can be asked for."""
     tail = suggest(str(value), [str(v) for v in known])
+    tail += "; rarer ones share a symbol: codec.max_categories keeps more apart" if rest else ""
     return DataError(f"there is no {value!r} among the values of {name!r}; {tail}", code="no-such-value")
+
+
+def _not_seen(value: Any, name: str, near: Sequence[Any]) -> DataError:
+    """Of a number between two that training has seen."""
+    return DataError(
+        f"there is no {value!r} among the values of {name!r}; the nearest are {' and '.join(map(str, near))}",
+        code="no-such-value",
+    )
 
 
 # -- numbers -------------------------------------------------------------------------------------
@@ -182,8 +198,8 @@ class Numeric(Column):
             at = nearest_index(numbers, self.point_masses)
             exact = is_number & (np.array(self.point_masses)[at] == numbers)
             if self.scores is None and self.strict and (is_number & ~exact).any():
-                value = distinct[int(np.flatnonzero(is_number & ~exact)[0])]
-                raise _unknown(value, self.name, self.format.write(self.point_masses))
+                row = int(np.flatnonzero(is_number & ~exact)[0])
+                self._check_number(distinct[row], float(numbers[row]))
             taken = is_number if self.scores is None else exact
             symbol[taken] = self.first + at[taken]
             free &= ~taken
@@ -200,32 +216,65 @@ class Numeric(Column):
 
     def exactly(self, value: Any) -> Encoded:
         number = self.format.read(value)
-        own = number in self.point_masses or value in self.text_values
-        if self.scores is not None and np.isfinite(number) and not own:
-            least, most = self.scores.numbers[0], self.scores.numbers[-1]
-            if not least <= number <= most:
-                shown = " to ".join(map(str, self.format.write([least, most])))
-                raise DataError(
-                    f"{value!r} is outside of what {self.name!r} was learnt from: {shown}",
-                    code="out-of-range",
-                )
+        if value not in self.text_values and not is_missing(value):
+            if not np.isfinite(number):
+                raise self._no_number(value)
+            if number not in self.point_masses:
+                self._check_number(value, number)
         return replace(self, strict=True).encode([value])[0]
 
+    def spelled(self, value: Any) -> Any:
+        """Its number to the letter, where the channels are too coarse for it."""
+        number = self.format.read(value)
+        if value in self.text_values or not np.isfinite(number):
+            return super().spelled(value)
+        part = self.format.formats[self.format.locate(value)[0]]
+        return part.write([number])[0]
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """The least and the largest number; of those between which others are, where there are such."""
+        numbers = self.point_masses if self.scores is None else self.scores.numbers
+        return numbers[0], numbers[-1]
+
+    def _check_number(self, value: Any, number: float) -> None:
+        """Raise `DataError` for a number that is none of the point masses, and which training has not seen."""
+        least, most = self._ends
+        if not least <= number <= most:
+            raise DataError(
+                f"{value!r} is outside of what {self.name!r} was learnt from: {self._shown(least, most)}",
+                code="out-of-range",
+            )
+        if self.scores is None:
+            raise _not_seen(value, self.name, self.format.write(self._around(number)))
+        if self.format.whole and not number.is_integer():
+            raise _not_seen(value, self.name, self.format.write([np.floor(number), np.ceil(number)]))
+
+    def _around(self, number: float) -> tuple[float, float]:
+        """The point masses below and above a number that is none of them."""
+        at = int(np.searchsorted(self.point_masses, number))
+        return self.point_masses[at - 1], self.point_masses[at]
+
+    def _shown(self, least: float, most: float) -> str:
+        return " to ".join(map(str, self.format.write([least, most])))
+
     def _other(self, value: Any) -> int:
-        """The symbol of what is no number and none of the texts."""
-        if self.missing_tokens and (is_missing(value) or not self.strict):
+        """The symbol of what is no number and none of the texts; what cannot be one, such as 2022-02-31, is
+        missing."""
+        odd = is_missing(value) or not self.strict or self.format.shaped(value)
+        if self.missing_tokens and odd:
             return self.first + self.symbols - len(self.missing_tokens) + self._token(value)
         if self.strict:
-            if self.scores is None:
-                raise _unknown(value, self.name, self.format.write(self.point_masses))
-            known = ", ".join(
-                str(v) for v in self.format.write([self.scores.numbers[0], self.scores.numbers[-1]])
-            )
-            raise DataError(
-                f"{value!r} is not a value of {self.name!r}; wanted one like {known}",
-                code="no-such-value",
-            )
+            raise self._no_number(value)
         return self.fallback if self.scores is None else 0
+
+    def _no_number(self, value: Any) -> DataError:
+        if self.scores is None and len(self.point_masses) <= FEW:
+            return _unknown(value, self.name, self.format.write(self.point_masses))
+        return DataError(
+            f"{value!r} is not a value of {self.name!r}; wanted one of {self._shown(*self._ends)}",
+            code="no-such-value",
+        )
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         symbols = [*self.format.write(self.point_masses), *self.text_values, *self.missing_tokens]
@@ -271,8 +320,8 @@ class Categorical(Column):
     """One symbol for each of `values`, exactly as they are written; then the rest; then missing.
 
     rest        the name of all rarer values together, or None
-    pool        the rarer values with their counts, to draw from; empty where they are too many, and
-                then the rest is written by its name
+    pool        the rarer values with their counts, to draw from; of very many the commonest. Runs of older
+                versions have none where there were many, and write the rest by its name
     fallback    the symbol for what the column cannot know, where there is no rest and no missing
     """
 
@@ -311,7 +360,7 @@ class Categorical(Column):
                 found = [i for i, v in enumerate(self.values) if normalize(v) == normalize(value)]
                 if len(found) == 1:
                     return found[0]
-            raise _unknown(value, self.name, self.values)
+            raise _unknown(value, self.name, self.values, rest=self.rest is not None)
         if self.rest is not None:
             return len(self.values)
         return self._first if self.missing_tokens else self.fallback

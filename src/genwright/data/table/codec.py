@@ -17,7 +17,7 @@ from genwright.data.columns.infer import KINDS
 from genwright.data.field import Field
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
-from genwright.data.table.readers import inspect, row_count, rows, write
+from genwright.data.table.readers import BLANKS, inspect, row_count, rows, write
 from genwright.errors import DataError, RecipeError, suggest
 from genwright.options import Count, Natural
 
@@ -34,7 +34,8 @@ class TableCodec(Codec):
     """Rows of a table.
 
     max_categories    texts of a column that get a symbol each; the rarer ones share one
-    delimiter         between the values of a CSV ("tab" for a tab); None: find it
+    delimiter         between the values of a CSV ("tab" for a tab, " " for blanks, "  " for two or more); None:
+                      find it
     header            the line of a CSV that names its columns, from 1; 0: none does; None: find it
     types             by column: continuous, integer, categorical, boolean, datetime, identifier or
                       constant, where what the values look like is wrong
@@ -58,7 +59,11 @@ class TableCodec(Codec):
         fit_rows: Count = 100_000,
     ) -> None:
         delimiter = "\t" if delimiter == "tab" else delimiter
-        if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        if (
+            delimiter is not None
+            and delimiter not in BLANKS
+            and (len(delimiter) != 1 or delimiter in '"\r\n')
+        ):
             raise RecipeError(
                 f"codec.delimiter is one character or 'tab', got {delimiter!r}", code="bad-delimiter"
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genwright.data.columns.infer import Column, fit_column, restore_column
@@ -259,6 +260,20 @@ class RowField(Field):
                 known[0, first : first + column.stored] = True
             first += column.stored
         return super().expand(x), torch.from_numpy(known)
+
+    def matching(self, compact: Array, value: Any) -> tuple[list[str], NDArray[np.bool_]]:
+        words, same, first = [], np.ones(len(compact), bool), 0
+        for column in self._columns:
+            if (
+                column.name in value
+                and column.spans
+                and all(isinstance(s, Symbol) for s in column.spans)
+            ):
+                given = value[column.name]
+                words.append(f"{column.name}={column.spelled(given)}")
+                same &= np.asarray(compact[:, self._places[first]]) == column.exactly(given)[0]
+            first += column.stored
+        return words, same
 
     # -- raw values ----------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BufferedReader
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ from genwright.data.table.frames import TableFormat, arrow_type, assemble, libra
 from genwright.errors import DataError
 
 if TYPE_CHECKING:
+    from _csv import Reader
+
     import pandas as pd
     import pyarrow as pa
 
@@ -39,6 +41,8 @@ __all__ = ["inspect", "row_count", "rows", "write"]
 ROWS = 20_000
 """Rows of a chunk."""
 DELIMITERS = ",;\t|"
+BLANKS = ("  ", " ")
+"""Delimiters of which any number may stand: two blanks or more, or one or more."""
 FEW_BAD, BAD_SHARE = 3, 0.01
 """Bad rows are passed over up to the larger of these, and while more rows are good."""
 _BLOCK = 1 << 20
@@ -270,6 +274,12 @@ def _inspect_delimited(
     )
     skip = max(header - 1, 0) if header is not None else 1 if declared else 0
     used = fixed or max(DELIMITERS, key=lambda d: _agreement(lines[skip:], d))
+    if not fixed and (blanks := _blanks(lines[skip:], used)):
+        used = blanks
+        notes += (
+            f"{file.name}: its values are separated by {'two or more ' * (used == '  ')}blanks; if that is wrong, set "
+            f"codec.delimiter",
+        )
     if header is None and (titles := _titles(lines[skip:], used)):
         skip += titles
         notes += (
@@ -308,9 +318,39 @@ def _check_delimiter(file: Path, first: Sequence[str], used: str) -> None:
         )
 
 
+def _blanks(lines: Sequence[str], used: str) -> str:
+    """Which blanks separate the values, where nothing else does: in nearly all lines as many, the first among them;
+    and single blanks only where that makes numbers, since a text has them too."""
+    if _agreement(lines, used)[1]:
+        return ""
+    for delimiter in BLANKS:
+        records = [record for record in _records(lines, delimiter) if record]
+        share, width = _agreement(lines, delimiter)
+        if share < 0.95 or len(records) < 3 or len(records[0]) != width:
+            continue
+        columns = zip(*(record for record in records[1:] if len(record) == width), strict=True)
+        if delimiter == "  " or any({*map(_kind, column)} == {"number"} for column in columns):
+            return delimiter
+    return ""
+
+
+def _reader(lines: Iterable[str], delimiter: str, spaces: bool = False) -> Reader:
+    """Values of lines. Raises `csv.Error`, here and later."""
+    if delimiter in BLANKS:
+        lines = (
+            re.sub(" {2,}", _GAP, line.strip()) if delimiter == "  " else line.strip() for line in lines
+        )
+        return csv.reader(lines, delimiter=_GAP if delimiter == "  " else " ", skipinitialspace=True)
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=spaces)
+
+
+_GAP = "\x1f"
+"""The unit separator of ASCII."""
+
+
 def _records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     try:
-        return list(csv.reader(lines, delimiter=delimiter))
+        return list(_reader(lines, delimiter))
     except csv.Error:
         return [[""]]
 
@@ -400,7 +440,7 @@ def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     width, good, bad, lost = len(form.columns), list[list[str]](), list[Rejected](), 0
     with _text(file, form.encoding) as stream:
         above = len(list(islice(stream, form.skip)))
-        reader = csv.reader(stream, delimiter=form.delimiter, skipinitialspace=form.spaces)
+        reader = _reader(stream, form.delimiter, form.spaces)
         end = 0  # of the record before
         try:
             if form.header:
@@ -563,10 +603,12 @@ def write(frame: pd.DataFrame, form: TableFormat, folder: Path) -> Path:
                 )
     else:
         with file.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, delimiter=form.delimiter, lineterminator="\n")
-            if form.header:
-                writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+            records = zip(*columns.values(), strict=True)
+            table = chain([tuple(columns)] if form.header else [], records)
+            if form.delimiter == "  ":
+                stream.writelines(f"{form.delimiter.join(record)}\n" for record in table)
+            else:
+                csv.writer(stream, delimiter=form.delimiter, lineterminator="\n").writerows(table)
     return file
 
 

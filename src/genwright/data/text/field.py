@@ -252,11 +252,17 @@ class TextField(Field):
     def cautions(self, values: Values, *, partial: bool = False) -> list[str]:
         if partial:  # the sign of a gap is no character of the text
             values = [re.sub(GAP, "", str(value)).replace("\\_", "_") for value in values]
-        unseen = self.unseen(values)
-        if not unseen or not self._seen:
-            return []
-        named = " ".join(map(repr, unseen[:10])) + (" ..." if len(unseen) > 10 else "")
-        return [f"holds characters that training has not seen: {named}"]
+        found, unseen = list[str](), self.unseen(values)
+        if unseen and self._seen:
+            named = " ".join(map(repr, unseen[:10])) + (" ..." if len(unseen) > 10 else "")
+            found.append(f"holds characters that training has not seen: {named}")
+        length = self.space.grid[0]
+        texts = () if self.stream or partial else dict.fromkeys(map(str, values))
+        if any(len(self.tokenizer.encode(text)) > length for text in texts):
+            found.append(
+                f"is longer than {length} ids, of which the {self._facts.get('keeps', 'start')} is kept"
+            )
+        return found
 
     def parse(self, given: Any) -> str:
         return str(given)
