@@ -23,6 +23,7 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.errors import Incompatible, Unsupported, suggest
 from genwright.families.base import Family
+from genwright.families.workers import side_by_side
 from genwright.options import Count, Natural
 from genwright.registry import check, coerce, options
 from genwright.space import Space
@@ -92,19 +93,20 @@ class Generative(Family):
         check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
         checked = coerce(self._sample, sampler_options, where="sample")
         self._guidable(checked.get("guidance_scale", 1.0), cond)
+
+        def one(start: int) -> Tensor:
+            stop = min(start + chunk, n)
+            rng = torch.Generator(self.device).manual_seed(_mix(seed, start))
+            some = {name: value[start:stop].to(self.device) for name, value in cond.items()}
+            known = [tuple(t[start:stop].to(self.device) for t in partial)] if partial else []
+            return make(stop - start, some, rng, *known, **checked)
+
         was_training = self.training
         self.eval()
         try:
-            parts = []
-            for start in range(0, n, chunk):
-                stop = min(start + chunk, n)
-                rng = torch.Generator(self.device).manual_seed(_mix(seed, start))
-                some = {name: value[start:stop].to(self.device) for name, value in cond.items()}
-                known = [tuple(t[start:stop].to(self.device) for t in partial)] if partial else []
-                parts.append(make(stop - start, some, rng, *known, **checked))
+            return torch.cat(list(side_by_side(one, range(0, n, chunk), self.device)))
         finally:
             self.train(was_training)
-        return torch.cat(parts)
 
     def _guidable(self, scale: float, cond: Mapping[str, Tensor]) -> None:
         """Refuse to exaggerate what is not there."""
