@@ -32,10 +32,12 @@ class Grammar:
         """Symbols that it takes to come back to 0 from each state, at least `(states,)`."""
         steps = torch.full((len(self.follows),), torch.inf, device=self.follows.device)
         steps[0] = 0.0
-        for _ in steps:  # one more symbol each time
+        while True:  # by one more symbol each time
             through = torch.where(self.follows < 0, torch.inf, steps[self.follows.clamp_min(0)])
-            steps = torch.minimum(steps, 1 + through.amin(1))
-        return steps
+            fewer = torch.minimum(steps, 1 + through.amin(1))
+            if torch.equal(fewer, steps):
+                return steps
+            steps = fewer
 
     def to(self, device: torch.device) -> Grammar:
         return Grammar(self.follows.to(device))

@@ -7,7 +7,7 @@ from a recipe and what was learnt from the data.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from genwright.data.field import Field
 from genwright.data.provenance import Provenance, mark_files
 from genwright.errors import DataError, RunError, Unsupported, memory
 from genwright.families.base import Family
-from genwright.families.capabilities import Generative, Infilling, generative
+from genwright.families.capabilities import Generative, Infilling, generative, mixed
 from genwright.families.translator import Translator
 from genwright.nets.roles import Nets
 from genwright.pipeline import Asked, Pipeline
@@ -222,7 +222,25 @@ class Model:
         The same seed gives the same bytes on the same machine. Raises `DataError` for an unknown value,
         `RecipeError` for an unknown option.
         """
-        given = dict(given or {})
+        asked = self._asked(n, dict(given or {}), seed, sampler_options)
+        return self.make(n, asked, seed, sampler_options)
+
+    def stream(
+        self,
+        n: int = 16,
+        given: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        **sampler_options: Any,
+    ) -> Iterator[Samples]:
+        """The examples of `sample`, some at a time and as they are made: memory does not grow with `n`."""
+        asked = self._asked(n, dict(given or {}), seed, sampler_options)
+        for behind, stored in self._stored(n, asked, seed, sampler_options):
+            values = self.pipeline.decoded(stored, asked, behind)
+            yield self._samples(values, asked, seed, slice(behind, behind + len(stored)))
+
+    def _asked(self, n: int, given: dict[str, Any], seed: int, sampler_options: dict[str, Any]) -> Asked:
+        """What is given, and for the rest what is drawn. What is for the model itself leaves the options."""
         for name in ("prompt", "infill"):
             if name in given and name not in self.pipeline.spec.asks:
                 sampler_options[name] = given.pop(name)
@@ -241,32 +259,48 @@ class Model:
             stored = self._with_sources(n, stored, seed)
         asked = self.pipeline.request(n, given, rng, stored)
         asked.notes += notes
-        return self.make(n, asked, seed, sampler_options)
+        return asked
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
         """`n` examples of what was asked for."""
         pipeline = self.pipeline
-        stored = self.stored(n, asked, seed, sampler_options)
-        values = pipeline.decoded(stored, asked)
+        parts = [
+            pipeline.decoded(stored, asked, behind)
+            for behind, stored in self._stored(n, asked, seed, sampler_options)
+        ]
+        values = {name: pipeline.fields[name].join([part[name] for part in parts]) for name in parts[0]}
+        return self._samples(values, asked, seed, slice(0, n))
+
+    def _samples(self, values: dict[str, Values], asked: Asked, seed: int, some: slice) -> Samples:
+        pipeline = self.pipeline
         samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
         samples.notes, samples.provenance = list(asked.notes), self.provenance(seed)
         for name, ask in pipeline.spec.asks.items():
             if ask.field == pipeline.spec.make and not ask.partial and name in asked.values:
-                samples.sources = asked.values[name]
+                numbers = range(*some.indices(len(asked.values[name])))
+                samples.sources = pipeline.asker(name).take(asked.values[name], numbers)
         return samples
 
     def stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
         """Stored examples of the field that is made, `n` of them."""
-        request, bridge = asked.request, self.pipeline.bridge
+        return torch.cat([stored for _, stored in self._stored(n, asked, seed, sampler_options)])
+
+    def _stored(
+        self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The same some at a time, with how many come before."""
+        request, family = asked.request, generative(self.family)
+        family.grammar = self.pipeline.grammar
+        known: dict[str, Any] = {}
         if request.known is not None:
-            x, known = request.known
-            assert isinstance(self.family, Infilling)
-            made = self.family.infill(
-                bridge.forward(x), known, request.cond, seed=seed, **sampler_options
-            )
-        else:
-            made = generative(self.family).sample(n, request.cond, seed=seed, **sampler_options)
-        return self.pipeline.finished(made, asked, torch.Generator(made.device).manual_seed(seed))
+            x, mask = request.known
+            assert isinstance(family, Infilling)
+            known = {"partial": family.partial(self.pipeline.bridge.forward(x), mask)}
+        behind = 0
+        for made in family.stream(n, request.cond, seed=seed, **known, **sampler_options):
+            rng = torch.Generator(made.device).manual_seed(mixed(seed, behind))
+            yield behind, self.pipeline.finished(made, asked, rng, behind)
+            behind += len(made)
 
     def _prefix(self, prompt: Any) -> list[int]:
         if "prefix" not in self.sampler_options():

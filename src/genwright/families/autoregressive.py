@@ -147,6 +147,14 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
 
     # -- sampling ------------------------------------------------------------------------------
 
+    @property
+    def chunk(self) -> int:
+        """The longer the sequence, the fewer: what attention reads grows with the square of its length. Large
+        products are worth having, so that on a CPU it is 32 at least."""
+        if self.device.type != "cpu":
+            return super().chunk
+        return max(32, min(1024, 1 << (2**22 // self.length**2).bit_length() >> 1))
+
     def _sample(
         self,
         n: int,

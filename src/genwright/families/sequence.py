@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from genwright.families.base import Phase
 from genwright.families.capabilities import Generative
-from genwright.grammar import Grammar
 from genwright.nets.roles import Nets
 from genwright.space import CondSpec, Space, Symbol
 
@@ -43,8 +42,6 @@ class SymbolFamily(Generative):
         first = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
         self.register_buffer("first", first, persistent=False)
 
-    grammar: Grammar | None = None
-    """What one example's symbols have to keep to, where they are one span; it is learnt nowhere."""
     first: Tensor
     """Where each span's symbols begin in a table of them all."""
     head: nn.Parameter

@@ -211,11 +211,17 @@ class RowField(Field):
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> pd.DataFrame:
         """A frame of the input's columns, order and types; the same for the same `x`."""
-        rng = np.random.default_rng(0)
+        return self.decode_behind(0, x, parts)
+
+    def decode_behind(
+        self, behind: int, x: Array, parts: Mapping[str, Values] | None = None
+    ) -> pd.DataFrame:
+        rng = np.random.default_rng(behind)
         values: dict[str, Values] = {}
         first = 0
         for column in self._columns:
-            values[column.name] = column.decode(x[:, first : first + column.stored], rng)
+            cells = x[:, first : first + column.stored]
+            values[column.name] = column.decode_behind(behind, cells, rng)
             first += column.stored
         known = {**(parts or {}), **values}
         empty = [None] * len(x)
