@@ -7,8 +7,8 @@ from a recipe and what was learnt from the data.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,20 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Samples]) -> Samples:
+        """Several of one request behind each other."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        values = {
+            name: first.fields[name].join([part.values[name] for part in parts]) for name in first.values
+        }
+        sources = first.sources
+        if sources is not None:
+            sources = first.fields[first.make].join([part.sources for part in parts])
+        return replace(first, values=values, sources=sources)
 
     def write(self, folder: str | Path, *, mark: bool = True) -> list[Path]:
         """Files a person can open; the first shows them all.
@@ -232,7 +246,7 @@ class Model:
         *,
         seed: int = 0,
         **sampler_options: Any,
-    ) -> Iterator[Samples]:
+    ) -> Generator[Samples, None, None]:
         """The examples of `sample`, some at a time and as they are made: memory does not grow with `n`."""
         asked = self._asked(n, dict(given or {}), seed, sampler_options)
         for behind, stored in self._stored(n, asked, seed, sampler_options):

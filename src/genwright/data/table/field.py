@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.reservoir import Reservoir
+from genwright.data.columns.types import Numeric
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.table.frames import TableFormat, assemble, largest, library, raw
 from genwright.errors import DataError, RecipeError, suggest
@@ -226,6 +228,16 @@ class RowField(Field):
         known = {**(parts or {}), **values}
         empty = [None] * len(x)
         return assemble({name: known.get(name, empty) for name in self.form.columns}, self.form)
+
+    @property
+    def number_types(self) -> dict[str, str]:
+        """The Arrow type of each column that holds plain numbers, by name."""
+        found = {}
+        for column in self._columns:
+            form = column.format if isinstance(column, Numeric) and not column.text_values else None
+            if isinstance(form, NumberFormat) and form.plain:
+                found[column.name] = "int64" if form.whole else "double"
+        return found
 
     def partial(self, values: Values) -> Partial:
         """Rows of which some columns are known, by name; the others are to be made."""
