@@ -36,6 +36,7 @@ from genwright.tasks.base import Ask, Given, Task
 from genwright.tasks.unpaired import sources_of_others
 from genwright.tiling import Tiles, padded
 from genwright.training import distributed
+from genwright.training.precision import in_bfloat16
 
 __all__ = ["Model", "Samples", "make_task"]
 
@@ -305,6 +306,7 @@ class Model:
         """The same some at a time, with how many come before."""
         request, family = asked.request, generative(self.family)
         family.grammar = self.pipeline.grammar
+        family.half_precision = in_bfloat16(family, self.recipe.train.precision)
         known: dict[str, Any] = {}
         if request.known is not None:
             x, mask = request.known

@@ -184,7 +184,7 @@ def _counted_lines(n: int, every: float = 5.0) -> Callable[[int], None]:
         if (now := time.monotonic()) - last >= every and made < n:
             last, rate = now, made / (now - began)
             left = duration((n - made) / rate)
-            say(f"made {made:,} of {n:,} ({made / n:.0%})  {rate:,.0f}/s  {left} left", error=True)
+            say(f"made {made:,} of {n:,} ({made / n:.0%})  {rate:,.0f}/s  {left} left")
 
     return report
 

@@ -50,6 +50,8 @@ class Generative(Family):
 
     quick: bool = False
     """Whether one pass of a network makes an example: then many are drawn at each check."""
+    half_precision: bool = False
+    """Whether samples may be made in bfloat16 where that is faster, as the training was."""
     grammar: Grammar | None = None
     """What the symbols of an example have to keep to, where they can only be read back then. One that makes them
     one after the other draws among those that may follow."""
