@@ -7,8 +7,8 @@ from a recipe and what was learnt from the data.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +24,7 @@ from genwright.data.field import Field
 from genwright.data.provenance import Provenance, mark_files
 from genwright.errors import DataError, GenwrightError, RecipeError, RunError, Unsupported, memory
 from genwright.families.base import Family
-from genwright.families.capabilities import Generative, Infilling, generative
+from genwright.families.capabilities import Generative, Infilling, generative, mixed
 from genwright.families.translator import Translator
 from genwright.nets.roles import Nets
 from genwright.pipeline import Asked, Pipeline
@@ -37,6 +37,7 @@ from genwright.tasks.base import Ask, Given, Task
 from genwright.tasks.unpaired import sources_of_others
 from genwright.tiling import Tiles, padded
 from genwright.training import distributed
+from genwright.training.precision import in_bfloat16
 
 __all__ = ["Model", "Samples", "make_task"]
 
@@ -80,6 +81,20 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Samples]) -> Samples:
+        """Several of one request behind each other."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        values = {
+            name: first.fields[name].join([part.values[name] for part in parts]) for name in first.values
+        }
+        sources = first.sources
+        if sources is not None:
+            sources = first.fields[first.make].join([part.sources for part in parts])
+        return replace(first, values=values, sources=sources)
 
     def write(self, folder: str | Path, *, mark: bool = True) -> list[Path]:
         """Files a person can open; the first shows them all.
@@ -240,7 +255,25 @@ class Model:
         The same seed gives the same bytes on the same machine. Raises `DataError` for an unknown value,
         `RecipeError` for an unknown option.
         """
-        given = dict(given or {})
+        asked = self._asked(n, dict(given or {}), seed, sampler_options)
+        return self.make(n, asked, seed, sampler_options)
+
+    def stream(
+        self,
+        n: int = 16,
+        given: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        **sampler_options: Any,
+    ) -> Generator[Samples, None, None]:
+        """The examples of `sample`, some at a time and as they are made: memory does not grow with `n`."""
+        asked = self._asked(n, dict(given or {}), seed, sampler_options)
+        for behind, stored in self._stored(n, asked, seed, sampler_options):
+            values = self.pipeline.decoded(stored, asked, behind)
+            yield self._samples(values, asked, seed, slice(behind, behind + len(stored)))
+
+    def _asked(self, n: int, given: dict[str, Any], seed: int, sampler_options: dict[str, Any]) -> Asked:
+        """What is given, and for the rest what is drawn. What is for the model itself leaves the options."""
         for name in ("prompt", "infill"):
             if name in given and name not in self.pipeline.spec.asks:
                 _refuse_twice(name, sampler_options)
@@ -262,32 +295,49 @@ class Model:
             stored = self._with_sources(n, stored, seed)
         asked = self.pipeline.request(n, given, rng, stored)
         asked.notes += notes + self._rare(asked, named)
-        return self.make(n, asked, seed, sampler_options)
+        return asked
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
         """`n` examples of what was asked for."""
         pipeline = self.pipeline
-        stored = self.stored(n, asked, seed, sampler_options)
-        values = pipeline.decoded(stored, asked)
+        parts = [
+            pipeline.decoded(stored, asked, behind)
+            for behind, stored in self._stored(n, asked, seed, sampler_options)
+        ]
+        values = {name: pipeline.fields[name].join([part[name] for part in parts]) for name in parts[0]}
+        return self._samples(values, asked, seed, slice(0, n))
+
+    def _samples(self, values: dict[str, Values], asked: Asked, seed: int, some: slice) -> Samples:
+        pipeline = self.pipeline
         samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
         samples.notes, samples.provenance = list(asked.notes), self.provenance(seed)
         for name, ask in pipeline.spec.asks.items():
             if ask.field == pipeline.spec.make and not ask.partial and name in asked.values:
-                samples.sources = asked.values[name]
+                numbers = range(*some.indices(len(asked.values[name])))
+                samples.sources = pipeline.asker(name).take(asked.values[name], numbers)
         return samples
 
     def stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
         """Stored examples of the field that is made, `n` of them."""
-        request, bridge = asked.request, self.pipeline.bridge
+        return torch.cat([stored for _, stored in self._stored(n, asked, seed, sampler_options)])
+
+    def _stored(
+        self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The same some at a time, with how many come before."""
+        request, family = asked.request, generative(self.family)
+        family.grammar = self.pipeline.grammar
+        family.half_precision = in_bfloat16(family, self.recipe.train.precision)
+        known: dict[str, Any] = {}
         if request.known is not None:
-            x, known = request.known
-            assert isinstance(self.family, Infilling)
-            made = self.family.infill(
-                bridge.forward(x), known, request.cond, seed=seed, **sampler_options
-            )
-        else:
-            made = generative(self.family).sample(n, request.cond, seed=seed, **sampler_options)
-        return self.pipeline.finished(made, asked, torch.Generator(made.device).manual_seed(seed))
+            x, mask = request.known
+            assert isinstance(family, Infilling)
+            known = {"partial": family.partial(self.pipeline.bridge.forward(x), mask)}
+        behind = 0
+        for made in family.stream(n, request.cond, seed=seed, **known, **sampler_options):
+            rng = torch.Generator(made.device).manual_seed(mixed(seed, behind))
+            yield behind, self.pipeline.finished(made, asked, rng, behind)
+            behind += len(made)
 
     def _rare(self, asked: Asked, names: Sequence[str]) -> list[str]:
         """What of these names is given that training has hardly seen, a sentence each; of several together where

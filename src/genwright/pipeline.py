@@ -27,6 +27,7 @@ from genwright.data.field import Array, Field
 from genwright.data.loader import evenly
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
+from genwright.grammar import Grammar
 from genwright.space import CondSpec, Space
 from genwright.tasks.base import Example, Given, Infills, Request, Task, TaskSpec
 
@@ -344,15 +345,33 @@ class Pipeline:
 
     # -- back to raw values --------------------------------------------------------------------
 
-    def finished(self, made: Tensor, asked: Asked, rng: torch.Generator) -> Tensor:
-        """What a family made as stored examples of the field: through the bridge, with what is known in it."""
-        stored = self.task.finish(self.bridge.inverse(made, rng), asked.request)
+    def finished(self, made: Tensor, asked: Asked, rng: torch.Generator, behind: int = 0) -> Tensor:
+        """What a family made as stored examples of the field: through the bridge, with what is known in it.
+
+        behind  how many examples of the same request come before them
+        """
+        some = asked.request.rows(slice(behind, behind + len(made)))
+        stored = self.task.finish(self.bridge.inverse(made, rng), some)
         return stored[..., : asked.length or stored.shape[-1]]
 
-    def decoded(self, stored: Tensor, asked: Asked) -> dict[str, Values]:
-        """Stored examples as raw values by field, with the scalar fields that were given."""
-        parts = {name: asked.values[name] for name in self.scalars if name in asked.values}
-        return {self.spec.make: self.made.decode(stored.cpu().numpy(), parts)} | parts
+    def decoded(self, stored: Tensor, asked: Asked, behind: int = 0) -> dict[str, Values]:
+        """Stored examples as raw values by field, with the scalar fields that were given.
+
+        behind  how many examples of the same request come before them
+        """
+        some = range(behind, behind + len(stored))
+        parts = {
+            name: field.take(asked.values[name], some)
+            for name, field in self.scalars.items()
+            if name in asked.values
+        }
+        made = self.made.decode_behind(behind, stored.cpu().numpy(), parts)
+        return {self.spec.make: made} | parts
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """What the symbols that the family makes have to keep to; a bridge makes others of them."""
+        return self.made.grammar if self.bridge.target == self.bridge.source else None
 
     # -- kept ----------------------------------------------------------------------------------
 

@@ -159,6 +159,9 @@ class Quantize(Bridge):
 
     def inverse(self, y: Tensor, rng: torch.Generator | None = None) -> Tensor:
         parts, at, tables = [], 0, iter(self.tables)
+        # By example, so that how many others there are changes none.
+        shape = (len(y), self.source.real_channels, *y.shape[2:])
+        u = iter(torch.rand(shape, generator=rng, device=y.device, dtype=torch.double).unbind(1))
         for span in self.source.spans:
             if isinstance(span, Symbol):
                 parts.append(y[:, at : at + 1].to(self.source.dtype))
@@ -166,8 +169,7 @@ class Quantize(Bridge):
                 continue
             for _ in range(span.n):
                 table = next(tables).to(y.device)
-                u = torch.rand(y[:, at].shape, generator=rng, device=y.device, dtype=torch.double)
-                place = u * self.fine
+                place = next(u) * self.fine
                 low = place.long().clamp_max(self.fine - 1)
                 a, b = table[y[:, at], low], table[y[:, at], low + 1]
                 parts.append((a + (place - low) * (b - a)).to(self.source.dtype)[:, None])

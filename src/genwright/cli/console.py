@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "busy",
     "columns",
+    "counted",
     "duration",
     "say",
     "show",
@@ -156,6 +157,45 @@ def show_probe(found: Probe) -> None:
         rows.append([f"  {name}", f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]", dims, ahead])
     show(columns(rows))
     say(found.verdict)
+
+
+# -- sample ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def counted(n: int) -> Iterator[Callable[[int], None]]:
+    """What to call with how many of `n` samples are made: a live bar on a terminal, a plain line now and then
+    elsewhere."""
+    console = _console()
+    if not console.is_terminal:
+        yield _counted_lines(n)
+        return
+    from rich import progress
+
+    bar = progress.Progress(
+        progress.TextColumn("made {task.completed:>9,}"),
+        progress.BarColumn(bar_width=24),
+        progress.TaskProgressColumn(),
+        progress.TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    task = bar.add_task("sample", total=n)
+    with bar:
+        yield lambda made: bar.update(task, completed=made)
+
+
+def _counted_lines(n: int, every: float = 5.0) -> Callable[[int], None]:
+    began = last = time.monotonic()
+
+    def report(made: int) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= every and made < n:
+            last, rate = now, made / (now - began)
+            left = duration((n - made) / rate)
+            say(f"made {made:,} of {n:,} ({made / n:.0%})  {rate:,.0f}/s  {left} left")
+
+    return report
 
 
 # -- train -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import re
 import shlex
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,6 +21,7 @@ import typer
 
 from genwright import __version__
 from genwright.cli.console import (
+    counted,
     say,
     show_probe,
     show_ranking,
@@ -30,7 +31,7 @@ from genwright.cli.console import (
 from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
 from genwright.cli.parse import Mark, conditions, labels, sampler_option
-from genwright.cli.signals import stoppable
+from genwright.cli.signals import stoppable, stoppable_making
 from genwright.errors import RecipeError, memory, suggest
 from genwright.process import is_main
 
@@ -244,11 +245,15 @@ def sample(
         typer.Option("--set", metavar="NAME=VALUE", help="Another option of the sampler"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/seed-SEED")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Of a table: csv or parquet; default as the data")
+    ] = None,
     mark: Mark = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """Make new examples as files a person can open."""
     from genwright import api
+    from genwright.writing import SampleWriter
 
     for name, value, least in (("-n", n, 1), ("--seed", seed, 0), ("--temperature", temperature, 0)):
         if value is not None and not least <= value < 2**63:
@@ -268,12 +273,35 @@ def sample(
                     f"{model.family.name} has no sampler option {name!r}; {suggest(name, known)}",
                     code="unknown-option",
                 )
+        if form is not None and form not in (forms := model.pipeline.codec.forms):
+            raise RecipeError(
+                f"{model.pipeline.kind} data is written as it was read"
+                + (f", or with --format {' or '.join(forms)}" if forms else ": leave --format out")
+                + f", got {form!r}",
+                code="no-such-format",
+            )
         wanted = conditions(given or [], model.pipeline.spec.asks)
-        made = model.sample(n, wanted, seed=seed, **sampler_options)
-    files = made.write(folder, mark=mark)
-    for note in made.notes:
+        parts = model.stream(n, wanted, seed=seed, **sampler_options)
+        notes: list[str] = []
+        with (
+            stoppable_making() as end,
+            SampleWriter(folder, n, mark=mark, form=form) as files,
+            counted(n) as report,
+            closing(parts),
+        ):
+            made = 0
+            for part in parts:
+                files.add(part)
+                made, notes = made + len(part), part.notes
+                report(made)
+                if end.got is not None:
+                    break
+    for note in notes:
         say(note, error=True)
-    say(f"Made {n:,} in {folder}; see {files[0]}")
+    stopped = f" of {n:,}" if made < n else ""
+    say(f"Made {made:,}{stopped} in {folder}; see {files.files[0]}")
+    if stopped:
+        raise typer.Exit(128 + (end.got or 0))
 
 
 @app.command()

@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from genwright.data.field import Array, Field, Values
 from genwright.errors import RunError
 
 __all__ = [
     "AS_READ",
+    "Appender",
     "Array",
     "Codec",
     "Preview",
@@ -139,6 +140,16 @@ class Preview:
     sounds: tuple[Sounded, ...] = ()
 
 
+class Appender(Protocol):
+    """Writes examples behind each other into files, which are whole after each `add` or, where their format does
+    not allow that, after `close`."""
+
+    def add(self, values: Mapping[str, Values]) -> list[Path]:
+        """The files, the one that shows them all first."""
+
+    def close(self) -> None: ...
+
+
 class Codec(ABC):
     """Files of one modality. Subclasses declare their options as keyword-only constructor arguments with JSON
     values, and keep nothing else."""
@@ -161,6 +172,8 @@ class Codec(ABC):
     """What a person calls several examples."""
     sheet: ClassVar[str] = ""
     """The file in which `write` shows all examples at once: beside others it is none itself."""
+    forms: ClassVar[tuple[str, ...]] = ()
+    """Formats in which it can write, whatever the input was."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
     """Laws of `genwright.testing.check_codec` that it does not keep."""
 
@@ -264,6 +277,15 @@ class Codec(ABC):
 
         columns  examples in a row of what shows them all, where their order says something (None: as it fits)
         """
+
+    def appender(
+        self, fields: Mapping[str, Field], folder: Path, form: str | None = None
+    ) -> Appender | None:
+        """Who writes examples that come some at a time; None where each is a file of its own.
+
+        form  one of `forms` (None: as the input was)
+        """
+        return None
 
     @abstractmethod
     def preview(

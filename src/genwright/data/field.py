@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genwright.errors import Unsupported
+from genwright.grammar import Grammar
 from genwright.space import Space
 
 __all__ = ["Array", "Field", "Partial", "Values"]
@@ -101,6 +102,15 @@ class Field(ABC):
 
         parts  values of components that were not made since they were given (`without`), by name
         """
+
+    def decode_behind(self, behind: int, x: Array, parts: Mapping[str, Values] | None = None) -> Values:
+        """The same of examples that come behind `behind` others: what has to differ in all of them does."""
+        return self.decode(x, parts)
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """What the symbols of an example have to keep to, so that they can be read back (None: any can)."""
+        return None
 
     def known(self, values: Values) -> list[bool]:
         """Which values can be encoded: a category that training has not seen cannot."""

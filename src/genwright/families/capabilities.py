@@ -13,8 +13,9 @@ conditions alone is None in its objects over the others: `likelihood`, `code`.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -23,6 +24,8 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.errors import Incompatible, Unsupported, suggest
 from genwright.families.base import Family
+from genwright.families.workers import side_by_side
+from genwright.grammar import Grammar
 from genwright.options import Count, Natural
 from genwright.registry import check, coerce, options
 from genwright.space import Space
@@ -36,6 +39,7 @@ __all__ = [
     "LatentVariable",
     "LikelihoodKind",
     "generative",
+    "mixed",
 ]
 
 LikelihoodKind = Literal["bound", "exact"]
@@ -46,37 +50,79 @@ class Generative(Family):
 
     quick: bool = False
     """Whether one pass of a network makes an example: then many are drawn at each check."""
+    half_precision: bool = False
+    """Whether samples may be made in bfloat16 where that is faster, as the training was."""
+    grammar: Grammar | None = None
+    """What the symbols of an example have to keep to, where they can only be read back then. One that makes them
+    one after the other draws among those that may follow."""
 
-    @torch.no_grad()
+    @property
+    def chunk(self) -> int:
+        """Examples that are made at once unless another number is asked for: on a CPU so few that several chunks
+        can be made side by side."""
+        if self.device.type != "cpu":
+            return 256
+        return _power_of_two(2**14 / (self.space.stored * self.space.positions), 8, 256)
+
     def sample(
         self,
         n: int,
         cond: Mapping[str, Tensor] | None = None,
         *,
         seed: int = 0,
-        chunk: int = 256,
+        chunk: int | None = None,
         **sampler_options: Any,
     ) -> Tensor:
-        """`n` examples in stored form `(n, stored, *grid)`; the same seed gives the same bytes.
+        """`n` examples in stored form `(n, stored, *grid)`; the same seed gives the same bytes, on however many
+        cores.
 
         cond   conditions in stored form, `n` rows each; a missing one is left open
         chunk  examples made at once: a matter of memory, and part of what the seed fixes
         sampler_options  the keywords of this family's sampler (see `sampler_options()`); unknown ones are
         refused
         """
-        return self._by_chunks(n, (), dict(cond or {}), seed, chunk, sampler_options)
+        return torch.cat(list(self.stream(n, cond, seed=seed, chunk=chunk, **sampler_options)))
 
-    def _by_chunks(
+    def stream(
         self,
         n: int,
-        partial: tuple[Tensor, ...],
-        cond: dict[str, Tensor],
-        seed: int,
-        chunk: int,
-        sampler_options: dict[str, Any],
-    ) -> Tensor:
-        """All that is asked for is checked here; `partial` is for `_sample`, where some is known."""
+        cond: Mapping[str, Tensor] | None = None,
+        *,
+        seed: int = 0,
+        chunk: int | None = None,
+        partial: tuple[Tensor, Tensor] | None = None,
+        **sampler_options: Any,
+    ) -> Iterator[Tensor]:
+        """The same chunk by chunk, as they are made: a larger `n` begins with the same whole chunks.
+
+        partial  of one that infills: examples and which of their numbers are known
+        """
+        cond, chunk = dict(cond or {}), self.chunk if chunk is None else chunk
+        self._check(n, cond)
+        check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
+        checked = coerce(self._sample, sampler_options, where="sample")
+        self._guidable(checked.get("guidance_scale", 1.0), cond)
         make: Callable[..., Tensor] = self._sample
+
+        def one(start: int) -> Tensor:
+            stop = min(start + chunk, n)
+            rng = torch.Generator(self.device).manual_seed(mixed(seed, start))
+            some = {name: value[start:stop].to(self.device) for name, value in cond.items()}
+            known = [tuple(t[start:stop].to(self.device) for t in partial)] if partial else []
+            return make(stop - start, some, rng, *known, **checked)
+
+        return self._made(one, range(0, n, chunk))
+
+    def _made(self, one: Callable[[int], Tensor], starts: range) -> Iterator[Tensor]:
+        was_training = self.training
+        self.eval()
+        try:
+            yield from side_by_side(one, starts, self.device)
+        finally:
+            self.train(was_training)
+
+    def _check(self, n: int, cond: Mapping[str, Tensor]) -> None:
+        """Raise for conditions that the model does not know, does not have, or that are not `n`."""
         for name, value in cond.items():
             if name not in self.cond:
                 raise Incompatible(
@@ -89,22 +135,6 @@ class Generative(Family):
                     f"{n} samples need {n} values of {name!r}, got {value.shape[0]}", code="wrong-count"
                 )
         self.check_given(cond)
-        check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
-        checked = coerce(self._sample, sampler_options, where="sample")
-        self._guidable(checked.get("guidance_scale", 1.0), cond)
-        was_training = self.training
-        self.eval()
-        try:
-            parts = []
-            for start in range(0, n, chunk):
-                stop = min(start + chunk, n)
-                rng = torch.Generator(self.device).manual_seed(_mix(seed, start))
-                some = {name: value[start:stop].to(self.device) for name, value in cond.items()}
-                known = [tuple(t[start:stop].to(self.device) for t in partial)] if partial else []
-                parts.append(make(stop - start, some, rng, *known, **checked))
-        finally:
-            self.train(was_training)
-        return torch.cat(parts)
 
     def _guidable(self, scale: float, cond: Mapping[str, Tensor]) -> None:
         """Refuse to exaggerate what is not there."""
@@ -157,7 +187,6 @@ class Infilling(Generative):
     infills: ClassVar[Literal["prefix", "any"]]
     """Which known parts it keeps: a beginning, or any."""
 
-    @torch.no_grad()
     def infill(
         self,
         x: Tensor,
@@ -165,12 +194,18 @@ class Infilling(Generative):
         cond: Mapping[str, Tensor] | None = None,
         *,
         seed: int = 0,
-        chunk: int = 256,
+        chunk: int | None = None,
         **sampler_options: Any,
     ) -> Tensor:
         """Examples that are stored `x` `(n, stored, *grid)` where `known`, of the same shape, is true;
         all else is made to go with it. The rest as in `sample`. Raises `Incompatible` for what it cannot
         keep."""
+        partial = self.partial(x, known)
+        options: dict[str, Any] = {"seed": seed, "chunk": chunk, **sampler_options}
+        return torch.cat(list(self.stream(len(x), cond, partial=partial, **options)))
+
+    def partial(self, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Examples of which a part is known, for `stream`. Raises `Incompatible` for what are none."""
         self.space.check(x, "what is given")
         if known.shape != x.shape or known.dtype != torch.bool:
             raise Incompatible(
@@ -187,7 +222,7 @@ class Infilling(Generative):
                     f"a known symbol is none of the {k}, numbered from 0 to {k - 1}",
                     code="unknown-symbol",
                 )
-        return self._by_chunks(len(x), (x, known), dict(cond or {}), seed, chunk, sampler_options)
+        return x, known
 
     @abstractmethod
     def _sample(
@@ -259,6 +294,11 @@ class Autoencoder(Encoder):
 _SAMPLE = {"n": Count, "seed": Natural, "chunk": Count}
 
 
-def _mix(seed: int, n: int) -> int:
+def mixed(seed: int, n: int) -> int:
     """A seed for the n-th part of something seeded (the constant is splitmix64's)."""
     return (seed * 0x9E3779B97F4A7C15 + n) & 0x7FFF_FFFF_FFFF_FFFF
+
+
+def _power_of_two(x: float, least: int, most: int) -> int:
+    """The largest one that is not above `x`, within bounds that are some themselves."""
+    return min(most, max(least, 2 ** math.floor(math.log2(x))))

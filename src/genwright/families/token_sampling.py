@@ -53,7 +53,8 @@ class TokenSampler:
             p = torch.zeros_like(p).scatter(-1, order, ordered)
         if self.min_p is not None:
             p = p.masked_fill(p < self.min_p * p.amax(-1, keepdim=True), 0)
-        return p / p.sum(-1, keepdim=True)
+        uncut = self.top_k is None and self.top_p is None and self.min_p is None
+        return p if uncut else p / p.sum(-1, keepdim=True)
 
 
 def inverse_cdf_sample(probs: Tensor, u: Tensor) -> Tensor:
@@ -63,5 +64,5 @@ def inverse_cdf_sample(probs: Tensor, u: Tensor) -> Tensor:
     One number decides one symbol, so that what is drawn in one place never shifts what is drawn in
     another. A symbol of probability 0 has no share of the line and is never chosen.
     """
-    ends = probs.double().cumsum(-1)
-    return (ends <= u.double().unsqueeze(-1) * ends[..., -1:]).sum(-1)
+    ends = probs.cumsum(-1, dtype=torch.double)
+    return torch.searchsorted(ends, u.double().unsqueeze(-1) * ends[..., -1:], right=True).squeeze(-1)

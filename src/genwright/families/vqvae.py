@@ -210,6 +210,7 @@ class VQVAE(Generative, DensityEstimator, Autoencoder):
         top_p: only the likeliest codes that together hold this probability.  guidance_scale: above 1
         exaggerates the condition.  noise: add the decoder's noise to real channels (None: where they
         are unbounded; in a picture that noise is misfit rather than content)."""
+        self.prior.half_precision = self.half_precision
         code = self.prior._sample(
             n,
             given,

@@ -19,6 +19,7 @@ __all__ = [
     "conv",
     "groups",
     "halvings",
+    "modulate",
     "pyramid",
     "resample",
     "resize",
@@ -106,13 +107,24 @@ class FiLM(nn.Module):
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
 
+    def modulation(self, cond: Cond) -> tuple[Tensor, Tensor] | None:
+        """Scale and shift of each channel `(B, C)`, the same at all positions; None for the identity."""
+        if self.linear is None:
+            return None
+        scale, shift = self.linear(F.silu(cond.vector)).chunk(2, dim=1)
+        return scale, shift
+
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         """`(B, C, *grid)`."""
-        if self.linear is None:
-            return x
-        scale, shift = self.linear(F.silu(cond.vector)).chunk(2, dim=1)
-        shape = (x.shape[0], x.shape[1], *[1] * (x.ndim - 2))
-        return x * (1 + scale.view(shape)) + shift.view(shape)
+        modulation = self.modulation(cond)
+        return x if modulation is None else modulate(x, modulation)
+
+
+def modulate(x: Tensor, modulation: tuple[Tensor, Tensor]) -> Tensor:
+    """`(B, C, *grid)` by what `FiLM.modulation` gave."""
+    scale, shift = modulation
+    shape = (x.shape[0], x.shape[1], *[1] * (x.ndim - 2))
+    return x * (1 + scale.view(shape)) + shift.view(shape)
 
 
 class GridCondition(nn.Module):

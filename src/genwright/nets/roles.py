@@ -65,6 +65,8 @@ class Causal(nn.Module, ABC):
     """A network over a sequence `(B, L, width)`, with an optional cache of what came before."""
 
     width: int
+    continues_in_bfloat16: ClassVar[bool] = False
+    """Whether it goes on from a cache in bfloat16 as well, inputs, weights and all."""
 
     def cache(self, batch: int, length: int, like: Tensor) -> Cache:
         """An empty cache for `length` positions, on the device and in the dtype of `like`."""

@@ -8,23 +8,27 @@ arXiv:2104.09864), normalised queries and keys (Henry et al. 2020, arXiv:2010.04
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, norm, with_grid
+from genwright.nets.blocks import FiLM, modulate, norm, with_grid
 from genwright.nets.roles import Cache, Causal, CondShape, Grid, Net, Nets
 
 __all__ = ["KVCache", "TransformerNets"]
 
+T = TypeVar("T")
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-    """Scaled dot-product attention `(B, H, L, D)`. On a CPU always in fp32: its bfloat16 kernel takes
-    six times as long going backward (`benchmarks/kernels.py`)."""
-    if q.device.type == "cpu":
+    """Scaled dot-product attention `(B, H, L, D)`. In a training on a CPU always in fp32: its bfloat16 kernel
+    takes six times as long going backward (`benchmarks/kernels.py`)."""
+    if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
             return F.scaled_dot_product_attention(
                 q.float(), k.float(), v.float(), attn_mask=mask, is_causal=causal
@@ -35,11 +39,19 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
 @dataclass
 class KVCache:
     """Keys and values of the positions seen so far: for each layer `(B, H, length, D)` of which the
-    first `length` are filled."""
+    first `length` are filled. And what is the same at every position: kept from the first on."""
 
     keys: list[Tensor]
     values: list[Tensor]
     length: int = 0
+    _kept: dict[tuple[int, str], Any] = field(default_factory=dict)
+
+    def once(self, layer: int, what: str, make: Callable[[], T]) -> T:
+        """What `make` gives, made the first time that a layer asks for it."""
+        if (layer, what) not in self._kept:
+            self._kept[layer, what] = make()
+        found: T = self._kept[layer, what]
+        return found
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Write new keys and values behind the old ones; give back all."""
@@ -108,8 +120,14 @@ class TransformerBlock(nn.Module):
         self, h: Tensor, cond: Cond, rotary: Rotary, cache: KVCache | None, layer: int
     ) -> Tensor:
         first = 0 if cache is None else cache.length
-        x = self.film(norm(h).transpose(1, 2), cond).transpose(1, 2)
-        qkv = F.linear(x, torch.cat([self.q.weight, self.k.weight, self.v.weight]))
+
+        def once(what: str, make: Callable[[], T]) -> T:
+            return make() if cache is None else cache.once(layer, what, make)
+
+        x = norm(h)
+        if (modulation := once("film", lambda: self.film.modulation(cond))) is not None:
+            x = modulate(x.transpose(1, 2), modulation).transpose(1, 2)
+        qkv = F.linear(x, once("qkv", lambda: torch.cat([self.q.weight, self.k.weight, self.v.weight])))
         qkv = qkv.view(x.shape[0], x.shape[1], 3 * self.heads, -1).transpose(1, 2)
         qk, v = qkv[:, : 2 * self.heads], qkv[:, 2 * self.heads :]
         q, k = rotary(norm(qk), first).chunk(2, dim=1)
@@ -122,14 +140,20 @@ class TransformerBlock(nn.Module):
         causal = self.causal and not first and q.shape[2] > 1
         y = attend(q, k, v, mask, causal)
         h = h + self.drop(self.proj(y.transpose(1, 2).flatten(2)))
-        if self.cross is not None and cond.tokens is not None:
+        if self.cross is not None and (tokens := cond.tokens) is not None:
             q = norm(self._split(self.cross["q"](norm(h))))
-            k, v = (self._split(t) for t in self.cross["kv"](cond.tokens).chunk(2, dim=-1))
+            k, v = once("tokens", lambda: self._tokens(tokens))
             seen = None if cond.tokens_mask is None else cond.tokens_mask[:, None, None]
-            y = attend(q, norm(k), v, seen)
+            y = attend(q, k, v, seen)
             h = h + self.drop(self.cross["proj"](y.transpose(1, 2).flatten(2)))
         out: Tensor = h + self.drop(self.back(F.relu(self.wide(norm(h))).square()))
         return out
+
+    def _tokens(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the given tokens."""
+        assert self.cross is not None
+        k, v = (self._split(t) for t in self.cross["kv"](tokens).chunk(2, dim=-1))
+        return norm(k), v
 
 
 def _stack(nets: Nets, length: int, cond_shape: CondShape, causal: bool) -> tuple[nn.ModuleList, Rotary]:
@@ -143,6 +167,8 @@ def _stack(nets: Nets, length: int, cond_shape: CondShape, causal: bool) -> tupl
 
 class CausalTransformer(Causal):
     """`(B, L, width)` to the same; position i sees the positions up to i."""
+
+    continues_in_bfloat16 = True
 
     def __init__(self, length: int, nets: Nets, cond_shape: CondShape) -> None:
         super().__init__()

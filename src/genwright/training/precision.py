@@ -10,10 +10,16 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.families.base import Family
 
-__all__ = ["autocast", "heldout_loss", "not_finite"]
+__all__ = ["autocast", "heldout_loss", "in_bfloat16", "not_finite"]
 
 
 def autocast(family: Family, precision: str) -> torch.autocast:
+    """Within it matrix products are in bfloat16, or in fp32."""
+    on = in_bfloat16(family, precision)
+    return torch.autocast(family.device.type, torch.bfloat16, enabled=on)
+
+
+def in_bfloat16(family: Family, precision: str) -> bool:
     """bfloat16 for matrix products, if asked for or known to help: on a GPU that has it, and on a CPU
     with bfloat16 instructions for everything but the MLP of a row (`benchmarks/kernels.py`)."""
     device = family.device
@@ -23,7 +29,7 @@ def autocast(family: Family, precision: str) -> torch.autocast:
     elif precision == "auto" and device.type == "cpu":
         large = bool(family.space.grid) or family.large_products
         on = large and torch.cpu._is_avx512_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=on)
+    return on
 
 
 @torch.no_grad()

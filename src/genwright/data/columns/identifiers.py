@@ -58,21 +58,24 @@ class Shape:
     free: list[list[int]] = field(default_factory=list)
     weight: int = 1
 
-    def fresh(self, n: int, rng: np.random.Generator) -> list[str]:
+    def fresh(self, n: int, rng: np.random.Generator, first: int = 0) -> list[str]:
+        """`n` of them, behind the `first` ones."""
         before, after = _strings(self.before, n, rng), _strings(self.after, n, rng)
-        counter = [f"{number:0{self.width}d}" if self.width else "" for number in self._numbers(n)]
+        counter = [
+            f"{number:0{self.width}d}" if self.width else "" for number in self._numbers(first, n)
+        ]
         return [b + c + a for b, c, a in zip(before, counter, after, strict=True)]
 
-    def _numbers(self, n: int) -> list[int]:
+    def _numbers(self, first: int, n: int) -> list[int]:
         """Through all that are free before one comes again; through several ranges in leaps of a golden section."""
         if not self.free:
-            return list(range(self.start, self.start + n))
+            return list(range(self.start + first, self.start + first + n))
         sizes = [last - first + 1 for first, last in self.free]
         room, leap = sum(sizes), 1
         if len(sizes) > 1:
             leap = next(k for k in range(int(0.618 * room) or 1, 2 * room) if gcd(k, room) == 1)
         ends = np.cumsum(sizes)
-        places = [i * leap % room for i in range(n)]
+        places = [i * leap % room for i in range(first, first + n)]
         ranges = np.searchsorted(ends, places, side="right").tolist()
         return [
             self.free[r][1] - (int(ends[r]) - 1 - place) for r, place in zip(ranges, places, strict=True)
@@ -140,6 +143,9 @@ class Identifier(Column):
         return super().exactly(value)
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
+        return self.decode_behind(0, x, rng)
+
+    def decode_behind(self, first: int, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         n = len(x)
         which = np.zeros(n, dtype=np.int64)
         if len(self.shapes) > 1:
@@ -148,7 +154,7 @@ class Identifier(Column):
         fresh: list[Any] = [None] * n
         for i, shape in enumerate(self.shapes):
             rows = np.flatnonzero(which == i).tolist()
-            for row, text in zip(rows, shape.fresh(len(rows), rng), strict=True):
+            for row, text in zip(rows, shape.fresh(len(rows), rng, first), strict=True):
                 fresh[row] = int(text) if self.whole else text
         if not self.missing_tokens:
             return fresh

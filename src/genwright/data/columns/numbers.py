@@ -122,6 +122,13 @@ class NumberFormat(Format):
     def whole(self) -> bool:
         return self.places == 0 and not self.exponent
 
+    @property
+    def plain(self) -> bool:
+        """Whether it writes as every program reads: without decoration."""
+        return self == replace(
+            NumberFormat(self.raw, self.places, self.least, self.digits), exponent=self.exponent
+        )
+
     def read(self, value: Any) -> float:
         """The number; NaN where it is none, or infinite."""
         found = parse_number(value) if self.is_bare or not isinstance(value, str) else None

@@ -84,6 +84,10 @@ class Column(ABC):
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         """`(n, stored)` to raw values. `rng` draws what the channels leave open."""
 
+    def decode_behind(self, first: int, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
+        """The same of rows that come behind `first` others: what has to differ in all of them does."""
+        return self.decode(x, rng)
+
     @property
     def stored(self) -> int:
         return sum(span.stored for span in self.spans)

@@ -11,13 +11,23 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected, Rows, Source, Values
+from genwright.data.codec import (
+    AS_READ,
+    Appender,
+    Codec,
+    Preview,
+    ReadOptions,
+    Rejected,
+    Rows,
+    Source,
+    Values,
+)
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import KINDS
 from genwright.data.field import Field
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
-from genwright.data.table.readers import BLANKS, inspect, row_count, rows, write
+from genwright.data.table.readers import BLANKS, TableWriter, inspect, row_count, rows
 from genwright.errors import DataError, RecipeError, suggest
 from genwright.options import Count, Natural
 
@@ -48,6 +58,7 @@ class TableCodec(Codec):
     default_family = "autoregressive"
     plural = "rows"
     later = frozenset({"header"})
+    forms = ("csv", "parquet")
 
     def __init__(
         self,
@@ -154,13 +165,20 @@ class TableCodec(Codec):
         columns: int | None = None,
     ) -> list[Path]:
         """`samples.csv`, `.tsv`, `.jsonl` or `.parquet`, as the input was."""
+        rows = _Appended(self._row(fields), folder)
+        try:
+            return rows.add(values)
+        finally:
+            rows.close()
+
+    def appender(self, fields: Mapping[str, Field], folder: Path, form: str | None = None) -> Appender:
+        """As CSV in any case, as Parquet with the numbers as numbers."""
+        return _Appended(self._row(fields), folder, form)
+
+    def _row(self, fields: Mapping[str, Field]) -> RowField:
         row = fields[self.main]
         assert isinstance(row, RowField)
-        form, frame = row.form, values[self.main]
-        found = {str(name): raw(frame[name]) for name in frame.columns}
-        found |= {name: list(some) for name, some in values.items() if name not in (self.main, *found)}
-        ordered = {name: found[name] for name in form.columns if name in found}
-        return [write(assemble(ordered | found, form), form, folder)]
+        return row
 
     def preview(
         self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
@@ -170,6 +188,26 @@ class TableCodec(Codec):
         cells = zip(*(raw(head[name]) for name in head.columns), strict=True)
         body = (tuple("" if v is None or v != v else str(v) for v in row) for row in cells)
         return Preview("rows", rows=(tuple(map(str, head.columns)), *body))
+
+
+class _Appended:
+    """Rows in the order of the input's columns, behind each other in one file."""
+
+    def __init__(self, row: RowField, folder: Path, form: str | None = None) -> None:
+        self.row = row
+        self.form = row.form if form is None else row.form.written_as(f".{form}", row.number_types)
+        self.writer = TableWriter(self.form, folder)
+
+    def add(self, values: Mapping[str, Values]) -> list[Path]:
+        frame = values[TableCodec.main]
+        found = {str(name): raw(frame[name]) for name in frame.columns}
+        found |= {k: list(some) for k, some in values.items() if k not in (TableCodec.main, *found)}
+        ordered = {name: found[name] for name in self.form.columns if name in found}
+        self.writer.add(assemble(ordered | found, self.form))
+        return [self.writer.file]
+
+    def close(self) -> None:
+        self.writer.close()
 
 
 def _first(source: Source) -> Path:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.reservoir import Reservoir
+from genwright.data.columns.types import Numeric
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.table.frames import TableFormat, assemble, largest, library, raw
 from genwright.errors import DataError, RecipeError, suggest
@@ -212,15 +214,31 @@ class RowField(Field):
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> pd.DataFrame:
         """A frame of the input's columns, order and types; the same for the same `x`."""
-        rng = np.random.default_rng(0)
+        return self.decode_behind(0, x, parts)
+
+    def decode_behind(
+        self, behind: int, x: Array, parts: Mapping[str, Values] | None = None
+    ) -> pd.DataFrame:
+        rng = np.random.default_rng(behind)
         values: dict[str, Values] = {}
         first = 0
         for column in self._columns:
-            values[column.name] = column.decode(x[:, first : first + column.stored], rng)
+            cells = x[:, first : first + column.stored]
+            values[column.name] = column.decode_behind(behind, cells, rng)
             first += column.stored
         known = {**(parts or {}), **values}
         empty = [None] * len(x)
         return assemble({name: known.get(name, empty) for name in self.form.columns}, self.form)
+
+    @property
+    def number_types(self) -> dict[str, str]:
+        """The Arrow type of each column that holds plain numbers, by name."""
+        found = {}
+        for column in self._columns:
+            form = column.format if isinstance(column, Numeric) and not column.text_values else None
+            if isinstance(form, NumberFormat) and form.plain:
+                found[column.name] = "int64" if form.whole else "double"
+        return found
 
     def partial(self, values: Values) -> Partial:
         """Rows of which some columns are known, by name; the others are to be made."""

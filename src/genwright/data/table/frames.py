@@ -53,6 +53,18 @@ class TableFormat:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()}
         return cls(**fields)
 
+    def written_as(self, suffix: str, types: Mapping[str, str]) -> TableFormat:
+        """The same columns in a file of another format.
+
+        types  of columns whose texts are numbers, as Arrow spells them; the others are texts
+        """
+        if suffix == self.suffix:
+            return self
+        if suffix == ".parquet":
+            found = tuple(types.get(name, "string") for name in self.columns)
+            return TableFormat(suffix, self.columns, types=found)
+        return TableFormat(suffix, self.columns)
+
 
 def library(name: str) -> Any:
     """pandas or pyarrow, which only tables need."""

@@ -589,37 +589,65 @@ def write(frame: pd.DataFrame, form: TableFormat, folder: Path) -> Path:
     A text that a spreadsheet would take for a formula (=1+1) is written as it is: a table that is
     read back must not change.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"samples{form.suffix}"
-    columns = {str(name): raw(frame[name]) for name in frame.columns}
-    if form.suffix == ".parquet":
-        _write_parquet(frame, form, file)
-    elif form.suffix == ".jsonl":
-        with file.open("w", encoding="utf-8", newline="\n") as stream:
+    writer = TableWriter(form, folder)
+    try:
+        writer.add(frame)
+    finally:
+        writer.close()
+    return writer.file
+
+
+class TableWriter:
+    """Rows behind each other. A text is whole after each `add`, a Parquet file after `close`."""
+
+    def __init__(self, form: TableFormat, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.form, self.file = form, folder / f"samples{form.suffix}"
+        self._parquet: Any = None
+        self._stream: Any = None
+        if form.suffix != ".parquet":
+            self._stream = self.file.open("w", encoding="utf-8", newline="")
+        self._begun = False
+
+    def add(self, frame: pd.DataFrame) -> None:
+        columns = {str(name): raw(frame[name]) for name in frame.columns}
+        if self.form.suffix == ".parquet":
+            self._add_parquet(frame)
+        elif self.form.suffix == ".jsonl":
             for row in zip(*columns.values(), strict=True):
                 clean = [None if v is None or v != v else v for v in row]
-                stream.write(
-                    json.dumps(dict(zip(columns, clean, strict=True)), ensure_ascii=False) + "\n"
-                )
-    else:
-        with file.open("w", encoding="utf-8", newline="") as stream:
-            records = zip(*columns.values(), strict=True)
-            table = chain([tuple(columns)] if form.header else [], records)
-            if form.delimiter == "  ":
-                stream.writelines(f"{form.delimiter.join(record)}\n" for record in table)
-            else:
-                csv.writer(stream, delimiter=form.delimiter, lineterminator="\n").writerows(table)
-    return file
+                line = json.dumps(dict(zip(columns, clean, strict=True)), ensure_ascii=False)
+                self._stream.write(line + "\n")
+        else:
+            names = [tuple(columns)] if self.form.header and not self._begun else []
+            self._add_lines(chain(names, zip(*columns.values(), strict=True)))
+        self._begun = True
+        if self._stream is not None:
+            self._stream.flush()
 
+    def _add_lines(self, records: Iterable[Sequence[str]]) -> None:
+        delimiter = self.form.delimiter
+        if delimiter == "  ":
+            self._stream.writelines(f"{delimiter.join(record)}\n" for record in records)
+        else:
+            csv.writer(self._stream, delimiter=delimiter, lineterminator="\n").writerows(records)
 
-def _write_parquet(frame: pd.DataFrame, form: TableFormat, file: Path) -> None:
-    arrow = library("pyarrow")
-    types = dict(zip(form.columns, form.types, strict=True))
-    arrays = {}
-    for name in frame.columns:
-        array = arrow.array(frame[name])
-        kind = arrow_type(types[name]) if name in types else array.type
-        if arrow.types.is_dictionary(kind):
-            array = array.dictionary_encode()
-        arrays[name] = array.cast(kind)
-    library("pyarrow.parquet").write_table(arrow.table(arrays), file)
+    def _add_parquet(self, frame: pd.DataFrame) -> None:
+        arrow = library("pyarrow")
+        types = dict(zip(self.form.columns, self.form.types, strict=True)) if self.form.types else {}
+        arrays = {}
+        for name in frame.columns:
+            array = arrow.array(frame[name])
+            kind = arrow_type(types[name]) if name in types else array.type
+            if arrow.types.is_dictionary(kind):
+                array = array.dictionary_encode()
+            arrays[name] = array.cast(kind)
+        table = arrow.table(arrays)
+        if self._parquet is None:
+            self._parquet = library("pyarrow.parquet").ParquetWriter(self.file, table.schema)
+        self._parquet.write_table(table)
+
+    def close(self) -> None:
+        for opened in (self._stream, self._parquet):
+            if opened is not None:
+                opened.close()

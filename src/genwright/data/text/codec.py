@@ -280,25 +280,14 @@ class TextCodec(Codec):
         columns: int | None = None,
     ) -> list[Path]:
         """`samples.txt` to read, and `samples.jsonl`, which this codec reads back."""
-        folder.mkdir(parents=True, exist_ok=True)
-        texts = {
-            name: [tokenizers.repair(text) for text in values[name]]
-            for name in self._texts(values, fields)
-        }
-        given = {name: list(map(_plain, some)) for name, some in values.items() if name not in texts}
-        shown, lines = folder / self.sheet, folder / "samples.jsonl"
-        with shown.open("w", encoding="utf-8", newline="") as out:
-            for i, text in enumerate(_side_by_side(texts)):
-                labels = (f"{name}={some[i]}" for name, some in given.items())
-                head = " ".join([f"──── {i + 1}", *labels, ""])
-                out.write(f"{head.ljust(72, '─')}\n{text}\n\n")
-        with lines.open("w", encoding="utf-8", newline="") as out:
-            found = {self.field if name == self.main else name: some for name, some in texts.items()}
-            found |= given
-            for row in zip(*found.values(), strict=True):
-                line = dict(zip(found, row, strict=True))
-                out.write(json.dumps(line, ensure_ascii=False) + "\n")
-        return [shown, lines]
+        out = self.appender(fields, folder)
+        try:
+            return out.add(values)
+        finally:
+            out.close()
+
+    def appender(self, fields: Mapping[str, Field], folder: Path, form: str | None = None) -> _Appended:
+        return _Appended(self, fields, folder)
 
     def preview(
         self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
@@ -311,6 +300,38 @@ class TextCodec(Codec):
     def _texts(self, values: Mapping[str, Values], fields: Mapping[str, Field]) -> list[str]:
         """Fields of texts, the main one first."""
         return file_fields(values, fields, TextField, self.main)
+
+
+class _Appended:
+    """Texts to read, and lines of JSON, behind each other in two files."""
+
+    def __init__(self, codec: TextCodec, fields: Mapping[str, Field], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.codec, self.fields, self.written = codec, fields, 0
+        self.files = [folder / codec.sheet, folder / "samples.jsonl"]
+        self._shown, self._lines = (f.open("w", encoding="utf-8", newline="") for f in self.files)
+
+    def add(self, values: Mapping[str, Values]) -> list[Path]:
+        main = self.codec.main
+        names = self.codec._texts(values, self.fields)
+        texts = {name: [tokenizers.repair(text) for text in values[name]] for name in names}
+        given = {name: list(map(_plain, some)) for name, some in values.items() if name not in texts}
+        for i, text in enumerate(_side_by_side(texts)):
+            labels = (f"{name}={some[i]}" for name, some in given.items())
+            self.written += 1
+            head = " ".join([f"──── {self.written}", *labels, ""])
+            self._shown.write(f"{head.ljust(72, '─')}\n{text}\n\n")
+        found = {self.codec.field if name == main else name: some for name, some in texts.items()}
+        found |= given
+        for row in zip(*found.values(), strict=True):
+            self._lines.write(json.dumps(dict(zip(found, row, strict=True)), ensure_ascii=False) + "\n")
+        for stream in (self._shown, self._lines):
+            stream.flush()
+        return self.files
+
+    def close(self) -> None:
+        for stream in (self._shown, self._lines):
+            stream.close()
 
 
 def _side_by_side(texts: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.text import tokenizer as tokenizers
 from genwright.data.text.tokenizer import BPE, CODES, END, CharTokenizer, Tokenizer
 from genwright.errors import DataError
+from genwright.grammar import Grammar
 from genwright.options import Count
 from genwright.space import Space, Symbol
 
@@ -174,6 +175,10 @@ class TextField(Field):
         if self.stream:
             return Space((length + 1,), (Symbol(size),))
         return Space((length,), (Symbol(size, pad=END),))
+
+    @property
+    def grammar(self) -> Grammar | None:
+        return self.tokenizer.grammar
 
     def encode(self, values: Values) -> Array:
         """n texts to ids, `(tokens,)` for a stream, else `(n, 1, length)`; uint16 if that holds all."""

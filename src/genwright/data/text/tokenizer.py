@@ -16,12 +16,16 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from genwright.data.text import utf8
 from genwright.errors import RecipeError, missing_extra
+from genwright.grammar import REFUSED, Grammar
 
 __all__ = [
     "BPE",
@@ -90,7 +94,12 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, ids: NDArray[Any]) -> str:
-        """The text of ids `(tokens,)`. 0 adds nothing; what is no text becomes U+FFFD."""
+        """The text of ids `(tokens,)`. 0 adds nothing, and neither do bytes that complete no character."""
+
+    @property
+    @abstractmethod
+    def grammar(self) -> Grammar | None:
+        """Which ids may follow, so that all bytes complete characters (None: any may)."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -150,10 +159,21 @@ class CharTokenizer(Tokenizer):
         if not END < ids[0] < FIRST:
             return self._codes[ids[ids != END] - FIRST].tobytes().decode("utf-32-le")
         # A model may break off in the middle of a byte or of a character.
-        whole = len(ids) // 2 * 2
-        high, low = (ids[:whole] - 1).reshape(-1, 2).T
-        text = (high * 16 + low).astype(np.uint8).tobytes().decode("utf-8", "replace")
-        return text if whole == len(ids) else text + "\ufffd"
+        high, low = (ids[: len(ids) // 2 * 2] - 1).reshape(-1, 2).T
+        return (high * 16 + low).astype(np.uint8).tobytes().decode("utf-8", "ignore")
+
+    @cached_property
+    def grammar(self) -> Grammar:
+        """A state of UTF-8 (their numbers are as there), or one with a high nibble waiting for the low one."""
+        states = len(utf8.BYTES)
+        follows = np.full((states * (1 + NIBBLES), self.size), REFUSED)
+        follows[utf8.START, END] = follows[utf8.START, FIRST:] = utf8.START
+        low = utf8.BYTES.reshape(states * NIBBLES, NIBBLES)
+        follows[states:, 1:FIRST] = low
+        waiting = np.arange(states, states * (1 + NIBBLES)).reshape(states, NIBBLES)
+        possible = (low != REFUSED).any(1).reshape(states, NIBBLES)
+        follows[:states, 1:FIRST] = np.where(possible, waiting, REFUSED)
+        return Grammar(torch.from_numpy(follows))
 
     def state(self) -> dict[str, Any]:
         return {"kind": self.kind, "characters": self.characters}
@@ -208,10 +228,34 @@ class BPE(Tokenizer):
 
     def decode(self, ids: NDArray[Any]) -> str:
         ids = np.asarray(ids, dtype=np.int64)
-        return str(self._tokenizer.decode((ids[ids != END] - 1).tolist(), skip_special_tokens=False))
+        return b"".join(self._pieces[i - 1] for i in ids[ids != END]).decode("utf-8", "ignore")
+
+    @cached_property
+    def _pieces(self) -> list[bytes]:
+        """What each id of the library spells."""
+        tokens = map(self._tokenizer.id_to_token, range(self.size - 1))
+        return [bytes(_BYTES[letter] for letter in token) for token in tokens]
+
+    @cached_property
+    def grammar(self) -> Grammar:
+        follows = np.full((len(utf8.BYTES), self.size), REFUSED)
+        follows[utf8.START, END] = utf8.START
+        follows[:, 1:] = utf8.after(self._pieces)
+        return Grammar(torch.from_numpy(follows))
 
     def state(self) -> dict[str, Any]:
         return {"kind": self.kind, "tokenizer": self._json}
+
+
+def _byte_letters() -> dict[str, int]:
+    """The byte that each letter of a byte-level piece stands for: itself where it can be seen, else the next
+    letter that is free (Radford et al. 2019, GPT-2)."""
+    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [byte for byte in range(256) if byte not in seen]
+    return {chr(byte): byte for byte in seen} | {chr(256 + i): byte for i, byte in enumerate(rest)}
+
+
+_BYTES = _byte_letters()
 
 
 def restore(state: Mapping[str, Any]) -> Tokenizer:

@@ -1,0 +1,66 @@
+"""Samples to files as they are made: what is written stays, whole, whenever it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from genwright.data.codec import Appender
+from genwright.data.provenance import mark_files
+from genwright.model import Samples
+
+__all__ = ["PART", "SampleWriter"]
+
+PART = 1024
+"""Examples in a folder, where each is a file of its own and there are more."""
+
+
+class SampleWriter:
+    """Writes samples that come some at a time into a folder; a context, at whose end all that came is written.
+
+    Rows and texts are appended to their file. Examples that are files of their own go to folders of 1,024 within
+    it if there are more, each with a sheet that shows them.
+
+    n     examples that will come
+    mark  say in each file, or in a JSON beside it, that it is synthetic, and by which run and seed
+    form  one of the codec's `forms` (None: as the input was)
+    """
+
+    def __init__(self, folder: Path, n: int, *, mark: bool = True, form: str | None = None) -> None:
+        self.folder, self.mark, self.form = folder, mark, form
+        self.written = 0
+        self.files: list[Path] = []
+        """Of the first part, the one that shows them all first."""
+        self._parts = n > PART
+        self._held: list[Samples] = []
+        self._appender: Appender | None = None
+
+    def add(self, samples: Samples) -> None:
+        if self._appender is None and not self._held and samples.sources is None:
+            self._appender = samples.codec.appender(samples.fields, self.folder, self.form)
+        if self._appender is None:
+            self._held.append(samples)
+            if sum(map(len, self._held)) >= PART:
+                self._write_held()
+            return
+        files = self._appender.add(samples.values)
+        if not self.written and self.mark and samples.provenance is not None:
+            mark_files(files, samples.provenance, self.folder)
+        self.files, self.written = files, self.written + len(samples)
+
+    def _write_held(self) -> None:
+        samples, self._held = Samples.joined(self._held), []
+        folder = self.folder / f"from-{self.written:07d}" if self._parts else self.folder
+        files = samples.write(folder, mark=self.mark)
+        self.files, self.written = self.files or files, self.written + len(samples)
+
+    def __enter__(self) -> SampleWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._held:
+            self._write_held()
+        if self._appender is not None:
+            self._appender.close()
