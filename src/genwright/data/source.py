@@ -1,7 +1,8 @@
 """From a path, or a built-in name, to files of one modality.
 
 Nothing is fetched or extracted; the registered codecs say how sure they are of the files (`Codec.sniff`),
-and the surest one is taken. Hidden files are passed over, links to folders are not followed.
+and the surest one is taken. Hidden files are passed over, links to folders are not followed. An archive is the
+folder that was packed into it, and may be one in a longer path: `photos.zip/train`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from genwright.data.cache import cache_home
 from genwright.data.codec import Codec, Source
+from genwright.data.member import Member, contents, is_archive
 from genwright.data.provenance import BESIDE
+from genwright.data.shards import is_shard
 from genwright.errors import DataError, closest_name
 from genwright.registry import names, resolve
 
@@ -33,7 +37,7 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     """
     if str(path) in BUILTIN and not Path(path).exists():
         return Source(_digits(), (_digits(),), "image", str(path))
-    root = Path(path).expanduser()
+    root = _placed(Path(path).expanduser())
     if not str(path):
         raise DataError(
             "no data was named: give a file, a folder or a built-in name (digits), "
@@ -43,6 +47,8 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     if not root.exists():
         raise DataError(f"there is no file or folder at {root}; {_nearest(root)}", code="no-such-path")
     name = root.name.split(".")[0] or root.resolve().name
+    if isinstance(root, Member) and root.is_dir():
+        return _packed(root, codec, name)
     if root.is_file():
         if codec == "auto" and not (codec := _surest([root])):
             raise DataError(
@@ -52,6 +58,22 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     if not root.is_dir():
         raise DataError(f"{root} is neither a file nor a folder: name one of these", code="no-such-path")
     return _folder(root, codec, name)
+
+
+def _placed(path: Path) -> Path:
+    """The same path, through an archive if it is or leads into one."""
+    through = Member(path)
+    if path.exists():
+        return through if path.is_file() and is_archive(path) and not is_shard(path) else path
+    return through if through.leads_into_archive and through.exists() else path
+
+
+def _packed(root: Member, codec: str, name: str) -> Source:
+    """The files in an archive, below the folder that all of them lie in, which says nothing."""
+    own = _examples(_walk(root)) or [root]
+    top = Path(os.path.commonpath([file.parent for file in own])) if own != [root] else root
+    found = _folder(Member(top), codec, name)
+    return replace(found, rejected=contents(root.archive).rejected)
 
 
 def _folder(root: Path, codec: str, name: str) -> Source:
@@ -127,8 +149,10 @@ def _nearest(missing: Path) -> str:
     return f"did you mean {near if near in BUILTIN else folder / near}?"
 
 
-def _walk(root: Path) -> list[Path]:
+def _walk(root: Path) -> Sequence[Path]:
     """All files below `root`, in a fixed order, without hidden ones and what says that others are synthetic."""
+    if isinstance(root, Member):
+        return [file for file in root.members if file.name != BESIDE]
     found = []
     for folder, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(d for d in folders if not d.startswith((".", "__MACOSX")))

@@ -15,6 +15,7 @@ from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected,
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import KINDS
 from genwright.data.field import Field
+from genwright.data.packed import with_packed
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
 from genwright.data.table.readers import inspect, row_count, rows, write
@@ -41,7 +42,7 @@ class TableCodec(Codec):
     fit_rows          rows kept in memory to learn from; a larger training split is sampled
     """
 
-    reads = (".csv", ".tsv", ".parquet", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+    reads = (*with_packed(".csv", ".tsv", ".jsonl"), ".parquet")
     main = "row"
     field_types = (RowField, ColumnField)
     default_family = "autoregressive"

@@ -26,7 +26,7 @@ __all__ = ["TableFormat", "arrow_type", "assemble", "largest", "library", "plain
 class TableFormat:
     """How a file holds its table.
 
-    suffix       of what is written back: no .gz
+    suffix       of what is written back, never packed
     columns      their names, in order
     delimiter    of a text
     spaces       whether blanks that follow a delimiter belong to it

@@ -1,8 +1,10 @@
 """The files of a table: what form they have, their rows chunk by chunk, and writing them back.
 
-    .csv .tsv (.gz)    every value a text, as it stands; the delimiter and the encoding are found
-    .jsonl (.gz)       one flat object a line; Python's values
+    .csv .tsv          every value a text, as it stands; the delimiter and the encoding are found
+    .jsonl             one flat object a line; Python's values
     .parquet           the types of the file, held by pandas as Arrow's
+
+Texts may be packed: `.gz`, `.bz2`, `.xz` or `.zst` behind any of their suffixes.
 
 Whatever spoils a file is a `DataError` that names it; a spoilt row among good ones is a `Rejected`.
 """
@@ -11,21 +13,20 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from io import BufferedReader
+from io import TextIOWrapper
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from genwright.data.codec import Rejected
 from genwright.data.columns.numbers import parse_number
+from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
 from genwright.errors import DataError
 
@@ -77,10 +78,10 @@ def row_count(file: Path) -> int:
         if _suffix(file) == ".parquet":
             with _parquet_file(file) as opened:
                 return int(opened.metadata.num_rows)
-        with _binary(file) as stream:
+        with open_unpacked(file) as stream:
             head = stream.read(_BLOCK)
-        packed = file.suffix.lower() == ".gz"
-        size = len(head) if len(head) < _BLOCK else file.stat().st_size * (4 if packed else 1)
+        whole = file.stat().st_size * (GAIN if is_packed(file) else 1)
+        size = len(head) if len(head) < _BLOCK else whole
         return round(size / max(1, len(head)) * head.count(b"\n"))
 
 
@@ -123,8 +124,7 @@ def _cause(form: TableFormat) -> str:
 
 
 def _suffix(file: Path) -> str:
-    name = file.name.lower().removesuffix(".gz")
-    return Path(name).suffix
+    return Path(bare(file)).suffix
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def _reading(file: Path) -> Iterator[None]:
     """Say which file it was."""
     try:
         yield
-    except (OSError, EOFError, zlib.error) as error:
+    except BROKEN as error:
         raise DataError(
             f"{file.name} cannot be read, it may be damaged or cut off: {error}", code="damaged-file"
         ) from None
@@ -146,19 +146,14 @@ def _reading(file: Path) -> Iterator[None]:
 # -- text ----------------------------------------------------------------------------------------
 
 
-def _binary(file: Path) -> gzip.GzipFile | BufferedReader:
-    return gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb")
-
-
 def _text(file: Path, encoding: str) -> IO[str]:
-    open_ = gzip.open if file.suffix.lower() == ".gz" else open
-    return open_(file, "rt", encoding=encoding, newline="")
+    return TextIOWrapper(open_unpacked(file), encoding=encoding, newline="")
 
 
 def _encoding(file: Path) -> str:
     """UTF-16 if a mark says so, UTF-8 if all of the file is, else cp1252, and at last latin-1, which anything is."""
     decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8", "cp1252", "latin-1")}
-    with _binary(file) as stream:
+    with open_unpacked(file) as stream:
         block = stream.read(_BLOCK)
         if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
@@ -426,7 +421,7 @@ def _jsonl(file: Path, form: TableFormat, notes: list[str]) -> Rows:
 def _parquet_file(file: Path) -> Iterator[Any]:
     arrow = library("pyarrow")
     try:
-        with library("pyarrow.parquet").ParquetFile(file) as opened:
+        with file.open("rb") as stream, library("pyarrow.parquet").ParquetFile(stream) as opened:
             yield opened
     except arrow.ArrowException as error:
         raise DataError(

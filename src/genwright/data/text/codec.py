@@ -27,6 +27,7 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.labels import file_fields
+from genwright.data.packed import with_packed
 from genwright.data.text import tokenizer as tokenizers
 from genwright.data.text.field import SEPARATOR, TextField
 from genwright.data.text.files import (
@@ -50,7 +51,7 @@ ROWS = 4096
 ENOUGH = 4 * BLOCK
 """Bytes that are enough to look at."""
 EMPTY = "is empty"
-PLAIN = (".txt", ".md", ".txt.gz", ".md.gz")
+PLAIN = with_packed(".txt", ".md")
 """Files that are a document each."""
 
 
@@ -58,8 +59,8 @@ class TextCodec(Codec):
     """Texts to ids of characters or of BPE pieces, and back exactly.
 
     A .txt or .md file is a document, and so is a line of a .jsonl file, of a .csv or .tsv of texts, and of
-    two files that say the same in two languages (`x.en` and `x.es`); `.gz` behind any of these is read in
-    place. There are two layouts:
+    two files that say the same in two languages (`x.en` and `x.es`); `.gz`, `.bz2`, `.xz` or `.zst` behind any of
+    these is read in place. There are two layouts:
 
     **documents** (`layout == "examples"`): an example is one document, ids `(1, length)`, ended and
     filled up with 0; one that is too long is cut. Taken where labels are asked for, or where there
@@ -83,10 +84,7 @@ class TextCodec(Codec):
     encoding  of files without a byte order mark; None takes UTF-8, or else latin-1
     """
 
-    reads = (
-        *(".txt", ".md", ".jsonl", ".csv", ".tsv"),
-        *(".txt.gz", ".md.gz", ".jsonl.gz", ".csv.gz", ".tsv.gz"),
-    )
+    reads = with_packed(".txt", ".md", ".jsonl", ".csv", ".tsv")
     main = "text"
     field_types = (TextField, ColumnField)
     default_family = "autoregressive"
