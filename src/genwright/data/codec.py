@@ -229,6 +229,11 @@ class Codec(ABC):
         files they name the data."""
         return []
 
+    def stamp(self, source: Source, *, exact: bool) -> bytes:
+        """What names the content of a source that is in no file; where it has not to be `exact`, something that
+        is likely to change with it."""
+        return b""
+
     def count(self, source: Source) -> int:
         """About how many examples there are, without reading them."""
         return len(source.files)

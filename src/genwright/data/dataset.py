@@ -142,6 +142,7 @@ def prepare(
         options = replace(options, every=max(1, many // most))
     # Of what is only sampled the content is not read, so that its files go by size and time of change.
     files = _files(source, codec, options, _stamps if total else file_digests)
+    files += codec.stamp(source, exact=not total)
     key = _key(source, codec_options, options, files)
     folder = cache_home() / "data" / f"{key}-{LAYOUT}{'-sample' if total else ''}"
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -19,8 +19,9 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -81,14 +82,15 @@ class Member(SystemPath):
     @property
     def inner(self) -> str:
         """The path in the archive; "." for the archive itself."""
-        return PurePosixPath(*self.parts[len(self.archive.parts) :]).as_posix()
+        return self.relative_to(self.archive).as_posix()
 
     @property
     def members(self) -> list[Member]:
         """All files in the archive below this folder, in its order."""
-        inside = contents(self.archive)
         start = "" if self.inner == "." else f"{self.inner}/"
-        return [member for member in inside.members if member.inner.startswith(start)]
+        inside = contents(self.archive)
+        pairs = zip(inside.files, inside.members, strict=True)
+        return [member for name, member in pairs if name.startswith(start)]
 
     def exists(self, **_: Any) -> bool:
         return self.is_file() or self.is_dir()
@@ -106,13 +108,14 @@ class Member(SystemPath):
     def stat(self, **_: Any) -> os.stat_result:
         """The archive's, with the size and the kind of this."""
         about = self.archive.stat()
-        kind, size = (stat.S_IFDIR, 0) if self.is_dir() else (stat.S_IFREG, self._entry().size)
+        inside = contents(self.archive)
+        kind, size = (stat.S_IFDIR, 0) if self.is_dir() else (stat.S_IFREG, self._entry(inside).size)
         exact = {name: getattr(about, name) for name in ("st_atime_ns", "st_mtime_ns", "st_ctime_ns")}
         return os.stat_result((kind | 0o444, *about[1:6], size, *about[7:10]), exact)
 
-    def _entry(self) -> Entry:
+    def _entry(self, inside: Contents) -> Entry:
         try:
-            return contents(self.archive).files[self.inner]
+            return inside.files[self.inner]
         except KeyError:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self)) from None
 
@@ -127,13 +130,14 @@ class Member(SystemPath):
         """To be read. Raises `OSError`."""
         assert mode in ("r", "rb", "rt"), "an archive is never written to"
         try:
-            entry = self._entry()
+            inside = contents(self.archive)
+            entry = self._entry(inside)
         except GenwrightError as error:
             raise OSError(f"{self.archive} has changed since it was looked through: {error}") from None
         if entry.zipped is not None:
             stream = _unzipped(self.archive, entry.zipped)
         else:
-            stream = io.BufferedReader(_Part(entry.file, entry.offset, entry.size))
+            stream = io.BufferedReader(_Part(inside.plain, entry.offset, entry.size))
         return stream if mode == "rb" else io.TextIOWrapper(stream, encoding, errors, newline)
 
 
@@ -149,25 +153,38 @@ def _archive_above(path: str) -> str | None:
 
 
 class Entry(NamedTuple):
-    """Where a member stands: `size` bytes from `offset` of a file, or what a zip says of it."""
+    """Where a member stands: `size` bytes from `offset`, or what a zip says of it."""
 
-    file: Path
     offset: int
     size: int
     zipped: zipfile.ZipInfo | None = None
 
 
-class Contents(NamedTuple):
-    """The files in an archive by name, in their order, the names in each folder, and what is never read."""
+@dataclass(frozen=True)
+class Contents:
+    """The files in an archive by name, in their order, and what is never read.
+
+    plain  the file that members stand in: the archive, or what it unpacks to
+    """
 
     archive: Path
-    files: dict[str, Entry]
-    folders: dict[str, dict[str, None]]
+    plain: Path
+    files: Mapping[str, Entry]
     rejected: tuple[Rejected, ...]
 
-    @property
-    def members(self) -> list[Member]:
-        return [Member(self.archive, name) for name in self.files]
+    @cached_property
+    def members(self) -> tuple[Member, ...]:
+        return tuple(Member(self.archive, name) for name in self.files)
+
+    @cached_property
+    def folders(self) -> Mapping[str, Collection[str]]:
+        """The names in each folder."""
+        found: dict[str, dict[str, None]] = {".": {}}
+        for name in self.files:
+            path = PurePosixPath(name)
+            for one in (path, *path.parents[:-1]):
+                found.setdefault(one.parent.as_posix(), {})[one.name] = None
+        return found
 
 
 def contents(archive: Path) -> Contents:
@@ -188,9 +205,13 @@ def contents(archive: Path) -> Contents:
 @lru_cache(maxsize=256)
 def _contents(archive: Path, size: int, changed: int) -> Contents:
     """Remembered as long as the file is as it was."""
-    listed = _of_zip if archive.suffix.lower() == ".zip" else _of_tar
-    files, rejected = dict[str, Entry](), list[Rejected]()
-    for name, found in listed(archive, size):
+    plain, files, rejected = archive, dict[str, Entry](), list[Rejected]()
+    if archive.suffix.lower() == ".zip":
+        listed = _of_zip(archive, size)
+    else:
+        plain = archive if archive.suffix.lower() == ".tar" else _unpacked(archive, size)
+        listed = _of_tar(plain)
+    for name, found in listed:
         if any(part.startswith((".", "__MACOSX")) for part in _shown(name)):
             continue
         fault = AWAY if _leads_away(name) else found
@@ -198,17 +219,11 @@ def _contents(archive: Path, size: int, changed: int) -> Contents:
             rejected.append(Rejected(name, fault))
         else:
             files[name] = fault
-    folders: dict[str, dict[str, None]] = {".": {}}
-    for name in files:
-        path = PurePosixPath(name)
-        for one in (path, *path.parents[:-1]):
-            folders.setdefault(one.parent.as_posix(), {})[one.name] = None
-    return Contents(archive, files, folders, tuple(rejected))
+    return Contents(archive, plain, files, tuple(rejected))
 
 
-def _of_tar(archive: Path, size: int) -> Iterator[tuple[str, Entry | str]]:
+def _of_tar(plain: Path) -> Iterator[tuple[str, Entry | str]]:
     """The members of a tar: where each stands, or why it is not read."""
-    plain = archive if archive.suffix.lower() == ".tar" else _unpacked(archive, size)
     with tarfile.open(plain, "r:") as tar:
         while (about := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined]  # which would hold all of them
@@ -217,7 +232,7 @@ def _of_tar(archive: Path, size: int) -> Iterator[tuple[str, Entry | str]]:
                 raise ValueError(f"{name} has less than no bytes")
             if not about.isdir():
                 plain_file = about.isreg() and not about.issparse()
-                yield name, Entry(plain, about.offset_data, about.size) if plain_file else NOT_PLAIN
+                yield name, Entry(about.offset_data, about.size) if plain_file else NOT_PLAIN
     with plain.open("rb") as stream:  # tarfile takes a head that is damaged or missing for the end
         stream.seek(tar.offset)
         rest = stream.read(REST)
@@ -242,10 +257,10 @@ def _of_zip(archive: Path, size: int) -> Iterator[tuple[str, Entry | str]]:
             code="encrypted-archive",
         )
     for info in files:
-        yield PurePosixPath(info.filename).as_posix(), _zipped(archive, info)
+        yield PurePosixPath(info.filename).as_posix(), _zipped(info)
 
 
-def _zipped(archive: Path, info: zipfile.ZipInfo) -> Entry | str:
+def _zipped(info: zipfile.ZipInfo) -> Entry | str:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if info.flag_bits & 1:
         return "it is encrypted"
@@ -253,7 +268,7 @@ def _zipped(archive: Path, info: zipfile.ZipInfo) -> Entry | str:
         return NOT_PLAIN
     if info.compress_type not in METHODS:
         return f"it is packed in a way that is not read here (method {info.compress_type})"
-    return Entry(archive, info.header_offset, info.file_size, info)
+    return Entry(info.header_offset, info.file_size, info)
 
 
 def _shown(name: str) -> list[str]:

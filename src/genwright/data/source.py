@@ -8,6 +8,7 @@ folder that was packed into it, and may be one in a longer path: `photos.zip/tra
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from genwright.data.codec import Codec, Source
 from genwright.data.member import Member, contents, is_archive
 from genwright.data.provenance import BESIDE
 from genwright.data.shards import is_shard
+from genwright.data.table.sql import Address, placed
 from genwright.errors import DataError, closest_name
 from genwright.registry import names, resolve
 
@@ -37,6 +39,12 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     """
     if str(path) in BUILTIN and not Path(path).exists():
         return Source(_digits(), (_digits(),), "image", str(path))
+    if (database := placed(str(path))) is not None:
+        if isinstance(database, Address):
+            return Source(
+                database, (database,), "table", re.sub(r"\W.*", "", database.name) or "database"
+            )
+        path, codec = database, "table"
     root = _placed(Path(path).expanduser())
     if not str(path):
         raise DataError(

@@ -3,6 +3,8 @@
     .csv .tsv          every value a text, as it stands; the delimiter and the encoding are found
     .jsonl             one flat object a line; Python's values
     .parquet           the types of the file, held by pandas as Arrow's
+    .xlsx .ods         as the CSV that they would be saved as (`sheets.py`)
+    .sqlite, a URL     likewise (`sql.py`)
 
 Texts may be packed: `.gz`, `.bz2`, `.xz` or `.zst` behind any of their suffixes.
 
@@ -18,6 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from io import TextIOWrapper
 from itertools import islice, pairwise
@@ -28,6 +31,8 @@ from genwright.data.codec import Rejected
 from genwright.data.columns.numbers import parse_number
 from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
+from genwright.data.table.sheets import SHEETS, as_csv, sheet_named
+from genwright.data.table.sql import count_rows, records
 from genwright.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,38 +48,61 @@ FEW_BAD, BAD_SHARE = 3, 0.01
 _BLOCK = 1 << 20
 
 
-def inspect(file: Path, delimiter: str | None = None, header: int | None = None) -> TableFormat:
-    """The form of a file; `delimiter` and the line of the `header` (0: there is none) where a person says so.
-    Raises `DataError`."""
+def inspect(
+    file: Path, delimiter: str | None = None, header: int | None = None, sheet: str | None = None
+) -> TableFormat:
+    """The form of a file; `delimiter`, the line of the `header` (0: there is none) and the `sheet` where a person says
+    so. Raises `DataError`."""
     with _reading(file):
         about = file.stat()
         if about.st_size == 0:
             raise DataError(
                 f"{file.name} is empty (0 bytes); a table has a header and rows", code="empty-file"
             )
-        return _inspected(file, delimiter, header, about.st_size, about.st_mtime_ns)
+        return _inspected(file, delimiter, header, sheet, about.st_size, about.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
 def _inspected(
-    file: Path, delimiter: str | None, header: int | None, size: int, changed: int
+    file: Path, delimiter: str | None, header: int | None, sheet: str | None, size: int, changed: int
 ) -> TableFormat:
     """Of a file as it is now: it is read to its end to be sure of its encoding, and asked for several times."""
     with _reading(file):
         suffix = _suffix(file)
         if suffix == ".parquet":
             return _inspect_parquet(file)
+        if suffix in SHEETS:
+            return _inspect_sheet(file, sheet, header)
         encoding = _encoding(file)
         other = f"{file.name} is not UTF-8 and was read as {encoding}; save it as UTF-8 if letters look wrong"
         notes = () if encoding.startswith("utf") else (other,)
         if suffix == ".jsonl":
             return TableFormat(suffix, _keys(file, encoding), encoding=encoding, notes=notes)
-        return _inspect_delimited(file, suffix, encoding, delimiter, header, notes)
+        with _text(file, encoding) as stream:
+            lines = list(islice(stream, 200))
+        form = _inspect_lines(file, lines, delimiter or ("\t" if suffix == ".tsv" else None), header)
+        return replace(form, suffix=suffix, encoding=encoding, notes=(*notes, *form.notes))
 
 
-def row_count(file: Path) -> int:
+def _inspect_sheet(file: Path, sheet: str | None, header: int | None) -> TableFormat:
+    sheet, others = sheet_named(file, sheet)
+    form = _inspect_lines(file, list(islice(as_csv(file, sheet), 200)), ",", header)
+    notes = [f"{file.name} is a workbook: what is made of it is written as CSV"]
+    if others:
+        notes.append(
+            f"{file.name}: the sheet {sheet!r} is read, and not {', '.join(map(repr, others))}; set codec.sheet for "
+            f"another"
+        )
+    return replace(form, sheet=sheet, notes=(*notes, *form.notes))
+
+
+def row_count(file: Path, form: TableFormat) -> int:
     """About how many rows there are, by the size of a file and its beginning."""
+    if form.query:
+        return count_rows(file, form)
     with _reading(file):
+        if form.sheet:
+            return sum(1 for _ in as_csv(file, form.sheet))
         if _suffix(file) == ".parquet":
             with _parquet_file(file) as opened:
                 return int(opened.metadata.num_rows)
@@ -90,6 +118,7 @@ def rows(
 ) -> Iterator[tuple[pd.DataFrame, list[Rejected]]]:
     """The rows of a file, `ROWS` at a time, with what could not be read. Adds to `notes`."""
     read = {".parquet": _parquet, ".jsonl": _jsonl}.get(form.suffix, _delimited)
+    read = _queried if form.query else read
     count, bad_rows, some = 0, 0, list[Rejected]()
     with _reading(file):
         for frame, bad, lines in read(file, form, notes):
@@ -175,24 +204,15 @@ def _encoding(file: Path) -> str:
             block = stream.read(_BLOCK)
 
 
-def _inspect_delimited(
-    file: Path,
-    suffix: str,
-    encoding: str,
-    delimiter: str | None,
-    header: int | None,
-    notes: tuple[str, ...],
+def _inspect_lines(
+    file: Path, lines: Sequence[str], delimiter: str | None, header: int | None
 ) -> TableFormat:
-    with _text(file, encoding) as stream:
-        lines = list(islice(stream, 200))
+    """By the first lines of a text."""
+    notes: tuple[str, ...] = ()
     if not any(line.strip() for line in lines):
         raise DataError(f"{file.name} is empty; a table has a header and rows", code="empty-file")
     declared = _DECLARED.fullmatch(lines[0].strip())
-    fixed = (
-        delimiter
-        or (declared and declared[1].replace("\\t", "\t"))
-        or ("\t" if suffix == ".tsv" else None)
-    )
+    fixed = delimiter or (declared and declared[1].replace("\\t", "\t"))
     skip = max(header - 1, 0) if header is not None else 1 if declared else 0
     used = fixed or max(DELIMITERS, key=lambda d: _agreement(lines[skip:], d))
     if header is None and (titles := _titles(lines[skip:], used)):
@@ -217,7 +237,7 @@ def _inspect_delimited(
             )
         first = [f"column_{i}" for i in range(1, len(first) + 1)]
     names = [(name.lstrip(" ") if spaces else name) or f"Unnamed: {i}" for i, name in enumerate(first)]
-    return TableFormat(suffix, _unique(file, names), used, spaces, encoding, skip, named, notes=notes)
+    return TableFormat(".csv", _unique(file, names), used, spaces, skip=skip, header=named, notes=notes)
 
 
 _DECLARED = re.compile(r'"?sep=(\\t|[^\w"])"?[,;]*', re.I)
@@ -323,7 +343,7 @@ Rows = Iterator[tuple["pd.DataFrame", list[Rejected], int]]
 
 def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     width, good, bad, lost = len(form.columns), list[list[str]](), list[Rejected](), 0
-    with _text(file, form.encoding) as stream:
+    with as_csv(file, form.sheet) if form.sheet else _text(file, form.encoding) as stream:
         above = len(list(islice(stream, form.skip)))
         reader = csv.reader(stream, delimiter=form.delimiter, skipinitialspace=form.spaces)
         end = 0  # of the record before
@@ -358,6 +378,12 @@ def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
             ) from None
     columns = zip(*good, strict=True) if good else [()] * width
     yield assemble(dict(zip(form.columns, columns, strict=True)), form), bad, lost
+
+
+def _queried(file: Path, form: TableFormat, notes: list[str]) -> Rows:
+    for some in records(file, form, ROWS):
+        columns = dict(zip(form.columns, zip(*some, strict=True), strict=True))
+        yield assemble(columns, form), [], 0
 
 
 def _ragged(record: Sequence[str], width: int, lines: int) -> str:
