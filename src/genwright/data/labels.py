@@ -20,7 +20,7 @@ from typing import Any
 
 from genwright.data.codec import Rejected, Values, suffix
 from genwright.data.field import Field
-from genwright.data.member import TARS
+from genwright.data.member import SHARDS
 from genwright.data.sidecar import (
     FILE_COLUMNS,
     FURTHER,
@@ -375,7 +375,7 @@ def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:
         names = {one.relative_to(folder).as_posix() for one in own if one.is_relative_to(folder)}
         if (table := json_table(some, names)) is not None:
             sidecars.add(table)
-    shards = {(file.parent, file.stem) for file in own if suffix(file) in TARS}
+    shards = {(file.parent, file.stem) for file in own if suffix(file) in SHARDS}
     notes = (file for file in files if (file.parent, file.stem.removesuffix("_stats")) in shards)
     return found | sidecars | {*notes} - mine
 

@@ -3,7 +3,7 @@
 It can be asked whatever a path is asked when it is read, so that nothing else has to know of archives. Nothing is
 extracted: no file gets a name that an archive chose. Members of `.zip` and `.tar` are read where they stand; a tar
 that is packed as a whole (`.tar.gz`) has no places in it, so that it is unpacked as one file into the cache, which is
-deleted when the program ends.
+deleted when the program ends. The files in a table of Arrow are members of it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
+from genwright.data.arrow import ARROW, Cell, cell, cells
 from genwright.data.cache import cache_home
 from genwright.data.codec import Rejected
 from genwright.data.packed import BROKEN, open_unpacked
@@ -35,14 +36,15 @@ if TYPE_CHECKING:
 else:
     SystemPath = type(Path())
 
-__all__ = ["ARCHIVES", "TARS", "Contents", "Entry", "Member", "contents", "is_archive"]
+__all__ = ["ARCHIVES", "SHARDS", "Contents", "Entry", "Member", "contents", "is_archive"]
 
 PACKED_TARS = {
     **{".tar.gz": ".gz", ".tgz": ".gz", ".tar.bz2": ".bz2", ".tbz2": ".bz2"},
     **{".tar.xz": ".xz", ".txz": ".xz", ".tar.zst": ".zst"},
 }
-TARS = (".tar", *PACKED_TARS)
-ARCHIVES = (*TARS, ".zip")
+SHARDS = (".tar", *PACKED_TARS, ARROW)
+"""Of files that may hold examples of several fields each."""
+ARCHIVES = (*SHARDS, ".zip")
 REST = 2**20
 """Bytes behind the end of an archive that are looked at."""
 LARGE, GAIN = 2**28, 100
@@ -134,8 +136,10 @@ class Member(SystemPath):
             entry = self._entry(inside)
         except GenwrightError as error:
             raise OSError(f"{self.archive} has changed since it was looked through: {error}") from None
-        if entry.zipped is not None:
-            stream = _unzipped(self.archive, entry.zipped)
+        if isinstance(entry.packed, zipfile.ZipInfo):
+            stream = _unzipped(self.archive, entry.packed)
+        elif entry.packed is not None:
+            stream = io.BytesIO(cell(self.archive, entry.packed.row, entry.packed.column))
         else:
             stream = io.BufferedReader(_Part(inside.plain, entry.offset, entry.size))
         return stream if mode == "rb" else io.TextIOWrapper(stream, encoding, errors, newline)
@@ -153,11 +157,11 @@ def _archive_above(path: str) -> str | None:
 
 
 class Entry(NamedTuple):
-    """Where a member stands: `size` bytes from `offset`, or what a zip says of it."""
+    """Where a member stands: `size` bytes from `offset`, what a zip says of it, or a cell of a table."""
 
     offset: int
     size: int
-    zipped: zipfile.ZipInfo | None = None
+    packed: zipfile.ZipInfo | Cell | None = None
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,8 @@ def _contents(archive: Path, size: int, changed: int) -> Contents:
     plain, files, rejected = archive, dict[str, Entry](), list[Rejected]()
     if archive.suffix.lower() == ".zip":
         listed = _of_zip(archive, size)
+    elif archive.suffix.lower() == ARROW:
+        listed = _of_table(archive)
     else:
         plain = archive if archive.suffix.lower() == ".tar" else _unpacked(archive, size)
         listed = _of_tar(plain)
@@ -258,6 +264,13 @@ def _of_zip(archive: Path, size: int) -> Iterator[tuple[str, Entry | str]]:
         )
     for info in files:
         yield PurePosixPath(info.filename).as_posix(), _zipped(info)
+
+
+def _of_table(file: Path) -> Iterator[tuple[str, Entry | str]]:
+    """The files in a table of Arrow, called as those of a shard are."""
+    for one in cells(file):
+        field = "." + one.column.replace("/", "-") if one.column else ""
+        yield f"{one.row:08d}{field}{one.suffix}", Entry(0, one.size, one)
 
 
 def _zipped(info: zipfile.ZipInfo) -> Entry | str:

@@ -21,7 +21,7 @@ from typing import Any
 
 from genwright.data.codec import Rejected, suffix
 from genwright.data.labels import CAPTION, CAPTIONS, FileRow, Folders, Layout, lacking
-from genwright.data.member import TARS, Contents, Member, contents
+from genwright.data.member import SHARDS, Contents, Member, contents
 from genwright.data.sidecar import PROBE, TEXT_COLUMNS, looks_like_text
 from genwright.errors import DataError
 
@@ -40,7 +40,7 @@ def laid_out(
 
     kinds  suffixes of what the codec reads.  main, given: as `Folders` has them
     """
-    shards = [file for file in files if suffix(file) in TARS]
+    shards = [file for file in files if suffix(file) in SHARDS]
     if not shards:
         return Folders(root, files, main, given)
     if len(shards) < len(files):
@@ -60,7 +60,7 @@ def holds(archive: Path, kinds: Collection[str]) -> bool:
 def is_shard(archive: Path) -> bool:
     """Whether an archive is a shard: some example in it has several files that are no captions. Any other is a folder
     that was packed. Raises `DataError` for one that is damaged."""
-    if suffix(archive) not in TARS:
+    if suffix(archive) not in SHARDS:
         return False
     keys = Counter(
         _key(member) for member in contents(archive).members if member.suffix.lower() not in CAPTIONS

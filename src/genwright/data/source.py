@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from genwright.data.arrow import ARROW
 from genwright.data.cache import cache_home
-from genwright.data.codec import Codec, Source
+from genwright.data.codec import Codec, Source, suffix
+from genwright.data.hub import PREFIX, fetched
 from genwright.data.member import Member, contents, is_archive
 from genwright.data.provenance import BESIDE
 from genwright.data.shards import is_shard
@@ -45,6 +47,8 @@ def find(path: str | Path, codec: str = "auto") -> Source:
                 database, (database,), "table", re.sub(r"\W.*", "", database.name) or "database"
             )
         path, codec = database, "table"
+    if str(path).startswith(PREFIX) and not Path(path).exists():
+        return _fetched(str(path), codec)
     root = _placed(Path(path).expanduser())
     if not str(path):
         raise DataError(
@@ -72,8 +76,19 @@ def _placed(path: Path) -> Path:
     """The same path, through an archive if it is or leads into one."""
     through = Member(path)
     if path.exists():
-        return through if path.is_file() and is_archive(path) and not is_shard(path) else path
+        packed = path.is_file() and is_archive(path) and suffix(path) != ARROW
+        return through if packed and not is_shard(path) else path
     return through if through.leads_into_archive and through.exists() else path
+
+
+def _fetched(address: str, codec: str) -> Source:
+    files, name = fetched(address)
+    chosen = codec if codec != "auto" else _surest(files)
+    if not chosen:
+        raise DataError(
+            f"{address} is of no kind that is read here: {_readable()}", code="no-usable-files"
+        )
+    return Source(Path(os.path.commonpath([file.parent for file in files])), tuple(files), chosen, name)
 
 
 def _packed(root: Member, codec: str, name: str) -> Source:

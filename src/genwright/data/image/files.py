@@ -34,7 +34,7 @@ from genwright.data.image.ops import (
     to_unsigned,
 )
 from genwright.data.labels import FileRow, lacking
-from genwright.data.member import TARS
+from genwright.data.member import SHARDS
 from genwright.data.shards import laid_out
 
 __all__ = ["CHUNK", "CHUNK_BYTES", "PICTURES", "SHEET", "ImageFiles", "Row"]
@@ -65,7 +65,7 @@ class ImageFiles:
         self.deep = deep
         files = [path for path in source.files if path.name != SHEET]
         self.arrays = [path for path in files if _is_archive(path)]
-        packed = any(suffix(path) in TARS for path in files)  # beside which nothing else may lie
+        packed = any(suffix(path) in SHARDS for path in files)  # beside which nothing else may lie
         loose = files if packed else [path for path in files if not _is_archive(path)]
         self.layout = laid_out(source.root, loose, PICTURES, main, given)
         self.name = self.layout.name

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genwright.data.arrow import ARROW, about
 from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected, Rows, Source, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import KINDS
@@ -47,7 +48,7 @@ class TableCodec(Codec):
     fit_rows          rows kept in memory to learn from; a larger training split is sampled
     """
 
-    reads = (*with_packed(".csv", ".tsv", ".jsonl"), ".parquet", *SHEETS, *DATABASES)
+    reads = (*with_packed(".csv", ".tsv", ".jsonl"), ".parquet", ARROW, *SHEETS, *DATABASES)
     main = "row"
     field_types = (RowField, ColumnField)
     default_family = "autoregressive"
@@ -83,8 +84,8 @@ class TableCodec(Codec):
 
     @classmethod
     def own(cls, files: Sequence[Path]) -> list[Path]:
-        """By their suffixes; those of databases are also of other things."""
-        read = super().own(files)
+        """By their suffixes; those of databases are also of other things, and tables may hold pictures or sounds."""
+        read = [file for file in super().own(files) if file.suffix != ARROW or not about(file).files]
         return [file for file in read if file.suffix.lower() not in DATABASES or is_database(file)]
 
     # -- in ------------------------------------------------------------------------------------

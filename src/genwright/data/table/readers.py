@@ -27,6 +27,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from genwright.data.arrow import ARROW, batches, count
 from genwright.data.codec import Rejected
 from genwright.data.columns.numbers import parse_number
 from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
@@ -37,6 +38,7 @@ from genwright.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["inspect", "row_count", "rows", "write"]
 
@@ -69,6 +71,8 @@ def _inspected(
     """Of a file as it is now: it is read to its end to be sure of its encoding, and asked for several times."""
     with _reading(file):
         suffix = _suffix(file)
+        if suffix == ARROW:
+            return _inspect_arrow(file)
         if suffix == ".parquet":
             return _inspect_parquet(file)
         if suffix in SHEETS:
@@ -101,6 +105,8 @@ def row_count(file: Path, form: TableFormat) -> int:
     if form.query:
         return count_rows(file, form)
     with _reading(file):
+        if _suffix(file) == ARROW:
+            return count(file)
         if form.sheet:
             return sum(1 for _ in as_csv(file, form.sheet))
         if _suffix(file) == ".parquet":
@@ -457,7 +463,18 @@ def _parquet_file(file: Path) -> Iterator[Any]:
 
 def _inspect_parquet(file: Path) -> TableFormat:
     with _parquet_file(file) as opened:
-        schema = opened.schema_arrow
+        return _typed_form(file, opened.schema_arrow)
+
+
+def _inspect_arrow(file: Path) -> TableFormat:
+    note = f"{file.name} is a table of Arrow: what is made of it is written as Parquet"
+    first = next(batches(file, 1), None)
+    if first is None:
+        raise DataError(f"{file.name} has no rows", code="no-rows")
+    return replace(_typed_form(file, first.schema), notes=(note,))
+
+
+def _typed_form(file: Path, schema: pa.Schema) -> TableFormat:
     # pandas keeps an index that has no name in such a column; it is no part of the table.
     fields = [field for field in schema if not re.fullmatch(r"__index_level_\d+__", field.name)]
     for field in fields:
@@ -472,11 +489,22 @@ def _inspect_parquet(file: Path) -> TableFormat:
     )
 
 
+@contextmanager
+def _tables(file: Path, columns: list[str]) -> Iterator[Iterator[pa.Table]]:
+    """Some rows at a time."""
+    if _suffix(file) == ARROW:
+        yield (table.select(columns) for table in batches(file, ROWS))
+        return
+    arrow = library("pyarrow")
+    with _parquet_file(file) as opened:
+        found = opened.iter_batches(batch_size=ROWS, columns=columns)
+        yield (arrow.Table.from_batches([batch]) for batch in found)
+
+
 def _parquet(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     pandas, arrow = library("pandas"), library("pyarrow")
-    with _parquet_file(file) as opened:
-        for batch in opened.iter_batches(batch_size=ROWS, columns=list(form.columns)):
-            table = arrow.Table.from_batches([batch])
+    with _tables(file, list(form.columns)) as tables:
+        for table in tables:
             plain = [plain_type(field.type) for field in table.schema]
             columns = [column.cast(kind) for column, kind in zip(table.columns, plain, strict=True)]
             table = arrow.Table.from_arrays(columns, names=table.column_names)

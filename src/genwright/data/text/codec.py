@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge
 
+from genwright.data.arrow import ARROW, about
 from genwright.data.codec import (
     AS_READ,
     Codec,
@@ -84,7 +85,7 @@ class TextCodec(Codec):
     encoding  of files without a byte order mark; None takes UTF-8, or else latin-1
     """
 
-    reads = with_packed(".txt", ".md", ".jsonl", ".csv", ".tsv")
+    reads = (*with_packed(".txt", ".md", ".jsonl", ".csv", ".tsv"), ARROW)
     main = "text"
     field_types = (TextField, ColumnField)
     default_family = "autoregressive"
@@ -125,7 +126,9 @@ class TextCodec(Codec):
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold texts: by their suffixes, or since they are the same in two languages."""
         pairs = [file for file in files if language(file)]
-        return pairs if is_aligned(pairs) else super().own(files)
+        if is_aligned(pairs):
+            return pairs
+        return [file for file in super().own(files) if file.suffix != ARROW or not about(file).files]
 
     # -- in ------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 .jsonl            a document a line: its fields are texts and labels; `messages` (TRL) and `conversations`
                   (ShareGPT) become a `prompt` and a `completion` for each answer
 .csv .tsv         a document a line: its columns
+.arrow            a document a row, as of .jsonl
 x.en + x.es       a document a line (Moses): the same line of both files
 """
 
@@ -22,6 +23,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from genwright.data.arrow import ARROW, count, objects
 from genwright.data.codec import Rejected, Source, suffix
 from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
 from genwright.data.sidecar import ENOUGH, looks_like_text
@@ -71,7 +73,7 @@ _LANGUAGES = (
 )
 LANGUAGES = frozenset(_LANGUAGES.split())
 """ISO 639-1, and what those write who do not say: behind the names of two files that are one text in two."""
-BY_LINE = (".jsonl", ".csv", ".tsv")
+BY_LINE = (".jsonl", ARROW, ".csv", ".tsv")
 DELIMITERS = ",;\t|"
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
@@ -343,6 +345,10 @@ class TextFiles:
         """The objects of a .jsonl file, or the rows of a table, and the names of their lines; blank lines are
         skipped."""
         name = self._name(file)
+        if file.suffix == ARROW:
+            for number, values in enumerate(objects(file)):
+                yield from _turned(f"{name} row {number}", values)
+            return
         if not _by_json(file):
             try:
                 table = _Table.of(file, self.encoding)
@@ -394,6 +400,8 @@ def _size(file: Path) -> int:
 
 def _lines_in(file: Path) -> int:
     """About how many lines a file has, by its size and its beginning."""
+    if file.suffix == ARROW:
+        return count(file)
     try:
         with open_unpacked(file) as raw:
             head = raw.read(1 << 16)
@@ -403,7 +411,7 @@ def _lines_in(file: Path) -> int:
 
 
 def _by_json(file: Path) -> bool:
-    return bare(file).endswith(BY_LINE[0])
+    return bare(file).endswith(BY_LINE[:2])
 
 
 def language(file: Path) -> str:
