@@ -121,7 +121,7 @@ def look(
     """Counts, sizes, types, splits, what is wrong, which families fit, how long they would take and which of
     them would be worth training. Of much data a sample is read, and nothing is trained.
 
-    data      a file, a folder, a built-in name or a recipe
+    data      a file, a folder, an archive, the address of a database, `hf:NAME`, a built-in name or a recipe
     settings  `a.b=c` overrides of the recipe
     found     is told what there is as soon as that is known, before any family is
     report    is told of each family, the recommended one first

@@ -18,7 +18,17 @@ from genwright.errors import DataError, missing_extra
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ARROW", "Cell", "about", "batches", "cell", "cells", "count", "objects", "trust"]
+__all__ = [
+    "ARROW",
+    "HeldFile",
+    "about",
+    "batches",
+    "held_bytes",
+    "held_files",
+    "length",
+    "objects",
+    "trust",
+]
 
 ARROW = ".arrow"
 FILES = ("Image", "Audio")
@@ -54,7 +64,7 @@ def about(file: Path) -> Columns:
     return Columns(tuple(schema.names), files, classes)
 
 
-def count(file: Path) -> int:
+def length(file: Path) -> int:
     return int(_table(file).num_rows)
 
 
@@ -78,7 +88,7 @@ def objects(file: Path, rows: int = 1000) -> Iterator[dict[str, Any]]:
         yield from some.drop_columns([name for name in files if name in some.column_names]).to_pylist()
 
 
-class Cell(NamedTuple):
+class HeldFile(NamedTuple):
     """A file in a table, or all else of a row where it is of no column; how many bytes, and its suffix."""
 
     row: int
@@ -87,24 +97,26 @@ class Cell(NamedTuple):
     suffix: str
 
 
-def cells(file: Path) -> Iterator[Cell]:
+def held_files(file: Path) -> Iterator[HeldFile]:
     """All files in a table, and behind those of a row an object of what else is in it."""
     columns = about(file)
     if not columns.files:
         return
-    for row in range(count(file)):
+    for row in range(length(file)):
         for name in columns.files:
             data, path = _held(file, row, name)
             if data is not None:
-                yield Cell(row, name, len(data), Path(path or "").suffix.lower() or _suffix(data))
+                yield HeldFile(row, name, len(data), Path(path or "").suffix.lower() or _suffix(data))
             elif path is not None:
                 there = _trusted(path)
-                yield Cell(row, name, there.stat().st_size if there else 0, Path(path).suffix.lower())
+                yield HeldFile(
+                    row, name, there.stat().st_size if there else 0, Path(path).suffix.lower()
+                )
         if len(columns.files) < len(columns.names):
-            yield Cell(row, "", 0, ".json")
+            yield HeldFile(row, "", 0, ".json")
 
 
-def cell(file: Path, row: int, column: str) -> bytes:
+def held_bytes(file: Path, row: int, column: str) -> bytes:
     """The bytes of a cell that is a file, or the object of a row. Raises `OSError`."""
     if not column:
         return json.dumps(_object(file, row), default=str).encode()

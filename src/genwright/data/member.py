@@ -25,7 +25,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
-from genwright.data.arrow import ARROW, Cell, cell, cells
+from genwright.data.arrow import ARROW, HeldFile, held_bytes, held_files
 from genwright.data.cache import cache_home
 from genwright.data.codec import Rejected
 from genwright.data.packed import BROKEN, open_unpacked
@@ -79,7 +79,9 @@ class Member(SystemPath):
 
     @property
     def leads_into_archive(self) -> bool:
-        return _archive_above(str(self)) is not None
+        """Whether it does, and there is one."""
+        found = _archive_above(str(self))
+        return found is not None and Path(found).is_file()
 
     @property
     def inner(self) -> str:
@@ -139,7 +141,7 @@ class Member(SystemPath):
         if isinstance(entry.packed, zipfile.ZipInfo):
             stream = _unzipped(self.archive, entry.packed)
         elif entry.packed is not None:
-            stream = io.BytesIO(cell(self.archive, entry.packed.row, entry.packed.column))
+            stream = io.BytesIO(held_bytes(self.archive, entry.packed.row, entry.packed.column))
         else:
             stream = io.BufferedReader(_Part(inside.plain, entry.offset, entry.size))
         return stream if mode == "rb" else io.TextIOWrapper(stream, encoding, errors, newline)
@@ -161,7 +163,7 @@ class Entry(NamedTuple):
 
     offset: int
     size: int
-    packed: zipfile.ZipInfo | Cell | None = None
+    packed: zipfile.ZipInfo | HeldFile | None = None
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,7 @@ def _of_zip(archive: Path, size: int) -> Iterator[tuple[str, Entry | str]]:
 
 def _of_table(file: Path) -> Iterator[tuple[str, Entry | str]]:
     """The files in a table of Arrow, called as those of a shard are."""
-    for one in cells(file):
+    for one in held_files(file):
         field = "." + one.column.replace("/", "-") if one.column else ""
         yield f"{one.row:08d}{field}{one.suffix}", Entry(0, one.size, one)
 

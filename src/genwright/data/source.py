@@ -22,7 +22,7 @@ from genwright.data.member import Member, contents, is_archive
 from genwright.data.provenance import BESIDE
 from genwright.data.shards import is_shard
 from genwright.data.table.sql import Address, placed
-from genwright.errors import DataError, closest_name
+from genwright.errors import MANY, DataError, closest_name
 from genwright.registry import names, resolve
 
 __all__ = ["BUILTIN", "find"]
@@ -78,7 +78,7 @@ def _placed(path: Path) -> Path:
     if path.exists():
         packed = path.is_file() and is_archive(path) and suffix(path) != ARROW
         return through if packed and not is_shard(path) else path
-    return through if through.leads_into_archive and through.exists() else path
+    return through if through.leads_into_archive else path
 
 
 def _fetched(address: str, codec: str) -> Source:
@@ -164,9 +164,12 @@ def _nearest(missing: Path) -> str:
     while not missing.parent.is_dir():
         missing = missing.parent
     folder = missing.parent
-    neighbours = os.listdir(folder) if os.access(folder, os.R_OK) else []
+    seen = isinstance(folder, Member) or os.access(folder, os.R_OK)
+    neighbours = [other.name for other in folder.iterdir()] if seen else []
     known = [*neighbours, *(BUILTIN if folder == Path() else ())]
     near = closest_name(missing.name, known, least=0.8)  # a suffix alone makes much alike
+    if near is None and isinstance(folder, Member):
+        return f"there is {', '.join(sorted(neighbours)[:MANY])} in it"
     if near is None:
         return f"name a file, a folder, or what is built in ({', '.join(BUILTIN)})"
     return f"did you mean {near if near in BUILTIN else folder / near}?"

@@ -114,8 +114,10 @@ def test_a_folder_in_an_archive_can_be_named(tmp_path):
         tmp_path / "a.zip", {f"{part}/{i}.png": png(i) for part in ("x", "y") for i in range(4)}
     )
     assert len(find(path / "y").files) == 4
-    with pytest.raises(DataError, match="there is no file or folder at"):
+    with pytest.raises(DataError, match=r"no file or folder at .*a\.zip/z; there is x, y in it"):
         find(path / "z")
+    with pytest.raises(DataError, match=r"no file or folder at .*b\.zip; did you mean .*a\.zip"):
+        find(tmp_path / "b.zip")
 
 
 def test_a_member_reads_like_a_file(tmp_path):

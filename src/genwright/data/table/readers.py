@@ -27,7 +27,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from genwright.data.arrow import ARROW, batches, count
+from genwright.data.arrow import ARROW, batches, length
 from genwright.data.codec import Rejected
 from genwright.data.columns.numbers import parse_number
 from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
@@ -106,7 +106,7 @@ def row_count(file: Path, form: TableFormat) -> int:
         return count_rows(file, form)
     with _reading(file):
         if _suffix(file) == ARROW:
-            return count(file)
+            return length(file)
         if form.sheet:
             return sum(1 for _ in as_csv(file, form.sheet))
         if _suffix(file) == ".parquet":

@@ -23,7 +23,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from genwright.data.arrow import ARROW, count, objects
+from genwright.data.arrow import ARROW, length, objects
 from genwright.data.codec import Rejected, Source, suffix
 from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
 from genwright.data.sidecar import ENOUGH, looks_like_text
@@ -401,7 +401,7 @@ def _size(file: Path) -> int:
 def _lines_in(file: Path) -> int:
     """About how many lines a file has, by its size and its beginning."""
     if file.suffix == ARROW:
-        return count(file)
+        return length(file)
     try:
         with open_unpacked(file) as raw:
             head = raw.read(1 << 16)
