@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from test_shards import png, wav
 
+from genwright.bridges.base import Identity
 from genwright.data import member, packed
 from genwright.data.codec import ReadOptions, Rows
 from genwright.data.dataset import make_codec, wanted_fields
@@ -20,7 +21,9 @@ from genwright.data.member import Member
 from genwright.data.source import find
 from genwright.errors import DataError
 from genwright.experiment import open_data
+from genwright.pipeline import Pipeline
 from genwright.recipe import make_recipe
+from genwright.tasks.generate import Generate
 
 FORMS = ("zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz")
 Files = Mapping[str, bytes]
@@ -154,6 +157,18 @@ def test_the_archive_names_the_data(tmp_path):
     assert open_data(make_recipe(path))[1].key == first.key
     packed_as(path, pictures() | {"cat/1.png": png(77)})
     assert open_data(make_recipe(path))[1].key != first.key
+
+
+def test_a_model_reads_archives(tmp_path):
+    """As what it is applied to."""
+    path = packed_as(tmp_path / "a.zip", pictures())
+    dataset = open_data(make_recipe(path))[1]
+    task = Generate(make="image", given=["label"])
+    pipeline = Pipeline("image", dataset.codec, dataset.fields, task, Identity(), dataset.stats.labels)
+    (rows,) = pipeline.read([path], ["image"])
+    assert len(rows) == 8
+    with pytest.raises(DataError, match="none of the 1 files"):
+        list(pipeline.read([packed_as(tmp_path / "b.zip", table())], ["image"]))
 
 
 # -- what is not read ------------------------------------------------------------------------------
