@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genwright.address import conceal
 from genwright.errors import RecipeError, RunError
 from genwright.experiment import Experiment, open_data
 from genwright.experiment import load as load_run
@@ -120,7 +121,7 @@ def look(
     """Counts, sizes, types, splits, what is wrong, which families fit, how long they would take and which of
     them would be worth training. Of much data a sample is read, and nothing is trained.
 
-    data      a file, a folder, a built-in name or a recipe
+    data      a file, a folder, an archive, the address of a database, `hf:NAME`, a built-in name or a recipe
     settings  `a.b=c` overrides of the recipe
     found     is told what there is as soon as that is known, before any family is
     report    is told of each family, the recommended one first
@@ -168,11 +169,14 @@ def _seen(dataset: Dataset) -> Look:
 
 def _typed(data: str | Path, settings: Sequence[str], choices: Mapping[str, Any]) -> list[str]:
     """The words that train on the same data with the same choices."""
-    words = ["genwright", "train", str(data)]
+    words = ["genwright", "train", conceal(str(data))]
     for name, value in choices.items():
         many = value if isinstance(value, list | tuple) else [] if value is None else [value]
         words += [word for one in many for word in (f"--{name}", str(one))]
-    return words + [word for setting in settings for word in ("--set", setting)]
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        words += ["--set", name + equals + conceal(value)]
+    return words
 
 
 def plan(

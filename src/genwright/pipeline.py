@@ -25,6 +25,7 @@ from genwright.data.columns.field import ColumnField
 from genwright.data.dataset import Split
 from genwright.data.field import Array, Field
 from genwright.data.loader import evenly
+from genwright.data.member import ARCHIVES
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
 from genwright.grammar import Grammar
@@ -117,7 +118,7 @@ class Pipeline:
         """The rows of files that a person names, with these fields. Raises `DataError` for other files."""
         for path in paths:
             suffixes = {suffix.lower() for suffix in path.suffixes}
-            if path.is_file() and not suffixes & {*self.codec.reads}:
+            if path.is_file() and not suffixes & {*self.codec.reads, *ARCHIVES}:
                 # What stands beside the main files in training: the caption of a picture.
                 if name := next((n for n in wanted if self.fields[n].suffix in suffixes), None):
                     yield Rows({name: [self.fields[name].load(path)]}, [path.name], [path.stem])

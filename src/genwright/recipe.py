@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt
 
+from genwright.address import conceal
 from genwright.errors import RecipeError, suggest
 from genwright.options import Count, Natural, NonNegative, Positive, Share
 from genwright.registry import check
@@ -30,7 +31,7 @@ class DataOptions:
     """Where the data is and how it is split."""
 
     path: str = ""
-    """A file, a folder, or a built-in name."""
+    """A file, a folder, a built-in name, or the address of a database, which is kept without its password."""
     label: list[str] | str | None = None
     """Labels or columns that become conditions; None takes the class folders of pictures, "" none."""
     group: str | None = None
@@ -41,6 +42,7 @@ class DataOptions:
     """Share held out to judge by."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "path", conceal(self.path))
         if not (0 <= self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
             raise RecipeError(
                 f"data.val={self.val} and data.test={self.test} leave nothing to train on: "

@@ -22,6 +22,7 @@ TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 DOWN = {
     "root": set(),
     "errors": set(),
+    "address": {"errors"},
     "options": set(),
     "process": set(),
     "batch": set(),
@@ -29,14 +30,14 @@ DOWN = {
     "space": {"errors"},
     "augment": {"batch", "errors"},
     "storage": {"families", "errors"},  # to give weights of older runs the names of today
-    "recipe": {"options", "registry", "errors"},
+    "recipe": {"address", "options", "registry", "errors"},
     "planning": {"families", "registry", "errors"},
     "nets": {"options", "space", "batch", "errors"},
     "families": {"nets", "augment", "options", "registry", "space", "batch", "errors"},
     "tiling": set(),
     "tasks": {"options", "space", "batch", "errors"},
     "bridges": {"space"},
-    "data": {"augment", "options", "space", "registry", "errors"},
+    "data": {"address", "augment", "options", "space", "registry", "errors"},
     "pipeline": {"data", "tasks", "bridges", "space", "batch", "errors"},
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
@@ -69,7 +70,7 @@ DOWN = {
     "weighing": {"experiment", "training", "data", "planning", "recipe", "registry", "errors"},
     "api": {
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
-        *("families", "planning", "storage", "recipe", "registry", "options", "errors"),
+        *("families", "planning", "storage", "recipe", "registry", "options", "address", "errors"),
     },
     "cli": {"api", "report", "evaluation", "data", "registry", "process", "errors", "root"},
     "__main__": {"cli"},

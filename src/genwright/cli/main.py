@@ -48,7 +48,11 @@ Settings = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="Any option of the recipe, e.g. family.beta=4"),
 ]
 Data = Annotated[
-    str, typer.Argument(metavar="PATH|NAME|RECIPE.toml", help="A file, a folder, digits, a recipe")
+    str,
+    typer.Argument(
+        metavar="PATH|NAME|URL|RECIPE.toml",
+        help="A file, a folder, an archive, a database, hf:NAME, digits, a recipe",
+    ),
 ]
 FamilyName = Annotated[str | None, typer.Option(help="vae, gan, diffusion, ...: see genwright list")]
 Label = Annotated[

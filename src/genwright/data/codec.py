@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from genwright.data.field import Array, Field, Values
+from genwright.data.packed import PACKED
 from genwright.errors import RunError
 
 __all__ = [
@@ -36,16 +37,30 @@ SplitName = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """A file or row that could not be used, and why.
+
+    orphan  it is one side of a pair whose other side is missing
+    """
+
+    name: str
+    reason: str
+    orphan: bool = False
+
+
+@dataclass(frozen=True)
 class Source:
     """Files of one modality: what `data/source.py` found under a path.
 
-    `root` is the path a person named; `files` are in a fixed order; `name` is a short word for it.
+    `root` is the path a person named; `files` are in a fixed order; `name` is a short word for it. `rejected` is what
+    was not even looked at.
     """
 
     root: Path
     files: tuple[Path, ...]
     codec: str
     name: str
+    rejected: tuple[Rejected, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,18 +84,6 @@ AS_READ = ReadOptions()
 def beginning(name: str) -> str:
     """What is said where a sample could not be from all over a file."""
     return f"of {name} only the beginning was looked at: what stands further down may be of another kind"
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A file or row that could not be used, and why.
-
-    orphan  it is one side of a pair whose other side is missing
-    """
-
-    name: str
-    reason: str
-    orphan: bool = False
 
 
 @dataclass
@@ -247,6 +250,11 @@ class Codec(ABC):
         files they name the data."""
         return []
 
+    def stamp(self, source: Source, *, exact: bool) -> bytes:
+        """What names the content of a source that is in no file; where it has not to be `exact`, something that
+        is likely to change with it."""
+        return b""
+
     def count(self, source: Source) -> int:
         """About how many examples there are, without reading them."""
         return len(source.files)
@@ -303,4 +311,4 @@ class Codec(ABC):
 def suffix(file: Path) -> str:
     """Lower case; `.csv.gz` counts as one."""
     tail = [s.lower() for s in file.suffixes[-2:]]
-    return "".join(tail) if tail and tail[-1] == ".gz" else tail[-1] if tail else ""
+    return "".join(tail) if tail and tail[-1] in PACKED else tail[-1] if tail else ""

@@ -27,6 +27,7 @@ from genwright.data.cache import cache_home, file_digests
 from genwright.data.codec import Codec, ReadOptions, Rejected, Rows, Source, SplitName
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Array, Field
+from genwright.data.member import Member
 from genwright.data.stats import DatasetStats
 from genwright.errors import DataError, closest_name, suggest
 from genwright.registry import build, resolve
@@ -140,6 +141,7 @@ def prepare(
         options = replace(options, every=-(-codec.units(source, total) // most))
     # Of what is only sampled the content is not read, so that its files go by size and time of change.
     files = _files(source, codec, options, _stamps if total else file_digests)
+    files += codec.stamp(source, exact=not total)
     key = _key(source, codec_options, options, files)
     folder = cache_home() / "data" / f"{key}-{LAYOUT}{'-sample' if total else ''}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -194,14 +196,16 @@ def _files(
     digests: Callable[[Sequence[Path]], list[bytes]] = file_digests,
 ) -> bytes:
     """Of each file, and of what stands beside them, its name and the hash of its content."""
-    beside = (
-        [source.root / name for name in ("labels.csv", "metadata.csv")] if source.root.is_dir() else []
-    )
+    root = source.root
+    beside = [root / name for name in ("labels.csv", "metadata.csv")] if root.is_dir() else []
     there = [*(f for f in beside if f.is_file()), *codec.companions(source, options)]
     files = list(dict.fromkeys([*source.files, *there]))
+    if isinstance(root, Member):  # what is in an archive is named by it
+        files, place = [root.archive], Path(root.inner)
     found = b""
     for file, digest in zip(files, digests(files), strict=True):
-        place = file.relative_to(source.root) if source.root.is_dir() else Path(file.name)
+        if not isinstance(root, Member):
+            place = file.relative_to(root) if root.is_dir() else Path(file.name)
         found += os.fsencode(place) + digest  # a name may be no text
     return found
 
@@ -272,6 +276,7 @@ def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path, few
         field.settle()
     stats, arrays = _encode(read(), fields, options, folder)
     stats.total = few.total if few else 0
+    stats.spoilt(list(source.rejected))
     warnings += notes
     for field in fields.values():
         with suppress(DataError):  # which says that all of it is given

@@ -20,7 +20,7 @@ from typing import Any
 
 from genwright.data.codec import Rejected, Values, suffix
 from genwright.data.field import Field
-from genwright.data.member import TAR, File
+from genwright.data.member import SHARDS
 from genwright.data.sidecar import (
     FILE_COLUMNS,
     FURTHER,
@@ -58,9 +58,9 @@ NOT_CAPTIONS = ("readme", "license", "licence", "copying")
 class FileRow:
     """One example: its main file, how a person calls that, further files by field, and plain values."""
 
-    path: File
+    path: Path
     name: str
-    files: Mapping[str, File] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -78,7 +78,7 @@ class Layout(ABC):
     texts    fields that are texts
     """
 
-    files: Sequence[File]
+    files: Sequence[Path]
     main: str
     further: Sequence[str]
     texts: Sequence[str]
@@ -98,7 +98,7 @@ class Layout(ABC):
 
     @property
     @abstractmethod
-    def mains(self) -> Sequence[File]:
+    def mains(self) -> Sequence[Path]:
         """The files that are examples of their own."""
 
     def companions(self, wanted: Sequence[str]) -> list[Path]:
@@ -235,7 +235,7 @@ class Folders(Layout):
         return found
 
     @cached_property
-    def _captions(self) -> dict[File, Path]:
+    def _captions(self) -> dict[Path, Path]:
         """The caption of each file that has one."""
         pairs = ((path, self._texts.get((path.parent, path.stem))) for path in self.files)
         return {path: text for path, text in pairs if text is not None} if self._folder else {}
@@ -307,7 +307,7 @@ class Folders(Layout):
         if self.twins:
             return self._side(path, name, wanted)
         values: dict[str, Any] = {"label": name.split("/")[0]} if "/" in name else {}
-        files: dict[str, File] = {}
+        files: dict[str, Path] = {}
         if name in self._apart:
             return None
         row = self._rows.get(name, SidecarRow({}, {}))
@@ -330,7 +330,7 @@ class Folders(Layout):
         if folder != self.main or not rest:
             return None
         stem = PurePosixPath(rest).with_suffix("").as_posix()
-        files: dict[str, File] = {}
+        files: dict[str, Path] = {}
         for other in self.further:
             if other in wanted:
                 if stem not in self._sides[other]:
@@ -375,7 +375,7 @@ def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:
         names = {one.relative_to(folder).as_posix() for one in own if one.is_relative_to(folder)}
         if (table := json_table(some, names)) is not None:
             sidecars.add(table)
-    shards = {(file.parent, file.stem) for file in own if suffix(file) == TAR}
+    shards = {(file.parent, file.stem) for file in own if suffix(file) in SHARDS}
     notes = (file for file in files if (file.parent, file.stem.removesuffix("_stats")) in shards)
     return found | sidecars | {*notes} - mine
 

@@ -12,6 +12,7 @@ Up to the first dot of a file's name, with its folders, is the example; what sta
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import islice
@@ -20,11 +21,11 @@ from typing import Any
 
 from genwright.data.codec import Rejected, suffix
 from genwright.data.labels import CAPTION, CAPTIONS, FileRow, Folders, Layout, lacking
-from genwright.data.member import TAR, Contents, File, Member, contents, open_file, size_of
+from genwright.data.member import SHARDS, Contents, Member, contents
 from genwright.data.sidecar import PROBE, TEXT_COLUMNS, looks_like_text
 from genwright.errors import DataError
 
-__all__ = ["Shards", "holds", "laid_out"]
+__all__ = ["Shards", "holds", "is_shard", "laid_out"]
 
 LABEL, LABELS, OBJECT = "label", ".cls", ".json"
 SCALAR = (str, int, float)
@@ -39,7 +40,7 @@ def laid_out(
 
     kinds  suffixes of what the codec reads.  main, given: as `Folders` has them
     """
-    shards = [file for file in files if suffix(file) == TAR]
+    shards = [file for file in files if suffix(file) in SHARDS]
     if not shards:
         return Folders(root, files, main, given)
     if len(shards) < len(files):
@@ -54,6 +55,23 @@ def laid_out(
 def holds(archive: Path, kinds: Collection[str]) -> bool:
     """Whether files of a kind are in an archive. Raises `DataError` for one that is damaged."""
     return any(member.suffix.lower() in kinds for member in contents(archive).members)
+
+
+def is_shard(archive: Path) -> bool:
+    """Whether an archive is a shard: some example in it has several files that are no captions. Any other is a folder
+    that was packed. Raises `DataError` for one that is damaged."""
+    if suffix(archive) not in SHARDS:
+        return False
+    keys = Counter(
+        _key(member) for member in contents(archive).members if member.suffix.lower() not in CAPTIONS
+    )
+    return any(count > 1 for count in keys.values())
+
+
+def _key(member: Member) -> tuple[Path, str]:
+    """What names an example: its archive, and the name up to the first dot."""
+    folder, slash, name = member.inner.rpartition("/")
+    return member.archive, folder + slash + name.partition(".")[0]
 
 
 class Shards(Layout):
@@ -83,7 +101,7 @@ class Shards(Layout):
 
     def _field(self, member: Member) -> tuple[str, str]:
         """What a member is ("": nothing that is read) and the field that it holds."""
-        _, _, tail = member.name.rpartition("/")[2].partition(".")
+        _, _, tail = member.name.partition(".")
         field, _, last = tail.rpartition(".")
         last = f".{last.lower()}"
         if last in self._kinds:
@@ -94,13 +112,8 @@ class Shards(Layout):
             return "label", field or LABEL
         return ("object", field + OBJECT) if last == OBJECT else ("", "")
 
-    @staticmethod
-    def _key(member: Member) -> tuple[Path, str]:
-        folder, slash, name = member.name.rpartition("/")
-        return member.archive, folder + slash + name.partition(".")[0]
-
     def _put(self, member: Member, field: str) -> None:
-        example = self._examples.setdefault(self._key(member), {})
+        example = self._examples.setdefault(_key(member), {})
         if field in example:
             raise DataError(
                 f"{self.name(example[field])} and {self.name(member)} are both the {field} of one example: leave one "
@@ -112,7 +125,7 @@ class Shards(Layout):
     # -- fields --------------------------------------------------------------------------------
 
     def name(self, path: Member) -> str:
-        return self._place(path.archive) + path.name
+        return self._place(path.archive) + path.inner
 
     def _place(self, archive: Path) -> str:
         """What stands before the names of an archive, where there are several."""
@@ -142,7 +155,7 @@ class Shards(Layout):
     @property
     def loose(self) -> bool:
         return LABEL in self._written and any(
-            LABEL not in self._examples[self._key(one)] for one in self.mains
+            LABEL not in self._examples[_key(one)] for one in self.mains
         )
 
     @property
@@ -167,7 +180,7 @@ class Shards(Layout):
     def of(self, path: Member, wanted: Sequence[str]) -> FileRow | Rejected | None:
         if self._field(path)[1] != self.main:
             return None
-        archive, key = self._key(path)
+        archive, key = _key(path)
         example = self._examples[archive, key]
         sides = [name for name in wanted if name in self.further]
         gone = next((name for name in sides if name not in example), None)
@@ -181,7 +194,7 @@ class Shards(Layout):
         missing = lacking(values, beside)
         if missing is not None:
             return Rejected(self.name(path), f"it has no {missing!r}", orphan=missing in self.texts)
-        files: dict[str, File] = {name: example[name] for name in sides}
+        files: dict[str, Path] = {name: example[name] for name in sides}
         return FileRow(path, self._place(archive) + key + path.suffix, files, values)
 
     def _values(self, example: dict[str, Member], wanted: Sequence[str]) -> dict[str, Any]:
@@ -216,13 +229,12 @@ class Shards(Layout):
 
 def _text(member: Member) -> str:
     """Raises `ValueError` for what is no text."""
-    if size_of(member) > LARGEST:
+    if member.stat().st_size > LARGEST:
         raise ValueError(
-            f"its {member.suffix} has {member.size:,} bytes, and {LARGEST:,} are read at most"
+            f"its {member.suffix} has {member.stat().st_size:,} bytes, and {LARGEST:,} are read at most"
         )
     try:
-        with open_file(member) as stream:
-            return stream.read().decode("utf-8-sig")
+        return member.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError):
         raise ValueError(f"its {member.suffix} cannot be read as a text in UTF-8") from None
 

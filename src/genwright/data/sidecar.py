@@ -432,14 +432,14 @@ def _parquet(path: Path) -> Table:
     except ImportError:
         raise missing_extra("reading metadata.parquet", "pyarrow", "table") from None
     try:
-        with parquet.ParquetFile(path) as file:
+        with path.open("rb") as stream, parquet.ParquetFile(stream) as file:
             head = list(file.schema_arrow.names)
     except (OSError, ValueError) as error:  # pyarrow's own are of these
         raise _unreadable(path, "a Parquet file", error) from None
 
     def rows() -> Records:
         number = 0
-        with parquet.ParquetFile(path) as file:
+        with path.open("rb") as stream, parquet.ParquetFile(stream) as file:
             for batch in file.iter_batches():
                 for record in batch.to_pylist():
                     number += 1

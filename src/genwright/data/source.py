@@ -1,21 +1,29 @@
 """From a path, or a built-in name, to files of one modality.
 
 Nothing is fetched or extracted; the registered codecs say how sure they are of the files (`Codec.sniff`),
-and the surest one is taken. Hidden files are passed over, links to folders are not followed.
+and the surest one is taken. Hidden files are passed over, links to folders are not followed. An archive is the
+folder that was packed into it, and may be one in a longer path: `photos.zip/train`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from genwright.data.arrow import ARROW
 from genwright.data.cache import cache_home
-from genwright.data.codec import Codec, Source
+from genwright.data.codec import Codec, Source, suffix
+from genwright.data.hub import PREFIX, fetched
+from genwright.data.member import Member, contents, is_archive
 from genwright.data.provenance import BESIDE
-from genwright.errors import DataError, closest_name
+from genwright.data.shards import is_shard
+from genwright.data.table.sql import Address, placed
+from genwright.errors import MANY, DataError, closest_name
 from genwright.registry import names, resolve
 
 __all__ = ["BUILTIN", "find"]
@@ -34,7 +42,15 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     """
     if str(path) in BUILTIN and not Path(path).exists():
         return Source(_digits(), (_digits(),), "image", str(path))
-    root = Path(path).expanduser()
+    if (database := placed(str(path))) is not None:
+        if isinstance(database, Address):
+            return Source(
+                database, (database,), "table", re.sub(r"\W.*", "", database.name) or "database"
+            )
+        path, codec = database, "table"
+    if str(path).startswith(PREFIX) and not Path(path).exists():
+        return _fetched(str(path), codec)
+    root = _placed(Path(path).expanduser())
     if not str(path):
         raise DataError(
             "no data was named: give a file, a folder or a built-in name (digits), "
@@ -44,6 +60,8 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     if not root.exists():
         raise DataError(f"there is no file or folder at {root}; {_nearest(root)}", code="no-such-path")
     name = root.name.split(".")[0] or root.resolve().name
+    if isinstance(root, Member) and root.is_dir():
+        return _packed(root, codec, name)
     if root.is_file():
         if codec == "auto" and not (codec := _surest([root])):
             raise DataError(
@@ -53,6 +71,33 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     if not root.is_dir():
         raise DataError(f"{root} is neither a file nor a folder: name one of these", code="no-such-path")
     return _folder(root, codec, name)
+
+
+def _placed(path: Path) -> Path:
+    """The same path, through an archive if it is or leads into one."""
+    through = Member(path)
+    if path.exists():
+        packed = path.is_file() and is_archive(path) and suffix(path) != ARROW
+        return through if packed and not is_shard(path) else path
+    return through if through.leads_into_archive else path
+
+
+def _fetched(address: str, codec: str) -> Source:
+    files, name = fetched(address)
+    chosen = codec if codec != "auto" else _surest(files)
+    if not chosen:
+        raise DataError(
+            f"{address} is of no kind that is read here: {_readable()}", code="no-usable-files"
+        )
+    return Source(Path(os.path.commonpath([file.parent for file in files])), tuple(files), chosen, name)
+
+
+def _packed(root: Member, codec: str, name: str) -> Source:
+    """The files in an archive, below the folder that all of them lie in, which says nothing."""
+    own = _examples(_walk(root)) or [root]
+    top = Path(os.path.commonpath([file.parent for file in own])) if own != [root] else root
+    found = _folder(Member(top), codec, name)
+    return replace(found, rejected=contents(root.archive).rejected)
 
 
 def _folder(root: Path, codec: str, name: str) -> Source:
@@ -120,16 +165,21 @@ def _nearest(missing: Path) -> str:
     while not missing.parent.is_dir():
         missing = missing.parent
     folder = missing.parent
-    neighbours = os.listdir(folder) if os.access(folder, os.R_OK) else []
+    seen = isinstance(folder, Member) or os.access(folder, os.R_OK)
+    neighbours = [other.name for other in folder.iterdir()] if seen else []
     known = [*neighbours, *(BUILTIN if folder == Path() else ())]
     near = closest_name(missing.name, known, least=0.8)  # a suffix alone makes much alike
+    if near is None and isinstance(folder, Member):
+        return f"there is {', '.join(sorted(neighbours)[:MANY])} in it"
     if near is None:
         return f"name a file, a folder, or what is built in ({', '.join(BUILTIN)})"
     return f"did you mean {near if near in BUILTIN else folder / near}?"
 
 
-def _walk(root: Path) -> list[Path]:
+def _walk(root: Path) -> Sequence[Path]:
     """All files below `root`, in a fixed order, without hidden ones and what says that others are synthetic."""
+    if isinstance(root, Member):
+        return [file for file in root.members if file.name != BESIDE]
     found = []
     for folder, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = sorted(d for d in folders if not d.startswith((".", "__MACOSX")))

@@ -20,6 +20,7 @@ from genwright.data.codec import Codec, ReadOptions, Source, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.dataset import Dataset, Split
 from genwright.data.field import Array, Field
+from genwright.data.member import ARCHIVES
 from genwright.data.source import find
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import raw as as_values
@@ -167,7 +168,7 @@ class ReferenceData:
     def read(self, path: Path) -> LoadedExamples:
         """The examples in files. Raises `DataError` where they are no two, or of another kind."""
         suffixes = {suffix.lower() for suffix in path.suffixes}
-        if path.is_file() and not suffixes & {*self.codec.reads}:
+        if path.is_file() and not suffixes & {*self.codec.reads, *ARCHIVES}:
             raise DataError(
                 f"{path} is to be judged beside {self.kind} data, and is no {', '.join(self.codec.reads)}",
                 code="wrong-kind-of-file",

@@ -518,7 +518,7 @@ def test_a_line_that_a_person_names_is_the_header(tmp_path):
     assert codec.labels(source(file)) == ["more", "names"]
     assert len(read(codec, file)[0]) == 60
     none = build("codecs", "table", {"header": "0"}, where="codec")
-    assert codec.later == {"header"}
+    assert codec.later == {"header", "sheet", "table", "query"}
     assert len(read(none, file)[0]) == 62
     file.write_text(rows_below("title", "name;age") + "only one\n")
     [chunk] = read(TableCodec(), file)

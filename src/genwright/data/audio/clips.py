@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 
 from genwright.data.audio.files import Sound, opened
 from genwright.data.codec import Array, ReadOptions, Rejected, SplitName
-from genwright.data.member import File
 
 __all__ = ["TOP", "Clip", "ClipFormat", "Place", "cut", "digest", "sixteen"]
 
@@ -70,7 +70,7 @@ class Place:
         return next((part for part, low, high in parts if low <= self.begin and self.end <= high), None)
 
 
-def cut(path: File, name: str, form: ClipFormat) -> Iterator[tuple[Clip, Place] | Rejected]:
+def cut(path: Path, name: str, form: ClipFormat) -> Iterator[tuple[Clip, Place] | Rejected]:
     """The clips of a file, one after the other, or why it has none."""
     try:
         with opened(path) as sound:

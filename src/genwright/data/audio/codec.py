@@ -32,7 +32,7 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.labels import FileRow, Layout, file_fields, goes_with, write_beside
-from genwright.data.member import TAR, File
+from genwright.data.member import SHARDS
 from genwright.data.preview import in_lines, sound_as_html
 from genwright.data.shards import holds, laid_out
 from genwright.data.text.field import TextField
@@ -63,7 +63,7 @@ class AudioCodec(Codec):
     stride    seconds from the beginning of one clip to that of the next. None: the length of a clip
     """
 
-    reads: ClassVar[tuple[str, ...]] = (*SOUNDS, TAR)
+    reads: ClassVar[tuple[str, ...]] = (*SOUNDS, *SHARDS)
     main: ClassVar[str] = "audio"
     field_types = (ClipField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
@@ -90,7 +90,7 @@ class AudioCodec(Codec):
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold examples."""
         read = [file for file in files if suffix(file) in cls.reads]
-        return [file for file in read if suffix(file) != TAR or holds(file, SOUNDS)]
+        return [file for file in read if suffix(file) not in SHARDS or holds(file, SOUNDS)]
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class AudioCodec(Codec):
         if len(rows) or rows.rejected:
             yield rows
 
-    def _choose(self, files: Sequence[File]) -> ClipFormat:
+    def _choose(self, files: Sequence[Path]) -> ClipFormat:
         """From what the files declare. Clips are cut before the split is made, so all files count; nothing of
         what is to be heard in them does."""
         found: list[tuple[int, int]] = []

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from math import ceil, gcd
+from pathlib import Path
 
 import numpy as np
 
 from genwright.data.codec import Array, Sounded
 from genwright.data.image.ops import to_image
-from genwright.data.member import File, open_file, size_of
 from genwright.errors import missing_extra
 
 __all__ = ["RATES", "Sound", "length_at", "opened", "resampled", "sounded", "to_wav"]
@@ -98,10 +98,10 @@ def _lowpass(factor: int) -> Array:
 
 
 @contextmanager
-def opened(path: File) -> Iterator[Sound]:
+def opened(path: Path) -> Iterator[Sound]:
     """The sound in a file. Raises `ValueError` that says why there is none, `OSError`, and `GenwrightError`
     for a library that is not installed."""
-    if not size_of(path):
+    if not path.stat().st_size:
         raise ValueError("the file is empty")
     if path.suffix.lower() == ".wav":
         yield _checked(_wav(path))
@@ -118,10 +118,10 @@ def _checked(sound: Sound) -> Sound:
     return sound
 
 
-def _wav(path: File) -> Sound:
+def _wav(path: Path) -> Sound:
     """RIFF: a chain of named parts, of which `fmt ` says how the samples in `data` are coded."""
     coding = b""
-    with open_file(path) as file:
+    with path.open("rb") as file:
         riff, _, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
         if (riff, kind) != (b"RIFF", b"WAVE"):
             raise ValueError("not a WAV file, whatever its name says")
@@ -148,7 +148,7 @@ def _wav(path: File) -> Sound:
             f"its samples are coded in a way that is not read here (format {tag} of {bits} bits): save it "
             f"as PCM of 16 bits"
         )
-    there = size_of(path) - start
+    there = path.stat().st_size - start
     if size == 0xFFFFFFFF:  # of what was written to a pipe: until the end
         size = there
     if size > there:
@@ -158,7 +158,7 @@ def _wav(path: File) -> Sound:
 
     def read(first: int, last: int) -> Array:
         count = max(0, min(last, shape[0]) - first)
-        with open_file(path) as file:
+        with path.open("rb") as file:
             file.seek(start + first * step)
             values = np.frombuffer(file.read(count * step), code)
         return _mean(_numbers(values.reshape(count, *shape[1:]), width))
@@ -185,13 +185,13 @@ def _mean(values: Array) -> Array:
 
 
 @contextmanager
-def _by_library(path: File) -> Iterator[Sound]:
+def _by_library(path: Path) -> Iterator[Sound]:
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: the library it is made of
         raise missing_extra(f"reading {path.suffix.lower()} files", "soundfile", "audio") from error
     try:
-        with open_file(path) as stream, soundfile.SoundFile(stream) as file:
+        with path.open("rb") as stream, soundfile.SoundFile(stream) as file:
 
             def read(first: int, last: int) -> Array:
                 file.seek(first)

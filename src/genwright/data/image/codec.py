@@ -30,7 +30,7 @@ from genwright.data.image.field import ImageField
 from genwright.data.image.files import CHUNK, CHUNK_BYTES, PICTURES, SHEET, ImageFiles
 from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet
 from genwright.data.labels import file_fields, goes_with, write_beside
-from genwright.data.member import TAR
+from genwright.data.member import SHARDS
 from genwright.data.preview import in_lines
 from genwright.data.shards import holds
 from genwright.data.text.field import TextField
@@ -58,7 +58,7 @@ class ImageCodec(Codec):
                 with strengths as in `{"rotate": 5}`. None by default: a mirrored letter is another
     """
 
-    reads: ClassVar[tuple[str, ...]] = (*PICTURES, ".npz", TAR)
+    reads: ClassVar[tuple[str, ...]] = (*PICTURES, ".npz", *SHARDS)
     main: ClassVar[str] = "image"
     field_types = (ImageField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
@@ -99,7 +99,7 @@ class ImageCodec(Codec):
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold examples."""
         read = [file for file in files if suffix(file) in cls.reads and file.name != SHEET]
-        return [file for file in read if suffix(file) != TAR or holds(file, PICTURES)]
+        return [file for file in read if suffix(file) not in SHARDS or holds(file, PICTURES)]
 
     # -- in ------------------------------------------------------------------------------------
 

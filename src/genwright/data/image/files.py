@@ -34,7 +34,7 @@ from genwright.data.image.ops import (
     to_unsigned,
 )
 from genwright.data.labels import FileRow, lacking
-from genwright.data.member import TAR
+from genwright.data.member import SHARDS
 from genwright.data.shards import laid_out
 
 __all__ = ["CHUNK", "CHUNK_BYTES", "PICTURES", "SHEET", "ImageFiles", "Row"]
@@ -65,7 +65,7 @@ class ImageFiles:
         self.deep = deep
         files = [path for path in source.files if path.name != SHEET]
         self.arrays = [path for path in files if _is_archive(path)]
-        packed = any(suffix(path) == TAR for path in files)  # beside which nothing else may lie
+        packed = any(suffix(path) in SHARDS for path in files)  # beside which nothing else may lie
         loose = files if packed else [path for path in files if not _is_archive(path)]
         self.layout = laid_out(source.root, loose, PICTURES, main, given)
         self.name = self.layout.name
@@ -259,7 +259,7 @@ class Archive:
 
 @contextmanager
 def opened_archive(path: Path) -> Iterator[Archive]:
-    with zipfile.ZipFile(path) as file:
+    with path.open("rb") as stream, zipfile.ZipFile(stream) as file:
         yield Archive(file, path.stat().st_size)
 
 

@@ -28,13 +28,13 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from math import ceil, sqrt
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from genwright.data.codec import Array, Rejected
-from genwright.data.member import File, open_file, size_of
 
 __all__ = [
     "FORMATS",
@@ -105,7 +105,7 @@ class ImageFormat:
 # -- opening -----------------------------------------------------------------------------------
 
 
-def open_picture(path: File, name: str) -> Picture | Rejected:
+def open_picture(path: Path, name: str) -> Picture | Rejected:
     """The picture in a file, or why there is none. `name` is how a person knows the file."""
     try:
         with _opened(path) as image:
@@ -127,7 +127,7 @@ def open_picture(path: File, name: str) -> Picture | Rejected:
             f"bomb, so nothing was decoded: make it smaller",
         )
     except UnidentifiedImageError:
-        empty = size_of(path) == 0
+        empty = path.stat().st_size == 0
         return Rejected(
             name, "the file is empty" if empty else f"not a picture: wanted {', '.join(FORMATS)}"
         )
@@ -142,7 +142,7 @@ def open_picture(path: File, name: str) -> Picture | Rejected:
     return Picture(drop_redundant_channels(_upright(array, turn)), height, width, found, animated)
 
 
-def header_size(path: File) -> tuple[int, int] | None:
+def header_size(path: Path) -> tuple[int, int] | None:
     """Height and width as the header declares them; None where there is no picture."""
     try:
         with _opened(path) as image:
@@ -152,8 +152,8 @@ def header_size(path: File) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _opened(path: File) -> Iterator[Image.Image]:
-    with open_file(path) as stream, warnings.catch_warnings():
+def _opened(path: Path) -> Iterator[Image.Image]:
+    with path.open("rb") as stream, warnings.catch_warnings():
         # Pillow warns of sizes, which we refuse ourselves, and of odd metadata, which we do not need.
         warnings.simplefilter("ignore")
         with Image.open(stream, formats=FORMATS) as image:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
+
+from genwright.data.packed import open_unpacked
 
 __all__ = ["PLACES", "Line", "lines_apart"]
 
@@ -23,21 +24,22 @@ def lines_apart(file: Path, encoding: str, above: int, most: int) -> list[Line]:
     """
     if encoding.startswith("utf-16"):
         return []
-    found, each, end = list[Line](), -(-most // PLACES), 0
-    with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
-        while stream.read(_BLOCK):  # a packed stream knows no other way to its end
-            end = stream.tell()
-        stream.seek(0)
-        number = sum(1 for _ in range(above) if stream.readline())
-        begin = stream.tell()
+    found, each = list[Line](), -(-most // PLACES)
+    with open_unpacked(file) as stream:
+        end = sum(map(len, iter(lambda: stream.read(_BLOCK), b"")))
+    with open_unpacked(file) as stream:
+        head = [line for _ in range(above) if (line := stream.readline())]
+        number, begin = len(head), sum(map(len, head))
+        at = begin
         for i in range(PLACES):
             place = begin + (end - begin) * i // PLACES
-            while (left := place - stream.tell()) > 0:
-                number += stream.read(min(left, _BLOCK)).count(b"\n")
-            if i:
-                number += bool(stream.readline())  # it may be in its middle
+            while at < place and (block := stream.read(min(place - at, _BLOCK))):
+                number, at = number + block.count(b"\n"), at + len(block)
+            if i:  # it may be in the middle of a line
+                rest = stream.readline()
+                number, at = number + bool(rest), at + len(rest)
             for _ in range(each):
                 if line := stream.readline():
-                    number += 1
+                    number, at = number + 1, at + len(line)
                     found.append((number, line.decode(encoding)))
     return found

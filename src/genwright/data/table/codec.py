@@ -1,4 +1,4 @@
-"""Tables: CSV, TSV, Parquet and JSON lines to rows of spans, and back.
+"""Tables: CSV, TSV, Parquet, JSON lines, workbooks and databases to rows of spans, and back.
 
 An example is one row. Reading gives frames of pandas; `readers.py` knows the files, `field.py` what a row
 becomes, `data/columns` the columns.
@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genwright.data.arrow import ARROW, about
 from genwright.data.codec import (
     AS_READ,
     Appender,
@@ -25,9 +26,12 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import KINDS
 from genwright.data.field import Field
+from genwright.data.packed import with_packed
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
 from genwright.data.table.readers import BLANKS, TableWriter, inspect, row_count, rows
+from genwright.data.table.sheets import SHEETS
+from genwright.data.table.sql import DATABASES, Address, form_of, is_database, records
 from genwright.errors import DataError, RecipeError, suggest
 from genwright.options import Count, Natural
 
@@ -47,17 +51,20 @@ class TableCodec(Codec):
     delimiter         between the values of a CSV ("tab" for a tab, " " for blanks, "  " for two or more); None:
                       find it
     header            the line of a CSV that names its columns, from 1; 0: none does; None: find it
+    sheet             of a workbook; None: the first with rows
+    table             of a database; None: its only one
+    query             of a database, instead of a table: what SELECT gives
     types             by column: continuous, integer, categorical, boolean, datetime, identifier or
                       constant, where what the values look like is wrong
     fit_rows          rows kept in memory to learn from; a larger training split is sampled
     """
 
-    reads = (".csv", ".tsv", ".parquet", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+    reads = (*with_packed(".csv", ".tsv", ".jsonl"), ".parquet", ARROW, *SHEETS, *DATABASES)
     main = "row"
     field_types = (RowField, ColumnField)
     default_family = "autoregressive"
     plural = "rows"
-    later = frozenset({"header"})
+    later = frozenset({"header", "sheet", "table", "query"})
     forms = ("csv", "parquet")
 
     def __init__(
@@ -66,6 +73,9 @@ class TableCodec(Codec):
         max_categories: Count = 100,
         delimiter: str | None = None,
         header: Natural | None = None,
+        sheet: str | None = None,
+        table: str | None = None,
+        query: str | None = None,
         types: dict[str, str] | None = None,
         fit_rows: Count = 100_000,
     ) -> None:
@@ -86,6 +96,13 @@ class TableCodec(Codec):
                 )
         self.max_categories, self.delimiter, self.fit_rows = max_categories, delimiter, fit_rows
         self.header, self.types = header, dict(types or {})
+        self._sheet, self._table, self._query = sheet, table, query
+
+    @classmethod
+    def own(cls, files: Sequence[Path]) -> list[Path]:
+        """By their suffixes; those of databases are also of other things, and tables may hold pictures or sounds."""
+        read = [file for file in super().own(files) if file.suffix != ARROW or not about(file).files]
+        return [file for file in read if file.suffix.lower() not in DATABASES or is_database(file)]
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -100,14 +117,30 @@ class TableCodec(Codec):
         }
 
     def _inspect(self, file: Path) -> TableFormat:
-        return inspect(file, self.delimiter, self.header)
+        if is_database(file):
+            return form_of(file, self._table, self._query)
+        return inspect(file, self.delimiter, self.header, self._sheet)
 
     def labels(self, source: Source) -> list[str]:
         """The names of all columns: each can be given."""
         return list(self._inspect(_first(source)).columns)
 
     def count(self, source: Source) -> int:
-        return sum(row_count(file) for file in source.files)
+        return sum(row_count(file, self._inspect(file)) for file in source.files)
+
+    def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
+        """What SQLite has not yet written into a database itself."""
+        files = [file for file in source.files if file.suffix.lower() in DATABASES and file.is_file()]
+        return [wal for file in files if (wal := file.with_name(f"{file.name}-wal")).is_file()]
+
+    def stamp(self, source: Source, *, exact: bool) -> bytes:
+        """Of a database that is no file: all that a query gives, or how many rows that are."""
+        if not isinstance(source.root, Address):
+            return b""
+        form, found = self._inspect(source.root), blake2b(str(source.root).encode(), digest_size=16)
+        for some in records(source.root, form, ENOUGH) if exact else [row_count(source.root, form)]:
+            found.update(repr(some).encode())
+        return found.digest()
 
     def enough(self, source: Source) -> int:
         return ENOUGH // max(1, len(self._inspect(_first(source)).columns))

@@ -26,7 +26,7 @@ __all__ = ["TableFormat", "arrow_type", "assemble", "largest", "library", "plain
 class TableFormat:
     """How a file holds its table.
 
-    suffix       of what is written back: no .gz
+    suffix       of what is written back, never packed
     columns      their names, in order
     delimiter    of a text
     spaces       whether blanks that follow a delimiter belong to it
@@ -34,6 +34,8 @@ class TableFormat:
     skip         lines of a text above the header, or above the rows
     header       whether a text has a line of names
     types        of the columns of a Parquet file, as Arrow spells them
+    sheet        of a workbook
+    query        of a database: what is asked
     notes        what is odd about the file, a sentence each
     """
 
@@ -45,6 +47,8 @@ class TableFormat:
     skip: int = 0
     header: bool = True
     types: tuple[str, ...] = ()
+    sheet: str = ""
+    query: str = ""
     notes: tuple[str, ...] = ()
 
     @classmethod

@@ -1,8 +1,12 @@
 """The files of a table: what form they have, their rows chunk by chunk, and writing them back.
 
-    .csv .tsv (.gz)    every value a text, as it stands; the delimiter and the encoding are found
-    .jsonl (.gz)       one flat object a line; Python's values
+    .csv .tsv          every value a text, as it stands; the delimiter and the encoding are found
+    .jsonl             one flat object a line; Python's values
     .parquet           the types of the file, held by pandas as Arrow's
+    .xlsx .ods         as the CSV that they would be saved as (`sheets.py`)
+    .sqlite, a URL     likewise (`sql.py`)
+
+Texts may be packed: `.gz`, `.bz2`, `.xz` or `.zst` behind any of their suffixes.
 
 Whatever spoils a file is a `DataError` that names it; a spoilt row among good ones is a `Rejected`.
 """
@@ -11,23 +15,26 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
-from io import BufferedReader
+from io import TextIOWrapper
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from genwright.data.arrow import ARROW, batches, length
 from genwright.data.codec import Rejected, beginning
 from genwright.data.columns.numbers import parse_number
+from genwright.data.packed import BROKEN, bare, is_packed, open_unpacked
 from genwright.data.table.apart import PLACES, Line, lines_apart
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
+from genwright.data.table.sheets import SHEETS, as_csv, sheet_named
+from genwright.data.table.sql import count_rows, records
 from genwright.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,43 +55,70 @@ FEW_BAD, BAD_SHARE = 3, 0.01
 _BLOCK = 1 << 20
 
 
-def inspect(file: Path, delimiter: str | None = None, header: int | None = None) -> TableFormat:
-    """The form of a file; `delimiter` and the line of the `header` (0: there is none) where a person says so.
-    Raises `DataError`."""
+def inspect(
+    file: Path, delimiter: str | None = None, header: int | None = None, sheet: str | None = None
+) -> TableFormat:
+    """The form of a file; `delimiter`, the line of the `header` (0: there is none) and the `sheet` where a person says
+    so. Raises `DataError`."""
     with _reading(file):
         about = file.stat()
         if about.st_size == 0:
             raise DataError(
                 f"{file.name} is empty (0 bytes); a table has a header and rows", code="empty-file"
             )
-        return _inspected(file, delimiter, header, about.st_size, about.st_mtime_ns)
+        return _inspected(file, delimiter, header, sheet, about.st_size, about.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
 def _inspected(
-    file: Path, delimiter: str | None, header: int | None, size: int, changed: int
+    file: Path, delimiter: str | None, header: int | None, sheet: str | None, size: int, changed: int
 ) -> TableFormat:
     """Of a file as it is now: it is read to its end to be sure of its encoding, and asked for several times."""
     with _reading(file):
         suffix = _suffix(file)
+        if suffix == ARROW:
+            return _inspect_arrow(file)
         if suffix == ".parquet":
             return _inspect_parquet(file)
+        if suffix in SHEETS:
+            return _inspect_sheet(file, sheet, header)
         encoding = _encoding(file)
         other = f"{file.name} is not UTF-8 and was read as {encoding}; save it as UTF-8 if letters look wrong"
         notes = () if encoding.startswith("utf") else (other,)
         if suffix == ".jsonl":
             return TableFormat(suffix, _keys(file, encoding), encoding=encoding, notes=notes)
-        return _inspect_delimited(file, suffix, encoding, delimiter, header, notes)
+        with _text(file, encoding) as stream:
+            lines = list(islice(stream, 200))
+        form = _inspect_lines(file, lines, delimiter or ("\t" if suffix == ".tsv" else None), header)
+        return replace(form, suffix=suffix, encoding=encoding, notes=(*notes, *form.notes))
 
 
-def row_count(file: Path) -> int:
+def _inspect_sheet(file: Path, sheet: str | None, header: int | None) -> TableFormat:
+    sheet, others = sheet_named(file, sheet)
+    form = _inspect_lines(file, list(islice(as_csv(file, sheet), 200)), ",", header)
+    notes = [f"{file.name} is a workbook: what is made of it is written as CSV"]
+    if others:
+        notes.append(
+            f"{file.name}: the sheet {sheet!r} is read, and not {', '.join(map(repr, others))}; set codec.sheet for "
+            f"another"
+        )
+    return replace(form, sheet=sheet, notes=(*notes, *form.notes))
+
+
+def row_count(file: Path, form: TableFormat) -> int:
     """About how many rows there are: by the size of a file and its beginning, of a packed one by its lines."""
+    if form.query:
+        return count_rows(file, form)
     with _reading(file):
+        if _suffix(file) == ARROW:
+            return length(file)
+        if form.sheet:
+            return sum(1 for _ in as_csv(file, form.sheet))
         if _suffix(file) == ".parquet":
             with _parquet_file(file) as opened:
                 return int(opened.metadata.num_rows)
-        with _binary(file) as stream:
-            if isinstance(stream, gzip.GzipFile):
+        with open_unpacked(file) as stream:
+            if is_packed(file):
                 return sum(block.count(b"\n") for block in iter(lambda: stream.read(_BLOCK), b""))
             head = stream.read(_BLOCK)
         size = len(head) if len(head) < _BLOCK else file.stat().st_size
@@ -99,6 +133,7 @@ def rows(
     every  of how many rows one is enough: they are from all over the file, where it can be read so
     """
     read = {".parquet": _parquet, ".jsonl": _jsonl}.get(form.suffix, _delimited)
+    read = _queried if form.query else read
     count, bad_rows, some = 0, 0, list[Rejected]()
     with _reading(file):
         sample = _sample(file, form, every) if every > 1 else None
@@ -131,12 +166,14 @@ def rows(
 
 def _sample(file: Path, form: TableFormat, every: int) -> tuple[pd.DataFrame, list[Rejected]] | None:
     """Rows from all over a file, and lines that are none; nothing where it cannot be read so."""
+    if form.query or form.sheet or _suffix(file) == ARROW:
+        return None
     if form.suffix == ".parquet":
         return _groups(file, form, every)
     above = form.skip + form.header if form.suffix != ".jsonl" else 0
     lines = [
         line
-        for line in lines_apart(file, form.encoding, above, row_count(file) // every)
+        for line in lines_apart(file, form.encoding, above, row_count(file, form) // every)
         if line[1].strip()
     ]
     good, bad = list[tuple[int, Sequence[Any]]](), list[Rejected]()
@@ -176,7 +213,7 @@ def _groups(file: Path, form: TableFormat, every: int) -> tuple[pd.DataFrame, li
         for group in range(n):
             if group in taken:
                 batch = next(opened.iter_batches(-(-many // len(taken)), [group], list(form.columns)))
-                frames.append(_framed(batch))
+                frames.append(_framed(library("pyarrow").Table.from_batches([batch])))
                 frames[-1].index += first
             first += opened.metadata.row_group(group).num_rows
     return pandas.concat(frames), []
@@ -192,8 +229,7 @@ def _cause(form: TableFormat) -> str:
 
 
 def _suffix(file: Path) -> str:
-    name = file.name.lower().removesuffix(".gz")
-    return Path(name).suffix
+    return Path(bare(file)).suffix
 
 
 @contextmanager
@@ -201,7 +237,7 @@ def _reading(file: Path) -> Iterator[None]:
     """Say which file it was."""
     try:
         yield
-    except (OSError, EOFError, zlib.error) as error:
+    except BROKEN as error:
         raise DataError(
             f"{file.name} cannot be read, it may be damaged or cut off: {error}", code="damaged-file"
         ) from None
@@ -215,18 +251,13 @@ def _reading(file: Path) -> Iterator[None]:
 # -- text ----------------------------------------------------------------------------------------
 
 
-def _binary(file: Path) -> gzip.GzipFile | BufferedReader:
-    return gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb")
-
-
 def _text(file: Path, encoding: str) -> IO[str]:
-    open_ = gzip.open if file.suffix.lower() == ".gz" else open
-    return open_(file, "rt", encoding=encoding, newline="")
+    return TextIOWrapper(open_unpacked(file), encoding=encoding, newline="")
 
 
 def _encoding(file: Path) -> str:
     """UTF-16 if a mark says so, UTF-8 if all of the file is, else cp1252, and at last latin-1, which anything is."""
-    with _binary(file) as stream:
+    with open_unpacked(file) as stream:
         if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
     return next((name for name in ("utf-8-sig", "cp1252") if _decodes(file, name)), "latin-1")
@@ -235,7 +266,7 @@ def _encoding(file: Path) -> str:
 def _decodes(file: Path, encoding: str) -> bool:
     """Whether all of a file is text of an encoding. Raises `DataError` where it is none at all."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    with _binary(file) as stream:
+    with open_unpacked(file) as stream:
         while block := stream.read(_BLOCK):
             if b"\0" in block:
                 raise DataError(
@@ -254,24 +285,15 @@ def _decodes(file: Path, encoding: str) -> bool:
     return True
 
 
-def _inspect_delimited(
-    file: Path,
-    suffix: str,
-    encoding: str,
-    delimiter: str | None,
-    header: int | None,
-    notes: tuple[str, ...],
+def _inspect_lines(
+    file: Path, lines: Sequence[str], delimiter: str | None, header: int | None
 ) -> TableFormat:
-    with _text(file, encoding) as stream:
-        lines = list(islice(stream, 200))
+    """By the first lines of a text."""
+    notes: tuple[str, ...] = ()
     if not any(line.strip() for line in lines):
         raise DataError(f"{file.name} is empty; a table has a header and rows", code="empty-file")
     declared = _DECLARED.fullmatch(lines[0].strip())
-    fixed = (
-        delimiter
-        or (declared and declared[1].replace("\\t", "\t"))
-        or ("\t" if suffix == ".tsv" else None)
-    )
+    fixed = delimiter or (declared and declared[1].replace("\\t", "\t"))
     skip = max(header - 1, 0) if header is not None else 1 if declared else 0
     used = fixed or max(DELIMITERS, key=lambda d: _agreement(lines[skip:], d))
     if not fixed and (blanks := _blanks(lines[skip:], used)):
@@ -302,7 +324,7 @@ def _inspect_delimited(
             )
         first = [f"column_{i}" for i in range(1, len(first) + 1)]
     names = [(name.lstrip(" ") if spaces else name) or f"Unnamed: {i}" for i, name in enumerate(first)]
-    return TableFormat(suffix, _unique(file, names), used, spaces, encoding, skip, named, notes=notes)
+    return TableFormat(".csv", _unique(file, names), used, spaces, skip=skip, header=named, notes=notes)
 
 
 _DECLARED = re.compile(r'"?sep=(\\t|[^\w"])"?[,;]*', re.I)
@@ -438,7 +460,7 @@ Rows = Iterator[tuple["pd.DataFrame", list[Rejected], int]]
 
 def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     width, good, bad, lost = len(form.columns), list[list[str]](), list[Rejected](), 0
-    with _text(file, form.encoding) as stream:
+    with as_csv(file, form.sheet) if form.sheet else _text(file, form.encoding) as stream:
         above = len(list(islice(stream, form.skip)))
         reader = _reader(stream, form.delimiter, form.spaces)
         end = 0  # of the record before
@@ -473,6 +495,12 @@ def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
             ) from None
     columns = zip(*good, strict=True) if good else [()] * width
     yield assemble(dict(zip(form.columns, columns, strict=True)), form), bad, lost
+
+
+def _queried(file: Path, form: TableFormat, notes: list[str]) -> Rows:
+    for some in records(file, form, ROWS):
+        columns = dict(zip(form.columns, zip(*some, strict=True), strict=True))
+        yield assemble(columns, form), [], 0
 
 
 def _ragged(record: Sequence[str], width: int, lines: int) -> str:
@@ -536,7 +564,7 @@ def _jsonl(file: Path, form: TableFormat, notes: list[str]) -> Rows:
 def _parquet_file(file: Path) -> Iterator[Any]:
     arrow = library("pyarrow")
     try:
-        with library("pyarrow.parquet").ParquetFile(file) as opened:
+        with file.open("rb") as stream, library("pyarrow.parquet").ParquetFile(stream) as opened:
             yield opened
     except arrow.ArrowException as error:
         raise DataError(
@@ -546,7 +574,18 @@ def _parquet_file(file: Path) -> Iterator[Any]:
 
 def _inspect_parquet(file: Path) -> TableFormat:
     with _parquet_file(file) as opened:
-        schema = opened.schema_arrow
+        return _typed_form(file, opened.schema_arrow)
+
+
+def _inspect_arrow(file: Path) -> TableFormat:
+    note = f"{file.name} is a table of Arrow: what is made of it is written as Parquet"
+    first = next(batches(file, 1), None)
+    if first is None:
+        raise DataError(f"{file.name} has no rows", code="no-rows")
+    return replace(_typed_form(file, first.schema), notes=(note,))
+
+
+def _typed_form(file: Path, schema: pa.Schema) -> TableFormat:
     # pandas keeps an index that has no name in such a column; it is no part of the table.
     fields = [field for field in schema if not re.fullmatch(r"__index_level_\d+__", field.name)]
     for field in fields:
@@ -561,19 +600,29 @@ def _inspect_parquet(file: Path) -> TableFormat:
     )
 
 
-def _parquet(file: Path, form: TableFormat, notes: list[str]) -> Rows:
-    with _parquet_file(file) as opened:
-        for batch in opened.iter_batches(batch_size=ROWS, columns=list(form.columns)):
-            yield _framed(batch), [], 0
-
-
-def _framed(batch: pa.RecordBatch) -> pd.DataFrame:
-    """A batch of rows in the types that are worked on."""
+@contextmanager
+def _tables(file: Path, columns: list[str]) -> Iterator[Iterator[pa.Table]]:
+    """Some rows at a time."""
+    if _suffix(file) == ARROW:
+        yield (table.select(columns) for table in batches(file, ROWS))
+        return
     arrow = library("pyarrow")
-    table = arrow.Table.from_batches([batch])
+    with _parquet_file(file) as opened:
+        found = opened.iter_batches(batch_size=ROWS, columns=columns)
+        yield (arrow.Table.from_batches([batch]) for batch in found)
+
+
+def _parquet(file: Path, form: TableFormat, notes: list[str]) -> Rows:
+    with _tables(file, list(form.columns)) as tables:
+        for table in tables:
+            yield _framed(table), [], 0
+
+
+def _framed(table: pa.Table) -> pd.DataFrame:
+    """Some rows in the types that are worked on."""
     plain = [plain_type(field.type) for field in table.schema]
     columns = [column.cast(kind) for column, kind in zip(table.columns, plain, strict=True)]
-    table = arrow.Table.from_arrays(columns, names=table.column_names)
+    table = library("pyarrow").Table.from_arrays(columns, names=table.column_names)
     frame: pd.DataFrame = table.to_pandas(
         types_mapper=library("pandas").ArrowDtype, ignore_metadata=True
     )

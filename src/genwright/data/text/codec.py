@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge
 
+from genwright.data.arrow import ARROW, about
 from genwright.data.codec import (
     AS_READ,
     Codec,
@@ -28,6 +29,7 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.labels import file_fields
+from genwright.data.packed import with_packed
 from genwright.data.text import tokenizer as tokenizers
 from genwright.data.text.field import SEPARATOR, TextField
 from genwright.data.text.files import (
@@ -53,7 +55,7 @@ LENGTH = 256
 ENOUGH = 4 * BLOCK
 """Bytes that are enough to look at."""
 EMPTY = "is empty"
-PLAIN = (".txt", ".md", ".txt.gz", ".md.gz")
+PLAIN = with_packed(".txt", ".md")
 """Files that are a document each."""
 
 
@@ -61,8 +63,8 @@ class TextCodec(Codec):
     """Texts to ids of characters or of BPE pieces, and back exactly.
 
     A .txt or .md file is a document, and so is a line of a .jsonl file, of a .csv or .tsv of texts, and of
-    two files that say the same in two languages (`x.en` and `x.es`); `.gz` behind any of these is read in
-    place. There are two layouts:
+    two files that say the same in two languages (`x.en` and `x.es`); `.gz`, `.bz2`, `.xz` or `.zst` behind any of
+    these is read in place. There are two layouts:
 
     **documents** (`layout == "examples"`): an example is one document, ids `(1, length)`, ended and
     filled up with 0; one that is too long is cut. Taken where labels are asked for, or where there
@@ -87,10 +89,7 @@ class TextCodec(Codec):
     encoding  of files without a byte order mark; None takes UTF-8, or else latin-1
     """
 
-    reads = (
-        *(".txt", ".md", ".jsonl", ".csv", ".tsv"),
-        *(".txt.gz", ".md.gz", ".jsonl.gz", ".csv.gz", ".tsv.gz"),
-    )
+    reads = (*with_packed(".txt", ".md", ".jsonl", ".csv", ".tsv"), ARROW)
     main = "text"
     field_types = (TextField, ColumnField)
     default_family = "autoregressive"
@@ -132,7 +131,9 @@ class TextCodec(Codec):
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold texts: by their suffixes, or since they are the same in two languages."""
         pairs = [file for file in files if language(file)]
-        return pairs if is_aligned(pairs) else super().own(files)
+        if is_aligned(pairs):
+            return pairs
+        return [file for file in super().own(files) if file.suffix != ARROW or not about(file).files]
 
     # -- in ------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 .jsonl            a document a line: its fields are texts and labels; `messages` (TRL) and `conversations`
                   (ShareGPT) become a `prompt` and a `completion` for each answer
 .csv .tsv         a document a line: its columns
+.arrow            a document a row, as of .jsonl
 x.en + x.es       a document a line (Moses): the same line of both files
 """
 
@@ -11,11 +12,9 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,9 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from genwright.data.arrow import ARROW, length, objects
 from genwright.data.codec import Rejected, Source, suffix
+from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
 from genwright.data.sidecar import ENOUGH, looks_like_text
 from genwright.data.text.tokenizer import cut, repair
 from genwright.errors import DataError, suggest
@@ -72,12 +73,11 @@ _LANGUAGES = (
 )
 LANGUAGES = frozenset(_LANGUAGES.split())
 """ISO 639-1, and what those write who do not say: behind the names of two files that are one text in two."""
-BY_LINE = (".jsonl", ".csv", ".tsv")
+BY_LINE = (".jsonl", ARROW, ".csv", ".tsv")
 DELIMITERS = ",;\t|"
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_BROKEN = (OSError, EOFError, zlib.error)  # what a damaged file or .gz raises
 _NAME = re.compile(r"[^\W\d][\w-]{0,30}")
 
 
@@ -102,8 +102,8 @@ class TextFileInfo:
 class TextFiles:
     """The files of a source.
 
-    A .jsonl file has a document a line, in `field`; so have tables and pairs of Moses; any other file is one. `.gz`
-    behind a name is unpacked on the way. The label of a file is its first folder below the root.
+    A .jsonl file has a document a line, in `field`; so have tables and pairs of Moses; any other file is one. What
+    is packed (`.gz`, `.zst`) is unpacked on the way. The label of a file is its first folder below the root.
     """
 
     def __init__(self, source: Source, field: str, encoding: str | None) -> None:
@@ -193,7 +193,7 @@ class TextFiles:
 
     @cached_property
     def size(self) -> int:
-        """Bytes of all files, those in .gz about threefold."""
+        """Bytes of all files, of packed ones about as they are unpacked."""
         return max(1, sum(_size(file) for file in self.source.files))
 
     def count(self) -> int:
@@ -297,7 +297,7 @@ class TextFiles:
                         yield Rejected(f"{name} line {number}", f"is not {encoding}")
                     else:
                         yield line.rstrip("\r\n")
-        except (*_BROKEN, UnicodeError) as error:
+        except (*BROKEN, UnicodeError) as error:
             raise DataError(f"{file} cannot be read: {error}", code="unreadable-file") from None
 
     def pieces(self, file: Path, survey: TextFileInfo) -> Iterator[str]:
@@ -338,17 +338,21 @@ class TextFiles:
                     self.latin[name] = None
                 return TextFileInfo(encoding, characters, blank)
             return Rejected(name, f"is not {stated} throughout; codec.encoding should name what it is")
-        except _BROKEN as error:
+        except BROKEN as error:
             return Rejected(name, f"cannot be read: {error}")
 
     def _lines(self, file: Path) -> Iterator[tuple[str, dict[str, Any]] | Rejected]:
         """The objects of a .jsonl file, or the rows of a table, and the names of their lines; blank lines are
         skipped."""
         name = self._name(file)
+        if file.suffix == ARROW:
+            for number, values in enumerate(objects(file)):
+                yield from _turned(f"{name} row {number}", values)
+            return
         if not _by_json(file):
             try:
                 table = _Table.of(file, self.encoding)
-            except (*_BROKEN, UnicodeError) as error:
+            except (*BROKEN, UnicodeError) as error:
                 yield Rejected(name, f"cannot be read: {error}")
             else:
                 yield from table.rows(name)
@@ -364,7 +368,7 @@ class TextFiles:
                     if line.strip():
                         found = _object(f"{name} line {number}", line, encoding)
                         yield from [found] if isinstance(found, Rejected) else _turned(*found)
-        except (*_BROKEN, UnicodeError) as error:
+        except (*BROKEN, UnicodeError) as error:
             yield Rejected(name, f"cannot be read: {error}")
 
     def _name(self, file: Path) -> str:
@@ -384,33 +388,35 @@ class TextFiles:
 
 
 def _by_line(file: Path) -> bool:
-    return file.name.lower().removesuffix(".gz").endswith(BY_LINE)
+    return bare(file).endswith(BY_LINE)
 
 
 def _size(file: Path) -> int:
     try:
-        return file.stat().st_size * (3 if file.suffix.lower() == ".gz" else 1)
+        return file.stat().st_size * (GAIN if is_packed(file) else 1)
     except OSError:  # it is opened again, and told of
         return 0
 
 
 def _lines_in(file: Path) -> int:
     """About how many lines a file has, by its size and its beginning."""
+    if file.suffix == ARROW:
+        return length(file)
     try:
-        with _raw(file) as raw:
+        with open_unpacked(file) as raw:
             head = raw.read(1 << 16)
-    except _BROKEN:
+    except BROKEN:
         return 0
     return max(1, round(_size(file) / max(1, len(head)) * head.count(b"\n")))
 
 
 def _by_json(file: Path) -> bool:
-    return file.name.lower().removesuffix(".gz").endswith(BY_LINE[0])
+    return bare(file).endswith(BY_LINE[:2])
 
 
 def language(file: Path) -> str:
     """What a name ends with: `en` of `x.en` and of `x.en.gz`, "" where that is no language."""
-    tail = suffix(file).removesuffix(".gz").removeprefix(".")
+    tail = Path(bare(file)).suffix.removeprefix(".")
     return tail if tail in LANGUAGES else ""
 
 
@@ -424,13 +430,9 @@ def is_aligned(files: Sequence[Path]) -> bool:
     return len(languages) == 2 and "" not in languages and languages in stems.values()
 
 
-def _raw(file: Path) -> gzip.GzipFile | io.BufferedReader:
-    return gzip.open(file, "rb") if file.name.lower().endswith(".gz") else file.open("rb")
-
-
 def _open(file: Path, encoding: str, *, errors: str = "strict", newline: str = "") -> io.TextIOWrapper:
     """Decoded, with the ends of lines as they are."""
-    return io.TextIOWrapper(_raw(file), encoding=encoding, errors=errors, newline=newline)
+    return io.TextIOWrapper(open_unpacked(file), encoding=encoding, errors=errors, newline=newline)
 
 
 def _blocks(file: Path, encoding: str) -> Iterator[str]:
@@ -441,7 +443,7 @@ def _blocks(file: Path, encoding: str) -> Iterator[str]:
 
 def _mark(file: Path) -> str | None:
     """The encoding that a byte order mark tells."""
-    with _raw(file) as raw:
+    with open_unpacked(file) as raw:
         head = raw.read(3)
     return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), None)
 
@@ -578,7 +580,7 @@ class _Table:
                         yield Rejected(
                             where, f"has {len(row)} columns, and there are {len(self.columns)}"
                         )
-        except (*_BROKEN, UnicodeError, csv.Error) as error:
+        except (*BROKEN, UnicodeError, csv.Error) as error:
             yield Rejected(name, f"cannot be read: {error}")
 
 
@@ -650,5 +652,5 @@ def sure(file: Path) -> float:
         if named:  # one side may be of numbers, such as dates
             return 0.7 if all(map(_varied, columns)) and any(map(_lettered, columns)) else 0.0
         return 0.7 if all(looks_like_text(column, least=ENOUGH) for column in columns) else 0.0
-    except (*_BROKEN, UnicodeError, DataError):
+    except (*BROKEN, UnicodeError, DataError):
         return 0.0
