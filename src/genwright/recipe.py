@@ -39,6 +39,8 @@ class DataOptions:
     """Share held out to choose by."""
     test: float = 0.1
     """Share held out to judge by."""
+    memory: dict[str, Any] | None = None
+    """In what form the data was given from memory (None: it is files)."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):

@@ -69,7 +69,7 @@ DOWN = {
     "weighing": {"experiment", "training", "data", "planning", "recipe", "registry", "errors"},
     "api": {
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
-        *("families", "planning", "storage", "recipe", "registry", "options", "errors"),
+        *("families", "planning", "storage", "recipe", "registry", "options", "data", "errors"),
     },
     "cli": {"api", "report", "evaluation", "data", "registry", "process", "errors", "root"},
     "__main__": {"cli"},

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from genwright.data.cache import cache_home
+from genwright.data.cache import MEMORY, cache_home, kept_file
 from genwright.data.codec import Codec, Source
 from genwright.data.provenance import BESIDE
 from genwright.errors import DataError, closest_name
@@ -33,6 +33,8 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     """
     if str(path) in BUILTIN and not Path(path).exists():
         return Source(_digits(), (_digits(),), "image", str(path))
+    if str(path).startswith(f"{MEMORY}:"):
+        return _from_memory(str(path), codec)
     root = Path(path).expanduser()
     if not str(path):
         raise DataError(
@@ -52,6 +54,18 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     if not root.is_dir():
         raise DataError(f"{root} is neither a file nor a folder: name one of these", code="no-such-path")
     return _folder(root, codec, name)
+
+
+def _from_memory(path: str, codec: str) -> Source:
+    """What was given from memory before."""
+    file = kept_file(path)
+    if not file.is_file():
+        raise DataError(
+            f"the examples that were given from memory lie no longer in the cache ({file}): give them again, by "
+            f"train(data, resume=RUN), load(RUN, data=data) or look(data)",
+            code="no-longer-kept",
+        )
+    return Source(file, (file,), codec if codec != "auto" else _surest([file]), file.stem)
 
 
 def _folder(root: Path, codec: str, name: str) -> Source:
