@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genwright.data.memory import keep
+from genwright.data.memory import keep_object
 from genwright.errors import RecipeError, RunError
 from genwright.experiment import Experiment, open_data
 from genwright.experiment import load as load_run
@@ -432,7 +432,7 @@ def _recipe(data: Any, rate: int | None, settings: Iterable[str], choices: dict[
     if isinstance(data, str | Path):
         _check_of_files(label, rate)
         return make_recipe(data, settings=settings, **choices)
-    kept = keep(data, label, rate)
+    kept = keep_object(data, label, rate)
     settings = [f"codec.name={kept.codec}", *settings]
     recipe = make_recipe(kept.path, settings=settings, **choices | {"label": kept.label})
     return replace(recipe, data=replace(recipe.data, memory=kept.form))
@@ -454,7 +454,7 @@ def _place(data: Any, label: Any = None, rate: int | None = None) -> str:
     if isinstance(data, str | Path):
         _check_of_files(None, rate)
         return str(data)
-    return keep(data, label, rate).path
+    return keep_object(data, label, rate).path
 
 
 def _again(data: Any, rate: int | None, choices: dict[str, Any]) -> list[str]:
@@ -467,7 +467,7 @@ def _file(data: Any, rate: int | None) -> tuple[Path | None, str]:
     """Files with data of any kind, and the codec that reads them where that is known."""
     if data is None or isinstance(data, str | Path):
         return None if data is None else Path(data), "auto"
-    kept = keep(data, None, rate)
+    kept = keep_object(data, None, rate)
     return kept.file, kept.codec
 
 
@@ -479,7 +479,7 @@ def _applied(
     paths = [Path(one) for one in named] if _are_paths(named) else []
     if paths and any(isinstance(one, Path) or os.path.exists(one) for one in named):
         return model.apply(paths, given, **options)
-    kept = None if paths and isinstance(data, str) else keep(data, None, rate)
+    kept = None if paths and isinstance(data, str) else keep_object(data, None, rate)
     if paths and (kept is None or kept.codec != model.pipeline.kind):  # there are no such files
         return model.apply(paths, given, **options)
     assert kept is not None

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genwright.data.codec import Codec, Preview, Values
 from genwright.data.columns.field import ColumnField
-from genwright.data.containers import Form
+from genwright.data.containers import ObjectForm
 from genwright.data.dataset import Dataset, make_codec
 from genwright.data.field import Field
 from genwright.data.memory import HandedBack
@@ -68,7 +68,7 @@ class Samples:
     """Examples in a row of what shows them all, where their order says something."""
     provenance: Provenance | None = None
     """What made them, if that is known."""
-    memory: Form | None = None
+    memory: ObjectForm | None = None
     """The form that the data was given in, where it came from memory: examples are handed back in it."""
 
     @property

@@ -29,21 +29,21 @@ from genwright.registry import names, resolve
 
 __all__ = [
     "Examples",
-    "Form",
+    "ObjectForm",
     "as_table",
     "assembled",
     "called",
     "check_lengths",
     "column_form",
     "column_of",
+    "column_values",
     "forms",
     "mixed",
-    "opened",
+    "open_container",
     "plain",
-    "values_of",
 ]
 
-Form = dict[str, Any]
+ObjectForm = dict[str, Any]
 """How something was given, as JSON: enough to give the like of it back."""
 PROBE = 1000
 """Examples that tell what they are."""
@@ -90,7 +90,7 @@ class Examples:
         return next((row[name] for row in self.head if row.get(name) is not None), None)
 
 
-def opened(data: Any, rate: int | None = None) -> tuple[Examples, Form]:
+def open_container(data: Any, rate: int | None = None) -> tuple[Examples, ObjectForm]:
     """An object as examples, and its form. Raises `DataError` for one that is no container of any."""
     for kind, name in (("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table")):
         if _is(data, kind, name):
@@ -108,7 +108,9 @@ def opened(data: Any, rate: int | None = None) -> tuple[Examples, Form]:
                 code="not-a-sequence",
             )
         return _items(data, rate)
-    raise DataError(f"a {called(data)} is no data that is taken: give {KNOWN}", code="unknown-data")
+    if any(_is(data, kind, "Series") for kind in ("pandas", "polars")):
+        return _texts(data)
+    raise DataError(f"data of the type {called(data)} is not taken: give {KNOWN}", code="unknown-data")
 
 
 def _is(data: Any, module: str, name: str) -> bool:
@@ -120,7 +122,7 @@ def called(data: Any) -> str:
     return f"{type(data).__module__}.{type(data).__qualname__}".removeprefix("builtins.")
 
 
-def library(name: str) -> Any:
+def container_library(name: str) -> Any:
     """That of a table. Raises `GenwrightError` where it is not installed."""
     try:
         return import_module(name)
@@ -134,7 +136,7 @@ def library(name: str) -> Any:
 # -- columns ---------------------------------------------------------------------------------------
 
 
-def column_form(values: Any) -> Form:
+def column_form(values: Any) -> ObjectForm:
     """Of a column: an array, a tensor, one of a table, or a list."""
     if isinstance(values, torch.Tensor):
         return {"of": "torch", "dtype": str(values.dtype).removeprefix("torch.")}
@@ -153,7 +155,7 @@ def column_form(values: Any) -> Form:
     return {"of": "list"}
 
 
-def column_of(values: Sequence[Any], form: Form | None) -> Any:
+def column_of(values: Sequence[Any], form: ObjectForm | None) -> Any:
     """Values as a column of a form."""
     form = form or {"of": "list"}
     match form["of"]:
@@ -164,17 +166,17 @@ def column_of(values: Sequence[Any], form: Form | None) -> Any:
         case "numpy":
             return np.array(list(values), form["dtype"])
         case "pandas":
-            pandas = library("pandas")
+            pandas = container_library("pandas")
             dtype = form.get("dtype") or pandas.CategoricalDtype(form["categories"], form["ordered"])
             return pandas.Series(list(values), dtype=dtype)
         case "pyarrow":
             return arrow_array(values, arrow_type(form["dtype"]))
         case "polars":
-            return library("polars").from_arrow(arrow_array(values, arrow_type(form["dtype"])))
+            return container_library("polars").from_arrow(arrow_array(values, arrow_type(form["dtype"])))
     return list(values)
 
 
-def values_of(values: Any) -> Any:
+def column_values(values: Any) -> Any:
     """The values of a column, one by one."""
     if isinstance(values, torch.Tensor):
         return values.detach().cpu()
@@ -190,7 +192,7 @@ def values_of(values: Any) -> Any:
 
 def as_table(columns: Mapping[str, Any]) -> Any:
     """Columns as a table of Arrow. Raises `DataError` for one that is of several types, or of none of a table."""
-    pa, found = library("pyarrow"), {}
+    pa, found = container_library("pyarrow"), {}
     for name, values in columns.items():
         try:
             found[name] = pa.array(values, from_pandas=True)
@@ -206,7 +208,7 @@ def as_table(columns: Mapping[str, Any]) -> Any:
 # -- tables and arrays -----------------------------------------------------------------------------
 
 
-def _frame(data: Any, kind: str) -> tuple[Examples, Form]:
+def _frame(data: Any, kind: str) -> tuple[Examples, ObjectForm]:
     own = list(data.column_names if kind == "pyarrow" else data.columns)
     titles = [str(name) for name in own]
     if double := next((name for name in titles if titles.count(name) > 1), None):
@@ -235,32 +237,47 @@ def _of_table(table: Any) -> Examples:
     return Examples(table.num_rows, rows, table=table)
 
 
-def _array(data: Any, rate: int | None) -> tuple[Examples, Form]:
+def _array(data: Any, rate: int | None) -> tuple[Examples, ObjectForm]:
     if not len(data.shape):
         raise DataError(
             "an array without axes is a single number, and data has an example along its first axis: give an array of "
             "several",
             code="unknown-data",
         )
-    values = values_of(data)
+    values = column_values(data)
     kind = np.asarray(values[:0]).dtype.kind
-    if kind not in "biufUMm":
+    if kind in "UO" and len(data.shape) == 1:
+        return _texts(data)
+    if kind not in "biufMm":
         raise DataError(
             f"an array of {data.dtype} holds objects, or what is no number: give an array of numbers, or a list",
             code="object-array",
         )
-    form: Form = {"container": "array", "column": column_form(data)}
-    if len(data.shape) > 2 or rate is not None or kind == "U":
+    form: ObjectForm = {"container": "array", "column": column_form(data)}
+    if len(data.shape) > 2 or rate is not None:
         return Examples(len(data), lambda: ({"": one} for one in values), even=True, rate=rate), form
     flat = np.asarray(values).reshape(len(data), -1)
     columns = {VECTOR.format(i + 1): flat[:, i] for i in range(flat.shape[1])}
     return _of_table(as_table(columns)), form | {"rows": len(data.shape)}
 
 
+def _texts(data: Any) -> tuple[Examples, ObjectForm]:
+    """An array of objects or a column, which may hold texts."""
+    values = column_values(data)
+    if wrong := next((one for one in values if not isinstance(one, str)), None):
+        raise DataError(
+            f"a {called(data)} of objects may hold texts, and this holds a {called(wrong)}: give an array of numbers, "
+            f"a list of pictures, or a frame",
+            code="object-array",
+        )
+    form = {"container": "array", "column": column_form(data)}
+    return Examples(len(data), lambda: ({"": str(one)} for one in values)), form
+
+
 # -- columns and items -----------------------------------------------------------------------------
 
 
-def _columns(data: Mapping[str, Any], rate: int | None) -> tuple[Examples, Form]:
+def _columns(data: Mapping[str, Any], rate: int | None) -> tuple[Examples, ObjectForm]:
     for name, values in data.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
             raise DataError(
@@ -268,7 +285,7 @@ def _columns(data: Mapping[str, Any], rate: int | None) -> tuple[Examples, Form]
                 code="unknown-data",
             )
     check_lengths({str(name): len(values) for name, values in data.items()})
-    columns = {str(name): values_of(values) for name, values in data.items()}
+    columns = {str(name): column_values(values) for name, values in data.items()}
 
     def rows() -> Iterator[dict[str, Any]]:
         for row in zip(*columns.values(), strict=True):
@@ -279,7 +296,9 @@ def _columns(data: Mapping[str, Any], rate: int | None) -> tuple[Examples, Form]
     return Examples(n, rows, rate=rate), {"container": "columns", "columns": forms}
 
 
-def forms(examples: Examples, form_of: Callable[[Any, int | None], Form | None]) -> dict[str, Form]:
+def forms(
+    examples: Examples, form_of: Callable[[Any, int | None], ObjectForm | None]
+) -> dict[str, ObjectForm]:
     """Of the fields that are objects of a kind, by the first of each."""
     found = {name: form_of(examples.first(name), examples.rate) for name in examples.names}
     return {name: form for name, form in found.items() if form is not None}
@@ -288,22 +307,23 @@ def forms(examples: Examples, form_of: Callable[[Any, int | None], Form | None])
 def check_lengths(lengths: Mapping[str, int]) -> None:
     """Raises `DataError` unless all are equal."""
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{n:,} of {name!r}" for name, n in islice(lengths.items(), 5))
+        counts = ", ".join(f"{n:,} of {name!r}" for name, n in islice(lengths.items(), 5))
         raise DataError(
-            f"there are not as many values of one as of another ({told}): every example has one of each",
+            f"there are not as many values of one as of another ({counts}): every example has one of each",
             code="lengths-differ",
         )
 
 
-def _items(data: Any, rate: int | None) -> tuple[Examples, Form]:
+def _items(data: Any, rate: int | None) -> tuple[Examples, ObjectForm]:
     """A list or a data set, by what its first item is: a value, a value and its label, or a dict."""
+    form: ObjectForm = {"container": "items", "item": "dict"}
+    if _is(data, "datasets", "Dataset"):
+        data, form = _hub(data), {"container": "hub", "features": data.features.to_dict()}
     first = data[0] if len(data) else None
     kind = "value"
     if not any(resolve("codecs", name).form_of(first, rate) for name in names("codecs")):
         kind = "dict" if isinstance(first, Mapping) else "pair" if isinstance(first, tuple) else "value"
-    form: Form = {"container": "items", "item": kind}
-    if _is(data, "datasets", "Dataset"):
-        data, form = _hub(data), {"container": "hub", "features": data.features.to_dict()}
+    form |= {"item": kind}
     value = first[0] if kind == "pair" and first else first
     if isinstance(value, np.ndarray | torch.Tensor) and len(value.shape) == 1 and rate is None:
         form["vector"] = {"length": len(value), **column_form(value)}
@@ -315,12 +335,12 @@ class _Items:
     """The items of a list or a data set, one after the other, by field."""
 
     data: Any
-    form: Form
+    form: ObjectForm
 
     def __call__(self) -> Iterator[dict[str, Any]]:
         for i in range(len(self.data)):
             found = self._fields(self.data[i], i)
-            yield self._spread(found, i) if "vector" in self.form else found
+            yield self._vector(found, i) if "vector" in self.form else found
 
     def _fields(self, item: Any, i: int) -> dict[str, Any]:
         kind = self.form.get("item", "dict")
@@ -344,7 +364,7 @@ class _Items:
             return value
         return known["names"][value] if value >= 0 else None
 
-    def _spread(self, found: dict[str, Any], i: int) -> dict[str, Any]:
+    def _vector(self, found: dict[str, Any], i: int) -> dict[str, Any]:
         """A field for each number of a vector."""
         vector, length = found.pop(""), self.form["vector"]["length"]
         if getattr(vector, "shape", None) != (length,):
@@ -382,7 +402,7 @@ def _hub(data: Any) -> Any:
 # -- put together again ----------------------------------------------------------------------------
 
 
-def assembled(columns: Mapping[str, Sequence[Any]], form: Form) -> Any:
+def assembled(columns: Mapping[str, Sequence[Any]], form: ObjectForm) -> Any:
     """Columns of values in the container that they were given in."""
     kind = form["container"]
     if kind == "array":
@@ -390,26 +410,38 @@ def assembled(columns: Mapping[str, Sequence[Any]], form: Form) -> Any:
     if kind == "items":
         return _itemized(columns, form)
     if kind == "hub":
-        hub = library("datasets")
-        features = {name: one for name, one in form["features"].items() if name in columns}
-        known = {name: list(columns[name]) for name in features}
-        return hub.Dataset.from_dict(known, features=hub.Features.from_dict(features))
+        return _to_hub(columns, form["features"])
     found = {name: column_of(values, form["columns"].get(name)) for name, values in columns.items()}
     if kind == "pandas":
-        return library("pandas").DataFrame(found).rename(columns=form.get("names", {}))
+        return container_library("pandas").DataFrame(found).rename(columns=form.get("names", {}))
     if kind == "polars":
-        return library("polars").DataFrame(found)
-    return library("pyarrow").table(found) if kind == "pyarrow" else found
+        return container_library("polars").DataFrame(found)
+    return container_library("pyarrow").table(found) if kind == "pyarrow" else found
 
 
-def _arrayed(columns: Sequence[Sequence[Any]], form: Form) -> Any:
+def _to_hub(columns: Mapping[str, Sequence[Any]], kinds: Mapping[str, Any]) -> Any:
+    """A data set of Hugging Face. Sounds go in as files, which asks for no decoder."""
+    hub = container_library("datasets")
+    features = hub.Features.from_dict({name: one for name, one in kinds.items() if name in columns})
+    sounds = {name: one for name, one in features.items() if _is(one, "datasets", "Audio")}
+    file = {"bytes": hub.Value("binary"), "path": hub.Value("string")}
+    known = {name: list(columns[name]) for name in features}
+    found = hub.Dataset.from_dict(
+        known, features=hub.Features({**features, **dict.fromkeys(sounds, file)})
+    )
+    for name, feature in sounds.items():
+        found = found.cast_column(name, feature)
+    return found
+
+
+def _arrayed(columns: Sequence[Sequence[Any]], form: ObjectForm) -> Any:
     parts = [column_of(values, form["column"]) for values in columns]
     if form.get("rows") != 2:
         return parts[0]
     return torch.stack(parts, 1) if isinstance(parts[0], torch.Tensor) else np.stack(parts, 1)
 
 
-def _itemized(columns: Mapping[str, Sequence[Any]], form: Form) -> list[Any]:
+def _itemized(columns: Mapping[str, Sequence[Any]], form: ObjectForm) -> list[Any]:
     if "vector" in form:
         own = [name for name in columns if name != LABEL]
         array = _arrayed([columns[name] for name in own], {"column": form["vector"], "rows": 2})

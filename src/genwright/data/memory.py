@@ -20,20 +20,20 @@ from genwright.data.containers import (
     KNOWN,
     LABEL,
     Examples,
-    Form,
+    ObjectForm,
     as_table,
     assembled,
     called,
     check_lengths,
     column_form,
     column_of,
-    opened,
-    values_of,
+    column_values,
+    open_container,
 )
 from genwright.errors import DataError
 from genwright.registry import names, resolve
 
-__all__ = ["HandedBack", "Kept", "keep"]
+__all__ = ["HandedBack", "Kept", "keep_object"]
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class Kept:
     path: str
     codec: str
     label: list[str] | None
-    form: Form
+    form: ObjectForm
 
     @property
     def file(self) -> Path:
         return kept_file(self.path)
 
 
-def keep(data: Any, label: Any = None, rate: int | None = None) -> Kept:
+def keep_object(data: Any, label: Any = None, rate: int | None = None) -> Kept:
     """Write an object to the cache, as the codec that is surest of it reads it.
 
     data   a table, an array, a dict, a list or a data set; or a tuple of that and labels
@@ -67,13 +67,13 @@ def keep(data: Any, label: Any = None, rate: int | None = None) -> Kept:
     """
     if isinstance(data, tuple) and len(data) == 2 and label is None:
         data, label = data
-    examples, form = opened(data, rate)
+    examples, form = open_container(data, rate)
     if not examples.n:
         raise DataError(
             f"the {called(data)} is empty: training needs at least 2 examples", code="no-examples"
         )
     chosen, beside = _labels(label, examples)
-    examples = _with(examples, {name: values_of(values) for name, values in beside.items()})
+    examples = _with(examples, {name: column_values(values) for name, values in beside.items()})
     name = _surest(examples)
     codec: type[Codec] = resolve("codecs", name)
     examples = _named(examples, codec.main)
@@ -88,7 +88,7 @@ def keep(data: Any, label: Any = None, rate: int | None = None) -> Kept:
     return Kept(path, name, chosen, whole)
 
 
-def _stored(codec: type[Codec], examples: Examples) -> tuple[str, dict[str, Form]]:
+def _stored(codec: type[Codec], examples: Examples) -> tuple[str, dict[str, ObjectForm]]:
     """How a recipe names the file, and the form of each field."""
     home = cache_home() / MEMORY
     home.mkdir(parents=True, exist_ok=True)
@@ -124,15 +124,18 @@ def _labels(label: Any, examples: Examples) -> tuple[list[str] | None, dict[str,
     """The names of the labels, and those whose values are given beside the data."""
     if label is None or isinstance(label, str):
         return None if label is None else [label], {}
-    if isinstance(label, list | tuple) and label and {*map(str, label)} <= {*examples.names}:
-        return list(map(str, label)), {}
+    texts = isinstance(label, list | tuple) and all(isinstance(one, str) for one in label)
+    if texts and (
+        {*label} <= {*examples.names} or ("" not in examples.names and len(label) != examples.n)
+    ):
+        return list(label), {}
     beside = (
         {str(name): values for name, values in label.items()}
         if isinstance(label, Mapping)
         else {LABEL: label}
     )
     check_lengths(
-        {"the data": examples.n} | {name: len(values_of(values)) for name, values in beside.items()}
+        {"the data": examples.n} | {name: len(column_values(values)) for name, values in beside.items()}
     )
     if double := next((name for name in beside if name in examples.names), None):
         raise DataError(
@@ -181,7 +184,7 @@ def _named(examples: Examples, main: str) -> Examples:
 class HandedBack:
     """Raw values of a codec in the form that its data was given in."""
 
-    form: Form
+    form: ObjectForm
     codec: Codec
 
     def columns(self, values: Mapping[str, Values]) -> dict[str, Sequence[Any]]:

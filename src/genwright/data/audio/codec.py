@@ -18,7 +18,7 @@ from annotated_types import Ge, Gt, Le
 from genwright.data.audio.clips import Clip, ClipFormat, Place, cut, digest
 from genwright.data.audio.field import ClipField
 from genwright.data.audio.files import RATES, length_at, opened, sounded
-from genwright.data.audio.objects import as_given, sound_form, to_file
+from genwright.data.audio.objects import sound_as_given, sound_form, to_file
 from genwright.data.codec import (
     AS_READ,
     Codec,
@@ -31,7 +31,7 @@ from genwright.data.codec import (
     suffix,
 )
 from genwright.data.columns.field import ColumnField
-from genwright.data.containers import Examples, Form, forms
+from genwright.data.containers import Examples, ObjectForm, forms
 from genwright.data.field import Field
 from genwright.data.labels import FileRow, Layout, file_fields, goes_with, write_beside
 from genwright.data.member import TAR, File
@@ -213,18 +213,18 @@ class AudioCodec(Codec):
     # -- from memory ---------------------------------------------------------------------------
 
     @classmethod
-    def form_of(cls, value: Any, rate: int | None = None) -> Form | None:
+    def form_of(cls, value: Any, rate: int | None = None) -> ObjectForm | None:
         return sound_form(value, rate)
 
     @classmethod
-    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, Form]]:
+    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
         """As a shard of WAV files."""
         found, file = forms(examples, cls.form_of), folder / "sounds.tar"
         write_shard(file, examples, found, lambda value, i: to_file(value, i, examples.rate))
         return file, found
 
-    def as_given(self, value: Any, form: Form) -> Any:
-        return as_given(value, form)
+    def as_given(self, value: Any, form: ObjectForm) -> Any:
+        return sound_as_given(value, form)
 
     # -- out -----------------------------------------------------------------------------------
 

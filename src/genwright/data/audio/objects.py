@@ -13,17 +13,17 @@ import torch
 from genwright.data.audio.clips import TOP, Clip
 from genwright.data.audio.files import FLOAT, RATES, resampled, to_wav
 from genwright.data.codec import Array
-from genwright.data.containers import Form, column_form, mixed
+from genwright.data.containers import ObjectForm, column_form, mixed
 from genwright.data.shards import unusable
 
-__all__ = ["as_given", "sound_form", "to_file"]
+__all__ = ["sound_as_given", "sound_form", "to_file"]
 
 FILE, WAVE = {"bytes", "path"}, ("array", "sampling_rate")
 MANY = 16
 """Channels that a sound has less of: a longer axis is time."""
 
 
-def sound_form(value: Any, rate: int | None = None) -> Form | None:
+def sound_form(value: Any, rate: int | None = None) -> ObjectForm | None:
     """Of a sound: whether its rate stands with it, and the dtype, axes and number of channels of its samples."""
     if isinstance(value, Mapping) and value.keys() == FILE:
         return {"as": "file"}
@@ -39,7 +39,7 @@ def sound_form(value: Any, rate: int | None = None) -> Form | None:
     return None if rate is None else _form(value, "array", rate)
 
 
-def _form(samples: Any, kind: str, rate: Any) -> Form | None:
+def _form(samples: Any, kind: str, rate: Any) -> ObjectForm | None:
     if not isinstance(samples, np.ndarray | torch.Tensor | list):
         return None
     shape = np.shape(samples)
@@ -91,7 +91,7 @@ def _float_wav(samples: Array, rate: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def as_given(clip: Clip, form: Form) -> Any:
+def sound_as_given(clip: Clip, form: ObjectForm) -> Any:
     """A clip as an object of a form, at the rate that it was given at."""
     if form["as"] == "file":
         return {"bytes": to_wav(clip.samples, clip.rate), "path": None}
@@ -101,7 +101,7 @@ def as_given(clip: Clip, form: Form) -> Any:
     return (array, form["rate"]) if form["as"] == "pair" else array
 
 
-def _cast(samples: Array, form: Form) -> Any:
+def _cast(samples: Array, form: ObjectForm) -> Any:
     dtype: np.dtype[Any] = np.dtype(form.get("dtype", "float32"))
     if dtype.kind in "iu":
         info = np.iinfo(dtype)

@@ -12,16 +12,16 @@ from PIL import Image
 
 from genwright.data.arrays import write_arrays
 from genwright.data.codec import Array
-from genwright.data.containers import Examples, Form, column_form, forms, mixed, plain
+from genwright.data.containers import Examples, ObjectForm, column_form, forms, mixed, plain
 from genwright.data.image.ops import faults, pixels, to_array, to_image, to_unsigned
 from genwright.data.shards import unusable, write_shard
 
-__all__ = ["as_given", "keep_pictures", "picture_form"]
+__all__ = ["keep_pictures", "picture_as_given", "picture_form"]
 
 CHANNELS = (1, 3, 4)
 
 
-def picture_form(value: Any, rate: int | None = None) -> Form | None:
+def picture_form(value: Any, rate: int | None = None) -> ObjectForm | None:
     """Of a picture: whose object it is, and of an array its dtype, axes and number of channels."""
     if isinstance(value, Image.Image):
         return {"of": "pillow", "mode": value.mode}
@@ -38,7 +38,7 @@ def picture_form(value: Any, rate: int | None = None) -> Form | None:
     )
 
 
-def keep_pictures(examples: Examples, folder: Path) -> tuple[Path, dict[str, Form]]:
+def keep_pictures(examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
     """Those of one array in an `.npz`, all others in a `.tar`."""
     found = forms(examples, picture_form)
     if examples.even and len(found) == 1:
@@ -94,7 +94,7 @@ def _pixels(value: Any, i: int) -> Array:
     return array.astype(np.uint8)
 
 
-def as_given(raw: Any, form: Form) -> Any:
+def picture_as_given(raw: Any, form: ObjectForm) -> Any:
     """A raw picture as an object of a form."""
     array = pixels(raw)
     if form["of"] == "pillow":

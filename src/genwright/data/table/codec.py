@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected, Rows, Source, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import KINDS
-from genwright.data.containers import Examples, Form, as_table, plain
+from genwright.data.containers import Examples, ObjectForm, as_table, plain
 from genwright.data.field import Field
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
@@ -153,7 +153,7 @@ class TableCodec(Codec):
         )
 
     @classmethod
-    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, Form]]:
+    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
         """As Parquet, which keeps their types."""
         table = examples.table
         if table is None:
@@ -167,7 +167,7 @@ class TableCodec(Codec):
         return file, {}
 
     def returned(
-        self, values: Mapping[str, Values], forms: Mapping[str, Form]
+        self, values: Mapping[str, Values], forms: Mapping[str, ObjectForm]
     ) -> dict[str, Sequence[Any]]:
         """The columns of rows beside the others."""
         row = values.get(self.main, ())

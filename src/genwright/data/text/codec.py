@@ -27,7 +27,7 @@ from genwright.data.codec import (
     suffix,
 )
 from genwright.data.columns.field import ColumnField
-from genwright.data.containers import Examples, Form, forms, mixed, plain
+from genwright.data.containers import Examples, ObjectForm, forms, mixed, plain
 from genwright.data.field import Field
 from genwright.data.labels import file_fields
 from genwright.data.text import tokenizer as tokenizers
@@ -264,7 +264,7 @@ class TextCodec(Codec):
     # -- from memory ---------------------------------------------------------------------------
 
     @classmethod
-    def form_of(cls, value: Any, rate: int | None = None) -> Form | None:
+    def form_of(cls, value: Any, rate: int | None = None) -> ObjectForm | None:
         return {"of": "text"} if isinstance(value, str) else None
 
     @classmethod
@@ -287,7 +287,7 @@ class TextCodec(Codec):
             return sure(file)
 
     @classmethod
-    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, Form]]:
+    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
         """As JSON lines; a single text without labels as itself, to be read as a stream."""
         found = forms(examples, cls.form_of)
         if examples.n == 1 and examples.names == [cls.main]:
