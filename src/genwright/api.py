@@ -380,9 +380,8 @@ def judge(
     else:
         files = {"fake": fake, "real": real, "holdout": holdout}
         case = _case_of_files(files, rate, n, seed, label=label, group=group, extractor=features)
-    title = next(
-        str(one) if isinstance(one, str | Path) else "fake" for one in (run, fake) if one is not None
-    )
+    named = run if run is not None else fake
+    title = str(named) if isinstance(named, str | Path) else "fake"
     return inputs.judged(case, title, seed, wanted, likelihood)
 
 

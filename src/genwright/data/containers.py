@@ -30,7 +30,9 @@ from genwright.registry import names, resolve
 __all__ = [
     "Examples",
     "ObjectForm",
+    "as_array",
     "as_table",
+    "as_tensor",
     "assembled",
     "called",
     "check_lengths",
@@ -39,13 +41,14 @@ __all__ = [
     "column_values",
     "forms",
     "mixed",
+    "numpy_dtype",
     "open_container",
     "plain",
 ]
 
 ObjectForm = dict[str, Any]
 """How something was given, as JSON: enough to give the like of it back."""
-PROBE = 1000
+PROBE = 200
 """Examples that tell what they are."""
 KNOWN = (
     "a path; a table of pandas, polars or Arrow; an array or a tensor; a dict of columns; or a list or a map-style "
@@ -119,11 +122,12 @@ def _is(data: Any, module: str, name: str) -> bool:
 
 
 def called(data: Any) -> str:
+    """The name of its type."""
     return f"{type(data).__module__}.{type(data).__qualname__}".removeprefix("builtins.")
 
 
 def container_library(name: str) -> Any:
-    """That of a table. Raises `GenwrightError` where it is not installed."""
+    """The module of a container. Raises `GenwrightError` where it is not installed."""
     try:
         return import_module(name)
     except ModuleNotFoundError:
@@ -148,6 +152,8 @@ def column_form(values: Any) -> ObjectForm:
         if kinds is None or not all(isinstance(one, str | int | float) for one in kinds):
             return {"of": "pandas", "dtype": "object" if kinds else str(dtype)}
         return {"of": "pandas", "categories": kinds, "ordered": bool(dtype.ordered)}
+    if _is(values, "polars", "Series") and values.dtype.base_type().__name__ == "Enum":
+        return {"of": "polars", "enum": values.dtype.categories.to_list()}
     for kind, name in (("polars", "Series"), ("pyarrow", "ChunkedArray"), ("pyarrow", "Array")):
         if _is(values, kind, name):
             values = values.to_arrow() if kind == "polars" else values
@@ -160,9 +166,7 @@ def column_of(values: Sequence[Any], form: ObjectForm | None) -> Any:
     form = form or {"of": "list"}
     match form["of"]:
         case "torch":
-            if len(values) and isinstance(values[0], torch.Tensor):
-                return torch.stack(list(values))
-            return torch.tensor(list(values), dtype=getattr(torch, form["dtype"]))
+            return as_tensor(np.array(list(values), numpy_dtype(form)), form)
         case "numpy":
             return np.array(list(values), form["dtype"])
         case "pandas":
@@ -172,15 +176,18 @@ def column_of(values: Sequence[Any], form: ObjectForm | None) -> Any:
         case "pyarrow":
             return arrow_array(values, arrow_type(form["dtype"]))
         case "polars":
-            return container_library("polars").from_arrow(arrow_array(values, arrow_type(form["dtype"])))
+            polars = container_library("polars")
+            if "enum" in form:
+                return polars.Series(list(values), dtype=polars.Enum(form["enum"]))
+            return polars.from_arrow(arrow_array(values, arrow_type(form["dtype"])))
     return list(values)
 
 
 def column_values(values: Any) -> Any:
     """The values of a column, one by one."""
-    if isinstance(values, torch.Tensor):
-        return values.detach().cpu()
-    if isinstance(values, np.ndarray | list | tuple):
+    if isinstance(values, np.ndarray | torch.Tensor):
+        return as_array(values)
+    if isinstance(values, list | tuple):
         return values
     for method in ("to_list", "to_pylist", "tolist"):
         if hasattr(values, method):
@@ -188,6 +195,24 @@ def column_values(values: Any) -> Any:
     raise DataError(
         f"a {called(values)} is no column of values: give a list or an array", code="unknown-data"
     )
+
+
+def as_array(value: Any) -> Any:
+    """An array or a tensor as NumPy has it, which does not know bfloat16."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = value.float() if value.dtype == torch.bfloat16 else value
+    return np.asarray(value)
+
+
+def as_tensor(array: Any, form: ObjectForm) -> torch.Tensor:
+    """An array as a tensor of the dtype of a form."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(getattr(torch, form["dtype"]))
+
+
+def numpy_dtype(form: ObjectForm) -> np.dtype[Any]:
+    """That of a form, or the next that NumPy knows."""
+    return np.dtype("float32" if form["dtype"] == "bfloat16" else form["dtype"])
 
 
 def as_table(columns: Mapping[str, Any]) -> Any:
@@ -245,7 +270,7 @@ def _array(data: Any, rate: int | None) -> tuple[Examples, ObjectForm]:
             code="unknown-data",
         )
     values = column_values(data)
-    kind = np.asarray(values[:0]).dtype.kind
+    kind = values.dtype.kind
     if kind in "UO" and len(data.shape) == 1:
         return _texts(data)
     if kind not in "biufMm":
@@ -256,7 +281,7 @@ def _array(data: Any, rate: int | None) -> tuple[Examples, ObjectForm]:
     form: ObjectForm = {"container": "array", "column": column_form(data)}
     if len(data.shape) > 2 or rate is not None:
         return Examples(len(data), lambda: ({"": one} for one in values), even=True, rate=rate), form
-    flat = np.asarray(values).reshape(len(data), -1)
+    flat = values.reshape(len(data), -1)
     columns = {VECTOR.format(i + 1): flat[:, i] for i in range(flat.shape[1])}
     return _of_table(as_table(columns)), form | {"rows": len(data.shape)}
 
@@ -291,9 +316,8 @@ def _columns(data: Mapping[str, Any], rate: int | None) -> tuple[Examples, Objec
         for row in zip(*columns.values(), strict=True):
             yield dict(zip(columns, row, strict=True))
 
-    forms = {str(name): column_form(values) for name, values in data.items()}
-    n = len(next(iter(columns.values()), ()))
-    return Examples(n, rows, rate=rate), {"container": "columns", "columns": forms}
+    form = {"container": "columns", "columns": {str(k): column_form(v) for k, v in data.items()}}
+    return Examples(len(next(iter(columns.values()), ())), rows, rate=rate), form
 
 
 def forms(
@@ -435,9 +459,9 @@ def _to_hub(columns: Mapping[str, Sequence[Any]], kinds: Mapping[str, Any]) -> A
 
 
 def _arrayed(columns: Sequence[Sequence[Any]], form: ObjectForm) -> Any:
-    parts = [column_of(values, form["column"]) for values in columns]
     if form.get("rows") != 2:
-        return parts[0]
+        return column_of(columns[0], form["column"])
+    parts = [column_of(values, form["column"]) for values in columns]
     return torch.stack(parts, 1) if isinstance(parts[0], torch.Tensor) else np.stack(parts, 1)
 
 

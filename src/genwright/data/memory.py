@@ -200,7 +200,9 @@ class HandedBack:
             return assembled(self._own(columns), self.form["container"])
         container = self.form["container"]
         form = self.form["beside"].get(name) or container.get("columns", {}).get(name)
-        return column_of(columns[name], form or container.get("column"))
+        if form is None and name in self.form["fields"]:
+            form = container.get("column")
+        return column_of(columns[name], form)
 
     def all(self, values: Mapping[str, Values]) -> Any:
         """Everything in the container; a tuple of that and the labels where these were given beside."""

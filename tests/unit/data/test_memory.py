@@ -15,6 +15,7 @@ from PIL import Image
 import genwright
 from genwright.data.audio.files import to_wav
 from genwright.data.cache import cache_home
+from genwright.data.dataset import make_codec
 from genwright.data.memory import HandedBack, keep_object
 from genwright.errors import DataError, GenwrightError, RecipeError
 from genwright.experiment import open_data
@@ -89,6 +90,7 @@ EXACT: dict[str, tuple[Any, ...]] = {
     "floats": (GREY / np.float32(255), {"who": NUMBERS, "mood": WORDS}),
     "black and white": (GREY > 127,),
     "tensor": (torch.stack(TENSORS), torch.from_numpy(NUMBERS)),
+    "halves": ((torch.stack(TENSORS) > 127).to(torch.bfloat16),),
     "list of arrays": (list(PICTURES),),
     "pillow": (PILLOW, NUMBERS),
     "pillow of several sizes": ([one.resize((8, 6)) for one in PILLOW],),
@@ -153,6 +155,20 @@ def test_a_frame_comes_back_with_its_dtypes() -> None:
     rows, labels = handed_back(given, label=given[3].rename("other"))
     assert rows.dtypes.equals(given.dtypes)
     assert labels.dtype == np.int8
+
+
+def test_rows_may_lack_what_later_ones_have() -> None:
+    found = handed_back([{"x": 1.5, "kind": "a"}, {"x": 2.5}] * 9 + [{"kind": "b", "late": 3}] * 300)
+    assert found[1] == {"x": 2.5, "kind": None, "late": None}
+    assert found[-1] == {"x": None, "kind": "b", "late": 3}
+
+
+def test_colours_that_a_model_made_of_grey_pictures_stay() -> None:
+    kept = keep_object([Image.fromarray(one) for one in GREY])
+    codec = make_codec(kept.codec, {})
+    (one,) = HandedBack(kept.form, codec).one("image", [PICTURES[0]])
+    assert one.mode == "RGB"
+    assert HandedBack(keep_object(GREY).form, codec).one("image", [PICTURES[0]]).shape == (1, 6, 8, 3)
 
 
 def test_a_table_of_arrow_comes_back_with_its_types() -> None:

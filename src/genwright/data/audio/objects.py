@@ -11,14 +11,16 @@ import numpy as np
 import torch
 
 from genwright.data.audio.clips import TOP, Clip
-from genwright.data.audio.files import FLOAT, RATES, resampled, to_wav
+from genwright.data.audio.files import FLOAT, resampled, to_wav
 from genwright.data.codec import Array
-from genwright.data.containers import ObjectForm, column_form, mixed
+from genwright.data.containers import ObjectForm, as_array, as_tensor, column_form, mixed, numpy_dtype
 from genwright.data.shards import unusable
 
 __all__ = ["sound_as_given", "sound_form", "to_file"]
 
 FILE, WAVE = {"bytes", "path"}, ("array", "sampling_rate")
+SLOWEST = 1000
+"""Samples a second from which on a whole number beside an array is its rate, and no label."""
 MANY = 16
 """Channels that a sound has less of: a longer axis is time."""
 
@@ -33,7 +35,7 @@ def sound_form(value: Any, rate: int | None = None) -> ObjectForm | None:
         isinstance(value, tuple)
         and len(value) == 2
         and isinstance(value[1], int | np.integer)
-        and value[1] >= RATES[0]
+        and value[1] >= SLOWEST
     ):
         return _form(value[0], "pair", value[1])
     return None if rate is None else _form(value, "array", rate)
@@ -60,7 +62,7 @@ def to_file(value: Any, i: int, rate: int | None) -> tuple[str, bytes]:
         path = Path(value["path"] or "sound.wav")
         return path.suffix.lower(), value["bytes"] if value["bytes"] is not None else path.read_bytes()
     samples = value["array"] if form["as"] == "dict" else value[0] if form["as"] == "pair" else value
-    array = np.asarray(samples.detach().cpu() if isinstance(samples, torch.Tensor) else samples)
+    array = as_array(samples)
     array = array.T if form["axes"] == "ct" else array.reshape(len(array), -1)
     if array.dtype.kind not in "iuf":
         raise unusable(
@@ -102,7 +104,7 @@ def sound_as_given(clip: Clip, form: ObjectForm) -> Any:
 
 
 def _cast(samples: Array, form: ObjectForm) -> Any:
-    dtype: np.dtype[Any] = np.dtype(form.get("dtype", "float32"))
+    dtype = numpy_dtype({"dtype": "float32", **form})
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
         half = (info.max - info.min + 1) // 2
@@ -112,5 +114,5 @@ def _cast(samples: Array, form: ObjectForm) -> Any:
     if form["axes"] != "t":
         samples = np.stack([samples] * form["channels"], 0 if form["axes"] == "ct" else 1)
     if form["of"] == "torch":
-        return torch.from_numpy(np.ascontiguousarray(samples))
+        return as_tensor(samples, form)
     return samples.tolist() if form["of"] == "list" else samples

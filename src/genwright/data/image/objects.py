@@ -12,13 +12,25 @@ from PIL import Image
 
 from genwright.data.arrays import write_arrays
 from genwright.data.codec import Array
-from genwright.data.containers import Examples, ObjectForm, column_form, forms, mixed, plain
+from genwright.data.containers import (
+    Examples,
+    ObjectForm,
+    as_array,
+    as_tensor,
+    column_form,
+    forms,
+    mixed,
+    numpy_dtype,
+    plain,
+)
 from genwright.data.image.ops import faults, pixels, to_array, to_image, to_unsigned
 from genwright.data.shards import unusable, write_shard
 
 __all__ = ["keep_pictures", "picture_as_given", "picture_form"]
 
 CHANNELS = (1, 3, 4)
+MODES = ("1", "L", "LA", "RGB", "RGBA")
+"""Of Pillow, to which a picture is brought back."""
 
 
 def picture_form(value: Any, rate: int | None = None) -> ObjectForm | None:
@@ -74,7 +86,7 @@ def _pixels(value: Any, i: int) -> Array:
             return to_array(value)
         except ValueError as error:
             raise unusable(i, str(error)) from None
-    array = np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+    array = as_array(value)
     array = array[..., None] if form["axes"] == "hw" else array
     array = np.moveaxis(array, 0, -1) if form["axes"] == "chw" else array
     if array.dtype == bool:
@@ -95,20 +107,16 @@ def _pixels(value: Any, i: int) -> Array:
 
 
 def picture_as_given(raw: Any, form: ObjectForm) -> Any:
-    """A raw picture as an object of a form."""
+    """A raw picture as an object of a form; one with more channels, as where colours were made, keeps them."""
     array = pixels(raw)
     if form["of"] == "pillow":
-        image = to_image(array)
-        return (
-            image
-            if image.mode == form["mode"] or form["mode"] not in ("1", "L", "LA", "RGB", "RGBA")
-            else image.convert(form["mode"])
-        )
-    array = _cast(_channels(array, form["channels"]), np.dtype(form["dtype"]))
-    array = array[..., 0] if form["axes"] == "hw" else array
+        image, mode = to_image(array), form["mode"]
+        fits = mode in MODES and len(image.getbands()) <= Image.getmodebands(mode)
+        return image.convert(mode) if fits and image.mode != mode else image
+    array = _cast(_channels(array, form["channels"]), numpy_dtype(form))
+    array = array[..., 0] if form["axes"] == "hw" and array.shape[2] == 1 else array
     array = np.moveaxis(array, -1, 0) if form["axes"] == "chw" else array
-    array = np.ascontiguousarray(array)
-    return torch.from_numpy(array) if form["of"] == "torch" else array
+    return as_tensor(array, form) if form["of"] == "torch" else np.ascontiguousarray(array)
 
 
 def _channels(array: Array, wanted: int) -> Array:

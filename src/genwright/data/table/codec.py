@@ -157,10 +157,12 @@ class TableCodec(Codec):
         """As Parquet, which keeps their types."""
         table = examples.table
         if table is None:
-            columns: dict[str, list[Any]] = {name: [] for name in examples.names}
-            for row in examples.rows():
-                for name, values in columns.items():
-                    values.append(plain(row.get(name)))
+            columns: dict[str, list[Any]] = {}
+            for i, row in enumerate(examples.rows()):
+                for name, value in row.items():
+                    columns.setdefault(name, [None] * i).append(plain(value))
+                for values in columns.values():  # of what this row lacks
+                    values += [None] * (i + 1 - len(values))
             table = as_table(columns)
         file = folder / "rows.parquet"
         library("pyarrow.parquet").write_table(table, file)
