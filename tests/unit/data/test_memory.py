@@ -184,7 +184,11 @@ def test_a_table_of_arrow_comes_back_with_its_types() -> None:
 def test_a_frame_of_polars_comes_back_with_its_types() -> None:
     polars = pytest.importorskip("polars")
     given = polars.DataFrame(
-        {"x": NUMBERS.astype(np.int16), "kind": polars.Series(WORDS, dtype=polars.Categorical)}
+        {
+            "x": NUMBERS.astype(np.int16),
+            "kind": polars.Series(WORDS, dtype=polars.Categorical),
+            "known": polars.Series(WORDS, dtype=polars.Enum([*KINDS, "never"])),
+        }
     )
     found = handed_back(given, label="kind")
     assert found.schema == given.schema
