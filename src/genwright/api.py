@@ -13,16 +13,18 @@ probe     what a linear model reads off the codes of a run
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genwright.address import conceal
+from genwright.data.memory import keep_object
 from genwright.errors import RecipeError, RunError
 from genwright.experiment import Experiment, open_data
 from genwright.experiment import load as load_run
@@ -44,6 +46,7 @@ if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as lo
     from genwright.analysis.linear_probe import Probe
     from genwright.data.dataset import Dataset
     from genwright.evaluation.in_training import InTrainingEvaluation
+    from genwright.evaluation.inputs import EvaluationInput
     from genwright.evaluation.results import EvaluationReport
 
 __all__ = [
@@ -111,8 +114,9 @@ class Watch:
 
 
 def look(
-    data: str | Path,
+    data: Any,
     *,
+    rate: int | None = None,
     settings: Iterable[str] = (),
     found: Callable[[Look], None] | None = None,
     report: Callable[[Verdict], None] | None = None,
@@ -121,7 +125,9 @@ def look(
     """Counts, sizes, types, splits, what is wrong, which families fit, how long they would take and which of
     them would be worth training. Of much data a sample is read, and nothing is trained.
 
-    data      a file, a folder, an archive, the address of a database, `hf:NAME`, a built-in name or a recipe
+    data      a file, a folder, an archive, the address of a database, `hf:NAME`, a built-in name, a recipe, or an
+              object as `train` takes it
+    rate      samples a second of waveforms from memory
     settings  `a.b=c` overrides of the recipe
     found     is told what there is as soon as that is known, before any family is
     report    is told of each family, the recommended one first
@@ -129,7 +135,8 @@ def look(
     Raises `DataError` where the data cannot be used at all.
     """
     settings = list(settings)
-    recipe, dataset = open_data(make_recipe(data, settings=settings, **choices), sampled=True)
+    asked = _recipe(data, rate, settings, choices)
+    recipe, dataset = open_data(asked, sampled=True)
     seen = _seen(dataset)
     if found is not None:
         found(seen)
@@ -137,6 +144,9 @@ def look(
         seen.families.append(verdict)
         if report is not None:
             report(verdict)
+    if asked.data.memory is not None:
+        data, choices["label"] = asked.data.path, asked.data.label
+        settings = [f"codec.name={asked.codec.name}", *settings]
     seen.advice = advise(recipe, dataset, seen.families, _typed(data, settings, choices))
     return seen
 
@@ -180,8 +190,9 @@ def _typed(data: str | Path, settings: Sequence[str], choices: Mapping[str, Any]
 
 
 def plan(
-    data: str | Path,
+    data: Any,
     *,
+    rate: int | None = None,
     settings: Iterable[str] = (),
     report: Callable[[Verdict], None] | None = None,
     **choices: Any,
@@ -192,7 +203,7 @@ def plan(
     report  is told of each family, the recommended one first
     """
     verdicts = []
-    opened = open_data(make_recipe(data, settings=settings, **choices), sampled=True)
+    opened = open_data(_recipe(data, rate, settings, choices), sampled=True)
     for verdict in timed_verdicts(*opened):
         verdicts.append(verdict)
         if report is not None:
@@ -201,8 +212,9 @@ def plan(
 
 
 def train(
-    data: str | Path | None = None,
+    data: Any = None,
     *,
+    rate: int | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
     settings: Iterable[str] = (),
@@ -213,16 +225,22 @@ def train(
 ) -> Model:
     """Train a model; the run folder is `model.run.path`.
 
-    data     a file, a folder, a built-in name or a recipe
+    data     a file, a folder, a built-in name or a recipe; or an object: a table of pandas, polars or Arrow, an
+             array or a tensor (pictures `(n, h, w)`, `(n, h, w, c)` or `(n, c, h, w)`, rows `(n, d)`, waveforms
+             `(n, t)` with a `rate`), a dict of columns, or a list or a map-style Dataset of pictures, texts,
+             waveforms, (value, label) or dicts
+    rate     samples a second of waveforms from memory
     out      the run folder (None: `runs/<data>-<family>`); an existing one is never overwritten
-    resume   a run folder to go on with, instead of `data`
-    choices  family, label, size, steps, minutes, seed
+    resume   a run folder to go on with; `data` again, if it is no longer where it was
+    choices  family, label, size, steps, minutes, seed; with an object `label` may be the values of it, or several
+             labels by name
     report, stop, begun  see `Watch`
     """
     watch = Watch(report, stop, begun)
     with distributed.group():
         if resume is not None:
             run = Run.open(Path(resume))
+            settings = [*_again(data, rate, choices), *settings]
             job = Experiment.resumed(run, _go_on(run, settings, choices))
             return _fit(job, run, watch, _checkup(job))
         if data is None:
@@ -230,36 +248,49 @@ def train(
                 "name the data to train on (a file, a folder, digits), or --resume a run",
                 code="no-data-named",
             )
-        job = Experiment.of(make_recipe(data, settings=settings, **choices))
+        job = Experiment.of(_recipe(data, rate, settings, choices))
         checkup = _checkup(job)
         name = f"{job.dataset.source.name}-{job.recipe.family.name}"
         path = Path(out) if out is not None else free_folder(Path("runs") / name)
         return _fit(job, job.begin(path), watch, checkup)
 
 
-def load(run: str | Path, *, which: str | int | None = None, device: str = "auto") -> Model:
-    """The model of a run folder: its best weights if a held-out loss chose some, else the last."""
+def load(
+    run: str | Path,
+    *,
+    data: Any = None,
+    label: Any = None,
+    rate: int | None = None,
+    which: str | int | None = None,
+    device: str = "auto",
+) -> Model:
+    """The model of a run folder: its best weights if a held-out loss chose some, else the last.
+
+    data, label, rate  what it was trained on, again, if that is no longer where it was
+    """
     opened = Run.open(Path(run))
     if not opened.step:
         raise RunError(
             f"{run} holds no weights yet: go on with genwright train --resume {run}", code="no-weights"
         )
-    return load_run(opened, which, device)
+    return load_run(opened, which, device, None if data is None else _place(data, label, rate))
 
 
 def translate(
     run: str | Path,
-    data: str | Path | Sequence[str | Path] | None = None,
+    data: Any = None,
     to: str | None = None,
     *,
     n: int = 16,
     seed: int = 0,
+    rate: int | None = None,
     device: str = "auto",
     **sampler_options: Any,
 ) -> Samples:
     """Examples brought to another domain by a model of cyclegan, stargan or style.
 
-    data   files or folders (None: `n` held-out examples of the run's own data, of other domains)
+    data   files or folders, or an object as `train` takes it (None: `n` held-out examples of the run's own data,
+           of other domains)
     to     the domain (None: any, as often as they came in training)
     sampler_options  of the family
     Raises `Unsupported` where the run does not translate, `DataError` for what cannot be read.
@@ -272,30 +303,27 @@ def translate(
     given = dict.fromkeys(model.task.given, to)
     if data is None:
         return model.sample(n, given, seed=seed, **sampler_options)
-    paths = [data] if isinstance(data, str | Path) else data
-    return model.apply([Path(path) for path in paths], given, seed=seed, **sampler_options)
+    return _applied(model, data, rate, given, seed=seed, **sampler_options)
 
 
 def apply(
     run: str | Path,
-    data: str | Path | Sequence[str | Path],
+    data: Any,
     given: Mapping[str, Any] | None = None,
     *,
     seed: int = 0,
+    rate: int | None = None,
     device: str = "auto",
     **sampler_options: Any,
 ) -> Samples:
-    """What a run makes of files: upscaled, filled in, restyled, captioned, translated.
+    """What a run makes of files, or of examples in memory: upscaled, filled in, restyled, captioned, translated.
 
-    data   files or folders
+    data   files or folders, or an object as `train` takes it
     given  what else can be given, by name
     Raises `Unsupported` where the run makes nothing of files, `DataError` for what cannot be read.
     """
     check({"seed": seed}, {"seed": Natural}, where="apply")
-    paths = [data] if isinstance(data, str | Path) else data
-    return load(run, device=device).apply(
-        [Path(path) for path in paths], given, seed=seed, **sampler_options
-    )
+    return _applied(load(run, device=device), data, rate, given, seed=seed, **sampler_options)
 
 
 def edit(run: str | Path, *, device: str = "auto", **how: Any) -> Samples:
@@ -309,11 +337,12 @@ def edit(run: str | Path, *, device: str = "auto", **how: Any) -> Samples:
 def judge(
     run: str | Path | None = None,
     *,
-    fake: str | Path | None = None,
-    real: str | Path | None = None,
-    holdout: str | Path | None = None,
-    against: str | Path | None = None,
+    fake: Any = None,
+    real: Any = None,
+    holdout: Any = None,
+    against: Any = None,
     label: str | None = None,
+    rate: int | None = None,
     group: str | None = None,
     n: int = 2000,
     seed: int = 0,
@@ -325,10 +354,11 @@ def judge(
     """A verdict on a run, or on samples of any origin.
 
     run      a run folder, judged by what was held out of its data, or by `against`
-    fake     instead of a run: files with generated examples, of any tool
-    real     with `fake`: the data they were made after
+    fake     instead of a run: files with generated examples, of any tool, or an object as `train` takes it
+    real     with `fake`: the data they were made after, likewise
     holdout  with `fake`: real data that their maker did not see
     label    with `fake`: a column or a label that tells classes apart
+    rate     samples a second of waveforms from memory
     group    with `fake`: a column whose equal values (a person's visits) are never on both sides of a split
     n        the most examples of each to compare; the same number of each is used
     features what turns examples into features: auto, or a name out of `genwright list`
@@ -349,13 +379,28 @@ def judge(
     if run is not None:
         model = load(run, device=device)
         generative(model.family)
-        case = inputs.of_run(model, n, seed, against=_path(against), extractor=features)
-        if not (against or wanted):
+        case = inputs.of_run(model, n, seed, against=_file(against, rate)[0], extractor=features)
+        if against is None and not wanted:
             likelihood = heldout_log_likelihood(model, n, seed, oracle)
     else:
-        paths = Path(str(fake)), Path(str(real)), _path(holdout)
-        case = inputs.of_files(*paths, n, seed, label=label, group=group, extractor=features)
-    return inputs.judged(case, str(run or fake), seed, wanted, likelihood)
+        files = {"fake": fake, "real": real, "holdout": holdout}
+        case = _case_of_files(files, rate, n, seed, label=label, group=group, extractor=features)
+    named = run if run is not None else fake
+    title = str(named) if isinstance(named, str | Path) else "fake"
+    return inputs.judged(case, title, seed, wanted, likelihood)
+
+
+def _case_of_files(
+    given: Mapping[str, Any], rate: int | None, n: int, seed: int, **how: Any
+) -> EvaluationInput:
+    """Samples, the data that they were made after, and a holdout, of any kind each, as what is judged."""
+    from genwright.evaluation import inputs
+
+    found = {name: _file(data, rate) for name, data in given.items()}
+    fake, real = (found[name][0] for name in ("fake", "real"))
+    assert fake is not None
+    assert real is not None
+    return inputs.of_files(fake, real, found["holdout"][0], n, seed, codec=found["real"][1], **how)
 
 
 def _check_judged(run: Any, fake: Any, real: Any, holdout: Any, against: Any) -> None:
@@ -382,8 +427,75 @@ def probe(
     return fit_probe(load(run, device=device), label, n, seed)
 
 
-def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+# -- data of any kind ------------------------------------------------------------------------------
+
+
+def _recipe(data: Any, rate: int | None, settings: Iterable[str], choices: dict[str, Any]) -> Recipe:
+    """The recipe for data of any kind; what comes from memory is kept first."""
+    label = choices.get("label")
+    if isinstance(data, str | Path):
+        _check_of_files(label, rate)
+        return make_recipe(data, settings=settings, **choices)
+    kept = keep_object(data, label, rate)
+    settings = [f"codec.name={kept.codec}", *settings]
+    recipe = make_recipe(kept.path, settings=settings, **choices | {"label": kept.label})
+    return replace(recipe, data=replace(recipe.data, memory=kept.form))
+
+
+def _check_of_files(label: Any, rate: int | None) -> None:
+    """Raise `RecipeError` for what only data from memory can have."""
+    names = [label] if isinstance(label, str) else label
+    if rate is not None or (names is not None and not all(isinstance(name, str) for name in names)):
+        what = "a rate" if rate is not None else "the values of a label"
+        raise RecipeError(
+            f"{what} can be given with examples from memory, and files say their own: name a field or a column",
+            code="not-of-files",
+        )
+
+
+def _place(data: Any, label: Any = None, rate: int | None = None) -> str:
+    """Where data lies, as a recipe names it."""
+    if isinstance(data, str | Path):
+        _check_of_files(None, rate)
+        return str(data)
+    return keep_object(data, label, rate).path
+
+
+def _again(data: Any, rate: int | None, choices: dict[str, Any]) -> list[str]:
+    """Where the data of a run lies now, as a setting."""
+    label = None if isinstance(data, str | Path | None) else choices.pop("label", None)
+    return [] if data is None else [f"data.path={_place(data, label, rate)}"]
+
+
+def _file(data: Any, rate: int | None) -> tuple[Path | None, str]:
+    """Files with data of any kind, and the codec that reads them where that is known."""
+    if data is None or isinstance(data, str | Path):
+        return None if data is None else Path(data), "auto"
+    kept = keep_object(data, None, rate)
+    return kept.file, kept.codec
+
+
+def _applied(
+    model: Model, data: Any, rate: int | None, given: Mapping[str, Any] | None, **options: Any
+) -> Samples:
+    """What a model makes of files or of examples in memory, handed back as these were given."""
+    named = [data] if isinstance(data, str | Path) else data
+    paths = [Path(one) for one in named] if _are_paths(named) else []
+    if paths and any(isinstance(one, Path) or os.path.exists(one) for one in named):
+        return model.apply(paths, given, **options)
+    kept = None if paths and isinstance(data, str) else keep_object(data, None, rate)
+    if paths and (kept is None or kept.codec != model.pipeline.kind):  # there are no such files
+        return model.apply(paths, given, **options)
+    assert kept is not None
+    samples = model.apply([kept.file], given, **options)
+    if samples.make in kept.form["order"]:
+        samples.memory = kept.form
+    return samples
+
+
+def _are_paths(named: Any) -> bool:
+    """Whether these may be paths of files."""
+    return isinstance(named, list | tuple) and all(isinstance(one, str | Path) for one in named)
 
 
 # -- recipes ---------------------------------------------------------------------------------------

@@ -273,9 +273,19 @@ def open_data(recipe: Recipe, *, sampled: bool = False) -> tuple[Recipe, Dataset
     return recipe, prepare(source, codec, recipe.codec.options, options, sampled=sampled)
 
 
-def load(run: Run, which: str | int | None = None, device: str = "auto") -> Model:
-    """The model of a run, which opens its data when that is wanted."""
-    return Model.load(run, which, device, lambda recipe: open_data(recipe)[1])
+def load(
+    run: Run, which: str | int | None = None, device: str = "auto", path: str | None = None
+) -> Model:
+    """The model of a run, which opens its data when that is wanted.
+
+    path  where that lies now (None: where it lay)
+    """
+
+    def opened(recipe: Recipe) -> Dataset:
+        place = recipe.data.path if path is None else path
+        return open_data(replace(recipe, data=replace(recipe.data, path=place)))[1]
+
+    return Model.load(run, which, device, opened)
 
 
 def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:

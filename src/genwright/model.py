@@ -19,8 +19,10 @@ from torch import Tensor
 
 from genwright.data.codec import Codec, Preview, Values
 from genwright.data.columns.field import ColumnField
+from genwright.data.containers import ObjectForm
 from genwright.data.dataset import Dataset, make_codec
 from genwright.data.field import Field
+from genwright.data.memory import HandedBack
 from genwright.data.provenance import Provenance, mark_files
 from genwright.errors import DataError, GenwrightError, RecipeError, RunError, Unsupported, memory
 from genwright.families.base import Family
@@ -68,19 +70,33 @@ class Samples:
     """Examples in a row of what shows them all, where their order says something."""
     provenance: Provenance | None = None
     """What made them, if that is known."""
+    memory: ObjectForm | None = None
+    """The form that the data was given in, where it came from memory: examples are handed back in it."""
 
     @property
     def examples(self) -> Any:
-        """The raw values of what was made."""
-        return self.values[self.make]
+        """What was made, as raw values or in the form that the data was given in."""
+        return self._column(self.make)
 
     @property
-    def given(self) -> dict[str, Values]:
-        """The raw values of what was given, by field."""
-        return {name: values for name, values in self.values.items() if name != self.make}
+    def given(self) -> dict[str, Any]:
+        """What was given, by field, likewise."""
+        return {name: self._column(name) for name in self.values if name != self.make}
+
+    def data(self) -> Any:
+        """All of it together, as the data was given: a frame, a list, a data set; a tuple of that and the labels
+        where these were given beside. Of data in files a dict of raw values by field."""
+        if self.memory is None:
+            return dict(self.values)
+        return HandedBack(self.memory, self.codec).all(self.values)
+
+    def _column(self, name: str) -> Any:
+        if self.memory is None:
+            return self.values[name]
+        return HandedBack(self.memory, self.codec).one(name, self.values[name])
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self.values[self.make])
 
     @classmethod
     def joined(cls, parts: Sequence[Samples]) -> Samples:
@@ -122,7 +138,7 @@ class Samples:
         files = [folder / f"{name}{made.suffix}" for name in names]
         if there := next((file for file in files if file.exists()), None):
             raise RunError(f"{there} exists: choose another folder with --out", code="file-exists")
-        for file, value in zip(files, self.examples, strict=True):
+        for file, value in zip(files, self.values[self.make], strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
             made.save(value, file)
         if mark and self.provenance is not None:
@@ -270,7 +286,7 @@ class Model:
         asked = self._asked(n, dict(given or {}), seed, sampler_options)
         for behind, stored in self._stored(n, asked, seed, sampler_options):
             values = self.pipeline.decoded(stored, asked, behind)
-            yield self._samples(values, asked, seed, slice(behind, behind + len(stored)))
+            yield self._answer(values, asked, seed, slice(behind, behind + len(stored)))
 
     def _asked(self, n: int, given: dict[str, Any], seed: int, sampler_options: dict[str, Any]) -> Asked:
         """What is given, and for the rest what is drawn. What is for the model itself leaves the options."""
@@ -305,17 +321,21 @@ class Model:
             for behind, stored in self._stored(n, asked, seed, sampler_options)
         ]
         values = {name: pipeline.fields[name].join([part[name] for part in parts]) for name in parts[0]}
-        return self._samples(values, asked, seed, slice(0, n))
+        return self._answer(values, asked, seed, slice(0, n))
 
-    def _samples(self, values: dict[str, Values], asked: Asked, seed: int, some: slice) -> Samples:
-        pipeline = self.pipeline
-        samples = Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields)
+    def _answer(self, values: dict[str, Values], asked: Asked, seed: int, some: slice) -> Samples:
+        """What was asked for, with what is to be said of it."""
+        pipeline, samples = self.pipeline, self._samples(values)
         samples.notes, samples.provenance = list(asked.notes), self.provenance(seed)
         for name, ask in pipeline.spec.asks.items():
             if ask.field == pipeline.spec.make and not ask.partial and name in asked.values:
                 numbers = range(*some.indices(len(asked.values[name])))
                 samples.sources = pipeline.asker(name).take(asked.values[name], numbers)
         return samples
+
+    def _samples(self, values: dict[str, Values]) -> Samples:
+        pipeline, memory = self.pipeline, self.recipe.data.memory
+        return Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields, memory=memory)
 
     def stored(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Tensor:
         """Stored examples of the field that is made, `n` of them."""
@@ -538,7 +558,7 @@ class Model:
             size = tuple(n * f for n, f in zip(grid, scale, strict=True))
             x = whole[(slice(None), slice(None), *(slice(n) for n in size))]
             found.append(made.at(Space(size, spec.space.spans)).decode(x.numpy()))
-        samples = Samples({spec.make: made.join(found)}, spec.make, pipeline.codec, pipeline.fields)
+        samples = self._samples({spec.make: made.join(found)})
         samples.sources = values if ask.field == spec.make else None
         samples.provenance = self.provenance(seed)
         return samples

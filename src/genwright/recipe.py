@@ -40,6 +40,8 @@ class DataOptions:
     """Share held out to choose by."""
     test: float = 0.1
     """Share held out to judge by."""
+    memory: dict[str, Any] | None = None
+    """In what form the data was given from memory (None: it is files)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", conceal(self.path))

@@ -70,7 +70,8 @@ DOWN = {
     "weighing": {"experiment", "training", "data", "planning", "recipe", "registry", "errors"},
     "api": {
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
-        *("families", "planning", "storage", "recipe", "registry", "options", "address", "errors"),
+        *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),
+        "errors",
     },
     "cli": {"api", "report", "evaluation", "data", "registry", "process", "errors", "root"},
     "__main__": {"cli"},

@@ -316,6 +316,7 @@ class LatentEditor:
         make, codec, fields = self.pipeline.spec.make, self.pipeline.codec, self.pipeline.fields
         samples = Samples(values | {"edit": names}, make, codec, fields, columns=row)
         samples.provenance = self.model.provenance(self.seed)
+        samples.memory = self.model.recipe.data.memory
         return samples
 
 

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-__all__ = ["cache_home", "file_digests"]
+__all__ = ["MEMORY", "cache_home", "file_digests", "kept_file"]
+
+MEMORY = "memory"
+"""The folder of data that was given from memory, and what stands before its name in a recipe."""
 
 FRESH = 2 * 10**9
 """Nanoseconds: a file changed so lately may change again within the resolution of its clock."""
@@ -24,6 +27,11 @@ def cache_home() -> Path:
     if folder := os.environ.get("GENWRIGHT_CACHE"):
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "genwright"
+
+
+def kept_file(path: str) -> Path:
+    """Where data from memory lies that a recipe names `memory:DIGEST/NAME`."""
+    return cache_home() / MEMORY / path.removeprefix(f"{MEMORY}:")
 
 
 def file_digests(files: Sequence[Path]) -> list[bytes]:

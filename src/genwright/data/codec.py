@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+from genwright.data.containers import Examples, ObjectForm, forms
 from genwright.data.field import Array, Field, Values
 from genwright.data.packed import PACKED
-from genwright.errors import RunError
+from genwright.errors import RunError, Unsupported
 
 __all__ = [
     "AS_READ",
@@ -269,6 +270,42 @@ class Codec(ABC):
         total  about how many examples there are
         """
         return min(total, len(source.files)) if len(source.files) > 1 else total
+
+    # -- from memory ---------------------------------------------------------------------------
+
+    @classmethod
+    def form_of(cls, value: Any, rate: int | None = None) -> ObjectForm | None:
+        """The form of an object in memory that is a file's worth of its own: a picture, a sound. None: it is none.
+
+        rate  samples a second of a waveform that does not say its own
+        """
+        return None
+
+    @classmethod
+    def takes(cls, examples: Examples) -> float:
+        """How sure it is of examples in memory, as `sniff` is of files: by default where one holds such an object."""
+        return 0.9 if forms(examples, cls.form_of) else 0.0
+
+    @classmethod
+    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
+        """Write examples in memory as one file that it reads; the same give the same bytes. And the forms of fields.
+
+        Raises `DataError` for what spoils an example.
+        """
+        raise Unsupported(f"{cls.__name__} reads files alone, none from memory", code="not-from-memory")
+
+    def as_given(self, value: Any, form: ObjectForm) -> Any:
+        """A raw value as an object of a form that `form_of` found."""
+        return value
+
+    def returned(
+        self, values: Mapping[str, Values], forms: Mapping[str, ObjectForm]
+    ) -> dict[str, Sequence[Any]]:
+        """Raw values by field, or by column of a table, as objects of the forms that `keep` found."""
+        return {
+            name: [self.as_given(one, forms[name]) for one in some] if name in forms else list(some)
+            for name, some in values.items()
+        }
 
     # -- out -----------------------------------------------------------------------------------
 

@@ -12,20 +12,23 @@ Up to the first dot of a file's name, with its folders, is the example; what sta
 from __future__ import annotations
 
 import json
+import tarfile
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from genwright.data.codec import Rejected, suffix
+from genwright.data.containers import Examples, called, plain
 from genwright.data.labels import CAPTION, CAPTIONS, FileRow, Folders, Layout, lacking
 from genwright.data.member import SHARDS, Contents, Member, contents
 from genwright.data.sidecar import PROBE, TEXT_COLUMNS, looks_like_text
 from genwright.errors import DataError
 
-__all__ = ["Shards", "holds", "is_shard", "laid_out"]
+__all__ = ["Shards", "holds", "is_shard", "laid_out", "unusable", "write_shard"]
 
 LABEL, LABELS, OBJECT = "label", ".cls", ".json"
 SCALAR = (str, int, float)
@@ -244,3 +247,53 @@ def _integer(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise ValueError(f"its {name} is {text[:20]!r}, and no integer") from None
+
+
+# -- written ---------------------------------------------------------------------------------------
+
+
+def write_shard(
+    file: Path,
+    examples: Examples,
+    files: Collection[str],
+    encode: Callable[[Any, int], tuple[str, bytes]],
+) -> None:
+    """Examples in memory as a shard: what is a file of its own, and of each all else in one object.
+
+    files   fields that are files of their own
+    encode  the suffix and the bytes of one, from its value and the number of the example
+    """
+    if wrong := next((name for name in files if "/" in name or name.startswith(".")), None):
+        raise DataError(
+            f"a field of files cannot be called {wrong!r}: name it by letters", code="bad-field-name"
+        )
+    with tarfile.open(file, "w") as archive:
+        for i, row in enumerate(examples.rows()):
+            said = {name: plain(value) for name, value in row.items() if name not in files}
+            for name in files:
+                if row.get(name) is not None:
+                    tail, data = encode(row[name], i)
+                    _add(archive, f"{i:06d}.{name}{tail}", data)
+            if said:
+                _add(archive, f"{i:06d}{OBJECT}", _as_json(said, i))
+
+
+def _as_json(said: Mapping[str, Any], i: int) -> bytes:
+    wrong = next(
+        (name for name, one in said.items() if not isinstance(one, (*SCALAR, type(None)))), None
+    )
+    if wrong is not None:
+        raise unusable(i, f"{wrong!r} is a {called(said[wrong])}: give a text or a number")
+    return json.dumps(said).encode()
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    about = tarfile.TarInfo(name)
+    about.size = len(data)
+    archive.addfile(about, BytesIO(data))
+    archive.members = []  # type: ignore[attr-defined]  # which would hold all of them
+
+
+def unusable(i: int, reason: str) -> DataError:
+    """What is wrong with an example in memory."""
+    return DataError(f"example {i} cannot be used: {reason}", code="unusable-example")

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from genwright.data.arrow import ARROW
-from genwright.data.cache import cache_home
+from genwright.data.cache import MEMORY, cache_home, kept_file
 from genwright.data.codec import Codec, Source, suffix
 from genwright.data.hub import PREFIX, fetched
 from genwright.data.member import Member, contents, is_archive
@@ -42,6 +42,8 @@ def find(path: str | Path, codec: str = "auto") -> Source:
     """
     if str(path) in BUILTIN and not Path(path).exists():
         return Source(_digits(), (_digits(),), "image", str(path))
+    if str(path).startswith(f"{MEMORY}:"):
+        return _from_memory(str(path), codec)
     if (database := placed(str(path))) is not None:
         if isinstance(database, Address):
             return Source(
@@ -98,6 +100,18 @@ def _packed(root: Member, codec: str, name: str) -> Source:
     top = Path(os.path.commonpath([file.parent for file in own])) if own != [root] else root
     found = _folder(Member(top), codec, name)
     return replace(found, rejected=contents(root.archive).rejected)
+
+
+def _from_memory(path: str, codec: str) -> Source:
+    """What was given from memory before."""
+    file = kept_file(path)
+    if not file.is_file():
+        raise DataError(
+            f"the examples that were given from memory lie no longer in the cache ({file}): give them again, by "
+            f"train(data, resume=RUN), load(RUN, data=data) or look(data)",
+            code="no-longer-kept",
+        )
+    return Source(file, (file,), codec if codec != "auto" else _surest([file]), file.stem)
 
 
 def _folder(root: Path, codec: str, name: str) -> Source:

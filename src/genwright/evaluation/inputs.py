@@ -38,7 +38,7 @@ from genwright.evaluation.results import EvaluationReport
 from genwright.evaluation.views.flat import flat_of
 from genwright.experiment import open_data
 from genwright.model import Model, Samples
-from genwright.recipe import DataOptions, Recipe
+from genwright.recipe import DataOptions, Plugin, Recipe
 
 __all__ = [
     "MOST_TRAIN",
@@ -287,7 +287,7 @@ def _pairs(model: Model, bench: ReferenceData, n: int, seed: int) -> Pairs:
     split = bench.dataset.splits["test"]
     numbers = np.random.default_rng([seed, 1]).permutation(len(split))[:n]
     asked, truth = model.pipeline.cases(split, numbers, torch.Generator().manual_seed(seed))
-    made = model.make(n, asked, seed, {}).examples
+    made = model.make(n, asked, seed, {}).values[model.pipeline.spec.make]
     fake = bench.sample(bench.field.tensor(made).numpy(), made, {})
     return Pairs(asked.values, fake, bench.decoded(truth.numpy(), {}))
 
@@ -302,14 +302,18 @@ def of_files(
     label: str | None = None,
     group: str | None = None,
     extractor: str = "auto",
+    codec: str = "auto",
 ) -> EvaluationInput:
     """Samples of any origin against real data. Without `holdout` a part of `real` is held out here, and
-    examples of one `group` on one side."""
+    examples of one `group` on one side.
+
+    codec  which one reads them
+    """
     share = 0.25 if holdout is None else 0.2
     data = DataOptions(
         path=str(real), label=label, group=group, val=share, test=share if holdout is None else 0.0
     )
-    bench = bench_of(*open_data(Recipe(data=data)), seed, extractor)
+    bench = bench_of(*open_data(Recipe(data=data, codec=Plugin(codec))), seed, extractor)
     rng = np.random.default_rng([seed, 1])
     made, exam = bench.read(fake), None if holdout is None else bench.read(holdout)
     held: Sample | None = None

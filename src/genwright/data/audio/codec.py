@@ -11,13 +11,14 @@ from html import escape
 from itertools import zip_longest
 from pathlib import Path
 from statistics import median_low
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
 from genwright.data.audio.clips import Clip, ClipFormat, Place, cut, digest
 from genwright.data.audio.field import ClipField
 from genwright.data.audio.files import RATES, length_at, opened, sounded
+from genwright.data.audio.objects import sound_as_given, sound_form, to_file
 from genwright.data.codec import (
     AS_READ,
     Codec,
@@ -30,11 +31,12 @@ from genwright.data.codec import (
     suffix,
 )
 from genwright.data.columns.field import ColumnField
+from genwright.data.containers import Examples, ObjectForm, forms
 from genwright.data.field import Field
 from genwright.data.labels import FileRow, Layout, file_fields, goes_with, write_beside
 from genwright.data.member import SHARDS
 from genwright.data.preview import in_lines, sound_as_html
-from genwright.data.shards import holds, laid_out
+from genwright.data.shards import holds, laid_out, write_shard
 from genwright.data.text.field import TextField
 from genwright.errors import RecipeError
 
@@ -207,6 +209,22 @@ class AudioCodec(Codec):
     def _formed(self, rate: int, length: int) -> ClipFormat:
         stride = length if self._stride is None else max(1, round(self._stride * rate))
         return ClipFormat(rate, length, stride)
+
+    # -- from memory ---------------------------------------------------------------------------
+
+    @classmethod
+    def form_of(cls, value: Any, rate: int | None = None) -> ObjectForm | None:
+        return sound_form(value, rate)
+
+    @classmethod
+    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
+        """As a shard of WAV files."""
+        found, file = forms(examples, cls.form_of), folder / "sounds.tar"
+        write_shard(file, examples, found, lambda value, i: to_file(value, i, examples.rate))
+        return file, found
+
+    def as_given(self, value: Any, form: ObjectForm) -> Any:
+        return sound_as_given(value, form)
 
     # -- out -----------------------------------------------------------------------------------
 

@@ -78,11 +78,11 @@ def length_at(frames: int, old: int, new: int) -> int:
 def resampled(x: Array, old: int, new: int) -> Array:
     """Samples `(..., n)` at another rate, `(..., length_at(n, old, new))` float32, without what is too high
     for it."""
-    from scipy.signal import resample_poly
-
     up, down = _ratio(old, new)
     if up == down:
         return x.astype(np.float32)
+    from scipy.signal import resample_poly
+
     return np.asarray(resample_poly(x, up, down, axis=-1, window=_lowpass(max(up, down))), np.float32)
 
 

@@ -25,9 +25,11 @@ from genwright.data.codec import (
     suffix,
 )
 from genwright.data.columns.field import ColumnField
+from genwright.data.containers import Examples, ObjectForm
 from genwright.data.field import Field
 from genwright.data.image.field import ImageField
 from genwright.data.image.files import CHUNK, CHUNK_BYTES, PICTURES, SHEET, ImageFiles
+from genwright.data.image.objects import keep_pictures, picture_as_given, picture_form
 from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet
 from genwright.data.labels import file_fields, goes_with, write_beside
 from genwright.data.member import SHARDS
@@ -169,6 +171,19 @@ class ImageCodec(Codec):
                 rows.groups.append(str(values[options.group]))
         if len(rows) or rows.rejected:
             yield rows
+
+    # -- from memory ---------------------------------------------------------------------------
+
+    @classmethod
+    def form_of(cls, value: Any, rate: int | None = None) -> ObjectForm | None:
+        return picture_form(value, rate)
+
+    @classmethod
+    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
+        return keep_pictures(examples, folder)
+
+    def as_given(self, value: Any, form: ObjectForm) -> Any:
+        return picture_as_given(value, form)
 
     # -- out -----------------------------------------------------------------------------------
 

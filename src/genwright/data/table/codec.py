@@ -7,9 +7,11 @@ becomes, `data/columns` the columns.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genwright.data.arrow import ARROW, about
 from genwright.data.codec import (
@@ -25,6 +27,7 @@ from genwright.data.codec import (
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import KINDS
+from genwright.data.containers import Examples, ObjectForm, as_table, plain
 from genwright.data.field import Field
 from genwright.data.packed import with_packed
 from genwright.data.table.field import RowField
@@ -42,6 +45,8 @@ __all__ = ["TableCodec"]
 
 ENOUGH = 200_000
 """Values that are enough to look at."""
+SINGLE = (str, int, float, bool, Decimal, date, time, timedelta, type(None))
+"""What a cell holds."""
 
 
 class TableCodec(Codec):
@@ -186,6 +191,44 @@ class TableCodec(Codec):
         return Rows(
             values | {name: columns[name] for name in others}, keys, groups=groups, rejected=rejected
         )
+
+    # -- from memory ---------------------------------------------------------------------------
+
+    @classmethod
+    def takes(cls, examples: Examples) -> float:
+        """Rows of single values under a name each."""
+        if examples.table is not None:
+            return 0.5
+        values = [plain(value) for row in examples.head for value in row.values()]
+        return (
+            0.5 if "" not in examples.names and all(isinstance(one, SINGLE) for one in values) else 0.0
+        )
+
+    @classmethod
+    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
+        """As Parquet, which keeps their types."""
+        table = examples.table
+        if table is None:
+            columns: dict[str, list[Any]] = {}
+            for i, row in enumerate(examples.rows()):
+                for name, value in row.items():
+                    columns.setdefault(name, [None] * i).append(plain(value))
+                for values in columns.values():  # of what this row lacks
+                    values += [None] * (i + 1 - len(values))
+            table = as_table(columns)
+        file = folder / "rows.parquet"
+        library("pyarrow.parquet").write_table(table, file)
+        return file, {}
+
+    def returned(
+        self, values: Mapping[str, Values], forms: Mapping[str, ObjectForm]
+    ) -> dict[str, Sequence[Any]]:
+        """The columns of rows beside the others."""
+        row = values.get(self.main, ())
+        if not hasattr(row, "columns"):
+            return super().returned(values, forms)
+        others = {name: list(some) for name, some in values.items() if name != self.main}
+        return others | {str(name): raw(row[name]) for name in row.columns}
 
     # -- out -----------------------------------------------------------------------------------
 

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["TableFormat", "arrow_type", "assemble", "largest", "library", "plain_type", "raw"]
+__all__ = [
+    "TableFormat",
+    "arrow_array",
+    "arrow_type",
+    "assemble",
+    "largest",
+    "library",
+    "plain_type",
+    "raw",
+]
 
 
 @dataclass(frozen=True)
@@ -103,21 +112,35 @@ def assemble(columns: Mapping[str, Sequence[Any]], form: TableFormat) -> pd.Data
 
 
 def _typed(values: list[Any], kind: str) -> pd.Series:
-    pandas, arrow = library("pandas"), library("pyarrow")
-    plain = plain_type(arrow_type(kind))
+    pandas = library("pandas")
+    array = _plain_array(values, arrow_type(kind))
+    return pandas.Series(array, dtype=pandas.ArrowDtype(array.type))
+
+
+def arrow_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Raw values as an array of an Arrow type. Raises `DataError` for one that this cannot hold."""
+    array = _plain_array(list(values), kind)
+    if library("pyarrow").types.is_dictionary(kind):
+        array = array.dictionary_encode()
+    return array.cast(kind)
+
+
+def _plain_array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Of the type in which a column is worked on."""
+    arrow = library("pyarrow")
+    plain = plain_type(kind)
     try:
-        array = arrow.array(values, type=plain)
+        return arrow.array(values, type=plain)
     except (arrow.ArrowException, TypeError, ValueError):
         texts = [None if is_missing(v) else str(v) for v in values]
         try:
-            array = arrow.array(texts).cast(plain)
+            return arrow.array(texts).cast(plain)
         except arrow.ArrowException as error:
             raise DataError(
                 f"a value cannot be written as {kind}, the type of the file ({error}): widen the type in the file, "
                 f"or set another type of the column in codec.types",
                 code="type-too-narrow",
             ) from None
-    return pandas.Series(array, dtype=pandas.ArrowDtype(array.type))
 
 
 def arrow_type(text: str) -> Any:

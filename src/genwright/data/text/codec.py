@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -27,6 +29,7 @@ from genwright.data.codec import (
     suffix,
 )
 from genwright.data.columns.field import ColumnField
+from genwright.data.containers import Examples, ObjectForm, forms, mixed, plain
 from genwright.data.field import Field
 from genwright.data.labels import file_fields
 from genwright.data.packed import with_packed
@@ -269,6 +272,51 @@ class TextCodec(Codec):
                 f"every text in {files.source.root} {EMPTY}; there is nothing to learn from",
                 code="no-examples",
             )
+
+    # -- from memory ---------------------------------------------------------------------------
+
+    @classmethod
+    def form_of(cls, value: Any, rate: int | None = None) -> ObjectForm | None:
+        return {"of": "text"} if isinstance(value, str) else None
+
+    @classmethod
+    def takes(cls, examples: Examples) -> float:
+        """Texts by themselves surely; of rows as sure as of their lines in a file: a table in a CSV, else JSON."""
+        if "" in examples.names:
+            return 0.9 if isinstance(examples.first(""), str) else 0.0
+        head = [{name: plain(value) for name, value in row.items()} for row in examples.head]
+        if not all(isinstance(value, (*SCALAR, type(None))) for row in head for value in row.values()):
+            return 0.0
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / ("head.csv" if examples.table is not None else "head.jsonl")
+            with file.open("w", encoding="utf-8", errors="replace", newline="") as out:
+                if examples.table is None:
+                    out.writelines(json.dumps(row) + "\n" for row in head)
+                else:
+                    lines = csv.DictWriter(out, examples.names)
+                    lines.writeheader()
+                    lines.writerows(head)
+            return sure(file)
+
+    @classmethod
+    def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
+        """As JSON lines; a single text without labels as itself, to be read as a stream."""
+        found = forms(examples, cls.form_of)
+        if examples.n == 1 and examples.names == [cls.main]:
+            file = folder / "text.txt"
+            file.write_text(tokenizers.repair(examples.first(cls.main)), encoding="utf-8", newline="")
+            return file, found
+        file = folder / "texts.jsonl"
+        with file.open("w", encoding="ascii") as out:
+            for i, row in enumerate(examples.rows()):
+                line = {name: plain(value) for name, value in row.items()}
+                for name, value in line.items():
+                    if not isinstance(value, (*SCALAR, type(None))) or (
+                        name == cls.main and not isinstance(value, str)
+                    ):
+                        raise mixed(i, value, "a text" if name == cls.main else "a text or a number")
+                out.write(json.dumps(line) + "\n")
+        return file, found
 
     # -- out -----------------------------------------------------------------------------------
 
