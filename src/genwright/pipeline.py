@@ -42,6 +42,7 @@ class Asked:
     request  for the family
     length   positions asked for of a stream (None: all)
     notes    what is odd about what is given, a sentence each
+    gaps     the raw values with gaps that a person gave, `n` of them
     """
 
     values: dict[str, Values]
@@ -49,6 +50,7 @@ class Asked:
     request: Request
     length: int | None = None
     notes: list[str] = dataclass_field(default_factory=list)
+    gaps: Values | None = None
 
 
 RARE = 10
@@ -278,7 +280,8 @@ class Pipeline:
                     code="not-given",
                 )
         request = self.task.request(n, found, rng)
-        return Asked(values, found, self._bridged(request), length, notes)
+        gaps = next((values[name] for name in given if self.spec.asks[name].partial), None)
+        return Asked(values, found, self._bridged(request), length, notes, gaps)
 
     def cautions(self, name: str, values: Values) -> list[str]:
         """What is odd about the values of an ask, a sentence each."""
@@ -352,7 +355,10 @@ class Pipeline:
     def decoded(self, stored: Tensor, asked: Asked) -> dict[str, Values]:
         """Stored examples as raw values by field, with the scalar fields that were given."""
         parts = {name: asked.values[name] for name in self.scalars if name in asked.values}
-        return {self.spec.make: self.made.decode(stored.cpu().numpy(), parts)} | parts
+        made = self.made.decode(stored.cpu().numpy(), parts)
+        if asked.gaps is not None:
+            made = self.made.kept(made, asked.gaps)
+        return {self.spec.make: made} | parts
 
     # -- kept ----------------------------------------------------------------------------------
 
