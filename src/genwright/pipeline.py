@@ -44,6 +44,7 @@ class Asked:
     request  for the family
     length   positions asked for of a stream (None: all)
     notes    what is odd about what is given, a sentence each
+    gaps     the raw values with gaps that a person gave, `n` of them
     """
 
     values: dict[str, Values]
@@ -51,6 +52,7 @@ class Asked:
     request: Request
     length: int | None = None
     notes: list[str] = dataclass_field(default_factory=list)
+    gaps: Values | None = None
 
 
 RARE = 10
@@ -280,7 +282,8 @@ class Pipeline:
                     code="not-given",
                 )
         request = self.task.request(n, found, rng)
-        return Asked(values, found, self._bridged(request), length, notes)
+        gaps = next((values[name] for name in given if self.spec.asks[name].partial), None)
+        return Asked(values, found, self._bridged(request), length, notes, gaps)
 
     def cautions(self, name: str, values: Values) -> list[str]:
         """What is odd about the values of an ask, a sentence each."""
@@ -367,6 +370,8 @@ class Pipeline:
             if name in asked.values
         }
         made = self.made.decode_behind(behind, stored.cpu().numpy(), parts)
+        if asked.gaps is not None:
+            made = self.made.kept(made, self.made.take(asked.gaps, some))
         return {self.spec.make: made} | parts
 
     @property

@@ -179,6 +179,16 @@ def test_known_cells_that_never_came_together_are_warned_of(there: Path) -> None
         model.sample(2, infill={"x": "57"})
 
 
+def test_known_cells_are_kept_to_the_letter(there: Path) -> None:
+    """Though a channel of single precision is too coarse for them."""
+    numbers = np.random.default_rng(0).integers(0, 10**9, 3000)
+    table(there / "ids.csv", [(k, "ab"[k % 2]) for k in numbers.tolist()], head="sum,y")
+    done("train", "ids.csv", "--family", "masked", "--label", "", "--out", "ids", *TINY)
+    known = [{"sum": str(k)} for k in numbers[:50].tolist()]
+    made = genwright.load("ids").sample(50, {"row": known}).examples
+    assert [*made["sum"]] == [one["sum"] for one in known]
+
+
 def test_what_is_given_twice_is_refused(there: Path) -> None:
     refused("sample", "given", "--given", "kind=cat", "--given", "kind=dog", words=["'kind' twice"])
     twice = 'infill={"kind": "cat", "kind": "dog"}'

@@ -52,7 +52,7 @@ DOWN = {
     },
     "experiment": {
         *("bridges.latent", "bridges", "model", "pipeline", "training", "storage", "families", "data"),
-        *("planning", "recipe", "registry", "errors"),
+        *("budget", "nets", "planning", "recipe", "registry", "errors"),
     },
     "evaluation": {
         *("experiment", "model", "families", "nets", "data", "storage", "recipe", "registry"),
@@ -67,13 +67,14 @@ DOWN = {
         *("evaluation", "training", "families", "tasks", "bridges", "data", "planning", "recipe"),
         *("registry", "batch", "space", "errors"),
     },
-    "weighing": {"experiment", "training", "data", "planning", "recipe", "registry", "errors"},
+    "budget": {"nets", "training"},
+    "weighing": {"budget", "experiment", "training", "data", "planning", "recipe", "registry", "errors"},
     "api": {
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),
         "errors",
     },
-    "cli": {"api", "report", "evaluation", "data", "registry", "process", "errors", "root"},
+    "cli": {"api", "budget", "report", "evaluation", "data", "registry", "process", "errors", "root"},
     "__main__": {"cli"},
 }
 """What each room may import. A room is a file or a folder of the package; `root` its `__init__.py`."""

@@ -181,6 +181,10 @@ class Field(ABC):
         their name: `holds characters that training has not seen`."""
         return []
 
+    def kept(self, made: Values, given: Values) -> Values:
+        """What was made of values with gaps, with what was known of these to the letter."""
+        return made
+
     def matching(self, compact: Array, value: Any) -> tuple[list[str], NDArray[np.bool_]]:
         """Of what a person gives, the parts that can be counted, in words, and which cached examples `(n,)` have
         all of them: categories, and not what lies between others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -278,6 +279,15 @@ class RowField(Field):
                 known[0, first : first + column.stored] = True
             first += column.stored
         return super().expand(x), torch.from_numpy(known)
+
+    def kept(self, made: Values, given: Values) -> pd.DataFrame:
+        """A known number may be finer than its channel is."""
+        spelled = cache(lambda name, value: self.columns[name].spelled(value))
+        columns = {name: raw(made[name]) for name in made.columns}
+        for i, template in enumerate(given):
+            for name, value in template.items():
+                columns[name][i] = spelled(name, value)
+        return assemble(columns, self.form)
 
     def matching(self, compact: Array, value: Any) -> tuple[list[str], NDArray[np.bool_]]:
         words, same, first = [], np.ones(len(compact), bool), 0
