@@ -17,7 +17,7 @@ __all__ = ["write_arrays"]
 def write_arrays(
     file: Path, n: int, long: Mapping[str, Iterator[Array]], short: Mapping[str, Sequence[Any]]
 ) -> None:
-    """The same values give the same bytes, which those of `numpy.savez` do not.
+    """The same values give the same bytes, at any time.
 
     long   arrays by name, of which `n` parts of one shape and dtype come one after the other
     short  arrays by name, as lists

@@ -88,6 +88,8 @@ EXACT: dict[str, tuple[Any, ...]] = {
     "grey in colours": (np.repeat(GREY[..., None], 3, axis=3),),
     "deep": (GREY.astype(np.uint16) * 200 + 5,),
     "floats": (GREY / np.float32(255), {"who": NUMBERS, "mood": WORDS}),
+    "list of floats": ([one / np.float32(255) for one in GREY],),
+    "deep colours": (PICTURES.astype(np.uint16) * 257,),
     "black and white": (GREY > 127,),
     "tensor": (torch.stack(TENSORS), torch.from_numpy(NUMBERS)),
     "halves": ((torch.stack(TENSORS) > 127).to(torch.bfloat16),),
@@ -214,8 +216,10 @@ def test_a_data_set_of_hugging_face_comes_back_with_its_features() -> None:
 
 def test_the_same_content_is_kept_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GENWRIGHT_CACHE", str(tmp_path))
-    first, again = (keep_object(PICTURES.copy(), NUMBERS) for _ in range(2))
-    assert (first.path, first.form) == (again.path, again.form)
+    first = keep_object(PICTURES, NUMBERS)
+    written = first.file.stat().st_mtime_ns
+    again = keep_object(PICTURES.copy(), NUMBERS.tolist())
+    assert (again.path, again.file.stat().st_mtime_ns) == (first.path, written)
     assert keep_object(PICTURES, NUMBERS[::-1]).path != first.path
     assert len(list((tmp_path / "memory").iterdir())) == 2
     assert first.path.startswith("memory:")
@@ -288,6 +292,12 @@ def test_what_is_no_data_is_refused_in_a_sentence(kind: str) -> None:
     assert error.value.code == code
 
 
+def test_a_sound_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(DataError, match=r"example 1 .* not all finite") as error:
+        keep_object([WAVES[0] / 2**15, np.full(400, np.nan)], rate=8000)
+    assert error.value.code == "unusable-example"
+
+
 def test_labels_and_rates_are_not_given_beside_files() -> None:
     for choice in ({"label": NUMBERS}, {"rate": 8000}):
         with pytest.raises(RecipeError, match="files say their own") as error:
@@ -311,7 +321,9 @@ def test_a_model_of_what_is_in_memory_goes_on_and_is_judged(
     verdict = genwright.judge(fake=made.data(), real=given, label="kind", wanted=["columns"])
     assert [result.metric for result in verdict.results] == ["columns"]
 
+    elsewhere = shutil.copy(keep_object(given).file, "rows.parquet")
     shutil.rmtree(cache_home())
+    assert len(genwright.load(run, data=elsewhere).dataset.splits["train"]) > 0
     assert genwright.load(run).sample(2, {"kind": "ab"}).data().shape == (2, 2)
     with pytest.raises(DataError, match=r"give them again, by train\(data, resume=RUN\)") as gone:
         genwright.train(resume=run, steps=3)
