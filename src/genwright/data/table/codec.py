@@ -200,7 +200,7 @@ class TableCodec(Codec):
 def _first(source: Source) -> Path:
     if not source.files:
         raise DataError(
-            f"{source.root} holds no table; wanted {', '.join(TableCodec.reads)}", code="no-usable-files"
+            f"{source.root} holds no table; wanted {TableCodec.suffixes()}", code="no-usable-files"
         )
     return source.files[0]
 
