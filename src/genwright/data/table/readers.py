@@ -33,7 +33,7 @@ from genwright.data.columns.numbers import parse_number
 from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
 from genwright.data.table.sheets import SHEETS, as_csv, sheet_named
-from genwright.data.table.sql import count_rows, records
+from genwright.data.table.sql import records
 from genwright.errors import DataError
 
 if TYPE_CHECKING:
@@ -100,15 +100,13 @@ def _inspect_sheet(file: Path, sheet: str | None, header: int | None) -> TableFo
     return replace(form, sheet=sheet, notes=(*notes, *form.notes))
 
 
-def row_count(file: Path, form: TableFormat) -> int:
+def row_count(file: Path, sheet: str | None = None) -> int:
     """About how many rows there are, by the size of a file and its beginning."""
-    if form.query:
-        return count_rows(file, form)
     with _reading(file):
         if _suffix(file) == ARROW:
             return length(file)
-        if form.sheet:
-            return sum(1 for _ in as_csv(file, form.sheet))
+        if _suffix(file) in SHEETS:
+            return sum(1 for _ in as_csv(file, sheet_named(file, sheet)[0]))
         if _suffix(file) == ".parquet":
             with _parquet_file(file) as opened:
                 return int(opened.metadata.num_rows)
