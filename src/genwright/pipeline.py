@@ -126,7 +126,7 @@ class Pipeline:
                     yield Rows({name: [self.fields[name].load(path)]}, [path.name], [path.stem])
                     continue
                 raise DataError(
-                    f"{path} is no {self.kind} data: this model reads {', '.join(self.codec.reads)}",
+                    f"{path} is no {self.kind} data: this model reads {self.codec.suffixes()}",
                     code="wrong-kind-of-file",
                 )
             source = find(path, self.kind)

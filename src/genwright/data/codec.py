@@ -201,6 +201,11 @@ class Codec(ABC):
         return [file for file in read if not cls.accompanies(file, read)]
 
     @classmethod
+    def suffixes(cls) -> str:
+        """What it reads, as a sentence says it: without the packed forms."""
+        return " ".join(one for one in cls.reads if not one.endswith((*PACKED, ".tgz", ".tbz2", ".txz")))
+
+    @classmethod
     def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
         """Whether a file is no example and only goes with those: it shows them, or says what they are."""
         return file.name == cls.sheet != "" and any(

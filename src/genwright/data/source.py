@@ -131,7 +131,7 @@ def _folder(root: Path, codec: str, name: str) -> Source:
     usable = reads.own(files if codec != "auto" else _examples(files))
     if not usable:
         raise DataError(
-            f"none of the {len(files)} files in {root} is {' '.join(reads.reads)}: "
+            f"none of the {len(files)} files in {root} is {reads.suffixes()}: "
             f"leave codec.name away, or name other data",
             code="no-usable-files",
         )
@@ -206,9 +206,8 @@ def _unreadable(error: OSError) -> None:
 
 
 def _readable() -> str:
-    return "; ".join(
-        f"{name} reads {' '.join(resolve('codecs', name).reads)}" for name in names("codecs")
-    )
+    kinds = "; ".join(f"{name} reads {resolve('codecs', name).suffixes()}" for name in names("codecs"))
+    return f"{kinds}; all that in a .zip or .tar too, if it is named by itself"
 
 
 def _digits() -> Path:

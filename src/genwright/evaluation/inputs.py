@@ -170,7 +170,7 @@ class ReferenceData:
         suffixes = {suffix.lower() for suffix in path.suffixes}
         if path.is_file() and not suffixes & {*self.codec.reads, *ARCHIVES}:
             raise DataError(
-                f"{path} is to be judged beside {self.kind} data, and is no {', '.join(self.codec.reads)}",
+                f"{path} is to be judged beside {self.kind} data, and is no {self.codec.suffixes()}",
                 code="wrong-kind-of-file",
             )
         source, notes = find(path, self.kind), list[str]()

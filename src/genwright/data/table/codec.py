@@ -34,7 +34,7 @@ from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
 from genwright.data.table.readers import BLANKS, TableWriter, inspect, row_count, rows
 from genwright.data.table.sheets import SHEETS
-from genwright.data.table.sql import DATABASES, Address, form_of, is_database, records
+from genwright.data.table.sql import DATABASES, Address, count_rows, form_of, is_database, records
 from genwright.errors import DataError, RecipeError, suggest
 from genwright.options import Count, Natural
 
@@ -131,7 +131,10 @@ class TableCodec(Codec):
         return list(self._inspect(_first(source)).columns)
 
     def count(self, source: Source) -> int:
-        return sum(row_count(file, self._inspect(file)) for file in source.files)
+        return sum(
+            count_rows(file, self._inspect(file)) if is_database(file) else row_count(file, self._sheet)
+            for file in source.files
+        )
 
     def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
         """What SQLite has not yet written into a database itself."""
@@ -143,7 +146,7 @@ class TableCodec(Codec):
         if not isinstance(source.root, Address):
             return b""
         form, found = self._inspect(source.root), blake2b(str(source.root).encode(), digest_size=16)
-        for some in records(source.root, form, ENOUGH) if exact else [row_count(source.root, form)]:
+        for some in records(source.root, form, ENOUGH) if exact else [count_rows(source.root, form)]:
             found.update(repr(some).encode())
         return found.digest()
 
@@ -289,7 +292,7 @@ class _Appended:
 def _first(source: Source) -> Path:
     if not source.files:
         raise DataError(
-            f"{source.root} holds no table; wanted {', '.join(TableCodec.reads)}", code="no-usable-files"
+            f"{source.root} holds no table; wanted {TableCodec.suffixes()}", code="no-usable-files"
         )
     return source.files[0]
 

@@ -34,7 +34,7 @@ from genwright.data.packed import BROKEN, bare, is_packed, open_unpacked
 from genwright.data.table.apart import PLACES, Line, lines_apart
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
 from genwright.data.table.sheets import SHEETS, as_csv, sheet_named
-from genwright.data.table.sql import count_rows, records
+from genwright.data.table.sql import records
 from genwright.errors import DataError
 
 if TYPE_CHECKING:
@@ -105,15 +105,13 @@ def _inspect_sheet(file: Path, sheet: str | None, header: int | None) -> TableFo
     return replace(form, sheet=sheet, notes=(*notes, *form.notes))
 
 
-def row_count(file: Path, form: TableFormat) -> int:
+def row_count(file: Path, sheet: str | None = None) -> int:
     """About how many rows there are: by the size of a file and its beginning, of a packed one by its lines."""
-    if form.query:
-        return count_rows(file, form)
     with _reading(file):
         if _suffix(file) == ARROW:
             return length(file)
-        if form.sheet:
-            return sum(1 for _ in as_csv(file, form.sheet))
+        if _suffix(file) in SHEETS:
+            return sum(1 for _ in as_csv(file, sheet_named(file, sheet)[0]))
         if _suffix(file) == ".parquet":
             with _parquet_file(file) as opened:
                 return int(opened.metadata.num_rows)
@@ -173,7 +171,7 @@ def _sample(file: Path, form: TableFormat, every: int) -> tuple[pd.DataFrame, li
     above = form.skip + form.header if form.suffix != ".jsonl" else 0
     lines = [
         line
-        for line in lines_apart(file, form.encoding, above, row_count(file, form) // every)
+        for line in lines_apart(file, form.encoding, above, row_count(file) // every)
         if line[1].strip()
     ]
     good, bad = list[tuple[int, Sequence[Any]]](), list[Rejected]()
