@@ -27,17 +27,18 @@ DOWN = {
     "batch": set(),
     "registry": {"errors"},
     "space": {"errors"},
+    "grammar": set(),
     "augment": {"batch", "errors"},
     "storage": {"families", "errors"},  # to give weights of older runs the names of today
     "recipe": {"options", "registry", "errors"},
     "planning": {"families", "registry", "errors"},
     "nets": {"options", "space", "batch", "errors"},
-    "families": {"nets", "augment", "options", "registry", "space", "batch", "errors"},
+    "families": {"nets", "augment", "options", "registry", "grammar", "space", "batch", "errors"},
     "tiling": set(),
     "tasks": {"options", "space", "batch", "errors"},
     "bridges": {"space"},
-    "data": {"augment", "options", "space", "registry", "errors"},
-    "pipeline": {"data", "tasks", "bridges", "space", "batch", "errors"},
+    "data": {"augment", "options", "grammar", "space", "registry", "errors"},
+    "pipeline": {"data", "tasks", "bridges", "grammar", "space", "batch", "errors"},
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
     },
@@ -45,6 +46,7 @@ DOWN = {
         *("training", "pipeline", "tiling", "storage", "families", "nets", "data", "tasks", "planning"),
         *("recipe", "registry", "space", "errors"),
     },
+    "writing": {"model", "data"},
     # A second model on the codes of a first one: the one bridge that opens a run.
     "bridges.latent": {
         *("model", "storage", "families", "bridges", "registry", "space", "batch", "errors"),
@@ -71,7 +73,7 @@ DOWN = {
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "errors"),
     },
-    "cli": {"api", "report", "evaluation", "data", "registry", "process", "errors", "root"},
+    "cli": {"api", "writing", "report", "evaluation", "data", "registry", "process", "errors", "root"},
     "__main__": {"cli"},
 }
 """What each room may import. A room is a file or a folder of the package; `root` its `__init__.py`."""
