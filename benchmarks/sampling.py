@@ -1,8 +1,8 @@
-"""Rows in a second: `genwright sample` end to end and without imports, alone and beside a busy program; texts by
-this code and by another copy of it; TabularARGN beside them.
+"""Rows in a second: `genwright sample` end to end and without imports, alone and beside a busy program; this
+code and another version of it, in turns; TabularARGN beside them.
 
     python benchmarks/sampling.py rows RUN [-n 26000] [--busy] [--rounds 3]
-    python benchmarks/sampling.py texts RUN --other SRC [-n 64] [--rounds 5]
+    python benchmarks/sampling.py versus RUN --other SRC [-n 64] [--rounds 5]
     python benchmarks/sampling.py argn TABLE.csv --python VENV/bin/python [-n 26000] [--minutes 1] [--busy]
 
 RUN is what `genwright train TABLE.csv --minutes 1` made. --other is the `src` folder of another version. The
@@ -54,7 +54,7 @@ print(json.dumps(found))
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("what", choices=["rows", "texts", "argn"])
+    options.add_argument("what", choices=["rows", "versus", "argn"])
     options.add_argument("source", type=Path)
     options.add_argument("-n", type=int, default=0)
     options.add_argument("--rounds", type=int, default=3)
@@ -63,9 +63,9 @@ def main() -> None:
     options.add_argument("--python", type=Path)
     options.add_argument("--busy", action="store_true")
     args = options.parse_args()
-    n = args.n or (64 if args.what == "texts" else 26_000)
+    n = args.n or (64 if args.what == "versus" else 26_000)
     with busy_program(args.busy):
-        found = {"rows": rows, "texts": texts, "argn": argn}[args.what](args, n)
+        found = {"rows": rows, "versus": versus, "argn": argn}[args.what](args, n)
     say(benchmark=f"sampling_{args.what}", n=n, busy=args.busy, **found)
 
 
@@ -80,7 +80,7 @@ def rows(args: argparse.Namespace, n: int) -> dict[str, float]:
     return medians("whole", whole) | medians("alone", alone)
 
 
-def texts(args: argparse.Namespace, n: int) -> dict[str, float]:
+def versus(args: argparse.Namespace, n: int) -> dict[str, float]:
     """One after the other, in turns."""
     here, there = [], []
     for seed in range(args.rounds):

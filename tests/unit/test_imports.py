@@ -28,17 +28,18 @@ DOWN = {
     "batch": set(),
     "registry": {"errors"},
     "space": {"errors"},
+    "grammar": set(),
     "augment": {"batch", "errors"},
     "storage": {"families", "errors"},  # to give weights of older runs the names of today
     "recipe": {"address", "options", "registry", "errors"},
     "planning": {"families", "registry", "errors"},
     "nets": {"options", "space", "batch", "errors"},
-    "families": {"nets", "augment", "options", "registry", "space", "batch", "errors"},
+    "families": {"nets", "augment", "options", "registry", "grammar", "space", "batch", "errors"},
     "tiling": set(),
     "tasks": {"options", "space", "batch", "errors"},
     "bridges": {"space"},
-    "data": {"address", "augment", "options", "space", "registry", "errors"},
-    "pipeline": {"data", "tasks", "bridges", "space", "batch", "errors"},
+    "data": {"address", "augment", "options", "grammar", "space", "registry", "errors"},
+    "pipeline": {"data", "tasks", "bridges", "grammar", "space", "batch", "errors"},
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
     },
@@ -46,6 +47,7 @@ DOWN = {
         *("training", "pipeline", "tiling", "storage", "families", "nets", "data", "tasks", "planning"),
         *("recipe", "registry", "space", "errors"),
     },
+    "writing": {"model", "data"},
     # A second model on the codes of a first one: the one bridge that opens a run.
     "bridges.latent": {
         *("model", "storage", "families", "bridges", "registry", "space", "batch", "errors"),
@@ -74,7 +76,10 @@ DOWN = {
         *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),
         "errors",
     },
-    "cli": {"api", "budget", "report", "evaluation", "data", "registry", "process", "errors", "root"},
+    "cli": {
+        *("api", "budget", "writing", "report", "evaluation", "data", "registry", "process", "errors"),
+        "root",
+    },
     "__main__": {"cli"},
 }
 """What each room may import. A room is a file or a folder of the package; `root` its `__init__.py`."""

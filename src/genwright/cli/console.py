@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "busy",
     "columns",
-    "counted",
     "duration",
+    "making",
     "say",
     "show",
     "show_probe",
@@ -163,12 +163,12 @@ def show_probe(found: Probe) -> None:
 
 
 @contextmanager
-def counted(n: int) -> Iterator[Callable[[int], None]]:
+def making(n: int) -> Iterator[Callable[[int], None]]:
     """What to call with how many of `n` samples are made: a live bar on a terminal, a plain line now and then
     elsewhere."""
     console = _console()
     if not console.is_terminal:
-        yield _counted_lines(n)
+        yield _making_lines(n)
         return
     from rich import progress
 
@@ -185,7 +185,7 @@ def counted(n: int) -> Iterator[Callable[[int], None]]:
         yield lambda made: bar.update(task, completed=made)
 
 
-def _counted_lines(n: int, every: float = 5.0) -> Callable[[int], None]:
+def _making_lines(n: int, every: float = 5.0) -> Callable[[int], None]:
     began = last = time.monotonic()
 
     def report(made: int) -> None:

@@ -21,7 +21,7 @@ import typer
 
 from genwright import __version__
 from genwright.cli.console import (
-    counted,
+    making,
     say,
     show_probe,
     show_ranking,
@@ -290,7 +290,7 @@ def sample(
         with (
             stoppable_making() as end,
             SampleWriter(folder, n, mark=mark, form=form) as files,
-            counted(n) as report,
+            making(n) as report,
             closing(parts),
         ):
             made = 0

@@ -183,27 +183,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
                 f"only a text can go on beyond its {self.length} places, asked for {total}",
                 code="too-long",
             )
-        ids = torch.empty(n, 0, dtype=torch.long, device=self.device)
-        if partial is not None:
-            ids = self._beginning(*partial)
-        if prefix:
-            if partial is not None:
-                raise Incompatible(
-                    "a prefix and known parts cannot both be given: leave one away",
-                    code="contradicting-options",
-                )
-            if len(prefix) >= total:
-                raise Incompatible(
-                    f"a prompt of {len(prefix)} symbols leaves no room in a sample of {total}: shorten "
-                    f"it, or ask for a longer one (length={2 * len(prefix)})",
-                    code="prompt-too-long",
-                )
-            ids = torch.tensor(prefix, device=self.device).expand(n, -1)
-            if int(ids.max()) >= self.sizes[0] or int(ids.min()) < 0 or self.channels > 1:
-                raise Incompatible(
-                    f"a prefix needs one-span symbols from 0 to {self.sizes[0] - 1}",
-                    code="unknown-symbol",
-                )
+        ids = self._beginning(n, total, partial, prefix)
         full, free = guided_conds(self.conditioner, given, n, self.start, guidance_scale)
         net = self._continuing() if cache else self.net
         cond = _Reader(self, net, full, cached=cache)
@@ -240,7 +220,37 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
             return copy.deepcopy(self.net).bfloat16()
         return self.net
 
-    def _beginning(self, x: Tensor, known: Tensor) -> Tensor:
+    def _beginning(
+        self,
+        n: int,
+        total: int,
+        partial: tuple[Tensor, Tensor] | None,
+        prefix: list[int] | None,
+    ) -> Tensor:
+        """The symbols that are given `(n, places)`. Raises `Incompatible`."""
+        if not prefix:
+            none = torch.empty(n, 0, dtype=torch.long, device=self.device)
+            return none if partial is None else self._first_known(*partial)
+        if partial is not None:
+            raise Incompatible(
+                "a prefix and known parts cannot both be given: leave one away",
+                code="contradicting-options",
+            )
+        if len(prefix) >= total:
+            raise Incompatible(
+                f"a prompt of {len(prefix)} symbols leaves no room in a sample of {total}: shorten "
+                f"it, or ask for a longer one (length={2 * len(prefix)})",
+                code="prompt-too-long",
+            )
+        ids = torch.tensor(prefix, device=self.device).expand(n, -1)
+        if int(ids.max()) >= self.sizes[0] or int(ids.min()) < 0 or self.channels > 1:
+            raise Incompatible(
+                f"a prefix needs one-span symbols from 0 to {self.sizes[0] - 1}",
+                code="unknown-symbol",
+            )
+        return ids
+
+    def _first_known(self, x: Tensor, known: Tensor) -> Tensor:
         """The known symbols, if they are the first ones `(n, places)`. Raises `Incompatible`."""
         flat = self._flat(known)
         count = int(flat[0].sum())
