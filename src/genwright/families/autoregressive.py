@@ -35,6 +35,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
 
     infills = "prefix"
     likelihood = "exact"
+    loss_units = ("nats a symbol", "nats a symbol")
 
     def __init__(
         self,

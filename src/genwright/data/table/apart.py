@@ -5,17 +5,17 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-__all__ = ["PLACES", "Line", "lines_apart"]
+__all__ = ["PLACES", "NumberedLine", "lines_apart"]
 
 PLACES = 20
 """From so many places a sample is read."""
 _BLOCK = 1 << 20
 
-Line = tuple[int, str]
+NumberedLine = tuple[int, str]
 """Its number, from 1, and its text with the end of line."""
 
 
-def lines_apart(file: Path, encoding: str, above: int, most: int) -> list[Line]:
+def lines_apart(file: Path, encoding: str, above: int, most: int) -> list[NumberedLine]:
     """About `most` lines, from `PLACES` places one after the other; none in an encoding in which a byte alone is
     no end of line. A packed file is unpacked to its end for it.
 
@@ -23,7 +23,7 @@ def lines_apart(file: Path, encoding: str, above: int, most: int) -> list[Line]:
     """
     if encoding.startswith("utf-16"):
         return []
-    found, each, end = list[Line](), -(-most // PLACES), 0
+    found, each, end = list[NumberedLine](), -(-most // PLACES), 0
     with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
         while stream.read(_BLOCK):  # a packed stream knows no other way to its end
             end = stream.tell()
