@@ -7,7 +7,7 @@ are made, which are none of those that were there, unless there are few others o
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -214,13 +214,13 @@ def _gaps(numbers: Sequence[int]) -> list[list[int]]:
 
 
 def _token(values: Collection[Any], rows: int) -> Shape | None:
-    """The shape of long tokens such as a UUID: so many are possible that a drawn one is fresh."""
+    """The shape of long tokens such as a UUID, nearly all of one length: so many are possible that a drawn one is
+    fresh."""
     texts = [str(value) for value in values]
-    if len({len(text) for text in texts}) > 1 or not all(
-        re.fullmatch(r"[\w-]+", text) for text in texts
-    ):
+    ((length, count),) = Counter(map(len, texts)).most_common(1)
+    if count < 0.9 * len(texts) or not all(re.fullmatch(r"[\w-]+", text) for text in texts):
         return None
-    places: list[Place] = [*_places(texts)]
+    places: list[Place] = [*_places(text for text in texts if len(text) == length)]
     return Shape(places) if prod(map(len, places)) > ENOUGH * rows else None
 
 
