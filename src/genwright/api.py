@@ -618,7 +618,8 @@ def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> No
         facts[what] = f"{trainer.best:.4g}, least at step {model.run.best:,}; kept"
     many = 100 if len(job.model.pipeline.made.space.grid) > 1 else 12
     made = model.sample(many, seed=job.recipe.seed).preview() if model.generates else None
-    run_page.finish(model.run, made, facts, commands(model), len(model.family.phases))
+    phases, units = len(model.family.phases), model.family.loss_units
+    run_page.finish(model.run, made, facts, commands(model), phases, units)
 
 
 def commands(model: Model) -> list[Command]:

@@ -123,7 +123,9 @@ def test_a_smaller_size_is_recommended_where_the_one_asked_for_is_too_large(
     assert "--size xs" in advice.command
 
 
-def test_a_length_that_is_open_follows_from_the_time(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_length_that_is_open_follows_from_the_time(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(weighing.Experiment, "cost", lambda self: Cost(0.5, 10**6))
     advice = api.look(faces, label="label").advice
     assert advice is not None

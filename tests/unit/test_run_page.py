@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from genwright.data.codec import Preview, Sounded
-from genwright.data.preview import as_json, from_json
+from genwright.data.preview import as_html, as_json, from_json
+from genwright.families.flow import Flow
+from genwright.families.vae import VAE
 from genwright.report import run_page
 from genwright.report.curves import HEIGHT, POINTS, WIDTH, Chart, charts
 from genwright.report.run_page import Command
@@ -151,6 +153,14 @@ def test_a_verdict_comes_onto_the_page_and_says_which_step_it_is_of(tmp_path: Pa
     assert "It judged step 500; the run is at step 0 by now" in text
 
 
+def test_what_has_no_shape_is_written_out() -> None:
+    page = as_html(Preview("text", text="naïve 雨\u200d\n\ufffd\a\ud800"), "a text")
+    assert "naïve 雨\u200d\n\\ufffd\\x07\\ud800" in page
+    rows = as_html(Preview("rows", rows=(("a",), ("\ufffd",))), "rows")
+    assert "\\ufffd" in rows
+    assert "\ufffd" not in rows
+
+
 # -- the curves ------------------------------------------------------------------------------------
 
 
@@ -160,16 +170,16 @@ def points(text: str) -> list[tuple[float, float]]:
 
 def test_held_out_stands_beside_training_where_both_are_of_one_unit() -> None:
     records = [{"step": s, "loss/a": 2.0, "loss/b": 1.0, "val_loss": 4.0} for s in (1, 50, 100)]
-    first, *terms = charts(records, "vae", best=50)
+    first, *terms = charts(records, VAE.loss_units, best=50)
     assert (first.title, first.unit) == ("Loss", "nats an example")
     assert [(line.name, line.last) for line in first.lines] == [("in training", "3"), ("held out", "4")]
     assert first.kept == points(first.lines[1].points)[1]
     assert [one.title for one in terms] == ["Term of the loss: a", "Term of the loss: b"]
-    for family, phases in (("flow", 1), ("vae", 2)):  # nats of a number and of an example; another phase
-        titles = [one.title for one in charts(records, family, phases)]
+    for family, phases in ((Flow, 1), (VAE, 2)):  # nats of a number and of an example; another phase
+        titles = [one.title for one in charts(records, family.loss_units, phases)]
         assert titles[0] == "Held-out loss"
         assert "Loss" not in titles
-    assert [one.title for one in charts(losses(1, 2), "gan", 2)] == [
+    assert [one.title for one in charts(losses(1, 2), phases=2)] == [
         "Term of the loss: kl",
         "Term of the loss: reconstruction",
     ]
@@ -178,11 +188,11 @@ def test_held_out_stands_beside_training_where_both_are_of_one_unit() -> None:
 def test_what_is_measured_of_samples_is_drawn_and_what_is_no_number_is_not() -> None:
     records = [{"step": 1, "coverage": 0.5, "judge/kid": math.nan, "sign/kl": 1.0}]
     records += [{"step": 2, "coverage": math.inf, "judge/kid": 0.2, "rate": 1.0}]
-    assert [(one.title, one.lines[0].last) for one in charts(records, "gan")] == [
+    assert [(one.title, one.lines[0].last) for one in charts(records)] == [
         ("Coverage", "0.5"),
         ("kid of samples", "0.2"),
     ]
-    assert charts([], "gan") == []
+    assert charts([]) == []
 
 
 def numbers(ticks: Any) -> list[float]:
@@ -195,7 +205,7 @@ def numbers(ticks: Any) -> list[float]:
 )
 def test_axes_have_round_numbers_around_all_that_is_drawn(low: float, high: float) -> None:
     records = [{"step": step, "loss/a": value} for step, value in ((1, high), (999, low), (1000, high))]
-    (chart,) = charts(records, "gan")
+    (chart,) = charts(records)
     up, across = numbers(chart.up), numbers(chart.across)
     assert up[0] <= low <= high <= up[-1]
     assert 2 <= len(up) <= 7
@@ -211,13 +221,13 @@ def test_axes_have_round_numbers_around_all_that_is_drawn(low: float, high: floa
 
 def test_a_wild_beginning_does_not_press_the_rest_flat() -> None:
     records = [{"step": s, "loss/a": 1e6 if s == 1 else 1.0 + s % 2} for s in range(1, 101)]
-    assert numbers(charts(records, "gan")[0].up)[-1] <= 3
+    assert numbers(charts(records)[0].up)[-1] <= 3
 
 
 def test_ways_that_training_came_back_from_are_drawn_apart(tmp_path: Path) -> None:
     alarm = {"step": 40, "guard": "spike", "words": "the loss rose", "did": "back to step 20"}
     records = [*losses(10, 20, 30, 40), alarm, *losses(30, 40, 50)]
-    chart = charts(records, "vae")[0]
+    chart = charts(records, VAE.loss_units)[0]
     line = chart.lines[0]
     assert [x for x, _ in points(line.points)] == sorted(x for x, _ in points(line.points))
     assert len(points(line.points)) == 5
@@ -227,14 +237,14 @@ def test_ways_that_training_came_back_from_are_drawn_apart(tmp_path: Path) -> No
     assert mark.number == 1
     assert mark.x == points(left)[-1][0]
     text = page_of(a_run(tmp_path / "run", records))
-    assert text.count('class="alarm"') == len(charts(records, "vae"))
-    assert text.count('class="left curve-0"') == len(charts(records, "vae"))
+    assert text.count('class="alarm"') == len(charts(records, VAE.loss_units))
+    assert text.count('class="left curve-0"') == len(charts(records, VAE.loss_units))
     assert "<title>step 40: the loss rose</title>" in text
 
 
 def test_a_long_log_is_drawn_by_means_with_both_ends() -> None:
     records = losses(*range(1, 10_001))
-    (line,) = charts(records, "vae")[0].lines
+    (line,) = charts(records, VAE.loss_units)[0].lines
     drawn = points(line.points)
     assert len(drawn) == POINTS
     assert drawn[-1][0] == WIDTH - 10
@@ -242,5 +252,5 @@ def test_a_long_log_is_drawn_by_means_with_both_ends() -> None:
 
 def test_of_many_alarms_the_first_are_numbered() -> None:
     alarms = [{"step": s, "guard": "spike", "words": "w"} for s in range(1, 31)]
-    chart: Chart = charts([*losses(100), *alarms], "vae")[0]
+    chart: Chart = charts([*losses(100), *alarms])[0]
     assert [mark.number for mark in chart.marks] == [*range(1, 13), *[0] * 18]

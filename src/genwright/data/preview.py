@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from genwright.data.codec import Preview, Sounded
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["as_html", "as_json", "from_json", "in_lines", "sound_as_html", "templates"]
+__all__ = ["as_html", "as_json", "from_json", "in_lines", "sound_as_html", "templates", "visible"]
 
 
 @cache
@@ -30,6 +31,7 @@ def templates(*folders: Path) -> Environment:
         lstrip_blocks=True,
     )
     made.filters["base64"] = _text
+    made.filters["visible"] = visible
     return made
 
 
@@ -54,6 +56,17 @@ def in_lines(texts: Mapping[str, Sequence[str]], most: int = 300) -> str:
 def sound_as_html(png: bytes, source: str, caption: str) -> str:
     """An element with the wave of a sound, and below it what plays it from `source`."""
     return _macro("sound", png, source, caption)
+
+
+def visible(text: object) -> str:
+    """A text in which what has no shape of its own is escaped: bytes that made no character, control characters,
+    halves of pairs."""
+    return "".join(
+        c.encode("unicode_escape").decode()
+        if c == "\ufffd" or (c not in "\n\r\t" and category(c) in ("Cc", "Cs", "Co", "Cn"))
+        else c
+        for c in str(text)
+    )
 
 
 def _macro(name: str, *given: Any) -> str:

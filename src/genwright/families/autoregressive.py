@@ -37,6 +37,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
 
     infills = "prefix"
     likelihood = "exact"
+    loss_units = ("nats a symbol", "nats a symbol")
 
     def __init__(
         self,

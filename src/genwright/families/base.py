@@ -128,6 +128,9 @@ class Family(nn.Module, ABC):
     shared: Mapping[str, Literal["mean", "first"]] = MappingProxyType({})
     """Buffers that every device keeps a part of, and how they become one after each step: their mean over
     the devices, or what the first one has."""
+    loss_units: ClassVar[tuple[str, str]] = ("", "")
+    """What its loss is measured in, for a person: in training, and held out. Where both are the same they are
+    drawn on one chart; empty: its own."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
     """Laws of `genwright.testing.check_family` that it does not keep."""
 

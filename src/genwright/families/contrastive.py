@@ -48,6 +48,7 @@ class Contrastive(Encoder):
     """Codes in which views of one example are near and those of others far (SimCLR); makes no examples."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
+    loss_units = ("nats", "nats")
     max_width = None
     least_batch = 2  # an example is told from others
     phases = (Phase("fit", lr=3e-3, weight_decay=1e-2),)

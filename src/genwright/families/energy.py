@@ -54,6 +54,7 @@ class Energy(Generative):
     """An energy, and Langevin dynamics that go down on it."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
+    loss_units = ("weighted squared error", "weighted squared error")
     phases = (Phase("fit", lr=2e-3),)
 
     def __init__(

@@ -51,6 +51,7 @@ class Flow(DensityEstimator, LatentVariable, Encoder):
     """A chain of invertible transforms, and a standard normal at its end."""
 
     accepts = frozenset({"real"})
+    loss_units = ("nats a number", "nats an example")
     likelihood = "exact"
     bridges = ("dequantize",)  # a density over one-hot numbers may be as high as one likes
 

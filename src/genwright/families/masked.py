@@ -47,6 +47,7 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
 
     infills = "any"
     likelihood = "bound"
+    loss_units = ("nats a symbol", "nats a symbol")
 
     def __init__(
         self,

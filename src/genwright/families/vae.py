@@ -45,6 +45,7 @@ class VAE(DensityEstimator, LatentVariable, Autoencoder):
     """Encoder, latent code, decoder."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
+    loss_units = ("nats an example", "nats an example")
     likelihood = "bound"
     quick = True
     phases = (Phase("fit", lr=1e-3, fan_in=2304),)

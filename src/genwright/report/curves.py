@@ -22,17 +22,6 @@ SHOWN = 0.98
 NUMBERED = 12
 """Numbers of alarms that are written on one chart, at most."""
 
-UNITS = {
-    "autoregressive": ("nats a symbol", "nats a symbol"),
-    "masked": ("nats a symbol", "nats a symbol"),
-    "vae": ("nats an example", "nats an example"),
-    "flow": ("nats a number", "nats an example"),
-    "diffusion": ("weighted squared error", "weighted squared error"),
-    "energy": ("weighted squared error", "weighted squared error"),
-    "contrastive": ("nats", "nats"),
-}
-"""By family: of its loss in training, and of the held-out one. Those of others are their own."""
-
 Points = list[tuple[int, float]]
 
 
@@ -83,12 +72,16 @@ class Chart:
 
 
 def charts(
-    records: Sequence[Mapping[str, Any]], family: str, phases: int = 1, best: int | None = None
+    records: Sequence[Mapping[str, Any]],
+    units: Sequence[str] = ("", ""),
+    phases: int = 1,
+    best: int | None = None,
 ) -> list[Chart]:
     """The loss in training and beside it the held-out one, then its terms, and what samples measured.
 
-    family, phases  what is trained, and how many phases a step of it has: the held-out loss is that of the first
-    best            the step whose weights were kept, if some were chosen
+    units   of the loss in training and of the held-out one, as the family says
+    phases  of a step: the held-out loss is that of the first
+    best    the step whose weights were kept, if some were chosen
     """
     found = _series(records)
     end = max((step for points in found.values() for step, _ in points), default=0)
@@ -101,7 +94,7 @@ def charts(
         )
         for number, issue in enumerate(issues, 1)
     )
-    unit, unit_held = UNITS.get(family, ("", ""))
+    unit, unit_held = units
     held = found.pop("val_loss", [])
     terms = {name: found.pop(name) for name in list(found) if name.startswith("loss/")}
     together = bool(held) and phases == 1 and unit == unit_held

@@ -55,17 +55,20 @@ def finish(
     facts: Mapping[str, Any],
     commands: Sequence[Command],
     phases: int = 1,
+    units: Sequence[str] = ("", ""),
 ) -> Path:
     """Keep what there is to say of a run that has come to an end, and write its page.
 
     shown   samples of the kept weights; None for a family that makes none
     phases  of a step of the family
+    units   of its loss in training, and of the held-out one
     """
     known = {
         "samples": None if shown is None else as_json(shown),
         "facts": {name: str(value) for name, value in facts.items()},
         "commands": [asdict(command) for command in commands],
         "phases": phases,
+        "units": list(units),
     }
     _write(run, "run", known)
     return write_page(run)
@@ -88,7 +91,7 @@ def write_page(run: Run) -> Path:
             title=run.path.resolve().name,
             shown=known["samples"] and from_json(known["samples"]),
             frames=_frames(run),
-            charts=charts(metrics, run.recipe["family"]["name"], known["phases"], run.best),
+            charts=charts(metrics, known.get("units", ("", "")), known["phases"], run.best),
             alarms=[record for record in metrics if "guard" in record],
             facts=known["facts"],
             commands=known["commands"],

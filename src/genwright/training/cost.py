@@ -48,6 +48,8 @@ FEW = 11
 """Examples that are counted."""
 LARGE = 1 << 13
 """Numbers of a result from which it is left out."""
+TINY = 1 << 8
+"""Numbers up to which a call costs what it costs, however many they are."""
 WEIGHTS = 5
 """Copies of the weights: their gradient, two moments of AdamW and the moving average beside themselves."""
 UPDATE = 12
@@ -91,12 +93,13 @@ class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         about = _about(func)
+        self.work[about.call] += 1
+        if about.is_view or (about.pointwise and _is_tiny(args)):
+            return func(*args, **kwargs)
         out = None if self.computes else _left_out(about, args, kwargs)
         if out is None:
             out = func(*args, **kwargs)
-        self.work[about.kind, "calls", torch.float32] += 1
-        if not about.is_view:
-            self._count(about, args, kwargs, out)
+        self._count(about, args, kwargs, out)
         return out
 
     def _count(self, about: Operation, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> None:
@@ -148,11 +151,13 @@ class Unfilled(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class Operation(NamedTuple):
-    """What is known of one: its kind, how to count its flops, the shape of its result where that is known
-    without it, whether it is a view of its argument, and whether it changes each number by itself."""
+    """What is known of one: its kind, what a call of it counts as, how to count its flops, the shape of its result
+    where that is known without it, whether it is a view of its argument, and whether it changes each number by
+    itself."""
 
     func: Any
     kind: Kind
+    call: tuple[Kind, str, torch.dtype]
     flops: Callable[..., int] | None
     shape: Callable[..., Any] | None
     is_view: bool
@@ -165,7 +170,10 @@ def _about(func: Any) -> Operation:
     pointwise = torch.Tag.pointwise in func.tags and not func._schema.is_mutable
     # Torch's own are wrapped in what looks for shapes everywhere, which takes longer than the formula.
     flops = _FLOPS.get(op) or getattr(flop_registry.get(op), "__wrapped__", None)
-    return Operation(func, _KINDS.get(op, "plain"), flops, _SHAPES.get(op), func.is_view, pointwise)
+    kind = _KINDS.get(op, "plain")
+    return Operation(
+        func, kind, (kind, "calls", torch.float32), flops, _SHAPES.get(op), func.is_view, pointwise
+    )
 
 
 _ATTENTION = aten._scaled_dot_product_flash_attention_for_cpu
@@ -180,10 +188,16 @@ _KINDS: dict[Any, Kind] = {
 }
 
 
+def _is_tiny(args: Sequence[Any]) -> bool:
+    return not any(isinstance(one, Tensor) and one.numel() >= TINY for one in args)
+
+
 def _tensors(found: Sequence[Any]) -> list[Tensor]:
-    there = [one for one in found if isinstance(one, Tensor)]
+    there = list[Tensor]()
     for one in found:
-        if isinstance(one, list | tuple):
+        if isinstance(one, Tensor):
+            there.append(one)
+        elif isinstance(one, list | tuple):
             there += _tensors(one)
     return there
 
@@ -593,7 +607,7 @@ def _move() -> float:
 @cache
 def _plain() -> float:
     """The same of any other operation on each number."""
-    x = torch.zeros(1 << 14, 128, requires_grad=True)
+    x = torch.zeros(1 << 13, 128, requires_grad=True)
     timed = _measured(lambda: F.silu(F.layer_norm(x, (128,)) * 2.0) + x)
     moved = _move() * timed.work["move", "bytes", torch.float32]
     return max(_move(), (_beyond_calls(timed) - moved) / timed.work["plain", "bytes", torch.float32])

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from genwright.data.packed import open_unpacked
 
-__all__ = ["PLACES", "Line", "lines_apart"]
+__all__ = ["PLACES", "NumberedLine", "lines_apart"]
 
 PLACES = 20
 """From so many places a sample is read."""
 _BLOCK = 1 << 20
 
-Line = tuple[int, str]
+NumberedLine = tuple[int, str]
 """Its number, from 1, and its text with the end of line."""
 
 
-def lines_apart(file: Path, encoding: str, above: int, most: int) -> list[Line]:
+def lines_apart(file: Path, encoding: str, above: int, most: int) -> list[NumberedLine]:
     """About `most` lines, from `PLACES` places one after the other; none in an encoding in which a byte alone is
     no end of line. A packed file is unpacked to its end for it.
 
@@ -24,7 +24,7 @@ def lines_apart(file: Path, encoding: str, above: int, most: int) -> list[Line]:
     """
     if encoding.startswith("utf-16"):
         return []
-    found, each = list[Line](), -(-most // PLACES)
+    found, each = list[NumberedLine](), -(-most // PLACES)
     with open_unpacked(file) as stream:
         end = sum(map(len, iter(lambda: stream.read(_BLOCK), b"")))
     with open_unpacked(file) as stream:

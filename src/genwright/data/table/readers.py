@@ -31,7 +31,7 @@ from genwright.data.arrow import ARROW, batches, length
 from genwright.data.codec import Rejected, beginning
 from genwright.data.columns.numbers import parse_number
 from genwright.data.packed import BROKEN, bare, is_packed, open_unpacked
-from genwright.data.table.apart import PLACES, Line, lines_apart
+from genwright.data.table.apart import PLACES, NumberedLine, lines_apart
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
 from genwright.data.table.sheets import SHEETS, as_csv, sheet_named
 from genwright.data.table.sql import records
@@ -509,7 +509,7 @@ def _ragged(record: Sequence[str], width: int, lines: int) -> str:
 # -- JSON ----------------------------------------------------------------------------------------
 
 
-def _objects(file: Path, lines: Iterable[Line]) -> Iterator[dict[str, Any] | Rejected]:
+def _objects(file: Path, lines: Iterable[NumberedLine]) -> Iterator[dict[str, Any] | Rejected]:
     for line, text in lines:
         if not text.strip():
             continue
