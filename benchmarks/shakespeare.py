@@ -73,6 +73,14 @@ def ours(text: Path, minutes: float, seed: int, run: Path) -> tuple[float, float
     began = time.perf_counter()
     command = [sys.executable, "-m", "genwright", "train", str(RECIPE), "--seed", str(seed)]
     command += ["--minutes", str(minutes), "--out", str(run), "--set", f"data.path={text}"]
+    command += [
+        "--size",
+        "s",
+        "--set",
+        "codec.length=64",
+        "--set",
+        "train.batch_size=32",
+    ]  # nanoGPT's own
     subprocess.run(command, check=True, capture_output=True)
     seconds = time.perf_counter() - began
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

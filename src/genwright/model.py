@@ -26,7 +26,7 @@ from genwright.data.memory import HandedBack
 from genwright.data.provenance import Provenance, mark_files
 from genwright.errors import DataError, GenwrightError, RecipeError, RunError, Unsupported, memory
 from genwright.families.base import Family
-from genwright.families.capabilities import Generative, Infilling, generative, mixed
+from genwright.families.capabilities import Generative, Infilling, chunk_seed, generative
 from genwright.families.translator import Translator
 from genwright.nets.roles import Nets
 from genwright.pipeline import Asked, Pipeline
@@ -355,7 +355,7 @@ class Model:
             known = {"partial": family.partial(self.pipeline.bridge.forward(x), mask)}
         behind = 0
         for made in family.stream(n, request.cond, seed=seed, **known, **sampler_options):
-            rng = torch.Generator(made.device).manual_seed(mixed(seed, behind))
+            rng = torch.Generator(made.device).manual_seed(chunk_seed(seed, behind))
             yield behind, self.pipeline.finished(made, asked, rng, behind)
             behind += len(made)
 

@@ -38,8 +38,8 @@ __all__ = [
     "Infilling",
     "LatentVariable",
     "LikelihoodKind",
+    "chunk_seed",
     "generative",
-    "mixed",
 ]
 
 LikelihoodKind = Literal["bound", "exact"]
@@ -106,7 +106,7 @@ class Generative(Family):
 
         def one(start: int) -> Tensor:
             stop = min(start + chunk, n)
-            rng = torch.Generator(self.device).manual_seed(mixed(seed, start))
+            rng = torch.Generator(self.device).manual_seed(chunk_seed(seed, start))
             some = {name: value[start:stop].to(self.device) for name, value in cond.items()}
             known = [tuple(t[start:stop].to(self.device) for t in partial)] if partial else []
             return make(stop - start, some, rng, *known, **checked)
@@ -294,7 +294,7 @@ class Autoencoder(Encoder):
 _SAMPLE = {"n": Count, "seed": Natural, "chunk": Count}
 
 
-def mixed(seed: int, n: int) -> int:
+def chunk_seed(seed: int, n: int) -> int:
     """A seed for the n-th part of something seeded (the constant is splitmix64's)."""
     return (seed * 0x9E3779B97F4A7C15 + n) & 0x7FFF_FFFF_FFFF_FFFF
 
