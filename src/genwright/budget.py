@@ -26,6 +26,8 @@ SMALLEST = 8
 """Examples of a step, unless the family takes fewer or has to have more."""
 WORTH: dict[Size, int] = {"xs": 0, "s": 4_000, "m": 400_000}
 """Examples that the time has to be enough for before nets of this size are worth it."""
+LEARNABLE: dict[Size, int] = {"xs": 0, "s": 10_000, "m": 1_000_000}
+"""Numbers in all training examples together, below which nets of this size learn them by heart."""
 SHORT = 6_400
 """Examples below which the context of a stream is halved, and halved again."""
 PASSES, LEAST = 200, 1_000
@@ -59,6 +61,7 @@ def choose(
     size: Size | None = None,
     batch: int | None = None,
     shortens: bool = False,
+    numbers: float = math.inf,
     free: float = math.inf,
 ) -> Choice:
     """What to train with for `seconds`.
@@ -68,9 +71,11 @@ def choose(
     least   examples that a step has to have
     size, batch  where they are named
     shortens  whether examples are windows of a stream, whose length is open
+    numbers  in all training examples together
     free    bytes of memory
     """
-    tried: list[Size] = [size] if size else ["xs", "s", "m"]
+    sizes: list[Size] = ["xs", "s", "m"]
+    tried = [size] if size else [one for one in sizes if numbers >= LEARNABLE[one]]
     found = None
     for one in tried:
         cost = price(one, batch or most)

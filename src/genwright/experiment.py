@@ -29,7 +29,7 @@ from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.cost import FEW, Cost, Unfilled, cost, free_memory
 from genwright.training.stream import BatchStream
-from genwright.training.threads import Threads
+from genwright.training.threads import Threads, share_of_a_core
 from genwright.training.timing import seconds_per_step
 from genwright.training.trainer import local_batch
 
@@ -218,9 +218,13 @@ def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, float]:
         with Unfilled():
             untrained = Experiment.on(tried, dataset)
         found = untrained.cost()
-        return replace(found, seconds=distributed.first_says(found.seconds, device))
+        return replace(found, seconds=distributed.first_says(found.seconds / share, device))
 
+    there = dataset.stats.total or dataset.stats.counts["train"]
+    space = first.model.pipeline.made.space
     with Threads(device, chooses=True):
+        # Seconds of a thread by itself are its own, and beside other programs more go by.
+        share = share_of_a_core() if torch.get_num_threads() == 1 else 1.0
         choice = budget.choose(
             60 * (train.minutes or budget.MINUTES),
             price,
@@ -229,11 +233,11 @@ def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, float]:
             size=None if recipe.size == "auto" else recipe.size,
             batch=train.batch_size,
             shortens=dataset.fields[dataset.main].stream and recipe.codec.options[context] is None,
+            numbers=there * space.stored * space.positions,
             free=free_memory(),
         )
         threads = torch.get_num_threads()
     if train.minutes is None:
-        there = dataset.stats.total or dataset.stats.counts["train"]
         steps = budget.enough(choice.steps, choice.batch, there)
         train = replace(train, steps=steps, threads=train.threads or threads)
     if choice.context < 1:

@@ -12,6 +12,7 @@ from genwright import api, budget
 from genwright.experiment import Experiment
 from genwright.nets.roles import Size
 from genwright.recipe import make_recipe
+from genwright.training import threads
 from genwright.training.cost import Cost
 
 SLOWER: dict[Size, float] = {"xs": 1.0, "s": 4.0, "m": 20.0, "l": 100.0}
@@ -58,6 +59,18 @@ def test_memory_bounds_both() -> None:
     assert chosen(1e5, 1e-6).size == "m"
     small = chosen(1e5, 1e-6, free=4 * 32_000)
     assert (small.size, small.batch) == ("xs", 32)
+
+
+def test_little_data_is_for_small_nets() -> None:
+    assert [chosen(1e5, 1e-6, numbers=n).size for n in (480, 92_000, 5_000_000)] == ["xs", "s", "m"]
+    assert chosen(1e5, 1e-6, numbers=480, size="m").size == "m"
+
+
+def test_of_a_busy_core_less_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 0.05 < threads.share_of_a_core() <= 1
+    times = iter([0.0, 0.1])
+    monkeypatch.setattr(threads.time, "thread_time", lambda: next(times))
+    assert threads.share_of_a_core() < 0.4
 
 
 def test_a_context_is_shortened_where_time_is_short() -> None:

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from commands import classes, done, pictures, table
-from genwright import api, weighing
+from genwright import api, experiment, weighing
 from genwright.cli import console, looking
 from genwright.data.image.codec import ImageCodec
 from genwright.data.table import codec as tables
@@ -127,6 +127,7 @@ def test_a_length_that_is_open_follows_from_the_time(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weighing.Experiment, "cost", lambda self: Cost(0.5, 10**6))
+    monkeypatch.setattr(experiment, "share_of_a_core", lambda: 1.0)
     advice = api.look(faces, label="label").advice
     assert advice is not None
     assert advice.command == f"genwright train {faces} --label label --family diffusion"

@@ -20,11 +20,13 @@ from genwright.training.hooks import Hook
 if TYPE_CHECKING:
     from genwright.training.trainer import Trainer
 
-__all__ = ["Threads", "fitting"]
+__all__ = ["Threads", "fitting", "share_of_a_core"]
 
 WINDOW, TRIES = 0.03, 3
 """Seconds that a number of threads is tried for, several turns of a scheduler; and how often, since by chance
 all may run in one of them."""
+LONG = 0.3
+"""Seconds to see how much of a core is left to one thread."""
 LOST = 0.5
 """Of the speed of one thread: slower ones keep each other waiting."""
 NUMBERS = 100_000
@@ -88,6 +90,17 @@ def fitting(most: int) -> int:
     while most > 1 and any(_speed(most) < LOST * alone for _ in range(TRIES)):
         most //= 2
     return most
+
+
+def share_of_a_core() -> float:
+    """Of the time that goes by, how much one thread computes: less than all of it beside other programs."""
+    began, worked, x = time.perf_counter(), time.thread_time(), torch.zeros(NUMBERS)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    while (passed := time.perf_counter() - began) < LONG:
+        x += 1
+    torch.set_num_threads(before)
+    return min(1.0, (time.thread_time() - worked) / passed)
 
 
 def _speed(threads: int) -> float:
