@@ -68,12 +68,12 @@ def digits(lr: float, seed: int, args: argparse.Namespace) -> tuple[Measurement,
             settings=settings,
         )
         # One held-out part and one feature extractor for all trainings: the seed of split and judge stays.
-        bench, rng = bench_of(model.recipe, 0, "contrastive"), np.random.default_rng(0)
+        bench, rng = bench_of(model.recipe, model.dataset, 0, "contrastive"), np.random.default_rng(0)
         splits = bench.dataset.splits
         n = len(splits["test"])
         learnt, held = (bench.real(splits[part], MOST_TRAIN, rng) for part in ("train", "test"))
         other = bench.real(splits["val"], n, rng)
-        space, extractor = bench.codec.space, bench.extractor.name
+        space, extractor = bench.field.space, bench.extractor.name
 
         def read(fake: Sample) -> list[float]:
             evidence = Evidence(space, extractor, learnt, held, fake)
