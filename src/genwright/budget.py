@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from genwright.nets.roles import Size
     from genwright.training.cost import Cost
 
-__all__ = ["MINUTES", "Choice", "choose", "enough"]
+__all__ = ["MEMORY", "MINUTES", "Choice", "choose", "enough"]
 
 MINUTES = 10.0
 """Of a training of which nothing is said."""
@@ -76,10 +76,10 @@ def choose(
     """
     sizes: list[Size] = ["xs", "s", "m"]
     tried = [size] if size else [one for one in sizes if numbers >= LEARNABLE[one]]
-    found = None
+    found, priced = None, batch or most
     for one in tried:
-        cost = price(one, batch or most)
-        examples = (batch or most) * seconds / cost.seconds
+        cost = price(one, priced)
+        examples = priced * seconds / cost.seconds
         if found is not None and (examples < WORTH[one] or cost.bytes > MEMORY * free):
             break
         found = one, examples, cost
@@ -90,8 +90,8 @@ def choose(
     context = 1.0
     while shortens and context > 0.25 and examples < SHORT:
         context, examples = context / 2, examples * 2
-    if batch is None:
-        batch = _batch(examples, cost, most, least, free)
+    batch = batch or _batch(examples, cost, most, least, free)
+    if batch != priced:
         cost = price(chosen, batch)
     cost = replace(cost, seconds=cost.seconds * context)
     return Choice(chosen, batch, context, cost, max(1, int(seconds / cost.seconds)))

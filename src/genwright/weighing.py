@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from genwright import planning
-from genwright.budget import MINUTES
+from genwright.budget import MEMORY, MINUTES
 from genwright.data.dataset import Dataset
 from genwright.errors import Incompatible
 from genwright.experiment import Experiment, default_family, within_time
@@ -21,8 +21,8 @@ from genwright.training.threads import Threads
 
 __all__ = ["Advice", "advise", "timed_verdicts"]
 
-SLOW, MEMORY = 1.0, 0.25
-"""Seconds of a step, and of the free memory what it wants, that are too much."""
+SLOW = 1.0
+"""Seconds of a step that are too many."""
 
 
 @dataclass
