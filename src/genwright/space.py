@@ -57,10 +57,12 @@ class Real:
 
 @dataclass(frozen=True)
 class Symbol:
-    """One of `k` symbols. `pad` is the index that only fills up an example shorter than the grid."""
+    """One of `k` symbols. `pad` is the index that only fills up an example shorter than the grid; `ordered` says
+    that neighbours are alike, as the bins of a number."""
 
     k: int
     pad: int | None = None
+    ordered: bool = False
 
     @property
     def stored(self) -> int:
@@ -321,7 +323,9 @@ class Space:
     def state(self) -> dict[str, Any]:
         """As JSON."""
         spans = [
-            {"real": s.n, "bounded": s.bounded} if isinstance(s, Real) else {"symbol": s.k, "pad": s.pad}
+            {"real": s.n, "bounded": s.bounded}
+            if isinstance(s, Real)
+            else {"symbol": s.k, "pad": s.pad, "ordered": s.ordered}
             for s in self.spans
         ]
         return {"grid": list(self.grid), "spans": spans}
@@ -329,7 +333,7 @@ class Space:
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Space:
         spans: list[Span] = [
-            Real(s["real"], s["bounded"]) if "real" in s else Symbol(s["symbol"], s["pad"])
+            Real(s["real"], s["bounded"]) if "real" in s else Symbol(s["symbol"], s["pad"], s.get("ordered", False))
             for s in state["spans"]
         ]
         return cls(tuple(state["grid"]), tuple(spans))

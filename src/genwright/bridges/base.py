@@ -241,7 +241,7 @@ def _split(source: Space, sizes: list[int]) -> tuple[Span, ...]:
         if isinstance(span, Symbol):
             spans.append(span)
         else:
-            spans += [Symbol(next(left)) for _ in range(span.n)]
+            spans += [Symbol(next(left), ordered=True) for _ in range(span.n)]
     return tuple(spans)
 
 

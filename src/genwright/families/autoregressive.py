@@ -22,6 +22,7 @@ from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
 from genwright.families.capabilities import DensityEstimator, Infilling
 from genwright.families.guidance import guide, guided_conds
+from genwright.families.ordinal import OrdinalTable, ordinal_basis
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
@@ -54,10 +55,11 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         self.net = nets.causal(
             self.length, self.conditioner.shape, grid=space.grid, channels=self.channels
         )
-        width = self.net.width
+        width, basis = self.net.width, ordinal_basis(space.spans)
         # The nearest symbol first.
         self.embeds = nn.ModuleList(
-            nn.Embedding(sum(self.sizes), width) for _ in range(min(ngram, self.length) - 1)
+            OrdinalTable((0.3 if back else 0.5) * torch.randn(sum(self.sizes), width), basis)
+            for back in range(min(ngram, self.length) - 1)
         )
         self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
         self.start = nn.Parameter(0.02 * torch.randn(width))
@@ -70,8 +72,6 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         )
         axes = space.grid if len(space.grid) > 1 else ()
         self.axes = nn.ParameterList(nn.Parameter(0.02 * torch.randn(size, width)) for size in axes)
-        for back, table in enumerate(self.embeds):
-            nn.init.normal_(table.weight, std=0.3 if back else 0.5)  # type: ignore[arg-type]
 
     # -- the sequence --------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         just before each, as rows of the tables `(B, >= end - 1)`, and what marks the place."""
         h = rows.new_zeros(len(rows), end - begin, self.net.width, dtype=self.start.dtype)
         for back, table in enumerate(self.embeds, 1):
-            read = table(rows[:, max(begin - back, 0) : max(end - back, 0)])
+            read = F.embedding(rows[:, max(begin - back, 0) : max(end - back, 0)], table())
             h = h + F.pad(read, (0, 0, h.shape[1] - read.shape[1], 0))
         if begin == 0:
             h = h + F.pad(marks.start.expand(len(rows), 1, -1), (0, 0, 0, h.shape[1] - 1))

@@ -26,14 +26,15 @@ T = TypeVar("T")
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-    """Scaled dot-product attention `(B, H, L, D)`. In a training on a CPU always in fp32: its bfloat16 kernel
-    takes six times as long going backward (`benchmarks/kernels.py`)."""
-    if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-        with torch.autocast("cpu", enabled=False):
-            return F.scaled_dot_product_attention(
-                q.float(), k.float(), v.float(), attn_mask=mask, is_causal=causal
-            )
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    """Scaled dot-product attention `(B, H, L, D)`, in the dtype of the queries. On a CPU it is computed in fp32:
+    its bfloat16 kernel takes four times as long forward and six times backward (`benchmarks/kernels.py`)."""
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    with torch.autocast("cpu", enabled=False):
+        y = F.scaled_dot_product_attention(
+            q.float(), k.float(), v.float(), attn_mask=mask, is_causal=causal
+        )
+    return y.to(q.dtype)
 
 
 @dataclass
@@ -179,9 +180,12 @@ class CausalTransformer(Causal):
         block = self.blocks[0]
         assert isinstance(block, TransformerBlock)
         shape = (batch, block.heads, length, self.width // block.heads)
-        return KVCache(
-            [like.new_empty(shape) for _ in self.blocks], [like.new_empty(shape) for _ in self.blocks]
-        )
+        dtype = torch.float32 if like.device.type == "cpu" else like.dtype  # as `attend` reads them
+
+        def empty() -> list[Tensor]:
+            return [like.new_empty(shape, dtype=dtype) for _ in self.blocks]
+
+        return KVCache(empty(), empty())
 
     def forward(self, h: Tensor, cond: Cond, cache: Cache | None = None) -> Tensor:
         assert cache is None or isinstance(cache, KVCache)
