@@ -333,7 +333,9 @@ class Space:
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Space:
         spans: list[Span] = [
-            Real(s["real"], s["bounded"]) if "real" in s else Symbol(s["symbol"], s["pad"], s.get("ordered", False))
+            Real(s["real"], s["bounded"])
+            if "real" in s
+            else Symbol(s["symbol"], s["pad"], s.get("ordered", False))
             for s in state["spans"]
         ]
         return cls(tuple(state["grid"]), tuple(spans))

@@ -22,7 +22,7 @@ from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
 from genwright.families.capabilities import DensityEstimator, Infilling
 from genwright.families.guidance import guide, guided_conds
-from genwright.families.ordinal import OrdinalTable, ordinal_basis
+from genwright.families.ordinal import OrdinalTable
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
@@ -55,13 +55,13 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         self.net = nets.causal(
             self.length, self.conditioner.shape, grid=space.grid, channels=self.channels
         )
-        width, basis = self.net.width, ordinal_basis(space.spans)
+        width = self.net.width
         # The nearest symbol first.
         self.embeds = nn.ModuleList(
-            OrdinalTable((0.3 if back else 0.5) * torch.randn(sum(self.sizes), width), basis)
+            OrdinalTable((0.3 if back else 0.5) * torch.randn(sum(self.sizes), width), self.basis)
             for back in range(min(ngram, self.length) - 1)
         )
-        self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
+        self._add_head(width)
         self.start = nn.Parameter(0.02 * torch.randn(width))
         cond_shape = self.conditioner.shape
         self.from_vector = nn.Linear(cond_shape.vector, width) if cond_shape.vector else None
@@ -98,7 +98,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         if self.from_grid is not None and cond.grid is not None:
             given = self.from_grid(cond.grid.flatten(2).transpose(1, 2))
             given = given.repeat_interleave(self.channels, dim=1)
-        return _Marks(start, self._place(), given)
+        return _Marks([table() for table in self.embeds], start, self._place(), given)
 
     def _rows(self, total: int) -> Tensor:
         """What is added to each symbol of a sequence to find its row of the tables `(total,)`."""
@@ -108,8 +108,8 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         """What the network reads at places `begin` to `end` `(B, end - begin, width)`: the symbols
         just before each, as rows of the tables `(B, >= end - 1)`, and what marks the place."""
         h = rows.new_zeros(len(rows), end - begin, self.net.width, dtype=self.start.dtype)
-        for back, table in enumerate(self.embeds, 1):
-            read = F.embedding(rows[:, max(begin - back, 0) : max(end - back, 0)], table())
+        for back, table in enumerate(marks.tables, 1):
+            read = F.embedding(rows[:, max(begin - back, 0) : max(end - back, 0)], table)
             h = h + F.pad(read, (0, 0, h.shape[1] - read.shape[1], 0))
         if begin == 0:
             h = h + F.pad(marks.start.expand(len(rows), 1, -1), (0, 0, 0, h.shape[1] - 1))
@@ -127,9 +127,9 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, self.length), cond)
         hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
         truth = batch.x.reshape(len(batch), self.channels, -1)
-        nats = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device)
+        nats, head = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device), self._head()
         for channel in range(self.channels):
-            logits = self._logits(hidden[:, :, channel], channel)
+            logits = self._logits(hidden[:, :, channel], channel, head)
             nats = nats + F.cross_entropy(logits.transpose(1, 2), truth[:, channel], reduction="none")
         return nats if batch.mask is None else nats * batch.mask.flatten(1)
 
@@ -267,13 +267,15 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
 
 @dataclass(frozen=True)
 class _Marks:
-    """What tells a place apart besides the symbols before it.
+    """What a place is told by.
 
+    tables rows for the symbols before it, the nearest first
     start  how a sequence begins `(width,)` or `(B, 1, width)`
     place  where the place is `(L, width)`, if that is told
     given  what is given there `(B, L, width)`, if anything is
     """
 
+    tables: list[Tensor]
     start: Tensor
     place: Tensor | None
     given: Tensor | None
@@ -291,7 +293,7 @@ class _Reader:
         self.dtype = next(net.parameters()).dtype
         self.marks = family._marks(cond)
         self.cond = cond.map(lambda t: t.to(self.dtype) if t.is_floating_point() else t)
-        self.heads = torch.split(family.head.to(self.dtype), family.sizes)
+        self.heads = torch.split(family._head().to(self.dtype), family.sizes)
         self.begin = 0
         self.cache: Cache | None = None
 

@@ -24,11 +24,12 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from genwright.batch import Batch, Cond
 from genwright.families.capabilities import DensityEstimator, Encoder, Infilling
 from genwright.families.guidance import guide, guided_conds
+from genwright.families.ordinal import OrdinalTable
 from genwright.families.sequence import SymbolFamily
 from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
@@ -67,10 +68,11 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
         self.conditioner = Conditioner(self.cond, space.grid, nets, "map", symbols=True)
         width = nets.dim
         # Each span's symbols, and behind them all a mask for each span.
-        self.table = nn.Embedding(sum(self.sizes) + self.channels, width)
+        rows = 0.5 * torch.randn(sum(self.sizes) + self.channels, width)
+        masks = (0, 0, 0, self.channels)
+        self.table = OrdinalTable(rows, None if self.basis is None else F.pad(self.basis, masks))
         self.net = nets.map(self.grid, width, width, self.conditioner.shape, symbols=True)
-        self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
-        nn.init.normal_(self.table.weight, std=0.5)
+        self._add_head(width)
 
     # -- the network ---------------------------------------------------------------------------
 
@@ -79,7 +81,8 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
         `(B, D, width)`."""
         shape = (len(ids), -1, self.channels)
         masks = sum(self.sizes) + torch.arange(self.channels, device=ids.device)
-        h = self.table(torch.where(hidden.view(shape), masks, ids.view(shape) + self.first))
+        rows = torch.where(hidden.view(shape), masks, ids.view(shape) + self.first)
+        h = F.embedding(rows, self.table())
         h = h.sum(2) if self.space.grid else h.squeeze(1)  # (B, positions of the net, width)
         h = self.net(h.transpose(1, 2).reshape(len(ids), -1, *self.grid), cond)
         h = h.flatten(2).transpose(1, 2)
@@ -93,11 +96,13 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
         seen  what the network sees and what is hidden of it (None: all that is not asked for)
         """
         h = self._read(*(seen or (ids, asked)), cond)
-        nats = h.new_zeros(ids.shape, dtype=torch.float32)
+        nats, head = h.new_zeros(ids.shape, dtype=torch.float32), self._head()
         for c in range(self.channels):
             row, place = torch.nonzero(asked[:, c :: self.channels], as_tuple=True)
             place = place * self.channels + c
-            each = F.cross_entropy(self._logits(h[row, place], c), ids[row, place], reduction="none")
+            each = F.cross_entropy(
+                self._logits(h[row, place], c, head), ids[row, place], reduction="none"
+            )
             nats = nats.index_put((row, place), each)
         return nats
 
@@ -203,7 +208,7 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
         min_p: Portion | None = None,
         guidance_scale: float = 1.0,
     ) -> Tensor:
-        """steps: passes of the network, at most one for each symbol.  order: in which symbols are cond,
+        """steps: passes of the network, at most one for each symbol.  order: in which symbols are drawn,
         a random one or the surest first.  order_temperature: how far chance mixes with sureness, less and
         less to the end.  temperature: of the softmax; 0 always takes the likeliest.  top_k: only the k
         likeliest.  top_p: only the likeliest that together hold this probability.  min_p: only those at
@@ -262,12 +267,13 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
     ) -> tuple[Tensor, Tensor]:
         """A symbol for each place that is asked for, and how likely it was (its logarithm) `(n, D)`."""
         drawn, sure = torch.zeros_like(asked, dtype=torch.long), torch.zeros_like(u)
+        head = self._head()
         for c in range(self.channels):
             row, place = torch.nonzero(asked[:, c :: self.channels], as_tuple=True)
             place = place * self.channels + c
-            logits = self._logits(h[row, place], c)
+            logits = self._logits(h[row, place], c, head)
             if uncond is not None:
-                logits = guide(logits, self._logits(uncond[row, place], c), guidance_scale)
+                logits = guide(logits, self._logits(uncond[row, place], c, head), guidance_scale)
             if self.pad is not None:
                 logits[inner[row, place], self.pad] = -torch.inf
             found = inverse_cdf_sample(sampler.probs(logits), u[row, place])

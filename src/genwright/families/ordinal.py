@@ -27,8 +27,11 @@ def ordinal_basis(spans: Sequence[Span]) -> Tensor | None:
     ordered = [s for s in spans if isinstance(s, Symbol) and s.ordered and s.k > 2]
     if not ordered:
         return None
-    blocks = [_cosines(s) if s in ordered else torch.zeros(s.k, 0) for s in spans if isinstance(s, Symbol)]
-    return torch.block_diag(*blocks)
+    blocks = [
+        _cosines(s) if s in ordered else torch.zeros(s.k, 0) for s in spans if isinstance(s, Symbol)
+    ]
+    out: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
+    return out
 
 
 def _cosines(span: Symbol) -> Tensor:

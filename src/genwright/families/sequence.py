@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from genwright.families.base import Phase
 from genwright.families.capabilities import Generative
+from genwright.families.ordinal import ordinal_basis
 from genwright.nets.roles import Nets
 from genwright.space import CondSpec, Space, Symbol
 
@@ -41,11 +42,24 @@ class SymbolFamily(Generative):
         self.sizes = [span.k for span in space.spans if isinstance(span, Symbol)]
         first = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
         self.register_buffer("first", first, persistent=False)
+        self.register_buffer("basis", ordinal_basis(space.spans), persistent=False)
 
     first: Tensor
     """Where each span's symbols begin in a table of them all."""
-    head: nn.Parameter
-    """`(sum of the sizes, width)`: the answer for each symbol, made by the subclass."""
+    basis: Tensor | None
+    """`(sum of the sizes, n)`: what is smooth along the order of ordered symbols."""
+
+    def _add_head(self, width: int) -> None:
+        """The answers for each symbol, 0 at the start; what is smooth of them is learnt together."""
+        self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
+        n = 0 if self.basis is None else self.basis.shape[1]
+        self.smooth_head = nn.Parameter(torch.zeros(n, width)) if n else None
+
+    def _head(self) -> Tensor:
+        """`(sum of the sizes, width)`: the row of each symbol's logit."""
+        if self.smooth_head is None or self.basis is None:
+            return self.head
+        return self.head + self.basis @ self.smooth_head
 
     @property
     def pad(self) -> int | None:
@@ -72,7 +86,7 @@ class SymbolFamily(Generative):
         """A sequence back to stored examples on `grid`."""
         return ids.view(len(ids), -1, self.channels).transpose(1, 2).reshape(-1, self.channels, *grid)
 
-    def _logits(self, hidden: Tensor, channel: int) -> Tensor:
+    def _logits(self, hidden: Tensor, channel: int, head: Tensor) -> Tensor:
         """`(..., width)` to what one span says `(..., k)`."""
         begin = int(sum(self.sizes[:channel]))
-        return F.linear(hidden, self.head[begin : begin + self.sizes[channel]]).float()
+        return F.linear(hidden, head[begin : begin + self.sizes[channel]]).float()

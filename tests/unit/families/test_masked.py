@@ -154,7 +154,7 @@ def test_the_surest_comes_first_and_a_cold_one_always_says_the_same() -> None:
     ids, hidden = torch.zeros(1, 12).long(), torch.ones(1, 12, dtype=torch.bool)
     with torch.no_grad():
         h = family._read(ids, hidden, family.conditioner({}, 1, ids))
-    sure = family._logits(h, 0).log_softmax(-1).max(-1).values[0]
+    sure = family._logits(h, 0, family.head).log_softmax(-1).max(-1).values[0]
     first = int(sure.argmax())
     seen: list[Tensor] = []
     family.table.register_forward_hook(lambda _, given, __: seen.append(given[0]))

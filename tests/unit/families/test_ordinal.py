@@ -1,0 +1,80 @@
+"""Ordered symbols share what is smooth along their order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from genwright.batch import Batch
+from genwright.bridges.base import Quantize
+from genwright.families.autoregressive import Autoregressive
+from genwright.families.base import Family
+from genwright.families.masked import Masked
+from genwright.families.ordinal import OrdinalTable, ordinal_basis
+from genwright.nets.auto import Auto
+from genwright.space import Real, Space, Symbol
+
+
+def test_neighbours_are_alike_and_other_spans_are_left_alone() -> None:
+    spans = (Symbol(5), Symbol(64, ordered=True), Symbol(2, ordered=True))
+    basis = ordinal_basis(spans)
+    assert basis is not None
+    assert basis.shape[0] == 71
+    assert not basis[:5].any()
+    assert not basis[69:].any()  # of two symbols there is nothing between
+    torch.manual_seed(0)
+    rows = basis[5:69] @ torch.randn(basis.shape[1], 400)
+    near = torch.cosine_similarity(rows[20], rows[21], dim=0)
+    assert near > 0.9
+    assert torch.cosine_similarity(rows[20], rows[40], dim=0) < near - 0.3
+    assert ordinal_basis((Symbol(5), Real(2))) is None
+
+
+def test_the_smooth_part_starts_with_the_spread_of_the_rows() -> None:
+    torch.manual_seed(0)
+    basis = ordinal_basis((Symbol(200, ordered=True),))
+    assert basis is not None
+    table = OrdinalTable(0.5 * torch.randn(200, 64), basis)
+    assert float((table() - table.weight).detach().std()) == pytest.approx(0.5, rel=0.1)
+    assert not OrdinalTable(torch.zeros(200, 64), basis)().any()
+
+
+def test_bins_of_numbers_are_ordered_and_stay_so_on_disk() -> None:
+    space, bridge = Space((), (Real(1), Symbol(3))), Quantize(bins=16)
+    bridge.fit(space, torch.randn(200, 2))
+    assert [span.ordered for span in bridge.target.spans if isinstance(span, Symbol)] == [True, False]
+    assert Space.restore(bridge.target.state()) == bridge.target
+
+
+def test_a_space_of_an_older_run_has_no_order() -> None:
+    assert Space.restore({"grid": [], "spans": [{"symbol": 4, "pad": None}]}).spans == (Symbol(4),)
+
+
+@pytest.mark.parametrize("kind", [Autoregressive, Masked])
+def test_what_few_examples_show_of_some_bins_is_learnt_for_those_between(kind: type[Any]) -> None:
+    """The second number is 1 where the first is large; the bins with an odd number are never shown."""
+
+    def wrong(ordered: bool) -> float:
+        torch.manual_seed(0)
+        space = Space((), (Symbol(40, ordered=ordered), Symbol(2)))
+        family: Family = kind(space, {}, Auto("xs"))
+        x = torch.arange(0, 40, 2).repeat(8)
+        x = torch.stack([x, (x >= 20).long()], 1)
+        optimizer = torch.optim.Adam(family.parameters(), lr=5e-3)
+        for _ in range(60):
+            optimizer.zero_grad()
+            sum(family.loss(Batch(x), "fit").values()).backward()  # type: ignore[union-attr]
+            optimizer.step()
+        odd = torch.arange(1, 40, 2)
+        said = torch.stack(
+            [
+                family.log_prob(Batch(torch.stack([odd, torch.full_like(odd, y)], 1)))  # type: ignore[operator]
+                for y in (0, 1)
+            ]
+        )
+        return float((said.argmax(0) != (odd >= 20)).float().mean())
+
+    assert wrong(ordered=True) <= 0.1
+    assert wrong(ordered=False) >= 0.2
