@@ -173,7 +173,7 @@ def _trivial(
     train, near = _nearest(model.pipeline, data, asked, pairs, rng)
     one = constant(train, data.field.space)
     answers = {
-        "source": _source(model.pipeline, data, asked),
+        "source": _resampled(model.pipeline, data, asked),
         "constant": np.repeat(one, len(pairs.true), axis=0),
         "nearest": train[near[:, 0]],
     }
@@ -182,6 +182,8 @@ def _trivial(
         for name, x in answers.items()
         if x is not None
     }
+    if "source" not in found and (copied := _copied(model.pipeline, data, asked, pairs)) is not None:
+        found["source"] = copied
     return found | {"shuffled": _shuffled(data, pairs, rng)}
 
 
@@ -209,17 +211,26 @@ def _shuffled(data: ReferenceData, pairs: Pairs, rng: np.random.Generator) -> Pa
     return replace(_answered(data, pairs, x, x[None]), draws=draws)
 
 
-def _source(pipeline: Pipeline, data: ReferenceData, asked: Asked) -> Array | None:
-    """What was given as the answer, where it is of the kind of the answer; None where nothing is."""
+def _resampled(pipeline: Pipeline, data: ReferenceData, asked: Asked) -> Array | None:
+    """Numbers that were given, on the grid of the answer; None where there are none that could be one."""
     for name, ask in pipeline.spec.asks.items():
         given = asked.given.get(name)
-        if not isinstance(given, Tensor):
-            continue
-        x = resampled(given.cpu().numpy(), ask.space, data.field.space)
-        if x is not None:
-            return x
-        if pipeline.fields[ask.field].kind == data.field.kind and data.field.space.grid:
-            return data.field.tensor(asked.values[name]).numpy()
+        if isinstance(given, Tensor):
+            x = resampled(given.cpu().numpy(), ask.space, data.field.space)
+            if x is not None:
+                return x
+    return None
+
+
+def _copied(pipeline: Pipeline, data: ReferenceData, asked: Asked, pairs: Pairs) -> Pairs | None:
+    """What was given as the answer, word for word: a text in the place of a text. What the field of the answer
+    cannot spell stands as it was given; None where nothing of its kind was given."""
+    for name, ask in pipeline.spec.asks.items():
+        same = pipeline.fields[ask.field].kind == data.field.kind and data.field.space.kind == "symbol"
+        if same and data.field.space.grid and isinstance(asked.given.get(name), Tensor):
+            values = asked.values[name]
+            made = data.sample(data.field.tensor(values).numpy(), values, {})
+            return replace(pairs, made=made, draws=None, log_probs=None)
     return None
 
 

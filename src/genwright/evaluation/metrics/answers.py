@@ -43,6 +43,7 @@ class ExactMatch(OfPairs):
     better = "higher"
     ideal = 1.0
     share = True
+    sees = ("ladder", "ignored", "collapse")
     how = "The share of answers that are the right one to the letter; 1 is all."
 
     def fits(self, evidence: Evidence) -> bool:
@@ -78,7 +79,11 @@ class RetrievalRank(OfPairs):
 
     def rows(self, evidence: Evidence, rng: np.random.Generator) -> Array:
         pairs = pairs_in(evidence)
-        scores = _by_features(pairs, self.among) if pairs.log_probs is None else pairs.log_probs
+        if pairs.log_probs is None:  # in an order that the right answers alone decide
+            pairs = pairs.take(np.argsort(pairs.true.keys, kind="stable"))
+            scores = _by_features(pairs, self.among)
+        else:
+            scores = pairs.log_probs
         if pairs.log_probs is not None and self.debiased:
             scores = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
         blocks, size = scores.shape[:2]
