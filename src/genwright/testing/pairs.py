@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -191,7 +192,7 @@ def order(s: PairSubject) -> str:
     for i in (2, 3, 4):
         levels = [s.far(s.questions.evidence(i, level)) for level in (0.0, SLIGHTLY, HEAVILY)]
         steps = [*levels, s.far(s.shuffled(i))]
-        if not all(a < b for a, b in zip(steps, steps[1:], strict=False)):
+        if not all(a < b for a, b in pairwise(steps)):
             return (
                 f"right, slightly and heavily damaged, shuffled: {', '.join(f'{v:.3g}' for v in steps)}"
             )

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import genwright
-from genwright.evaluation.results import EvaluationReport, MetricResult
+from genwright.evaluation import inputs, runner
+from genwright.evaluation.inputs import EvaluationInput
+from genwright.evaluation.metric import OfPairs
+from genwright.evaluation.results import Claim, MetricResult
 
 SIZE = ("train.checks=1", "train.samples=2")
 
 
-def judged(data: Path, out: Path, family: str, *settings: str, **choices: object) -> EvaluationReport:
-    run = genwright.train(
-        data, family=family, size="xs", steps=3, out=out, settings=[*SIZE, *settings], **choices
-    )
-    return genwright.judge(run.run.path, n=60, features="pca")
-
-
-def accuracy(report: EvaluationReport) -> dict[str, MetricResult]:
-    return {one.metric: one for one in report.results if one.group == "accuracy"}
+def judged(
+    data: Any, out: Path, family: str, *settings: str, **choices: Any
+) -> tuple[dict[str, MetricResult], EvaluationInput, list[Claim]]:
+    """What the metrics of answers find of a model of a few steps."""
+    choices |= {"settings": [*SIZE, *settings], "size": "xs", "steps": 3, "out": out}
+    model = genwright.train(data, family=family, **choices)
+    of = inputs.of_run(model, 60, 0, extractor="pca")
+    asked = [metric for metric in runner.metrics(of.evidence) if isinstance(metric, OfPairs)]
+    found = runner.results(of.evidence, {}, asked, 0)
+    return {one.metric: one for one in found}, of, runner.claims(found)
 
 
 def blobs(folder: Path, n: int = 200) -> Path:
@@ -44,15 +49,9 @@ def rows(path: Path, n: int = 300) -> Path:
 
 
 def test_a_restored_picture_stands_beside_its_source_and_the_right_one(tmp_path: Path) -> None:
-    report = judged(
-        blobs(tmp_path / "data"),
-        tmp_path / "run",
-        "vae",
-        "task.name=restore",
-        "data.val=0.3",
-        "data.test=0.3",
+    found, _, claims = judged(
+        blobs(tmp_path / "data"), tmp_path / "run", "vae", "task.name=restore", "data.test=0.3"
     )
-    found = accuracy(report)
     assert set(found) == {
         *("psnr", "ssim", "feature_distance", "retrieval_rank", "crps", "interval_coverage")
     }
@@ -66,48 +65,62 @@ def test_a_restored_picture_stands_beside_its_source_and_the_right_one(tmp_path:
     assert found["psnr"].lead is not None
     assert found["psnr"].lead.high < 0  # of a model of three steps
     assert found["retrieval_rank"].baselines["source"].value < 0.02
-    (claim,) = [one for one in report.claims if "right answers" in one.question]
+    (claim,) = claims
     assert claim.outcome == "not supported"
 
 
 def test_a_completed_row_is_judged_by_the_cells_that_were_hidden(tmp_path: Path) -> None:
-    report = judged(
+    found, of, _ = judged(
         rows(tmp_path / "rows.csv"), tmp_path / "run", "masked", "task.name=complete", "data.test=0.3"
     )
-    found = accuracy(report)
     assert {"cell_accuracy", "cell_rmse"} <= set(found)
     assert not {"retrieval_rank", "psnr", "cer"} & set(found)
     error = found["cell_rmse"].baselines
     assert set(error) == {"constant", "nearest", "shuffled"}
     assert 0.6 < error["constant"].value < 1.4
     assert error["nearest"].value < error["constant"].value < error["shuffled"].value
-    # Whole rows are still made and judged beside them.
-    assert {one.group for one in report.results} >= {"accuracy", "fidelity", "novelty"}
+    # Whole rows are made too, from nothing, and judged beside them.
+    pairs = of.evidence.pairs
+    assert pairs is not None
+    assert pairs.known is not None
+    kept = [a == b for a, b in zip(pairs.made.x[pairs.known], pairs.true.x[pairs.known], strict=True)]
+    assert all(kept)
+    assert of.evidence.fake.keys != pairs.made.keys
 
 
-@pytest.mark.parametrize("made", ["target"])
-def test_a_text_from_a_text_is_compared_with_the_right_one(tmp_path: Path, made: str) -> None:
+def test_a_given_column_counts_as_known_in_whole_rows(tmp_path: Path) -> None:
+    data = rows(tmp_path / "rows.csv")
+    _, of, _ = judged(
+        data, tmp_path / "run", "vae", "task.name=complete", "data.test=0.3", label="level"
+    )
+    pairs = of.evidence.pairs
+    assert pairs is not None
+    assert pairs.known is not None
+    place = {name: i for i, name in enumerate(of.bench.field.columns)}["level"]
+    assert pairs.known[:, place].all()
+    assert not pairs.known.all()
+    assert (pairs.made.x[:, place] == pairs.true.x[:, place]).all()
+
+
+def test_a_text_from_a_text_is_compared_with_the_right_one(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     words = ["red", "blue", "green", "small", "large", "round", "box", "ball", "cup", "tree"]
     lines = [" ".join(rng.choice(words, 4)) for _ in range(200)]
-    data = tmp_path / "pairs.csv"
-    data.write_text("source,target\n" + "\n".join(f"{a},{a.upper()}" for a in lines) + "\n")
-    pytest.importorskip("pandas")
-    frame = __import__("pandas").read_csv(data)
-    run = genwright.train(
-        frame,
-        family="autoregressive",
-        size="xs",
-        steps=3,
-        out=tmp_path / "run",
-        make=made,
-        given=["source"],
-        settings=[*SIZE, "data.test=0.3", "task.name=pair"],
+    data = pandas.DataFrame({"source": lines, "target": [line.upper() for line in lines]})
+    settings = ("data.test=0.3", "task.name=pair")
+    found, of, _ = judged(
+        data, tmp_path / "run", "autoregressive", *settings, make="target", given=["source"]
     )
-    found = accuracy(genwright.judge(run.run.path, n=60, features="pca"))
     assert set(found) == {
         *("feature_distance", "exact_match", "retrieval_rank", "cer", "wer", "chrf", "rouge_l")
     }
     assert found["rouge_l"].baselines["source"].value == pytest.approx(1)  # but for the case
     assert found["cer"].baselines["source"].value > 0.7
     assert found["exact_match"].baselines["source"].value == 0
+    pairs = of.evidence.pairs
+    assert pairs is not None
+    assert pairs.log_probs is not None
+    assert pairs.log_probs.shape == (1, 51, 51)
+    # The model's own loss of the right answers stands on the diagonal.
+    assert (np.diagonal(pairs.log_probs[0]) < 0).all()

@@ -91,9 +91,12 @@ class RetrievalRank(OfPairs):
         before = (scores > right) + 0.5 * (scores == right)
         keys = np.unique(pairs.true.keys[: blocks * size], return_inverse=True)[1].reshape(blocks, size)
         other = keys[:, :, None] != keys[:, None, :]
-        counts = other.sum(2)
-        share = (before * other).sum(2) / np.maximum(counts, 1)
-        return np.stack([share.ravel(), (counts > 0).ravel()], axis=1).astype(np.float64)
+        wrong, counts = before * other, np.maximum(other.sum(2), 1)
+        share, taken = wrong.sum(2) / counts, wrong.sum(1) / counts
+        # A pair says something by its question and by its answer, which stands among those of others; the mean
+        # is that of the shares, and both count in the interval (the projection of Hoeffding 1948).
+        value = share + taken - taken.mean()
+        return np.stack([value.ravel(), np.ones(value.size)], axis=1)
 
 
 def _by_features(pairs: Pairs, among: int) -> Array:
