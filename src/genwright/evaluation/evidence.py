@@ -111,7 +111,7 @@ class Pairs:
     draws       `(k, m, stored, *grid)`: k answers to each of the first m conditions, the first of which is
                 `made.x`; None where an answer holds no number
     log_probs   `(b, c, c)`: in the i-th row the log-likelihoods of c true answers under condition i, of
-                consecutive blocks of c examples; None where the model gives none
+                consecutive blocks of c examples; None where the model has no exact ones
     supervised  whether `true` are the right answers: an example that is to be brought to another domain
                 (unpaired translation) has none
     baselines   what trivial answerers say to the same, by name

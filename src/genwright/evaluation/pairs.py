@@ -133,13 +133,13 @@ def _first(pipeline: Pipeline, asked: Asked, m: int) -> Asked:
 
 @torch.no_grad()
 def _log_probs(model: Model, truth: Array, asked: Asked, seed: int) -> Array | None:
-    """How likely the model finds each of a block of true answers under the condition of each, where it can say
-    and where that takes no more than a pass or two."""
+    """How likely the model finds each of a block of true answers under the condition of each, where it can say so
+    exactly and in a pass or two: a bound takes many draws for each of some thousands."""
     family, pipeline = model.family, model.pipeline
     part = asked.given.get(pipeline.spec.make)
-    if not isinstance(family, DensityEstimator) or not family.likelihood or isinstance(part, tuple):
+    if not isinstance(family, DensityEstimator) or family.likelihood != "exact":
         return None
-    if not model.bridge.keeps_likelihood or family.likelihood_examples is not None:
+    if not model.bridge.keeps_likelihood or family.likelihood_examples or isinstance(part, tuple):
         return None
     if pipeline.made.space.shape != truth.shape[1:]:
         return None

@@ -190,7 +190,7 @@ def test_numbers_that_are_not_there_do_not_count() -> None:
     shut = np.arange(40) % 4 == 0
     x = np.column_stack([shut, np.where(shut, 0, rng.normal(size=40))]).astype(np.float32)
     asked = replace(evidence(x, x), space=Space((), (Symbol(2), Real(1))))
-    draws = np.stack([x + [0, i] for i in range(9)])
+    draws = np.stack([x + np.array([0, i]) for i in range(9)])
     asked = replace(asked, pairs=Pairs({}, asked.fake, asked.test, draws=draws))
     assert Crps().rows(asked, rng)[:, 1].tolist() == (~shut).tolist()
     assert IntervalCoverage().rows(asked, rng).sum(0)[1] == 30

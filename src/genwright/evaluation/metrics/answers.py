@@ -58,7 +58,7 @@ class ExactMatch(OfPairs):
 class RetrievalRank(OfPairs):
     """The mean share of the right answers to other questions that come before the right one, a tie counting half.
 
-    By the model's log-likelihood of each answer under what is given, where it has one; else by the distance of
+    By the model's log-likelihood of each answer under what is given, where it has an exact one; else by the distance of
     their features from what was made. Those that equal the right answer are left out.
 
     among     answers that the right one is looked for among, itself one of them
@@ -69,6 +69,7 @@ class RetrievalRank(OfPairs):
     name = "retrieval_rank"
     better = "lower"
     ideal = 0.0
+    share = True
     how = "The share of wrong answers that are taken for the right one before it: 0 is none, 0.5 is chance."
 
     def __init__(self, *, among: Count = 51, debiased: bool = False) -> None:
