@@ -36,7 +36,7 @@ __all__ = [
     "ngram",
     "ngram_nats",
     "others",
-    "resampled",
+    "regridded",
     "shut",
     "train_copy",
 ]
@@ -286,7 +286,7 @@ def constant(x: Array, space: Space) -> Array:
     return _shut(made, gates).reshape(1, *x.shape[1:])
 
 
-def resampled(given: Array, source: Space, space: Space) -> Array | None:
+def regridded(given: Array, source: Space, space: Space) -> Array | None:
     """What was given as the answer: numbers `(n, stored, *grid)` on the grid of `space`, by bicubic interpolation
     of pictures and linear one of all else, a single channel in the place of each; None where it is of another
     kind."""

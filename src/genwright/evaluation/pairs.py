@@ -17,12 +17,11 @@ from genwright.batch import Batch
 from genwright.data.dataset import Split
 from genwright.data.field import Array, Field
 from genwright.data.table.field import RowField
-from genwright.evaluation.baselines import compared, constant, mismatch, nearest, others, resampled
+from genwright.evaluation.baselines import compared, constant, mismatch, nearest, others, regridded
 from genwright.evaluation.evidence import Pairs
 from genwright.families.capabilities import DensityEstimator
 from genwright.model import Model
 from genwright.pipeline import Asked, Pipeline
-from genwright.tasks.base import Given
 
 if TYPE_CHECKING:
     from genwright.evaluation.inputs import ReferenceData
@@ -61,7 +60,7 @@ def pairs_of(model: Model, data: ReferenceData, n: int, seed: int) -> Pairs | No
         asked.values,
         data.decoded(made, {}),
         data.decoded(truth, {}),
-        known=_known(pipeline, data.field, asked.given, truth),
+        known=_known(pipeline, data.field, asked, truth),
         supervised=model.task.paired,
     )
     if not pairs.supervised:
@@ -90,9 +89,9 @@ def _answers(model: Model, data: ReferenceData, n: int, asked: Asked, seed: int)
     return data.field.tensor(values).numpy()
 
 
-def _known(pipeline: Pipeline, field: Field, given: Given, truth: Array) -> Array | None:
+def _known(pipeline: Pipeline, field: Field, asked: Asked, truth: Array) -> Array | None:
     """Which numbers of the whole examples were given; None where no part of them was."""
-    part = given.get(pipeline.spec.make)
+    part = asked.given.get(pipeline.spec.make)
     if not isinstance(part, tuple):
         return None
     seen, made = part[1].cpu().numpy(), pipeline.made
@@ -100,13 +99,11 @@ def _known(pipeline: Pipeline, field: Field, given: Given, truth: Array) -> Arra
         return seen
     assert isinstance(field, RowField), "parts of a row alone are given beside it"
     assert isinstance(made, RowField)
-    known, first, column_first = np.ones(truth.shape, dtype=bool), 0, 0
+    known, first, own = np.ones(truth.shape, dtype=bool), 0, 0
     for name, column in field.columns.items():
         if name in made.columns:
-            known[:, first : first + column.stored] = seen[
-                :, column_first : column_first + column.stored
-            ]
-            column_first += column.stored
+            known[:, first : first + column.stored] = seen[:, own : own + column.stored]
+            own += column.stored
         first += column.stored
     return known
 
@@ -173,7 +170,7 @@ def _trivial(
     train, near = _nearest(model.pipeline, data, asked, pairs, rng)
     one = constant(train, data.field.space)
     answers = {
-        "source": _resampled(model.pipeline, data, asked),
+        "source": _on_grid(model.pipeline, data, asked),
         "constant": np.repeat(one, len(pairs.true), axis=0),
         "nearest": train[near[:, 0]],
     }
@@ -211,12 +208,12 @@ def _shuffled(data: ReferenceData, pairs: Pairs, rng: np.random.Generator) -> Pa
     return replace(_answered(data, pairs, x, x[None]), draws=draws)
 
 
-def _resampled(pipeline: Pipeline, data: ReferenceData, asked: Asked) -> Array | None:
+def _on_grid(pipeline: Pipeline, data: ReferenceData, asked: Asked) -> Array | None:
     """Numbers that were given, on the grid of the answer; None where there are none that could be one."""
     for name, ask in pipeline.spec.asks.items():
         given = asked.given.get(name)
         if isinstance(given, Tensor):
-            x = resampled(given.cpu().numpy(), ask.space, data.field.space)
+            x = regridded(given.cpu().numpy(), ask.space, data.field.space)
             if x is not None:
                 return x
     return None

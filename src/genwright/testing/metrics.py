@@ -342,7 +342,7 @@ def checks_for(metric: Metric, *, slow: bool = True) -> list[str]:
     """The checks for a metric; one that claims nothing is not excused from any."""
     pairs = isinstance(metric, OfPairs)
     known: Iterable[str] = PAIRED if pairs else QUICK
-    every = {one.__name__ for one in (OF_ANY_PAIRS if pairs else EVERY)}
+    every = set(OF_ANY_PAIRS) if pairs else {one.__name__ for one in EVERY}
     claims = set(known if metric.sees is None else metric.sees)
     quick = [name for name in known if name in every or name in claims]
     return [*quick, *SLOW] if slow else quick

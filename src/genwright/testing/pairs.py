@@ -127,14 +127,14 @@ def _views(world: World) -> frozenset[str]:
     return world.sample(world.draw(10, 0)).views
 
 
-def itself(s: PairSubject) -> str:
+def _itself(s: PairSubject) -> str:
     """Ideal where the answers are the right ones."""
     value, ideal = s.read(s.questions.evidence(2)).value, s.metric.ideal
     assert ideal is not None
     return "" if abs(value - ideal) <= 1e-9 * max(1.0, abs(ideal)) else f"{value:.6g}, wanted {ideal:g}"
 
 
-def real_baseline(s: PairSubject) -> str:
+def _real_baseline(s: PairSubject) -> str:
     """Its interval holds what answers as good to other questions have."""
     found = [s.read(s.questions.evidence(seed, SLIGHTLY), seed) for seed in range(20, 40)]
     middle = float(np.mean([one.value for one in found]))
@@ -142,7 +142,7 @@ def real_baseline(s: PairSubject) -> str:
     return "" if inside >= 16 else f"{inside} of 20 intervals hold the mean of all"
 
 
-def row_order(s: PairSubject) -> str:
+def _row_order(s: PairSubject) -> str:
     asked = s.questions.evidence(2, SLIGHTLY)
     assert asked.pairs is not None
     turned = _with(asked, asked.pairs.take(np.random.default_rng(0).permutation(len(asked.fake))))
@@ -150,12 +150,12 @@ def row_order(s: PairSubject) -> str:
     return "" if abs(after - before) <= 1e-9 * max(1.0, abs(before)) else f"{after - before:.1e} off"
 
 
-def seed(s: PairSubject) -> str:
+def _seed(s: PairSubject) -> str:
     one, two = (s.read(s.questions.evidence(2, SLIGHTLY), 5) for _ in range(2))
     return "" if one == two else f"{one} and then {two}"
 
 
-def degenerate(s: PairSubject) -> str:
+def _degenerate(s: PairSubject) -> str:
     """A sentence, or a number: never a warning, a crash or no number."""
     asked = s.questions.evidence(2, SLIGHTLY)
     assert asked.pairs is not None
@@ -177,7 +177,7 @@ def degenerate(s: PairSubject) -> str:
     return ""
 
 
-def outlier(s: PairSubject) -> str:
+def _outlier(s: PairSubject) -> str:
     """One answer that is another's moves it by less than 5 % of the way to all of them being others'."""
     asked = s.questions.evidence(2, SLIGHTLY)
     index = np.arange(len(asked.fake))
@@ -187,7 +187,7 @@ def outlier(s: PairSubject) -> str:
     return "" if moved < 0.05 else f"one wrong answer moves it by {moved:.0%} of the scale"
 
 
-def order(s: PairSubject) -> str:
+def _order(s: PairSubject) -> str:
     """The right answer before a slightly and a heavily damaged one before that to another question."""
     for i in (2, 3, 4):
         levels = [s.far(s.questions.evidence(i, level)) for level in (0.0, SLIGHTLY, HEAVILY)]
@@ -199,7 +199,7 @@ def order(s: PairSubject) -> str:
     return ""
 
 
-def ladder(s: PairSubject) -> str:
+def _ladder(s: PairSubject) -> str:
     """More damage is farther away."""
     from scipy.stats import spearmanr
 
@@ -208,19 +208,19 @@ def ladder(s: PairSubject) -> str:
     return "" if found >= 0.9 else f"Spearman {found:.2f} with the damage, wanted 0.9"
 
 
-def ignored(s: PairSubject) -> str:
+def _ignored(s: PairSubject) -> str:
     """Good answers to other questions."""
     return s.worse(s.shuffled(2), "answers to other questions")
 
 
-def collapse(s: PairSubject) -> str:
+def _collapse(s: PairSubject) -> str:
     """One answer to all questions."""
     asked = s.questions.evidence(2, 0.0)
     same = s.questions.answered_by(asked, np.zeros(len(asked.fake), dtype=np.int64))
     return s.worse(same, "equal answers to all questions")
 
 
-def interval(s: PairSubject) -> str:
+def _interval(s: PairSubject) -> str:
     """95 % intervals hold the truth in 90 % or more of 200 draws of damaged answers to fresh questions."""
     found = [s.read(s.questions.evidence(1000 + i, SLIGHTLY), i) for i in range(TRIALS)]
     truth = float(np.mean([one.value for one in found]))
@@ -229,7 +229,13 @@ def interval(s: PairSubject) -> str:
 
 
 PairCheck = Callable[[PairSubject], str]
-EVERY: tuple[PairCheck, ...] = (itself, real_baseline, row_order, seed, degenerate, outlier)
-CLAIMED: tuple[PairCheck, ...] = (order, ladder, ignored, collapse)
-PAIRED_SLOW: dict[str, PairCheck] = {"interval": interval}
-PAIRED: dict[str, PairCheck] = {one.__name__: one for one in (*EVERY, *CLAIMED)}
+EVERY = ("itself", "real_baseline", "row_order", "seed", "degenerate", "outlier")
+"""Those that every metric of answers has to pass; the others are for those that claim it."""
+PAIRED: dict[str, PairCheck] = {
+    one.__name__[1:]: one
+    for one in (
+        *(_itself, _real_baseline, _row_order, _seed, _degenerate, _outlier),
+        *(_order, _ladder, _ignored, _collapse),
+    )
+}
+PAIRED_SLOW: dict[str, PairCheck] = {"interval": _interval}

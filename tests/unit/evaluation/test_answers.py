@@ -11,7 +11,7 @@ import torch
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation import runner
-from genwright.evaluation.baselines import constant, mismatch, nearest, others, resampled
+from genwright.evaluation.baselines import constant, mismatch, nearest, others, regridded
 from genwright.evaluation.evidence import Evidence, Pairs
 from genwright.evaluation.metrics import wording
 from genwright.evaluation.metrics.answers import FeatureDistance, RetrievalRank
@@ -234,14 +234,14 @@ def test_a_constant_answer_is_mean_and_mode_and_the_most_ordinary_text() -> None
 def test_a_source_is_brought_to_the_grid_of_the_answer() -> None:
     small, large = Space((4, 4), (Real(1, bounded=True),)), Space((8, 8), (Real(3, bounded=True),))
     x = np.random.default_rng(0).uniform(-1, 1, (2, 1, 4, 4)).astype(np.float32)
-    found = resampled(x, small, large)
+    found = regridded(x, small, large)
     assert found is not None
     wanted = torch.nn.functional.interpolate(torch.from_numpy(x), size=(8, 8), mode="bicubic").clamp(
         -1, 1
     )
     np.testing.assert_allclose(found, wanted.expand(-1, 3, -1, -1).numpy())
-    assert resampled(x, small, Space((8,), (Real(1),))) is None
-    assert resampled(x, small, Space((8, 8), (Symbol(3),))) is None
+    assert regridded(x, small, Space((8,), (Real(1),))) is None
+    assert regridded(x, small, Space((8, 8), (Symbol(3),))) is None
 
 
 def test_the_nearest_given_is_found_by_what_is_known_alone() -> None:

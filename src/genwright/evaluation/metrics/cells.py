@@ -57,7 +57,7 @@ def _cells(evidence: Evidence) -> Iterator[_Cells]:
         first += column.stored
         if column.spans and not isinstance(column, Identifier | Constant):
             made, true, train = (_values(one, name) for one in (pairs.made, pairs.true, evidence.train))
-            unknown: Array = pairs.unknown[:, places].all(axis=1)
+            unknown = np.asarray(pairs.unknown[:, places].all(axis=1))
             yield _Cells(column, made, true, train, unknown)
 
 
