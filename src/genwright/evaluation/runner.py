@@ -308,13 +308,9 @@ def _beats_trivial(found: Sequence[MetricResult]) -> Claim | None:
 
 
 def _beats_answers(found: Sequence[MetricResult]) -> Claim | None:
-    """Whether the model is nearer to the right answers than the best trivial answerer."""
-    scored = [result for result in found if result.skill is not None and result.group == "accuracy"]
-    return _beats(
-        scored,
-        "Is it nearer to the right answers than trivial ones are?",
-        "that tell those from right ones",
-    )
+    """Whether the model is nearer to the right answers than the best trivial answerer, which may well be right."""
+    scored = [result for result in found if result.lead is not None and result.better != "near"]
+    return _beats(scored, "Is it nearer to the right answers than trivial ones are?", "of answers")
 
 
 def _beats(scored: Sequence[MetricResult], question: str, which: str) -> Claim | None:

@@ -124,3 +124,35 @@ def test_a_text_from_a_text_is_compared_with_the_right_one(tmp_path: Path) -> No
     assert pairs.log_probs.shape == (1, 51, 51)
     # The model's own loss of the right answers stands on the diagonal.
     assert (np.diagonal(pairs.log_probs[0]) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted"),
+    [("side", {"exact_match", "cell_accuracy"}), ("place", {"crps", "interval_coverage", "cell_rmse"})],
+)
+def test_a_label_or_a_number_of_a_picture_is_a_row_of_one_cell(
+    tmp_path: Path, made: str, wanted: set[str]
+) -> None:
+    rng, (y, x) = np.random.default_rng(0), np.mgrid[:8, :8]
+    (tmp_path / "data").mkdir()
+    lines = ["file_name,side,place"]
+    for i in range(150):
+        at = rng.uniform(1, 6)
+        dot = 255 * np.exp(-((x - at) ** 2 + (y - 4) ** 2) / 3)
+        Image.fromarray(dot.astype(np.uint8)).save(tmp_path / "data" / f"{i}.png")
+        lines.append(f"{i}.png,{'left' if at < 3.5 else 'right'},{at:.3f}")
+    (tmp_path / "data" / "metadata.csv").write_text("\n".join(lines) + "\n")
+    settings = ("data.test=0.3", "task.name=pair")
+    found, _, claims = judged(
+        tmp_path / "data", tmp_path / "run", "vae", *settings, make=made, given=["image"]
+    )
+    assert set(found) == {"feature_distance", *wanted}
+    nearest = {name: one.baselines["nearest"].value for name, one in found.items()}
+    if made == "side":
+        assert nearest["cell_accuracy"] > 0.9
+        assert nearest["cell_accuracy"] == nearest["exact_match"]
+    else:
+        assert nearest["cell_rmse"] < 0.2
+        assert nearest["crps"] < 0.2
+    (claim,) = claims
+    assert claim.outcome == "not supported"
