@@ -248,11 +248,12 @@ def test_the_nearest_given_is_found_by_what_is_known_alone() -> None:
     rng = np.random.default_rng(0)
     space = Space((), (Symbol(4), Real(2)))
     train = np.column_stack([rng.integers(4, size=50), rng.normal(size=(50, 2))]).astype(np.float32)
-    known = np.array([[True, True, False]] * 50)
+    known = np.array([[True, True, False], [False, True, False]] * 25)
     asked = train.copy()
     asked[:, 2] = 9
     far = mismatch(asked, train, space, known)
-    gaps = (asked[:, None, 1] - train[None, :, 1]) ** 2 + (asked[:, None, 0] != train[None, :, 0])
+    gaps = (asked[:, None, 1] - train[None, :, 1]) ** 2
+    gaps += known[:, :1] & (asked[:, None, 0] != train[None, :, 0])
     np.testing.assert_allclose(far, gaps, atol=1e-4)
     assert nearest([far], 3)[:, 0].tolist() == list(range(50))
     order = others(50, rng)

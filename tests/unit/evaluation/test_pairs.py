@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import genwright
+from genwright.batch import Batch
 from genwright.evaluation import inputs, runner
 from genwright.evaluation.inputs import EvaluationInput
 from genwright.evaluation.metric import OfPairs
@@ -83,8 +85,12 @@ def test_a_completed_row_is_judged_by_the_cells_that_were_hidden(tmp_path: Path)
     pairs = of.evidence.pairs
     assert pairs is not None
     assert pairs.known is not None
-    kept = [a == b for a, b in zip(pairs.made.x[pairs.known], pairs.true.x[pairs.known], strict=True)]
-    assert all(kept)
+    for one in (pairs, *pairs.baselines.values()):
+        np.testing.assert_array_equal(one.made.x[pairs.known], pairs.true.x[pairs.known])
+        assert one.draws is not None
+        for draw in one.draws:
+            np.testing.assert_array_equal(draw[pairs.known], pairs.true.x[pairs.known])
+        assert (one.made.x != pairs.true.x).any()
     assert of.evidence.fake.keys != pairs.made.keys
 
 
@@ -122,8 +128,21 @@ def test_a_text_from_a_text_is_compared_with_the_right_one(tmp_path: Path) -> No
     assert pairs is not None
     assert pairs.log_probs is not None
     assert pairs.log_probs.shape == (1, 51, 51)
-    # The model's own loss of the right answers stands on the diagonal.
-    assert (np.diagonal(pairs.log_probs[0]) < 0).all()
+    # In a row stands one question, in a column one answer.
+    model = genwright.load(tmp_path / "run")
+    split = model.dataset.splits["test"]
+    numbers = np.random.default_rng([0, 1]).permutation(len(split))[:60]
+    asked, truth = model.pipeline.cases(split, numbers, torch.Generator().manual_seed(0))
+    question, answer = 3, 5
+    batch = Batch(
+        truth[[answer]],
+        {"source": asked.request.cond["source"][[question]]},
+        model.pipeline.made.space.valid(truth[[answer]]),
+    )
+    with torch.no_grad():
+        alone = float(model.family.log_prob(batch))  # type: ignore[operator]
+    assert pairs.log_probs[0, question, answer] == pytest.approx(alone, rel=1e-4)
+    assert pairs.log_probs[0, answer, question] != pytest.approx(alone, rel=1e-4)
 
 
 @pytest.mark.parametrize(
