@@ -15,13 +15,23 @@ from genwright import registry
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.metric import Group, Measurement, Metric, OfFeatures, Rate, Statistic
+from genwright.evaluation.metric import (
+    Group,
+    Measurement,
+    Metric,
+    OfFeatures,
+    OfPairs,
+    Rate,
+    Statistic,
+)
 from genwright.evaluation.metrics import usefulness
 from genwright.evaluation.validation import FILE, check_results, in_words, validated
 from genwright.registry import names, resolve
 from genwright.testing import check_metric, validate
 from genwright.testing import metrics as checks
+from genwright.testing import pairs as of_pairs
 from genwright.testing.metrics import QUICK, SLOW, Subject, checks_for, run_checks, subject_of
+from genwright.testing.pairs import PAIRED, PairSubject
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +72,7 @@ def test_every_metric_was_asked_and_none_else() -> None:
     for name, found in check_results().items():
         metric = resolve("metrics", name)
         assert set(found) == set(checks_for(metric())), name
-        assert set(metric.sees or ()) <= set(QUICK), name
+        assert set(metric.sees or ()) <= set(PAIRED if issubclass(metric, OfPairs) else QUICK), name
 
 
 def test_all_that_are_built_in_may_speak(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,3 +285,108 @@ def test_an_interval_that_is_too_narrow_fails(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(checks, "TRIALS", 60)
     for made, fails in ((Good(), False), (Narrow(), True)):
         assert bool(run_checks(Subject(made), SLOW)["interval"]) == fails
+
+
+# -- and of those of answers -----------------------------------------------------------------------
+
+
+class Near(OfPairs):
+    """Mean distance of features: what the others below are spoilt versions of."""
+
+    name, better, ideal, how = "near", "lower", 0.0, "lower is better"
+
+    def gaps(self, made: Array, true: Array) -> Array:
+        return np.linalg.norm(made - true, axis=1)
+
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> Array:
+        assert evidence.pairs is not None
+        gaps = self.gaps(evidence.pairs.made.features, evidence.pairs.true.features)
+        return np.column_stack([gaps, np.ones(len(gaps))])
+
+
+class Blinded(Near):
+    def gaps(self, made: Array, true: Array) -> Array:
+        return np.zeros(len(made))
+
+
+class Shifted(Near):
+    def gaps(self, made: Array, true: Array) -> Array:
+        return 1 + super().gaps(made, true)
+
+
+class OfSets(Near):
+    """Looks at what was made alone, whatever was asked."""
+
+    def gaps(self, made: Array, true: Array) -> Array:
+        return np.full(len(made), np.linalg.norm(made.mean(0) - true.mean(0)))
+
+
+class Placed(Near):
+    """The place of a pair counts."""
+
+    def gaps(self, made: Array, true: Array) -> Array:
+        return super().gaps(made, true) * np.arange(len(made))
+
+
+class Uneasy(Near):
+    def gaps(self, made: Array, true: Array) -> Array:
+        return super().gaps(made, true) + float(np.random.default_rng().random())
+
+
+class Brittle(Near):
+    def gaps(self, made: Array, true: Array) -> Array:
+        gaps = super().gaps(made, true)
+        return gaps / np.ptp(true, axis=0).min()
+
+
+class Steep(Near):
+    """By the fourth power of the farthest, where one answer weighs all."""
+
+    def gaps(self, made: Array, true: Array) -> Array:
+        return np.full(len(made), super().gaps(made, true).max() ** 4)
+
+
+class Certain(Near):
+    def measured(self, rows: Array) -> Measurement:
+        r = super().measured(rows)
+        return Measurement(r.value, r.value - 0.1 * r.error, r.value + 0.1 * r.error, r.n)
+
+
+SPOILT_PAIRS: list[tuple[type[OfPairs], str]] = [
+    (Shifted, "itself"),
+    (Certain, "real_baseline"),
+    (Placed, "row_order"),
+    (Uneasy, "seed"),
+    (Brittle, "degenerate"),
+    (Steep, "outlier"),
+    (OfSets, "order"),
+    (Blinded, "ladder"),
+    (OfSets, "ignored"),
+    (Blinded, "collapse"),
+]
+
+
+@pytest.mark.parametrize(("spoilt", "name"), SPOILT_PAIRS, ids=lambda x: getattr(x, "__name__", x))
+def test_a_spoilt_metric_of_answers_fails(spoilt: type[OfPairs], name: str) -> None:
+    assert run_checks(PairSubject(spoilt()), [name])[name]
+
+
+def test_all_checks_of_answers_were_seen_to_fail_and_the_unspoilt_passes() -> None:
+    assert {name for _, name in SPOILT_PAIRS} == set(PAIRED)
+    assert run_checks(PairSubject(Near()), PAIRED) == dict.fromkeys(PAIRED, "")
+
+
+def test_an_interval_of_answers_that_is_too_narrow_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_pairs, "TRIALS", 60)
+    for made, fails in ((Near(), False), (Certain(), True)):
+        assert bool(run_checks(PairSubject(made), SLOW)["interval"]) == fails
+
+
+def test_a_metric_of_answers_that_fits_no_world_is_refused() -> None:
+    class Misfit(Near):
+        def fits(self, evidence: Evidence) -> bool:
+            return False
+
+    with pytest.raises(DataError) as refused:
+        check_metric(Misfit)
+    assert refused.value.code == "no-view"

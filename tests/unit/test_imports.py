@@ -57,8 +57,8 @@ DOWN = {
         *("budget", "nets", "planning", "recipe", "registry", "errors"),
     },
     "evaluation": {
-        *("experiment", "model", "families", "nets", "data", "storage", "recipe", "registry"),
-        *("options", "space", "batch", "errors"),
+        *("experiment", "model", "pipeline", "families", "nets", "data", "storage", "recipe"),
+        *("registry", "options", "space", "batch", "errors"),
     },
     "analysis": {
         *("evaluation", "experiment", "model", "families", "data", "registry", "options", "space"),

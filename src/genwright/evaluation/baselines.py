@@ -1,4 +1,4 @@
-"""Trivial generators, that every model is held against.
+"""Trivial generators, that every model is held against, and trivial answerers, for a model that is given something.
 
 Each makes `n` stored examples from the stored training examples `(m, stored, *grid)`, in their dtype: reals
 as numbers, symbols by their index. What is no better than these has learnt little.
@@ -6,15 +6,18 @@ as numbers, symbols by their index. What is no better than these has learnt litt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from scipy.special import ndtr, ndtri
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
+from genwright.evaluation.views.flat import flat_of
 from genwright.space import Space, Symbol
 
 __all__ = [
@@ -22,12 +25,19 @@ __all__ = [
     "Maker",
     "NGram",
     "baselines_for",
+    "compared",
+    "constant",
     "copula",
     "is_text",
     "marginals",
+    "mismatch",
     "mix",
+    "nearest",
     "ngram",
     "ngram_nats",
+    "others",
+    "regridded",
+    "shut",
     "train_copy",
 ]
 
@@ -254,6 +264,95 @@ def _look(keys: Array, wanted: Array) -> tuple[Array, Array]:
     """Where `wanted` stand in ascending `keys`, and whether they do."""
     at = np.searchsorted(keys, wanted).clip(0, len(keys) - 1)
     return at, keys[at] == wanted
+
+
+# -- answers to what is given --------------------------------------------------------------------
+
+
+def constant(x: Array, space: Space) -> Array:
+    """One answer to everything `(1, stored, *grid)`: the mean of the numbers and the most frequent symbol at each
+    place; of texts, whose places say little, the one whose symbols and pairs of symbols are nearest to the
+    mean."""
+    if is_text(space):
+        counts = flat_of(x, space)
+        return x[[int(((counts - counts.mean(0)) ** 2).sum(1).argmin())]]
+    rows, gates, symbols = _flat(x), _gates(x, space), _symbols(space)
+    made = np.empty((1, rows.shape[1]), dtype=x.dtype)
+    made[0, ~symbols] = rows[:, ~symbols].mean(0, dtype=np.float64)
+    for place in np.flatnonzero(symbols):
+        made[0, place] = np.bincount(rows[:, place].astype(np.int64)).argmax()
+    for symbol, real in gates:
+        made[0, real] = rows[rows[:, symbol] == 0, real].mean(dtype=np.float64)
+    return _shut(made, gates).reshape(1, *x.shape[1:])
+
+
+def regridded(given: Array, source: Space, space: Space) -> Array | None:
+    """What was given as the answer: numbers `(n, stored, *grid)` on the grid of `space`, by bicubic interpolation
+    of pictures and linear one of all else, a single channel in the place of each; None where it is of another
+    kind."""
+    if source.kind != "real" or space.kind != "real" or len(source.grid) != len(space.grid):
+        return None
+    if not space.grid or source.stored not in (1, space.stored):
+        return None
+    x = torch.from_numpy(np.ascontiguousarray(given)).float()
+    if source.grid != space.grid:
+        how = ("linear", "bicubic", "trilinear")[len(space.grid) - 1]
+        x = F.interpolate(x, size=space.grid, mode=how, align_corners=False)
+    x = x.clamp(-1, 1) if space.bounded else x
+    return x.expand(-1, space.stored, *space.grid).numpy().copy()
+
+
+def mismatch(given: Array, train: Array, space: Space, known: Array | None = None) -> Array:
+    """How far each of what is given `(n, stored, *grid)` is from each training one `(m, ...)`, `(n, m)`: squared
+    differences of numbers, and how many symbols differ; of texts by their symbols and pairs of symbols.
+
+    known  `(n, stored, *grid)`, the numbers that are given; None: all
+    """
+    if known is None:
+        a, b = (flat_of(x, space).astype(np.float32) for x in (given, train))
+        seen = None
+        far = np.zeros((len(a), len(b)), np.float32)
+    else:
+        rows, theirs, seen, symbols = _flat(given), _flat(train), _flat(known), _symbols(space)
+        far = np.zeros((len(rows), len(theirs)), np.float32)
+        for place in np.flatnonzero(symbols):
+            far += seen[:, place, None] & (rows[:, place, None] != theirs[:, place])
+        a, b, seen = (x[:, ~symbols].astype(np.float32) for x in (rows, theirs, seen))
+    if a.shape[1]:
+        centre = b.mean(0)
+        a, b = a - centre, b - centre
+        weight = np.ones((1, b.shape[1]), np.float32) if seen is None else seen
+        own = (weight * a**2).sum(1)[:, None]
+        far += (own - 2 * (weight * a) @ b.T + weight @ (b**2).T).clip(0)
+    return far
+
+
+def nearest(far: Sequence[Array], k: int) -> Array:
+    """The numbers of the k training examples `(n, k)` whose given is nearest, the nearest first; several givens
+    `(n, m)` weigh alike."""
+    total = sum(one / max(float(one.mean()), 1e-12) for one in far)
+    return np.asarray(np.argsort(total, axis=1, kind="stable")[:, :k])
+
+
+def shut(x: Array, train: Array, space: Space) -> Array:
+    """Which numbers of `x` `(n, stored, *grid)` are none, since a symbol beside them says so."""
+    found = np.zeros(x.shape, dtype=bool)
+    for symbol, real in _gates(train, space):
+        found[:, real] = x[:, symbol] != 0
+    return found
+
+
+def compared(m: int, n: int, places: int, rng: np.random.Generator) -> Array:
+    """Which of m training examples are searched for the nearest to n others, of so many places each."""
+    return _some(m, n, places, rng)
+
+
+def others(n: int, rng: np.random.Generator) -> Array:
+    """For each of n another one `(n,)`, none twice."""
+    order = rng.permutation(n)
+    other = np.empty(n, dtype=np.int64)
+    other[order] = np.roll(order, 1)
+    return other
 
 
 # -- what they share -----------------------------------------------------------------------------

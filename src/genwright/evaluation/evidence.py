@@ -14,6 +14,8 @@ from dataclasses import field as has
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
+
 from genwright.data.codec import Codec, Preview
 from genwright.data.field import Array, Field
 from genwright.errors import DataError
@@ -102,14 +104,54 @@ class Sample:
 class Pairs:
     """What was given to a model, row by row with what it made of it and with what really belonged to it.
 
-    given  raw values by name, `n` each
-    made   `n` generated examples
-    true   the `n` real examples that the conditions were taken from, held out of training
+    given       raw values by name, `n` each
+    made        `n` generated examples
+    true        the `n` real examples that the conditions were taken from, held out of training
+    known       which numbers of `true.x` were given `(n, stored, *grid)`; None: none
+    draws       `(k, m, stored, *grid)`: k answers to each of the first m conditions, the first of which is
+                `made.x`; None where an answer holds no number
+    log_probs   `(b, c, c)`: in the i-th row the log-likelihoods of c true answers under condition i, of
+                consecutive blocks of c examples; None where the model has no exact ones
+    supervised  whether `true` are the right answers: an example that is to be brought to another domain
+                (unpaired translation) has none
+    baselines   what trivial answerers say to the same, by name
     """
 
     given: Mapping[str, Sequence[Any]]
     made: Sample
     true: Sample
+    known: Array | None = None
+    draws: Array | None = None
+    log_probs: Array | None = None
+    supervised: bool = True
+    baselines: Mapping[str, Pairs] = has(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole examples were asked for, and none of which a part is known."""
+        return self.known is None
+
+    @property
+    def unknown(self) -> Array:
+        """Which numbers were asked for `(n, stored, *grid)`."""
+        return np.ones(self.true.x.shape, dtype=bool) if self.known is None else ~self.known
+
+    def take(self, index: Array) -> Pairs:
+        """The pairs at `index`, in that order; of a model's draws those that are among the first m."""
+        places = index.tolist()
+        draws = None
+        if self.draws is not None:
+            draws = self.draws[:, index[index < self.draws.shape[1]]]
+        return replace(
+            self,
+            given={name: [values[i] for i in places] for name, values in self.given.items()},
+            made=self.made.take(index),
+            true=self.true.take(index),
+            known=None if self.known is None else self.known[index],
+            draws=draws,
+            log_probs=None,
+            baselines={name: one.take(index) for name, one in self.baselines.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -137,7 +179,20 @@ class Evidence:
     @property
     def conditional(self) -> bool:
         """Whether anything was given to the model, so that it can be asked whether it is heeded."""
-        return self.pairs is not None or bool(self.train.conditions and self.fake.conditions)
+        labels = bool(self.train.conditions and self.fake.conditions)
+        return labels or (self.pairs is not None and self.pairs.whole)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there are right answers to hold the model's own against."""
+        return self.pairs is not None and self.pairs.supervised
+
+    def answers(self) -> dict[str, Evidence]:
+        """The same question about the answers of the model and of each trivial answerer, by name."""
+        if self.pairs is None:
+            return {}
+        asked = {"model": self.pairs, **self.pairs.baselines}
+        return {name: replace(self, fake=one.made, pairs=one) for name, one in asked.items()}
 
     def about(self, fake: Sample) -> Evidence:
         """The same question about another set. Of the pairs the reference answers with what is true; another

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from genwright.data.codec import Codec, ReadOptions, Source, Values
 from genwright.data.columns.field import ColumnField
@@ -34,6 +33,7 @@ from genwright.evaluation.extractors.base import FeatureExtractor
 from genwright.evaluation.extractors.learned import extractor_for
 from genwright.evaluation.galleries import galleries
 from genwright.evaluation.metrics.likelihood import HeldoutLikelihood, likelihood_result
+from genwright.evaluation.pairs import pairs_of
 from genwright.evaluation.results import EvaluationReport
 from genwright.evaluation.views.flat import flat_of
 from genwright.experiment import open_data
@@ -269,9 +269,8 @@ def of_run(
         stored = bench.read(against)
         held, notes = bench.chosen(stored, min(n, MOST_FAKE), rng), stored.notes
         count = len(held)
-    pairs: Pairs | None = None
-    if against is None and not model.makes_from_labels:
-        pairs = _pairs(model, bench, count, seed)
+    pairs = None if against is not None else pairs_of(model, bench, count, seed)
+    if pairs is not None and not model.makes_from_labels:
         fake, held, odd = pairs.made, pairs.true, list[str]()
     else:
         fake, odd = bench.write_and_reload(model.sample(count, seed=seed), count, rng)
@@ -280,16 +279,6 @@ def of_run(
     case.facts["step"] = model.step
     case.facts["noticed in training"] = "; ".join(seen) or "nothing"
     return case
-
-
-def _pairs(model: Model, bench: ReferenceData, n: int, seed: int) -> Pairs:
-    """What a model makes of what a person would have given for `n` held-out examples, beside these."""
-    split = bench.dataset.splits["test"]
-    numbers = np.random.default_rng([seed, 1]).permutation(len(split))[:n]
-    asked, truth = model.pipeline.cases(split, numbers, torch.Generator().manual_seed(seed))
-    made = model.make(n, asked, seed, {}).values[model.pipeline.spec.make]
-    fake = bench.sample(bench.field.tensor(made).numpy(), made, {})
-    return Pairs(asked.values, fake, bench.decoded(truth.numpy(), {}))
 
 
 def of_files(

@@ -1,11 +1,12 @@
 """What a metric is, and how sure it is of itself.
 
-Three kinds of number need three kinds of interval:
+Four kinds of number need four kinds of interval:
 
     Statistic   of two sets as wholes (FD, KID, coverage): half-sampling without replacement. The naive
                 bootstrap repeats examples, which such statistics take for closeness
     Rate        how many of n: Wilson (1927)
     MeanScore   of one score for each example: normal, from the scores' own standard deviation
+    OfPairs     of sums over pairs of an answer and the right one: the jackknife over pairs
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = [
     "Measurement",
     "Metric",
     "OfFeatures",
+    "OfPairs",
     "Rate",
     "Statistic",
     "difference_error",
@@ -37,7 +39,9 @@ __all__ = [
     "wilson",
 ]
 
-Group = Literal["fidelity", "diversity", "condition", "novelty", "likelihood", "usefulness", "validity"]
+Group = Literal[
+    "accuracy", "fidelity", "diversity", "condition", "novelty", "likelihood", "usefulness", "validity"
+]
 Z = 1.959964
 """Two-sided 95 % of a normal."""
 HALVES = 24
@@ -87,7 +91,7 @@ class Metric(ABC):
     reads: ClassVar[str] = "features"
     """The view of an example that it reads: one of `evidence.VIEWS`."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """Of "labels" and "reference", what it cannot do without; or "condition": it is asked only where
+    """Of "labels", "reference" and "pairs", what it cannot do without; or "condition": it is asked only where
     something was given."""
     sees: ClassVar[tuple[str, ...] | None] = None
     """The faults that it claims to see, as `genwright.testing` names them (`order`, `missing_mode`,
@@ -101,8 +105,28 @@ class Metric(ABC):
         """The fewest examples of `test` and of `fake` it accepts."""
         return 10
 
+    def fits(self, evidence: Evidence) -> bool:
+        """Whether it is for examples of such a space; asked only where the view that it reads is there."""
+        return True
+
     def read(self, evidence: Evidence, seed: int = 0) -> Measurement:
         """The number and its interval. Raises `DataError` in a sentence where it cannot be had."""
+        self._check(evidence)
+        return self.finite(self._read(evidence, self._rng(seed)))
+
+    def finite(self, measurement: Measurement) -> Measurement:
+        """The same. Raises `DataError` where it is no number."""
+        if not math.isfinite(measurement.value):
+            raise DataError(
+                f"{self.name} came out as {measurement.value}, so it is not shown", code="not-finite"
+            )
+        return measurement
+
+    def _rng(self, seed: int) -> np.random.Generator:
+        return np.random.default_rng([seed, *self.name.encode()])
+
+    def _check(self, evidence: Evidence) -> None:
+        """Raise `DataError` for too few examples, or for values that are no numbers."""
         least, n = self.least(evidence), min(len(evidence.test), len(evidence.fake))
         if n < least:
             raise DataError(
@@ -115,12 +139,6 @@ class Metric(ABC):
                     f"{self.name}: some {what} examples hold values that are not finite",
                     code="not-finite",
                 )
-        measurement = self._read(evidence, np.random.default_rng([seed, *self.name.encode()]))
-        if not math.isfinite(measurement.value):
-            raise DataError(
-                f"{self.name} came out as {measurement.value}, so it is not shown", code="not-finite"
-            )
-        return measurement
 
     @abstractmethod
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement: ...
@@ -227,7 +245,82 @@ class MeanScore(Metric):
         return Measurement(value, value - error, value + error, n)
 
 
-def wilson(hits: int, n: int, z: float = Z) -> tuple[float, float]:
+class OfPairs(Metric):
+    """A number of answers beside the right ones. Each pair gives a row of numbers, and the number follows from
+    their sums: a mean, a ratio of totals, or more. The interval is the jackknife over pairs (Efron and Stein
+    1981), which for a mean is the normal one and for a ratio that of Cochran (1977, section 6.3)."""
+
+    group = "accuracy"
+    needs = frozenset({"pairs"})
+    sees: ClassVar[tuple[str, ...] | None] = ("order", "ladder", "ignored", "collapse")
+    share: ClassVar[bool] = False
+    """Whether it is a share of what was asked: then no interval is narrower than Wilson's for as many pairs."""
+
+    @abstractmethod
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> Array:
+        """`(n, f)` of the pairs of `evidence`; deterministic in it and the state of `rng`."""
+
+    def score(self, sums: Array) -> Array:
+        """The number `(...)` of sums of rows `(..., f)`: here the ratio of the first two."""
+        return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1e-300))
+
+    def checked_rows(self, evidence: Evidence, seed: int = 0) -> Array:
+        """The rows. Raises `DataError` for pairs that cannot be compared."""
+        self._check(evidence)
+        return self.rows(evidence, self._rng(seed))
+
+    def _check(self, evidence: Evidence) -> None:
+        super()._check(evidence)
+        if evidence.pairs is None:
+            raise DataError(f"{self.name} compares each answer with the right one", code="no-pairs")
+        made, true = len(evidence.pairs.made), len(evidence.pairs.true)
+        if made != true:
+            raise DataError(
+                f"{self.name}: {made} generated examples and {true} true ones are no pairs: give one for each",
+                code="unequal-pairs",
+            )
+
+    def measured(self, rows: Array) -> Measurement:
+        """The number of rows, with its interval. Raises `DataError` where no pair asks for anything."""
+        if not rows.any():
+            raise DataError(
+                f"{self.name}: none of the {len(rows)} answers holds what it counts",
+                code="nothing-asked",
+            )
+        value, n = float(self.score(rows.sum(0))), len(rows)
+        error = Z * _jackknife(self.score(rows.sum(0) - rows))
+        low, high = value - error, value + error
+        if self.share:
+            least, most = wilson(value * n, n)
+            low, high = max(0.0, min(low, least)), min(1.0, max(high, most))
+        return self.finite(Measurement(value, low, high, n))
+
+    def lead(self, model: Array, other: Array) -> Measurement:
+        """By how much the first rows are nearer to the best there can be than the others, pair by pair: what
+        makes one question harder than another falls out."""
+        n = min(len(model), len(other))
+        near, far = (self._off(rows[:n]) for rows in (model, other))
+        value = float(far[0] - near[0])
+        error = Z * _jackknife((far - near)[1:])
+        return Measurement(value, value - error, value + error, n)
+
+    def _off(self, rows: Array) -> Array:
+        """How far from `ideal`: of all pairs, and of all but each."""
+        assert self.ideal is not None, "of answers it is known what the best would be"
+        sums = rows.sum(0)
+        return np.abs(self.score(np.concatenate([sums[None], sums - rows])) - self.ideal)
+
+    def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
+        return self.measured(self.rows(evidence, rng))
+
+
+def _jackknife(without: Array) -> float:
+    """The standard error of a number, from those of all but each of n (Efron and Stein 1981)."""
+    n = len(without)
+    return math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
+
+
+def wilson(hits: float, n: int, z: float = Z) -> tuple[float, float]:
     """The interval of Wilson (1927) for a share of `hits` in `n`."""
     share = hits / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)

@@ -23,6 +23,8 @@ class MetricResult:
     validation     what its checks on known cases have shown; it speaks in the verdict only if `validated`
     skill          (best baseline - model) / (best baseline - real baseline): 1 is as good as real, 0 as bad
                    as trivial; None where the baselines are no worse than real
+    lead           by how much the model is nearer to `real_baseline` than the best baseline, example by example;
+                   None where the two did not answer the same questions
     """
 
     metric: str
@@ -38,6 +40,7 @@ class MetricResult:
     refused: str = ""
     validation: str = ""
     fault: Literal["above", "below", "either"] = "either"
+    lead: Measurement | None = None
 
     def far(self, measurement: Measurement) -> float:
         """How much worse than real `measurement` is, in the metric's own unit; below 0 where it is better.

@@ -20,11 +20,12 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation import validation
 from genwright.evaluation.cache import Memo
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.evaluation.metric import Measurement, Metric, difference_error
+from genwright.evaluation.metric import Measurement, Metric, OfPairs, difference_error
 from genwright.evaluation.metrics.likelihood import likelihood_claim
 from genwright.evaluation.results import Claim, MetricResult
 from genwright.registry import build, names
@@ -58,6 +59,8 @@ def metrics(evidence: Evidence, wanted: Sequence[str] = ()) -> list[Metric]:
         if metric.by_default
         and metric.reads in evidence.views
         and (evidence.conditional or "condition" not in metric.needs)
+        and (evidence.answered or "pairs" not in metric.needs)
+        and metric.fits(evidence)
     ]
 
 
@@ -116,20 +119,17 @@ def _measured(
     )
     if lacking := _lacking(metric, evidence):
         return result(model=None, refused=lacking)
+    if isinstance(metric, OfPairs):
+        return _answered(metric, evidence, seed, result)
     found: dict[str, Measurement] = {}
     refused = ""
     for name, sample in others.items():
         try:
             found[name] = _read(metric, evidence.about(sample), seed)
-        except DataError as error:
-            refused = refused or (str(error) if name == "model" else "")
         except (
             Exception
         ) as error:  # one metric that breaks, perhaps of another package, ends no judgement
-            broken = (
-                f"{metric.name} broke, which should not have happened: {type(error).__name__}: {error}"
-            )
-            refused = refused or (broken if name == "model" else "")
+            refused = refused or (_in_words(metric, error) if name == "model" else "")
     model, real_baseline, train_copy = (
         found.pop(name, None) for name in ("model", "real_baseline", "copycat")
     )
@@ -137,6 +137,35 @@ def _measured(
         model=model, real_baseline=real_baseline, train_copy=train_copy, baselines=found, refused=refused
     )
     return replace(made, skill=_skill(made))
+
+
+def _answered(
+    metric: OfPairs, evidence: Evidence, seed: int, result: Callable[..., MetricResult]
+) -> MetricResult:
+    """A metric of answers: of the model's and of the trivial ones, beside the best there can be, which is the
+    right answer itself."""
+    rows: dict[str, Array] = {}
+    found: dict[str, Measurement] = {}
+    for name, asked in evidence.answers().items():
+        try:
+            rows[name] = metric.checked_rows(asked, seed)
+            found[name] = metric.measured(rows[name])
+        except Exception as error:
+            if name == "model":
+                return result(model=None, refused=_in_words(metric, error))
+    model = found.pop("model")
+    assert metric.ideal is not None
+    best = Measurement(metric.ideal, metric.ideal, metric.ideal, model.n)
+    made = result(model=model, real_baseline=best, baselines=found)
+    lead = None if made.best is None else metric.lead(rows["model"], rows[made.best])
+    return replace(made, skill=_skill(made), lead=lead)
+
+
+def _in_words(metric: Metric, error: Exception) -> str:
+    """Why there is no figure, in a sentence."""
+    if isinstance(error, DataError):
+        return str(error)
+    return f"{metric.name} broke, which should not have happened: {type(error).__name__}: {error}"
 
 
 def _read(metric: Metric, evidence: Evidence, seed: int) -> Measurement:
@@ -165,6 +194,10 @@ def _lacking(metric: Metric, evidence: Evidence) -> str:
         return f"{metric.name} needs labels on the real and on the generated examples"
     if "condition" in metric.needs and not evidence.conditional:
         return f"{metric.name} asks whether what is given is heeded, and nothing is given"
+    if "pairs" in metric.needs and not evidence.answered:
+        return f"{metric.name} compares each answer with the right one, and there are no right answers"
+    if metric.reads in evidence.views and not metric.fits(evidence):
+        return f"{metric.name} does not fit answers of {evidence.space}"
     if metric.reads not in evidence.views:
         return (
             f"{metric.name} reads the view {metric.reads!r}, and these examples offer "
@@ -199,7 +232,8 @@ def claims(found: Sequence[MetricResult]) -> list[Claim]:
     ]
     predicted = [likelihood_claim(result) for result in sound if result.group == "likelihood"]
     heeds = [_heeds(result) for result in sound if result.group == "condition"]
-    return [one for one in (_beats_trivial(sound), *predicted, *heeds) if one is not None] + made
+    trivial = (_beats_answers(sound), _beats_trivial(sound))
+    return [one for one in (*trivial, *predicted, *heeds) if one is not None] + made
 
 
 _CLAIMS: dict[str, tuple[str, str]] = {
@@ -268,21 +302,27 @@ def _beats_trivial(found: Sequence[MetricResult]) -> Claim | None:
     scored = [
         result
         for result in found
-        if result.skill is not None and result.group not in ("novelty", "condition")
+        if result.skill is not None and result.group not in ("novelty", "condition", "accuracy")
     ]
+    return _beats(scored, "Is it better than trivial generators?", "that tell those from real ones")
+
+
+def _beats_answers(found: Sequence[MetricResult]) -> Claim | None:
+    """Whether the model is nearer to the right answers than the best trivial answerer, which may well be right."""
+    scored = [result for result in found if result.lead is not None and result.better != "near"]
+    return _beats(scored, "Is it nearer to the right answers than trivial ones are?", "of answers")
+
+
+def _beats(scored: Sequence[MetricResult], question: str, which: str) -> Claim | None:
+    """Whether the model is better than the best baseline, by most of the metrics."""
     if not scored:
         return None
     worse: list[str] = []
     better: list[str] = []
     for result in scored:
-        assert result.model is not None
-        assert result.best is not None
-        best = result.baselines[result.best]
-        gap = result.far(best) - result.far(result.model)
-        noise = 1.96 * np.hypot(best.error, result.model.error)
+        gap, noise = _gap_to_best(result)
         (better if gap > noise else worse if gap < -noise else []).append(result.metric)
-    question = "Is it better than trivial generators?"
-    share = f"{len(better)} of {len(scored)} metrics that tell those from real ones"
+    share = f"{len(better)} of {len(scored)} metrics {which}"
     if len(better) > 0.5 * len(scored) and len(worse) <= 0.25 * len(scored):
         return Claim("supported", question, f"better by {share}")
     if len(worse) > 0.5 * len(scored):
@@ -290,6 +330,18 @@ def _beats_trivial(found: Sequence[MetricResult]) -> Claim | None:
             "not supported", question, f"worse by {len(worse)} of {len(scored)}: {_listed(worse)}"
         )
     return Claim("inconclusive", question, f"better by {share}, worse by {len(worse)}")
+
+
+def _gap_to_best(result: MetricResult) -> tuple[float, float]:
+    """By how much the model is better than the best baseline, and half of the 95 % interval of that."""
+    if result.lead is not None:
+        return result.lead.value, 1.96 * result.lead.error
+    assert result.model is not None
+    assert result.best is not None
+    best = result.baselines[result.best]
+    return result.far(best) - result.far(result.model), 1.96 * float(
+        np.hypot(best.error, result.model.error)
+    )
 
 
 def _p(result: MetricResult) -> float:

@@ -55,11 +55,13 @@ def to_json(report: EvaluationReport) -> dict[str, Any]:
     findings      list of {outcome, question, because}; outcome is "supported", "not supported" or
                   "inconclusive"
     metrics       list of {metric, group, better, how, validated, battery, model, refused, floor, copycat,
-                  baselines, best_baseline, skill}
+                  baselines, best_baseline, skill, lead}
                       model, floor, copycat   reading or null; where model is null, refused says why
                       baselines               reading by name
                       best_baseline           name or null
                       skill                   number or null
+                      lead                    reading or null: by how much the model is nearer to the floor than
+                                              the best baseline, example by example
                   a reading is {value, low, high, n}: low and high bound the 95 % interval, n examples
     galleries     list of {title, note, examples: list of {caption, kind}}; what they show is on the page
     facts         object: the data card
@@ -100,6 +102,7 @@ def _result_json(result: MetricResult) -> dict[str, Any]:
         "baselines": {name: _measurement_json(r) for name, r in result.baselines.items()},
         "best_baseline": result.best,
         "skill": _plain(result.skill),
+        "lead": _measurement_json(result.lead),
     }
 
 

@@ -203,6 +203,7 @@ def _scale(marks: Iterable[float], sure: Iterable[Measurement]) -> tuple[Callabl
 # -- by question -----------------------------------------------------------------------------------
 
 ASKS: dict[Group, str] = {
+    "accuracy": "is each answer near the right one?",
     "fidelity": "does each example look real?",
     "diversity": "is the variety of real examples there?",
     "condition": "is what is given heeded?",

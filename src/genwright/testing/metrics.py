@@ -18,9 +18,11 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.evaluation.metric import Metric, Statistic, difference_error
+from genwright.evaluation.metric import Metric, OfPairs, Statistic, difference_error
 from genwright.evaluation.results import MetricResult
 from genwright.registry import build
+from genwright.testing.pairs import EVERY as OF_ANY_PAIRS
+from genwright.testing.pairs import PAIRED, PAIRED_SLOW, PairSubject
 from genwright.testing.worlds import WORLDS, World
 
 __all__ = ["QUICK", "SLOW", "Subject", "check_metric", "checks_for", "run_checks", "subject_of"]
@@ -39,13 +41,17 @@ def check_metric(metric: type[Metric] | Metric, *, slow: bool = True) -> dict[st
     Raises `DataError` where there is no world with the view that it reads.
     """
     made = metric() if isinstance(metric, type) else metric
-    return run_checks(Subject(made), checks_for(made, slow=slow))
+    return run_checks(_subject(made), checks_for(made, slow=slow))
 
 
-def subject_of(name: str) -> Subject:
+def subject_of(name: str) -> Subject | PairSubject:
     """The registered metric in its world."""
     made: Metric = build("metrics", name, {}, where="metric")
-    return Subject(made)
+    return _subject(made)
+
+
+def _subject(made: Metric) -> Subject | PairSubject:
+    return PairSubject(made) if isinstance(made, OfPairs) else Subject(made)
 
 
 def world_of(made: Metric) -> World:
@@ -334,20 +340,25 @@ QUICK: dict[str, Check] = {one.__name__: one for one in (*EVERY, *CLAIMED)}
 
 def checks_for(metric: Metric, *, slow: bool = True) -> list[str]:
     """The checks for a metric; one that claims nothing is not excused from any."""
-    claims = QUICK.keys() if metric.sees is None else set(metric.sees)
-    quick = [name for name, one in QUICK.items() if one in EVERY or name in claims]
+    pairs = isinstance(metric, OfPairs)
+    known: Iterable[str] = PAIRED if pairs else QUICK
+    every = set(OF_ANY_PAIRS) if pairs else {one.__name__ for one in EVERY}
+    claims = set(known if metric.sees is None else metric.sees)
+    quick = [name for name in known if name in every or name in claims]
     return [*quick, *SLOW] if slow else quick
 
 
-def run_checks(subject: Subject, checks: Iterable[str]) -> dict[str, str]:
+def run_checks(subject: Subject | PairSubject, checks: Iterable[str]) -> dict[str, str]:
     """Why the metric fails each check; "" where it does not. What it raises or warns of is a failure too."""
-    return {name: _run(subject, (QUICK | SLOW)[name]) for name in checks}
+    return {name: _run(subject, name) for name in checks}
 
 
-def _run(subject: Subject, check: Check) -> str:
+def _run(subject: Subject | PairSubject, name: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            return check(subject)
+            if isinstance(subject, PairSubject):
+                return (PAIRED | PAIRED_SLOW)[name](subject)
+            return (QUICK | SLOW)[name](subject)
         except Exception as error:
             return f"{type(error).__name__}: {error}"

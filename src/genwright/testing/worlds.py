@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from genwright.data.table.field import RowField
 
-__all__ = ["WORLDS", "World"]
+__all__ = ["CENTRES", "WORLDS", "NumberWorld", "PictureWorld", "TableWorld", "TextWorld", "World"]
 
 
 class World(ABC):
@@ -286,6 +286,8 @@ class TextWorld(World):
     view = "text"
     n = 300
     LETTERS = "abcdefghijklmnopqrstuvwxyz "
+    WORDS: ClassVar[tuple[int, int]] = (25, 50)
+    """The fewest of a text, and one more than the most."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(7)
@@ -299,7 +301,7 @@ class TextWorld(World):
 
     def _text(self, kind: int, rng: np.random.Generator) -> str:
         at, text = 10 * kind + int(rng.integers(10)), []
-        for u in rng.random(rng.integers(25, 50)):
+        for u in rng.random(rng.integers(*self.WORDS)):
             at = 10 * kind + min(int(np.searchsorted(self.odds[at], u)), 9)
             text.append(self.words[at])
         return " ".join(text)

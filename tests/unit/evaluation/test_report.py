@@ -379,7 +379,7 @@ def test_the_twin_has_the_keys_that_people_script_against() -> None:
     assert [*twin["findings"][0]] == ["outcome", "question", "because"]
     assert [*twin["metrics"][0]] == [
         *("metric", "group", "better", "how", "validated", "battery", "model", "refused", "floor"),
-        *("copycat", "baselines", "best_baseline", "skill"),
+        *("copycat", "baselines", "best_baseline", "skill", "lead"),
     ]
     metrics = {metric["metric"]: metric for metric in twin["metrics"]}
     assert metrics["fd"]["model"] == {

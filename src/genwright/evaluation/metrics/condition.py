@@ -71,7 +71,7 @@ class Heeded(Metric):
         return 20
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
-        if evidence.pairs is not None:
+        if evidence.pairs is not None and evidence.pairs.whole:
             return _heeded([_of_pairs(evidence.pairs)])
         train, fake = evidence.train.conditions, evidence.fake.conditions
         wanted = [self.label] if self.label else [name for name in train if name in fake]

@@ -1,0 +1,177 @@
+"""A model that is given something is asked in pairs: its answers beside the right ones and beside trivial ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import genwright
+from genwright.batch import Batch
+from genwright.evaluation import inputs, runner
+from genwright.evaluation.inputs import EvaluationInput
+from genwright.evaluation.metric import OfPairs
+from genwright.evaluation.results import Claim, MetricResult
+
+SIZE = ("train.checks=1", "train.samples=2")
+
+
+def judged(
+    data: Any, out: Path, family: str, *settings: str, **choices: Any
+) -> tuple[dict[str, MetricResult], EvaluationInput, list[Claim]]:
+    """What the metrics of answers find of a model of a few steps."""
+    choices |= {"settings": [*SIZE, *settings], "size": "xs", "steps": 3, "out": out}
+    model = genwright.train(data, family=family, **choices)
+    of = inputs.of_run(model, 60, 0, extractor="pca")
+    asked = [metric for metric in runner.metrics(of.evidence) if isinstance(metric, OfPairs)]
+    found = runner.results(of.evidence, {}, asked, 0)
+    return {one.metric: one for one in found}, of, runner.claims(found)
+
+
+def blobs(folder: Path, n: int = 200) -> Path:
+    folder.mkdir()
+    rng, (y, x) = np.random.default_rng(0), np.mgrid[:16, :16]
+    for i in range(n):
+        far = ((np.stack([y, x], -1) - rng.uniform(3, 12, 2)) ** 2).sum(-1)
+        Image.fromarray((255 * np.exp(-far / 9)).astype(np.uint8)).save(folder / f"{i:03d}.png")
+    return folder
+
+
+def rows(path: Path, n: int = 300) -> Path:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n)
+    y = 2 * x + 0.3 * rng.normal(size=n)
+    lines = [f"{a:.3f},{b:.3f},{'high' if b > 0 else 'low'}" for a, b in zip(x, y, strict=True)]
+    path.write_text("\n".join(["x,y,level", *lines]) + "\n")
+    return path
+
+
+def test_a_restored_picture_stands_beside_its_source_and_the_right_one(tmp_path: Path) -> None:
+    found, _, claims = judged(
+        blobs(tmp_path / "data"), tmp_path / "run", "vae", "task.name=restore", "data.test=0.3"
+    )
+    assert set(found) == {
+        *("psnr", "ssim", "feature_distance", "retrieval_rank", "crps", "interval_coverage")
+    }
+    for one in found.values():
+        assert set(one.baselines) == {"source", "constant", "nearest", "shuffled"}, one
+        assert one.model is not None
+        assert one.validated
+    # What is twice as coarse and brought back is near the right one, another picture is not.
+    source, shuffled = (found["psnr"].baselines[name].value for name in ("source", "shuffled"))
+    assert source > 30 > shuffled
+    assert found["psnr"].lead is not None
+    assert found["psnr"].lead.high < 0  # of a model of three steps
+    assert found["retrieval_rank"].baselines["source"].value < 0.02
+    (claim,) = claims
+    assert claim.outcome == "not supported"
+
+
+def test_a_completed_row_is_judged_by_the_cells_that_were_hidden(tmp_path: Path) -> None:
+    found, of, _ = judged(
+        rows(tmp_path / "rows.csv"), tmp_path / "run", "masked", "task.name=complete", "data.test=0.3"
+    )
+    assert {"cell_accuracy", "cell_rmse"} <= set(found)
+    assert not {"retrieval_rank", "psnr", "cer"} & set(found)
+    error = found["cell_rmse"].baselines
+    assert set(error) == {"constant", "nearest", "shuffled"}
+    assert 0.6 < error["constant"].value < 1.4
+    assert error["nearest"].value < error["constant"].value < error["shuffled"].value
+    # Whole rows are made too, from nothing, and judged beside them.
+    pairs = of.evidence.pairs
+    assert pairs is not None
+    assert pairs.known is not None
+    for one in (pairs, *pairs.baselines.values()):
+        np.testing.assert_array_equal(one.made.x[pairs.known], pairs.true.x[pairs.known])
+        assert one.draws is not None
+        for draw in one.draws:
+            np.testing.assert_array_equal(draw[pairs.known], pairs.true.x[pairs.known])
+        assert (one.made.x != pairs.true.x).any()
+    assert of.evidence.fake.keys != pairs.made.keys
+
+
+def test_a_given_column_counts_as_known_in_whole_rows(tmp_path: Path) -> None:
+    data = rows(tmp_path / "rows.csv")
+    _, of, _ = judged(
+        data, tmp_path / "run", "vae", "task.name=complete", "data.test=0.3", label="level"
+    )
+    pairs = of.evidence.pairs
+    assert pairs is not None
+    assert pairs.known is not None
+    place = {name: i for i, name in enumerate(of.bench.field.columns)}["level"]
+    assert pairs.known[:, place].all()
+    assert not pairs.known.all()
+    assert (pairs.made.x[:, place] == pairs.true.x[:, place]).all()
+
+
+def test_a_text_from_a_text_is_compared_with_the_right_one(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    words = ["red", "blue", "green", "small", "large", "round", "box", "ball", "cup", "tree"]
+    lines = [" ".join(rng.choice(words, 4)) for _ in range(200)]
+    data = pandas.DataFrame({"source": lines, "target": [line.upper() for line in lines]})
+    settings = ("data.test=0.3", "task.name=pair")
+    found, of, _ = judged(
+        data, tmp_path / "run", "autoregressive", *settings, make="target", given=["source"]
+    )
+    assert set(found) == {
+        *("feature_distance", "exact_match", "retrieval_rank", "cer", "wer", "chrf", "rouge_l")
+    }
+    assert found["rouge_l"].baselines["source"].value == pytest.approx(1)  # but for the case
+    assert found["cer"].baselines["source"].value > 0.7
+    assert found["exact_match"].baselines["source"].value == 0
+    pairs = of.evidence.pairs
+    assert pairs is not None
+    assert pairs.log_probs is not None
+    assert pairs.log_probs.shape == (1, 51, 51)
+    # In a row stands one question, in a column one answer.
+    model = genwright.load(tmp_path / "run")
+    split = model.dataset.splits["test"]
+    numbers = np.random.default_rng([0, 1]).permutation(len(split))[:60]
+    asked, truth = model.pipeline.cases(split, numbers, torch.Generator().manual_seed(0))
+    question, answer = 3, 5
+    batch = Batch(
+        truth[[answer]],
+        {"source": asked.request.cond["source"][[question]]},
+        model.pipeline.made.space.valid(truth[[answer]]),
+    )
+    with torch.no_grad():
+        alone = float(model.family.log_prob(batch))  # type: ignore[operator]
+    assert pairs.log_probs[0, question, answer] == pytest.approx(alone, rel=1e-4)
+    assert pairs.log_probs[0, answer, question] != pytest.approx(alone, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted"),
+    [("side", {"exact_match", "cell_accuracy"}), ("place", {"crps", "interval_coverage", "cell_rmse"})],
+)
+def test_a_label_or_a_number_of_a_picture_is_a_row_of_one_cell(
+    tmp_path: Path, made: str, wanted: set[str]
+) -> None:
+    rng, (y, x) = np.random.default_rng(0), np.mgrid[:8, :8]
+    (tmp_path / "data").mkdir()
+    lines = ["file_name,side,place"]
+    for i in range(150):
+        at = rng.uniform(1, 6)
+        dot = 255 * np.exp(-((x - at) ** 2 + (y - 4) ** 2) / 3)
+        Image.fromarray(dot.astype(np.uint8)).save(tmp_path / "data" / f"{i}.png")
+        lines.append(f"{i}.png,{'left' if at < 3.5 else 'right'},{at:.3f}")
+    (tmp_path / "data" / "metadata.csv").write_text("\n".join(lines) + "\n")
+    settings = ("data.test=0.3", "task.name=pair")
+    found, _, claims = judged(
+        tmp_path / "data", tmp_path / "run", "vae", *settings, make=made, given=["image"]
+    )
+    assert set(found) == {"feature_distance", *wanted}
+    nearest = {name: one.baselines["nearest"].value for name, one in found.items()}
+    if made == "side":
+        assert nearest["cell_accuracy"] > 0.9
+        assert nearest["cell_accuracy"] == nearest["exact_match"]
+    else:
+        assert nearest["cell_rmse"] < 0.2
+        assert nearest["crps"] < 0.2
+    (claim,) = claims
+    assert claim.outcome == "not supported"
