@@ -43,8 +43,19 @@ DOWN = {
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
     },
+    "applying": {"pipeline", "tiling", "families", "data", "tasks", "space", "errors"},
     "model": {
-        *("training", "pipeline", "tiling", "storage", "families", "nets", "data", "tasks", "planning"),
+        *(
+            "applying",
+            "training",
+            "pipeline",
+            "storage",
+            "families",
+            "nets",
+            "data",
+            "tasks",
+            "planning",
+        ),
         *("recipe", "registry", "space", "errors"),
     },
     "writing": {"model", "data"},
