@@ -85,6 +85,8 @@ class Application:
         self.field: Field = self.pipeline.asker(self.name)
         self.ask: Ask = self.pipeline.spec.asks[self.name]
         self._done, self._names = 0, dict[str, None]()
+        self._waiting = list[tuple[Any, str]]()
+        self._made_before = 0
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -92,35 +94,41 @@ class Application:
         """What is made of files and folders, as it is made, and what was left out. Raises `DataError` where it was
         everything, as for the first of them."""
         made, first = False, None
+        for one in self._each(paths):
+            if isinstance(one, DataError):
+                first = first or one
+                continue
+            made = made or not isinstance(one, Rejected)
+            if isinstance(one, Rejected) and first is None:
+                what = f"nothing to read in {', '.join(map(str, paths))}"
+                first = DataError(f"{what} ({one.name}: {one.reason})", code="nothing-to-read")
+            yield one
+        if not made and first is not None and not self.stop():
+            raise first
+
+    def _each(self, paths: Sequence[Path]) -> Iterator[Samples | Left | DataError]:
         for path in paths:
             try:
-                for one in self._of_path(path):
-                    made = made or not isinstance(one, Rejected)
-                    if isinstance(one, Rejected) and first is None:
-                        first = DataError(
-                            f"nothing to read in {path} ({one.name}: {one.reason})",
-                            code="nothing-to-read",
-                        )
+                for one in self._tables(path) if self.pipeline.codec.rewrites else self._files(path):
                     yield one
                     if self.stop():
                         return
             except DataError as error:
-                first = first or error
+                yield error
                 if len(paths) > 1:
                     yield Rejected(str(path), str(error))
-        if not made and first is not None and not self.stop():
-            raise first
+        if not self.stop():
+            yield from self._flush()
 
-    def _of_path(self, path: Path) -> Iterator[Samples | Left]:
-        if self.pipeline.codec.rewrites:
-            yield from self._tables(path)
-            return
+    def _files(self, path: Path) -> Iterator[Samples | Left]:
         for rows in self.pipeline.read([path], [self.reads]):
             self._done += len(rows.rejected)
             yield from rows.rejected
-            if len(rows):
-                names = rows.names or [f"{len(self._names) + i:05d}" for i in range(len(rows))]
-                yield from self._named(rows.values[self.reads], [self._free(name) for name in names])
+            names = rows.names or [f"{len(self._names) + i:05d}" for i in range(len(rows))]
+            for i, name in enumerate(names):
+                if self.stop():
+                    return
+                yield from self._one(self.field.take(rows.values[self.reads], [i])[0], self._free(name))
 
     def _free(self, name: str) -> str:
         """The name, with a number behind it from the second of its kind on: of files of one name from two folders."""
@@ -131,33 +139,27 @@ class Application:
         self._names[free] = None
         return free
 
-    def _named(self, values: Values, names: Sequence[str]) -> Iterator[Samples | Left]:
-        """Values that are a file each, those of one size together."""
-        some: list[int] = []
-        whole = self.field
-        for i, name in enumerate(names):
-            if self.stop():
-                return
+    def _one(self, value: Any, name: str) -> Iterator[Samples | Left]:
+        """A value that is a file: those of one size are made together."""
+        try:
             if self.taken(name):
-                yield Rejected(name, "there is something of that name already, which is not overwritten")
-                continue
+                raise DataError(
+                    "there is a file of that name already, which is not overwritten", code="file-exists"
+                )
             if self.mask is not None:
-                try:
-                    values = [*values]
-                    values[i] = whole.masked(values[i], self._mask(name))
-                except DataError as error:
-                    yield Rejected(name, str(error))
-                    continue
-            if self._large(values[i]):
-                yield from self._flush(values, names, some)
-                yield from self._tiled(values[i], name)
-                some = []
-                continue
-            some.append(i)
-            if len(some) == self._chunk:
-                yield from self._flush(values, names, some)
-                some = []
-        yield from self._flush(values, names, some)
+                value = self.field.masked(value, self._mask(name))
+            if self._large(value):
+                yield from self._flush()
+                yield from self._tiled(value, name)
+                return
+            self._encoded([value])
+        except DataError as error:
+            self._done += 1
+            yield Rejected(name, str(error))
+            return
+        self._waiting.append((value, name))
+        if len(self._waiting) == self._chunk:
+            yield from self._flush()
 
     def _mask(self, name: str) -> Path:
         """The mask of a file. Raises `DataError` where there is none."""
@@ -183,22 +185,15 @@ class Application:
             return False
         return bool(self.field.grid_of(value) != self.ask.space.grid)
 
-    def _flush(
-        self, values: Values, names: Sequence[str], some: Sequence[int]
-    ) -> Iterator[Samples | Left]:
-        """What is made of some of the values, less those that cannot be encoded."""
-        good: list[int] = []
-        for i in some:
-            try:
-                self._encoded(self.field.take(values, [i]))
-                good.append(i)
-            except DataError as error:
-                yield Rejected(names[i], str(error))
-        if good:
-            taken = self.field.take(values, good)
-            yield from self.of_values(taken, [names[i] for i in good])
-        self._done += len(some)
-        self._tell()
+    def _flush(self) -> Iterator[Samples | Left]:
+        """What is made of the values that wait."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            values, names = [value for value, _ in waiting], [name for _, name in waiting]
+            yield from self.of_values(values, names)
+            self._done += len(waiting)
+            self._made_before += len(waiting)
+            self._tell()
 
     def _tell(self, more: float = 0.0) -> None:
         if self.report is not None:
@@ -225,7 +220,7 @@ class Application:
         place   of the first among all (None: behind those that came before)
         """
         n = len(names)
-        place = self._done if place is None else place
+        place = self._made_before if place is None else place
         encoded, notes = self._encoded(values)
         for draw in range(self.draws):
             seed = self._seed(place, draw)
@@ -386,7 +381,7 @@ class Application:
                 name.removesuffix(suffix(file)) if name.endswith(suffix(file)) else Path(name).stem
             )
             if self.taken(stem):
-                yield Rejected(stem, "there is something of that name already, which is not overwritten")
+                yield Rejected(stem, "there is a file of that name already, which is not overwritten")
                 continue
             try:
                 for draw in range(self.draws):
