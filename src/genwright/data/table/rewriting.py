@@ -142,7 +142,7 @@ class Rewriter:
         """The text of a record with other values at some places."""
         if not new:
             return text
-        places = list(cells(text, self.form.delimiter, spaces=self.form.spaces))
+        places = list(cell_places(text, self.form.delimiter, spaces=self.form.spaces))
         if len(places) != len(found):  # quotes that stand in odd places: the same values, written anew
             record = [new.get(i, value) for i, value in enumerate(found)]
             return self._joined(record) + text[len(text.rstrip("\r\n")) :]
@@ -179,7 +179,7 @@ class Rewriter:
         self._source.close()
 
 
-def cells(text: str, delimiter: str, *, spaces: bool = False) -> Iterator[tuple[int, int]]:
+def cell_places(text: str, delimiter: str, *, spaces: bool = False) -> Iterator[tuple[int, int]]:
     """Where each value of a record of `csv` stands, quotes included."""
     end = len(text.rstrip("\r\n"))
     if delimiter in BLANKS:
