@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genwright.applying import Application, Left
 from genwright.data.codec import Codec, Preview, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import ObjectForm
@@ -24,7 +25,7 @@ from genwright.data.dataset import Dataset, make_codec
 from genwright.data.field import Field
 from genwright.data.memory import HandedBack
 from genwright.data.provenance import Provenance, mark_files
-from genwright.errors import DataError, GenwrightError, RecipeError, RunError, Unsupported, memory
+from genwright.errors import GenwrightError, RecipeError, RunError, Unsupported, memory
 from genwright.families.base import Family
 from genwright.families.capabilities import Generative, Infilling, chunk_seed, generative
 from genwright.families.translator import Translator
@@ -33,15 +34,16 @@ from genwright.pipeline import Asked, Pipeline
 from genwright.planning import infills, make_bridge
 from genwright.recipe import Recipe
 from genwright.registry import build, resolve
-from genwright.space import Space
 from genwright.storage.run import Run
-from genwright.tasks.base import Ask, Given, Task
+from genwright.tasks.base import Given, Task
 from genwright.tasks.unpaired import sources_of_others
-from genwright.tiling import Tiles, padded
 from genwright.training import distributed
 from genwright.training.precision import in_bfloat16
 
-__all__ = ["Model", "Samples", "make_task"]
+__all__ = ["Model", "Samples", "gathered", "make_task"]
+
+TURNS = 12
+"""Times that a gap is asked for, while a model says that what belongs there is missing."""
 
 TOO_LARGE = (
     "the model itself is too large; choose --size xs, or smaller numbers in --set family.* and net.*"
@@ -70,6 +72,8 @@ class Samples:
     """Examples in a row of what shows them all, where their order says something."""
     provenance: Provenance | None = None
     """What made them, if that is known."""
+    file: Path | None = None
+    """Where the rows stand that these are filled ones of."""
     memory: ObjectForm | None = None
     """The form that the data was given in, where it came from memory: examples are handed back in it."""
 
@@ -100,7 +104,7 @@ class Samples:
 
     @classmethod
     def joined(cls, parts: Sequence[Samples]) -> Samples:
-        """Several of one request behind each other."""
+        """Several of one model behind each other."""
         first = parts[0]
         if len(parts) == 1:
             return first
@@ -110,7 +114,9 @@ class Samples:
         sources = first.sources
         if sources is not None:
             sources = first.fields[first.make].join([part.sources for part in parts])
-        return replace(first, values=values, sources=sources)
+        names = [name for part in parts for name in part.names]
+        notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+        return replace(first, values=values, sources=sources, names=names, notes=notes)
 
     def write(self, folder: str | Path, *, mark: bool = True) -> list[Path]:
         """Files a person can open; the first shows them all.
@@ -132,15 +138,34 @@ class Samples:
 
         mark  as of `write`
         """
-        made, folder = self.fields[self.make], Path(folder)
+        folder = Path(folder)
+        if self.file is not None:
+            return self._save_again(folder, mark=mark)
+        made = self.fields[self.make]
         folder.mkdir(parents=True, exist_ok=True)
         names = _unique(self.names or [f"{i:05d}" for i in range(len(self))])
         files = [folder / f"{name}{made.suffix}" for name in names]
-        if there := next((file for file in files if file.exists()), None):
-            raise RunError(f"{there} exists: choose another folder with --out", code="file-exists")
+        refuse_existing(files)
         for file, value in zip(files, self.values[self.make], strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
             made.save(value, file)
+        if mark and self.provenance is not None:
+            mark_files(files, self.provenance, folder)
+        return files
+
+    def _save_again(self, folder: Path, *, mark: bool) -> list[Path]:
+        """The file that the rows are of, filled."""
+        if len(set(self.names)) > 1:
+            raise Unsupported(
+                "these rows are of several files: apply the model to one at a time, or use genwright apply",
+                code="no-file",
+            )
+        assert self.file is not None
+        refuse_existing([*folder.glob(f"{self.names[0]}.*")])
+        out = self.codec.rewriter(self.file, folder, self.names[0])
+        assert out is not None
+        files = out.add({self.make: self.values[self.make]})
+        out.close()
         if mark and self.provenance is not None:
             mark_files(files, self.provenance, folder)
         return files
@@ -238,7 +263,7 @@ class Model:
         """Go the way of samples with training examples in the place of what the family is to make: what a request,
         the way back or the files refuse is then refused before a training and not after it."""
         split, n = self.dataset.splits["train"], 2
-        given: Given = self._drawn(n, {}, 0)
+        given: Given = self.drawn(n, {}, 0)
         if not self.task.paired:
             given = self._with_sources(n, given, 0)
         asked = self.pipeline.request(n, {}, torch.Generator().manual_seed(0), given)
@@ -286,7 +311,7 @@ class Model:
         asked = self._asked(n, dict(given or {}), seed, sampler_options)
         for behind, stored in self._stored(n, asked, seed, sampler_options):
             values = self.pipeline.decoded(stored, asked, behind)
-            yield self._answer(values, asked, seed, slice(behind, behind + len(stored)))
+            yield self.answer(values, asked, seed, slice(behind, behind + len(stored)))
 
     def _asked(self, n: int, given: dict[str, Any], seed: int, sampler_options: dict[str, Any]) -> Asked:
         """What is given, and for the rest what is drawn. What is for the model itself leaves the options."""
@@ -303,29 +328,67 @@ class Model:
             given[self.pipeline.spec.make] = self._template(template)
         named = list(given)
         rng = torch.Generator().manual_seed(seed)
-        stored: Given = self._drawn(n, given, seed)
+        stored: Given = self.drawn(n, given, seed)
         if not self.task.paired and "source" not in given:
             (name,) = self.task.given
             if name in given:
                 stored = {**stored, name: self._domain(name, given.pop(name), n)}
             stored = self._with_sources(n, stored, seed)
         asked = self.pipeline.request(n, given, rng, stored)
-        asked.notes += notes + self._rare(asked, named)
+        asked.notes += notes + self.rare(asked, named)
         return asked
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
         """`n` examples of what was asked for."""
-        pipeline = self.pipeline
-        parts = [
-            pipeline.decoded(stored, asked, behind)
-            for behind, stored in self._stored(n, asked, seed, sampler_options)
-        ]
-        values = {name: pipeline.fields[name].join([part[name] for part in parts]) for name in parts[0]}
-        return self._answer(values, asked, seed, slice(0, n))
+        values, _ = self.drawn_values(n, asked, seed, sampler_options)
+        return self.answer(values, asked, seed)
 
-    def _answer(self, values: dict[str, Values], asked: Asked, seed: int, some: slice) -> Samples:
+    def drawn_values(
+        self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]
+    ) -> tuple[dict[str, Values], list[int]]:
+        """The raw values of `n` examples of what was asked for, and their places in it, which are all."""
+        pipeline, parts = self.pipeline, list[dict[str, Values]]()
+        for behind, stored in self._stored(n, asked, seed, sampler_options):
+            if asked.imputed:
+                stored = self._imputed(stored, asked, behind, seed, sampler_options)
+            parts.append(pipeline.decoded(stored, asked, behind))
+        values = {name: pipeline.fields[name].join([part[name] for part in parts]) for name in parts[0]}
+        return values, list(range(n))
+
+    def _imputed(
+        self, stored: Tensor, asked: Asked, behind: int, seed: int, sampler_options: dict[str, Any]
+    ) -> Tensor:
+        """Where a model says that what it was to make is missing, as it was in training, it is asked again, with
+        all else as known: a gap is to be filled."""
+        numbers = range(behind, behind + len(stored))
+        known = self._known(self.pipeline.chosen(asked, numbers))
+        for turn in range(1, TURNS):
+            gaps = self.pipeline.made.unfilled(stored) & ~known
+            rows = torch.nonzero(gaps.flatten(1).any(1))[:, 0]
+            if not len(rows):
+                return stored
+            part = self.pipeline.chosen(asked, [behind + i for i in rows.tolist()])
+            part = self.pipeline.continued(part, stored[rows], ~gaps[rows])
+            again = chunk_seed(chunk_seed(seed, -turn), behind)
+            stored = stored.clone()
+            stored[rows] = self.stored(len(rows), part, again, dict(sampler_options))
+        left = int((self.pipeline.made.unfilled(stored) & ~known).flatten(1).any(1).sum())
+        if left:
+            asked.notes.append(
+                f"{left:,} rows keep a gap: the model says that what belongs there is missing"
+            )
+        return stored
+
+    def _known(self, asked: Asked) -> Tensor:
+        part = asked.given[self.pipeline.spec.make]
+        assert isinstance(part, tuple)
+        return part[1]
+
+    def answer(
+        self, values: dict[str, Values], asked: Asked, seed: int, some: slice = slice(None)
+    ) -> Samples:
         """What was asked for, with what is to be said of it."""
-        pipeline, samples = self.pipeline, self._samples(values)
+        pipeline, samples = self.pipeline, self.samples(values)
         samples.notes, samples.provenance = list(asked.notes), self.provenance(seed)
         for name, ask in pipeline.spec.asks.items():
             if ask.field == pipeline.spec.make and not ask.partial and name in asked.values:
@@ -333,7 +396,7 @@ class Model:
                 samples.sources = pipeline.asker(name).take(asked.values[name], numbers)
         return samples
 
-    def _samples(self, values: dict[str, Values]) -> Samples:
+    def samples(self, values: dict[str, Values]) -> Samples:
         pipeline, memory = self.pipeline, self.recipe.data.memory
         return Samples(values, pipeline.spec.make, pipeline.codec, pipeline.fields, memory=memory)
 
@@ -359,7 +422,7 @@ class Model:
             yield behind, self.pipeline.finished(made, asked, rng, behind)
             behind += len(made)
 
-    def _rare(self, asked: Asked, names: Sequence[str]) -> list[str]:
+    def rare(self, asked: Asked, names: Sequence[str]) -> list[str]:
         """What of these names is given that training has hardly seen, a sentence each; of several together where
         the data are still there."""
         found = [one for name in names for one in self.pipeline.rare(name, asked.values[name])]
@@ -398,7 +461,7 @@ class Model:
             )
         return template
 
-    def _drawn(
+    def drawn(
         self, n: int, given: Collection[str], seed: int
     ) -> dict[str, Tensor | tuple[Tensor, Tensor]]:
         """Stored values of what is neither given nor left open."""
@@ -498,73 +561,22 @@ class Model:
         given: Mapping[str, Any] | None = None,
         *,
         seed: int = 0,
+        draws: int = 1,
+        mask: Path | None = None,
         **sampler_options: Any,
     ) -> Samples:
-        """What the model makes of files: one example for each that is read.
+        """What the model makes of files: one example for each that is read; what cannot be read stands in the notes.
 
         given  what else can be given, by name: one value for all
+        draws  so many of each file
+        mask   a file, or a folder of files by the same names, that says where something is to be made
         Raises `Unsupported` for a model that makes nothing of files, `DataError` where nothing can be read.
         """
-        name, reader = self._applied()
-        values, names, notes = self._read(paths, reader)
-        n, others = len(names), dict(given or {})
-        field, ask = self.pipeline.asker(name), self.pipeline.spec.asks[name]
-        stored: Given = self._drawn(n, {name, *others}, seed)
-        if not self.task.paired:
-            (domain,) = self.task.given
-            if domain in others:
-                stored = {**stored, domain: self._domain(domain, others.pop(domain), n)}
-        sizes = (
-            {field.grid_of(value) for value in values} if ask.space.grid and not field.stream else set()
-        )
-        if self.pipeline.spec.local and sizes - {ask.space.grid}:
-            samples = self._tiled(name, values, others, stored, seed, sampler_options)
-        else:
-            stored = {**stored, name: _given(field, ask, values)}
-            asked = self.pipeline.request(n, others, torch.Generator().manual_seed(seed), stored)
-            asked.notes += self._rare(asked, list(others))
-            samples = self.make(n, asked, seed, sampler_options)
-            samples.notes += self.pipeline.cautions(name, values)
-        samples.names = names
-        samples.notes += [f"left out: {note}" for note in notes]
-        return samples
+        application = Application(self, given or {}, seed, draws, mask, options=sampler_options)
+        return gathered(application.of(paths))
 
-    def _tiled(
-        self,
-        name: str,
-        values: Values,
-        others: Mapping[str, Any],
-        stored: Given,
-        seed: int,
-        sampler_options: dict[str, Any],
-    ) -> Samples:
-        """One example for each value of any size, by overlapping windows of the grid that was trained on."""
-        pipeline, spec = self.pipeline, self.pipeline.spec
-        ask, made = spec.asks[name], pipeline.made
-        window, spans = ask.space.grid, ask.space.spans
-        scale = [out // size for out, size in zip(spec.space.grid, window, strict=True)]
-        found: list[Values] = []
-        for i, value in enumerate(values):
-            field, grid = self.pipeline.asker(name), pipeline.asker(name).grid_of(value)
-            given = _given(field.at(Space(grid, spans)), ask, [value])
-            parts = [padded(x, window) for x in (given if isinstance(given, tuple) else (given,))]
-            tiles = Tiles(parts[0].shape[2:], window)
-            cut = [tiles.cut(x) for x in parts]
-            n = len(tiles)
-            rest = {k: _repeated(one, i, n) for k, one in stored.items()}
-            some: Given = {**rest, name: (cut[0], cut[1]) if len(cut) > 1 else cut[0]}
-            asked = pipeline.request(n, others, torch.Generator().manual_seed(seed), some)
-            whole = tiles.blend(self.stored(n, asked, seed, sampler_options).cpu(), scale)
-            size = tuple(n * f for n, f in zip(grid, scale, strict=True))
-            x = whole[(slice(None), slice(None), *(slice(n) for n in size))]
-            found.append(made.at(Space(size, spec.space.spans)).decode(x.numpy()))
-        samples = self._samples({spec.make: made.join(found)})
-        samples.sources = values if ask.field == spec.make else None
-        samples.provenance = self.provenance(seed)
-        return samples
-
-    def _applied(self) -> tuple[str, str]:
-        """Which ask files are for, and its field."""
+    def applied(self) -> tuple[str, str]:
+        """Which ask files are for, and its field. Raises `Unsupported` where there is none."""
         spec = self.pipeline.spec
         for name, ask in spec.asks.items():
             if not isinstance(self.pipeline.fields[ask.field], ColumnField):
@@ -575,24 +587,13 @@ class Model:
             code="nothing-to-apply",
         )
 
-    def _read(self, paths: Sequence[Path], wanted: str) -> tuple[Values, list[str], list[str]]:
-        """The raw values of a field in files, a name for each, and what could not be read and why."""
-        field = self.pipeline.fields[wanted]
-        chunks: list[Values] = []
-        names: list[str] = []
-        notes: list[str] = []
-        for rows in self.pipeline.read(paths, [wanted]):
-            notes += [f"{bad.name}: {bad.reason}" for bad in rows.rejected]
-            if len(rows):
-                chunks.append(rows.values[wanted])
-                first = len(names)
-                names += rows.names or [f"{first + i:05d}" for i in range(len(rows))]
-        if not chunks:
-            why = f" ({notes[0]})" if notes else ""
-            raise DataError(
-                f"nothing to read in {', '.join(map(str, paths))}{why}", code="nothing-to-read"
-            )
-        return field.join(chunks), names, notes
+    def with_domain(self, stored: Given, given: dict[str, Any], n: int) -> tuple[Given, dict[str, Any]]:
+        """What is given of a task without pairs, with the domain among what is stored."""
+        (name,) = self.task.given
+        if name not in given:
+            return stored, given
+        rest = {other: value for other, value in given.items() if other != name}
+        return {**stored, name: self._domain(name, given[name], n)}, rest
 
     # -- others --------------------------------------------------------------------------------
 
@@ -613,6 +614,25 @@ class Model:
         return f"Model({self.recipe.family.name} of {self.pipeline.made.space}, given {given})"
 
 
+def gathered(parts: Iterator[Samples | Left]) -> Samples:
+    """All that is made of files, with what was left out among the notes."""
+    made, left = list[Samples](), list[str]()
+    for part in parts:
+        if isinstance(part, Samples):
+            made.append(part)
+        else:
+            left.append(f"left out: {part.name}: {part.reason}")
+    samples = Samples.joined(made)
+    samples.notes += left
+    return samples
+
+
+def refuse_existing(files: Sequence[Path]) -> None:
+    """Raise `RunError` where one of the files is there."""
+    if there := next((file for file in files if file.exists()), None):
+        raise RunError(f"{there} exists: choose another folder with --out", code="file-exists")
+
+
 def _unique(names: Sequence[str]) -> list[str]:
     """The names, each with a number behind it from the second of its kind on: of files of one name from two
     folders."""
@@ -629,22 +649,6 @@ def _unique(names: Sequence[str]) -> list[str]:
 def _refuse_twice(name: str, there: Collection[str]) -> None:
     if name in there:
         raise RecipeError(f"{name!r} is given twice: give it once", code="given-twice")
-
-
-def _given(field: Field, ask: Ask, values: Values) -> Tensor | tuple[Tensor, Tensor]:
-    """Raw values as a task takes them."""
-    if not ask.partial:
-        return field.tensor(values)
-    x, known, _ = field.partial(values)
-    return x, known
-
-
-def _repeated(one: Tensor | tuple[Tensor, Tensor], i: int, n: int) -> Tensor | tuple[Tensor, Tensor]:
-    """What is given for the `i`-th example, for all of its `n` windows."""
-    if isinstance(one, tuple):
-        x, known = (t[i : i + 1].expand(n, *t.shape[1:]) for t in one)
-        return x, known
-    return one[i : i + 1].expand(n, *one.shape[1:])
 
 
 def pipeline_of(run: Run, recipe: Recipe, codec: Codec | None = None) -> Pipeline:

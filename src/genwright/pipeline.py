@@ -9,7 +9,7 @@ The task sees examples before the bridge and finishes samples after it, so that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class Asked:
     length   positions asked for of a stream (None: all)
     notes    what is odd about what is given, a sentence each
     gaps     the raw values with gaps that a person gave, `n` of them
+    first    examples that were made before these: what has to differ in all of them does
+    imputed  whether what comes out as missing is made again
     """
 
     values: dict[str, Values]
@@ -53,6 +55,8 @@ class Asked:
     length: int | None = None
     notes: list[str] = dataclass_field(default_factory=list)
     gaps: Values | None = None
+    first: int = 0
+    imputed: bool = False
 
 
 RARE = 10
@@ -139,7 +143,7 @@ class Pipeline:
                 if name in there or isinstance(self.fields[name], type(there[main]))
             }
             fields = {own: self.fields[name] for name, own in named.items()}
-            for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0)):
+            for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0, whole=True)):
                 rows.values = {name: rows.values[own] for name, own in named.items()}
                 yield rows
 
@@ -266,6 +270,11 @@ class Pipeline:
         length, notes = None, list[str]()
         for name, value in given.items():
             if name not in self.spec.asks:
+                if name == self.spec.make:
+                    raise RecipeError(
+                        f"{name!r} is what this model makes, so that it cannot be given: leave it out",
+                        code="answer-given",
+                    )
                 raise RecipeError(self._unknown(name), code="no-such-condition")
             field, some = self.asker(name), self.each(name, value, n)
             notes += self.cautions(name, some)
@@ -284,6 +293,27 @@ class Pipeline:
         request = self.task.request(n, found, rng)
         gaps = next((values[name] for name in given if self.spec.asks[name].partial), None)
         return Asked(values, found, self._bridged(request), length, notes, gaps)
+
+    def chosen(self, asked: Asked, index: Sequence[int]) -> Asked:
+        """What was asked for some of the examples."""
+        places = torch.as_tensor(list(index))
+        given: Given = {
+            name: (one[0][places], one[1][places]) if isinstance(one, tuple) else one[places]
+            for name, one in asked.given.items()
+        }
+        return replace(
+            asked,
+            values={name: self.asker(name).take(some, index) for name, some in asked.values.items()},
+            given=given,
+            request=asked.request.rows(places),
+            gaps=None if asked.gaps is None else self.made.take(asked.gaps, index),
+        )
+
+    def continued(self, asked: Asked, x: Tensor, known: Tensor) -> Asked:
+        """The same where more of what is made is known by now."""
+        given: Given = {**asked.given, self.spec.make: (x, known)}
+        request = self.task.request(len(x), given, torch.Generator())
+        return replace(asked, given=given, request=self._bridged(request))
 
     def cautions(self, name: str, values: Values) -> list[str]:
         """What is odd about the values of an ask, a sentence each."""
@@ -369,7 +399,7 @@ class Pipeline:
             for name, field in self.scalars.items()
             if name in asked.values
         }
-        made = self.made.decode_behind(behind, stored.cpu().numpy(), parts)
+        made = self.made.decode_behind(asked.first + behind, stored.cpu().numpy(), parts)
         if asked.gaps is not None:
             made = self.made.kept(made, self.made.take(asked.gaps, some))
         return {self.spec.make: made} | parts

@@ -7,7 +7,7 @@ seam is seen. An input smaller than a window is mirrored at its edges, and cut a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 import torch
@@ -58,20 +58,50 @@ class Tiles:
     def blend(self, made: Tensor, scale: Sequence[int]) -> Tensor:
         """Windows `(len, C, *(window * scale))` as one `(1, C, *(grid * scale))`; symbols are not mixed, the
         window whose middle is nearest decides."""
-        size = [n * f for n, f in zip(self.grid, scale, strict=True)]
-        whole = made.new_zeros(1, made.shape[1], *size)
-        weight = torch.zeros(1, 1, *size, device=made.device)
-        bump = _bump([side * f for side, f in zip(self.window, scale, strict=True)], made.device)
-        for one, place in zip(made, self.places(scale), strict=True):
+        many = len(made) // len(self.starts[0])
+        return torch.cat(list(self.bands(torch.split(made, many), scale)), dim=2)
+
+    def bands(self, made: Iterable[Tensor], scale: Sequence[int]) -> Iterator[Tensor]:
+        """The same part by part along the first axis, each as soon as no later window reaches it: memory is that
+        of one row of windows.
+
+        made  for each place along the first axis, the windows there `(n, C, *(window * scale))`
+        """
+        rest = [n * f for n, f in zip(self.grid, scale, strict=True)][1:]
+        side, starts = self.window[0] * scale[0], [start * scale[0] for start in self.starts[0]]
+        row = Tiles(self.window[:1] + self.grid[1:], self.window)
+        bump: Tensor | None = None
+        for number, (windows, start) in enumerate(zip(made, starts, strict=True)):
+            if bump is None:
+                bump = _bump([n * f for n, f in zip(self.window, scale, strict=True)], windows.device)
+                whole = windows.new_zeros(1, windows.shape[1], side, *rest)
+                weight = torch.zeros(1, 1, side, *rest, device=windows.device)
+            row._add(whole, weight, windows, bump, scale)
+            done = starts[number + 1] - start if number + 1 < len(starts) else side
+            part = whole[:, :, :done]
+            yield part / weight[:, :, :done] if whole.is_floating_point() else part.clone()
+            whole, weight = (_moved(t, done) for t in (whole, weight))
+
+    def _add(
+        self, whole: Tensor, weight: Tensor, windows: Tensor, bump: Tensor, scale: Sequence[int]
+    ) -> None:
+        """Lay windows onto a sum `(1, C, *(grid * scale))`, with the weights of what lies there."""
+        for one, place in zip(windows, self.places(scale), strict=True):
             at = (slice(None), slice(None), *place)
-            if made.is_floating_point():
+            if windows.is_floating_point():
                 whole[at] += bump * one
                 weight[at] += bump
             else:
                 nearer = bump > weight[at]
                 whole[at] = torch.where(nearer, one, whole[at])
                 weight[at] = torch.maximum(weight[at], bump)
-        return whole / weight if made.is_floating_point() else whole
+
+
+def _moved(t: Tensor, by: int) -> Tensor:
+    """What lies behind the first `by` places of the first axis of the grid, and zeros behind it."""
+    out = torch.zeros_like(t)
+    out[:, :, : t.shape[2] - by] = t[:, :, by:]
+    return out
 
 
 def _starts(size: int, side: int) -> list[int]:

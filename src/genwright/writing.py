@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from glob import escape as glob_escape
 from pathlib import Path
 from types import TracebackType
 
-from genwright.data.codec import Appender
+from genwright.data.codec import Appender, Rejected
 from genwright.data.provenance import mark_files
 from genwright.model import Samples
 
-__all__ = ["PART", "SampleWriter"]
+__all__ = ["PART", "ApplyWriter", "SampleWriter"]
 
 PART = 1024
 """Examples in a folder, where each is a file of its own and there are more."""
@@ -64,3 +65,50 @@ class SampleWriter:
             self._write_held()
         if self._appender is not None:
             self._appender.close()
+
+
+class ApplyWriter:
+    """Writes what is made of files under their names as it comes, and counts what was left out. Nothing is
+    overwritten. Rows go to one file for each that they are of."""
+
+    def __init__(self, folder: Path, *, mark: bool = True) -> None:
+        self.folder, self.mark = folder, mark
+        self.made = self.left = 0
+        self.first: Path | None = None
+        self.notes: list[str] = []
+        self._name = ""
+        self._rows: Appender | None = None
+
+    def taken(self, name: str) -> bool:
+        """Whether there is a file of that name already."""
+        place = self.folder / name
+        return any(place.parent.glob(f"{glob_escape(place.name)}.*"))
+
+    def add(self, one: Samples | Rejected) -> None:
+        if isinstance(one, Rejected):
+            self.left += 1
+            self.notes.append(f"left out: {one.name}: {one.reason}")
+            return
+        self.notes += [note for note in one.notes if note not in self.notes]
+        files = one.save(self.folder, mark=self.mark) if one.file is None else self._behind(one)
+        self.first = self.first or files[0]
+        self.made += len(one)
+
+    def _behind(self, rows: Samples) -> list[Path]:
+        assert rows.file is not None
+        if self._rows is None or rows.names[0] != self._name:
+            self.close()
+            self._name = rows.names[0]
+            place = self.folder / self._name
+            self._rows = rows.codec.rewriter(rows.file, place.parent, place.name)
+            assert self._rows is not None
+            files = self._rows.add({rows.make: rows.values[rows.make]})
+            if self.mark and rows.provenance is not None:
+                mark_files(files, rows.provenance, self.folder)
+            return files
+        return self._rows.add({rows.make: rows.values[rows.make]})
+
+    def close(self) -> None:
+        if self._rows is not None:
+            self._rows.close()
+        self._rows = None

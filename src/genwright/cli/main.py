@@ -323,22 +323,37 @@ def apply(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the sampler")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/applied")] = None,
+    draws: Annotated[int, typer.Option(help="So many of each file, which are numbered")] = 1,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="A picture, or a folder of them, white where something is to be made"),
+    ] = None,
     mark: Mark = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """What the model makes of files that you have: upscaled, filled in, restyled, captioned; one file for each."""
     from genwright import api
+    from genwright.applying import Application
+    from genwright.writing import ApplyWriter
 
     folder = out if out is not None else api.free_folder(run / "samples" / "applied")
     options = dict(map(sampler_option, settings or []))
     with memory("name fewer files at once, or make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
         wanted = conditions(given or [], model.pipeline.spec.asks)
-        made = model.apply(files, wanted, seed=seed, **options)
-    written = made.save(folder, mark=mark)
+        with stoppable_making() as end, closing(ApplyWriter(folder, mark=mark)) as made:
+            how: dict[str, Any] = {"draws": draws, "mask": mask, "taken": made.taken}
+            how["stop"] = lambda: end.got is not None
+            for one in Application(model, wanted, seed, options=options, **how).of(files):
+                made.add(one)
     for note in made.notes:
         say(note, error=True)
-    say(f"Made {len(made):,} in {folder}; see {written[0]}")
+    left = f"; left out {made.left:,}, named above" if made.left else ""
+    say(f"Made {made.made:,} in {folder}; see {made.first}{left}")
+    if end.got is not None:
+        raise typer.Exit(128 + end.got)
+    if made.left:
+        raise typer.Exit(3)
 
 
 @app.command()

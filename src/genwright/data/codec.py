@@ -70,6 +70,7 @@ class ReadOptions:
 
     `given`: names of further fields. `group`: a label or column whose equal values never cross the split.
     `val`, `test`: shares. `every`: of so many files, pictures or rows one is read, for a sample of them.
+    `whole`: in all their detail, since a large one is not brought to one size.
     """
 
     given: tuple[str, ...] = ()
@@ -77,6 +78,7 @@ class ReadOptions:
     val: float = 0.1
     test: float = 0.1
     every: int = 1
+    whole: bool = False
 
 
 AS_READ = ReadOptions()
@@ -178,6 +180,8 @@ class Codec(ABC):
     """The file in which `write` shows all examples at once: beside others it is none itself."""
     forms: ClassVar[tuple[str, ...]] = ()
     """Formats in which it can write, whatever the input was."""
+    rewrites: ClassVar[bool] = False
+    """Whether a file holds many examples that are filled in in their places (`rewriter`)."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
     """Laws of `genwright.testing.check_codec` that it does not keep."""
 
@@ -327,6 +331,11 @@ class Codec(ABC):
 
         columns  examples in a row of what shows them all, where their order says something (None: as it fits)
         """
+
+    def rewriter(self, file: Path, folder: Path, name: str) -> Appender | None:
+        """Who writes a file of many examples again, whose cells were filled, by a name without its suffix; what is
+        not filled stays as it is to the byte. None where a file is an example."""
+        return None
 
     def appender(
         self, fields: Mapping[str, Field], folder: Path, form: str | None = None

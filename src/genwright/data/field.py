@@ -127,6 +127,34 @@ class Field(ABC):
             code="no-gaps",
         )
 
+    def gapped(self, values: Values) -> tuple[Partial, list[str]]:
+        """Values of files with gaps, and what of them counts as unknown though it is there, a sentence each. Raises
+        as `partial` does."""
+        return self.partial(values), []
+
+    def unfilled(self, x: Tensor) -> Tensor:
+        """Where stored `x` `(n, stored, *grid)` says that something is missing, of the same shape."""
+        return torch.zeros_like(x, dtype=torch.bool)
+
+    def masked(self, value: Any, mask: Path) -> Any:
+        """A value whose gaps are where another file says so. Raises `DataError` for a file that cannot."""
+        raise Unsupported(
+            f"a mask is for pictures, and this model makes {self.space}: leave --mask out",
+            code="no-mask",
+        )
+
+    def check_gaps(self, value: Any) -> None:  # noqa: B027 - most fields find out where they encode
+        """Raise `DataError` for a value of any size of which all is known, or nothing."""
+
+    def part(self, value: Any, place: tuple[slice, ...]) -> Partial:
+        """One part of a value of any size, on its own grid, as stored `(1, stored, *grid of the part)`; all of it
+        may be known."""
+        raise Unsupported(f"an example of {self.space} cannot be cut into parts", code="fixed-grid")
+
+    def whole(self, parts: Sequence[Any]) -> Any:
+        """The value whose parts along the first axis of its grid these are, one behind the other."""
+        raise Unsupported(f"an example of {self.space} is not put together of parts", code="fixed-grid")
+
     def prompt(self, value: Any) -> list[int]:
         """The symbols of the beginning of an example, to go on from."""
         raise Unsupported(f"a prompt is for a text, and this model makes {self.space}", code="no-prompt")

@@ -83,7 +83,7 @@ class Request:
     known: tuple[Tensor, Tensor] | None = None
     keep: dict[str, Tensor] = field(default_factory=dict)
 
-    def rows(self, some: slice) -> Request:
+    def rows(self, some: slice | Tensor) -> Request:
         """What is given for some of the examples."""
         known = None if self.known is None else (self.known[0][some], self.known[1][some])
         cond, keep = ({k: v[some] for k, v in part.items()} for part in (self.cond, self.keep))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genwright.data.columns.formats import is_missing
 from genwright.data.columns.infer import Column, fit_column, restore_column
 from genwright.data.columns.reservoir import ReservoirCounter
 from genwright.data.field import Array, Field, Values
@@ -93,6 +94,17 @@ class ColumnField(Field):
                     found[value] = True
                 except DataError:
                     found[value] = False
+        return [found[value] for value in values]
+
+    def usable(self, values: Values) -> list[bool]:
+        """Which values of a file can be given: they are there, and training has seen them."""
+        found: dict[Any, bool] = {}
+        for value in dict.fromkeys(values):
+            try:
+                self.column.exactly(value)
+                found[value] = not is_missing(value)
+            except DataError:
+                found[value] = False
         return [found[value] for value in values]
 
     def facts(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median_low
@@ -192,15 +192,42 @@ class ImageField(Field):
             seen = array[..., -1:] if array.shape[2] in (2, 4) else np.full((*array.shape[:2], 1), 255)
             there = fit_to((seen > 0).astype(np.uint8) * 255, whole)
             known[i, 0] = there.reshape(form.height, form.width) == 255
-        if known.all() or not known.any():
-            what = "nothing is transparent" if known.all() else "everything is transparent"
-            raise DataError(
-                f"a picture with gaps has transparent pixels where something is to be made, and here {what}: "
-                f"save it with an alpha channel that is 0 there (PNG)",
-                code="no-gaps-given",
-            )
+            _check_gaps(known[i])
         x = self.tensor([_opaque(pixels(value)) for value in values] if form.channels != 4 else values)
         return Partial(x, torch.from_numpy(known).expand(x.shape).clone())
+
+    def masked(self, value: Any, mask: Path) -> Any:
+        """The picture, transparent where a grey one of its size is white."""
+        array, found = _opaque(pixels(value)), open_picture(mask, str(mask), whole=True)
+        if isinstance(found, Rejected):
+            raise DataError(f"{found.name} is no mask: {found.reason}", code="not-a-picture")
+        if found.pixels.shape[:2] != array.shape[:2]:
+            (h, w), (height, width) = found.pixels.shape[:2], array.shape[:2]
+            raise DataError(
+                f"the mask {mask.name} is {w} x {h} and its picture {width} x {height}: give a mask of the size of "
+                f"the picture, white where something is to be made",
+                code="mask-of-another-size",
+            )
+        grey = _opaque(found.pixels).astype(np.float32).mean(2, keepdims=True)
+        known = grey <= np.iinfo(found.pixels.dtype).max / 2
+        alpha = known.astype(array.dtype) * np.iinfo(array.dtype).max
+        array = np.concatenate([array, alpha], axis=2)
+        return replace(value, pixels=array) if isinstance(value, Picture) else array
+
+    def check_gaps(self, value: Any) -> None:
+        array = pixels(value)
+        _check_gaps(array[..., -1] > 0 if array.shape[2] in (2, 4) else np.ones(1, bool))
+
+    def part(self, value: Any, place: tuple[slice, ...]) -> Partial:
+        array = pixels(value)[place]
+        height, width = array.shape[:2]
+        other = self.at(Space((height, width), self.space.spans))
+        known = array[..., -1] > 0 if array.shape[2] in (2, 4) else np.ones((height, width), bool)
+        x = other.tensor([array if self.form.channels == 4 else _opaque(array)])
+        return Partial(x, torch.from_numpy(known)[None, None].expand(x.shape))
+
+    def whole(self, parts: Sequence[Any]) -> Array:
+        return np.concatenate(parts)
 
     def at(self, space: Space) -> Field:
         span = space.spans[0]
@@ -277,6 +304,17 @@ class ImageField(Field):
         form = dict(state["form"])
         self._form = ImageFormat(**form | {"background": tuple(form["background"])})
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
+
+
+def _check_gaps(known: Array) -> None:
+    """Raise `DataError` where all of a picture is known, or nothing."""
+    if known.all() or not known.any():
+        what = "nothing is transparent" if known.all() else "everything is transparent"
+        raise DataError(
+            f"a picture with gaps has transparent pixels where something is to be made, and here {what}: "
+            f"save it with an alpha channel that is 0 there (PNG), or name a mask (--mask)",
+            code="no-gaps-given",
+        )
 
 
 def _opaque(array: Array) -> Array:

@@ -57,12 +57,18 @@ class Row(NamedTuple):
 
 class ImageFiles:
     """The pictures of a source. `deep`: floats of an `.npz` become 16 bits instead of 8. `given`: fields that are
-    asked for."""
+    asked for. `whole`: large ones are read in all their detail."""
 
     def __init__(
-        self, source: Source, deep: bool = False, given: Sequence[str] = (), main: str = "image"
+        self,
+        source: Source,
+        deep: bool = False,
+        given: Sequence[str] = (),
+        main: str = "image",
+        *,
+        whole: bool = False,
     ) -> None:
-        self.deep = deep
+        self.deep, self.whole = deep, whole
         files = [path for path in source.files if path.name != SHEET]
         self.arrays = [path for path in files if _is_archive(path)]
         packed = any(suffix(path) in SHARDS for path in files)  # beside which nothing else may lie
@@ -118,7 +124,7 @@ class ImageFiles:
     def _from_file(self, row: FileRow) -> Row | Rejected:
         pictures: dict[str, Any] = {}
         for field, path in {self.main: row.path, **row.files}.items():
-            picture = open_picture(path, self.name(path))
+            picture = open_picture(path, self.name(path), whole=self.whole)
             if isinstance(picture, Rejected):
                 return picture
             if picture.height == picture.width == 1 and not self._all_dots:

@@ -105,8 +105,9 @@ class ImageFormat:
 # -- opening -----------------------------------------------------------------------------------
 
 
-def open_picture(path: Path, name: str) -> Picture | Rejected:
-    """The picture in a file, or why there is none. `name` is how a person knows the file."""
+def open_picture(path: Path, name: str, *, whole: bool = False) -> Picture | Rejected:
+    """The picture in a file, or why there is none. `name` is how a person knows the file; `whole` reads it in all its
+    detail."""
     try:
         with _opened(path) as image:
             width, height = image.size
@@ -116,7 +117,8 @@ def open_picture(path: Path, name: str) -> Picture | Rejected:
             found = "JPEG" if image.format == "MPO" else str(image.format)
             animated = found != "JPEG" and bool(getattr(image, "is_animated", False))
             # A JPEG can leave out detail that no generated picture could show; others ignore this.
-            image.draft(None, (LARGEST_SIDE, LARGEST_SIDE))
+            if not whole:
+                image.draft(None, (LARGEST_SIDE, LARGEST_SIDE))
             image.load()
             array = to_array(image)
             turn = _orientation(image)

@@ -33,6 +33,7 @@ from genwright.data.packed import with_packed
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
 from genwright.data.table.readers import BLANKS, TableWriter, inspect, row_count, rows
+from genwright.data.table.rewriting import Rewriter
 from genwright.data.table.sheets import SHEETS
 from genwright.data.table.sql import DATABASES, Address, count_rows, form_of, is_database, records
 from genwright.errors import DataError, RecipeError, suggest
@@ -71,6 +72,7 @@ class TableCodec(Codec):
     plural = "rows"
     later = frozenset({"header", "sheet", "table", "query"})
     forms = ("csv", "parquet")
+    rewrites = True
 
     def __init__(
         self,
@@ -253,6 +255,10 @@ class TableCodec(Codec):
     def appender(self, fields: Mapping[str, Field], folder: Path, form: str | None = None) -> Appender:
         """As CSV in any case, as Parquet with the numbers as numbers."""
         return _Appended(self._row(fields), folder, form)
+
+    def rewriter(self, file: Path, folder: Path, name: str) -> Appender:
+        """Text as it stands, with values in the place of gaps; of other files the same table."""
+        return Rewriter(file, self._inspect(file), folder, name)
 
     def _row(self, fields: Mapping[str, Field]) -> RowField:
         row = fields[self.main]

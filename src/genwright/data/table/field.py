@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genwright.data.columns.formats import is_missing
+from genwright.data.columns.identifiers import Identifier
 from genwright.data.columns.infer import Column, fit_column, restore_column
 from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.reservoir import Reservoir
@@ -280,14 +282,61 @@ class RowField(Field):
             first += column.stored
         return super().expand(x), torch.from_numpy(known)
 
+    def gapped(self, values: Values) -> tuple[Partial, list[str]]:
+        """Rows of a file: what is missing, and a category that training has not seen, is unknown; a number outside
+        of what it has seen counts as the nearest."""
+        if not hasattr(values, "columns"):
+            return super().gapped(values)
+        frame, notes, first = _frame(values), list[str](), 0
+        x = np.zeros((len(frame), self.space.stored), np.float32)
+        known = np.zeros((len(frame), self.space.stored), bool)
+        for column in self._columns:
+            place = slice(first, first := first + column.stored)
+            if column.name not in frame.columns or not column.spans:
+                continue
+            cells = raw(frame[column.name])
+            found = {value: _in_file(column, value) for value in dict.fromkeys(cells)}
+            for i, value in enumerate(cells):
+                if (numbers := found[value][0]) is not None:
+                    x[i, place], known[i, place] = numbers, True
+            notes += _new(column.name, cells, found)
+        return Partial(super().expand(x), torch.from_numpy(known)), notes
+
+    def unfilled(self, x: Tensor) -> Tensor:
+        missing, first = torch.zeros_like(x, dtype=torch.bool), 0
+        for column in self._columns:
+            place = slice(first, first := first + column.stored)
+            if column.spans and column.missing:
+                cells = column.decode(x[:, place].cpu().numpy(), np.random.default_rng(0))
+                absent = [is_missing(value) for value in cells]
+                missing[:, place] = torch.tensor(absent, device=x.device)[:, None]
+        return missing
+
     def kept(self, made: Values, given: Values) -> pd.DataFrame:
-        """A known number may be finer than its channel is."""
+        """A known number may be finer than its channel is. Of rows of a file all that is there, and behind it the
+        columns that it lacks."""
+        if hasattr(given, "columns"):
+            return self._filled(made, given)
         spelled = cache(lambda name, value: self.columns[name].spelled(value))
         columns = {name: raw(made[name]) for name in made.columns}
         for i, template in enumerate(given):
             for name, value in template.items():
                 columns[name][i] = spelled(name, value)
         return assemble(columns, self.form)
+
+    def _filled(self, made: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+        columns = {str(name): raw(rows[name]) for name in rows.columns}
+        for name in map(str, made.columns):
+            fresh = raw(made[name])
+            cells = columns.get(name, [None] * len(fresh))
+            there = name in columns
+            columns[name] = [
+                f if is_missing(c) and not (there and is_missing(f)) else c
+                for c, f in zip(cells, fresh, strict=True)
+            ]
+        return library("pandas").DataFrame(
+            {name: library("pandas").Series(cells, dtype=object) for name, cells in columns.items()}
+        )
 
     def matching(self, compact: Array, value: Any) -> tuple[list[str], NDArray[np.bool_]]:
         words, same, first = [], np.ones(len(compact), bool), 0
@@ -340,6 +389,33 @@ class RowField(Field):
         self.form = TableFormat.restore(state["form"])
         self._rows = state["rows"]
         self._hold([restore_column(column) for column in state["columns"]])
+
+
+def _in_file(column: Column, value: Any) -> tuple[Array | None, str]:
+    """The numbers of a cell `(stored,)`, None where it is unknown; and what is odd about it."""
+    if is_missing(value):
+        return None, ""
+    if isinstance(column, Identifier):
+        return column.encode([value])[0], ""
+    try:
+        return column.exactly(value), ""
+    except DataError:
+        if isinstance(column, Numeric) and np.isfinite(column.format.read(value)):
+            return column.encode([value])[0], "counts as the nearest that it has seen"
+        return None, "counts as unknown"
+
+
+def _new(name: str, cells: Sequence[Any], found: Mapping[Any, tuple[Array | None, str]]) -> list[str]:
+    """What is odd about cells of a column, a sentence for each kind of it."""
+    notes = []
+    for what in dict.fromkeys(words for _, words in found.values() if words):
+        values = [value for value, (_, words) in found.items() if words == what]
+        shown = ", ".join(repr(value) for value in values[:3]) + (", ..." if len(values) > 3 else "")
+        rows = sum(found[cell][1] == what for cell in cells)
+        notes.append(
+            f"training has not seen {shown} in the column {name!r}: it {what} ({rows:,} rows), and stays as it is"
+        )
+    return notes
 
 
 def _frame(values: Any) -> pd.DataFrame:

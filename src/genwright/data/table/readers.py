@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["inspect", "row_count", "rows", "write"]
+__all__ = ["TableWriter", "inspect", "lines_of", "reader_of", "row_count", "rows", "write"]
 
 ROWS = 20_000
 """Rows of a chunk."""
@@ -87,7 +87,7 @@ def _inspected(
         notes = () if encoding.startswith("utf") else (other,)
         if suffix == ".jsonl":
             return TableFormat(suffix, _keys(file, encoding), encoding=encoding, notes=notes)
-        with _text(file, encoding) as stream:
+        with lines_of(file, encoding) as stream:
             lines = list(islice(stream, 200))
         form = _inspect_lines(file, lines, delimiter or ("\t" if suffix == ".tsv" else None), header)
         return replace(form, suffix=suffix, encoding=encoding, notes=(*notes, *form.notes))
@@ -249,7 +249,7 @@ def _reading(file: Path) -> Iterator[None]:
 # -- text ----------------------------------------------------------------------------------------
 
 
-def _text(file: Path, encoding: str) -> IO[str]:
+def lines_of(file: Path, encoding: str) -> IO[str]:
     return TextIOWrapper(open_unpacked(file), encoding=encoding, newline="")
 
 
@@ -354,7 +354,7 @@ def _blanks(lines: Sequence[str], used: str) -> str:
     return ""
 
 
-def _reader(lines: Iterable[str], delimiter: str, spaces: bool = False) -> Reader:
+def reader_of(lines: Iterable[str], delimiter: str, spaces: bool = False) -> Reader:
     """Values of lines. Raises `csv.Error`, here and later."""
     if delimiter in BLANKS:
         lines = (
@@ -370,7 +370,7 @@ _GAP = "\x1f"
 
 def _records(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     try:
-        return list(_reader(lines, delimiter))
+        return list(reader_of(lines, delimiter))
     except csv.Error:
         return [[""]]
 
@@ -458,9 +458,9 @@ Rows = Iterator[tuple["pd.DataFrame", list[Rejected], int]]
 
 def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     width, good, bad, lost = len(form.columns), list[list[str]](), list[Rejected](), 0
-    with as_csv(file, form.sheet) if form.sheet else _text(file, form.encoding) as stream:
+    with as_csv(file, form.sheet) if form.sheet else lines_of(file, form.encoding) as stream:
         above = len(list(islice(stream, form.skip)))
-        reader = _reader(stream, form.delimiter, form.spaces)
+        reader = reader_of(stream, form.delimiter, form.spaces)
         end = 0  # of the record before
         try:
             if form.header:
@@ -533,14 +533,14 @@ def _objects(file: Path, lines: Iterable[NumberedLine]) -> Iterator[dict[str, An
 
 def _keys(file: Path, encoding: str) -> tuple[str, ...]:
     """The columns: all keys of the first rows."""
-    with _text(file, encoding) as stream:
+    with lines_of(file, encoding) as stream:
         first = islice(_objects(file, enumerate(stream, 1)), ROWS)
         return tuple(dict.fromkeys(key for found in first if isinstance(found, dict) for key in found))
 
 
 def _jsonl(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     late = set[str]()
-    with _text(file, form.encoding) as stream:
+    with lines_of(file, form.encoding) as stream:
         objects = _objects(file, enumerate(stream, 1))
         while some := list(islice(objects, ROWS)):
             good = [found for found in some if isinstance(found, dict)]
@@ -647,9 +647,9 @@ def write(frame: pd.DataFrame, form: TableFormat, folder: Path) -> Path:
 class TableWriter:
     """Rows behind each other. A text is whole after each `add`, a Parquet file after `close`."""
 
-    def __init__(self, form: TableFormat, folder: Path) -> None:
+    def __init__(self, form: TableFormat, folder: Path, name: str = "samples") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.form, self.file = form, folder / f"samples{form.suffix}"
+        self.form, self.file = form, folder / f"{name}{form.suffix}"
         self._parquet: Any = None
         self._stream: Any = None
         if form.suffix != ".parquet":

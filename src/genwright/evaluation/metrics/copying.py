@@ -21,6 +21,7 @@ from genwright.evaluation.metric import Measurement, Metric, Rate, Z, wilson
 from genwright.evaluation.neighbours import distinct, nearest_neighbours
 
 __all__ = [
+    "CopyTest",
     "ExactCopies",
     "Lookalike",
     "NearCopies",
@@ -145,17 +146,40 @@ class NearCopies(Rate):
         test, fake, train = (
             _rows(sample, self.form) for sample in (evidence.test, evidence.fake, evidence.train)
         )
-        real, made = (_ratios(rows, train, self.k)[0] for rows in (test, fake))
-        if (real == 0).mean() > TAIL:  # real examples repeat each other: an equal one shows nothing
-            real, made = real[real > 0], made[made > 0]
-        if len(real) < self.least(evidence):
+        found = CopyTest(train, test, len(fake), self.k, least=self.least(evidence))
+        return int(found(fake).sum()), len(fake)
+
+
+class CopyTest:
+    """Which examples are suspiciously near to one training example, as `NearCopies` has it.
+
+    train, test  `(n, d)` each, in the form that distances are measured in
+    n            examples that will be asked about: one honest maker in twenty has any of them called a copy
+    k            neighbours that say how dense a region is
+    least        held-out examples that have to differ from all training examples
+    Raises `DataError` where nearness tells no copy.
+    """
+
+    def __init__(self, train: Array, test: Array, n: int, k: Neighbours = 5, *, least: int = 50) -> None:
+        self.train, self.k = train, k
+        real = _ratios(test, train, k)[0]
+        self.repeats = bool((real == 0).mean() > TAIL)
+        """Whether real examples repeat each other: then an equal one shows nothing."""
+        if self.repeats:
+            real = real[real > 0]
+        if len(real) < least:
             raise DataError(
-                f"{self.name}: all but {len(real)} of the held-out examples equal training examples, so "
+                f"near_copies: all but {len(real)} of the held-out examples equal training examples, so "
                 f"nearness tells no copy here; read exact_copies beside its floor, or remove the repeats",
                 code="too-few-examples",
             )
-        threshold = _threshold(real, len(fake), train.shape[1])
-        return int((made < threshold).sum()), len(fake)
+        self.threshold = _threshold(real, n, train.shape[1])
+
+    def __call__(self, made: Array) -> Array:
+        """Which of `(n, d)` are copies `(n,)`."""
+        ratios = _ratios(made, self.train, self.k)[0]
+        found: Array = ratios < self.threshold
+        return found & (ratios > 0) if self.repeats else found
 
 
 def _ratios(queries: Array, train: Array, k: int) -> tuple[Array, Array, Array]:

@@ -1,0 +1,473 @@
+"""What a model makes of files that a person has, a few at a time, so that memory does not grow with them.
+
+A file that cannot be used is left out and named, and the rest goes on. Where a task is local, an input larger than the
+grid is cut into overlapping windows, one row of them at a time (`tiling.py`). A file of rows is made again with its
+gaps filled. What is made depends on the seed and on the place of a file among the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from genwright.data.codec import Rejected, Rows, Values, suffix
+from genwright.data.field import Field, Partial
+from genwright.data.source import find
+from genwright.errors import DataError, RecipeError
+from genwright.families.capabilities import chunk_seed, generative
+from genwright.pipeline import Asked
+from genwright.space import Space
+from genwright.tasks.base import Ask, Given
+from genwright.tiling import Tiles, padded
+
+if TYPE_CHECKING:
+    from genwright.model import Model, Samples
+
+__all__ = ["Application", "Left", "Maker"]
+
+Left = Rejected
+"""What was left out, and why."""
+Maker = Callable[[int, Asked, int, dict[str, Any]], "tuple[dict[str, Values], list[int]]"]
+"""From how many, what is asked for, a seed and the sampler's options to raw values, and for which of the examples."""
+ROWS = 1024
+"""Rows of a table that are filled at a time."""
+
+
+def _nowhere(name: str) -> bool:
+    return False
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class Application:
+    """A model that is to be applied.
+
+    given   what else is given, by name: one value for all
+    draws   so many are made of each file, and numbered
+    mask    a file, or a folder of files by the names of the others, that says where something is to be made
+    maker   makes what is asked for (None: the model)
+    taken   whether there is something of a name already: that file is left out
+    stop    whether to end, asked before each step
+    report  is told of how many files are done
+    options of the sampler
+    """
+
+    model: Model
+    given: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    draws: int = 1
+    mask: Path | None = None
+    maker: Maker | None = None
+    taken: Callable[[str], bool] = _nowhere
+    stop: Callable[[], bool] = _never
+    report: Callable[[float], None] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.name, self.reads = self.model.applied()
+        if self.name in self.given:
+            raise RecipeError(
+                f"{self.name!r} is what the files hold: leave --given {self.name} out",
+                code="given-twice",
+            )
+        if self.draws < 1:
+            raise RecipeError(f"--draws must be 1 or more, got {self.draws}", code="out-of-range")
+        self.pipeline = self.model.pipeline
+        self.field: Field = self.pipeline.asker(self.name)
+        self.ask: Ask = self.pipeline.spec.asks[self.name]
+        self._done, self._names = 0, dict[str, None]()
+        self._waiting = list[tuple[Any, str]]()
+        self._made_before = 0
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def of(self, paths: Sequence[Path]) -> Iterator[Samples | Left]:
+        """What is made of files and folders, as it is made, and what was left out. Raises `DataError` where it was
+        everything, as for the first of them."""
+        made, first = False, None
+        for one in self._each(paths):
+            if isinstance(one, DataError):
+                first = first or one
+                continue
+            made = made or not isinstance(one, Rejected)
+            if isinstance(one, Rejected) and first is None:
+                what = f"nothing to read in {', '.join(map(str, paths))}"
+                first = DataError(f"{what} ({one.name}: {one.reason})", code="nothing-to-read")
+            yield one
+        if not made and first is not None and not self.stop():
+            raise first
+
+    def _each(self, paths: Sequence[Path]) -> Iterator[Samples | Left | DataError]:
+        for path in paths:
+            try:
+                for one in self._tables(path) if self.pipeline.codec.rewrites else self._files(path):
+                    yield one
+                    if self.stop():
+                        return
+            except DataError as error:
+                yield error
+                if len(paths) > 1:
+                    yield Rejected(str(path), str(error))
+        if not self.stop():
+            yield from self._flush()
+
+    def _files(self, path: Path) -> Iterator[Samples | Left]:
+        for rows in self.pipeline.read([path], [self.reads]):
+            self._done += len(rows.rejected)
+            yield from rows.rejected
+            names = rows.names or [f"{len(self._names) + i:05d}" for i in range(len(rows))]
+            for i, name in enumerate(names):
+                if self.stop():
+                    return
+                yield from self._one(self.field.take(rows.values[self.reads], [i])[0], self._free(name))
+
+    def _free(self, name: str) -> str:
+        """The name, with a number behind it from the second of its kind on: of files of one name from two folders."""
+        free, number = name, 1
+        while free in self._names:
+            number += 1
+            free = f"{name}-{number}"
+        self._names[free] = None
+        return free
+
+    def _one(self, value: Any, name: str) -> Iterator[Samples | Left]:
+        """A value that is a file: those of one size are made together."""
+        try:
+            if self.taken(name):
+                raise DataError(
+                    "there is a file of that name already, which is not overwritten", code="file-exists"
+                )
+            if self.mask is not None:
+                value = self.field.masked(value, self._mask(name))
+            if self._large(value):
+                yield from self._flush()
+                yield from self._tiled(value, name)
+                return
+            self._encoded([value])
+        except DataError as error:
+            self._done += 1
+            yield Rejected(name, str(error))
+            return
+        self._waiting.append((value, name))
+        if len(self._waiting) == self._chunk:
+            yield from self._flush()
+
+    def _mask(self, name: str) -> Path:
+        """The mask of a file. Raises `DataError` where there is none."""
+        assert self.mask is not None
+        if not self.mask.exists():
+            raise DataError(
+                f"there is no mask at {self.mask}: name a picture, or a folder of them", code="no-mask"
+            )
+        if not self.mask.is_dir():
+            return self.mask
+        found = sorted(self.mask.joinpath(name).parent.glob(f"{Path(name).name}.*"))
+        if not found:
+            raise DataError(f"there is no mask {name} in {self.mask}", code="no-mask")
+        return found[0]
+
+    @property
+    def _chunk(self) -> int:
+        return int(self.options.get("chunk") or generative(self.model.family).chunk)
+
+    def _large(self, value: Any) -> bool:
+        """Whether it is made window by window, since it has another size than what the model was trained on."""
+        if not (self.pipeline.spec.local and self.ask.space.grid and not self.field.stream):
+            return False
+        return bool(self.field.grid_of(value) != self.ask.space.grid)
+
+    def _flush(self) -> Iterator[Samples | Left]:
+        """What is made of the values that wait."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            values, names = [value for value, _ in waiting], [name for _, name in waiting]
+            yield from self.of_values(values, names)
+            self._done += len(waiting)
+            self._made_before += len(waiting)
+            self._tell()
+
+    def _tell(self, more: float = 0.0) -> None:
+        if self.report is not None:
+            self.report(self._done + more)
+
+    def _encoded(self, values: Values) -> tuple[Partial | Tensor, list[str]]:
+        if not self.ask.partial:
+            return self.field.tensor(values), []
+        return self.field.gapped(values)
+
+    # -- values --------------------------------------------------------------------------------
+
+    def of_values(
+        self,
+        values: Values,
+        names: Sequence[str],
+        labels: Mapping[str, Values] | None = None,
+        *,
+        place: int | None = None,
+    ) -> Iterator[Samples | Left]:
+        """What is made of some values that are read, for each draw.
+
+        labels  what else is given, `n` values each
+        place   of the first among all (None: behind those that came before)
+        """
+        n = len(names)
+        place = self._made_before if place is None else place
+        encoded, notes = self._encoded(values)
+        for draw in range(self.draws):
+            seed = self._seed(place, draw)
+            asked = self._asked(values, encoded, n, labels or {}, seed)
+            asked.notes = [*notes, *asked.notes]
+            yield from self._made(n, asked, seed, _numbered(names, draw, self.draws))
+
+    def _seed(self, place: int, draw: int) -> int:
+        seed = chunk_seed(self.seed, -draw) if draw else self.seed
+        return chunk_seed(seed, place) if place else seed
+
+    def _asked(
+        self,
+        values: Values,
+        encoded: Partial | Tensor,
+        n: int,
+        labels: Mapping[str, Values],
+        seed: int,
+    ) -> Asked:
+        model, others = self.model, {**labels, **self.given}
+        stored: Given = model.drawn(n, {self.name, *others}, seed)
+        if not model.task.paired:
+            stored, others = model.with_domain(stored, others, n)
+        x: Tensor | tuple[Tensor, Tensor] = (
+            (encoded.x, encoded.known) if isinstance(encoded, Partial) else encoded
+        )
+        rng = torch.Generator().manual_seed(seed)
+        asked = self.pipeline.request(n, others, rng, {**stored, self.name: x})
+        asked.notes += model.rare(asked, list(self.given))
+        asked.notes += self.pipeline.cautions(self.name, values) if isinstance(values, list) else []
+        if self.ask.partial and not isinstance(
+            values, list
+        ):  # rows of a file, of which all that is there is kept
+            asked.gaps, asked.imputed = values, True
+        elif isinstance(encoded, Partial):
+            asked.length = encoded.length
+        return asked
+
+    def _made(self, n: int, asked: Asked, seed: int, names: Sequence[str]) -> Iterator[Samples | Left]:
+        maker = self.maker or self.model.drawn_values
+        values, places = maker(n, asked, seed, dict(self.options))
+        if places:
+            samples = self.model.answer(values, self.pipeline.chosen(asked, places), self.seed)
+            samples.names = [names[i] for i in places]
+            yield samples
+        for i in sorted({*range(n)} - {*places}):
+            yield Rejected(names[i], "nothing that was made of it passed")
+
+    # -- of any size ---------------------------------------------------------------------------
+
+    def _tiled(self, value: Any, name: str) -> Iterator[Samples | Left]:
+        """One example of a value of any size, by overlapping windows of the grid that was trained on."""
+        if self.maker is not None:
+            yield Rejected(name, self._other_size(value))
+            return
+        model, made = self.model, self.pipeline.made
+        try:
+            if self.ask.partial:
+                self.field.check_gaps(value)
+            for draw in range(self.draws):
+                bands = list(self._bands(value, self._seed(self._done, draw)))
+                if self.stop() and len(bands) < len(self._tiles(value).starts[0]):
+                    return
+                samples = model.samples({self.pipeline.spec.make: [made.whole(bands)]})
+                samples.sources = [value] if self.ask.field == self.pipeline.spec.make else None
+                samples.provenance = model.provenance(self.seed)
+                samples.names = _numbered([name], draw, self.draws)
+                yield samples
+        except DataError as error:
+            yield Rejected(name, str(error))
+        self._done += 1
+        self._tell()
+
+    def _other_size(self, value: Any) -> str:
+        sizes = (" x ".join(map(str, grid)) for grid in (self.field.grid_of(value), self.ask.space.grid))
+        return "is {} and is made window by window, of which none can be chosen: give one of {}".format(
+            *sizes
+        )
+
+    def _tiles(self, value: Any) -> Tiles:
+        window = self.ask.space.grid
+        grid = self.field.grid_of(value)
+        return Tiles([max(pair) for pair in zip(grid, window, strict=True)], window)
+
+    def _bands(self, value: Any, seed: int) -> Iterator[Any]:
+        """Raw parts of what is made of a value, along the first axis."""
+        spec, made = self.pipeline.spec, self.pipeline.made
+        window, grid, tiles = self.ask.space.grid, self.field.grid_of(value), self._tiles(value)
+        scale = [out // size for out, size in zip(spec.space.grid, window, strict=True)]
+        size = [n * f for n, f in zip(grid, scale, strict=True)]
+        windows = (self._windows(value, tiles, start, seed) for start in tiles.starts[0])
+        first = 0
+        for number, band in enumerate(tiles.bands(windows, scale)):
+            part = band[(slice(None), slice(None), *(slice(n) for n in (size[0] - first, *size[1:])))]
+            first += band.shape[2]
+            if part.shape[2]:
+                (raw,) = made.at(Space(tuple(part.shape[2:]), spec.space.spans)).decode(part.numpy())
+                yield raw
+            self._tell((number + 1) / (len(tiles.starts[0]) + 1))
+            if self.stop():
+                return
+
+    def _windows(self, value: Any, tiles: Tiles, start: int, seed: int) -> Tensor:
+        """What is made in one row of windows; those of which all is known are as they are."""
+        window = tiles.window
+        rows = slice(start, start + window[0])
+        part = self.field.part(value, (rows, *[slice(None)] * (len(window) - 1)))
+        x, known = (padded(t, (window[0], *tiles.grid[1:])) for t in part[:2])
+        columns = [
+            (
+                slice(None),
+                slice(None),
+                slice(None),
+                *(slice(at, at + n) for at, n in zip(corner, window[1:], strict=True)),
+            )
+            for corner in product(*tiles.starts[1:])
+        ]
+        cut, there = (torch.cat([t[place] for place in columns]) for t in (x, known))
+        wanted = torch.arange(len(cut))
+        if self.ask.partial:
+            wanted = torch.nonzero(~there.flatten(1).all(1))[:, 0]
+            if not len(wanted):
+                return cut
+        seed = chunk_seed(seed, start) if start else seed
+        encoded = Partial(cut[wanted], there[wanted]) if self.ask.partial else cut[wanted]
+        asked = self._asked([], encoded, len(wanted), self._one_label(seed, len(wanted)), seed)
+        found = self.model.stored(len(wanted), asked, seed, dict(self.options)).cpu()
+        if len(wanted) == len(cut):
+            return found
+        out = cut.to(found.dtype)
+        out[wanted] = found
+        return out
+
+    def _one_label(self, seed: int, n: int) -> dict[str, Values]:
+        """What is drawn for the example, the same in all of its windows."""
+        if not self.model.task.paired:
+            return {}
+        drawn = self.model.drawn(1, {self.name, *self.given}, self.seed)
+        return {
+            name: some * n
+            for name, some in self.pipeline.raw(drawn).items()
+            if name in self.pipeline.scalars
+        }
+
+    # -- rows of a file ------------------------------------------------------------------------
+
+    def _tables(self, path: Path) -> Iterator[Samples | Left]:
+        """Each file that is found, some rows at a time."""
+        if path.is_file() and not self.pipeline.codec.own([path]):
+            raise DataError(
+                f"{path} is no {self.pipeline.kind} data: this model reads {self.pipeline.codec.suffixes()}",
+                code="wrong-kind-of-file",
+            )
+        source = find(path, self.pipeline.kind)
+        for file in source.files:
+            name = file.relative_to(source.root).as_posix() if source.root.is_dir() else file.name
+            stem = self._free(
+                name.removesuffix(suffix(file)) if name.endswith(suffix(file)) else Path(name).stem
+            )
+            if self.taken(stem):
+                yield Rejected(stem, "there is a file of that name already, which is not overwritten")
+                continue
+            try:
+                for draw in range(self.draws):
+                    yield from self._table(file, stem, draw)
+            except DataError as error:
+                if len(source.files) == 1:
+                    raise
+                yield Rejected(name, str(error))
+            self._done += 1
+            self._tell()
+
+    def _table(self, file: Path, stem: str, draw: int) -> Iterator[Samples | Left]:
+        labels = [name for name in self.pipeline.scalars if name not in self.given]
+        first, (name,) = 0, _numbered([stem], draw, self.draws)
+        for rows in self.pipeline.read([file], [self.reads, *labels]):
+            if not draw:
+                yield from rows.rejected
+            for start in range(0, len(rows), ROWS):
+                if self.stop():
+                    return
+                some = rows.take(self.pipeline.fields, range(start, min(start + ROWS, len(rows))))
+                yield self._filled(some, file, name, first, self._seed(self._done, draw), rows.notes)
+                first += len(some)
+
+    def _filled(
+        self, rows: Rows, file: Path, name: str, first: int, seed: int, notes: Sequence[str]
+    ) -> Samples:
+        frame, n = rows.values[self.reads].reset_index(drop=True), len(rows)
+        seed = chunk_seed(seed, first) if first else seed
+        encoded, odd = self._encoded(frame)
+        labels, further = self._labels(rows.values, n, seed)
+        asked = self._asked(frame, encoded, n, labels, seed)
+        asked.first = first
+        maker = self.maker or self.model.drawn_values
+        values, places = maker(n, asked, seed, dict(self.options))
+        if len(places) < n:  # a row stays in its place, with the gaps that it had
+            values = self._with_gaps(values, places, asked)
+        samples = self.model.answer(values, asked, self.seed)
+        absent = [c for c in map(str, values[self.reads].columns) if c not in frame.columns]
+        lacks = [
+            f"{file.name} has no column {c!r}: it is made, and stands behind the others" for c in absent
+        ]
+        samples.notes = [*notes, *odd, *further, *lacks, *asked.notes]
+        samples.names, samples.file = [name] * n, file
+        return samples
+
+    def _with_gaps(
+        self, values: dict[str, Values], places: Sequence[int], asked: Asked
+    ) -> dict[str, Values]:
+        assert asked.gaps is not None
+        frame = asked.gaps.astype(object)
+        for row, place in enumerate(places):
+            for column in values[self.reads].columns:
+                frame.loc[place, column] = values[self.reads][column].iloc[row]
+        asked.notes.append(
+            f"{len(asked.gaps) - len(places):,} rows stay as they are: nothing that was made passed"
+        )
+        others = {k: v for k, v in asked.values.items() if k in self.pipeline.scalars}
+        return {self.reads: frame.where(frame.notna(), None), **others}
+
+    def _labels(
+        self, values: Mapping[str, Values], n: int, seed: int
+    ) -> tuple[dict[str, Values], list[str]]:
+        """What the rows of a file say of the columns that are given; drawn where they say nothing that is known."""
+        there = [name for name in self.pipeline.scalars if name in values]
+        drawn = self.pipeline.raw(self.model.drawn(n, {self.name, *self.given}, seed))
+        found, notes = dict[str, Values](), list[str]()
+        for name in there:
+            known = self.pipeline.scalars[name].usable(values[name])
+            if not all(known) and name not in drawn:
+                row = known.index(False) + 1
+                raise DataError(
+                    f"{name!r} is given in this run, and row {row} has no value of it that training has seen: "
+                    f"fill it in, or leave the row out",
+                    code="no-such-value",
+                )
+            found[name] = [
+                value if ok else drawn[name][i]
+                for i, (value, ok) in enumerate(zip(values[name], known, strict=True))
+            ]
+            if wrong := known.count(False):
+                notes.append(
+                    f"{name!r} is given in this run: in {wrong:,} rows it is missing or new, and was drawn"
+                )
+        return found, notes
+
+
+def _numbered(names: Sequence[str], draw: int, draws: int) -> list[str]:
+    return [*names] if draws == 1 else [f"{name}-{draw + 1}" for name in names]
