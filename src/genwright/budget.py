@@ -26,6 +26,8 @@ SMALLEST = 8
 """Examples of a step, unless the family takes fewer or has to have more."""
 WORTH: dict[Size, int] = {"xs": 0, "s": 4_000, "m": 400_000}
 """Examples that the time has to be enough for before nets of this size are worth it."""
+WHOLE = 200
+"""Numbers in an example; one of fewer counts for so much less in this, since it teaches less."""
 LEARNABLE: dict[Size, int] = {"xs": 0, "s": 10_000, "m": 1_000_000}
 """Numbers in all training examples together, below which nets of this size learn them by heart."""
 SHORT = 6_400
@@ -61,6 +63,7 @@ def choose(
     size: Size | None = None,
     batch: int | None = None,
     shortens: bool = False,
+    in_each: float = math.inf,
     numbers: float = math.inf,
     free: float = math.inf,
 ) -> Choice:
@@ -71,19 +74,24 @@ def choose(
     least   examples that a step has to have
     size, batch  where they are named
     shortens  whether examples are windows of a stream, whose length is open
+    in_each  numbers in an example
     numbers  in all training examples together
     free    bytes of memory
     """
     sizes: list[Size] = ["xs", "s", "m"]
     tried = [size] if size else [one for one in sizes if numbers >= LEARNABLE[one]]
     found, priced = None, batch or most
+
+    def worth(one: Size, examples: float) -> bool:
+        return examples * min(1.0, in_each / WHOLE) >= WORTH[one]
+
     for one in tried:
         cost = price(one, priced)
         examples = priced * seconds / cost.seconds
-        if found is not None and (examples < WORTH[one] or cost.bytes > MEMORY * free):
+        if found is not None and (not worth(one, examples) or cost.bytes > MEMORY * free):
             break
         found = one, examples, cost
-        if one != tried[-1] and examples < WORTH[tried[tried.index(one) + 1]]:
+        if one != tried[-1] and not worth(tried[tried.index(one) + 1], examples):
             break  # the next size is slower still
     assert found is not None
     chosen, examples, cost = found

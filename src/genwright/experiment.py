@@ -233,6 +233,7 @@ def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, float]:
             size=None if recipe.size == "auto" else recipe.size,
             batch=train.batch_size,
             shortens=dataset.fields[dataset.main].stream and recipe.codec.options[context] is None,
+            in_each=space.stored * space.positions,
             numbers=there * space.stored * space.positions,
             free=free_memory(),
         )

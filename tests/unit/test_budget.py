@@ -66,6 +66,11 @@ def test_little_data_is_for_small_nets() -> None:
     assert chosen(1e5, 1e-6, numbers=480, size="m").size == "m"
 
 
+def test_an_example_of_few_numbers_teaches_less() -> None:
+    assert [chosen(60.0, 1e-3, in_each=n).size for n in (15, 100, 1_000)] == ["xs", "s", "s"]
+    assert chosen(600.0, 1e-3, in_each=15).size == "s"
+
+
 def test_of_a_busy_core_less_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0.05 < threads.share_of_a_core() <= 1
     times = iter([0.0, 0.1])

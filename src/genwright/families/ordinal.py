@@ -9,54 +9,64 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
 from genwright.space import Span, Symbol
 
-__all__ = ["OrdinalTable", "ordinal_basis"]
+__all__ = ["OrdinalTable"]
 
 COSINES = 16
 """Of half a period and more over an alphabet, at most."""
 
 
-def ordinal_basis(spans: Sequence[Span]) -> Tensor | None:
-    """`(symbols of all spans, n)`: smooth functions of the rank of each symbol within its span, 0 elsewhere; None
-    where no span is ordered."""
-    ordered = [s for s in spans if isinstance(s, Symbol) and s.ordered and s.k > 2]
-    if not ordered:
-        return None
-    blocks = [
-        _cosines(s) if s in ordered else torch.zeros(s.k, 0) for s in spans if isinstance(s, Symbol)
-    ]
-    out: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
-    return out
-
-
-def _cosines(span: Symbol) -> Tensor:
-    """`(k, n)`: the n-th of them goes through n half periods, and the finer it is the smaller."""
-    n = torch.arange(1, min(COSINES, span.k - 1) + 1)
-    rank = (torch.arange(span.k) + 0.5) / span.k
-    return torch.cos(math.pi * torch.outer(rank, n)) / n.sqrt()
-
-
 class OrdinalTable(nn.Module):
-    """A table `(symbols, width)`: a row for each symbol and, where there is an order, what is smooth along it."""
+    """A table `(rows, width)`: a row for each symbol of all spans, one after the other, and behind them what else
+    is wanted. To the rows of ordered symbols is added what is smooth along their order."""
 
-    basis: Tensor | None
+    basis: Tensor
+    """`(ordered spans, the most symbols of one, n)`: smooth functions of the rank."""
+    cell: Tensor
+    """Which of these cells, span by span, are symbols `(ordered symbols,)`."""
+    row: Tensor
+    """And which rows of the table they are `(ordered symbols,)`."""
 
-    def __init__(self, weight: Tensor, basis: Tensor | None) -> None:
-        """weight: the rows at the start.  basis: of `ordinal_basis`, whose part starts with as much spread."""
+    def __init__(self, weight: Tensor, spans: Sequence[Span]) -> None:
+        """weight: the rows at the start; what is added starts with as much spread."""
         super().__init__()
         self.weight = nn.Parameter(weight)
-        self.register_buffer("basis", basis, persistent=False)
         self.smooth = None
-        if basis is not None:
-            spread = weight.std() / basis.square().sum(1).mean().sqrt()
-            self.smooth = nn.Parameter(torch.randn(basis.shape[1], weight.shape[1]) * spread)
+        symbol = [span for span in spans if isinstance(span, Symbol)]
+        ends = accumulate(span.k for span in symbol)
+        # Of two symbols there is nothing between.
+        ordered = [
+            (s.k, end - s.k) for s, end in zip(symbol, ends, strict=True) if s.ordered and s.k > 2
+        ]
+        if not ordered:
+            return
+        k = torch.tensor([k for k, _ in ordered])
+        basis = _cosines(k)
+        symbols = torch.arange(int(k.max())) < k[:, None]
+        row = torch.tensor([at for _, at in ordered])[:, None] + torch.arange(int(k.max()))
+        self.register_buffer("basis", basis, persistent=False)
+        self.register_buffer("cell", symbols.flatten().nonzero().squeeze(1), persistent=False)
+        self.register_buffer("row", row[symbols], persistent=False)
+        spread = weight.std() / basis[symbols].square().sum(1).mean().sqrt()
+        self.smooth = nn.Parameter(torch.randn(len(k), basis.shape[2], weight.shape[1]) * spread)
 
     def forward(self) -> Tensor:
-        if self.smooth is None or self.basis is None:
+        if self.smooth is None:
             return self.weight
-        return self.weight + self.basis @ self.smooth
+        added = torch.bmm(self.basis, self.smooth).flatten(0, 1)[self.cell]
+        return self.weight.index_add(0, self.row, added.to(self.weight.dtype))
+
+
+def _cosines(k: Tensor) -> Tensor:
+    """For alphabets of `k` symbols `(spans,)` what is smooth along them `(spans, max(k), n)`: the n-th goes through n
+    half periods, and the finer it is the smaller. An alphabet has fewer of them than symbols."""
+    most = int(k.max())
+    n = torch.arange(1, min(COSINES, most - 1) + 1)
+    rank = (torch.arange(most) + 0.5) / k[:, None]
+    return torch.cos(math.pi * rank[:, :, None] * n) / n.sqrt() * (n < k[:, None, None])

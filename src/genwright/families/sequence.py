@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from genwright.families.base import Phase
 from genwright.families.capabilities import Generative
-from genwright.families.ordinal import ordinal_basis
+from genwright.families.ordinal import OrdinalTable
 from genwright.nets.roles import Nets
 from genwright.space import CondSpec, Space, Symbol
 
@@ -42,24 +42,11 @@ class SymbolFamily(Generative):
         self.sizes = [span.k for span in space.spans if isinstance(span, Symbol)]
         first = torch.tensor([0, *self.sizes[:-1]]).cumsum(0)
         self.register_buffer("first", first, persistent=False)
-        self.register_buffer("basis", ordinal_basis(space.spans), persistent=False)
 
     first: Tensor
     """Where each span's symbols begin in a table of them all."""
-    basis: Tensor | None
-    """`(sum of the sizes, n)`: what is smooth along the order of ordered symbols."""
-
-    def _add_head(self, width: int) -> None:
-        """The answers for each symbol, 0 at the start; what is smooth of them is learnt together."""
-        self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
-        n = 0 if self.basis is None else self.basis.shape[1]
-        self.smooth_head = nn.Parameter(torch.zeros(n, width)) if n else None
-
-    def _head(self) -> Tensor:
-        """`(sum of the sizes, width)`: the row of each symbol's logit."""
-        if self.smooth_head is None or self.basis is None:
-            return self.head
-        return self.head + self.basis @ self.smooth_head
+    head: OrdinalTable
+    """`(sum of the sizes, width)`: the row of each symbol's logit, made by the subclass."""
 
     @property
     def pad(self) -> int | None:

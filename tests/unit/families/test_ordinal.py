@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,33 +13,44 @@ from genwright.bridges.base import Quantize
 from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Family
 from genwright.families.masked import Masked
-from genwright.families.ordinal import OrdinalTable, ordinal_basis
+from genwright.families.ordinal import OrdinalTable
 from genwright.nets.auto import Auto
-from genwright.space import Real, Space, Symbol
+from genwright.space import Real, Space, Span, Symbol
 
 
-def test_neighbours_are_alike_and_other_spans_are_left_alone() -> None:
-    spans = (Symbol(5), Symbol(64, ordered=True), Symbol(2, ordered=True))
-    basis = ordinal_basis(spans)
-    assert basis is not None
-    assert basis.shape[0] == 71
-    assert not basis[:5].any()
-    assert not basis[69:].any()  # of two symbols there is nothing between
+def added(spans: Sequence[Span], width: int, extra: int = 0) -> torch.Tensor:
+    """What is smooth of a table whose rows spread by a half."""
     torch.manual_seed(0)
-    rows = basis[5:69] @ torch.randn(basis.shape[1], 400)
-    near = torch.cosine_similarity(rows[20], rows[21], dim=0)
+    symbols = sum(span.k for span in spans if isinstance(span, Symbol))
+    table = OrdinalTable(0.5 * torch.randn(symbols + extra, width), spans)
+    return (table() - table.weight).detach()
+
+
+def test_neighbours_are_alike_and_other_rows_are_left_alone() -> None:
+    spans = (Symbol(5), Symbol(64, ordered=True), Symbol(2, ordered=True), Symbol(9, ordered=True))
+    rows = added(spans, 400, extra=3)
+    assert len(rows) == 83
+    assert not rows[:5].any()
+    assert not rows[69:71].any()  # of two symbols there is nothing between
+    assert not rows[80:].any()
+    near = torch.cosine_similarity(rows[25], rows[26], dim=0)
     assert near > 0.9
-    assert torch.cosine_similarity(rows[20], rows[40], dim=0) < near - 0.3
-    assert ordinal_basis((Symbol(5), Real(2))) is None
+    assert torch.cosine_similarity(rows[25], rows[45], dim=0) < near - 0.3
+    assert torch.cosine_similarity(rows[74], rows[75], dim=0) > 0.1
+    assert abs(torch.cosine_similarity(rows[30], rows[75], dim=0)) < 0.3
 
 
 def test_the_smooth_part_starts_with_the_spread_of_the_rows() -> None:
-    torch.manual_seed(0)
-    basis = ordinal_basis((Symbol(200, ordered=True),))
-    assert basis is not None
-    table = OrdinalTable(0.5 * torch.randn(200, 64), basis)
-    assert float((table() - table.weight).detach().std()) == pytest.approx(0.5, rel=0.1)
-    assert not OrdinalTable(torch.zeros(200, 64), basis)().any()
+    spans = (Symbol(200, ordered=True), Symbol(7, ordered=True))
+    assert float(added(spans, 64).std()) == pytest.approx(0.5, rel=0.1)
+    assert not OrdinalTable(torch.zeros(207, 64), spans)().any()
+
+
+def test_a_table_without_order_is_its_rows() -> None:
+    rows = torch.randn(5, 4)
+    table = OrdinalTable(rows, (Symbol(5),))
+    assert [name for name, _ in table.named_parameters()] == ["weight"]
+    assert table() is table.weight
 
 
 def test_bins_of_numbers_are_ordered_and_stay_so_on_disk() -> None:
