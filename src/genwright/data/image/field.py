@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median_low
@@ -226,8 +226,15 @@ class ImageField(Field):
         x = other.tensor([array if self.form.channels == 4 else _opaque(array)])
         return Partial(x, torch.from_numpy(known)[None, None].expand(x.shape))
 
-    def whole(self, parts: Sequence[Any]) -> Array:
-        return np.concatenate(parts)
+    def whole(self, parts: Iterable[Any], size: int) -> Array:
+        out, filled = None, 0
+        for part in parts:
+            if out is None:  # of a large picture there is no room for a second copy
+                out = np.empty((size, *part.shape[1:]), part.dtype)
+            out[filled : filled + len(part)] = part
+            filled += len(part)
+        assert out is not None, "there is a part"
+        return out[:filled]
 
     def at(self, space: Space) -> Field:
         span = space.spans[0]
