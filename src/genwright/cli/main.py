@@ -370,7 +370,8 @@ def apply(
     for note in [*work.notes, *made.notes]:
         say(note, error=True)
     left = f"; left out {made.left:,}, named above" if made.left else ""
-    say(f"Made {made.made:,} in {folder}; see {made.first}{left}")
+    see = f"; see {made.first}" if made.first is not None else ""
+    say(f"Made {made.made:,} in {folder}{see}{left}")
     if end.got is not None:
         raise typer.Exit(128 + end.got)
     if made.left:
