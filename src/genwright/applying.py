@@ -123,6 +123,7 @@ class Application:
                 what = f"nothing to read in {source}"
                 first = DataError(f"{what} ({one.name}: {one.reason})", code="nothing-to-read")
             yield one
+            del one  # which may be large
         if not made and first is not None and not self.stop():
             raise first
 
@@ -140,12 +141,12 @@ class Application:
             text = stream.read().decode("utf-8-sig").strip()
         except UnicodeError:
             raise DataError(
-                "standard input is no text in UTF-8: name a file instead of -", code="unreadable-file"
+                "standard input is no text in UTF-8: name a file instead of -", code="input-not-utf8"
             ) from None
         if not text:
             raise DataError(
                 "standard input holds no text: pipe one in, as in echo TEXT | genwright apply RUN -",
-                code="no-text",
+                code="empty-input",
             )
         return self._checked(chain(self._one(text, "stdin"), self._flush()), "standard input")
 
@@ -154,6 +155,7 @@ class Application:
             try:
                 for one in self._tables(path) if self.pipeline.codec.rewrites else self._files(path):
                     yield one
+                    del one  # which may be large
                     if self.stop():
                         return
             except DataError as error:
@@ -326,24 +328,29 @@ class Application:
             self._through(1)
             yield Rejected(name, self._other_size(value))
             return
-        model, made = self.model, self.pipeline.made
         try:
             if self.ask.partial:
                 self.field.check_gaps(value)
             for draw in range(self.draws):
-                height = self._size(value)[0]
-                whole = made.whole(self._bands(value, draw), height)
-                if made.grid_of(whole)[0] < height:  # it was stopped on its way
-                    return
-                samples = model.samples({self.pipeline.spec.make: [whole]})
-                samples.sources = [value] if self.ask.field == self.pipeline.spec.make else None
-                samples.provenance = model.provenance(self.seed)
-                samples.names = _numbered([name], draw, self.draws)
-                yield samples
+                # Not kept here under a name: of a large picture there is room for one.
+                yield from self._whole(value, name, draw)
         except DataError as error:
             yield Rejected(name, str(error))
+        if self.stop():
+            return
         self._place += 1
         self._through(1)
+
+    def _whole(self, value: Any, name: str, draw: int) -> Iterator[Samples]:
+        """One of what is made of a value, unless it is stopped on its way."""
+        spec, size = self.pipeline.spec, self._size(value)
+        whole = self.pipeline.made.whole(self._bands(value, draw), size[0])
+        if self.pipeline.made.grid_of(whole)[0] == size[0]:
+            samples = self.model.samples({spec.make: [whole]})
+            samples.sources = [value] if self.ask.field == spec.make else None
+            samples.provenance = self.model.provenance(self.seed)
+            samples.names = _numbered([name], draw, self.draws)
+            yield samples
 
     def _other_size(self, value: Any) -> str:
         sizes = (" x ".join(map(str, grid)) for grid in (self.field.grid_of(value), self.ask.space.grid))

@@ -6,6 +6,7 @@ import io
 import json
 import signal
 import sys
+import weakref
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from commands import TINY, call, done, pictures, refused, table
 from genwright.applying import Application
 from genwright.cli import console
 from genwright.data.codec import Rejected
+from genwright.data.image.field import ImageField
 from genwright.errors import RecipeError
 from genwright.model import Samples
 from genwright.pipeline import Asked
@@ -290,6 +292,27 @@ def test_a_picture_that_is_stopped_within_is_not_written(
     assert (said.code, len(calls)) == (130, 3)
     assert "Made 0 in long-made\n" in said.out
     assert not list(Path("long-made").glob("*"))
+
+
+def test_a_picture_is_put_together_in_one_array_and_let_go(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures(Path("broad"), 2, side=40)
+    plain, made = ImageField.whole, list[weakref.ref[Any]]()
+
+    def whole(field: ImageField, parts: Any, size: int) -> Any:
+        assert all(before() is None for before in made), "the last one is written and not kept"
+        assert isinstance(parts, Iterator), "and no list of parts"
+        out = plain(field, parts, size)
+        made.append(weakref.ref(out))
+        return out
+
+    monkeypatch.setattr(ImageField, "whole", whole)
+    done("apply", "sharp", "broad", "--draws", "2", "--out", "broad-made")
+    assert len(made) == 4
+    for name in ("000-1", "000-2", "001-1", "001-2"):
+        with Image.open(f"broad-made/{name}.png") as picture:
+            assert picture.size == (80, 80)
 
 
 @pytest.mark.parametrize(

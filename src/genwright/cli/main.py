@@ -355,8 +355,8 @@ def apply(
         work = Application(model, wanted, seed, draws, mask, options=options)
         parts = work.of_text(sys.stdin.buffer) if piped else work.of(files)
         if piped and out is None and "text" in model.pipeline.made.views:
-            for line, note in texts(parts):
-                say(line, error=note)
+            for line, aside in texts(parts):
+                say(line, error=aside)
             return
         folder = out if out is not None else api.free_folder(run / "samples" / "applied")
         with (
@@ -367,6 +367,7 @@ def apply(
             work.taken, work.stop = made.taken, lambda: end.got is not None
             for one in parts:
                 made.add(one)
+                del one  # before the next one is made, since each may be large
     for note in [*work.notes, *made.notes]:
         say(note, error=True)
     left = f"; left out {made.left:,}, named above" if made.left else ""

@@ -29,6 +29,7 @@ from genwright.data.image.ops import (
     to_array,
     to_image,
 )
+from genwright.data.image.png import write_png
 from genwright.errors import DataError, RecipeError, Unsupported
 from genwright.space import Real, Space
 
@@ -37,6 +38,8 @@ __all__ = ["ImageField", "ImageStats"]
 AUTO_SIDE = 64
 """The largest side that is chosen without being asked for: what one machine trains in hours."""
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
+LARGE = 2**25
+"""Numbers of a picture that is written some rows at a time: Pillow would hold it again."""
 
 
 class ImageField(Field):
@@ -268,7 +271,11 @@ class ImageField(Field):
         )
 
     def save(self, value: Any, path: Path) -> None:
-        to_image(pixels(value)).save(path, "PNG")
+        array = pixels(value)
+        if array.size < LARGE:
+            to_image(array).save(path, "PNG")
+        else:
+            write_png(array, path)
 
     def cautions(self, values: Values, *, partial: bool = False) -> list[str]:
         own = (self.form.height, self.form.width)
