@@ -353,7 +353,8 @@ def apply(
         model = api.load(run, device=device)
         wanted = conditions(given or [], model.pipeline.spec.asks)
         work = Application(model, wanted, seed, draws, mask, options=options)
-        parts = work.of_text(sys.stdin.buffer) if piped else work.of(files)
+        stream = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()  # it may be closed
+        parts = work.of_text(stream) if piped else work.of(files)
         if piped and out is None and "text" in model.pipeline.made.views:
             for line, aside in texts(parts):
                 say(line, error=aside)
