@@ -33,7 +33,7 @@ from genwright.writing import ApplyWriter
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """`fill` completes rows, `named` those of a given `y`, `sharp` makes pictures twice as fine, `hole` fills in
-    pictures, and `answer` makes texts of texts."""
+    pictures, `answer` makes texts of texts, and `draw` pictures."""
     folder = tmp_path_factory.mktemp("applying")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -47,6 +47,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Path("turns.jsonl").write_text("".join(json.dumps(turn) + "\n" for turn in turns))
         task = ("--task", "pair", "--make", "completion", "--given", "prompt")
         done("train", "turns.jsonl", *task, "--family", "autoregressive", "--out", "answer", *TINY)
+        for file in pictures(folder / "shades", 24).glob("*.png"):
+            file.with_suffix(".txt").write_text(f"shade {file.stem}")
+        task = ("--task", "pair", "--given", "caption", "--family", "vae")
+        done("train", "shades", *task, "--out", "draw", *TINY)
         for how, out in (("super-resolution", "sharp"), ("inpaint", "hole")):
             task = ("--task", "restore", "--set", f"task.how={how}")
             done("train", "faces", *task, "--family", "vae", "--label", "", "--out", out, *TINY)
@@ -370,6 +374,15 @@ def test_a_text_from_standard_input(there: Path, monkeypatch: pytest.MonkeyPatch
     said = call("apply", "answer", "-")
     assert "training has not seen" in said.err
     assert "training has not seen" not in said.out
+
+
+def test_what_is_no_text_goes_to_a_file(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _pipe(monkeypatch, b"shade 003")
+    said = done("apply", "draw", "-")
+    file = Path("draw/samples/applied/stdin.png")
+    assert said.out == f"Made 1 in {file.parent}; see {file}\n"
+    with Image.open(file) as picture:
+        assert picture.size == (8, 8)
 
 
 def test_standard_input_that_is_no_text(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
