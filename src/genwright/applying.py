@@ -8,10 +8,11 @@ gaps filled. What is made depends on the seed and on the place of a file among t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch import Tensor
 from genwright.data.codec import Rejected, Rows, Values, suffix
 from genwright.data.field import Field, Partial
 from genwright.data.source import find
-from genwright.errors import DataError, RecipeError
+from genwright.errors import DataError, RecipeError, Unsupported
 from genwright.families.capabilities import chunk_seed, generative
 from genwright.pipeline import Asked
 from genwright.space import Space
@@ -57,8 +58,10 @@ class Application:
     maker   makes what is asked for (None: the model)
     taken   whether there is something of a name already: that file is left out
     stop    whether to end, asked before each step
-    report  is told of how many files are done
+    report  is told of how many examples are through, up to `total`
     options of the sampler
+
+    `notes` says what is odd about the files themselves, a sentence each.
     """
 
     model: Model
@@ -84,33 +87,75 @@ class Application:
         self.pipeline = self.model.pipeline
         self.field: Field = self.pipeline.asker(self.name)
         self.ask: Ask = self.pipeline.spec.asks[self.name]
+        self.notes: list[str] = []
+        self._place = 0
+        """Files before this one."""
         self._done, self._names = 0, dict[str, None]()
         self._waiting = list[tuple[Any, str]]()
         self._made_before = 0
 
     # -- files ---------------------------------------------------------------------------------
 
+    def total(self, paths: Sequence[Path]) -> int:
+        """About how many examples files and folders hold, without reading them."""
+        found = 0
+        for path in paths:
+            with suppress(DataError):  # which `of` names
+                found += self.pipeline.codec.count(find(path, self.pipeline.kind))
+        return found
+
     def of(self, paths: Sequence[Path]) -> Iterator[Samples | Left]:
         """What is made of files and folders, as it is made, and what was left out. Raises `DataError` where it was
         everything, as for the first of them."""
+        return self._checked(self._each(paths), ", ".join(map(str, paths)))
+
+    def _checked(
+        self, parts: Iterator[Samples | Left | DataError], source: str
+    ) -> Iterator[Samples | Left]:
+        """The same parts; raises `DataError` at the end where there is nothing but what was left out."""
         made, first = False, None
-        for one in self._each(paths):
+        for one in parts:
             if isinstance(one, DataError):
                 first = first or one
                 continue
             made = made or not isinstance(one, Rejected)
             if isinstance(one, Rejected) and first is None:
-                what = f"nothing to read in {', '.join(map(str, paths))}"
+                what = f"nothing to read in {source}"
                 first = DataError(f"{what} ({one.name}: {one.reason})", code="nothing-to-read")
             yield one
+            del one  # which may be large
         if not made and first is not None and not self.stop():
             raise first
+
+    def of_text(self, stream: IO[bytes]) -> Iterator[Samples | Left]:
+        """What is made of a text that a stream holds, under the name `stdin`. Raises `Unsupported` where none is
+        taken, which is before the stream is read, and `DataError` for one that is empty or not in UTF-8."""
+        if "text" not in self.field.views:
+            kind = self.pipeline.kind
+            raise Unsupported(
+                f"this model makes {self.pipeline.spec.make!r} from {self.reads!r}, which is no text that standard "
+                f"input could hold: name {kind} files instead of -",
+                code="takes-no-text",
+            )
+        try:
+            text = stream.read().decode("utf-8-sig").strip()
+        except UnicodeError:
+            raise DataError(
+                "standard input is no text in UTF-8: name a file instead of -", code="input-not-utf8"
+            ) from None
+        if not text:
+            raise DataError(
+                "standard input holds no text: pipe one in, as in echo TEXT | genwright apply RUN -",
+                code="empty-input",
+            )
+        return self._checked(chain(self._one(text, "stdin"), self._flush()), "standard input")
 
     def _each(self, paths: Sequence[Path]) -> Iterator[Samples | Left | DataError]:
         for path in paths:
             try:
                 for one in self._tables(path) if self.pipeline.codec.rewrites else self._files(path):
                     yield one
+                    del one  # which may be large
                     if self.stop():
                         return
             except DataError as error:
@@ -122,7 +167,9 @@ class Application:
 
     def _files(self, path: Path) -> Iterator[Samples | Left]:
         for rows in self.pipeline.read([path], [self.reads]):
-            self._done += len(rows.rejected)
+            self._place += len(rows.rejected)
+            self._through(len(rows.rejected))
+            self.notes += [note for note in rows.notes if note not in self.notes]
             yield from rows.rejected
             names = rows.names or [f"{len(self._names) + i:05d}" for i in range(len(rows))]
             for i, name in enumerate(names):
@@ -154,7 +201,8 @@ class Application:
                 return
             self._encoded([value])
         except DataError as error:
-            self._done += 1
+            self._place += 1
+            self._through(1)
             yield Rejected(name, str(error))
             return
         self._waiting.append((value, name))
@@ -191,13 +239,15 @@ class Application:
         if waiting:
             values, names = [value for value, _ in waiting], [name for _, name in waiting]
             yield from self.of_values(values, names)
-            self._done += len(waiting)
+            self._place += len(waiting)
             self._made_before += len(waiting)
-            self._tell()
+            self._through(len(waiting))
 
-    def _tell(self, more: float = 0.0) -> None:
+    def _through(self, more: int, part: float = 0.0) -> None:
+        """So many more examples are through, and of the next one a part."""
+        self._done += more
         if self.report is not None:
-            self.report(self._done + more)
+            self.report(self._done + part)
 
     def _encoded(self, values: Values) -> tuple[Partial | Tensor, list[str]]:
         if not self.ask.partial:
@@ -274,25 +324,33 @@ class Application:
     def _tiled(self, value: Any, name: str) -> Iterator[Samples | Left]:
         """One example of a value of any size, by overlapping windows of the grid that was trained on."""
         if self.maker is not None:
+            self._place += 1
+            self._through(1)
             yield Rejected(name, self._other_size(value))
             return
-        model, made = self.model, self.pipeline.made
         try:
             if self.ask.partial:
                 self.field.check_gaps(value)
             for draw in range(self.draws):
-                bands = list(self._bands(value, self._seed(self._done, draw)))
-                if self.stop() and len(bands) < len(self._tiles(value).starts[0]):
-                    return
-                samples = model.samples({self.pipeline.spec.make: [made.whole(bands)]})
-                samples.sources = [value] if self.ask.field == self.pipeline.spec.make else None
-                samples.provenance = model.provenance(self.seed)
-                samples.names = _numbered([name], draw, self.draws)
-                yield samples
+                # Not kept here under a name: of a large picture there is room for one.
+                yield from self._whole(value, name, draw)
         except DataError as error:
             yield Rejected(name, str(error))
-        self._done += 1
-        self._tell()
+        if self.stop():
+            return
+        self._place += 1
+        self._through(1)
+
+    def _whole(self, value: Any, name: str, draw: int) -> Iterator[Samples]:
+        """One of what is made of a value, unless it is stopped on its way."""
+        spec, size = self.pipeline.spec, self._size(value)
+        whole = self.pipeline.made.whole(self._bands(value, draw), size[0])
+        if self.pipeline.made.grid_of(whole)[0] == size[0]:
+            samples = self.model.samples({spec.make: [whole]})
+            samples.sources = [value] if self.ask.field == spec.make else None
+            samples.provenance = self.model.provenance(self.seed)
+            samples.names = _numbered([name], draw, self.draws)
+            yield samples
 
     def _other_size(self, value: Any) -> str:
         sizes = (" x ".join(map(str, grid)) for grid in (self.field.grid_of(value), self.ask.space.grid))
@@ -305,12 +363,20 @@ class Application:
         grid = self.field.grid_of(value)
         return Tiles([max(pair) for pair in zip(grid, window, strict=True)], window)
 
-    def _bands(self, value: Any, seed: int) -> Iterator[Any]:
+    @property
+    def _scale(self) -> list[int]:
+        """How many times finer what is made is, along each axis."""
+        grids = zip(self.pipeline.spec.space.grid, self.ask.space.grid, strict=True)
+        return [made // given for made, given in grids]
+
+    def _size(self, value: Any) -> list[int]:
+        """The grid of what is made of a value."""
+        return [n * f for n, f in zip(self.field.grid_of(value), self._scale, strict=True)]
+
+    def _bands(self, value: Any, draw: int) -> Iterator[Any]:
         """Raw parts of what is made of a value, along the first axis."""
-        spec, made = self.pipeline.spec, self.pipeline.made
-        window, grid, tiles = self.ask.space.grid, self.field.grid_of(value), self._tiles(value)
-        scale = [out // size for out, size in zip(spec.space.grid, window, strict=True)]
-        size = [n * f for n, f in zip(grid, scale, strict=True)]
+        spec, made, seed = self.pipeline.spec, self.pipeline.made, self._seed(self._place, draw)
+        tiles, scale, size = self._tiles(value), self._scale, self._size(value)
         windows = (self._windows(value, tiles, start, seed) for start in tiles.starts[0])
         first = 0
         for number, band in enumerate(tiles.bands(windows, scale)):
@@ -319,7 +385,7 @@ class Application:
             if part.shape[2]:
                 (raw,) = made.at(Space(tuple(part.shape[2:]), spec.space.spans)).decode(part.numpy())
                 yield raw
-            self._tell((number + 1) / (len(tiles.starts[0]) + 1))
+            self._through(0, (draw + (number + 1) / (len(tiles.starts[0]) + 1)) / self.draws)
             if self.stop():
                 return
 
@@ -375,6 +441,7 @@ class Application:
                 code="wrong-kind-of-file",
             )
         source = find(path, self.pipeline.kind)
+        self.notes += source.passed_over()
         for file in source.files:
             name = file.relative_to(source.root).as_posix() if source.root.is_dir() else file.name
             stem = self._free(
@@ -390,8 +457,7 @@ class Application:
                 if len(source.files) == 1:
                     raise
                 yield Rejected(name, str(error))
-            self._done += 1
-            self._tell()
+            self._place += 1
 
     def _table(self, file: Path, stem: str, draw: int) -> Iterator[Samples | Left]:
         labels = [name for name in self.pipeline.scalars if name not in self.given]
@@ -403,8 +469,10 @@ class Application:
                 if self.stop():
                     return
                 some = rows.take(self.pipeline.fields, range(start, min(start + ROWS, len(rows))))
-                yield self._filled(some, file, name, first, self._seed(self._done, draw), rows.notes)
+                yield self._filled(some, file, name, first, self._seed(self._place, draw), rows.notes)
                 first += len(some)
+                if draw == self.draws - 1:
+                    self._through(len(some))
 
     def _filled(
         self, rows: Rows, file: Path, name: str, first: int, seed: int, notes: Sequence[str]

@@ -573,7 +573,9 @@ class Model:
         Raises `Unsupported` for a model that makes nothing of files, `DataError` where nothing can be read.
         """
         application = Application(self, given or {}, seed, draws, mask, options=sampler_options)
-        return gathered(application.of(paths))
+        samples = gathered(application.of(paths))
+        samples.notes = [*application.notes, *samples.notes]
+        return samples
 
     def applied(self) -> tuple[str, str]:
         """Which ask files are for, and its field. Raises `Unsupported` where there is none."""

@@ -143,8 +143,10 @@ class Pipeline:
                 if name in there or isinstance(self.fields[name], type(there[main]))
             }
             fields = {own: self.fields[name] for name, own in named.items()}
+            notes = source.passed_over()
             for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0, whole=True)):
                 rows.values = {name: rows.values[own] for name, own in named.items()}
+                rows.notes, notes = [*notes, *rows.notes], []
                 yield rows
 
     # -- in training ---------------------------------------------------------------------------

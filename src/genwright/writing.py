@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from glob import escape as glob_escape
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,7 @@ from genwright.data.codec import Appender, Rejected
 from genwright.data.provenance import mark_files
 from genwright.model import Samples
 
-__all__ = ["PART", "ApplyWriter", "SampleWriter"]
+__all__ = ["PART", "ApplyWriter", "SampleWriter", "texts"]
 
 PART = 1024
 """Examples in a folder, where each is a file of its own and there are more."""
@@ -112,3 +113,15 @@ class ApplyWriter:
         if self._rows is not None:
             self._rows.close()
         self._rows = None
+
+
+def texts(parts: Iterator[Samples | Rejected]) -> Iterator[tuple[str, bool]]:
+    """Texts that are made, as they come, and what is to be said of them, once: each with whether it is such a note."""
+    said = set[str]()
+    for one in parts:
+        for note in [f"left out: {one.name}: {one.reason}"] if isinstance(one, Rejected) else one.notes:
+            if note not in said:
+                yield note, True
+            said.add(note)
+        if not isinstance(one, Rejected):
+            yield from ((text, False) for text in one.values[one.make])

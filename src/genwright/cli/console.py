@@ -159,13 +159,13 @@ def show_probe(found: Probe) -> None:
     say(found.verdict)
 
 
-# -- sample ----------------------------------------------------------------------------------------
+# -- sample, apply -------------------------------------------------------------------------------
 
 
 @contextmanager
-def making(n: int) -> Iterator[Callable[[int], None]]:
-    """What to call with how many of `n` samples are made: a live bar on a terminal, a plain line now and then
-    elsewhere."""
+def making(n: int) -> Iterator[Callable[[float], None]]:
+    """What to call with how many of `n` samples are made, the last of them perhaps in part: a live bar on a
+    terminal, a plain line now and then elsewhere."""
     console = _console()
     if not console.is_terminal:
         yield _making_lines(n)
@@ -173,7 +173,7 @@ def making(n: int) -> Iterator[Callable[[int], None]]:
     from rich import progress
 
     bar = progress.Progress(
-        progress.TextColumn("made {task.completed:>9,}"),
+        progress.TextColumn("made {task.completed:>9,.0f}"),
         progress.BarColumn(bar_width=24),
         progress.TaskProgressColumn(),
         progress.TimeRemainingColumn(),
@@ -185,15 +185,15 @@ def making(n: int) -> Iterator[Callable[[int], None]]:
         yield lambda made: bar.update(task, completed=made)
 
 
-def _making_lines(n: int, every: float = 5.0) -> Callable[[int], None]:
+def _making_lines(n: int, every: float = 5.0) -> Callable[[float], None]:
     began = last = time.monotonic()
 
-    def report(made: int) -> None:
+    def report(made: float) -> None:
         nonlocal last
-        if (now := time.monotonic()) - last >= every and made < n:
+        if (now := time.monotonic()) - last >= every and 0 < made < n:
             last, rate = now, made / (now - began)
-            left = duration((n - made) / rate)
-            say(f"made {made:,} of {n:,} ({made / n:.0%})  {rate:,.0f}/s  {left} left")
+            left, speed = duration((n - made) / rate), f"{rate:,.0f}" if rate >= 1 else f"{rate:.2g}"
+            say(f"made {int(made):,} of {n:,} ({made / n:.0%})  {speed}/s  {left} left")
 
     return report
 

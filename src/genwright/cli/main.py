@@ -313,7 +313,10 @@ def apply(
     run: Annotated[
         Path, typer.Argument(help="A run folder of --task restore, complete, pair, or of two domains")
     ],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Files or folders; - for a text from standard input"),
+    ],
     given: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="What else is given, e.g. label=3; repeatable"),
@@ -322,7 +325,10 @@ def apply(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the sampler")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/applied")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder; default RUN/samples/applied, and standard output for a text from -"),
+    ] = None,
     draws: Annotated[int, typer.Option(help="So many of each file, which are numbered")] = 1,
     mask: Annotated[
         Path | None,
@@ -334,22 +340,40 @@ def apply(
     """What the model makes of files that you have: upscaled, filled in, restyled, captioned; one file for each."""
     from genwright import api
     from genwright.applying import Application
-    from genwright.writing import ApplyWriter
+    from genwright.writing import ApplyWriter, texts
 
-    folder = out if out is not None else api.free_folder(run / "samples" / "applied")
+    piped = files == [Path("-")]
+    if not piped and Path("-") in files:
+        raise RecipeError(
+            "- stands for a text from standard input: name it by itself, without files",
+            code="contradicting-options",
+        )
     options = dict(map(sampler_option, settings or []))
     with memory("name fewer files at once, or make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
         wanted = conditions(given or [], model.pipeline.spec.asks)
-        with stoppable_making() as end, closing(ApplyWriter(folder, mark=mark)) as made:
-            how: dict[str, Any] = {"draws": draws, "mask": mask, "taken": made.taken}
-            how["stop"] = lambda: end.got is not None
-            for one in Application(model, wanted, seed, options=options, **how).of(files):
+        work = Application(model, wanted, seed, draws, mask, options=options)
+        stream = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()  # it may be closed
+        parts = work.of_text(stream) if piped else work.of(files)
+        if piped and out is None and "text" in model.pipeline.made.views:
+            for line, aside in texts(parts):
+                say(line, error=aside)
+            return
+        folder = out if out is not None else api.free_folder(run / "samples" / "applied")
+        with (
+            stoppable_making() as end,
+            closing(ApplyWriter(folder, mark=mark)) as made,
+            making(1 if piped else work.total(files)) as work.report,
+        ):
+            work.taken, work.stop = made.taken, lambda: end.got is not None
+            for one in parts:
                 made.add(one)
-    for note in made.notes:
+                del one  # before the next one is made, since each may be large
+    for note in [*work.notes, *made.notes]:
         say(note, error=True)
     left = f"; left out {made.left:,}, named above" if made.left else ""
-    say(f"Made {made.made:,} in {folder}; see {made.first}{left}")
+    see = f"; see {made.first}" if made.first is not None else ""
+    say(f"Made {made.made:,} in {folder}{see}{left}")
     if end.got is not None:
         raise typer.Exit(128 + end.got)
     if made.left:

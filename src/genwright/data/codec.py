@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 SplitName = Literal["train", "val", "test"]
+NAMED = 5
+"""Files that a sentence names, of those that are passed over."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Source:
     """Files of one modality: what `data/source.py` found under a path.
 
     `root` is the path a person named; `files` are in a fixed order; `name` is a short word for it. `rejected` is what
-    was not even looked at.
+    was not even looked at, `aside` are files of other kinds that lie between them.
     """
 
     root: Path
@@ -62,6 +64,17 @@ class Source:
     codec: str
     name: str
     rejected: tuple[Rejected, ...] = ()
+    aside: tuple[Path, ...] = ()
+
+    def passed_over(self) -> list[str]:
+        """One sentence of the files of other kinds, or none."""
+        if not self.aside:
+            return []
+        n, names = len(self.aside), ", ".join(file.name for file in self.aside[:NAMED])
+        which = "1 file that is" if n == 1 else f"{n:,} files that are"
+        return [
+            f"passed over {which} no {self.codec} data in {self.root}: {names}{', ...' * (n > NAMED)}"
+        ]
 
 
 @dataclass(frozen=True)

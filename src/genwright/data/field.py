@@ -13,7 +13,7 @@ codec reads and writes files; a task says which field is made and which are give
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -151,8 +151,12 @@ class Field(ABC):
         may be known."""
         raise Unsupported(f"an example of {self.space} cannot be cut into parts", code="fixed-grid")
 
-    def whole(self, parts: Sequence[Any]) -> Any:
-        """The value whose parts along the first axis of its grid these are, one behind the other."""
+    def whole(self, parts: Iterable[Any], size: int) -> Any:
+        """The value whose parts along the first axis of its grid these are, one behind the other, each taken as it
+        comes; a smaller one where they end before.
+
+        size  positions along that axis
+        """
         raise Unsupported(f"an example of {self.space} is not put together of parts", code="fixed-grid")
 
     def prompt(self, value: Any) -> list[int]:

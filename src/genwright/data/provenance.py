@@ -8,6 +8,7 @@ all others   an entry of `synthetic.json` in their folder, by the name of the fi
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import zlib
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def mark_files(files: Sequence[Path], made: Provenance, folder: Path) -> None:
     others = []
     for file in files:
         if file.suffix == ".png":
-            file.write_bytes(_with_chunk(file.read_bytes(), text))
+            _add_chunk(file, text)
         elif file.suffix == ".wav":
             file.write_bytes(_with_info(file.read_bytes(), text))
         else:
@@ -70,10 +71,15 @@ def _entries(beside: Path) -> dict[str, object]:
     return found
 
 
-def _with_chunk(png: bytes, text: bytes) -> bytes:
+def _add_chunk(file: Path, text: bytes) -> None:
+    """Behind the header of a PNG, which is never held whole: it may be hundreds of megabytes."""
     body = b"tEXtComment\0" + text
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return png[:PNG_HEAD] + chunk + png[PNG_HEAD:]
+    partial = file.with_name(f".{file.name}.part")
+    with file.open("rb") as old, partial.open("wb") as new:
+        new.write(old.read(PNG_HEAD) + chunk)
+        shutil.copyfileobj(old, new, 2**20)
+    partial.replace(file)
 
 
 def _with_info(wav: bytes, text: bytes) -> bytes:

@@ -135,7 +135,9 @@ def _folder(root: Path, codec: str, name: str) -> Source:
             f"leave codec.name away, or name other data",
             code="no-usable-files",
         )
-    return Source(root, tuple(usable), chosen, name)
+    own = {*usable}
+    aside = [f for f in _examples(files) if f not in own and not reads.accompanies(f, usable)]
+    return Source(root, tuple(usable), chosen, name, aside=tuple(aside))
 
 
 def _of_folder(root: Path, files: Sequence[Path]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import wave
 from pathlib import Path
 
@@ -110,3 +111,17 @@ def test_what_says_that_others_are_synthetic_is_no_data(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         find(tmp_path)
     assert refused.value.code == "empty-folder"
+
+
+def test_a_large_picture_is_not_held_whole(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2500, 3000), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=0)
+    size = (tmp_path / "a.png").stat().st_size
+    tracemalloc.start()
+    mark_files([tmp_path / "a.png"], MADE, tmp_path)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < size / 2
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (np.asarray(picture) == pixels).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median_low
@@ -29,6 +29,7 @@ from genwright.data.image.ops import (
     to_array,
     to_image,
 )
+from genwright.data.image.png import write_png
 from genwright.errors import DataError, RecipeError, Unsupported
 from genwright.space import Real, Space
 
@@ -37,6 +38,8 @@ __all__ = ["ImageField", "ImageStats"]
 AUTO_SIDE = 64
 """The largest side that is chosen without being asked for: what one machine trains in hours."""
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
+LARGE = 2**25
+"""Numbers of a picture that is written some rows at a time: Pillow would hold it again."""
 
 
 class ImageField(Field):
@@ -226,8 +229,15 @@ class ImageField(Field):
         x = other.tensor([array if self.form.channels == 4 else _opaque(array)])
         return Partial(x, torch.from_numpy(known)[None, None].expand(x.shape))
 
-    def whole(self, parts: Sequence[Any]) -> Array:
-        return np.concatenate(parts)
+    def whole(self, parts: Iterable[Any], size: int) -> Array:
+        out, filled = None, 0
+        for part in parts:
+            if out is None:  # of a large picture there is no room for a second copy
+                out = np.empty((size, *part.shape[1:]), part.dtype)
+            out[filled : filled + len(part)] = part
+            filled += len(part)
+        assert out is not None, "there is a part"
+        return out[:filled]
 
     def at(self, space: Space) -> Field:
         span = space.spans[0]
@@ -261,7 +271,11 @@ class ImageField(Field):
         )
 
     def save(self, value: Any, path: Path) -> None:
-        to_image(pixels(value)).save(path, "PNG")
+        array = pixels(value)
+        if array.size < LARGE:
+            to_image(array).save(path, "PNG")
+        else:
+            write_png(array, path)
 
     def cautions(self, values: Values, *, partial: bool = False) -> list[str]:
         own = (self.form.height, self.form.width)
