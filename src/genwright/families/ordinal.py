@@ -34,7 +34,7 @@ class OrdinalTable(nn.Module):
     """And which rows of the table they are `(ordered symbols,)`."""
 
     def __init__(self, weight: Tensor, spans: Sequence[Span]) -> None:
-        """weight: the rows at the start; what is added starts with as much spread."""
+        """weight: the rows at the start; what is added starts with as large a std."""
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.smooth = None
@@ -53,8 +53,8 @@ class OrdinalTable(nn.Module):
         self.register_buffer("basis", basis, persistent=False)
         self.register_buffer("cell", symbols.flatten().nonzero().squeeze(1), persistent=False)
         self.register_buffer("row", row[symbols], persistent=False)
-        spread = weight.std() / basis[symbols].square().sum(1).mean().sqrt()
-        self.smooth = nn.Parameter(torch.randn(len(k), basis.shape[2], weight.shape[1]) * spread)
+        std = weight.std() / basis[symbols].square().sum(1).mean().sqrt()
+        self.smooth = nn.Parameter(torch.randn(len(k), basis.shape[2], weight.shape[1]) * std)
 
     def forward(self) -> Tensor:
         if self.smooth is None:
