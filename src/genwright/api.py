@@ -285,6 +285,7 @@ def sample(
     *,
     drop: Sequence[str] = (),
     best_of: int = 1,
+    then: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     **sampler_options: Any,
@@ -296,14 +297,16 @@ def sample(
              suspiciously near to one training example
     best_of  so many are made for each, of which the best is kept: by likelihood where the family has one, else by
              nearness to real examples
+    then     a run that makes something of each that is kept: one that makes pictures larger, say
     Raises `RunError` where the training data are needed and not there, or none passed, `Unsupported` where nothing
-    can rank.
+    can rank, `Incompatible` where `then` makes something of another kind or shape.
     """
     from genwright.finishing.finish import Finish
 
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="sample")
-    finish = Finish(load(run, device=device), drop, best_of, n=n)
-    return finish.sample(given, seed=seed, **sampler_options)
+    second = None if then is None else load(then, device=device)
+    finish = Finish(load(run, device=device), drop, best_of, n=n, then=second, seed=seed)
+    return finish.sample(given, **sampler_options)
 
 
 def translate(

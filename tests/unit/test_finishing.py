@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 
 import genwright
 from commands import TINY, call, done, pictures, refused, table
-from genwright.errors import RecipeError, RunError
+from genwright.errors import Incompatible, RecipeError, RunError
 from genwright.families.vae import VAE
 from genwright.finishing.finish import ROUNDS, Finish
 
@@ -36,6 +37,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         done("train", "rows.csv", *train, "--out", "rows", *TINY)
         done("train", "faces", *train, "--out", "faces-run", *TINY)
         done("train", "faces", "--family", "gan", "--label", "", "--out", "gan", *TINY)
+        for how, out in (("super-resolution", "larger"), ("inpaint", "hole")):
+            task = ("--task", "restore", "--set", f"task.how={how}")
+            done("train", "faces", *task, *train, "--out", out, *TINY)
         yield folder
 
 
@@ -207,11 +211,11 @@ def test_what_cannot_be_done_is_refused_before_anything_is_made(
 @pytest.mark.parametrize(("run", "by"), [("rows", "likelihood"), ("gan", "nearness to real examples")])
 def test_the_best_of_several_is_better_by_what_ranks(there: Path, run: str, by: str) -> None:
     model = genwright.load(run)
-    finish = Finish(model, best_of=4, n=12)
+    finish = Finish(model, best_of=4, n=12, seed=5)
     (rank,) = finish.steps
     assert rank.name == by
     asked = model.asked(12, {}, 5, {})
-    plain, best = model.sample(12, seed=5), finish.sample(seed=5)
+    plain, best = model.sample(12, seed=5), finish.sample()
     before, after = (rank(samples.values, asked).scores for samples in (plain, best))
     assert (after >= before - 1e-6).all()  # the plain one is among the four of each place
     assert after.mean() > before.mean()
@@ -226,3 +230,51 @@ def test_a_copy_is_no_nearer_to_real_examples_for_what_it_copies(there: Path) ->
     real = model.pipeline.made.decode(model.pipeline.stored(train, np.arange(4)).numpy())
     score = rank({model.pipeline.spec.make: real}, model.asked(4, {}, 0, {})).scores
     assert (score < 0).all()  # and not 0, the distance to itself
+
+
+# -- what another run makes of it ------------------------------------------------------------------
+
+
+def test_another_run_makes_something_of_what_is_kept(there: Path) -> None:
+    plain = genwright.load("gan").sample(3, seed=2)
+    larger = genwright.sample("gan", 3, then="larger", seed=2)
+    assert [np.asarray(one).shape for one in larger.examples] == [(16, 16)] * 3
+    assert larger.sources is not None
+    for source, one in zip(larger.sources, plain.examples, strict=True):
+        assert np.array_equal(np.asarray(source), np.asarray(one))
+    assert larger.provenance is not None
+    entry = larger.provenance.entry()
+    assert (entry["run"], entry["source"]["run"]) == ("larger", "gan")
+    again = genwright.sample("gan", 3, then="larger", seed=2)
+    pairs = zip(larger.examples, again.examples, strict=True)
+    assert all(np.array_equal(one, two) for one, two in pairs)
+
+
+def test_both_runs_are_named_beside_the_files(there: Path) -> None:
+    how = ("--drop", "invalid", "--then", "larger", "--out", "enlarged")
+    said = done("sample", "gan", "-n", "3", *how)
+    assert "drew 3, dropped 0 as invalid, in 1 round" in said.out
+    beside = json.loads(Path("enlarged/synthetic.json").read_text())["."]
+    assert (beside["run"], beside["source"]["run"]) == ("larger", "gan")
+    assert beside["finish"]["made"] == 3
+    assert len([*Path("enlarged").glob("0*.png")]) == 3
+
+
+def test_a_run_that_cannot_follow_is_refused_before_anything_is_made(there: Path) -> None:
+    def no(run: str, then: str, *words: str) -> None:
+        refused("sample", run, "--then", then, "--out", "no", words=words)
+
+    no("gan", "rows", "makes 'row' from nothing that a file holds")
+    no("rows", "larger", "makes something of each image", "rows makes each a row", "same kind of data")
+    no("gan", "hole", "fills gaps", "has none")
+    assert not Path("no").exists()
+
+
+def test_a_run_of_whole_pictures_takes_those_of_its_own_size_alone(there: Path) -> None:
+    first, second = genwright.load("gan"), genwright.load("larger")
+    second.pipeline.spec = replace(second.pipeline.spec, local=False)
+    with pytest.raises(
+        Incompatible, match=r"of 4 x 4 .* makes 8 x 8 of .* at the size of the other"
+    ) as error:
+        Finish(first, then=second)
+    assert error.value.code == "then-other-shape"

@@ -30,7 +30,7 @@ from genwright.cli.console import (
 from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
 from genwright.cli.parse import Mark, comma_separated, conditions, labels, sampler_option
-from genwright.cli.sample import finishing, write
+from genwright.cli.sample import write
 from genwright.cli.signals import stoppable, stoppable_making
 from genwright.errors import RecipeError, memory, suggest
 from genwright.process import is_main
@@ -253,6 +253,9 @@ def sample(
         typer.Option(metavar="invalid,copies", help="Drop these, and make others in their place"),
     ] = None,
     best_of: Annotated[int, typer.Option(help="Make so many of each and keep the best")] = 1,
+    then: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="A run that makes something of each of them")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/seed-SEED")] = None,
     form: Annotated[
         str | None, typer.Option("--format", help="Of a table: csv or parquet; default as the data")
@@ -287,17 +290,26 @@ def sample(
                     f"{model.family.name} has no sampler option {name!r}; {suggest(name, known)}",
                     code="unknown-option",
                 )
-        if form is not None and form not in (forms := model.pipeline.codec.forms):
+        last = model if then is None else api.load(then, device=device)
+        if form is not None and form not in (forms := last.pipeline.codec.forms):
             raise RecipeError(
-                f"{model.pipeline.kind} data is written as it was read"
+                f"{last.pipeline.kind} data is written as it was read"
                 + (f", or with --format {' or '.join(forms)}" if forms else ": leave --format out")
                 + f", got {form!r}",
                 code="no-such-format",
             )
         wanted = conditions(given or [], model.pipeline.spec.asks)
-        how: dict[str, Any] = {"seed": seed, **sampler_options}
-        finish = finishing(model, comma_separated(drop), best_of, n)
-        parts = model.stream(n, wanted, **how) if finish is None else finish.stream(wanted, **how)
+        finish = None
+        if drop or best_of > 1 or then is not None:  # else nothing that judges is loaded
+            from genwright.finishing.finish import Finish
+
+            names = comma_separated(drop)
+            finish = Finish(model, names, best_of, n=n, then=last if then else None, seed=seed)
+        parts = (
+            model.stream(n, wanted, seed=seed, **sampler_options)
+            if finish is None
+            else finish.stream(wanted, **sampler_options)
+        )
         write(parts, n, folder, mark=mark, form=form, finish=finish)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,18 +14,9 @@ from genwright.cli.signals import stoppable_making
 
 if TYPE_CHECKING:
     from genwright.finishing.finish import Finish
-    from genwright.model import Model, Samples
+    from genwright.model import Samples
 
-__all__ = ["finishing", "write"]
-
-
-def finishing(model: Model, drop: Sequence[str], best_of: int, n: int) -> Finish | None:
-    """The steps that examples go through; None where there is none, and nothing that judges is loaded."""
-    if not drop and best_of == 1:
-        return None
-    from genwright.finishing.finish import Finish
-
-    return Finish(model, drop, best_of, n=n)
+__all__ = ["write"]
 
 
 def write(
@@ -61,7 +52,7 @@ def write(
         say(note, error=True)
     fewer = f" of {n:,}" if made < n else ""
     say(f"Made {made:,}{fewer} in {folder}; see {files.files[0]}")
-    if finish is not None:
+    if finish is not None and finish.steps:
         say(finish.counts.sentence())
     if fewer:
         raise typer.Exit(3 if end.got is None else 128 + end.got)

@@ -16,6 +16,7 @@ from genwright.data.codec import Array, Values
 from genwright.data.provenance import Provenance
 from genwright.errors import RecipeError, RunError, suggest
 from genwright.families.capabilities import chunk_seed
+from genwright.finishing.following import Following
 from genwright.finishing.steps import DROPS, Copies, Step, steps_of
 from genwright.model import Model, Samples
 from genwright.options import Count
@@ -81,11 +82,22 @@ class Finish:
     drop     names of what is dropped: `invalid`, `copies`
     best_of  so many are made for each place, of which the best that passes is kept
     n        examples that will be asked for
+    then     another model, which makes something of each that is kept
+    seed     of all of it
     Raises `RecipeError` for a name that is not known, `Unsupported` where nothing can rank or tell copies, `RunError`
     where the training data are needed and not there.
     """
 
-    def __init__(self, model: Model, drop: Sequence[str] = (), best_of: int = 1, *, n: int = 1) -> None:
+    def __init__(
+        self,
+        model: Model,
+        drop: Sequence[str] = (),
+        best_of: int = 1,
+        *,
+        n: int = 1,
+        then: Model | None = None,
+        seed: int = 0,
+    ) -> None:
         check({"best_of": best_of, "n": n}, {"best_of": Count, "n": Count}, where="sample")
         for name in drop:
             if name not in DROPS:
@@ -93,7 +105,8 @@ class Finish:
                     f"{name!r} is nothing that can be dropped; {suggest(name, DROPS)}",
                     code="no-such-step",
                 )
-        self.model, self.best_of, self.n = model, best_of, n
+        self.model, self.best_of, self.n, self.seed = model, best_of, n, seed
+        self.then = None if then is None else Following(model, then, seed)
         self.steps: list[Step] = steps_of(model, drop, best_of, n)
         ranked = self.steps[-1].name if best_of > 1 else ""
         self.counts = Counts(n, best_of, ranked, dropped=dict.fromkeys(drop, 0))
@@ -103,21 +116,19 @@ class Finish:
         """What is to be said of the steps."""
         return [step.note for step in self.steps if isinstance(step, Copies) and step.note]
 
-    def sample(
-        self, given: Mapping[str, Any] | None = None, *, seed: int = 0, **sampler_options: Any
-    ) -> Samples:
+    def sample(self, given: Mapping[str, Any] | None = None, **sampler_options: Any) -> Samples:
         """All of `stream`, with the counts among what is said of where they come from."""
-        samples = Samples.joined(list(self.stream(given, seed=seed, **sampler_options)))
-        if self.steps:
+        samples = Samples.joined(list(self.stream(given, **sampler_options)))
+        if self.steps or self.then is not None:
             samples.provenance = self.provenance(samples.provenance)
         return samples
 
     def stream(
-        self, given: Mapping[str, Any] | None = None, *, seed: int = 0, **sampler_options: Any
+        self, given: Mapping[str, Any] | None = None, **sampler_options: Any
     ) -> Generator[Samples, None, None]:
         """The examples that pass, some at a time; fewer than asked for where no try of some passed. Raises `RunError`
         where none of any did."""
-        model = self.model
+        model, seed = self.model, self.seed
         asked = model.asked(self.n, dict(given or {}), seed, sampler_options)
         asked.notes += self.notes
         for place, values in self._blocks(asked, seed, sampler_options):
@@ -125,8 +136,10 @@ class Finish:
             part = model.pipeline.chosen(asked, range(place, place + n))
             found, places = self._passed(values, part, seed, place, sampler_options)
             if places:
-                self.counts.made += len(places)
-                yield model.answer(found, model.pipeline.chosen(part, places), seed)
+                samples = model.answer(found, model.pipeline.chosen(part, places), seed)
+                for one in [samples] if self.then is None else self.then.of(samples, place):
+                    self.counts.made += len(one)
+                    yield one
         if not self.counts.made:
             raise RunError(
                 f"none of {self.n:,} passed: {self.counts.sentence()}; train longer, or drop less",
