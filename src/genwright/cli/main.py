@@ -21,6 +21,7 @@ import typer
 
 from genwright import __version__
 from genwright.cli.console import (
+    busy,
     say,
     show_probe,
     show_ranking,
@@ -304,7 +305,8 @@ def sample(
             from genwright.finishing.finish import Finish
 
             names = comma_separated(drop)
-            finish = Finish(model, names, best_of, n=n, then=last if then else None, seed=seed)
+            with busy("looking at the training data"):  # the judge's features may have to be fitted
+                finish = Finish(model, names, best_of, n=n, then=last if then else None, seed=seed)
         parts = (
             model.stream(n, wanted, seed=seed, **sampler_options)
             if finish is None
