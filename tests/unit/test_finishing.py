@@ -281,3 +281,28 @@ def test_a_run_of_whole_pictures_takes_those_of_its_own_size_alone(there: Path) 
     ) as error:
         Finish(first, then=second)
     assert error.value.code == "then-other-shape"
+
+
+@pytest.mark.parametrize("run", ["hole", "larger"])
+def test_what_is_made_again_is_made_for_the_same_request(
+    there: Path, memorise: Memorise, run: str
+) -> None:
+    model, grid = genwright.load(run), np.random.default_rng(0).integers(0, 256, (6, 8, 8, 2), np.uint8)
+    grid[..., 1], grid[:, :4, :, 1] = 255, 0  # above all is to be made
+    holes = {model.applied()[0]: list(grid)} if run == "hole" else {}
+    plain = model.sample(6, holes, seed=1)
+    memorise(run, slice(None, None, 2))
+    finish = Finish(genwright.load(run), ["copies", "invalid"], 2, n=6, seed=1)
+    made = finish.sample(holes)
+    assert len(made) == 6
+    assert finish.counts.drawn >= 12
+    asked = model.asked(6, dict(holes), 1, {})
+    x = model.pipeline.made.tensor(made.examples)
+    (given,) = asked.given.values()
+    assert isinstance(given, tuple) == (run == "hole")
+    assert (plain.sources is not None) == (run == "larger")
+    if isinstance(given, tuple):
+        assert torch.equal(x[given[1]], given[0][given[1]])
+    if plain.sources is not None:
+        assert made.sources is not None
+        assert all(np.array_equal(a, b) for a, b in zip(plain.sources, made.sources, strict=True))
