@@ -32,7 +32,7 @@ import modes
 from _report import say
 from genwright.evaluation import runner
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.evaluation.inputs import MOST_TRAIN, bench_of
+from genwright.evaluation.inputs import MOST_TRAIN, reference_data
 from genwright.evaluation.metric import Measurement, wilson
 from genwright.planning import choose_bridge
 from genwright.registry import build
@@ -68,7 +68,10 @@ def digits(lr: float, seed: int, args: argparse.Namespace) -> tuple[Measurement,
             settings=settings,
         )
         # One held-out part and one feature extractor for all trainings: the seed of split and judge stays.
-        bench, rng = bench_of(model.recipe, model.dataset, 0, "contrastive"), np.random.default_rng(0)
+        bench, rng = (
+            reference_data(model.recipe, model.dataset, 0, "contrastive"),
+            np.random.default_rng(0),
+        )
         splits = bench.dataset.splits
         n = len(splits["test"])
         learnt, held = (bench.real(splits[part], MOST_TRAIN, rng) for part in ("train", "test"))

@@ -27,12 +27,13 @@ __all__ = [
     "look",
     "plan",
     "probe",
+    "sample",
     "train",
     "translate",
 ]
 
 if TYPE_CHECKING:
-    from genwright.api import Look, apply, edit, judge, load, look, plan, probe, train, translate
+    from genwright.api import Look, apply, edit, judge, load, look, plan, probe, sample, train, translate
     from genwright.model import Model
     from genwright.recipe import Recipe
     from genwright.space import Space
@@ -46,6 +47,7 @@ _HOMES = {
     "look": "genwright.api",
     "plan": "genwright.api",
     "probe": "genwright.api",
+    "sample": "genwright.api",
     "train": "genwright.api",
     "translate": "genwright.api",
     "Model": "genwright.model",

@@ -4,6 +4,7 @@ look      what is in here, what is wrong with it, which families fit
 plan      how each family would take this data
 train     data in, a run folder and a model out
 load      a model from a run folder
+sample    new examples of a run, of which some may be dropped and made again
 translate what a person has, brought to another domain
 apply     what a run makes of files
 edit      examples changed in the latent space of a run
@@ -62,6 +63,7 @@ __all__ = [
     "make_recipe",
     "plan",
     "probe",
+    "sample",
     "train",
     "translate",
 ]
@@ -274,6 +276,37 @@ def load(
             f"{run} holds no weights yet: go on with genwright train --resume {run}", code="no-weights"
         )
     return load_run(opened, which, device, None if data is None else _place(data, label, rate))
+
+
+def sample(
+    run: str | Path,
+    n: int = 16,
+    given: Mapping[str, Any] | None = None,
+    *,
+    drop: Sequence[str] = (),
+    best_of: int = 1,
+    then: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    **sampler_options: Any,
+) -> Samples:
+    """New examples of a run, as `Model.sample` makes them. What is dropped is made again, 10 times at most; how much
+    it was stands in `provenance.finish`, and in the `synthetic.json` beside what is written.
+
+    drop     `invalid`: what cannot be read again, and rows with an impossible value or a broken rule; `copies`: what is
+             suspiciously near to one training example
+    best_of  so many are made for each, of which the best is kept: by likelihood where the family has one, else by
+             nearness to real examples
+    then     a run that makes something of each that is kept: one that makes pictures larger, say
+    Raises `RunError` where the training data are needed and not there, or none passed, `Unsupported` where nothing
+    can rank, `Incompatible` where `then` makes something of another kind or shape.
+    """
+    from genwright.finishing.finish import Finish
+
+    check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="sample")
+    second = None if then is None else load(then, device=device)
+    finish = Finish(load(run, device=device), drop, best_of, n=n, then=second, seed=seed)
+    return finish.sample(given, **sampler_options)
 
 
 def translate(

@@ -278,6 +278,20 @@ class Application:
             asked.notes = [*notes, *asked.notes]
             yield from self._made(n, asked, seed, _numbered(names, draw, self.draws))
 
+    def of_made(
+        self, values: Values, labels: Mapping[str, Values], place: int
+    ) -> Iterator[Samples | Left]:
+        """What is made of values of one size that another model made, each by its number.
+
+        labels, place  as of `of_values`
+        """
+        names = [str(place + i) for i in range(len(values))]
+        if not isinstance(values, list) or not self._large(values[0]):
+            yield from self.of_values(values, names, labels, place=place)
+            return
+        for value, name in zip(values, names, strict=True):
+            yield from self._tiled(value, name)
+
     def _seed(self, place: int, draw: int) -> int:
         seed = chunk_seed(self.seed, -draw) if draw else self.seed
         return chunk_seed(seed, place) if place else seed

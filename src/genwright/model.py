@@ -296,7 +296,7 @@ class Model:
         The same seed gives the same bytes on the same machine. Raises `DataError` for an unknown value,
         `RecipeError` for an unknown option.
         """
-        asked = self._asked(n, dict(given or {}), seed, sampler_options)
+        asked = self.asked(n, dict(given or {}), seed, sampler_options)
         return self.make(n, asked, seed, sampler_options)
 
     def stream(
@@ -308,12 +308,19 @@ class Model:
         **sampler_options: Any,
     ) -> Generator[Samples, None, None]:
         """The examples of `sample`, some at a time and as they are made: memory does not grow with `n`."""
-        asked = self._asked(n, dict(given or {}), seed, sampler_options)
-        for behind, stored in self._stored(n, asked, seed, sampler_options):
-            values = self.pipeline.decoded(stored, asked, behind)
-            yield self.answer(values, asked, seed, slice(behind, behind + len(stored)))
+        asked = self.asked(n, dict(given or {}), seed, sampler_options)
+        for behind, values in self.parts(n, asked, seed, sampler_options):
+            some = slice(behind, behind + len(values[self.pipeline.spec.make]))
+            yield self.answer(values, asked, seed, some)
 
-    def _asked(self, n: int, given: dict[str, Any], seed: int, sampler_options: dict[str, Any]) -> Asked:
+    def parts(
+        self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]
+    ) -> Iterator[tuple[int, dict[str, Values]]]:
+        """Raw values by field of what was asked for, some at a time, with how many come before."""
+        for behind, stored in self._stored(n, asked, seed, sampler_options):
+            yield behind, self.pipeline.decoded(stored, asked, behind)
+
+    def asked(self, n: int, given: dict[str, Any], seed: int, sampler_options: dict[str, Any]) -> Asked:
         """What is given, and for the rest what is drawn. What is for the model itself leaves the options."""
         for name in ("prompt", "infill"):
             if name in given and name not in self.pipeline.spec.asks:

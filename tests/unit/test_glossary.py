@@ -183,7 +183,9 @@ STANDING_MODULES: set[str] = set()
 _VERB = "a verb of the command line, and the function that it calls"
 _LATER = "still to be named apart"
 DOUBLE: dict[str, str] = {
-    **dict.fromkeys(("apply", "edit", "judge", "look", "plan", "probe", "train", "translate"), _VERB),
+    **dict.fromkeys(
+        ("apply", "edit", "judge", "look", "plan", "probe", "sample", "train", "translate"), _VERB
+    ),
     **dict.fromkeys(("cut", "digest", "load", "rank", "suffix", "write"), _LATER),
 }
 """Public names that two modules define, and why."""

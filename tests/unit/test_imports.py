@@ -71,6 +71,10 @@ DOWN = {
         *("experiment", "model", "pipeline", "families", "nets", "data", "storage", "recipe"),
         *("registry", "options", "space", "batch", "errors"),
     },
+    "finishing": {
+        *("evaluation", "model", "applying", "pipeline", "families", "data", "registry", "options"),
+        *("batch", "errors"),
+    },
     "analysis": {
         *("evaluation", "experiment", "model", "families", "data", "registry", "options", "space"),
         *("batch", "errors"),
@@ -83,6 +87,7 @@ DOWN = {
     "budget": {"nets", "training"},
     "weighing": {"budget", "experiment", "training", "data", "planning", "recipe", "registry", "errors"},
     "api": {
+        "finishing",
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),
         "errors",
@@ -92,6 +97,7 @@ DOWN = {
             "api",
             "applying",
             "budget",
+            "finishing",
             "writing",
             "report",
             "evaluation",
@@ -199,6 +205,7 @@ def test_the_surface_is_this_list() -> None:
         "look",
         "plan",
         "probe",
+        "sample",
         "train",
         "translate",
     ]

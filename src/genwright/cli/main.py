@@ -21,7 +21,7 @@ import typer
 
 from genwright import __version__
 from genwright.cli.console import (
-    making,
+    busy,
     say,
     show_probe,
     show_ranking,
@@ -30,7 +30,8 @@ from genwright.cli.console import (
 )
 from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
-from genwright.cli.parse import Mark, conditions, labels, sampler_option
+from genwright.cli.parse import Mark, comma_separated, conditions, labels, sampler_option
+from genwright.cli.sample import write
 from genwright.cli.signals import stoppable, stoppable_making
 from genwright.errors import RecipeError, memory, suggest
 from genwright.process import is_main
@@ -248,6 +249,14 @@ def sample(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Another option of the sampler"),
     ] = None,
+    drop: Annotated[
+        str | None,
+        typer.Option(metavar="invalid,copies", help="Drop these, and make others in their place"),
+    ] = None,
+    best_of: Annotated[int, typer.Option(help="Make so many of each and keep the best")] = 1,
+    then: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="A run that makes something of each of them")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/seed-SEED")] = None,
     form: Annotated[
         str | None, typer.Option("--format", help="Of a table: csv or parquet; default as the data")
@@ -257,9 +266,14 @@ def sample(
 ) -> None:
     """Make new examples as files a person can open."""
     from genwright import api
-    from genwright.writing import SampleWriter
 
-    for name, value, least in (("-n", n, 1), ("--seed", seed, 0), ("--temperature", temperature, 0)):
+    named = (
+        ("-n", n, 1),
+        ("--seed", seed, 0),
+        ("--temperature", temperature, 0),
+        ("--best-of", best_of, 1),
+    )
+    for name, value, least in named:
         if value is not None and not least <= value < 2**63:
             raise RecipeError(f"{name} must be {least} or more, got {value}", code="out-of-range")
     sampler_options = dict(map(sampler_option, settings or []))
@@ -277,35 +291,28 @@ def sample(
                     f"{model.family.name} has no sampler option {name!r}; {suggest(name, known)}",
                     code="unknown-option",
                 )
-        if form is not None and form not in (forms := model.pipeline.codec.forms):
+        last = model if then is None else api.load(then, device=device)
+        if form is not None and form not in (forms := last.pipeline.codec.forms):
             raise RecipeError(
-                f"{model.pipeline.kind} data is written as it was read"
+                f"{last.pipeline.kind} data is written as it was read"
                 + (f", or with --format {' or '.join(forms)}" if forms else ": leave --format out")
                 + f", got {form!r}",
                 code="no-such-format",
             )
         wanted = conditions(given or [], model.pipeline.spec.asks)
-        parts = model.stream(n, wanted, seed=seed, **sampler_options)
-        notes: list[str] = []
-        with (
-            stoppable_making() as end,
-            SampleWriter(folder, n, mark=mark, form=form) as files,
-            making(n) as report,
-            closing(parts),
-        ):
-            made = 0
-            for part in parts:
-                files.add(part)
-                made, notes = made + len(part), part.notes
-                report(made)
-                if end.got is not None:
-                    break
-    for note in notes:
-        say(note, error=True)
-    stopped = f" of {n:,}" if made < n else ""
-    say(f"Made {made:,}{stopped} in {folder}; see {files.files[0]}")
-    if stopped:
-        raise typer.Exit(128 + (end.got or 0))
+        finish = None
+        if drop or best_of > 1 or then is not None:  # else nothing that judges is loaded
+            from genwright.finishing.finish import Finish
+
+            names = comma_separated(drop)
+            with busy("looking at the training data"):  # the judge's features may have to be fitted
+                finish = Finish(model, names, best_of, n=n, then=last if then else None, seed=seed)
+        parts = (
+            model.stream(n, wanted, seed=seed, **sampler_options)
+            if finish is None
+            else finish.stream(wanted, **sampler_options)
+        )
+        write(parts, n, folder, mark=mark, form=form, finish=finish)
 
 
 @app.command()

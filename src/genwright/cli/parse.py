@@ -12,7 +12,7 @@ import typer
 from genwright.cli.console import say
 from genwright.errors import RecipeError
 
-__all__ = ["Mark", "conditions", "labels", "pair", "sampler_option"]
+__all__ = ["Mark", "comma_separated", "conditions", "labels", "pair", "sampler_option"]
 
 Mark = Annotated[
     bool,
@@ -25,6 +25,11 @@ Mark = Annotated[
 def labels(label: list[str] | None) -> list[str] | str | None:
     """The labels to condition on; None where nothing was said, "" for none."""
     return None if label is None else [name for name in label if name] or ""
+
+
+def comma_separated(text: str | None) -> list[str]:
+    """Names with commas between them."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -3,6 +3,8 @@
 .png         a text chunk `Comment` (PNG 1.2, section 4.2.3)
 .wav         a comment `ICMT` of a list of kind `INFO` (RIFF, 1991)
 all others   an entry of `synthetic.json` in their folder, by the name of the file
+
+How examples were chosen is said of the folder: in the entry `.` of `synthetic.json`, whatever its files are.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ import json
 import shutil
 import struct
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from genwright.errors import RunError
 
-__all__ = ["BESIDE", "Provenance", "mark_files"]
+__all__ = ["BESIDE", "Provenance", "mark_files", "mark_folder"]
 
 BESIDE = "synthetic.json"
 PNG_HEAD = 33
@@ -26,15 +29,23 @@ PNG_HEAD = 33
 
 @dataclass(frozen=True)
 class Provenance:
-    """The run, the step of its weights, and the seed that examples were made from."""
+    """The run, the step of its weights, and the seed that examples were made from.
+
+    source  what made the examples that these were made from, if they are synthetic too
+    finish  how they were chosen, as JSON: what was asked for, made and dropped
+    """
 
     run: str
     step: int
     seed: int
+    source: Provenance | None = None
+    finish: Mapping[str, Any] | None = None
 
-    def entry(self) -> dict[str, bool | str | int]:
-        """As JSON."""
-        return {"synthetic": True, "maker": "genwright", **asdict(self)}
+    def entry(self) -> dict[str, Any]:
+        """As JSON; how they were chosen is said of the folder alone."""
+        made = {"run": self.run, "step": self.step, "seed": self.seed}
+        source = {} if self.source is None else {"source": self.source.entry()}
+        return {"synthetic": True, "maker": "genwright", **made, **source}
 
 
 def mark_files(files: Sequence[Path], made: Provenance, folder: Path) -> None:
@@ -52,9 +63,20 @@ def mark_files(files: Sequence[Path], made: Provenance, folder: Path) -> None:
         else:
             others.append(file.relative_to(folder).as_posix())
     if others:
-        beside = folder / BESIDE
-        entries = _entries(beside) | dict.fromkeys(others, made.entry())
-        beside.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+        _add(folder / BESIDE, dict.fromkeys(others, made.entry()))
+    if made.finish is not None:
+        mark_folder(made, folder)
+
+
+def mark_folder(made: Provenance, folder: Path) -> None:
+    """Say of a folder what made its files, and how they were chosen. Raises as `mark_files`."""
+    finish = {} if made.finish is None else {"finish": dict(made.finish)}
+    _add(folder / BESIDE, {".": made.entry() | finish})
+
+
+def _add(beside: Path, more: Mapping[str, object]) -> None:
+    text = json.dumps(_entries(beside) | dict(more), indent=1)
+    beside.write_text(text + "\n", encoding="utf-8")
 
 
 def _entries(beside: Path) -> dict[str, object]:

@@ -16,7 +16,7 @@ from genwright.data.dataset import Dataset
 from genwright.errors import DataError
 from genwright.evaluation import runner
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.inputs import MOST_TRAIN, bench_of
+from genwright.evaluation.inputs import MOST_TRAIN, reference_data
 from genwright.evaluation.metric import Measurement
 from genwright.model import Samples
 from genwright.recipe import Recipe
@@ -35,7 +35,7 @@ class InTrainingEvaluation:
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
         """Raises `DataError` where too few examples are held out to choose by."""
         self.seed = recipe.seed
-        self.bench = bench_of(recipe, dataset, recipe.seed, "auto")
+        self.bench = reference_data(recipe, dataset, recipe.seed, "auto")
         splits, rng = self.bench.dataset.splits, np.random.default_rng([recipe.seed, 5])
         self.n = min(recipe.train.judge_examples, len(splits["val"]))
         if self.n < LEAST:

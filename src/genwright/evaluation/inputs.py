@@ -44,11 +44,11 @@ __all__ = [
     "MOST_TRAIN",
     "EvaluationInput",
     "ReferenceData",
-    "bench_of",
     "judged",
     "makers",
     "of_files",
     "of_run",
+    "reference_data",
 ]
 
 MOST_TRAIN = 50_000
@@ -259,7 +259,7 @@ def of_run(
     model: Model, n: int, seed: int, *, against: Path | None = None, extractor: str = "auto"
 ) -> EvaluationInput:
     """A run's samples against what was held out of its data, or against other real data."""
-    bench = bench_of(model.recipe, model.dataset, seed, extractor)
+    bench = reference_data(model.recipe, model.dataset, seed, extractor)
     rng = np.random.default_rng([seed, 1])
     held: Sample | None = None
     notes: list[str] = []
@@ -302,7 +302,7 @@ def of_files(
     data = DataOptions(
         path=str(real), label=label, group=group, val=share, test=share if holdout is None else 0.0
     )
-    bench = bench_of(*open_data(Recipe(data=data, codec=Plugin(codec))), seed, extractor)
+    bench = reference_data(*open_data(Recipe(data=data, codec=Plugin(codec))), seed, extractor)
     rng = np.random.default_rng([seed, 1])
     made, exam = bench.read(fake), None if holdout is None else bench.read(holdout)
     held: Sample | None = None
@@ -385,7 +385,7 @@ def _labels(dataset: Dataset, make: str) -> dict[str, ColumnField]:
     }
 
 
-def bench_of(recipe: Recipe, dataset: Dataset, seed: int, extractor: str) -> ReferenceData:
+def reference_data(recipe: Recipe, dataset: Dataset, seed: int, extractor: str) -> ReferenceData:
     """The data of a recipe, whole examples at a time, and the features made of it."""
     codec, train = dataset.codec, dataset.splits["train"]
     make = recipe.task.options.get("make") or dataset.main
