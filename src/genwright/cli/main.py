@@ -22,6 +22,7 @@ import typer
 from genwright import __version__
 from genwright.cli.console import (
     busy,
+    making,
     say,
     show_probe,
     show_ranking,
