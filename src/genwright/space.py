@@ -325,7 +325,8 @@ class Space:
         spans = [
             {"real": s.n, "bounded": s.bounded}
             if isinstance(s, Real)
-            else {"symbol": s.k, "pad": s.pad, "ordered": s.ordered}
+            # Said only where it is so: data and runs of older versions are known by the rest.
+            else {"symbol": s.k, "pad": s.pad, **({"ordered": True} if s.ordered else {})}
             for s in self.spans
         ]
         return {"grid": list(self.grid), "spans": spans}
