@@ -26,7 +26,7 @@ SMALLEST = 8
 """Examples of a step, unless the family takes fewer or has to have more."""
 WORTH: dict[Size, int] = {"xs": 0, "s": 4_000, "m": 400_000}
 """Examples that the time has to be enough for before nets of this size are worth it."""
-WHOLE = 200
+WHOLE = 400
 """Numbers in an example; one of fewer counts for so much less in this, since it teaches less."""
 LEARNABLE: dict[Size, int] = {"xs": 0, "s": 10_000, "m": 1_000_000}
 """Numbers in all training examples together, below which nets of this size learn them by heart."""

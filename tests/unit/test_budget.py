@@ -67,7 +67,7 @@ def test_little_data_is_for_small_nets() -> None:
 
 
 def test_an_example_of_few_numbers_teaches_less() -> None:
-    assert [chosen(60.0, 1e-3, in_each=n).size for n in (15, 100, 1_000)] == ["xs", "s", "s"]
+    assert [chosen(60.0, 1e-3, in_each=n).size for n in (15, 200, 1_000)] == ["xs", "s", "s"]
     assert chosen(600.0, 1e-3, in_each=15).size == "s"
 
 
