@@ -33,7 +33,7 @@ began, before = time.perf_counter(), time.process_time()
 made = model.sample(int(sys.argv[2]), seed=int(sys.argv[3]))
 print(json.dumps([time.perf_counter() - began, time.process_time() - before]))
 """
-ARGN = """
+LEARN = """
 import json, sys, time
 from pathlib import Path
 import pandas as pd
@@ -43,6 +43,9 @@ engine.split(tgt_data=table, workspace_dir=folder, model_type="TABULAR")
 engine.analyze(workspace_dir=folder)
 engine.encode(workspace_dir=folder)
 engine.train(workspace_dir=folder, max_training_time=minutes)
+"""
+"""TabularARGN on a table, in a Python that has it."""
+ARGN = f"""{LEARN}
 found = []
 for _ in range(int(sys.argv[5])):
     began, before = time.perf_counter(), time.process_time()

@@ -24,17 +24,9 @@ from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from _report import say
+from sampling import LEARN
 
-ARGN = """
-import sys
-from pathlib import Path
-import pandas as pd
-from mostlyai import engine
-table, n, minutes, folder = pd.read_csv(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])
-engine.split(tgt_data=table, workspace_dir=folder, model_type="TABULAR")
-engine.analyze(workspace_dir=folder)
-engine.encode(workspace_dir=folder)
-engine.train(workspace_dir=folder, max_training_time=minutes)
+ARGN = f"""{LEARN}
 engine.generate(workspace_dir=folder, sample_size=n)
 pd.concat(map(pd.read_parquet, (folder / "SyntheticData").glob("*.parquet"))).to_csv(sys.argv[5], index=False)
 """

@@ -6,6 +6,7 @@ scripts without spaces have some too.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -133,37 +134,43 @@ def _common(rows: Array, sizes: Array, columns: Array, widths: Array) -> Array:
     return found
 
 
-class CharacterErrorRate(OfPairs):
+class _ErrorRate(OfPairs):
+    """Edits that turn the answers into the right ones: all edits by all symbols of the right answers."""
+
+    better = "lower"
+    ideal = 0.0
+    reads = "text"
+
+    @abstractmethod
+    def _symbols(self, made: Sequence[str], true: Sequence[str]) -> tuple[list[Array], list[Array]]:
+        """The numbers of what is edited, text by text."""
+
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> Array:
+        made, true = self._symbols(*_texts(pairs_in(evidence)))
+        sizes = [len(row) for row in true]
+        return np.column_stack([edit_distance(made, true), sizes]).astype(np.float64)
+
+
+class CharacterErrorRate(_ErrorRate):
     """Edits of characters that turn the answers into the right ones, by the characters of these: all edits by all
     characters. It passes 1 where answers are longer than the right ones and have nothing of them."""
 
     name = "cer"
-    better = "lower"
-    ideal = 0.0
-    reads = "text"
     how = "Wrong, missing and needless characters, by the characters of the right answer: 0 is none."
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> Array:
-        made, true = map(_codes, _texts(pairs_in(evidence)))
-        return np.column_stack([edit_distance(made, true), [len(row) for row in true]]).astype(
-            np.float64
-        )
+    def _symbols(self, made: Sequence[str], true: Sequence[str]) -> tuple[list[Array], list[Array]]:
+        return _codes(made), _codes(true)
 
 
-class WordErrorRate(OfPairs):
+class WordErrorRate(_ErrorRate):
     """Edits of words that turn the answers into the right ones, by the words of these."""
 
     name = "wer"
-    better = "lower"
-    ideal = 0.0
-    reads = "text"
     how = "Wrong, missing and needless words, by the words of the right answer: 0 is none."
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> Array:
-        made, true = _numbered(*map(_words, _texts(pairs_in(evidence))))
-        return np.column_stack([edit_distance(made, true), [len(row) for row in true]]).astype(
-            np.float64
-        )
+    def _symbols(self, made: Sequence[str], true: Sequence[str]) -> tuple[list[Array], list[Array]]:
+        answers, right = _numbered(_words(made), _words(true))
+        return answers, right
 
 
 # -- n-grams and order -----------------------------------------------------------------------------
