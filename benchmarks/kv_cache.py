@@ -22,7 +22,7 @@ def main() -> None:
     args = options.parse_args()
     torch.manual_seed(0)
     family = Autoregressive(Space((args.length,), (Symbol(82),)), {}, Auto("s"))
-    torch.nn.init.normal_(family.head.weight, std=0.2)  # untrained, but not indifferent
+    torch.nn.init.normal_(family.head, std=0.2)  # untrained, but not indifferent
 
     def made(cache: bool) -> torch.Tensor:
         return family.sample(args.n, seed=1, cache=cache)

@@ -58,10 +58,10 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         width = self.net.width
         # The nearest symbol first.
         self.embeds = nn.ModuleList(
-            OrdinalTable((0.3 if back else 0.5) * torch.randn(sum(self.sizes), width), space.spans)
+            OrdinalTable(sum(self.sizes), width, space.spans, std=0.3 if back else 0.5)
             for back in range(min(ngram, self.length) - 1)
         )
-        self.head = OrdinalTable(torch.zeros(sum(self.sizes), width), space.spans)
+        self._add_head(width)
         self.start = nn.Parameter(0.02 * torch.randn(width))
         cond_shape = self.conditioner.shape
         self.from_vector = nn.Linear(cond_shape.vector, width) if cond_shape.vector else None
@@ -127,7 +127,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, self.length), cond)
         hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
         truth = batch.x.reshape(len(batch), self.channels, -1)
-        nats, head = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device), self.head()
+        nats, head = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device), self._head()
         for channel in range(self.channels):
             logits = self._logits(hidden[:, :, channel], channel, head)
             nats = nats + F.cross_entropy(logits.transpose(1, 2), truth[:, channel], reduction="none")
@@ -293,7 +293,7 @@ class _Reader:
         self.dtype = next(net.parameters()).dtype
         self.marks = family._marks(cond)
         self.cond = cond.map(lambda t: t.to(self.dtype) if t.is_floating_point() else t)
-        self.heads = torch.split(family.head().to(self.dtype), family.sizes)
+        self.heads = torch.split(family._head().to(self.dtype), family.sizes)
         self.begin = 0
         self.cache: Cache | None = None
 

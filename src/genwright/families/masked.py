@@ -68,9 +68,9 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
         self.conditioner = Conditioner(self.cond, space.grid, nets, "map", symbols=True)
         width = nets.dim
         # Each span's symbols, and behind them all a mask for each span.
-        self.table = OrdinalTable(0.5 * torch.randn(sum(self.sizes) + self.channels, width), space.spans)
+        self.table = OrdinalTable(sum(self.sizes) + self.channels, width, space.spans, std=0.5)
         self.net = nets.map(self.grid, width, width, self.conditioner.shape, symbols=True)
-        self.head = OrdinalTable(torch.zeros(sum(self.sizes), width), space.spans)
+        self._add_head(width)
 
     # -- the network ---------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
         seen  what the network sees and what is hidden of it (None: all that is not asked for)
         """
         h = self._read(*(seen or (ids, asked)), cond)
-        nats, head = h.new_zeros(ids.shape, dtype=torch.float32), self.head()
+        nats, head = h.new_zeros(ids.shape, dtype=torch.float32), self._head()
         for c in range(self.channels):
             row, place = torch.nonzero(asked[:, c :: self.channels], as_tuple=True)
             place = place * self.channels + c
@@ -217,7 +217,7 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
         known = torch.zeros_like(ids, dtype=torch.bool)
         if partial is not None:
             ids, known = (self._flat(t) for t in partial)
-        cond, uncond = guided_conds(self.conditioner, given, n, self.head.weight, guidance_scale)
+        cond, uncond = guided_conds(self.conditioner, given, n, self.head, guidance_scale)
         inner = self._inner(ids, known)
 
         def uniform() -> Tensor:
@@ -265,7 +265,7 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
     ) -> tuple[Tensor, Tensor]:
         """A symbol for each place that is asked for, and how likely it was (its logarithm) `(n, D)`."""
         drawn, sure = torch.zeros_like(asked, dtype=torch.long), torch.zeros_like(u)
-        head = self.head()
+        head = self._head()
         for c in range(self.channels):
             row, place = torch.nonzero(asked[:, c :: self.channels], as_tuple=True)
             place = place * self.channels + c

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from genwright.space import Span, Symbol
 
-__all__ = ["OrdinalTable"]
+__all__ = ["OrdinalTable", "SmoothRows"]
 
 COSINES = 16
 """Of half a period and more over an alphabet, at most."""
 
 
-class OrdinalTable(nn.Module):
-    """A table `(rows, width)`: a row for each symbol of all spans, one after the other, and behind them what else
-    is wanted. To the rows of ordered symbols is added what is smooth along their order."""
+class SmoothRows(nn.Module):
+    """Adds to a table `(rows, width)`, a row for each symbol of all spans one after the other and behind them what
+    else is wanted, what is smooth along the order of ordered symbols."""
 
     basis: Tensor
     """`(ordered spans, the most symbols of one, n)`: smooth functions of the rank."""
@@ -33,10 +33,9 @@ class OrdinalTable(nn.Module):
     row: Tensor
     """And which rows of the table they are `(ordered symbols,)`."""
 
-    def __init__(self, weight: Tensor, spans: Sequence[Span]) -> None:
-        """weight: the rows at the start; what is added starts with as large a std."""
+    def __init__(self, spans: Sequence[Span], width: int, std: float = 0.0) -> None:
+        """std: of what is added at the start."""
         super().__init__()
-        self.weight = nn.Parameter(weight)
         self.smooth = None
         symbol = [span for span in spans if isinstance(span, Symbol)]
         ends = accumulate(span.k for span in symbol)
@@ -49,18 +48,30 @@ class OrdinalTable(nn.Module):
         k = torch.tensor([k for k, _ in ordered])
         basis = _cosines(k)
         symbols = torch.arange(int(k.max())) < k[:, None]
-        row = torch.tensor([at for _, at in ordered])[:, None] + torch.arange(int(k.max()))
+        row = torch.tensor([first for _, first in ordered])[:, None] + torch.arange(int(k.max()))
         self.register_buffer("basis", basis, persistent=False)
         self.register_buffer("cell", symbols.flatten().nonzero().squeeze(1), persistent=False)
         self.register_buffer("row", row[symbols], persistent=False)
-        std = weight.std() / basis[symbols].square().sum(1).mean().sqrt()
-        self.smooth = nn.Parameter(torch.randn(len(k), basis.shape[2], weight.shape[1]) * std)
+        std = std / float(basis[symbols].square().sum(1).mean().sqrt())
+        self.smooth = nn.Parameter(torch.randn(len(k), basis.shape[2], width) * std)
 
-    def forward(self) -> Tensor:
+    def forward(self, rows: Tensor) -> Tensor:
         if self.smooth is None:
-            return self.weight
+            return rows
         added = torch.bmm(self.basis, self.smooth).flatten(0, 1)[self.cell]
-        return self.weight.index_add(0, self.row, added.to(self.weight.dtype))
+        return rows.index_add(0, self.row, added.to(rows.dtype))
+
+
+class OrdinalTable(SmoothRows):
+    """A table `(rows, width)` with what is smooth of it."""
+
+    def __init__(self, rows: int, width: int, spans: Sequence[Span], std: float) -> None:
+        """std: of the rows at the start, and of what is added to them."""
+        super().__init__(spans, width, std)
+        self.weight = nn.Parameter(std * torch.randn(rows, width))
+
+    def forward(self) -> Tensor:  # type: ignore[override]
+        return super().forward(self.weight)
 
 
 def _cosines(k: Tensor) -> Tensor:

@@ -34,11 +34,7 @@ def upgrade(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _renamed(name: str) -> str:
     parts = name.split(".")
-    today = [
+    return ".".join(
         part if before in ("project", "null") else RENAMED.get(part, part)
         for before, part in zip(["", *parts], parts, strict=False)
-    ]
-    # The answers of symbols were one matrix, and are a table now.
-    if parts[-1] == "head" and parts[-2:-1] not in (["project"], ["null"]):
-        today.append("weight")
-    return ".".join(today)
+    )

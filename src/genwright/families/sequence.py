@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from genwright.families.base import Phase
 from genwright.families.capabilities import Generative
-from genwright.families.ordinal import OrdinalTable
+from genwright.families.ordinal import SmoothRows
 from genwright.nets.roles import Nets
 from genwright.space import CondSpec, Space, Symbol
 
@@ -45,8 +45,16 @@ class SymbolFamily(Generative):
 
     first: Tensor
     """Where each span's symbols begin in a table of them all."""
-    head: OrdinalTable
-    """`(sum of the sizes, width)`: the row of each symbol's logit, made by the subclass."""
+
+    def _add_head(self, width: int) -> None:
+        """The answer for each symbol, 0 at the start."""
+        self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
+        self.smooth_head = SmoothRows(self.space.spans, width)
+
+    def _head(self) -> Tensor:
+        """`(sum of the sizes, width)`: the row of each symbol's logit."""
+        rows: Tensor = self.smooth_head(self.head)
+        return rows
 
     @property
     def pad(self) -> int | None:

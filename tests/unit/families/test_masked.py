@@ -156,7 +156,7 @@ def test_the_surest_comes_first_and_a_cold_one_always_says_the_same(
     ids, hidden = torch.zeros(1, 12).long(), torch.ones(1, 12, dtype=torch.bool)
     with torch.no_grad():
         h = family._read(ids, hidden, family.conditioner({}, 1, ids))
-    sure = family._logits(h, 0, family.head()).log_softmax(-1).max(-1).values[0]
+    sure = family._logits(h, 0, family._head()).log_softmax(-1).max(-1).values[0]
     first = int(sure.argmax())
     seen: list[Tensor] = []
     read = family._read
@@ -229,7 +229,7 @@ def test_features_tell_the_classes_apart() -> None:
 def test_autoregressive_keeps_a_beginning_and_says_why_nothing_else() -> None:
     torch.manual_seed(0)
     family = Autoregressive(SMALL["row"], {}, Auto("xs")).eval()
-    torch.nn.init.normal_(family.head.weight)
+    torch.nn.init.normal_(family.head)
     x = torch.tensor([[2, 1, 0]]).repeat(500, 1)
     first = torch.tensor([[True, True, False]]).expand_as(x)
     made = family.infill(x, first, seed=0)

@@ -13,7 +13,7 @@ from genwright.bridges.base import Quantize
 from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Family
 from genwright.families.masked import Masked
-from genwright.families.ordinal import OrdinalTable
+from genwright.families.ordinal import OrdinalTable, SmoothRows
 from genwright.nets.auto import Auto
 from genwright.space import Real, Space, Span, Symbol
 
@@ -22,7 +22,7 @@ def added(spans: Sequence[Span], width: int, extra: int = 0) -> torch.Tensor:
     """What is smooth of a table whose rows spread by a half."""
     torch.manual_seed(0)
     symbols = sum(span.k for span in spans if isinstance(span, Symbol))
-    table = OrdinalTable(0.5 * torch.randn(symbols + extra, width), spans)
+    table = OrdinalTable(symbols + extra, width, spans, std=0.5)
     return (table() - table.weight).detach()
 
 
@@ -43,12 +43,12 @@ def test_neighbours_are_alike_and_other_rows_are_left_alone() -> None:
 def test_the_smooth_part_starts_with_the_spread_of_the_rows() -> None:
     spans = (Symbol(200, ordered=True), Symbol(7, ordered=True))
     assert float(added(spans, 64).std()) == pytest.approx(0.5, rel=0.1)
-    assert not OrdinalTable(torch.zeros(207, 64), spans)().any()
+    zeros = torch.zeros(207, 64)
+    assert not SmoothRows(spans, 64)(zeros).any()
 
 
 def test_a_table_without_order_is_its_rows() -> None:
-    rows = torch.randn(5, 4)
-    table = OrdinalTable(rows, (Symbol(5),))
+    table = OrdinalTable(5, 4, (Symbol(5),), std=0.5)
     assert [name for name, _ in table.named_parameters()] == ["weight"]
     assert table() is table.weight
 
@@ -60,8 +60,12 @@ def test_bins_of_numbers_are_ordered_and_stay_so_on_disk() -> None:
     assert Space.restore(bridge.target.state()) == bridge.target
 
 
-def test_a_space_of_an_older_run_has_no_order() -> None:
-    assert Space.restore({"grid": [], "spans": [{"symbol": 4, "pad": None}]}).spans == (Symbol(4),)
+def test_a_space_of_an_older_run_has_no_order_and_its_weights_the_names_they_had() -> None:
+    space = Space.restore({"grid": [], "spans": [{"symbol": 4, "pad": None}] * 2})
+    assert space.spans == (Symbol(4), Symbol(4))
+    names = set(Autoregressive(space, {}, Auto("xs")).state_dict())
+    assert {"head", "embeds.0.weight"} <= names
+    assert not [name for name in names if "smooth" in name]
 
 
 @pytest.mark.parametrize("kind", [Autoregressive, Masked])
