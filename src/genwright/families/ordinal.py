@@ -62,16 +62,18 @@ class SmoothRows(nn.Module):
         return rows.index_add(0, self.row, added.to(rows.dtype))
 
 
-class OrdinalTable(SmoothRows):
+class OrdinalTable(nn.Module):
     """A table `(rows, width)` with what is smooth of it."""
 
     def __init__(self, rows: int, width: int, spans: Sequence[Span], std: float) -> None:
         """std: of the rows at the start, and of what is added to them."""
-        super().__init__(spans, width, std)
+        super().__init__()
+        self.along = SmoothRows(spans, width, std)
         self.weight = nn.Parameter(std * torch.randn(rows, width))
 
-    def forward(self) -> Tensor:  # type: ignore[override]
-        return super().forward(self.weight)
+    def forward(self) -> Tensor:
+        table: Tensor = self.along(self.weight)
+        return table
 
 
 def _cosines(k: Tensor) -> Tensor:
