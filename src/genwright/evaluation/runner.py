@@ -150,7 +150,7 @@ def _answered(
         try:
             rows[name] = metric.checked_rows(asked, seed)
             found[name] = metric.measured(rows[name])
-        except Exception as error:
+        except Exception as error:  # as above: what cannot be measured has no row
             if name == "model":
                 return result(model=None, refused=_in_words(metric, error))
     model = found.pop("model")
