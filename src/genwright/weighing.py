@@ -12,11 +12,11 @@ from genwright import planning
 from genwright.budget import MEMORY, MINUTES
 from genwright.data.dataset import Dataset
 from genwright.errors import Incompatible
-from genwright.experiment import Experiment, default_family, within_time
+from genwright.experiment import Experiment, Untrained, default_family, within_time
 from genwright.planning import Verdict, choose_task
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, resolve
-from genwright.training.cost import Unfilled, free_memory
+from genwright.training.cost import free_memory
 from genwright.training.threads import Threads
 
 __all__ = ["Advice", "advise", "timed_verdicts"]
@@ -78,11 +78,10 @@ def timed_verdicts(recipe: Recipe, dataset: Dataset) -> Iterator[Verdict]:
         yield replace(verdict, ways=list(filter(leads_out, verdict.ways)))
 
 
-def _untrained(recipe: Recipe, dataset: Dataset, family: str) -> Experiment:
-    """A training with this family, whose weights are not drawn. Raises `Incompatible`."""
+def _untrained(recipe: Recipe, dataset: Dataset, family: str) -> Untrained:
+    """A training with this family. Raises `Incompatible`."""
     one = recipe if family == recipe.family.name else replace(recipe, family=Plugin(family))
-    with Unfilled():
-        return Experiment.on(one, dataset)
+    return Untrained(one, dataset)
 
 
 def _takes(recipe: Recipe, dataset: Dataset, family: str) -> bool:
@@ -93,16 +92,16 @@ def _takes(recipe: Recipe, dataset: Dataset, family: str) -> bool:
     return True
 
 
-def _priced(verdict: Verdict, experiment: Experiment) -> Verdict:
+def _priced(verdict: Verdict, untrained: Untrained) -> Verdict:
     """The verdict with what a step costs, and with ways out where that is too much."""
-    cost, free = experiment.cost(), free_memory()
+    cost, free = untrained.cost(), free_memory()
     why, ways = "", verdict.ways
     if cost.bytes > MEMORY * free:
         why = f"a step wants {cost.bytes / 1e9:.1f} of the {free / 1e9:.1f} GB of memory that are free"
     elif cost.seconds > SLOW:
         why = f"a step takes {cost.seconds:.1f} s"
     if why:
-        ways = _smaller(verdict, experiment)
+        ways = _smaller(verdict, untrained.plain)
     return replace(
         verdict, seconds_per_step=cost.seconds, bytes_per_step=cost.bytes, too_large=why, ways=ways
     )

@@ -22,7 +22,8 @@ from genwright.experiment import open_data
 from genwright.recipe import TrainOptions
 from genwright.registry import names
 from genwright.training import cost
-from genwright.training.cost import Cost, OperationCounter
+from genwright.training.cost import Cost
+from genwright.training.operations import OperationCounter
 from genwright.training.step import TrainStep
 
 
@@ -61,6 +62,20 @@ def test_every_family_that_fits_has_an_estimate_and_none_takes_a_step(
         assert verdict.bytes_per_step > 0
 
 
+def test_of_many_alike_columns_some_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(rng.normal(size=(40, 300)).round(3)).add_prefix("c")
+    frame["sort"] = [*"abcd"] * 10
+    frame.to_csv(tmp_path / "wide.csv", index=False)
+    recipe, dataset = open_data(api.make_recipe(tmp_path / "wide.csv", family="vae", size="xs"))
+    some = experiment.Untrained(recipe, dataset)
+    assert some.plain.model.pipeline.made.space.stored == 1 + 300 // (300 // experiment.ALIKE)
+    monkeypatch.setattr(experiment, "ALIKE", 300)
+    whole = experiment.Untrained(recipe, dataset)
+    assert whole.plain.model.pipeline.made.space.stored == 301
+    assert some.cost().seconds == pytest.approx(whole.cost().seconds, rel=0.1)
+
+
 def test_what_is_refused_comes_last(tmp_path: Path) -> None:
     outcomes = [v.outcome == "refused" for v in api.plan(table(tmp_path / "rows.csv"), size="xs")]
     assert any(outcomes)
@@ -84,7 +99,7 @@ def test_a_way_out_of_a_refusal_is_taken_here(tmp_path: Path) -> None:
 def test_too_large_is_said_with_the_ways_out(
     faces: Path, monkeypatch: pytest.MonkeyPatch, cost: Cost, why: str
 ) -> None:
-    monkeypatch.setattr(weighing.Experiment, "cost", lambda self: cost)
+    monkeypatch.setattr(experiment.Untrained, "cost", lambda self, batch=None: cost)
     monkeypatch.setattr(weighing, "free_memory", lambda: 2e9)
     (verdict,) = api.plan(faces, family="autoregressive")
     assert why in verdict.too_large
@@ -112,11 +127,12 @@ def test_the_command_trains_what_is_recommended(faces: Path) -> None:
 def test_a_smaller_size_is_recommended_where_the_one_asked_for_is_too_large(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cost(self: weighing.Experiment) -> Cost:
-        small = self.recipe.size == "xs" or self.recipe.family.name == "vae"
+    def cost(self: experiment.Untrained, batch: int | None = None) -> Cost:
+        recipe = self.plain.recipe
+        small = recipe.size == "xs" or recipe.family.name == "vae"
         return Cost(0.1 if small else 10.0, 10**6)
 
-    monkeypatch.setattr(weighing.Experiment, "cost", cost)
+    monkeypatch.setattr(experiment.Untrained, "cost", cost)
     advice = api.look(faces, settings=["train.steps=7"]).advice
     assert advice is not None
     assert (advice.family, advice.size) == ("diffusion", "xs")
@@ -126,7 +142,7 @@ def test_a_smaller_size_is_recommended_where_the_one_asked_for_is_too_large(
 def test_a_length_that_is_open_follows_from_the_time(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weighing.Experiment, "cost", lambda self: Cost(0.5, 10**6))
+    monkeypatch.setattr(experiment.Untrained, "cost", lambda self, batch=None: Cost(0.5, 10**6))
     monkeypatch.setattr(experiment, "share_of_a_core", lambda: 1.0)
     advice = api.look(faces, label="label").advice
     assert advice is not None

@@ -183,6 +183,10 @@ class Field(ABC):
         """The field less some of its parts, since these are given; it takes the same cached arrays."""
         return self
 
+    def alike(self) -> list[list[str]]:
+        """Its parts by what stands for them: a family does the same with all in one list."""
+        return []
+
     def read_from(self, cached: Field) -> None:  # noqa: B027 - most fields are cached as they are
         """Expand the compact arrays of `cached` from now on: the same field with all its parts."""
 

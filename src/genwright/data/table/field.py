@@ -22,7 +22,7 @@ from genwright.data.columns.types import Numeric
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.table.frames import TableFormat, assemble, largest, library, raw
 from genwright.errors import DataError, RecipeError, suggest
-from genwright.space import Space, Symbol
+from genwright.space import Space, Span, Symbol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,6 +177,12 @@ class RowField(Field):
         if not any(column.spans for column in other._columns):
             raise DataError(other._nothing("all columns are given"), code="nothing-to-make")
         return other
+
+    def alike(self) -> list[list[str]]:
+        kinds: dict[tuple[Span, ...], list[str]] = {}
+        for column in self._columns:
+            kinds.setdefault(column.spans, []).append(column.name)
+        return [*kinds.values()]
 
     def read_from(self, cached: Field) -> None:
         """Find the channels of its columns among those of all columns. Raises `DataError` where they are not."""
