@@ -41,7 +41,7 @@ from genwright.report.run_page import Command
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.trainer import Progress, Trainer
-from genwright.weighing import Advice, advise, timed_verdicts
+from genwright.weighing import Advice, Weighing
 
 if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as long as torch
     from genwright.analysis.linear_probe import Probe
@@ -142,14 +142,15 @@ def look(
     seen = _seen(dataset)
     if found is not None:
         found(seen)
-    for verdict in timed_verdicts(recipe, dataset):
+    weighing = Weighing(recipe, dataset)
+    for verdict in weighing.each():
         seen.families.append(verdict)
         if report is not None:
             report(verdict)
     if asked.data.memory is not None:
         data, choices["label"] = asked.data.path, asked.data.label
         settings = [f"codec.name={asked.codec.name}", *settings]
-    seen.advice = advise(recipe, dataset, seen.families, _typed(data, settings, choices))
+    seen.advice = weighing.advice(_typed(data, settings, choices))
     return seen
 
 
@@ -206,7 +207,7 @@ def plan(
     """
     verdicts = []
     opened = open_data(_recipe(data, rate, settings, choices), sampled=True)
-    for verdict in timed_verdicts(*opened):
+    for verdict in Weighing(*opened).each():
         verdicts.append(verdict)
         if report is not None:
             report(verdict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -35,7 +36,16 @@ from genwright.training.threads import Threads, share_of_a_core
 from genwright.training.timing import seconds_per_step
 from genwright.training.trainer import local_batch
 
-__all__ = ["Experiment", "Untrained", "default_family", "load", "open_data"]
+__all__ = [
+    "Experiment",
+    "Untrained",
+    "chosen_within",
+    "default_family",
+    "load",
+    "open_data",
+    "own_share",
+    "within_time",
+]
 
 FIT_SAMPLE = 20_000
 """Training examples that a bridge is fitted on, at most."""
@@ -259,43 +269,59 @@ def _thinned(recipe: Recipe, dataset: Dataset) -> tuple[Dataset, Dataset, float]
     return with_only(1), with_only(2), sum(map(len, many)) / sum(kept)
 
 
-def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, float]:
-    """The recipe with what time decides written out: the size of the nets, the examples of a step, the context
-    of a stream, and the number of steps and threads where no minutes are named either; and the seconds of a step.
+def chosen_within(
+    recipe: Recipe, dataset: Dataset, untrained: Callable[[Size], Untrained], share: float = 1.0
+) -> budget.Choice:
+    """What to train with in the time there is.
 
-    recipe, dataset  as `open_data` gives them, of a sample at least
+    untrained  the training with nets of a size
+    share      of the time that goes by in which this program computes
     """
     train, context = recipe.train, dataset.codec.context
     device = distributed.device(train.device)
-
-    @cache
-    def untrained(size: Size) -> Untrained:
-        return Untrained(replace(recipe, size=size), dataset)
 
     def price(size: Size, batch: int) -> Cost:
         found = untrained(size).cost(batch)
         return replace(found, seconds=distributed.first_says(found.seconds / share, device))
 
-    first = untrained("xs").plain
-    family = first.model.family
-    there = dataset.stats.total or dataset.stats.counts["train"]
+    size = None if recipe.size == "auto" else recipe.size
+    first = untrained(size or "xs").plain
     made = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"]).space
     numbers = made.stored * made.positions
-    with Threads(device, chooses=True):
-        # Seconds of a thread by itself are its own, and beside other programs more go by.
-        share = share_of_a_core() if torch.get_num_threads() == 1 else 1.0
-        choice = budget.choose(
-            60 * (train.minutes or budget.MINUTES),
-            price,
-            most=family.batch_size,
-            least=train.accumulate * distributed.world() * first.least_local(),
-            size=None if recipe.size == "auto" else recipe.size,
-            batch=train.batch_size,
-            shortens=dataset.fields[dataset.main].stream and recipe.codec.options[context] is None,
-            in_each=numbers,
-            numbers=there * numbers,
-            free=free_memory(),
-        )
+    return budget.choose(
+        60 * (train.minutes or budget.MINUTES),
+        price,
+        most=first.model.family.batch_size,
+        least=train.accumulate * distributed.world() * first.least_local(),
+        size=size,
+        batch=train.batch_size,
+        shortens=dataset.fields[dataset.main].stream and recipe.codec.options[context] is None,
+        in_each=numbers,
+        numbers=numbers * (dataset.stats.total or dataset.stats.counts["train"]),
+        free=free_memory(),
+    )
+
+
+def own_share() -> float:
+    """Of the time that goes by in which this program computes: seconds of a thread by itself are its own, and beside
+    other programs more go by."""
+    return share_of_a_core() if torch.get_num_threads() == 1 else 1.0
+
+
+def within_time(
+    recipe: Recipe, dataset: Dataset, untrained: Callable[[Size], Untrained] | None = None
+) -> tuple[Recipe, float]:
+    """The recipe with what time decides written out: the size of the nets, the examples of a step, the context
+    of a stream, and the number of steps and threads where no minutes are named either; and the seconds of a step.
+
+    recipe, dataset  as `open_data` gives them, of a sample at least
+    untrained        the training with nets of a size, where some are known
+    """
+    train, context = recipe.train, dataset.codec.context
+    there = dataset.stats.total or dataset.stats.counts["train"]
+    known = untrained or cache(lambda size: Untrained(replace(recipe, size=size), dataset))
+    with Threads(distributed.device(train.device), chooses=True):
+        choice = chosen_within(recipe, dataset, known, own_share())
         threads = torch.get_num_threads()
     if train.minutes is None:
         steps = budget.enough(choice.steps, choice.batch, there)

@@ -85,7 +85,17 @@ DOWN = {
         *("registry", "batch", "space", "errors"),
     },
     "budget": {"nets", "training"},
-    "weighing": {"budget", "experiment", "training", "data", "planning", "recipe", "registry", "errors"},
+    "weighing": {
+        "nets",
+        "budget",
+        "experiment",
+        "training",
+        "data",
+        "planning",
+        "recipe",
+        "registry",
+        "errors",
+    },
     "api": {
         "finishing",
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),

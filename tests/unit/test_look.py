@@ -93,23 +93,42 @@ def test_a_way_out_of_a_refusal_is_taken_here(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cost", "why"),
-    [(Cost(2.5, 10**6), "a step takes 2.5 s"), (Cost(0.1, 10**9), "wants 1.0 of the 2.0 GB")],
+    ("settings", "cost", "why"),
+    [
+        (["train.steps=2000"], Cost(2.5, 10**6), "a step takes 2.5 s"),
+        ([], Cost(9.0, 10**6), "a step takes 9.0 s, so that 10 min are for few of them"),
+        ([], Cost(0.1, 10**9), "wants 1.0 of the 2.0 GB"),
+    ],
 )
 def test_too_large_is_said_with_the_ways_out(
-    faces: Path, monkeypatch: pytest.MonkeyPatch, cost: Cost, why: str
+    faces: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], cost: Cost, why: str
 ) -> None:
     monkeypatch.setattr(experiment.Untrained, "cost", lambda self, batch=None: cost)
     monkeypatch.setattr(weighing, "free_memory", lambda: 2e9)
-    (verdict,) = api.plan(faces, family="autoregressive")
+    monkeypatch.setattr(weighing, "own_share", lambda: 1.0)
+    (verdict,) = api.plan(faces, family="autoregressive", settings=settings)
     assert why in verdict.too_large
     assert verdict.outcome == "bridged"
     assert verdict.ways[0] == "--size xs"
     assert not any("codec.size" in way for way in verdict.ways)  # 8 x 8 is smaller than that
     assert any("bridge.bins" in way for way in verdict.ways)
-    said = done("plan", faces, "--family", "autoregressive").out
+    words = [word for setting in settings for word in ("--set", setting)]
+    said = done("plan", faces, "--family", "autoregressive", *words).out
     assert f"too large here: {verdict.too_large}" in said
     assert "try --size xs" in said
+
+
+def test_where_time_decides_a_step_is_of_as_many_examples_as_it_allows(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cost(self: experiment.Untrained, batch: int | None = None) -> Cost:
+        return Cost(0.1 * (batch or 128), 10**6)
+
+    monkeypatch.setattr(experiment.Untrained, "cost", cost)
+    monkeypatch.setattr(weighing, "own_share", lambda: 1.0)
+    (verdict,) = api.plan(faces, family="vae", settings=["train.minutes=10"])
+    assert verdict.seconds_per_step == pytest.approx(1.6)  # 16 of the 128 that the family takes
+    assert verdict.too_large == ""
 
 
 # -- what would be worth making --------------------------------------------------------------------

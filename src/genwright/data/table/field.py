@@ -181,7 +181,8 @@ class RowField(Field):
     def alike(self) -> list[list[str]]:
         kinds: dict[tuple[Span, ...], list[str]] = {}
         for column in self._columns:
-            kinds.setdefault(column.spans, []).append(column.name)
+            if column.spans:
+                kinds.setdefault(column.spans, []).append(column.name)
         return [*kinds.values()]
 
     def read_from(self, cached: Field) -> None:
