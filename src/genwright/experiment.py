@@ -201,7 +201,7 @@ class Experiment:
         """What was decided: the text of plan.txt."""
         recipe, counts = self.recipe, self.dataset.stats.counts
         train = recipe.train
-        length = f"{train.minutes:g} minutes" if train.minutes else f"{train.steps:,} steps"
+        length = f"{train.minutes:g} min" if train.minutes else f"{train.steps:,} steps"
         batch = train.batch_size or self.model.family.batch_size
         lines = [
             f"data     {recipe.data.path}: {counts['train']:,} to train on, "

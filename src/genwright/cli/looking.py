@@ -39,7 +39,8 @@ def show_found(found: Look) -> None:
         f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, "
         f"{counts['test']:,} to judge by"
     )
-    facts = {name: value for name, value in found.facts.items() if name != "columns" and value}
+    said = ("columns", found.unit)  # how many there are stands above
+    facts = {name: value for name, value in found.facts.items() if name not in said and value}
     rows = [[f"  {_spaced(name)}", _words(value)] for name, value in facts.items()]
     for name, classes in found.labels.items():
         rows.append([f"  given {name}", _counted(classes)])

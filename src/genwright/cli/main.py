@@ -22,8 +22,10 @@ import typer
 from genwright import __version__
 from genwright.cli.console import (
     busy,
+    columns,
     making,
     say,
+    show,
     show_probe,
     show_ranking,
     show_report,
@@ -230,9 +232,8 @@ def train(
     if began == [model.run.step]:
         say(f"{run} has come to its end already: --steps or --minutes beyond that go on with it")
         return
-    first, *_ = api.commands(model)
-    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or {first.purpose}:")
-    say(f"  {first.line}")
+    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or")
+    show(columns([[f"  {one.line}", one.purpose] for one in api.commands(model)]))
 
 
 @app.command()
