@@ -169,6 +169,15 @@ def test_a_length_that_is_open_follows_from_the_time(
     assert (advice.steps, advice.seconds) == (1_000, 500.0)  # of little data less than ten minutes
 
 
+def test_what_cannot_be_good_in_the_time_is_not_called_good(capsys: pytest.CaptureFixture[str]) -> None:
+    advice = weighing.Advice("vae", "generate", "xs", 81, 600.0, "genwright train sounds")
+    looking.show_advice(advice)
+    looking.show_advice(replace(advice, steps=2_000))
+    few, enough = capsys.readouterr().out.split("worth making")[1:]
+    assert "about 10 min make 81 steps, too few to be good: --minutes 60" in few
+    assert "good after about 10 min (2,000 steps)" in enough
+
+
 def test_nothing_is_recommended_that_memory_does_not_hold(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,8 @@ __all__ = ["show_advice", "show_found", "weighing"]
 
 SHOWN = 40
 """Columns of a table, classes of a label and bad files that are named; of more, how many."""
+SOME_HUNDREDS = 300
+"""Steps below which hardly anything is learnt."""
 WIDTHS = (15, 20, 9, 12, 8)
 """Of the columns of families, whose rows come one by one."""
 
@@ -167,8 +169,9 @@ def show_advice(advice: Advice | None) -> None:
     if advice is None:
         say("nothing can be made of this here as it is: the ways out stand beside each family")
         return
-    say(
-        f"worth making: {advice.family} at size {advice.size}, task {advice.task}, which should be good after "
-        f"about {duration(advice.seconds)} ({advice.steps:,} steps); type"
-    )
+    time, steps = f"about {duration(advice.seconds)}", f"{advice.steps:,} steps"
+    good = f"which should be good after {time} ({steps})"
+    if advice.steps < SOME_HUNDREDS:
+        good = f"of which {time} make {steps}, too few to be good: --minutes 60 is for more"
+    say(f"worth making: {advice.family} at size {advice.size}, task {advice.task}, {good}; type")
     say(f"  {advice.command}")
