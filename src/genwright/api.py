@@ -590,8 +590,10 @@ def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation 
     if watch.begun is not None and distributed.is_main():
         watch.begun(run, job.verdict)
 
+    drawing = _Drawing(recipe)
+
     def draw(family: Family, step: int) -> None:
-        samples = model.using(family, step).sample(recipe.train.samples, seed=recipe.seed)
+        samples = drawing.of(model.using(family, step), recipe.train.samples)
         samples.write(run.samples_dir(step))
         run_page.keep_samples(run, step, samples.preview())
 
@@ -618,15 +620,38 @@ def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation 
     except RunError:
         if trainer.gave_up and run.step and distributed.is_main():
             trained = _trained(job, run)
-            _page(job, trained, trainer, time.monotonic() - began)
+            _page(job, trained, trainer, time.monotonic() - began, drawing)
         raise
     model.run, model.finished = run, finished
     if not distributed.is_main():
         return model
     trained = _trained(job, run)
     trained.finished = finished
-    _page(job, trained, trainer, time.monotonic() - began)
+    _page(job, trained, trainer, time.monotonic() - began, drawing)
     return trained
+
+
+class _Drawing:
+    """Draws what a training shows: of one that time bounds, no more samples than a tenth of it is enough for."""
+
+    FIRST, SHARE = 4, 0.1
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._seed, self._minutes = recipe.seed, recipe.train.minutes
+        self._each: float | None = None
+        """Seconds that a sample has taken; None before there is one."""
+
+    def of(self, model: Model, wanted: int) -> Samples:
+        n, began = self._affordable(wanted), time.monotonic()
+        samples = model.sample(n, seed=self._seed)
+        self._each = (time.monotonic() - began) / n
+        return samples
+
+    def _affordable(self, wanted: int) -> int:
+        if self._minutes is None:
+            return wanted
+        most = self.FIRST if self._each is None else 60 * self._minutes * self.SHARE / self._each
+        return max(1, min(wanted, int(most)))
 
 
 def _trained(job: Experiment, run: Run) -> Model:
@@ -639,7 +664,7 @@ def _trained(job: Experiment, run: Run) -> Model:
     )
 
 
-def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> None:
+def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float, drawing: _Drawing) -> None:
     """The run on one page; what its plan says already is no fact."""
     facts = {
         "parameters": f"{sum(p.numel() for p in model.family.parameters()):,}",
@@ -651,7 +676,7 @@ def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> No
         what = "kid of samples" if trainer.by_judge else "held-out loss"
         facts[what] = f"{trainer.best:.4g}, least at step {model.run.best:,}; kept"
     many = 100 if len(job.model.pipeline.made.space.grid) > 1 else 12
-    made = model.sample(many, seed=job.recipe.seed).preview() if model.generates else None
+    made = drawing.of(model, many).preview() if model.generates else None
     phases, units = len(model.family.phases), model.family.loss_units
     run_page.finish(model.run, made, facts, commands(model), phases, units)
 

@@ -32,6 +32,8 @@ __all__ = ["Advice", "Weighing"]
 
 SLOW = 1.0
 """Seconds of a step that are too many where the steps are counted."""
+FEW = 1_000
+"""Examples that a model may well learn by heart."""
 FEWEST = 100
 """Steps that are too few where their number follows from the time."""
 
@@ -43,6 +45,7 @@ class Advice:
     family, task, size  to train
     steps, seconds      how long until it is good, roughly, and what that takes here
     command             to type
+    caution             what to expect of it all the same
     """
 
     family: str
@@ -51,6 +54,7 @@ class Advice:
     steps: int
     seconds: float
     command: str
+    caution: str = ""
 
 
 class Weighing:
@@ -185,7 +189,14 @@ class Weighing:
         if "--family" not in command:
             more = ["--family", first.family, *more]
         task = choose_task(first.family, recipe.task.name)
-        return Advice(first.family, task, size, steps, each * steps, shlex.join([*command, *more]))
+        there, unit = self.dataset.stats.counts["train"], self.dataset.codec.plural
+        caution = (
+            f"{there:,} {unit} to train on are few, and a model may learn them by heart: judge says whether it did"
+            if there < FEW and not self.dataset.stats.total
+            else ""
+        )
+        line = shlex.join([*command, *more])
+        return Advice(first.family, task, size, steps, each * steps, line, caution)
 
     def _quick_enough(self, makes: list[Verdict]) -> tuple[Verdict, str]:
         """The first of families that make examples, and the size of its nets: as it is, or small, or else the

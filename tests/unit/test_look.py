@@ -141,6 +141,7 @@ def test_the_command_trains_what_is_recommended(faces: Path) -> None:
     words = f"genwright train {faces} --size xs --label label --set train.steps=7 --family diffusion"
     assert sorted(advice.command.split()) == sorted(words.split())
     assert advice.seconds > 0
+    assert advice.caution.startswith("23 pictures to train on are few")
 
 
 def test_a_smaller_size_is_recommended_where_the_one_asked_for_is_too_large(

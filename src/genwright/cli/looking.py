@@ -175,3 +175,5 @@ def show_advice(advice: Advice | None) -> None:
         good = f"of which {time} make {steps}, too few to be good: --minutes 60 is for more"
     say(f"worth making: {advice.family} at size {advice.size}, task {advice.task}, {good}; type")
     say(f"  {advice.command}")
+    if advice.caution:
+        say(advice.caution)

@@ -224,3 +224,24 @@ def test_slow_checks_leave_most_of_the_time_to_training(
     settings = ["train.batch_size=8", "train.samples=2", "train.cover=0"]
     api.train(data, family="vae", size="xs", minutes=1.5 / 60, out=tmp_path / "run", settings=settings)
     assert 2 <= len(checks) <= 4  # of 20 that are due
+
+
+def test_samples_of_a_timed_training_take_no_more_than_a_tenth_of_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = list[int]()
+
+    class Slow:
+        def sample(self, n: int, *, seed: int) -> list[int]:
+            drawn.append(n)
+            now[0] += 0.5 * n
+            return [seed] * n
+
+    now = [0.0]
+    monkeypatch.setattr(api.time, "monotonic", lambda: now[0])
+    timed, counted = (
+        api._Drawing(api.make_recipe(data, **much)) for much in ({"minutes": 1}, {"steps": 9})
+    )
+    for drawing in (timed, timed, counted, counted):
+        drawing.of(Slow(), 64)  # type: ignore[arg-type]
+    assert drawn == [4, 12, 64, 64]
