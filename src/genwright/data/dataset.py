@@ -26,7 +26,7 @@ from filelock import FileLock
 from genwright.data.cache import cache_home, file_digests
 from genwright.data.codec import Codec, ReadOptions, Rejected, Rows, Source, SplitName
 from genwright.data.columns.field import ColumnField
-from genwright.data.field import Array, Field
+from genwright.data.field import Array, Field, Values
 from genwright.data.member import Member
 from genwright.data.stats import DatasetStats
 from genwright.errors import DataError, closest_name, suggest
@@ -375,17 +375,17 @@ def _encode(
             short = [int(key, 16) & (2**64 - 1) for key in rows.keys]
             keys.write(np.array(short, dtype=np.uint64).tobytes())
             number = _parts(rows, options)
-            for n, part in enumerate(PARTS):
-                index = np.flatnonzero(number == n)
-                if n:
-                    index = _known(fields, rows, index, stats)
-                if not index.size:
-                    continue
-                some = rows.take(fields, index.tolist())
-                stats.counts[part] += len(some)
-                for name, values in some.values.items():
-                    compact = np.ascontiguousarray(fields[name].encode(values))
-                    out[part, name].write(compact.tobytes())
+            train, *held = (np.flatnonzero(number == n) for n in range(len(PARTS)))
+            found = [train, *(_known(fields, rows, index, stats) for index in held)]
+            some = rows.take(fields, np.concatenate(found).tolist())
+            counts = [len(index) for index in found]
+            for part, count in zip(PARTS, counts, strict=True):
+                stats.counts[part] += count
+            for name, values in some.values.items():
+                for part, compact in zip(PARTS, _in_parts(fields[name], values, counts), strict=True):
+                    if not len(compact):
+                        continue
+                    out[part, name].write(np.ascontiguousarray(compact).tobytes())
                     about = arrays.setdefault(f"{part}.{name}", {"dtype": str(compact.dtype), "n": 0})
                     about["n"] += len(compact)
                     about["shape"] = list(compact.shape[1:])
@@ -403,6 +403,19 @@ def _encode(
         name: dict(sorted(count.items(), key=lambda kv: int(kv[0]))) for name, count in labels.items()
     }
     return stats, arrays
+
+
+def _in_parts(field: Field, values: Values, counts: Sequence[int]) -> list[Array]:
+    """The values encoded all at once, since a thousand columns take as long for a few rows as for many, and parted into
+    so many of each split; of a stream the examples run together."""
+    ends = np.cumsum(counts)
+    if field.stream:
+        parts = (
+            range(end - count, end) for end, count in zip(ends.tolist(), counts, strict=True) if count
+        )
+        encoded = iter([field.encode(field.take(values, part)) for part in parts])
+        return [next(encoded) if count else np.empty(0) for count in counts]
+    return np.split(field.encode(values), ends[:-1]) if ends[-1] else [np.empty(0) for _ in counts]
 
 
 def _known(fields: Mapping[str, Field], rows: Rows, index: Array, stats: DatasetStats) -> Array:
