@@ -175,7 +175,7 @@ def _seen(dataset: Dataset) -> Look:
         bad=[asdict(bad) for bad in stats.bad],
         bad_count=stats.bad_count,
         warnings=stats.warnings,
-        unit=dataset.codec.plural,
+        unit=dataset.unit,
         total=stats.total or sum(stats.counts.values()),
     )
 

@@ -189,7 +189,7 @@ class Weighing:
         if "--family" not in command:
             more = ["--family", first.family, *more]
         task = choose_task(first.family, recipe.task.name)
-        there, unit = self.dataset.stats.counts["train"], self.dataset.codec.plural
+        there, unit = self.dataset.stats.counts["train"], self.dataset.unit
         caution = (
             f"{there:,} {unit} to train on are few, and a model may learn them by heart: judge says whether it did"
             if there < FEW and not self.dataset.stats.total

@@ -35,7 +35,7 @@ from genwright.registry import options as plugin_options
 
 __all__ = ["Dataset", "DatasetStats", "Split", "make_codec", "prepare"]
 
-FORMAT, LAYOUT = 1, 4
+FORMAT, LAYOUT = 1, 5
 """Of what names a data set, and of how its cache lies on disk."""
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 FEW = 20
@@ -106,6 +106,11 @@ class Dataset:
     @property
     def codec_name(self) -> str:
         return self.source.codec
+
+    @property
+    def unit(self) -> str:
+        """What its examples are called, several of them."""
+        return "windows" if self.fields[self.main].stream else self.codec.plural
 
     def heldout(self) -> Split:
         """What is judged by; where nothing was held out, what was trained on."""
@@ -277,7 +282,10 @@ def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path, few
     for field in fields.values():
         field.settle()
     stats, arrays = _encode(read(), fields, options, folder)
-    stats.total = few.total if few else 0
+    if few:
+        # Of a stream examples are windows, and what was read are pieces of it.
+        main = next(iter(fields.values()))
+        stats.total = round(sum(stats.counts.values()) * few.total / total) if main.stream else few.total
     stats.spoilt(list(source.rejected))
     warnings += notes
     for field in fields.values():
