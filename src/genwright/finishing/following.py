@@ -45,8 +45,8 @@ class Following:
         made, taken, ask = first.pipeline.made, self.application.field, self.application.ask
         if made.kind != taken.kind:
             raise Incompatible(
-                f"--then {self.second.run.path} makes something of each {taken.kind}, and {first.run.path} makes "
-                f"each a {made.kind}: choose a run of the same kind of data",
+                f"--then {self.second.run.path} is applied to the kind {taken.kind!r}, and {first.run.path} makes "
+                f"{made.kind!r}: choose a run of the same kind of data",
                 code="then-other-kind",
             )
         if ask.partial and made.kind != "row":

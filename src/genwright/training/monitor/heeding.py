@@ -85,30 +85,29 @@ def t_statistic(x: Tensor) -> float:
 
 @torch.no_grad()
 def _gains(family: Family, batch: Batch, name: str, turn: int) -> Iterator[Tensor]:
-    """By how much each chunk of the examples that have other conditions than their partners costs less so."""
+    """By how much each chunk of pairs whose conditions differ costs less under its own than with these exchanged: what
+    a condition costs by itself falls out."""
     cond = batch.cond[name]
-    partner = _partners(cond, turn)
-    differs = (cond != cond[partner]).flatten(1).any(1)
-    index = torch.nonzero(differs)[:, 0]
-    for number, some in enumerate(torch.split(index, CHUNK)):
-        if len(some) < CHUNK:
+    pairs = _pairs(cond, turn)
+    pairs = pairs[(cond[pairs[:, 0]] != cond[pairs[:, 1]]).flatten(1).any(1)]
+    for number, some in enumerate(torch.split(pairs, CHUNK // 2)):
+        own, other = some.flatten(), some.flip(1).flatten()
+        if len(own) < CHUNK:
             return
         part = Batch(
-            batch.x[some],
-            {other: one[some] for other, one in batch.cond.items()},
-            None if batch.mask is None else batch.mask[some],
+            batch.x[own],
+            {key: one[own] for key, one in batch.cond.items()},
+            None if batch.mask is None else batch.mask[own],
         )
-        yield family.condition_gain(part, {name: cond[partner[some]]}, seed=turn * len(index) + number)
+        yield family.condition_gain(part, {name: cond[other]}, seed=turn * len(cond) + number)
 
 
-def _partners(cond: Tensor, turn: int) -> Tensor:
-    """For each example another one, of another condition where there are enough: half a turn away in the order of
-    their conditions, which chance decides among equal ones."""
-    n = len(cond)
-    chance = torch.rand(n, generator=torch.Generator().manual_seed(turn)).to(cond.device)
+def _pairs(cond: Tensor, turn: int) -> Tensor:
+    """Pairs of examples `(n // 2, 2)`, of different conditions where there are enough: half the examples apart in the
+    order of their conditions, which chance decides among equal ones."""
+    n = len(cond) // 2
+    chance = torch.randperm(len(cond), generator=torch.Generator().manual_seed(turn)).to(cond.device)
     kind = torch.unique(cond.flatten(1), dim=0, return_inverse=True)[1]
-    order = torch.argsort(chance)
-    order = order[torch.argsort(kind[order], stable=True)]
-    partner = torch.empty_like(order)
-    partner[order] = order.roll(n // 2)
-    return partner
+    order = chance[torch.argsort(kind[chance], stable=True)]
+    pairs = torch.stack([order[:n], order[-n:]], dim=1)
+    return pairs[torch.randperm(n, generator=torch.Generator().manual_seed(turn)).to(cond.device)]
