@@ -24,7 +24,7 @@ from genwright.errors import DataError, RecipeError, Unsupported
 from genwright.families.capabilities import chunk_seed, generative
 from genwright.pipeline import Asked
 from genwright.space import Space
-from genwright.tasks.base import Ask, Given
+from genwright.tasks.base import Ask
 from genwright.tiling import Tiles, padded
 
 if TYPE_CHECKING:
@@ -306,16 +306,11 @@ class Application:
         labels: Mapping[str, Values],
         seed: int,
     ) -> Asked:
-        model, others = self.model, {**labels, **self.given}
-        stored: Given = model.drawn(n, {self.name, *others}, seed)
-        if not model.task.paired:
-            stored, others = model.with_domain(stored, others, n)
         x: Tensor | tuple[Tensor, Tensor] = (
             (encoded.x, encoded.known) if isinstance(encoded, Partial) else encoded
         )
-        rng = torch.Generator().manual_seed(seed)
-        asked = self.pipeline.request(n, others, rng, {**stored, self.name: x})
-        asked.notes += model.rare(asked, list(self.given))
+        asked = self.model.request(n, {**labels, **self.given}, seed, {self.name: x})
+        asked.notes += self.model.rare(asked, list(self.given))
         asked.notes += self.pipeline.cautions(self.name, values) if isinstance(values, list) else []
         if self.ask.partial and not isinstance(
             values, list

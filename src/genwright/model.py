@@ -333,17 +333,22 @@ class Model:
         if (template := sampler_options.pop("infill", None)) is not None:
             _refuse_twice(self.pipeline.spec.make, given)
             given[self.pipeline.spec.make] = self._template(template)
-        named = list(given)
-        rng = torch.Generator().manual_seed(seed)
-        stored: Given = self.drawn(n, given, seed)
-        if not self.task.paired and "source" not in given:
-            (name,) = self.task.given
-            if name in given:
-                stored = {**stored, name: self._domain(name, given.pop(name), n)}
-            stored = self._with_sources(n, stored, seed)
-        asked = self.pipeline.request(n, given, rng, stored)
-        asked.notes += notes + self.rare(asked, named)
+        asked = self.request(n, given, seed)
+        asked.notes += notes + self.rare(asked, list(given))
         return asked
+
+    def request(self, n: int, given: Mapping[str, Any], seed: int, known: Given | None = None) -> Asked:
+        """What is given and, for the rest, what is drawn.
+
+        known  what is given as stored tensors already
+        """
+        stored: Given = self.drawn(n, {*given, *(known or {})}, seed)
+        if not self.task.paired:
+            stored, given = self._with_domain(stored, given, n)
+            if "source" not in {*given, *(known or {})}:
+                stored = self._with_sources(n, stored, seed)
+        rng = torch.Generator().manual_seed(seed)
+        return self.pipeline.request(n, given, rng, {**stored, **(known or {})})
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
         """`n` examples of what was asked for."""
@@ -600,7 +605,9 @@ class Model:
             code="nothing-to-apply",
         )
 
-    def with_domain(self, stored: Given, given: dict[str, Any], n: int) -> tuple[Given, dict[str, Any]]:
+    def _with_domain(
+        self, stored: Given, given: Mapping[str, Any], n: int
+    ) -> tuple[Given, Mapping[str, Any]]:
         """What is given of a task without pairs, with the domain among what is stored."""
         (name,) = self.task.given
         if name not in given:
