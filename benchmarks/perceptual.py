@@ -86,6 +86,7 @@ def main() -> None:
                         f"family.perceptual={weight}",
                         f"family.perceptual_features={args.features}",
                         f"codec.size={SIDE}",
+                        *("train.checks=1", "train.cover=0", "train.samples=0"),
                     ],
                 )
                 truth = model.pipeline.made.tensor(list(held))

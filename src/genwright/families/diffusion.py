@@ -156,8 +156,10 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         if not (self.perceptual and self.training):
             return errors, None
         estimate = self._plain(self.schedule.denoised(answer, x, t))
-        signal, noise = self.schedule.alpha(t).square(), self.schedule.sigma(t).square()
-        share = (signal / (signal + noise)).flatten()  # where all is noise, a mean is the right answer
+        signal, variance = self.schedule.alpha(t).square(), self.schedule.sigma(t).square()
+        share = (
+            signal / (signal + variance)
+        ).flatten()  # where all is noise, a mean is the right answer
         return errors, share * self.perceptual(estimate, batch.x, batch.mask)
 
     def _times(self, clean: Tensor) -> Tensor:
