@@ -67,7 +67,7 @@ def test_a_restored_picture_stands_beside_its_source_and_the_right_one(tmp_path:
     assert found["psnr"].lead is not None
     assert found["psnr"].lead.high < 0  # of a model of three steps
     assert found["retrieval_rank"].baselines["source"].value < 0.02
-    (claim,) = claims
+    (claim,) = [one for one in claims if one.question != "Is what is given heeded?"]
     assert claim.outcome == "not supported"
 
 
@@ -173,7 +173,7 @@ def test_a_label_or_a_number_of_a_picture_is_a_row_of_one_cell(
     else:
         assert nearest["cell_rmse"] < 0.2
         assert nearest["crps"] < 0.2
-    (claim,) = claims
+    (claim,) = [one for one in claims if one.question != "Is what is given heeded?"]
     assert claim.outcome == "not supported"
 
 
