@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genwright.batch import Batch
 from genwright.families.base import Family
+from genwright.families.capabilities import Generative
 from genwright.families.translator import Translator
 from genwright.training.stream import BatchStream
 
@@ -41,10 +42,13 @@ class Heeding:
 
     @classmethod
     def of(cls, family: Family, stream: BatchStream, seed: int) -> Self | None:
-        """The same whenever training begins or goes on; None of a family that is given nothing, and of a translator,
-        whose loss chooses the domains itself."""
-        loader = stream.loader
-        if not family.cond or isinstance(family, Translator) or loader.n < LEAST:
+        """The same whenever training begins or goes on; None of a family that makes nothing of conditions, and of a
+        translator, whose loss chooses the domains itself."""
+        loader, makes = (
+            stream.loader,
+            isinstance(family, Generative) and not isinstance(family, Translator),
+        )
+        if not family.cond or not makes or loader.n < LEAST:
             return None
         place, loader.place = loader.place, 0
         train = stream.next(min(MANY, loader.n), family.device, seed)
