@@ -1,7 +1,7 @@
 """What a model makes of files that a person has, a few at a time, so that memory does not grow with them.
 
 A file that cannot be used is left out and named, and the rest goes on. Where a task is local, an input of another size
-is made window by window (`windows.py`). A file of rows is made again with its
+is made window by window (`tiled.py`). A file of rows is made again with its
 gaps filled. What is made depends on the seed and on the place of a file among the others.
 """
 
@@ -23,7 +23,7 @@ from genwright.errors import DataError, RecipeError, Unsupported
 from genwright.families.capabilities import chunk_seed, generative
 from genwright.pipeline import Asked
 from genwright.tasks.base import Ask
-from genwright.windows import Windows
+from genwright.tiled import Tiled
 
 if TYPE_CHECKING:
     from genwright.model import Model, Samples
@@ -88,7 +88,7 @@ class Application:
         self.field: Field = self.pipeline.asker(self.name)
         self.ask: Ask = self.pipeline.spec.asks[self.name]
         self.notes: list[str] = []
-        self._windows = Windows(
+        self._windows = Tiled(
             self.model, self.field, self.ask, self._of_windows, self._stopped, self.options
         )
         self._place = 0

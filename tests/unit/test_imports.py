@@ -43,8 +43,8 @@ DOWN = {
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
     },
-    "windows": {"pipeline", "tiling", "families", "data", "tasks", "space"},
-    "applying": {"pipeline", "windows", "families", "data", "tasks", "errors"},
+    "tiled": {"pipeline", "tiling", "families", "data", "tasks", "space"},
+    "applying": {"pipeline", "tiled", "families", "data", "tasks", "errors"},
     "model": {
         *(
             "applying",

@@ -21,11 +21,11 @@ from genwright.tiling import Tiles, padded
 if TYPE_CHECKING:
     from genwright.model import Model
 
-__all__ = ["Windows"]
+__all__ = ["Tiled"]
 
 
 @dataclass
-class Windows:
+class Tiled:
     """A model whose task is local.
 
     given    the field of what it is applied to, and the ask
