@@ -43,7 +43,8 @@ DOWN = {
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
     },
-    "applying": {"pipeline", "tiling", "families", "data", "tasks", "space", "errors"},
+    "tiled": {"pipeline", "tiling", "families", "data", "tasks", "space"},
+    "applying": {"pipeline", "tiled", "families", "data", "tasks", "errors"},
     "model": {
         *(
             "applying",
