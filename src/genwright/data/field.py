@@ -51,6 +51,8 @@ class Field(ABC):
     """What it is called in the state of a run."""
     frame: str | None = None
     """Fields of one frame (an image and its mask) are cropped, shifted and flipped together."""
+    alphabet: str | None = None
+    """Fields of one alphabet are spelled with the same symbols."""
     stream: bool = False
     """Whether `encode` gives one long row of symbols `(tokens,)`, of which an example is a window."""
     levels: int | None = None

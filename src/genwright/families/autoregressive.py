@@ -120,18 +120,24 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
     # -- training ------------------------------------------------------------------------------
 
     def _nats(self, batch: Batch) -> Tensor:
-        """Negative log-likelihood at each position, summed over spans `(B, P)`."""
-        ids = self._flat(batch.x)
-        cond = self.conditioner(batch.cond, len(batch), batch.x)
-        rows = ids + self._rows(self.length)
-        hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, self.length), cond)
-        hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
+        """Negative log-likelihood at each position up to the last that counts, summed over spans `(B, P)`."""
+        mask = None if batch.mask is None else batch.mask.flatten(1)
+        if mask is not None:
+            places = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+            mask = mask[:, : max(1, int((mask * places).max()))]
         truth = batch.x.reshape(len(batch), self.channels, -1)
+        truth = truth if mask is None else truth[..., : mask.shape[1]]
+        ids = truth.transpose(1, 2).flatten(1)
+        cond = self.conditioner(batch.cond, len(batch), batch.x)
+        total = ids.shape[1]
+        rows = ids + self._rows(total)
+        hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, total), cond)
+        hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
         nats, head = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device), self._head()
         for channel in range(self.channels):
             logits = self._logits(hidden[:, :, channel], channel, head)
             nats = nats + F.cross_entropy(logits.transpose(1, 2), truth[:, channel], reduction="none")
-        return nats if batch.mask is None else nats * batch.mask.flatten(1)
+        return nats if mask is None else nats * mask
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats, and how many symbols they are for."""

@@ -139,6 +139,8 @@ class TransformerBlock(nn.Module):
             mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril(first)
         # A single new position may see everything before it: no mask at all.
         causal = self.causal and not first and q.shape[2] > 1
+        if not self.causal and cond.valid is not None:
+            mask = cond.valid.flatten(1)[:, None, None]
         y = attend(q, k, v, mask, causal)
         h = h + self.drop(self.proj(y.transpose(1, 2).flatten(2)))
         if self.cross is not None and (tokens := cond.tokens) is not None:
@@ -198,7 +200,8 @@ class CausalTransformer(Causal):
 
 
 class GridTransformer(Net):
-    """A grid to a grid, to a vector (`pool`), or from a vector (`unpool`); all positions at once."""
+    """A grid to a grid, to a vector (`pool`), or from a vector (`unpool`); all positions at once. Of a grid of one
+    axis the first positions may come alone."""
 
     def __init__(
         self,
@@ -227,7 +230,8 @@ class GridTransformer(Net):
             if self.from_grid is not None and cond.grid is not None:
                 h = h + self.from_grid(cond.grid.flatten(2).transpose(1, 2))
         else:
-            h = self.first(with_grid(x, cond).flatten(2).transpose(1, 2)) + self.place
+            h = self.first(with_grid(x, cond).flatten(2).transpose(1, 2))
+            h = h + self.place[: h.shape[1]]
         h = norm(h)
         for layer, block in enumerate(self.blocks):
             h = block(h, cond, self.rotary, None, layer)
@@ -235,7 +239,8 @@ class GridTransformer(Net):
         if self.pool:
             out: Tensor = self.last(h.mean(1))
             return out
-        return self.last(h).transpose(1, 2).reshape(x.shape[0], -1, *self.grid)
+        grid = self.grid if self.unpool else x.shape[2:]
+        return self.last(h).transpose(1, 2).reshape(x.shape[0], -1, *grid)
 
 
 class TransformerNets(Nets):
