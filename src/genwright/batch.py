@@ -41,7 +41,8 @@ class Cond:
 
     `vector` `(B, D)` always; `tokens` `(B, T, D)` for cross-attention with `tokens_mask` `(B, T)`
     true where a token counts; `grid` `(B, C, *grid)` aligned with the input; `valid` `(B, *grid)` true where
-    the input itself carries content (None: everywhere).
+    the input itself carries content (None: everywhere); `symbols` `(B, T)` what each token is a copy of, as a symbol
+    of the input, -1 for none.
     """
 
     vector: Tensor
@@ -49,6 +50,7 @@ class Cond:
     tokens_mask: Tensor | None = None
     grid: Tensor | None = None
     valid: Tensor | None = None
+    symbols: Tensor | None = None
 
     @classmethod
     def none(cls, like: Tensor) -> Cond:
@@ -61,7 +63,7 @@ class Cond:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Cond:
         """The same with each of its tensors changed."""
-        rest = (self.tokens, self.tokens_mask, self.grid, self.valid)
+        rest = (self.tokens, self.tokens_mask, self.grid, self.valid, self.symbols)
         return Cond(change(self.vector), *(None if t is None else change(t) for t in rest))
 
     def plus(self, vector: Tensor) -> Cond:

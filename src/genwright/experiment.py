@@ -332,7 +332,9 @@ def _declared(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
         "copied": [name for name in given if made.alphabet and fields[name].alphabet == made.alphabet],
     }
     open_ = options(resolve("tasks", task)).keys() & found.keys()
-    return {name: found[name] for name in found if name in open_ and recipe.task.options.get(name) is None}
+    return {
+        name: found[name] for name in found if name in open_ and recipe.task.options.get(name) is None
+    }
 
 
 def default_family(recipe: Recipe, dataset: Dataset) -> str:

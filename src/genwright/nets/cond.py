@@ -91,6 +91,7 @@ class Conditioner(nn.Module):
             if role == "causal" and channels
             else None
         )
+        self.copies = any(self._copied(name) for name in self.cond)
         self.shape = CondShape(
             vector=self.dim if vector else 0,
             tokens=tokens,
@@ -111,7 +112,7 @@ class Conditioner(nn.Module):
         """
         drop_mask = self.draw_drop_mask(n, like) if drop_mask is None else drop_mask
         vector = like.new_zeros(n, self.shape.vector, dtype=torch.float32)
-        tokens, masks, grids = [], [], []
+        tokens, masks, grids, symbols = [], [], [], []
         for name, spec in self.cond.items():
             out, space = drop_mask[name], spec.space
             if name not in given:
@@ -129,6 +130,9 @@ class Conditioner(nn.Module):
                 h = torch.where(out[:, None, None], self._null(name, h), h)
                 seen = seen | out[:, None]
                 tokens.append(h)
+                kept = seen & ~out[:, None] & self._copied(name)
+                what = stored.flatten(1)[:, : h.shape[1]] if self._copied(name) else seen
+                symbols.append(what.long().masked_fill(~kept, -1))
                 masks.append(seen)
                 vector = vector + encoder.pool(h, seen)
             else:
@@ -142,7 +146,14 @@ class Conditioner(nn.Module):
             torch.cat(tokens, dim=1) if tokens else None,
             torch.cat(masks, dim=1) if masks else None,
             whole,
+            symbols=torch.cat(symbols, dim=1) if self.copies else None,
         )
+
+    def _copied(self, name: str) -> bool:
+        """Whether tokens of this condition stand for symbols of x."""
+        encoder, spec = self.project[name], self.cond[name]
+        whole = isinstance(encoder, TokenEncoder) and encoder.factor == 1
+        return whole and spec.copied and spec.space.stored == 1
 
     def _null(self, name: str, like: Tensor) -> Tensor:
         """What stands for a condition that is left out; nothing is learnt of one that never is."""

@@ -60,6 +60,9 @@ class Cache(Protocol):
     @property
     def length(self) -> int: ...
 
+    def select(self, rows: Tensor) -> None:
+        """Keep these examples `(B,)`, in this order."""
+
 
 class Causal(nn.Module, ABC):
     """A network over a sequence `(B, L, width)`, with an optional cache of what came before."""

@@ -54,6 +54,12 @@ class KVCache:
         found: T = self._kept[layer, what]
         return found
 
+    def select(self, rows: Tensor) -> None:
+        """Keep these examples, in this order; what is the same at every position they have in common."""
+        for kept in (self.keys, self.values):
+            for seen in kept:
+                seen[:, :, : self.length] = seen[rows, :, : self.length]
+
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Write new keys and values behind the old ones; give back all."""
         end = self.length + k.shape[2]
