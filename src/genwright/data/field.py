@@ -51,8 +51,6 @@ class Field(ABC):
     """What it is called in the state of a run."""
     frame: str | None = None
     """Fields of one frame (an image and its mask) are cropped, shifted and flipped together."""
-    alphabet: str | None = None
-    """Fields of one alphabet are spelled with the same symbols."""
     stream: bool = False
     """Whether `encode` gives one long row of symbols `(tokens,)`, of which an example is a window."""
     levels: int | None = None
@@ -77,6 +75,11 @@ class Field(ABC):
     @abstractmethod
     def space(self) -> Space:
         """Grid and spans of an example."""
+
+    @property
+    def alphabet(self) -> str | None:
+        """What its symbols are, by content: fields of one alphabet are spelled alike, and may copy each other."""
+        return None
 
     # -- to tensors and back -------------------------------------------------------------------
 
