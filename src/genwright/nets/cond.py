@@ -96,6 +96,7 @@ class Conditioner(nn.Module):
             vector=self.dim if vector else 0,
             tokens=tokens,
             grid=channels + (self.dim if self.context is not None else 0),
+            line=self._line(grid),
         )
 
     def forward(
@@ -148,6 +149,12 @@ class Conditioner(nn.Module):
             whole,
             symbols=torch.cat(symbols, dim=1) if self.copies else None,
         )
+
+    def _line(self, grid: Grid) -> int:
+        """Places of the only tokens, where both they and x stand one behind the other."""
+        (name, *others) = [name for name, slot in self.where.items() if slot == "tokens"] or [""]
+        alike = name and not others and self.cond[name].whole and len(grid) == 1
+        return self.cond[name].space.positions if alike and len(self.cond[name].space.grid) == 1 else 0
 
     def _copied(self, name: str) -> bool:
         """Whether tokens of this condition stand for symbols of x."""

@@ -96,7 +96,7 @@ class TransformerBlock(nn.Module):
         self, width: int, heads: int, cond_shape: CondShape, dropout: float, causal: bool
     ) -> None:
         super().__init__()
-        self.heads, self.causal = heads, causal
+        self.heads, self.causal, self.line = heads, causal, cond_shape.line > 0
         # Three matrices, one product: Muon makes each of them orthogonal by itself.
         self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.proj = nn.Linear(width, width, bias=False)
@@ -151,18 +151,20 @@ class TransformerBlock(nn.Module):
         h = h + self.drop(self.proj(y.transpose(1, 2).flatten(2)))
         if self.cross is not None and (tokens := cond.tokens) is not None:
             q = norm(self._split(self.cross["q"](norm(h))))
-            k, v = once("tokens", lambda: self._tokens(tokens))
+            # What stands at about the same place often belongs together.
+            q = rotary(q, first) if self.line else q
+            k, v = once("tokens", lambda: self._tokens(tokens, rotary))
             seen = None if cond.tokens_mask is None else cond.tokens_mask[:, None, None]
             y = attend(q, k, v, seen)
             h = h + self.drop(self.cross["proj"](y.transpose(1, 2).flatten(2)))
         out: Tensor = h + self.drop(self.back(F.relu(self.wide(norm(h))).square()))
         return out
 
-    def _tokens(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _tokens(self, tokens: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
         """Keys and values of the given tokens."""
         assert self.cross is not None
         k, v = (self._split(t) for t in self.cross["kv"](tokens).chunk(2, dim=-1))
-        return norm(k), v
+        return rotary(norm(k), 0) if self.line else norm(k), v
 
 
 def _stack(nets: Nets, length: int, cond_shape: CondShape, causal: bool) -> tuple[nn.ModuleList, Rotary]:
@@ -171,7 +173,7 @@ def _stack(nets: Nets, length: int, cond_shape: CondShape, causal: bool) -> tupl
     blocks = nn.ModuleList(
         TransformerBlock(width, heads, cond_shape, nets.dropout, causal) for _ in range(nets.depth)
     )
-    return blocks, Rotary(width // heads, length)
+    return blocks, Rotary(width // heads, max(length, cond_shape.line))
 
 
 class CausalTransformer(Causal):
