@@ -116,16 +116,16 @@ def speeches(root: Path) -> list[str]:
 
 def write(path: Path, rows: list[dict[str, object]]) -> Path:
     """Lines of JSON."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     return path
 
 
 def prepared(what: str, root: Path, path: Path) -> Path:
     """The data of a task in a file that `genwright train` reads."""
     if what == "translate":  # verses that stand together stay together
-        rows = [
-            {"source": a, "target": b, "passage": i // 25} for i, (a, b) in enumerate(verses(root))
-        ]
+        rows = [{"source": a, "target": b, "passage": i // 25} for i, (a, b) in enumerate(verses(root))]
     elif what == "summarise":
         rows = [{"text": a, "summary": b, "package": c} for a, b, c in descriptions(root)]
     elif what == "dialogue":

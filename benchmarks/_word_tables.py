@@ -1,9 +1,9 @@
 """Translation by tables of words and phrases: what a model of pairs has to be better than.
 
-    table    each word by the one that it is found with most often, by the score of Dice
-    ibm1     each word by its likeliest translation under IBM model 1 (Brown et al. 1993, section 4.2)
-    phrases  the longest known run of words by its commonest translation: pairs of runs that agree with the words
-             aligned by model 1 in both directions (Koehn et al. 2003, section 4.1), from left to right
+table    each word by the one that it is found with most often, by the score of Dice
+ibm1     each word by its likeliest translation under IBM model 1 (Brown et al. 1993, section 4.2)
+phrases  the longest known run of words by its commonest translation: pairs of runs that agree with the words
+         aligned by model 1 in both directions (Koehn et al. 2003, section 4.1), from left to right
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ class Corpus:
             for i, side in enumerate(self.sides)
         ]
         self.ids = ids
-        links = [
-            (np.repeat(a, len(b)), np.tile(b, len(a))) for a, b in zip(ids[0], ids[1], strict=True)
-        ]
+        links = [(np.repeat(a, len(b)), np.tile(b, len(a))) for a, b in zip(ids[0], ids[1], strict=True)]
         self.wide = len(self.known[1])
         keys = np.concatenate([a * self.wide + b for a, b in links])
         self.links, self.where = np.unique(keys, return_inverse=True)
@@ -49,7 +47,8 @@ class Corpus:
         self.owner = [
             np.concatenate(
                 [
-                    first + (np.tile(np.arange(len(b)), len(a)) if i else np.repeat(np.arange(len(a)), len(b)))
+                    first
+                    + (np.tile(np.arange(len(b)), len(a)) if i else np.repeat(np.arange(len(a)), len(b)))
                     for first, a, b in zip(self._firsts(1 if i else 0), ids[0], ids[1], strict=True)
                 ]
             )

@@ -97,17 +97,21 @@ def judge(model: Model, n: int, seed: int, beams: int, baselines: bool) -> None:
         train = model.dataset.splits["train"]
         arrays = train.gather(np.arange(len(train)), [given, pipeline.spec.make])
         fields = model.dataset.fields
-        sides = [fields[name].decode(arrays[name].astype(np.int64)) for name in (given, pipeline.spec.make)]
+        sides = [
+            fields[name].decode(arrays[name].astype(np.int64)) for name in (given, pipeline.spec.make)
+        ]
         found |= {"lead": [first_sentence(text) for text in source]}
         found |= translations(list(zip(*sides, strict=True)), source)
     for name, made in found.items():
         say(answers=name, chrf=round(chrf(made, true), 2), rouge_l=round(rouge_l(made, true), 2))
     for i in range(3):
         print(f"  given   {source[i][:200]}\n  right   {true[i]}")
-        print("\n".join(f"  {name:8}{made[i]}" for name, made in found.items()))
+        print("\n".join(f"  {name:10} {made[i]}" for name, made in found.items()))
     nats, symbols = 0.0, 0
     for start in range(0, len(numbers), 64):
-        batch = pipeline.batch(split, numbers[start : start + 64], torch.device("cpu"), torch.Generator())
+        batch = pipeline.batch(
+            split, numbers[start : start + 64], torch.device("cpu"), torch.Generator()
+        )
         with torch.no_grad():
             total, count = model.family.heldout(batch)
         nats, symbols = nats + float(total), symbols + int(count)

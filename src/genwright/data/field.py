@@ -77,8 +77,8 @@ class Field(ABC):
         """Grid and spans of an example."""
 
     @property
-    def alphabet(self) -> str | None:
-        """What its symbols are, by content: fields of one alphabet are spelled alike, and may copy each other."""
+    def vocabulary(self) -> str | None:
+        """What its symbols are, by content: fields of one vocabulary are spelled alike, and may copy each other."""
         return None
 
     # -- to tensors and back -------------------------------------------------------------------

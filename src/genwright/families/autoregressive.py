@@ -347,8 +347,8 @@ class _Guided:
 
     def read(self, rows: Tensor, count: int) -> Tensor:
         """Logits of the symbol after the first `count`."""
-        logits = [reader.read(rows, count) for reader in self.readers]
-        return guide(*logits, self.scale) if len(logits) == 2 else logits[0]
+        cond, *uncond = [reader.read(rows, count) for reader in self.readers]
+        return guide(cond, uncond[0], self.scale) if uncond else cond
 
     def select(self, rows: Tensor) -> None:
         """Go on from these sequences `(B,)`, each of the same example as the one in whose place it comes."""

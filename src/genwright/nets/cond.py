@@ -79,9 +79,8 @@ class Conditioner(nn.Module):
                 channels += encoder.width + 1
             elif spec.drop:
                 # Tokens that are all alike are worth one, however many they are.
-                several = isinstance(encoder, TokenEncoder) and not spec.whole
-                shape = (encoder.places, self.dim) if several else (self.dim,)
-                self.null[name] = nn.Parameter(0.02 * torch.randn(shape))
+                several = [encoder.places] if isinstance(encoder, TokenEncoder) and not spec.whole else []
+                self.null[name] = nn.Parameter(0.02 * torch.randn(*several, self.dim))
         tokens = "tokens" in self.where.values()
         vector = extra or tokens or "vector" in self.where.values()
         # A causal network comes to a place from before it: what the condition holds behind the place is
@@ -301,7 +300,8 @@ class TokenEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The tokens, and which of them carry content `(B, places)`."""
-        valid, place, cond = self.valid(x), self.place, _NOTHING
+        valid, cond = self.valid(x), _NOTHING
+        place: Tensor = self.place
         if self.whole and len(self.space.grid) == 1:
             # Behind the end of the longest example there is nothing.
             most = int(valid.sum(1).max())

@@ -45,7 +45,9 @@ def scores(family: Autoregressive, x: Tensor, given: dict[str, Tensor], penalty:
 def test_wide_enough_it_finds_the_best_of_all(penalty: float, seed: int) -> None:
     family, n = lively(TEXT, seed=seed), 3
     every = torch.tensor(list(itertools.product(range(3), repeat=4)))[:, None]
-    every = every[[bool((row.cumprod(0) == (row > 0)).all()) for row in every[:, 0]]]  # nothing behind an end
+    every = every[
+        [bool((row.cumprod(0) == (row > 0)).all()) for row in every[:, 0]]
+    ]  # nothing behind an end
     given = sources(n)
     found = family.sample(n, given, seed=0, beams=64, length_penalty=penalty)
     for i in range(n):
@@ -61,13 +63,17 @@ def test_one_beam_is_greedy_decoding(net: str) -> None:
     given = sources(6) if net == "auto" else {"given": torch.arange(6)[:, None] % 3}
     greedy = family.sample(6, given, seed=0, temperature=0.0)
     assert torch.equal(family.sample(6, given, seed=1, beams=1), greedy)
-    assert torch.equal(family.sample(6, given, seed=2, beams=3, cache=False), family.sample(6, given, seed=3, beams=3))
+    assert torch.equal(
+        family.sample(6, given, seed=2, beams=3, cache=False), family.sample(6, given, seed=3, beams=3)
+    )
 
 
 def test_more_beams_find_likelier_ones_whatever_is_made_beside_them() -> None:
     family, given = lively(Space((12,), (Symbol(9, pad=0),))), sources(8)
     likely = [
-        scores(family, family.sample(8, given, seed=0, beams=beams, length_penalty=0.0), given, 0.0).sum()
+        scores(
+            family, family.sample(8, given, seed=0, beams=beams, length_penalty=0.0), given, 0.0
+        ).sum()
         for beams in (1, 4, 16)
     ]
     assert likely == sorted(likely)

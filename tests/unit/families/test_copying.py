@@ -63,7 +63,7 @@ def test_symbols_that_never_came_in_training_are_copied(copied: bool) -> None:
     assert right > 0.3 if copied else right == 0.0
 
 
-def test_symbols_of_another_alphabet_are_refused() -> None:
+def test_symbols_of_another_vocabulary_are_refused() -> None:
     other = {"given": CondSpec(Space((5,), (Symbol(9),)), whole=True, copied=True)}
     with pytest.raises(Incompatible, match="other symbols"):
         Autoregressive(Space((5,), (Symbol(8),)), other, build("nets", "auto", {}, "xs", where="net"))

@@ -187,7 +187,7 @@ class TextField(Field):
         return Space((length,), (Symbol(size, pad=END),))
 
     @property
-    def alphabet(self) -> str | None:
+    def vocabulary(self) -> str | None:
         """The vocabulary that is shared with others, by its content."""
         if not self._facts.get("shared"):
             return None
