@@ -329,7 +329,9 @@ def _declared(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
     found = {
         "align": [name for name in given if made.frame and fields[name].frame == made.frame],
         "whole": [n for n in given if any(getattr(s, "pad", None) is not None for s in spans[n])],
-        "copied": [name for name in given if made.vocabulary and fields[name].vocabulary == made.vocabulary],
+        "copied": [
+            name for name in given if made.vocabulary and fields[name].vocabulary == made.vocabulary
+        ],
     }
     open_ = options(resolve("tasks", task)).keys() & found.keys()
     return {

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
@@ -194,7 +194,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         guidance_scale: float = 1.0,
         length: Count | None = None,
         prefix: list[int] | None = None,
-        beams: Count | None = None,
+        beams: Annotated[int, Ge(1), Le(64)] | None = None,
         length_penalty: NonNegative = 0.6,
         cache: bool = True,
     ) -> Tensor:
@@ -219,29 +219,32 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
                 code="too-long",
             )
         ids = self._beginning(n, total, partial, prefix)
-        conds = guided_conds(self.conditioner, given, n, self.start, guidance_scale)
-        reader = _Guided(self, conds, guidance_scale, cached=cache, times=beams or 1)
-        shift, grid = self._rows(total), self.space.grid if length is None else (length,)
-        pad, grammar = self.pad, None if self.grammar is None else self.grammar.to(self.device)
+        grid = self.space.grid if length is None else (length,)
         if beams:
-            found = beam_search(
-                lambda made, at: reader.read(made + shift, at),
-                reader.select,
-                ids,
-                total,
-                beams=beams,
-                length_penalty=length_penalty,
-                pad=pad,
-                grammar=grammar,
-            )
-            return self._stored(found, grid)
+            size = max(1, self.chunk // beams)
+            parts = [
+                self._searched(
+                    ids[i : i + size],
+                    {name: one[i : i + size] for name, one in given.items()},
+                    total,
+                    guidance_scale,
+                    beams,
+                    length_penalty,
+                    cache,
+                )
+                for i in range(0, n, size)
+            ]
+            return self._stored(torch.cat(parts), grid)
+        conds = guided_conds(self.conditioner, given, n, self.start, guidance_scale)
+        reader = _Guided(self, conds, guidance_scale, cached=cache)
+        pad, grammar = self.pad, None if self.grammar is None else self.grammar.to(self.device)
         done = torch.zeros(n, dtype=torch.bool, device=self.device)
         if partial is not None and pad is not None:
             done = (ids == pad).any(1)
         state = None if grammar is None else grammar.read(ids)
         # A row of numbers for each example: how many are made beside it changes none.
         u = torch.rand(n, total, generator=rng, device=self.device)
-        at = ids.shape[1]
+        shift, at = self._rows(total), ids.shape[1]
         rows = torch.full((n, total), pad or 0, device=self.device)
         rows[:, :at] = ids + shift[:at]
         while at < total and not bool(done.all()):
@@ -257,6 +260,30 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
             rows[:, at] = new + shift[at]
             at += 1
         return self._stored(rows - shift, grid)
+
+    def _searched(
+        self,
+        ids: Tensor,
+        given: dict[str, Tensor],
+        total: int,
+        scale: float,
+        beams: int,
+        length_penalty: float,
+        cached: bool,
+    ) -> Tensor:
+        """The likeliest sequences that begin with `ids` `(n, total)`."""
+        conds = guided_conds(self.conditioner, given, len(ids), self.start, scale)
+        reader, shift = _Guided(self, conds, scale, cached=cached, times=beams), self._rows(total)
+        return beam_search(
+            lambda made, at: reader.read(made + shift, at),
+            reader.select,
+            ids,
+            total,
+            beams=beams,
+            length_penalty=length_penalty,
+            pad=self.pad,
+            grammar=None if self.grammar is None else self.grammar.to(self.device),
+        )
 
     def _continuing(self) -> Causal:
         """The network as it goes on from a cache: in bfloat16 some three times as fast on a CPU that has it."""
@@ -338,7 +365,7 @@ class _Guided:
         scale: float,
         *,
         cached: bool,
-        times: int,
+        times: int = 1,
     ) -> None:
         net = family._continuing() if cached else family.net
         some = [c.map(lambda t: t.repeat_interleave(times, 0)) for c in conds if c is not None]

@@ -79,7 +79,9 @@ class Conditioner(nn.Module):
                 channels += encoder.width + 1
             elif spec.drop:
                 # Tokens that are all alike are worth one, however many they are.
-                several = [encoder.places] if isinstance(encoder, TokenEncoder) and not spec.whole else []
+                several = (
+                    [encoder.places] if isinstance(encoder, TokenEncoder) and not spec.whole else []
+                )
                 self.null[name] = nn.Parameter(0.02 * torch.randn(*several, self.dim))
         tokens = "tokens" in self.where.values()
         vector = extra or tokens or "vector" in self.where.values()

@@ -275,6 +275,8 @@ class TextField(Field):
         if partial:  # the sign of a gap is no character of the text
             values = [re.sub(GAP, "", str(value)).replace("\\_", "_") for value in values]
         found, unseen = list[str](), self.unseen(values)
+        if not partial and not all(str(value).strip() for value in values):
+            found.append("is empty")
         if unseen and self._seen:
             named = " ".join(map(repr, unseen[:10])) + (" ..." if len(unseen) > 10 else "")
             found.append(f"holds characters that training has not seen: {named}")
