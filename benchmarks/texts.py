@@ -29,6 +29,7 @@ from _report import say
 from _text_data import prepared
 from _word_tables import translations
 from genwright.batch import Batch
+from genwright.evaluation.baselines import ngram_nats
 from genwright.families.masked import Masked
 from genwright.model import Model
 
@@ -121,6 +122,20 @@ def judge(model: Model, n: int, seed: int, beams: int, baselines: bool) -> None:
         with torch.no_grad():
             total, count = model.family.heldout(batch)
         nats, symbols = nats + float(total), symbols + int(count)
+    train = model.dataset.splits["train"]
+    made = [
+        pipeline.stored(some, index).numpy()
+        for some, index in ((train, np.arange(len(train))), (split, numbers))
+    ]
+    counted = {
+        order: float(ngram_nats(*made, pipeline.made.space, order).sum()) for order in (1, 2, 3, 5)
+    }
+    least = min(counted, key=lambda order: counted[order])
+    say(
+        baseline=f"{least}-grams",
+        nats_a_symbol=round(counted[least] / symbols, 3),
+        perplexity=round(float(np.exp(counted[least] / symbols)), 2),
+    )
     characters = sum(len(text) + 1 for text in true)
     say(
         nats_a_symbol=round(nats / symbols, 3),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
-from genwright.families.beam_search import beam_search
+from genwright.families.beam_search import Search, beam_search
 from genwright.families.capabilities import DensityEstimator, Infilling
 from genwright.families.copying import Pointer
 from genwright.families.guidance import guide, guided_conds
@@ -221,20 +221,9 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         ids = self._beginning(n, total, partial, prefix)
         grid = self.space.grid if length is None else (length,)
         if beams:
-            size = max(1, self.chunk // beams)
-            parts = [
-                self._searched(
-                    ids[i : i + size],
-                    {name: one[i : i + size] for name, one in given.items()},
-                    total,
-                    guidance_scale,
-                    beams,
-                    length_penalty,
-                    cache,
-                )
-                for i in range(0, n, size)
-            ]
-            return self._stored(torch.cat(parts), grid)
+            search = Search(beams, length_penalty)
+            found = self._searched(ids, given, total, search, guidance_scale, cached=cache)
+            return self._stored(found, grid)
         conds = guided_conds(self.conditioner, given, n, self.start, guidance_scale)
         reader = _Guided(self, conds, guidance_scale, cached=cache)
         pad, grammar = self.pad, None if self.grammar is None else self.grammar.to(self.device)
@@ -266,24 +255,27 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         ids: Tensor,
         given: dict[str, Tensor],
         total: int,
+        search: Search,
         scale: float,
-        beams: int,
-        length_penalty: float,
+        *,
         cached: bool,
     ) -> Tensor:
-        """The likeliest sequences that begin with `ids` `(n, total)`."""
-        conds = guided_conds(self.conditioner, given, len(ids), self.start, scale)
-        reader, shift = _Guided(self, conds, scale, cached=cached, times=beams), self._rows(total)
-        return beam_search(
-            lambda made, at: reader.read(made + shift, at),
-            reader.select,
-            ids,
-            total,
-            beams=beams,
-            length_penalty=length_penalty,
-            pad=self.pad,
-            grammar=None if self.grammar is None else self.grammar.to(self.device),
-        )
+        """The likeliest sequences that begin with `ids` `(n, total)`, as many at a time as are sampled."""
+        size, shift, parts = max(1, self.chunk // search.beams), self._rows(total), list[Tensor]()
+        grammar = None if self.grammar is None else self.grammar.to(self.device)
+        for i in range(0, len(ids), size):
+            some = {name: one[i : i + size] for name, one in given.items()}
+            begun = ids[i : i + size]
+            conds = guided_conds(self.conditioner, some, len(begun), self.start, scale)
+            reader = _Guided(self, conds, scale, cached=cached, times=search.beams)
+
+            def read(made: Tensor, at: int, reader: _Guided = reader) -> Tensor:
+                return reader.read(made + shift, at)
+
+            parts.append(
+                beam_search(read, reader.select, begun, total, search, pad=self.pad, grammar=grammar)
+            )
+        return torch.cat(parts)
 
     def _continuing(self) -> Causal:
         """The network as it goes on from a cache: in bfloat16 some three times as fast on a CPU that has it."""

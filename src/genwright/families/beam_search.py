@@ -11,13 +11,22 @@ many of them as are followed the search is over: with one it is greedy decoding.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from genwright.grammar import Grammar
 
-__all__ = ["beam_search"]
+__all__ = ["Search", "beam_search"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How many sequences are followed, and how much longer ones are preferred."""
+
+    beams: int
+    length_penalty: float = 0.6
 
 
 def beam_search(
@@ -25,9 +34,8 @@ def beam_search(
     select: Callable[[Tensor], None],
     ids: Tensor,
     total: int,
+    search: Search,
     *,
-    beams: int,
-    length_penalty: float = 0.6,
     pad: int | None = None,
     grammar: Grammar | None = None,
 ) -> Tensor:
@@ -39,7 +47,7 @@ def beam_search(
     pad      the symbol that ends a sequence (None: all are of one length)
     grammar  which symbols may follow
     """
-    (n, first), device = ids.shape, ids.device
+    (n, first), device, beams = ids.shape, ids.device, search.beams
     made = torch.full((n * beams, total), pad or 0, device=device)
     made[:, :first] = ids.repeat_interleave(beams, 0)
     score = torch.full((n, beams), -torch.inf, device=device)
@@ -61,7 +69,9 @@ def beam_search(
         closed = end | (at == total - 1)
         closed[:, beams:] = False
         closed &= top.isfinite() & (ended < beams)[:, None]
-        value, which = top.div(((6 + at - first) / 6) ** length_penalty).where(closed, -torch.inf).max(1)
+        value, which = (
+            top.div(((6 + at - first) / 6) ** search.length_penalty).where(closed, -torch.inf).max(1)
+        )
         better = value > best
         row, last = (t.gather(1, which[:, None]).squeeze(1)[better] for t in (rows, symbol))
         found[better] = made[row]

@@ -12,7 +12,7 @@ import pytest
 from genwright.data.codec import ReadOptions
 from genwright.data.dataset import Dataset, make_codec, prepare
 from genwright.data.source import find
-from genwright.errors import DataError
+from genwright.errors import DataError, RecipeError
 from genwright.experiment import Experiment
 from genwright.recipe import make_recipe
 
@@ -68,6 +68,8 @@ def test_what_is_shared_may_be_copied_unless_a_person_says_no(lines: Path) -> No
     assert copied() == []
     assert copied("codec.shared=true") == ["text"]
     assert copied("codec.shared=true", "task.copied=[]") == []
+    with pytest.raises(RecipeError, match=r"codec\.shared=true"):
+        copied('task.copied=["text"]')
 
 
 def test_an_option_of_today_does_not_rename_the_data(lines: Path) -> None:
