@@ -15,9 +15,9 @@ from genwright import budget, planning
 from genwright.bridges.base import Identity
 from genwright.bridges.latent import LatentStage
 from genwright.data.codec import ReadOptions
-from genwright.data.dataset import Dataset, make_codec, prepare
+from genwright.data.dataset import Dataset, Split, make_codec, prepare
 from genwright.data.field import Array
-from genwright.data.loader import Loader, evenly, strata
+from genwright.data.loader import SMALL, Loader, evenly, strata
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, RunError, suggest
 from genwright.families.translator import Translator
@@ -175,6 +175,7 @@ class Experiment:
             rank=distributed.rank(),
             world=distributed.world(),
             strata=self._strata(),
+            sizes=self._sizes(train),
         )
         return BatchStream(self.model.pipeline, loader, train, val)
 
@@ -184,6 +185,21 @@ class Experiment:
             return None
         (name,) = self.model.task.given
         return strata(np.asarray(self.dataset.splits["train"].arrays[name])[:, 0])
+
+    def _sizes(self, train: Split) -> Array | None:
+        """Places that are worked on in each training example, where what only fills one up is left out."""
+        spec = self.model.pipeline.spec
+        names = [name for name, cond in spec.conds.items() if cond.whole]
+        if not names or len(train) > SMALL:
+            return None
+        total = np.zeros(len(train), np.int64)
+        for name in [*names, spec.make]:
+            field, step = self.model.pipeline.fields[name], 1 << 14
+            for i in range(0, len(train), step):
+                x = field.expand(train.gather(np.arange(i, min(i + step, len(train))), [name])[name])
+                valid = field.space.valid(x)
+                total[i : i + step] += field.space.positions if valid is None else valid.sum(1).numpy()
+        return total
 
     def work(self) -> StepWork:
         """Of a step, counted; the model is used up by it."""
@@ -381,8 +397,7 @@ def load(
 def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
     """The pipeline before a bridge is chosen."""
     name = planning.choose_task(family, recipe.task.name)
-    aligned = _aligned(recipe, name, dataset)
-    task = make_task(name, recipe.task.options | aligned)
+    task = make_task(name, recipe.task.options | _declared(recipe, name, dataset))
     infills = planning.infills(family)
     frequency = {name: dataset.stats.labels.get(name, {}) for name in task.given}
     return Pipeline(
@@ -390,13 +405,23 @@ def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
     )
 
 
-def _aligned(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
-    """The option of a task that says which given fields lie on the grid of what is made: those of its frame."""
-    if "align" not in options(resolve("tasks", task)) or recipe.task.options.get("align") is not None:
-        return {}
-    frame = dataset.fields[recipe.task.options["make"]].frame
+def _declared(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
+    """Options of a task that the fields decide where nobody does: which given ones lie on the grid of what is made
+    (those of its frame), of which each place counts (those that end), and which are spelled like it."""
+    fields, made = dataset.fields, dataset.fields[recipe.task.options["make"]]
     given = recipe.task.options["given"]
-    return {"align": [name for name in given if frame and dataset.fields[name].frame == frame]}
+    spans = {name: fields[name].space.spans for name in given}
+    found = {
+        "align": [name for name in given if made.frame and fields[name].frame == made.frame],
+        "whole": [n for n in given if any(getattr(s, "pad", None) is not None for s in spans[n])],
+        "copied": [
+            name for name in given if made.vocabulary and fields[name].vocabulary == made.vocabulary
+        ],
+    }
+    open_ = options(resolve("tasks", task)).keys() & found.keys()
+    return {
+        name: found[name] for name in found if name in open_ and recipe.task.options.get(name) is None
+    }
 
 
 def default_family(recipe: Recipe, dataset: Dataset) -> str:
@@ -430,7 +455,7 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     suited = resolve("families", family).defaults_for(bridge.target, len(train))
     settled = replace(
         recipe,
-        task=_written_out("tasks", task, recipe.task.options | _aligned(recipe, task, dataset)),
+        task=_written_out("tasks", task, recipe.task.options | _declared(recipe, task, dataset)),
         bridge=_written_out("bridges", verdict.bridge, recipe.bridge.options),
         family=_written_out(
             "families", family, {**suited, **_numbered(family, recipe.family.options, draft)}

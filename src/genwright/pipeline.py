@@ -115,7 +115,7 @@ class Pipeline:
         """What the family makes and is told: after the bridge."""
         conds = dict(self.spec.conds)
         for name in self.spec.bridged:
-            conds[name] = CondSpec(self.bridge.target, conds[name].drop, conds[name].align)
+            conds[name] = replace(conds[name], space=self.bridge.target)
         return self.bridge.target, conds
 
     # -- from files ----------------------------------------------------------------------------

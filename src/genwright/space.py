@@ -363,11 +363,16 @@ class CondSpec:
     drop   probability that an example is shown without it in training: 0 for what a request always has
     align  its places lie on those of x: it is resampled to the grid of x and joins there. What is not
            aligned may have any grid, also that of x by chance
+    whole  each of its places is read by itself, and what only fills it up is not; a grid of many places is else
+           shrunk first
+    copied symbols of x are often taken from it: those of both are the same
     """
 
     space: Space
     drop: float = 0.1
     align: bool = False
+    whole: bool = False
+    copied: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.drop < 1:

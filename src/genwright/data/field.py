@@ -77,6 +77,11 @@ class Field(ABC):
     def space(self) -> Space:
         """Grid and spans of an example."""
 
+    @property
+    def vocabulary(self) -> str | None:
+        """What its symbols are, by content: fields of one vocabulary are spelled alike, and may copy each other."""
+        return None
+
     # -- to tensors and back -------------------------------------------------------------------
 
     @abstractmethod

@@ -39,11 +39,13 @@ def coarser(grid: Grid, factor: int) -> Grid:
 @dataclass(frozen=True)
 class CondShape:
     """Shapes of a network's conditions: the width of `Cond.vector` (0: none), whether there are tokens (of
-    the same width), and how many channels of `Cond.grid` come with x."""
+    the same width), and how many channels of `Cond.grid` come with x. `line`: places that the tokens stand at, one
+    behind the other, where those of x do so too (0: it is not by their places that they belong together)."""
 
     vector: int = 0
     tokens: bool = False
     grid: int = 0
+    line: int = 0
 
 
 class Net(nn.Module, ABC):
@@ -59,6 +61,9 @@ class Cache(Protocol):
 
     @property
     def length(self) -> int: ...
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these examples `(B,)`, in this order."""
 
 
 class Causal(nn.Module, ABC):
