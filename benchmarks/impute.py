@@ -10,10 +10,10 @@ first 1,000 lose cells in three ways:
     value    the upper half of a number and every second category with .45, the others with .15
     columns  three columns, all of their cells
 
-An imputation is the most frequent category and the mean of several draws. `accuracy` is the share of categories that are
-right and `rmse` the error of numbers in standard deviations of the column, each the mean over columns. `coverage` is how
-often the truth lies in the central 80 % of the draws (ties count in part). Beside it: the most frequent category and
-the median; the nearest rows by what is known of both (the best of 5, 20 and 50); and of each column
+An imputation is the most frequent category and the mean of several draws. `accuracy` is the share of categories that
+are right and `rmse` the error of numbers in standard deviations of the column, each the mean over columns. `coverage`
+is how often the truth lies in the central 80 % of the draws (ties count in part). Beside it: the most frequent category
+and the median; the nearest rows by what is known of both (the best of 5, 20 and 50); and of each column
 scikit-learn's histogram boosting from all others, learnt with cells missing as they are missing here.
 """
 
@@ -60,7 +60,7 @@ class Table:
 def coded(train: pd.DataFrame, test: pd.DataFrame) -> Table:
     both, values, kinds = pd.concat([train, test]), {}, []
     for name in both:
-        few = both[name].nunique() <= 20 and train[name].dtype.kind in "iO" or not _numeric(both[name])
+        few = (both[name].nunique() <= 20 and train[name].dtype.kind in "iO") or not _numeric(both[name])
         kinds.append(few)
         if few:
             code, values[name] = pd.factorize(both[name], sort=True)
@@ -123,7 +123,9 @@ def boosted(table: Table, x: np.ndarray, gaps: np.ndarray, how: str, seed: int) 
     for j in np.flatnonzero(gaps.any(0)):
         kind = HistGradientBoostingClassifier if table.categories[j] else HistGradientBoostingRegressor
         others, there = (np.arange(x.shape[1]) != j) & ~np.isnan(x).all(0), ~np.isnan(train[:, j])
-        if table.categories[j]:  # it stops early by a share of each category, of which a rare one has none
+        if table.categories[
+            j
+        ]:  # it stops early by a share of each category, of which a rare one has none
             count = pd.Series(train[:, j]).map(pd.Series(train[:, j]).value_counts())
             there &= count.to_numpy() >= 10
         few = np.flatnonzero(table.categories[others])
@@ -178,7 +180,9 @@ def scored(table: Table, made: np.ndarray, truth: np.ndarray, gaps: np.ndarray) 
         if rows.any() and few:
             right.append(float((made[rows, j] == truth[rows, j]).mean()))
         elif rows.any():
-            errors.append(float(np.sqrt(np.nanmean((made[rows, j] - truth[rows, j]) ** 2)) / table.std[j]))
+            errors.append(
+                float(np.sqrt(np.nanmean((made[rows, j] - truth[rows, j]) ** 2)) / table.std[j])
+            )
     found = {"accuracy": right, "rmse": errors}
     return {name: round(float(np.mean(some)), 4) for name, some in found.items() if some}
 

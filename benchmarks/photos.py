@@ -3,11 +3,11 @@
     python benchmarks/photos.py super-resolution EXAMPLES DATA --factor 2 --steps 2000
     python benchmarks/photos.py denoise deblur colour inpaint EXAMPLES DATA
 
-EXAMPLES is the folder `examples` of the Debian package `opencv-doc` (BSD), DATA the folder `skimage/data` in the wheel of
-`scikit-image` (BSD, `pip download --no-deps scikit-image`). Every fifth photo by the hash of its name is held out whole;
-of the others tiles are learnt. What a person would have given of a held-out photo is written as a PNG, applied as
-`genwright apply` does, and compared with the photo itself: PSNR, the mean over photos. `draws` gives the mean of several
-answers besides. scikit-image is needed here alone, for the fills and filters that stand beside a model.
+EXAMPLES is the folder `examples` of the Debian package `opencv-doc` (BSD), DATA the folder `skimage/data` in the wheel
+of `scikit-image` (BSD, `pip download --no-deps scikit-image`). Every fifth photo by the hash of its name is held out
+whole; of the others tiles are learnt. What a person would have given of a held-out photo is written as a PNG, applied
+as `genwright apply` does, and compared with the photo itself: PSNR, the mean over photos. --draws gives the mean of
+several answers besides. scikit-image is needed here alone, for the fills and filters that stand beside a model.
 """
 
 from __future__ import annotations
@@ -32,9 +32,55 @@ from genwright.space import Real, Space
 from genwright.tasks.restore import blurred, coarse, grey, noisy
 
 Array = np.ndarray
-NAMES = """plant aloeL apple baboon blox board building butterfly cards ela_original fruits graf1 home HappyFish left leuvenA
-messi5 orange rubberwhale1 smarties squirrel_cls starry_night stuff scenetext01 scenetext02 scenetext03 scenetext04
-scenetext05 scenetext06 000 001 002 astronaut chelsea coffee rocket hubble_deep_field ihc motorcycle_left""".split()
+NAMES = {
+    *(
+        "plant",
+        "aloeL",
+        "apple",
+        "baboon",
+        "blox",
+        "board",
+        "building",
+        "butterfly",
+        "cards",
+        "ela_original",
+        "fruits",
+    ),
+    *(
+        "graf1",
+        "home",
+        "HappyFish",
+        "left",
+        "leuvenA",
+        "messi5",
+        "orange",
+        "rubberwhale1",
+        "smarties",
+        "squirrel_cls",
+    ),
+    *(
+        "starry_night",
+        "stuff",
+        "scenetext01",
+        "scenetext02",
+        "scenetext03",
+        "scenetext04",
+        "scenetext05",
+    ),
+    *(
+        "scenetext06",
+        "000",
+        "001",
+        "002",
+        "astronaut",
+        "chelsea",
+        "coffee",
+        "rocket",
+        "hubble_deep_field",
+        "ihc",
+    ),
+    "motorcycle_left",
+}
 """Photos in colour, and one painting, without a second view of one scene."""
 LARGEST = 512
 """Side of a held-out photo, of which the middle is taken."""
@@ -212,7 +258,10 @@ def measured(
     draws = [model.apply(paths, seed=args.seed + i, **options) for i in range(args.draws)]
     seconds = time.process_time() - began
     made = {name: np.stack([np.asarray(d.examples[i]) for d in draws]) for i, name in enumerate(names)}
-    found: dict[str, Any] = {"seconds": round(seconds / args.draws / len(names), 1), "photos": len(names)}
+    found: dict[str, Any] = {
+        "seconds": round(seconds / args.draws / len(names), 1),
+        "photos": len(names),
+    }
     where = {n: sources[n][..., 3] == 0 if how == "inpaint" else None for n in names}
 
     def mean(answer: Callable[[str], Array]) -> float:

@@ -103,11 +103,11 @@ def _neighbours(x: Tensor, n: int) -> Tensor:
     """What a kernel of `KERNEL` places a side sees there `(B, C * KERNEL ** rank, P)`, in the order of its weights."""
     rank, reach = x.ndim - 2, KERNEL // 2
     wide = F.pad(x, (reach, reach) * rank)
-    shifts = product(*[range(KERNEL)] * rank)
-    parts = [
-        _places(wide[(..., *(slice(s, s + size) for s, size in zip(shift, x.shape[2:], strict=True)))], n)
-        for shift in shifts
-    ]
+    every = (slice(None), slice(None))
+    parts = []
+    for shift in product(*[range(KERNEL)] * rank):
+        there = (slice(s, s + size) for s, size in zip(shift, x.shape[2:], strict=True))
+        parts.append(_places(wide[(*every, *there)], n))
     return torch.stack(parts, dim=2).flatten(1, 2)
 
 
@@ -197,9 +197,8 @@ class Straight(nn.Module):
         square = rows.T @ rows / len(rows)
         ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square), device=square.device)
         found = torch.linalg.solve(square + ridge.double(), rows.T @ wanted / len(rows))
-        weight, bias = self.map.weight, self.map.bias
-        weight.copy_(found[:-1].T.reshape(weight.shape))
-        bias.copy_(found[-1])
+        for parameter, part in zip(self.map.parameters(), (found[:-1].T, found[-1]), strict=True):
+            parameter.copy_(part.reshape(parameter.shape))
         return True
 
     def forward(self, answer: Tensor, cond: Cond) -> Tensor:

@@ -13,7 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, GridCondition, Straight, conv, halvings, resize, stride, with_grid
+from genwright.nets.blocks import (
+    FiLM,
+    GridCondition,
+    Straight,
+    conv,
+    halvings,
+    resize,
+    stride,
+    with_grid,
+)
 from genwright.nets.roles import CondShape, Grid, Net, Nets
 
 __all__ = ["ConvDecoder", "ConvEncoder", "ConvNets"]

@@ -53,7 +53,7 @@ class Net(nn.Module, ABC):
         out: Tensor = super().__call__(x, cond)
         return out
 
-    def begin(self, cond: Cond, answer: Tensor) -> None:  # noqa: B027 - most begin anywhere
+    def begin(self, cond: Cond, answer: Tensor) -> None:
         """Start near what an aligned condition says of the right `answer` `(B, n_out, *grid)`. Optional."""
 
 

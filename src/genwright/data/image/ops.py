@@ -277,7 +277,8 @@ def fit_to(array: Array, form: ImageFormat) -> Array:
 
 
 def _scaled(array: Array, form: ImageFormat) -> Array:
-    """Scaled to cover the grid (center and what is to be cut into tiles, cut to it), to lie within it (fit) or to be it (stretch)."""
+    """Scaled to cover the grid (center, and where tiles are learnt: cut to it), to lie within it (fit) or to be it
+    (stretch)."""
     (h, w), (height, width) = array.shape[:2], (form.height, form.width)
     if form.crop in ("center", "tiles"):
         # Cut at whole pixels before scaling, so that a picture that needs no scaling stays sharp.

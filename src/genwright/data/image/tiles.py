@@ -16,8 +16,8 @@ __all__ = ["cut", "places"]
 
 def places(size: tuple[int, int], tile: tuple[int, int]) -> list[tuple[int, int]]:
     """Where the tiles begin that fit into a picture: from the top left one as far as whole ones go."""
-    along = (range(0, side - own + 1, own) for side, own in zip(size, tile, strict=True))
-    return list(product(*along))
+    down, across = (range(0, side - own + 1, own) for side, own in zip(size, tile, strict=True))
+    return list(product(down, across))
 
 
 def cut(row: Row, tile: tuple[int, int]) -> Iterator[Row | Rejected]:
