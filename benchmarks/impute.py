@@ -200,7 +200,7 @@ def covered(table: Table, draws: np.ndarray, truth: np.ndarray, gaps: np.ndarray
 def figures(
     model: Model, table: Table, test: pd.DataFrame, args: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
-    for how in ("random", "value", "columns"):
+    for how in args.how:
         rng = np.random.default_rng([args.seed, *how.encode()])
         truth = table.test[:TESTED]
         gaps = hidden(how, table, truth, rng) & ~np.isnan(truth)
@@ -234,6 +234,7 @@ def main() -> None:
     options.add_argument("--size", default="s")
     options.add_argument("--steps", type=int, default=2000)
     options.add_argument("--draws", type=int, default=19)
+    options.add_argument("--how", nargs="+", default=["random", "value", "columns"])
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--run", type=Path, help="a run on the same rows, instead of training one")
     options.add_argument("--set", nargs="*", default=[])
