@@ -55,6 +55,7 @@ def main() -> None:
     options.add_argument("--size", default="xs")
     options.add_argument("--steps", type=int, default=2000)
     options.add_argument("-n", type=int, default=1000)
+    options.add_argument("--sampler-steps", type=int, default=16)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--set", nargs="*", default=[])
     args = options.parse_args()
@@ -85,7 +86,8 @@ def main() -> None:
             alpha = np.where(h, 0, 255).astype(np.uint8)
             Image.fromarray(np.dstack([x, alpha]), "LA").save(given / f"{i:05d}.png")
         paths = sorted(given.glob("*.png"))
-        draws = [np.stack(model.apply(paths, seed=args.seed + i).examples) for i in range(2)]
+        some = {"steps": args.sampler_steps} if args.family == "diffusion" else {}
+        draws = [np.stack(model.apply(paths, seed=args.seed + i, **some).examples) for i in range(2)]
         fills = {"model": draws[0]} | {
             name: plain(fill, real, hole)
             for name, fill in {
