@@ -52,7 +52,8 @@ def _answers(evidence: Evidence) -> Iterator[Gallery]:
     pairs = evidence.pairs
     if pairs is None or not len(pairs.made):
         return
-    index = list(range(min(SHOWN, len(pairs.made))))
+    asked = pairs.unknown.reshape(len(pairs.made), -1).any(axis=1)  # of a whole row nothing is
+    index = np.flatnonzero(asked)[:SHOWN].tolist()
     parts = _given(pairs, index)
     parts.append(Part("made of it", pairs.made.field.take(pairs.made.raw, index), pairs.made.field))
     if pairs.supervised:
