@@ -287,12 +287,56 @@ def measured(
         found["colours"] = {
             name: colours([a(n) for n in names], [held[n] for n in names]) for name, a in answers.items()
         }
+    if how in ("inpaint", "colour"):
+        answers = {"model": [made[n][0] for n in names]} | {
+            name: [answer(sources[n], held[n].shape[:2]) for n in names]
+            for name, answer in trivial(how, folder / "photos").items()
+        }
+        found["fd"] = distances(answers, [held[n] for n in names], folder, args.seed)
+    if how == "inpaint":
+        second = draws[-1].examples
+        gaps = [
+            (np.asarray(second[i]).astype(float) - made[n][0])[where[n]] for i, n in enumerate(names)
+        ]
+        found["apart"] = round(float(np.sqrt(np.mean(np.concatenate(gaps) ** 2))), 1)
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
         for name in names:
             Image.fromarray(made[name][0]).save(args.keep / f"{how}-{name}.png")
             Image.fromarray(sources[name]).save(args.keep / f"{how}-{name}-given.png")
             Image.fromarray(held[name]).save(args.keep / f"{how}-{name}-true.png")
+    return found
+
+
+def distances(
+    answers: dict[str, list[Array]], real: list[Array], folder: Path, seed: int, side: int = 32
+) -> dict[str, float]:
+    """The Fréchet distance of tiles of each answer from those of the photos, in the features of a contrastive network
+    that has learnt tiles of the others."""
+
+    def kept(name: str, pictures: list[Array]) -> Path:
+        found = [
+            x[i : i + side, j : j + side]
+            for x in pictures
+            for i in range(0, x.shape[0] - side + 1, side)
+            for j in range(0, x.shape[1] - side + 1, side)
+        ]
+        np.savez(folder / f"{name}.npz", images=np.stack(found))
+        return folder / f"{name}.npz"
+
+    train = [np.asarray(Image.open(path)) for path in sorted((folder / "photos").glob("*.png"))]
+    learnt, truth, found = kept("learnt", train), kept("truth", real), {}
+    for name, pictures in answers.items():
+        report = genwright.judge(
+            fake=kept("made", pictures),
+            real=learnt,
+            holdout=truth,
+            n=1000,
+            seed=seed,
+            features="contrastive",
+            wanted=["fd"],
+        )
+        found[name] = round(next(r.model.value for r in report.results if r.model is not None), 3)
     return found
 
 

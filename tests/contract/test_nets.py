@@ -394,7 +394,9 @@ def test_dropped_conditions_are_unseen_and_only_in_training() -> None:
 
 
 @pytest.mark.parametrize("grid", [(40,), (12, 14), (7, 6, 8)])
-def test_a_decoder_begins_with_what_a_linear_filter_of_the_condition_finds(grid: tuple[int, ...]) -> None:
+def test_a_decoder_begins_with_what_a_linear_filter_of_the_condition_finds(
+    grid: tuple[int, ...],
+) -> None:
     torch.manual_seed(0)
     rank = len(grid)
     net = build("nets", "conv", {}, "xs", where="net").decode((), grid, 4, 2, CondShape(grid=3))

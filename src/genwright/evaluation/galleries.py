@@ -107,8 +107,8 @@ def _previews(parts: Sequence[Part], codec: Codec, n: int) -> Iterator[tuple[str
             values, fields = {codec.main: part.values}, {codec.main: part.field}
             yield part.name, codec.preview(values, fields, columns=n)
     if words:
-        lines = zip(*(map(_short, part.values) for part in words), strict=True)
-        numbered = ((str(i), *line) for i, line in enumerate(lines, 1))
+        texts = zip(*(map(_short, part.values) for part in words), strict=True)
+        numbered = ((str(i), *row) for i, row in enumerate(texts, 1))
         names = ("", *(part.name for part in words))
         yield "in the same order", Preview("rows", rows=(names, *numbered))
 

@@ -73,8 +73,13 @@ def test_a_restored_picture_stands_beside_its_source_and_the_right_one(tmp_path:
     assert (given[0], made[0], right[0]) == ("given: image", "made of it", "right answer")
     assert len({sheet_size(shown)[0] for _, shown in (made, right)}) == 1  # one above the other
     assert sheet_size(given[1])[0] / sheet_size(given[1])[1] > 10  # in one line
-    assert right[1] == of.evidence.pairs.true.codec.preview(  # type: ignore[union-attr]
-        {"image": of.evidence.pairs.true.raw[:12]}, {"image": of.bench.field}, columns=12  # type: ignore[union-attr]
+    assert (
+        right[1]
+        == of.evidence.pairs.true.codec.preview(  # type: ignore[union-attr]
+            {"image": of.evidence.pairs.true.raw[:12]},
+            {"image": of.bench.field},
+            columns=12,  # type: ignore[union-attr]
+        )
     )
     assert set(found) == {
         *("psnr", "ssim", "feature_distance", "retrieval_rank", "crps", "interval_coverage")
