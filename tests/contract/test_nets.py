@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from genwright.batch import Batch, Cond
 from genwright.errors import Unsupported
 from genwright.families.autoregressive import Autoregressive
 from genwright.nets.blocks import conv, halvings
-from genwright.nets.cond import Conditioner
+from genwright.nets.cond import Conditioner, TokenEncoder
 from genwright.nets.roles import Causal, CondShape, Net, Nets, Role, coarser
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names
@@ -429,3 +430,37 @@ def test_what_older_runs_have_kept_is_a_network_without_a_straight_way(name: str
     assert torch.equal(old(x, given), new(x, given))
     with pytest.raises(RuntimeError, match="Missing key"):
         new.load_state_dict({key: value for key, value in kept.items() if not key.startswith("last.")})
+
+
+def test_a_long_row_is_known_by_its_frequencies_whatever_their_phase() -> None:
+    torch.manual_seed(0)
+    nets: Nets = build("nets", "transformer", {}, "xs", where="net")
+    row = Space((1000,), (Real(1, bounded=True),))
+    conditioner = Conditioner({"row": row}, (5,), nets, "causal").eval()
+    encoder = conditioner.project["row"]
+    assert isinstance(encoder, TokenEncoder)
+    assert encoder.frames is not None
+
+    def tone(turns: float, phase: float) -> Tensor:
+        return torch.sin(2 * math.pi * turns * torch.arange(1000.0) / 1000 + phase)[None, None]
+
+    def seen(x: Tensor) -> Tensor:
+        assert isinstance(encoder, TokenEncoder)
+        assert encoder.frames is not None
+        return encoder.frames(x, encoder.places)[..., 4:-4]
+
+    low, later, high = seen(tone(100, 0)), seen(tone(100, 1)), seen(tone(150, 0))
+    assert low.shape == (1, nets.dim, encoder.places - 8)
+    assert (low - later).norm() < 0.1 * (low - high).norm()
+    # An encoder of an older run, which has no such part, answers as it did.
+    old = {key: value for key, value in encoder.state_dict().items() if not key.startswith("frames.")}
+    again = Conditioner({"row": row}, (5,), nets, "causal").project["row"]
+    again.load_state_dict(old)
+    assert isinstance(again, TokenEncoder)
+    assert again.frames is not None
+    assert not seen_parts(again).any()
+
+
+def seen_parts(encoder: TokenEncoder) -> Tensor:
+    assert encoder.frames is not None
+    return encoder.frames(torch.randn(2, 1, 1000), encoder.places)
