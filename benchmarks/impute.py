@@ -136,14 +136,15 @@ def boosted(table: Table, x: np.ndarray, gaps: np.ndarray, how: str, seed: int) 
     return out
 
 
-def drawn(model: Model, frame: pd.DataFrame, table: Table, draws: int, seed: int) -> np.ndarray:
+def drawn(model: Model, frame: pd.DataFrame, table: Table, args: argparse.Namespace) -> np.ndarray:
     """Several imputations `(draws, n, d)`, as codes; of a category that is none of the table's, NaN."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gaps.csv"
         frame.to_csv(path, index=False)
         found = []
-        for i in range(draws):
-            made = model.apply([path], seed=seed + i).values["row"][table.names]
+        some = {"steps": args.sampler_steps} if args.sampler_steps else {}
+        for i in range(args.draws):
+            made = model.apply([path], seed=args.seed + i, **some).values["row"][table.names]
             array = np.full((len(made), len(table.names)), np.nan)
             for j, name in enumerate(table.names):
                 if table.categories[j]:
@@ -207,7 +208,7 @@ def figures(
         x = np.where(gaps, np.nan, truth)
         frame = test[:TESTED].astype(object).mask(gaps)
         began = time.process_time()
-        draws = drawn(model, frame, table, args.draws, args.seed)
+        draws = drawn(model, frame, table, args)
         seconds = time.process_time() - began
         near = [scored(table, neighbours(table, x, gaps, k), truth, gaps) for k in (5, 20, 50)]
         kinds = [kind for kind in ("accuracy", "rmse") if kind in near[0]]
@@ -234,6 +235,7 @@ def main() -> None:
     options.add_argument("--size", default="s")
     options.add_argument("--steps", type=int, default=2000)
     options.add_argument("--draws", type=int, default=19)
+    options.add_argument("--sampler-steps", type=int, help="1 draws each cell by itself, given what is known")
     options.add_argument("--how", nargs="+", default=["random", "value", "columns"])
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--run", type=Path, help="a run on the same rows, instead of training one")

@@ -3,8 +3,8 @@
     python benchmarks/stamps.py caption STAMPS --steps 1500
     python benchmarks/stamps.py draw STAMPS --steps 3000
 
-STAMPS is the folder `usr/share/tuxpaint/stamps` of the Debian package `tuxpaint-stamps-default` (GPL-2): 785
-pictures with an English caption in the first line of the `.txt` beside each. Whole pictures are brought to a square on
+STAMPS is the folder `usr/share/tuxpaint/stamps` of the Debian package `tuxpaint-stamps-default` (GPL-2): some
+750 pictures with an English caption of at most 60 characters in the first line of the `.txt` beside each. Whole pictures are brought to a square on
 white; the
 concept of one is the first folder that it lies in (animals, symbols, town, ...).
 
@@ -39,6 +39,8 @@ from genwright.model import Model
 from pairs import answers, share
 
 Array = np.ndarray
+LONGEST = 60
+"""Characters of a caption: a few are texts of several sentences."""
 
 
 def prepared(stamps: Path, folder: Path, side: int) -> tuple[Path, dict[str, str]]:
@@ -48,7 +50,7 @@ def prepared(stamps: Path, folder: Path, side: int) -> tuple[Path, dict[str, str
     for i, path in enumerate(sorted(stamps.rglob("*.png"))):
         text = path.with_suffix(".txt")
         lines = text.read_text(encoding="utf-8", errors="replace").splitlines() if text.exists() else []
-        if not lines or not lines[0].strip():
+        if not lines or not 0 < len(lines[0].strip()) <= LONGEST:
             continue
         with Image.open(path) as image:
             whole = image.convert("RGBA")
@@ -106,6 +108,7 @@ def main() -> None:
     options.add_argument("--size", default="xs")
     options.add_argument("--steps", type=int, default=1500)
     options.add_argument("--guidance", type=float, default=3.0)
+    options.add_argument("--val", type=float, default=0.05)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--set", nargs="*", default=[])
     args = options.parse_args()
@@ -123,7 +126,7 @@ def main() -> None:
             size=args.size,
             steps=args.steps,
             seed=args.seed,
-            settings=[f"codec.size={args.side}", "data.val=0.05", "data.test=0.15", *args.set],
+            settings=[f"codec.size={args.side}", f"data.val={args.val}", "data.test=0.15", *args.set],
             out=folder / "run",
         )
         minutes = round((time.process_time() - began) / 60, 1)

@@ -32,8 +32,9 @@ __all__ = [
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 KERNEL = 5
 """Places a side that the straight way from an aligned condition to an answer sees."""
-ROWS, RIDGE = 2**15, 1e-4
-"""Places of all examples from which it is learnt; what is added to the variances, as a share of them."""
+NUMBERS, MOST, RIDGE = 2**22, 2048, 1e-4
+"""That are looked at in all examples to fit it, about; numbers that one place may see for that; what is added to the
+variances, as a share of them."""
 
 
 def conv(
@@ -92,14 +93,14 @@ def resample(x: Tensor, grid: Grid) -> Tensor:
 _LINEAR = ("linear", "bilinear", "trilinear")
 
 
-def _places(x: Tensor, n: int) -> Tensor:
-    """`(B, C, *grid)` at some places of the grid, the same in all examples `(B, C, P)`: `ROWS` of all `n` together."""
+def _places(x: Tensor, most: int) -> Tensor:
+    """`(B, C, *grid)` at `most` places of the grid, the same in all examples `(B, C, P)`."""
     flat = x.flatten(2)
     order = torch.randperm(flat.shape[2], generator=torch.Generator().manual_seed(0))
-    return flat[:, :, order[: max(1, ROWS // n)].to(x.device)]
+    return flat[:, :, order[:most].to(x.device)]
 
 
-def _neighbours(x: Tensor, n: int) -> Tensor:
+def _neighbours(x: Tensor, most: int) -> Tensor:
     """What a kernel of `KERNEL` places a side sees there `(B, C * KERNEL ** rank, P)`, in the order of its weights."""
     rank, reach = x.ndim - 2, KERNEL // 2
     wide = F.pad(x, (reach, reach) * rank)
@@ -107,7 +108,7 @@ def _neighbours(x: Tensor, n: int) -> Tensor:
     parts = []
     for shift in product(*[range(KERNEL)] * rank):
         there = (slice(s, s + size) for s, size in zip(shift, x.shape[2:], strict=True))
-        parts.append(_places(wide[(*every, *there)], n))
+        parts.append(_places(wide[(*every, *there)], most))
     return torch.stack(parts, dim=2).flatten(1, 2)
 
 
@@ -190,8 +191,11 @@ class Straight(nn.Module):
         optimiser take long to come to; whether there is one."""
         if self.map is None or cond.grid is None:
             return False
-        seen = _neighbours(cond.grid.double(), answer.shape[0])
-        wanted = _places(answer.double(), answer.shape[0])
+        width = cond.grid.shape[1] * KERNEL ** (cond.grid.ndim - 2)
+        if width > MOST:
+            return False
+        most = max(1, NUMBERS // (width * len(answer)))
+        seen, wanted = _neighbours(cond.grid.double(), most), _places(answer.double(), most)
         rows = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
         rows, wanted = (t.transpose(1, 2).flatten(0, 1) for t in (rows, wanted))
         square = rows.T @ rows / len(rows)
