@@ -235,7 +235,9 @@ def main() -> None:
     options.add_argument("--size", default="s")
     options.add_argument("--steps", type=int, default=2000)
     options.add_argument("--draws", type=int, default=19)
-    options.add_argument("--sampler-steps", type=int, help="1 draws each cell by itself, given what is known")
+    options.add_argument(
+        "--sampler-steps", type=int, help="1 draws each cell by itself, given what is known"
+    )
     options.add_argument("--how", nargs="+", default=["random", "value", "columns"])
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--run", type=Path, help="a run on the same rows, instead of training one")

@@ -3,10 +3,9 @@
     python benchmarks/stamps.py caption STAMPS --steps 1500
     python benchmarks/stamps.py draw STAMPS --steps 3000
 
-STAMPS is the folder `usr/share/tuxpaint/stamps` of the Debian package `tuxpaint-stamps-default` (GPL-2): some
-750 pictures with an English caption of at most 60 characters in the first line of the `.txt` beside each. Whole pictures are brought to a square on
-white; the
-concept of one is the first folder that it lies in (animals, symbols, town, ...).
+STAMPS is the folder `usr/share/tuxpaint/stamps` of the Debian package `tuxpaint-stamps-default` (GPL-2): some 750
+pictures with an English caption of at most 60 characters in the first line of the `.txt` beside each. Whole pictures
+are brought to a square on white; the concept of one is the first folder that it lies in (animals, symbols, town, ...).
 
 `rank` is the share of 50 wrong captions that come before the right one by the model's likelihood, less how likely a
 caption is under other pictures; half of it is chance. A caption is brought to a concept by a linear classifier of
