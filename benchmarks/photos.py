@@ -82,8 +82,6 @@ NAMES = {
     "motorcycle_left",
 }
 """Photos in colour, and one painting, without a second view of one scene."""
-LARGEST = 512
-"""Side of a held-out photo, of which the middle is taken."""
 
 
 def photos(folders: list[Path]) -> dict[str, Path]:
@@ -102,7 +100,7 @@ def held_out(name: str) -> bool:
     return int(hashlib.sha1(name.encode()).hexdigest(), 16) % 5 == 0
 
 
-def prepared(folders: list[Path], folder: Path) -> tuple[Path, dict[str, Array]]:
+def prepared(folders: list[Path], folder: Path, largest: int) -> tuple[Path, dict[str, Array]]:
     """A folder of photos to learn from, and the held-out ones `(h, w, 3)`."""
     train, held = folder / "photos", dict[str, Array]()
     train.mkdir()
@@ -110,8 +108,8 @@ def prepared(folders: list[Path], folder: Path) -> tuple[Path, dict[str, Array]]
         with Image.open(path) as image:
             array = np.asarray(image.convert("RGB"))
         if held_out(name):
-            top, left = ((max(side - LARGEST, 0)) // 2 for side in array.shape[:2])
-            cut = array[top : top + LARGEST, left : left + LARGEST]
+            top, left = ((max(side - largest, 0)) // 2 for side in array.shape[:2])
+            cut = array[top : top + largest, left : left + largest]
             held[name] = cut[: cut.shape[0] // 8 * 8, : cut.shape[1] // 8 * 8]
         else:
             Image.fromarray(array).save(train / f"{name}.png")
@@ -360,6 +358,7 @@ def main() -> None:
     options.add_argument("--family", default="diffusion")
     options.add_argument("--factor", type=int, default=2)
     options.add_argument("--tile", type=int, default=64)
+    options.add_argument("--largest", type=int, default=512, help="side of what is taken of a held-out photo")
     options.add_argument("--size", default="s")
     options.add_argument("--steps", type=int, default=1000)
     options.add_argument("--batch", type=int, default=32)
@@ -371,7 +370,7 @@ def main() -> None:
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        train, held = prepared(args.folders, folder)
+        train, held = prepared(args.folders, folder, args.largest)
         settings = [f"task.how={args.how}", f"codec.size={args.tile}", "codec.crop=tiles", "data.test=0"]
         settings += ["codec.augment=['flip']", f"train.batch_size={args.batch}", *args.set]
         if args.how == "super-resolution":
