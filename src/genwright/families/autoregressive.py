@@ -127,10 +127,10 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, self.length), cond)
         hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
         truth = batch.x.reshape(len(batch), self.channels, -1)
-        nats, head = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device), self._head()
-        for channel in range(self.channels):
-            logits = self._logits(hidden[:, :, channel], channel, head)
-            nats = nats + F.cross_entropy(logits.transpose(1, 2), truth[:, channel], reduction="none")
+        nats = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device)
+        for h, head, symbols in zip(hidden.unbind(2), self._heads(), truth.unbind(1), strict=True):
+            logits = F.linear(h, head).float()
+            nats = nats + F.cross_entropy(logits.transpose(1, 2), symbols, reduction="none")
         return nats if batch.mask is None else nats * batch.mask.flatten(1)
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -293,7 +293,7 @@ class _Reader:
         self.dtype = next(net.parameters()).dtype
         self.marks = family._marks(cond)
         self.cond = cond.map(lambda t: t.to(self.dtype) if t.is_floating_point() else t)
-        self.heads = torch.split(family._head().to(self.dtype), family.sizes)
+        self.heads = [head.to(self.dtype) for head in family._heads()]
         self.begin = 0
         self.cache: Cache | None = None
 

@@ -149,7 +149,7 @@ class ImageCodec(Codec):
         """Chunks of up to 256 `Picture`s, fewer where they are large."""
         tile = None if options.whole else self._tile
         whole = options.whole or tile is not None
-        files = ImageFiles(source, self._depth == 16, options.given, whole=whole)
+        files = ImageFiles(source, self._depth == 16, options.given, whole=whole, most=options.most)
         others = [name for name in fields if name != files.main]
         wanted = [*others, *([options.group] if options.group else [])]
         grouped = options.group is not None or tile is not None
