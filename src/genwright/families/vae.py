@@ -206,6 +206,9 @@ class VAE(DensityEstimator, LatentVariable, Autoencoder):
             some = torch.arange(len(self.pseudo), device=batch.x.device) % len(batch)
             self.pseudo.copy_(hardened(self.space, batch.x[some]))
         self.latents.begin(self._features(batch))
+        if self.decoder_conditioner.shape.grid and self.space.kind == "real":
+            cond = self.decoder_conditioner(batch.cond, len(batch), batch.x)
+            self.decoder.begin(cond, self.space.embed(batch.x))
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
         rec, drawn, out = self._terms(batch, self.draws)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ from genwright.nets.blocks import resample
 from genwright.nets.roles import CondShape, Grid, Nets, Role, coarser
 from genwright.space import CondSpec, Real, Space, Symbol, cond_specs
 
-__all__ = ["Conditioner"]
+__all__ = ["Conditioner", "TokenEncoder"]
 
 TOKENS = 64
 """That a condition becomes, at most, unless each of its places counts: a finer grid is shrunk first."""
@@ -33,6 +34,10 @@ ONE_HOT = 64
 PLACE = 8
 """Learned numbers that tell a token's place. They are as large as what stands there from the start: the
 places of a Transformer begin near zero, and for long its tokens are a bag."""
+
+
+QUIET, QUIET_SCALE = 1e-4, 4.6
+"""Power below which a frequency is not heard; the logarithm is divided so that it begins at -1."""
 
 
 class Conditioner(nn.Module):
@@ -274,6 +279,35 @@ class VectorEncoder(nn.Module):
         return self.net(self.spans(x), _NOTHING)
 
 
+class Frames(nn.Module):
+    """What moves in each part of a long row of numbers: the logarithms of its power by frequency (the short-time
+    Fourier transform, Allen and Rabiner 1977), `(B, C, length)` to `(B, width, places)`. Convolutions that begin at
+    single numbers take long to come to it, since the mean of what moves is nothing."""
+
+    window: Tensor
+
+    def __init__(self, channels: int, hop: int, width: int) -> None:
+        """hop: numbers from the beginning of one part to that of the next; a part is four times as long."""
+        super().__init__()
+        self.hop = hop
+        self.register_buffer("window", torch.hann_window(4 * hop), persistent=False)
+        self.out = nn.Linear(channels * (2 * hop + 1), width)
+
+    def forward(self, x: Tensor, places: int) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            ends = 3 * self.hop // 2, places * self.hop - x.shape[2] + 3 * self.hop - 3 * self.hop // 2
+            parts = F.pad(x.float(), ends).unfold(2, 4 * self.hop, self.hop)  # (B, C, places, 4 hop)
+            power = torch.fft.rfft(parts * self.window).abs().square()
+            seen = (power + QUIET).log() / QUIET_SCALE + 1
+        out: Tensor = self.out(seen.transpose(1, 2).flatten(2)).transpose(1, 2)
+        return out
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        for name, weight in self.named_parameters():  # encoders of older runs have none
+            state.setdefault(prefix + name, torch.zeros_like(weight))
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
 class TokenEncoder(nn.Module):
     """A condition on a grid as tokens `(B, places, dim)`, each of which knows its place and the others: a
     Transformer over the grid, shrunk by convolutions to `TOKENS` places or fewer. Their mean joins the vector
@@ -295,6 +329,8 @@ class TokenEncoder(nn.Module):
             if self.factor > 1
             else None
         )
+        long = self.shrink is not None and len(space.grid) == 1 and space.real_channels
+        self.frames = Frames(space.real_channels, self.factor, width) if long else None
         before = self.spans.width if self.shrink is None else width
         self.place = nn.Parameter(0.5 * torch.randn(PLACE, *grid))
         self.net = nets.map(grid, before + PLACE, width, CondShape(), symbols=True)
@@ -312,6 +348,8 @@ class TokenEncoder(nn.Module):
         h = self.spans(x)
         if self.shrink is not None:
             h = self.shrink(h, _NOTHING)
+        if self.frames is not None:
+            h = h + self.frames(x[:, self.space.real_mask().to(x.device)], self.places)
         h = torch.cat([h, place.expand(len(h), *place.shape)], dim=1)
         return self.net(h, cond).flatten(2).transpose(1, 2), valid
 

@@ -55,6 +55,9 @@ class Net(nn.Module, ABC):
         out: Tensor = super().__call__(x, cond)
         return out
 
+    def begin(self, cond: Cond, answer: Tensor) -> None:
+        """Start near what an aligned condition says of the right `answer` `(B, n_out, *grid)`. Optional."""
+
 
 class Cache(Protocol):
     """What a causal network keeps of the positions it has seen."""

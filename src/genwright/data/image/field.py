@@ -285,7 +285,7 @@ class ImageField(Field):
         others = sorted({self.grid_of(value) for value in values} - {own})
         if not others:
             return []
-        way = {"center": "cut at its centre", "fit": "padded", "stretch": "stretched"}[self.form.crop]
+        way = {"fit": "padded", "stretch": "stretched"}.get(self.form.crop, "cut at its centre")
         was, now = (f"{width} x {height}" for height, width in (others[0], own))
         return [f"is {was} and was brought to {now}, {way} where its shape is another"]
 

@@ -98,8 +98,11 @@ class ImageFiles:
         """Whether some picture lies beside the class folders and has no label from elsewhere."""
         return self.layout.loose
 
-    def count(self) -> int:
-        """How many pictures there are, by names and heads alone."""
+    def count(self, tile: tuple[int, int] | None = None) -> int:
+        """How many pictures there are, or tiles of this size, by names and heads alone."""
+        if tile is not None and not self.arrays:
+            sizes = (header_size(path) for path in self.layout.mains)
+            return sum((h // tile[0]) * (w // tile[1]) for h, w in filter(None, sizes))
         found = 0
         for path in self.arrays:
             with suppress(Exception), opened_archive(path) as archive:  # `rows` tells what is wrong

@@ -64,7 +64,7 @@ MOST_PIXELS = 50_000_000
 LARGEST_SIDE = 1024
 """Of a generated picture; a JPEG is therefore never decoded finer than it takes to keep this."""
 
-Crop = Literal["center", "fit", "stretch"]
+Crop = Literal["center", "fit", "stretch", "tiles"]
 
 
 @dataclass(frozen=True)
@@ -297,9 +297,10 @@ def fit_to(array: Array, form: ImageFormat) -> Array:
 
 
 def _scaled(array: Array, form: ImageFormat) -> Array:
-    """Scaled to cover the grid (center, cut to it), to lie within it (fit) or to be it (stretch)."""
+    """Scaled to cover the grid (center, and where tiles are learnt: cut to it), to lie within it (fit) or to be it
+    (stretch)."""
     (h, w), (height, width) = array.shape[:2], (form.height, form.width)
-    if form.crop == "center":
+    if form.crop in ("center", "tiles"):
         # Cut at whole pixels before scaling, so that a picture that needs no scaling stays sharp.
         cut_h = min(h, max(1, round(w * height / width)))
         cut_w = min(w, max(1, round(h * width / height)))
