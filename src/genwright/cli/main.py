@@ -33,6 +33,7 @@ from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
 from genwright.cli.parse import Mark, comma_separated, conditions, labels, sampler_option
 from genwright.cli.sample import write
+from genwright.cli.serve import serve
 from genwright.cli.signals import stoppable, stoppable_making
 from genwright.errors import RecipeError, memory, suggest
 from genwright.process import is_main
@@ -563,6 +564,7 @@ def _summary(thing: type[Any]) -> str:
 
 
 app.command()(edit)
+app.command()(serve)
 
 
 # -- errors ----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
 from genwright.families.capabilities import DensityEstimator, Infilling
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guide, guided_conds
 from genwright.families.ordinal import OrdinalTable
 from genwright.families.sequence import SymbolFamily
@@ -199,6 +200,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         shift, at = self._rows(total), ids.shape[1]
         rows = torch.full((n, total), pad or 0, device=self.device)
         rows[:, :at] = ids + shift[:at]
+        grid = self.space.grid if length is None else (length,)
         while at < total and not bool(done.all()):
             logits = cond.read(rows, at)
             if uncond is not None:
@@ -213,7 +215,8 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
                 done = done | (new == pad)
             rows[:, at] = new + shift[at]
             at += 1
-        return self._stored(rows - shift, self.space.grid if length is None else (length,))
+            reached(Draft(at, total, lambda: self._stored(rows - shift, grid), at // self.channels))
+        return self._stored(rows - shift, grid)
 
     def _continuing(self) -> Causal:
         """The network as it goes on from a cache: in bfloat16 some three times as fast on a CPU that has it."""

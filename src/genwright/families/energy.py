@@ -31,6 +31,7 @@ from genwright.batch import Batch, Cond, by_example
 from genwright.errors import RecipeError
 from genwright.families.base import Phase, summed
 from genwright.families.capabilities import Generative
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guided, guided_conds
 from genwright.families.langevin import Langevin, gradient
 from genwright.families.noise import Waves, example_mean, stratified
@@ -218,12 +219,14 @@ class Energy(Generative):
             walk = at(self.scaling.mean.new_tensor(self.low))
             x, slope = walk.run(start, self.low, steps or 200, step_size)
         else:
-            levels = self._levels(steps or 32)
+            levels, number = self._levels(steps or 32), 0
             x = torch.empty(n, self.space.width, *self.space.grid, device=self.device)
             x = float(levels[0]) * x.normal_(generator=rng)
             for sigma, lower in zip(levels, [*levels[1:], None], strict=True):
                 walk = at(sigma)
                 x, slope = walk.run(x, float(sigma), corrections, step_size)
+                number += 1
+                reached(Draft(number, len(levels), lambda: self.space.draw(self.scaling.plain(x))))
                 if lower is not None:
                     x = _down(x, slope, float(sigma), float(lower))
         # What is left of the noise is taken away (Jolicoeur-Martineau et al. 2020, arXiv:2009.05475).

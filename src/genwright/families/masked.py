@@ -28,6 +28,7 @@ from torch import Tensor
 
 from genwright.batch import Batch, Cond
 from genwright.families.capabilities import DensityEstimator, Encoder, Infilling
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guide, guided_conds
 from genwright.families.ordinal import OrdinalTable
 from genwright.families.sequence import SymbolFamily
@@ -246,6 +247,7 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
                 asked = hidden & (_ranks(surest.masked_fill(~hidden, torch.inf)) < new)
             ids = torch.where(asked, drawn, ids)
             hidden = hidden & ~asked
+            reached(Draft(step, min(steps, most), lambda: self._stored(ids, self.space.grid)))
         x = self._stored(ids, self.space.grid)
         valid = self.space.valid(x)
         if valid is not None and self.pad is not None:  # what ends stays ended
