@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 
 from genwright.families.capabilities import Generative
+from genwright.options import Count
 from genwright.registry import check, options
 from genwright.serving.limits import Limits
 from genwright.serving.refusal import Refusal
@@ -60,6 +61,7 @@ def described(family: Generative) -> Iterator[SamplerOption]:
     words = _sentences(family._sample.__doc__ or "")
     for name, parameter in options(family._sample).items():
         yield _described(name, parameter, words.get(name, ""))
+    yield SamplerOption("chunk", "whole", None, "examples made at once.", Count, 1.0)
 
 
 def _described(name: str, parameter: Parameter, words: str) -> SamplerOption:

@@ -8,13 +8,10 @@ from genwright.errors import GenwrightError
 
 __all__ = ["Refusal", "refusal_of"]
 
-STATUS = {
-    "run-not-served": 404,
-    "memory": 503,
-    "data-changed": 409,
-    "no-data": 409,
-}
+STATUS = {"memory": 503}
 """Of errors that are not the fault of what was asked; all others are 400."""
+OF_DATA = frozenset({"no-such-path", "data-changed", "no-data"})
+"""That the run's data are not where they were: the sentence names a path, which is nobody's business here."""
 
 
 class Refusal(GenwrightError):
@@ -38,6 +35,9 @@ def refusal_of(error: BaseException) -> Refusal:
     """The refusal for an error. One that nobody foresaw is not shown: it may hold what others asked for."""
     if isinstance(error, Refusal):
         return error
+    if isinstance(error, GenwrightError) and error.code in OF_DATA:
+        words = "this needs the data that the run was trained on, and the server does not have them"
+        return Refusal(words, code="no-data", status=409)
     if isinstance(error, GenwrightError):
         return Refusal(str(error), code=error.code, status=STATUS.get(error.code, 400))
     return Refusal(

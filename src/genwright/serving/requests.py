@@ -7,10 +7,11 @@ import base64
 import binascii
 import json
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -35,7 +36,7 @@ class Asker:
 
     def __init__(self, catalogue: Catalogue, engine: Engine, limits: Limits) -> None:
         self.catalogue, self.engine, self.limits = catalogue, engine, limits
-        self._one = CapacityLimiter(1)
+        self._one = ThreadPoolExecutor(1, "asker")
 
     # -- work of each kind ---------------------------------------------------------------------
 
@@ -47,8 +48,8 @@ class Asker:
         checked = run.checked_given(given, n, self.limits)
         sampler = run.checked_options(options, self.limits)
         # What is drawn for a request takes a moment: not in the event loop, and one after the other.
-        asked = await to_thread.run_sync(
-            lambda: run.model.asked(n, checked, seed, sampler), limiter=self._one
+        asked = await asyncio.get_running_loop().run_in_executor(
+            self._one, lambda: run.model.asked(n, checked, seed, sampler)
         )
         return SampleWork(
             run,

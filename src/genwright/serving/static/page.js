@@ -143,7 +143,7 @@ class Panel {
     this.go = el("button", { class: "go" }, "Make");
     this.stop = el("button", { type: "button", disabled: "", onclick: () => this.aborter && this.aborter.abort() }, "Stop");
     const controls = this.run.fields.filter((one) => one.kind !== "file").map((one) => this.control(one));
-    const options = this.run.options.map((one) => this.option(one));
+    const options = this.run.options.filter((one) => one.name !== "chunk").map((one) => this.option(one));
     return el("form", { onsubmit: (event) => { event.preventDefault(); this.make(); }, "aria-label": `What ${this.run.id} is to make` },
       el("div", { class: "fields" },
         el("div", { class: "field" }, el("label", { for: `${this.id}-many` }, "how many", output), Object.assign(this.many, { id: `${this.id}-many` })),
