@@ -34,7 +34,20 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from genwright.api import Look, apply, edit, judge, load, look, plan, probe, sample, serve, train, translate
+    from genwright.api import (
+        Look,
+        apply,
+        edit,
+        judge,
+        load,
+        look,
+        plan,
+        probe,
+        sample,
+        serve,
+        train,
+        translate,
+    )
     from genwright.model import Model
     from genwright.recipe import Recipe
     from genwright.space import Space

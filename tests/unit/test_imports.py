@@ -84,10 +84,24 @@ DOWN = {
         *("evaluation", "training", "families", "tasks", "bridges", "data", "planning", "recipe"),
         *("registry", "batch", "space", "errors"),
     },
+    "serving": {
+        *(
+            "analysis",
+            "applying",
+            "writing",
+            "model",
+            "pipeline",
+            "families",
+            "data",
+            "tasks",
+            "registry",
+        ),
+        *("options", "errors", "root"),
+    },
     "budget": {"nets", "training"},
     "weighing": {"budget", "experiment", "training", "data", "planning", "recipe", "registry", "errors"},
     "api": {
-        "finishing",
+        *("finishing", "serving"),
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),
         "errors",
@@ -206,6 +220,7 @@ def test_the_surface_is_this_list() -> None:
         "plan",
         "probe",
         "sample",
+        "serve",
         "train",
         "translate",
     ]

@@ -19,6 +19,7 @@ so that its input, and the target of its gradient, have unit size at every level
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -219,18 +220,20 @@ class Energy(Generative):
             walk = at(self.scaling.mean.new_tensor(self.low))
             x, slope = walk.run(start, self.low, steps or 200, step_size)
         else:
-            levels, number = self._levels(steps or 32), 0
+            levels = self._levels(steps or 32)
             x = torch.empty(n, self.space.width, *self.space.grid, device=self.device)
             x = float(levels[0]) * x.normal_(generator=rng)
-            for sigma, lower in zip(levels, [*levels[1:], None], strict=True):
+            for number, (sigma, lower) in enumerate(zip(levels, [*levels[1:], None], strict=True), 1):
                 walk = at(sigma)
                 x, slope = walk.run(x, float(sigma), corrections, step_size)
-                number += 1
-                reached(Draft(number, len(levels), lambda: self.space.draw(self.scaling.plain(x))))
+                reached(Draft(number, len(levels), functools.partial(self._example, x)))
                 if lower is not None:
                     x = _down(x, slope, float(sigma), float(lower))
         # What is left of the noise is taken away (Jolicoeur-Martineau et al. 2020, arXiv:2009.05475).
         x = x - self.low**2 * slope
+        return self._example(x)
+
+    def _example(self, x: Tensor) -> Tensor:
         return self.space.draw(self.scaling.plain(x))
 
     def _levels(self, steps: int) -> Tensor:

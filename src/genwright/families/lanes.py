@@ -54,7 +54,7 @@ def in_lanes(make: Callable[..., Tensor], parts: Sequence[Part], lanes: int) -> 
     known = [tuple(torch.cat(some)[rows] for some in zip(*both, strict=True))] if both else []
     with _Draws(parts, total) as draws:
         made = make(total, cond, draws.rng, *known)
-    return list(made[:wanted].split([part.n for part in parts]))
+    return list(torch.split(made[:wanted], [part.n for part in parts]))
 
 
 class _Draws(TorchFunctionMode):
@@ -95,5 +95,7 @@ class _Draws(TorchFunctionMode):
         if not sized and drawn[0].data_ptr() == args[0].data_ptr():  # drawn in place
             args[0][start:] = args[0][:1]
             return args[0]
-        rest = [drawn[0][:1].expand(self.total - start, *drawn[0].shape[1:])] if start < self.total else []
+        rest = (
+            [drawn[0][:1].expand(self.total - start, *drawn[0].shape[1:])] if start < self.total else []
+        )
         return torch.cat([*drawn, *rest])

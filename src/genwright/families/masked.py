@@ -18,6 +18,7 @@ What is known is never hidden: gaps are filled by the same sampler.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Literal
@@ -247,7 +248,7 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
                 asked = hidden & (_ranks(surest.masked_fill(~hidden, torch.inf)) < new)
             ids = torch.where(asked, drawn, ids)
             hidden = hidden & ~asked
-            reached(Draft(step, min(steps, most), lambda: self._stored(ids, self.space.grid)))
+            reached(Draft(step, min(steps, most), functools.partial(self._stored, ids, self.space.grid)))
         x = self._stored(ids, self.space.grid)
         valid = self.space.valid(x)
         if valid is not None and self.pad is not None:  # what ends stays ended

@@ -1,4 +1,4 @@
-"""The application: all routes in one table, behind one guard."""
+"""The application: all routes in one table, behind one access control."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from starlette.routing import Match, Route
 from genwright.errors import GenwrightError
 from genwright.model import Model
 from genwright.serving import openapi
+from genwright.serving.access import AccessControl
 from genwright.serving.body import Body
 from genwright.serving.counters import Counters
 from genwright.serving.engine import Engine
-from genwright.serving.guard import Guard
 from genwright.serving.limits import Limits
 from genwright.serving.openai_routes import OpenAI
 from genwright.serving.page import asset, page
@@ -26,7 +26,7 @@ from genwright.serving.refusal import Refusal, refusal_of
 from genwright.serving.requests import Asker
 from genwright.serving.served import Catalogue
 
-__all__ = ["Server", "build"]
+__all__ = ["Server", "make_server"]
 
 Handler = Callable[[Request], Awaitable[Response]]
 SAMPLE = ("run", "n", "seed", "given", "options", "stream", "previews", "format")
@@ -38,7 +38,7 @@ EDIT = ("run", "seeds", "steps", "previews")
 class Server:
     """An application with the engine that it asks."""
 
-    app: Guard
+    app: AccessControl
     engine: Engine
     routes: Sequence[Route]
     catalogue: Catalogue
@@ -71,7 +71,7 @@ class Api:
         return JSONResponse(openapi.document(self.limits))
 
     async def reference(self, request: Request) -> Response:
-        return HTMLResponse(openapi.page(self.limits))
+        return HTMLResponse(openapi.reference(self.limits))
 
     async def runs(self, request: Request) -> Response:
         return JSONResponse({"runs": [run.card() for run in self.asker.catalogue.runs.values()]})
@@ -82,7 +82,9 @@ class Api:
     async def sample(self, request: Request) -> Response:
         body = await self._body(request, SAMPLE)
         if body.switch("stream") and body.get("format") == "zip":
-            raise Refusal("a ZIP is not streamed: leave stream or format out", code="contradicting-options")
+            raise Refusal(
+                "a ZIP is not streamed: leave stream or format out", code="contradicting-options"
+            )
         work = await self.asker.sample_of(body)
         head = {"run": work.run.name, "seed": work.seed, "n": work.n}
         if body.switch("stream"):
@@ -101,7 +103,7 @@ class Api:
         return Body(await request.body(), self.limits.depth, known)
 
 
-def build(
+def make_server(
     models: Sequence[tuple[Path, Model]],
     *,
     host: str = "127.0.0.1",
@@ -116,7 +118,8 @@ def build(
     asker = Asker(catalogue, engine, limits)
     routes = _routes(Api(asker, counters, limits), OpenAI(asker, limits))
     inner = Starlette(routes=routes, exception_handlers=_handlers())
-    guard = Guard(
+    inner.router.redirect_slashes = False
+    access = AccessControl(
         inner,
         host=host,
         token=token,
@@ -125,7 +128,7 @@ def build(
         uploads=frozenset({"/v1/apply"}),
         route=lambda path: _template(routes, path),
     )
-    return Server(guard, engine, routes, catalogue)
+    return Server(access, engine, routes, catalogue)
 
 
 def _routes(api: Api, openai: OpenAI) -> list[Route]:
@@ -158,7 +161,9 @@ def _template(routes: Sequence[Route], path: str) -> str | None:
 def _handlers() -> dict[Any, Any]:
     """Every error as a refusal in one form."""
 
-    def handler(status: int, code: str, words: str) -> Callable[[Request, Exception], Awaitable[Response]]:
+    def handler(
+        status: int, code: str, words: str
+    ) -> Callable[[Request, Exception], Awaitable[Response]]:
         async def handle(request: Request, error: Exception) -> Response:
             return _answer(Refusal(words, code=code, status=status))
 

@@ -23,7 +23,8 @@ class Body:
         for name in self.values:
             if name not in known:
                 raise Refusal(
-                    f"this route takes no {name[:64]!r}; {suggest(name[:64], known)}", code="unknown-field"
+                    f"this route takes no {name[:64]!r}; {suggest(name[:64], known)}",
+                    code="unknown-field",
                 )
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -45,7 +46,8 @@ class Body:
             raise Refusal(f"{name} is a text, got {str(value)[:64]!r}", code="wrong-type")
         if len(value) > most:
             raise Refusal(
-                f"{name} has {len(value):,} characters, and {most:,} are taken at most", code="text-too-long"
+                f"{name} has {len(value):,} characters, and {most:,} are taken at most",
+                code="text-too-long",
             )
         return value
 
@@ -69,12 +71,15 @@ def _parsed(data: bytes, depth: int) -> dict[str, Any]:
     _check_depth(data, depth)
     try:
         found = json.loads(
-            data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_once, parse_int=_whole
+            data.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_once,
+            parse_int=_whole,
         )
     except (ValueError, RecursionError) as error:
         raise Refusal(f"the body is no JSON: {str(error)[:120]}", code="no-json") from None
     if not isinstance(found, dict):
-        raise Refusal("the body is an object of JSON, such as {\"n\": 4}", code="no-json")
+        raise Refusal('the body is an object of JSON, such as {"n": 4}', code="no-json")
     return found
 
 

@@ -249,4 +249,6 @@ def _watched(batch: Sequence[Work]) -> Iterator[None]:
 
 
 def _late() -> Refusal:
-    return Refusal("it took too long, and was ended: ask for fewer examples or steps", code="timeout", status=504)
+    return Refusal(
+        "it took too long, and was ended: ask for fewer examples or steps", code="timeout", status=504
+    )

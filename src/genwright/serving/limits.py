@@ -18,6 +18,7 @@ class Limits:
     depth             of JSON within JSON
     n                 examples of a request
     options           of whole-number sampler options, by name; `option` of all others
+    number            of all other numbers, such as a temperature
     characters        of a text that is given
     waiting           requests that wait; one more is refused with 503
     window            seconds that a small request waits for others to be made with
@@ -35,6 +36,7 @@ class Limits:
         default_factory=lambda: MappingProxyType({"steps": 1000, "corrections": 16, "chunk": 256})
     )
     option: int = 4096
+    number: float = 1000.0
     characters: int = 8192
     waiting: int = 64
     window: float = 0.01

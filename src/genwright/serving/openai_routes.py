@@ -30,7 +30,15 @@ TOKENS = 16
 """Of a completion that does not say how many: OpenAI's default."""
 COMPLETION = (
     *("model", "prompt", "max_tokens", "temperature", "top_p", "n", "seed", "stream", "stop", "user"),
-    *("echo", "stream_options", "frequency_penalty", "presence_penalty", "best_of", "logprobs", "suffix"),
+    *(
+        "echo",
+        "stream_options",
+        "frequency_penalty",
+        "presence_penalty",
+        "best_of",
+        "logprobs",
+        "suffix",
+    ),
     "logit_bias",
 )
 PICTURES = (
@@ -79,7 +87,8 @@ class OpenAI:
         run = self._making(body, "text", "/v1/completions")
         prompt = _prompt(body.get("prompt", ""), self.limits)
         most = body.whole("max_tokens", TOKENS, 1, self.limits.option)
-        options = {name: body.get(name) for name in ("temperature", "top_p") if name in body.values}
+        named = ("temperature", "top_p")
+        options: dict[str, Any] = {name: body.get(name) for name in named if name in body.values}
         ids = len(run.made.prompt(prompt)) if prompt else 0
         source = next((one for one in run.controls.values() if one.kind == "text"), None)
         given: dict[str, Any] = {}
@@ -94,7 +103,7 @@ class OpenAI:
         if body.switch("stream"):
             return self._streamed_text(request, work, text)
         made, _ = await self.asker.gathered(request, work)
-        choices = [
+        choices: list[dict[str, Any]] = [
             {"index": i, "text": words, "finish_reason": reason, "logprobs": None}
             for i, (words, reason) in enumerate(text.finished(one["text"]) for one in _examples(made))
         ]
@@ -167,7 +176,8 @@ class OpenAI:
         source = next((one for one in controls if one.kind == "text"), None)
         if source is None and len(controls) != 1:
             raise Refusal(
-                f"{run.name} is given no text: send an empty prompt, or ask /v1/sample", code="takes-no-prompt"
+                f"{run.name} is given no text: send an empty prompt, or ask /v1/sample",
+                code="takes-no-prompt",
             )
         return {(source or controls[0]).name: prompt}
 
@@ -175,7 +185,9 @@ class OpenAI:
         grid = run.made.space.grid
         own = "x".join(map(str, reversed(grid)))
         if size not in ("auto", own):
-            raise Refusal(f"{run.name} makes pictures of {own}, got size {str(size)[:32]!r}", code="wrong-size")
+            raise Refusal(
+                f"{run.name} makes pictures of {own}, got size {str(size)[:32]!r}", code="wrong-size"
+            )
 
     # -- of all --------------------------------------------------------------------------------
 
@@ -184,9 +196,7 @@ class OpenAI:
         for name, neutral in NEUTRAL.items():
             value = body.values.get(name)
             if value is not None and not any(value is one or value == one for one in neutral):
-                raise Refusal(
-                    f"{name}={str(value)[:32]} is not served: leave it out", code="not-served"
-                )
+                raise Refusal(f"{name}={str(value)[:32]} is not served: leave it out", code="not-served")
         if body.get("stream", False) is not False and "prompt" in known and "size" in known:
             raise Refusal("pictures are not streamed here: /v1/sample streams them", code="not-served")
         return body
@@ -263,7 +273,11 @@ def _prompt(value: Any, limits: Limits) -> str:
 
 def _stops(value: Any) -> tuple[str, ...]:
     found = [value] if isinstance(value, str) else [] if value is None else value
-    if not isinstance(found, list) or len(found) > 4 or not all(isinstance(one, str) and one for one in found):
+    if (
+        not isinstance(found, list)
+        or len(found) > 4
+        or not all(isinstance(one, str) and one for one in found)
+    ):
         raise Refusal("stop is a text, or a list of four at most", code="wrong-type")
     return tuple(found)
 

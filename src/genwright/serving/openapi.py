@@ -8,7 +8,7 @@ from genwright import __version__
 from genwright.serving.limits import Limits
 from genwright.serving.page import environment
 
-__all__ = ["document", "page"]
+__all__ = ["document", "reference"]
 
 Schema = dict[str, Any]
 
@@ -31,7 +31,7 @@ def document(limits: Limits) -> dict[str, Any]:
     }
 
 
-def page(limits: Limits) -> str:
+def reference(limits: Limits) -> str:
     """The same for people."""
     return environment().get_template("api.html.j2").render(document=document(limits))
 
@@ -58,7 +58,9 @@ def _gets() -> dict[str, Any]:
         "/static/{name}": _get("A file of the page", "text/plain", of_file),
         "/api": _get("This document as a page", "text/html"),
         "/openapi.json": _get("This document"),
-        "/v1/runs": _get("Each run: what it makes, what may be given, its sampler's options, the verdict"),
+        "/v1/runs": _get(
+            "Each run: what it makes, what may be given, its sampler's options, the verdict"
+        ),
         "/v1/runs/{run}": _get("One of them", parameters=of_run),
         "/v1/models": _get("The runs as OpenAI lists models"),
         "/v1/models/{model}": _get("One of them", parameters=of_model),
@@ -89,7 +91,10 @@ def _posts(limits: Limits) -> dict[str, Any]:
         "/v1/edit": _post(
             "Examples on the way from the latent code of one seed to that of another",
             {"run": run, "seeds": {"type": "array", "items": seed, "minItems": 2, "maxItems": 2}}
-            | {"steps": {"type": "integer", "minimum": 2, "maximum": 16, "default": 9}, "previews": switch},
+            | {
+                "steps": {"type": "integer", "minimum": 2, "maximum": 16, "default": 9},
+                "previews": switch,
+            },
         ),
         "/v1/completions": _post(
             "A text, as OpenAI's clients ask for it",
@@ -110,7 +115,9 @@ def _posts(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _get(words: str, media: str = "application/json", parameters: list[Schema] | None = None) -> dict[str, Any]:
+def _get(
+    words: str, media: str = "application/json", parameters: list[Schema] | None = None
+) -> dict[str, Any]:
     answers = {"200": {"description": "OK", "content": {media: {}}}} | _REFUSALS
     return {"get": {"summary": words, "parameters": parameters or [], "responses": answers}}
 

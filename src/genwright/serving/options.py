@@ -49,10 +49,17 @@ class SamplerOption:
         """The value of a request; a text is no number here. Raises `Refusal`, `RecipeError`."""
         numeric = self.kind in ("number", "whole")
         if isinstance(value, list | dict) or (numeric and isinstance(value, str)):
-            raise Refusal(f"{self.name} cannot be {str(value)[:64]!r}: wanted a {self.kind} value", code="wrong-type")
+            raise Refusal(
+                f"{self.name} cannot be {str(value)[:64]!r}: wanted a {self.kind} value",
+                code="wrong-type",
+            )
         most = limits.options.get(self.name, limits.option)
         if self.kind == "whole" and isinstance(value, int | float) and value > most:
             raise Refusal(f"{self.name} is {most:,} at most, got {value:g}", code="out-of-range")
+        if self.kind == "number" and isinstance(value, int | float) and abs(value) > limits.number:
+            raise Refusal(
+                f"{self.name} is {limits.number:g} at most, got {value:g}", code="out-of-range"
+            )
         return check({self.name: value}, {self.name: self.hint}, where="")[self.name]
 
 

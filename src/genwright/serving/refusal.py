@@ -21,7 +21,9 @@ class Refusal(GenwrightError):
     retry_after  seconds after which it may be tried again
     """
 
-    def __init__(self, message: str, *, code: str, status: int = 400, retry_after: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str, status: int = 400, retry_after: int | None = None
+    ) -> None:
         super().__init__(message, code=code)
         self.status, self.retry_after = status, retry_after
 

@@ -72,7 +72,9 @@ class Asker:
             given=body.get("given", {}),
             options=body.get("options", {}),
             wanted=Wanted(
-                body.switch("stream"), body.switch("previews"), body.choice("format", ("json", "zip")) == "zip"
+                body.switch("stream"),
+                body.switch("previews"),
+                body.choice("format", ("json", "zip")) == "zip",
             ),
         )
 
@@ -82,7 +84,8 @@ class Asker:
         run = self.catalogue.only(body.get("run"))
         if run.applies is None:
             raise Refusal(
-                f"{run.name} makes nothing of files: /v1/sample makes new examples", code="nothing-to-apply"
+                f"{run.name} makes nothing of files: /v1/sample makes new examples",
+                code="nothing-to-apply",
             )
         text, data = body.get("text"), body.get("data")
         if (text is None) == (data is None):
@@ -117,7 +120,9 @@ class Asker:
         if not (
             isinstance(seeds, list)
             and len(seeds) == 2
-            and all(isinstance(one, int) and not isinstance(one, bool) and 0 <= one < SEED for one in seeds)
+            and all(
+                isinstance(one, int) and not isinstance(one, bool) and 0 <= one < SEED for one in seeds
+            )
         ):
             raise Refusal("seeds are two whole numbers, such as [1, 2]", code="wrong-type")
         steps = body.whole("steps", 9, 2, 16)
@@ -148,11 +153,9 @@ class Asker:
 
     async def gathered(self, request: Request, work: Any) -> tuple[list[Event], Event]:
         """All examples that are made, and the last event."""
-        events = []
         self.engine.submit(work)
         async with self._waiting(request, work) as coming:
-            async for event in coming:
-                events.append(event)
+            events = [event async for event in coming]
         made = [event for event in events if event.name == "examples"]
         self.count(work, made)
         return made, events[-1]
@@ -184,7 +187,9 @@ class Asker:
                     self.count(work, [event])
                 yield _line(event.name, event.data)
 
-        return self.streamed(request, work, lines, lambda refusal: _line("error", refusal.json()["error"]))
+        return self.streamed(
+            request, work, lines, lambda refusal: _line("error", refusal.json()["error"])
+        )
 
     def streamed(
         self,

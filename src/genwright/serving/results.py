@@ -22,7 +22,7 @@ from genwright.data.preview import as_html
 from genwright.model import Samples
 from genwright.writing import SampleWriter
 
-__all__ = ["archive", "as_examples", "file_bytes", "previews", "texts_of"]
+__all__ = ["archive", "as_examples", "file_bytes", "media_type", "previews", "texts_of"]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of all files in an archive, so that equal files make equal archives."""
@@ -32,14 +32,16 @@ def as_examples(samples: Samples) -> list[dict[str, Any]]:
     """Each example as JSON values: a text, a row, or a file; with what was given for it."""
     made = samples.values[samples.make]
     if "text" in samples.fields[samples.make].views:
-        found = [{"text": str(text)} for text in made]
+        found: list[dict[str, Any]] = [{"text": str(text)} for text in made]
     elif samples.fields[samples.make].suffix:
-        kind, _ = mimetypes.guess_type(f"x{samples.fields[samples.make].suffix}")
-        media = kind or "application/octet-stream"
+        media = media_type(samples.fields[samples.make].suffix)
         found = [{"media_type": media, "data": b64encode(one).decode()} for one in file_bytes(samples)]
     elif "row" in samples.fields[samples.make].views:
         columns = {str(name): made[name].tolist() for name in made.columns}
-        found = [{"row": dict(zip(columns, map(_plain, row), strict=True))} for row in zip(*columns.values(), strict=True)]
+        found = [
+            {"row": dict(zip(columns, map(_plain, row), strict=True))}
+            for row in zip(*columns.values(), strict=True)
+        ]
     else:
         found = [{"text": shown.text} for shown in _each_preview(samples)]
     given = {name: list(some) for name, some in samples.values.items() if name != samples.make}
@@ -56,6 +58,12 @@ def file_bytes(samples: Samples) -> list[bytes]:
         own = own[-len(samples) :]  # behind what shows them all
         assert len(own) == len(samples), [file.name for file in files]
         return [(folder / file).read_bytes() for file in own]
+
+
+def media_type(suffix: str) -> str:
+    """Of a file, as browsers call it."""
+    kind, _ = mimetypes.guess_type(f"x{suffix}")
+    return (kind or "application/octet-stream").replace("/x-", "/")
 
 
 def texts_of(samples: Samples) -> list[str]:

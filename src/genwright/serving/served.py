@@ -110,7 +110,9 @@ class ServedRun:
         except GenwrightError:
             return None
         own = self.pipeline.fields[field].suffix
-        return name, " ".join(dict.fromkeys([*self.pipeline.codec.suffixes().split(), *([own] if own else [])]))
+        return name, " ".join(
+            dict.fromkeys([*self.pipeline.codec.suffixes().split(), *([own] if own else [])])
+        )
 
     @property
     def has_latents(self) -> bool:
@@ -134,7 +136,9 @@ class ServedRun:
             "judged_step": verdict.get("facts", {}).get("step"),
             "fields": [control.json() for control in self.controls.values()],
             "options": [option.json() for option in self.options.values()],
-            "applies": None if self.applies is None else {"name": self.applies[0], "reads": self.applies[1]},
+            "applies": None
+            if self.applies is None
+            else {"name": self.applies[0], "reads": self.applies[1]},
             "latents": self.has_latents,
             "lanes": self.family.lanes,
         }
@@ -149,7 +153,9 @@ class ServedRun:
     def checked_options(self, given: Any, limits: Limits) -> dict[str, Any]:
         """Sampler options of a request. Raises `Refusal`."""
         if not isinstance(given, Mapping):
-            raise Refusal(f"options are an object of names and values, got {_shown(given)}", code="wrong-type")
+            raise Refusal(
+                f"options are an object of names and values, got {_shown(given)}", code="wrong-type"
+            )
         found = {}
         for name, value in given.items():
             if name not in self.options:
@@ -164,8 +170,10 @@ class ServedRun:
     def checked_given(self, given: Any, n: int, limits: Limits) -> dict[str, Any]:
         """What is given in a request, in words and numbers: no value is ever taken for a path. Raises `Refusal`."""
         if not isinstance(given, Mapping):
-            raise Refusal(f"what is given is an object of names and values, got {_shown(given)}", code="wrong-type")
-        found = {}
+            raise Refusal(
+                f"what is given is an object of names and values, got {_shown(given)}", code="wrong-type"
+            )
+        found: dict[str, Any] = {}
         for name, value in given.items():
             control = self.controls.get(name)
             if control is None:
@@ -235,7 +243,9 @@ def name_of(path: Path) -> str:
 
 def _columns(name: str, value: Any, limits: Limits) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not value:
-        raise Refusal(f"{name!r} is an object of columns and their values, got {_shown(value)}", code="wrong-type")
+        raise Refusal(
+            f"{name!r} is an object of columns and their values, got {_shown(value)}", code="wrong-type"
+        )
     return {column: _scalar(column, one, limits) for column, one in value.items()}
 
 
@@ -263,4 +273,6 @@ def _plain(value: Any) -> Any:
 
 def _examples(plan: str) -> str:
     """What the plan says of the data, on one line."""
-    return next((line.partition(" ")[2].strip() for line in plan.splitlines() if line.startswith("data")), "")
+    return next(
+        (line.partition(" ")[2].strip() for line in plan.splitlines() if line.startswith("data")), ""
+    )

@@ -9,6 +9,7 @@ from asyncio import Transport
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from genwright.errors import GenwrightError, missing_extra
 from genwright.model import Model
@@ -19,8 +20,8 @@ try:
 except ImportError as error:
     raise missing_extra("genwright serve", error.name or "uvicorn", "serve") from None
 
-from genwright.serving.app import Server, build
-from genwright.serving.guard import is_loopback
+from genwright.serving.access import is_loopback
+from genwright.serving.app import Server, make_server
 from genwright.serving.limits import Limits
 from genwright.serving.token import read_token
 
@@ -47,7 +48,7 @@ def run_server(
     token = read_token(token_file) if token_file is not None else None
     check_open(host, token)
     limits = limits or Limits()
-    server = build(models, host=host, token=token, limits=limits)
+    server = make_server(models, host=host, token=token, limits=limits)
     with listen(host, port) as listening, server.engine:
         if ready is not None:
             shown = f"[{host}]" if ":" in host else host
@@ -75,9 +76,14 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(CONNECTIONS)
     except OSError as error:
         sock.close()
-        why = "is in use" if error.errno in (98, 48, 10048) else (error.strerror or "cannot be had").lower()
+        why = (
+            "is in use"
+            if error.errno in (98, 48, 10048)
+            else (error.strerror or "cannot be had").lower()
+        )
         raise GenwrightError(
-            f"port {port} of {host} {why}: choose another with --port, 0 for any that is free", code="port-in-use"
+            f"port {port} of {host} {why}: choose another with --port, 0 for any that is free",
+            code="port-in-use",
         ) from None
     return sock
 
@@ -116,11 +122,17 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self.patience = self.loop.call_later(limits.receive, self._lose_patience)
+            self.before: Any = None
+            self.patience = self.loop.call_later(limits.receive, self._look)
 
-        def _lose_patience(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
+        def _look(self) -> None:
+            """Close it where nothing is answered, and no request has come since the last look."""
+            cycle: Any = self.cycle
+            if (cycle is None or cycle.response_complete) and cycle is self.before:
                 self.transport.close()
+                return
+            self.before = cycle
+            self.patience = self.loop.call_later(limits.receive, self._look)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self.patience.cancel()

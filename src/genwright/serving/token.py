@@ -22,7 +22,8 @@ def read_token(path: Path) -> str:
             data = file.read(4096)
     except OSError as error:
         raise GenwrightError(
-            f"the token file {path} cannot be read: {(error.strerror or 'unknown').lower()}", code="token-unreadable"
+            f"the token file {path} cannot be read: {(error.strerror or 'unknown').lower()}",
+            code="token-unreadable",
         ) from None
     if os.name == "posix" and (about.st_mode & 0o077 or not stat.S_ISREG(about.st_mode)):
         raise GenwrightError(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import mimetypes
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-from base64 import b64encode
 
 from genwright.analysis.latent_edit import LatentEditor
 from genwright.applying import Application
@@ -24,7 +22,7 @@ from genwright.pipeline import Asked
 from genwright.serving.channel import Channel, Event
 from genwright.serving.engine import Abandoned, Work
 from genwright.serving.refusal import Refusal
-from genwright.serving.results import archive, as_examples, previews, texts_of
+from genwright.serving.results import archive, as_examples, media_type, previews, texts_of
 from genwright.serving.served import ServedRun
 
 __all__ = ["ApplyWork", "EditWork", "SampleWork", "Wanted"]
@@ -122,7 +120,9 @@ class SampleWork(ChannelWork):
         views = self.run.made.views
         if not views & {"row"} and not ("text" in views and draft.places is None):
             left = slice(rows.start, min(rows.stop, rows.start + self.n - self._behind))
-            samples = self.run.model.drafted(draft.examples()[left], self.asked, self._behind, draft.places)
+            samples = self.run.model.drafted(
+                draft.examples()[left], self.asked, self._behind, draft.places
+            )
             if "text" in views:
                 data["texts"] = texts_of(samples)
             elif self.wanted.previews:
@@ -207,10 +207,9 @@ def _files(samples: Samples, folder: Path) -> Iterator[dict[str, Any]]:
     """The files that the command line would leave, as JSON values."""
     texts = texts_of(samples) if "text" in samples.fields[samples.make].views else []
     for i, file in enumerate(samples.save(folder)):
-        kind, _ = mimetypes.guess_type(file.name)
         one: dict[str, Any] = {
             "name": file.relative_to(folder).as_posix(),
-            "media_type": kind or "application/octet-stream",
+            "media_type": media_type(file.suffix),
             "data": b64encode(file.read_bytes()).decode(),
         }
         if texts:
@@ -222,7 +221,14 @@ class EditWork(ChannelWork):
     """The way from the latent code of one seed to that of another, as `genwright edit --between` makes it."""
 
     def __init__(
-        self, run: ServedRun, channel: Channel, seconds: float, *, seeds: tuple[int, int], steps: int, wanted: Wanted
+        self,
+        run: ServedRun,
+        channel: Channel,
+        seconds: float,
+        *,
+        seeds: tuple[int, int],
+        steps: int,
+        wanted: Wanted,
     ) -> None:
         super().__init__(run, channel, seconds)
         self.seeds, self.steps, self.wanted = seeds, steps, wanted

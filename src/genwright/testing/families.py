@@ -262,12 +262,16 @@ def requests_made_together_are_as_made_alone(c: Cell) -> None:
     family = generative(c.family.eval())
     if family.lanes < 3:
         return
-    wanted = [(n, c.given(c.label[n : 2 * n]), seed) for n, seed in ((1, 3), (family.lanes - 2, 4), (1, 5))]
+    wanted = [
+        (n, c.given(c.label[n : 2 * n]), seed) for n, seed in ((1, 3), (family.lanes - 2, 4), (1, 5))
+    ]
     options = c.sampler_options
     together = family.together(wanted, **options)
     for made, (n, given, seed) in zip(together, wanted, strict=True):
         alone = family.sample(n, given, seed=seed, **options)
-        demand(torch.equal(made, alone), f"beside others, {n} of seed {seed} are not what they are alone")
+        demand(
+            torch.equal(made, alone), f"beside others, {n} of seed {seed} are not what they are alone"
+        )
 
 
 @FAMILY.law

@@ -52,8 +52,12 @@ def test_pictures_are_those_of_the_command_line(served, n):
 
 
 def test_texts_are_those_of_the_command_line(served):
-    files = of_command_line(served, "fox", "-n", 2, "--seed", 5, "--set", "prompt=the ", "--set", "length=30")
-    made = examples(served.sample(run="fox", n=2, seed=5, given={"prompt": "the "}, options={"length": 30}))
+    files = of_command_line(
+        served, "fox", "-n", 2, "--seed", 5, "--set", "prompt=the ", "--set", "length=30"
+    )
+    made = examples(
+        served.sample(run="fox", n=2, seed=5, given={"prompt": "the "}, options={"length": 30})
+    )
     lines = files["samples.jsonl"].decode().splitlines()
     assert [one["text"] for one in made] == [json.loads(line)["text"] for line in lines]
 
@@ -75,10 +79,14 @@ def test_rows_are_given_with_what_is_known(served):
 
 def test_a_file_is_applied_as_on_the_command_line(served, tmp_path):
     (tmp_path / "gaps.csv").write_text("x,<script>alert(2)</script>\n1.0,\n,<b>b</b>\n")
-    said = call("apply", served.folder / "rows", tmp_path / "gaps.csv", "--seed", 4, "--out", tmp_path / "out")
+    said = call(
+        "apply", served.folder / "rows", tmp_path / "gaps.csv", "--seed", 4, "--out", tmp_path / "out"
+    )
     assert said.code == 0, said
     data = base64.b64encode((tmp_path / "gaps.csv").read_bytes()).decode()
-    answer = served.client.post("/v1/apply", json={"run": "rows", "data": data, "name": "../gaps.csv", "seed": 4})
+    answer = served.client.post(
+        "/v1/apply", json={"run": "rows", "data": data, "name": "../gaps.csv", "seed": 4}
+    )
     (one,) = examples(answer)
     assert base64.b64decode(one["data"]) == (tmp_path / "out/gaps.csv").read_bytes()
     assert one["name"] == "input.csv"
@@ -117,7 +125,9 @@ def test_a_run_says_what_may_be_asked(served):
     assert list(runs) == ["faces-run", "fox", "rows"]
     faces = runs["faces-run"]
     assert faces == served.client.get("/v1/runs/faces-run").json()
-    assert [(one["name"], one["kind"], one["values"]) for one in faces["fields"]] == [("label", "menu", ["a", "b"])]
+    assert [(one["name"], one["kind"], one["values"]) for one in faces["fields"]] == [
+        ("label", "menu", ["a", "b"])
+    ]
     options = {one["name"]: one for one in faces["options"]}
     assert options["solver"]["choices"] == ["euler", "heun", "dpm", "ancestral", "sde"]
     assert (options["steps"]["kind"], options["temperature"]["most"]) == ("whole", 2.0)
@@ -131,7 +141,9 @@ def test_the_verdict_of_the_judge_is_shown(served, models):
     folder = served.folder / "fox/judge"
     folder.mkdir()
     claim = {"outcome": "supported", "question": "Is it good?", "because": "it is"}
-    (folder / "report.json").write_text(json.dumps({"findings": [claim], "not_measured": ["mauve"], "facts": {}}))
+    (folder / "report.json").write_text(
+        json.dumps({"findings": [claim], "not_measured": ["mauve"], "facts": {}})
+    )
     card = served.client.get("/v1/runs/fox").json()
     assert (card["verdict"], card["limits"]) == ([claim], ["mauve"])
 
@@ -139,17 +151,32 @@ def test_the_verdict_of_the_judge_is_shown(served, models):
 REFUSED = {
     "unknown-run": ({"run": "facesrun"}, "run-not-served", "faces-run", 404),
     "unknown-field": ({"run": "fox", "m": 4}, "unknown-field", "takes no 'm'", 400),
-    "unknown-condition": ({"run": "faces-run", "given": {"lable": "a"}}, "no-such-condition", "label", 400),
+    "unknown-condition": (
+        {"run": "faces-run", "given": {"lable": "a"}},
+        "no-such-condition",
+        "label",
+        400,
+    ),
     "unknown-value": ({"run": "faces-run", "given": {"label": "c"}}, "no-such-value", "'c'", 400),
     "unknown-option": ({"run": "faces-run", "options": {"stepps": 4}}, "unknown-option", "steps", 400),
-    "unknown-choice": ({"run": "faces-run", "options": {"solver": "rk4"}}, "unknown-choice", "euler", 400),
+    "unknown-choice": (
+        {"run": "faces-run", "options": {"solver": "rk4"}},
+        "unknown-choice",
+        "euler",
+        400,
+    ),
     "unknown-column": ({"run": "rows", "given": {"row": {"xx": 1}}}, "no-such-column", "x", 400),
     "hidden-option": ({"run": "fox", "options": {"prefix": [1]}}, "unknown-option", "prefix", 400),
     "no-prompt": ({"run": "faces-run", "given": {"prompt": "a"}}, "no-such-condition", "prompt", 400),
     "zip-stream": ({"run": "fox", "format": "zip", "stream": True}, "contradicting-options", "ZIP", 400),
     "no-run": ({}, "run-not-served", "fox", 404),
     "out-of-range": ({"run": "fox", "options": {"top_p": 0}}, "out-of-range", "top_p", 400),
-    "too-many-values": ({"run": "faces-run", "n": 2, "given": {"label": ["a"]}}, "wrong-number-given", "2", 400),
+    "too-many-values": (
+        {"run": "faces-run", "n": 2, "given": {"label": ["a"]}},
+        "wrong-number-given",
+        "2",
+        400,
+    ),
 }
 
 
@@ -172,13 +199,21 @@ def test_an_error_nobody_foresaw_says_nothing_of_itself(served, monkeypatch):
 
 def test_the_document_names_every_route(served):
     document = served.client.get("/openapi.json").json()
-    there = {(route.path, method.lower()) for route in served.server.routes for method in route.methods - {"HEAD"}}
+    there = {
+        (route.path, method.lower())
+        for route in served.server.routes
+        for method in route.methods - {"HEAD"}
+    }
     assert {(path, verb) for path, verbs in document["paths"].items() for verb in verbs} == there
-    known = document["paths"]["/v1/sample"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    known = document["paths"]["/v1/sample"]["post"]["requestBody"]["content"]["application/json"][
+        "schema"
+    ]
     from genwright.serving.app import APPLY, EDIT, SAMPLE
 
     for path, names in (("sample", SAMPLE), ("apply", APPLY), ("edit", EDIT)):
-        known = document["paths"][f"/v1/{path}"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        known = document["paths"][f"/v1/{path}"]["post"]["requestBody"]["content"]["application/json"][
+            "schema"
+        ]
         assert set(known["properties"]) == set(names)
     assert "POST /v1/sample" in served.client.get("/api").text
 

@@ -11,9 +11,10 @@ import pytest
 
 pytest.importorskip("starlette", reason="genwright[serve] is not installed")
 
-from conftest import client_of, on_a_port
+from serving_client import client_of, on_a_port
+
 from genwright.families.drafts import Draft, reached
-from genwright.serving.app import build
+from genwright.serving.app import make_server
 from genwright.serving.counters import Counters
 from genwright.serving.engine import Engine, Work
 from genwright.serving.limits import Limits
@@ -151,7 +152,7 @@ def test_many_askers_at_once_get_what_each_gets_alone(served):
 
 
 def test_overload_is_refused_with_503_and_nothing_else(models):
-    server = build(models, limits=Limits(waiting=2), threads=1)
+    server = make_server(models, limits=Limits(waiting=2), threads=1)
     with server.engine:
         client = client_of(server)
         body = {"run": "faces-run", "n": 20, "options": {"steps": 30}}
@@ -183,15 +184,14 @@ def test_a_client_that_goes_away_ends_its_sampling(models):
 def test_what_was_accepted_is_answered_before_the_end(models):
     import httpx2
 
-    with on_a_port(models) as (address, server):
-        with ThreadPoolExecutor(1) as pool:
-            body = {"run": "faces-run", "n": 8, "options": {"steps": 60}}
-            answer = pool.submit(httpx2.post, f"{address}/v1/sample", json=body, timeout=30)
-            until = time.monotonic() + 5
-            while not server.engine.busy and time.monotonic() < until:
-                time.sleep(0.005)
-            server.engine.draining = True
-            assert httpx2.get(f"{address}/healthz").status_code == 503
-            late = httpx2.post(f"{address}/v1/sample", json=body)
-            assert (late.status_code, late.json()["error"]["code"]) == (503, "draining")
-            assert answer.result().status_code == 200
+    with on_a_port(models) as (address, server), ThreadPoolExecutor(1) as pool:
+        body = {"run": "faces-run", "n": 8, "options": {"steps": 60}}
+        answer = pool.submit(httpx2.post, f"{address}/v1/sample", json=body, timeout=30)
+        until = time.monotonic() + 5
+        while not server.engine.busy and time.monotonic() < until:
+            time.sleep(0.005)
+        server.engine.draining = True
+        assert httpx2.get(f"{address}/healthz").status_code == 503
+        late = httpx2.post(f"{address}/v1/sample", json=body)
+        assert (late.status_code, late.json()["error"]["code"]) == (503, "draining")
+        assert answer.result().status_code == 200

@@ -1,4 +1,4 @@
-"""The guard: the one place through which each request goes before any route sees it.
+"""Access control: the one place through which each request goes before any route sees it.
 
 Everything is refused unless it is allowed here: without the token no route answers but `/healthz`, whatever routes
 there are. A request for another host is refused (DNS rebinding), and one from another origin (CSRF); there is no CORS.
@@ -26,7 +26,7 @@ from genwright.serving.counters import Counters
 from genwright.serving.limits import Limits
 from genwright.serving.refusal import Refusal
 
-__all__ = ["Guard", "is_loopback"]
+__all__ = ["AccessControl", "is_loopback"]
 
 log = logging.getLogger("genwright.access")
 OPEN = frozenset({"/healthz"})
@@ -48,7 +48,7 @@ HEADERS = {
 METHODS = ("GET", "HEAD", "POST")
 
 
-class Guard:
+class AccessControl:
     """Wraps an application.
 
     host    that the server listens on
@@ -117,7 +117,13 @@ class Guard:
         found: dict[str, str] = {}
         for name, value in scope["headers"]:
             key = name.decode("latin-1").lower()
-            if key in found and key in ("host", "origin", "authorization", "content-length", "content-type"):
+            if key in found and key in (
+                "host",
+                "origin",
+                "authorization",
+                "content-length",
+                "content-type",
+            ):
                 raise Refusal(f"the header {key} is given twice", code="header-twice")
             found[key] = value.decode("latin-1")
         return found
@@ -127,9 +133,14 @@ class Guard:
         name = _name_of(host)
         if name in ("localhost", self.host.lower()) or _is_address(name, self.host):
             return
-        if not is_loopback(self.host) and name in (socket.gethostname().lower(), socket.getfqdn().lower()):
+        if not is_loopback(self.host) and name in (
+            socket.gethostname().lower(),
+            socket.getfqdn().lower(),
+        ):
             return
-        raise Refusal("this server goes by another name than the request says", code="wrong-host", status=403)
+        raise Refusal(
+            "this server goes by another name than the request says", code="wrong-host", status=403
+        )
 
     def check_origin(self, headers: MutableMapping[str, str], method: str) -> None:
         """A page of another origin may ask for nothing."""
@@ -138,7 +149,10 @@ class Guard:
             f"{scheme}://{headers.get('host', '').lower()}" for scheme in ("http", "https")
         }:
             raise Refusal("a page of another origin may not ask here", code="wrong-origin", status=403)
-        if method == "POST" and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if method == "POST" and headers.get("sec-fetch-site", "same-origin") not in (
+            "same-origin",
+            "none",
+        ):
             raise Refusal("a page of another origin may not ask here", code="wrong-origin", status=403)
 
     def check_token(self, path: str, authorization: str) -> None:
