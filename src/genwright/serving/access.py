@@ -46,6 +46,8 @@ HEADERS = {
     "cache-control": "no-store",
 }
 METHODS = ("GET", "HEAD", "POST")
+LET_GO = 4
+"""Times its cap that of a body is read and let go, so that who still sends it gets to read the refusal."""
 
 
 class AccessControl:
@@ -188,7 +190,7 @@ class AccessControl:
         """The whole body. Raises `Refusal` for one that is too large or too slow."""
         most = self.limits.upload if scope["path"] in self.uploads else self.limits.body
         named = headers.get("content-length", "0")
-        if not named.isascii() or not named.isdigit() or len(named) > 12 or int(named) > most:
+        if not named.isascii() or not named.isdigit() or len(named) > 12 or int(named) > LET_GO * most:
             raise _too_large(most)
         chunks, size = list[bytes](), 0
         try:
@@ -197,11 +199,16 @@ class AccessControl:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise Refusal("the body did not arrive", code="no-body")
-                    chunks.append(message.get("body", b""))
-                    size += len(chunks[-1])
-                    if size > most:
+                    some = message.get("body", b"")
+                    size += len(some)
+                    if size <= most:
+                        chunks.append(some)
+                    else:
+                        chunks.clear()
+                    more = message.get("more_body", False)
+                    if size > LET_GO * most or (size > most and not more):
                         raise _too_large(most)
-                    if not message.get("more_body", False):
+                    if not more:
                         return b"".join(chunks)
         except TimeoutError:
             raise Refusal("the body arrives too slowly", code="too-slow", status=408) from None

@@ -6,14 +6,13 @@ import base64
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason="genwright[serve] is not installed")
 
 from serving_client import client_of, on_a_port
 
-from commands import TINY, done
+from commands import TINY, done, sounds
 from genwright.serving.app import make_server
 
 
@@ -121,18 +120,11 @@ def test_what_is_not_served_is_refused_and_not_passed_over(served, name):
 
 
 def test_a_run_of_texts_and_sounds_speaks(tmp_path):
-    import wave
-
     from genwright import api
 
-    (tmp_path / "said").mkdir()
-    for i in range(24):
-        with wave.open(str(tmp_path / f"said/{i:02d}.wav"), "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(1000)
-            out.writeframes((np.random.default_rng(i).normal(0, 3000, 64)).astype("<i2").tobytes())
-        (tmp_path / f"said/{i:02d}.txt").write_text(f"number {i}")
+    sounds(tmp_path / "said", 12)
+    for i in range(12):
+        (tmp_path / f"said/{i:03d}.txt").write_text(f"number {i}")
     done(
         "train",
         tmp_path / "said",

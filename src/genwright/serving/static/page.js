@@ -74,7 +74,7 @@ class Panel {
     this.examples = [];
     this.node = el("section", { class: "run", "aria-labelledby": `${this.id}-head` },
       el("h2", { id: `${this.id}-head`, dir: "auto" }, run.id),
-      el("p", { class: "about quiet" }, `${run.family} of ${run.data} data, makes ${run.makes} (${run.space}); step ${run.step.toLocaleString("en")}, ${short(run.parameters)} parameters`),
+      el("p", { class: "about quiet" }, `${run.family}, makes ${run.makes}; step ${run.step.toLocaleString("en")}, ${short(run.parameters)} parameters. Data: ${run.examples || run.data}`),
       this.verdict(), this.form(), this.output());
     if (run.applies) this.node.append(this.applying());
     if (run.latents) this.node.append(this.latents());
@@ -95,12 +95,12 @@ class Panel {
   }
 
   // A field with its label; `input` has a value, which `read` turns into what the API takes, undefined for nothing.
-  field(group, name, input, { words = "", wide = false, read = (text) => text === "" ? undefined : text, output = null } = {}) {
+  field(group, name, input, { words = "", wide = false, shown = name, read = (text) => text === "" ? undefined : text, output = null } = {}) {
     input.id = `${this.id}-${group}-${name}`.replaceAll(/[^\w-]/g, "_");
     this.inputs.set(`${group}\n${name}`, { group, name, read: () => read(input.value, input) });
     if (words) input.setAttribute("aria-describedby", `${input.id}-words`);
     return el("div", { class: wide ? "field wide" : "field" },
-      el("label", { for: input.id, dir: "auto" }, name.replaceAll("_", " "), output), input,
+      el("label", { for: input.id, dir: "auto" }, shown.replaceAll("_", " "), output), input,
       words ? el("small", { id: `${input.id}-words` }, words) : null);
   }
 
@@ -112,7 +112,10 @@ class Panel {
         { read: (at) => at === "" ? undefined : one.values[Number(at) - 1] });
     }
     if (one.kind === "prompt") return this.field("given", one.name, el("textarea", { rows: 2, placeholder: "goes on from here" }), { wide: true });
-    if (one.kind === "infill") return this.field("given", one.name, el("textarea", { rows: 2, placeholder: "To be ___ not" }), { wide: true, words: "a text with a _ for each symbol to be made" });
+    if (one.kind === "infill") {
+      const fill = el("textarea", { rows: 2, placeholder: "To be ___ not" });
+      return this.field("given", one.name, fill, { wide: true, shown: `${one.name} with gaps`, words: "a _ for each symbol to be made" });
+    }
     if (one.kind === "text") return this.field("given", one.name, el("textarea", { rows: 2 }), { wide: true, words: need });
     if (one.kind === "columns") {
       return el("fieldset", { class: "field wide" }, el("legend", {}, "Known columns; the others are made"), el("div", { class: "fields" },
@@ -158,7 +161,7 @@ class Panel {
     this.status = el("p", { class: "status", role: "status", "aria-live": "polite" });
     this.progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": `Progress of ${this.run.id}` });
     this.made = el("div", { class: "made" });
-    const tile = this.run.views.includes("pixels") ? "5.5rem" : this.run.views.includes("waveform") ? "14rem" : "100%";
+    const tile = this.run.views.includes("pixels") ? "4.4rem" : this.run.views.includes("waveform") ? "14rem" : "100%";
     this.made.style.setProperty("--tile", tile);
     this.command = el("div", { class: "command" });
     this.all = el("button", { type: "button", onclick: () => this.download() }, "Download all");
