@@ -58,6 +58,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield found.group()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=40) == 0
+    process.stdout.close()
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def document(limits: Limits) -> dict[str, Any]:
         "info": {
             "title": "genwright serve",
             "version": __version__,
-            "description": "Runs behind an HTTP API. Every refusal is an object, error, with a code that stays the same.",
+            "description": "Runs behind an HTTP API. A refusal is an object, error, with a code that stays the same.",
         },
         "security": [{}, {"token": []}],
         "components": {
