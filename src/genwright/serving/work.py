@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from genwright.analysis.latent_edit import LatentEditor
 from genwright.applying import Application
 from genwright.data.codec import Rejected
 from genwright.data.preview import as_html
+from genwright.errors import GenwrightError
 from genwright.families.drafts import Draft
 from genwright.model import Samples
 from genwright.pipeline import Asked
@@ -159,7 +161,12 @@ class ApplyWork(ChannelWork):
             folder = Path(name)
             work = Application(self.run.model, self.given, self.seed, options=self.options)
             work.stop = lambda: self.over
-            samples, left = self._made(work, folder)
+            try:
+                samples, left = self._made(work, folder)
+            except (
+                GenwrightError
+            ) as error:  # whose sentence may name the folder, which is nobody's business
+                raise Refusal(str(error).replace(f"{folder}{os.sep}", ""), code=error.code) from error
             data: dict[str, Any] = {"first": 0, "examples": [], "notes": []}
             if samples is not None:
                 data["examples"] = list(_files(samples, folder / "made"))

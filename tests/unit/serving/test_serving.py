@@ -92,6 +92,13 @@ def test_a_file_is_applied_as_on_the_command_line(served, tmp_path):
     assert one["name"] == "input.csv"
 
 
+def test_a_file_that_cannot_be_read_is_refused_without_a_word_of_where_it_lay(served):
+    asked = {"run": "rows", "name": "x.parquet", "data": base64.b64encode(b"no table").decode()}
+    answer = served.client.post("/v1/apply", json=asked)
+    assert 400 <= answer.status_code < 500
+    assert "/" not in answer.json()["error"]["message"].replace("genwright/", "")
+
+
 def test_a_way_between_two_codes(served):
     answer = served.client.post("/v1/edit", json={"run": "faces-run", "seeds": [1, 2], "steps": 3})
     assert len(examples(answer)) == 3
