@@ -28,12 +28,26 @@ __all__ = [
     "plan",
     "probe",
     "sample",
+    "serve",
     "train",
     "translate",
 ]
 
 if TYPE_CHECKING:
-    from genwright.api import Look, apply, edit, judge, load, look, plan, probe, sample, train, translate
+    from genwright.api import (
+        Look,
+        apply,
+        edit,
+        judge,
+        load,
+        look,
+        plan,
+        probe,
+        sample,
+        serve,
+        train,
+        translate,
+    )
     from genwright.model import Model
     from genwright.recipe import Recipe
     from genwright.space import Space
@@ -48,6 +62,7 @@ _HOMES = {
     "plan": "genwright.api",
     "probe": "genwright.api",
     "sample": "genwright.api",
+    "serve": "genwright.api",
     "train": "genwright.api",
     "translate": "genwright.api",
     "Model": "genwright.model",

@@ -10,6 +10,7 @@ apply     what a run makes of files
 edit      examples changed in the latent space of a run
 judge     is it good, is it varied, did it copy
 probe     what a linear model reads off the codes of a run
+serve     a web page and an HTTP API for runs
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ __all__ = [
     "plan",
     "probe",
     "sample",
+    "serve",
     "train",
     "translate",
 ]
@@ -486,6 +488,32 @@ def probe(
     from genwright.analysis.linear_probe import fit_probe
 
     return fit_probe(load(run, device=device), label, n, seed)
+
+
+def serve(
+    runs: Sequence[str | Path] | str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token_file: str | Path | None = None,
+    device: str = "auto",
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """A web page and an HTTP API for runs, until the process is asked to end.
+
+    host        this machine alone, unless another is named, which needs a token
+    port        0 for any that is free
+    token_file  that its owner alone may read: nothing is answered without the token that it holds
+    ready       is told of the address
+    Raises `GenwrightError` for a port in use, a token that others may read, and an open host without one.
+    """
+    from genwright.serving.server import check_open, run_server
+
+    check_open(host, None if token_file is None else "")
+    paths = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    models = [(path, load(path, device=device)) for path in paths]
+    token = None if token_file is None else Path(token_file)
+    run_server(models, host, port, token, ready=ready)
 
 
 # -- data of any kind ------------------------------------------------------------------------------

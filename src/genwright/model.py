@@ -355,6 +355,35 @@ class Model:
         values, _ = self.drawn_values(n, asked, seed, sampler_options)
         return self.answer(values, asked, seed)
 
+    def together(
+        self, wanted: Sequence[tuple[int, Asked, int]], sampler_options: Mapping[str, Any]
+    ) -> list[Samples]:
+        """What `make` gives for each of several small requests, made at once: how many, what is asked for, and the
+        seed of each. Of none of them may a part of an example be known. Raises `Unsupported` where the sampler cannot
+        make several requests at once."""
+        requests = [(n, asked.request.cond, seed) for n, asked, seed in wanted]
+        assert all(asked.request.known is None for _, asked, _ in wanted)
+        found = []
+        for made, (_, asked, seed) in zip(
+            self._sampler().together(requests, **sampler_options), wanted, strict=True
+        ):
+            rng = torch.Generator(made.device).manual_seed(chunk_seed(seed, 0))
+            values = self.pipeline.decoded(self.pipeline.finished(made, asked, rng), asked)
+            found.append(self.answer(values, asked, seed))
+        return found
+
+    def drafted(self, made: Tensor, asked: Asked, behind: int = 0, places: int | None = None) -> Samples:
+        """What a sampler has of some examples before they are finished (`families/drafts.py`).
+
+        behind  how many examples of the same request come before them
+        places  positions at the beginning that are final, where an example is a row of them
+        """
+        if places is not None and made.ndim == 3:
+            asked = replace(asked, length=min(places, asked.length or places))
+        rng = torch.Generator(made.device).manual_seed(0)
+        stored = self.pipeline.finished(made, asked, rng, behind)
+        return self.samples(self.pipeline.decoded(stored, asked, behind))
+
     def drawn_values(
         self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]
     ) -> tuple[dict[str, Values], list[int]]:
@@ -420,9 +449,7 @@ class Model:
         self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]
     ) -> Iterator[tuple[int, Tensor]]:
         """The same some at a time, with how many come before."""
-        request, family = asked.request, generative(self.family)
-        family.grammar = self.pipeline.grammar
-        family.half_precision = in_bfloat16(family, self.recipe.train.precision)
+        request, family = asked.request, self._sampler()
         known: dict[str, Any] = {}
         if request.known is not None:
             x, mask = request.known
@@ -433,6 +460,13 @@ class Model:
             rng = torch.Generator(made.device).manual_seed(chunk_seed(seed, behind))
             yield behind, self.pipeline.finished(made, asked, rng, behind)
             behind += len(made)
+
+    def _sampler(self) -> Generative:
+        """The family, ready to make examples as its training did."""
+        family = generative(self.family)
+        family.grammar = self.pipeline.grammar
+        family.half_precision = in_bfloat16(family, self.recipe.train.precision)
+        return family
 
     def rare(self, asked: Asked, names: Sequence[str]) -> list[str]:
         """What of these names is given that training has hardly seen, a sentence each; of several together where

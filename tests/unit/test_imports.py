@@ -85,6 +85,20 @@ DOWN = {
         *("evaluation", "training", "families", "tasks", "bridges", "data", "planning", "recipe"),
         *("registry", "batch", "space", "errors"),
     },
+    "serving": {
+        *(
+            "analysis",
+            "applying",
+            "writing",
+            "model",
+            "pipeline",
+            "families",
+            "data",
+            "tasks",
+            "registry",
+        ),
+        *("options", "errors", "root"),
+    },
     "budget": {"nets", "training"},
     "weighing": {
         "nets",
@@ -98,7 +112,7 @@ DOWN = {
         "errors",
     },
     "api": {
-        "finishing",
+        *("finishing", "serving"),
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),
         "errors",
@@ -217,6 +231,7 @@ def test_the_surface_is_this_list() -> None:
         "plan",
         "probe",
         "sample",
+        "serve",
         "train",
         "translate",
     ]

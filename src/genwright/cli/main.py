@@ -45,6 +45,7 @@ from genwright.cli.parse import (
     sampler_option,
 )
 from genwright.cli.sample import write
+from genwright.cli.serve import serve
 from genwright.cli.signals import stoppable, stoppable_making
 from genwright.errors import RecipeError, memory
 from genwright.process import is_main
@@ -618,6 +619,7 @@ def _summary(thing: type[Any]) -> str:
 
 
 app.command()(edit)
+app.command()(serve)
 
 
 # -- errors ----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from genwright.errors import Incompatible
 from genwright.families.beam_search import Search, beam_search
 from genwright.families.capabilities import DensityEstimator, Infilling
 from genwright.families.copying import Pointer
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guide, guided_conds
 from genwright.families.ordinal import OrdinalTable
 from genwright.families.sequence import SymbolFamily
@@ -235,6 +236,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         shift, at = self._rows(total), ids.shape[1]
         rows = torch.full((n, total), pad or 0, device=self.device)
         rows[:, :at] = ids + shift[:at]
+        grid = self.space.grid if length is None else (length,)
         while at < total and not bool(done.all()):
             logits = reader.read(rows, at)
             if grammar is not None and state is not None:
@@ -247,6 +249,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
                 done = done | (new == pad)
             rows[:, at] = new + shift[at]
             at += 1
+            reached(Draft(at, total, lambda: self._stored(rows - shift, grid), at // self.channels))
         return self._stored(rows - shift, grid)
 
     def _searched(

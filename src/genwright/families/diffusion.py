@@ -20,6 +20,7 @@ from genwright.families.base import Phase, summed
 from genwright.families.capabilities import DensityEstimator, Encoder, LatentVariable, LikelihoodKind
 from genwright.families.density import carried, log_change
 from genwright.families.dequantize import Dequantizer
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guided, guided_conds
 from genwright.families.meanflow import JUMPS, change
 from genwright.families.noise import Waves, example_mean, stratified
@@ -242,19 +243,28 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         cond, uncond = guided_conds(self.conditioner, given, n, noise, guidance_scale)
         low, high = (bound * schedule.data_std for bound in self.scaling.bounds())
 
+        estimate = noise
+
         def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
+            nonlocal estimate
             at = by_example(t.expand(n), x)
             span = None if s is None else at - s
             answer = guided(lambda c: self._answer(x, at, c, span), cond, uncond, guidance_scale)
             clean = schedule.denoised(answer, x, at)
+            estimate = torch.minimum(torch.maximum(clean, low), high)
             if self.jumps and s is not None and s > 0:
                 return clean  # where the line through both ends of the jump would come to
-            return torch.minimum(torch.maximum(clean, low), high)
+            return estimate
+
+        def example(x: Tensor) -> Tensor:
+            return self.levels.quantize(self.space.draw(self._plain(x)))
+
+        def after(number: int) -> None:
+            reached(Draft(number, len(times) - 1, lambda: example(estimate)))
 
         times = schedule.timesteps(steps or (4 if self.jumps else 32), self.device)
         walk = SOLVERS[solver or ("euler" if self.jumps else "dpm")](schedule, rng, temperature)
-        x = walk.solve(denoise, temperature * schedule.sigma(times[0]) * noise, times)
-        return self.levels.quantize(self.space.draw(self._plain(x)))
+        return example(walk.solve(denoise, temperature * schedule.sigma(times[0]) * noise, times, after))
 
 
 def _schedule(

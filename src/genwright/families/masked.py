@@ -18,6 +18,7 @@ What is known is never hidden: gaps are filled by the same sampler.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Literal
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from genwright.batch import Batch, Cond
 from genwright.families.capabilities import DensityEstimator, Encoder, Infilling
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guide, guided_conds
 from genwright.families.ordinal import OrdinalTable
 from genwright.families.sequence import SymbolFamily
@@ -250,6 +252,7 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
                 asked = hidden & (_ranks(surest.masked_fill(~hidden, torch.inf)) < new)
             ids = torch.where(asked, drawn, ids)
             hidden = hidden & ~asked
+            reached(Draft(step, min(steps, most), functools.partial(self._stored, ids, self.space.grid)))
         x = self._stored(ids, self.space.grid)
         valid = self.space.valid(x)
         if valid is not None and self.pad is not None:  # what ends stays ended

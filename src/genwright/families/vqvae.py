@@ -29,6 +29,7 @@ from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Diagnostic, Phase, summed
 from genwright.families.capabilities import Autoencoder, DensityEstimator, Generative
 from genwright.families.codebook import Codebook
+from genwright.families.drafts import drafts_through
 from genwright.families.learned_scale import LearnedScale
 from genwright.families.perceptual_loss import FeatureKind, PerceptualLoss
 from genwright.nets.roles import CondShape, Nets, coarser
@@ -221,13 +222,19 @@ class VQVAE(Generative, DensityEstimator, Autoencoder):
         exaggerates the condition.  noise: add the decoder's noise to real channels (None: where they
         are unbounded; in a picture that noise is misfit rather than content)."""
         self.prior.half_precision = self.half_precision
-        code = self.prior._sample(
-            n,
-            given,
-            rng,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            guidance_scale=guidance_scale,
-        )
+
+        def likeliest(code: Tensor) -> Tensor:
+            rng = torch.Generator(self.device)  # of its own: a draft takes no number from the sample
+            return self.learned_scale.draw(self._decode(code), 0.0, rng, False)
+
+        with drafts_through(likeliest):
+            code = self.prior._sample(
+                n,
+                given,
+                rng,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                guidance_scale=guidance_scale,
+            )
         return self.learned_scale.draw(self._decode(code), temperature, rng, noise)
