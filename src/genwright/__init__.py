@@ -21,6 +21,7 @@ __all__ = [
     "Space",
     "__version__",
     "apply",
+    "compare",
     "edit",
     "judge",
     "load",
@@ -33,7 +34,20 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from genwright.api import Look, apply, edit, judge, load, look, plan, probe, sample, train, translate
+    from genwright.api import (
+        Look,
+        apply,
+        compare,
+        edit,
+        judge,
+        load,
+        look,
+        plan,
+        probe,
+        sample,
+        train,
+        translate,
+    )
     from genwright.model import Model
     from genwright.recipe import Recipe
     from genwright.space import Space
@@ -41,6 +55,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Look": "genwright.api",
     "apply": "genwright.api",
+    "compare": "genwright.api",
     "edit": "genwright.api",
     "judge": "genwright.api",
     "load": "genwright.api",

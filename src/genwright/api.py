@@ -9,6 +9,7 @@ translate what a person has, brought to another domain
 apply     what a run makes of files
 edit      examples changed in the latent space of a run
 judge     is it good, is it varied, did it copy
+compare   families on one data set: equal budgets, one judge, one table
 probe     what a linear model reads off the codes of a run
 """
 
@@ -32,7 +33,7 @@ from genwright.experiment import load as load_run
 from genwright.families.base import Family
 from genwright.families.capabilities import generative
 from genwright.model import Model, Samples
-from genwright.options import Count, Natural
+from genwright.options import Count, Natural, Positive
 from genwright.planning import Verdict
 from genwright.recipe import Recipe, for_so_long, make_recipe
 from genwright.registry import check, resolve
@@ -45,6 +46,7 @@ from genwright.weighing import Advice, advise, timed_verdicts
 
 if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as long as torch
     from genwright.analysis.linear_probe import Probe
+    from genwright.comparing.leaderboard import Leaderboard
     from genwright.data.dataset import Dataset
     from genwright.evaluation.in_training import InTrainingEvaluation
     from genwright.evaluation.inputs import EvaluationInput
@@ -54,6 +56,7 @@ __all__ = [
     "Look",
     "apply",
     "commands",
+    "compare",
     "edit",
     "empty_folder",
     "free_folder",
@@ -227,10 +230,10 @@ def train(
 ) -> Model:
     """Train a model; the run folder is `model.run.path`.
 
-    data     a file, a folder, a built-in name or a recipe; or an object: a table of pandas, polars or Arrow, an
-             array or a tensor (pictures `(n, h, w)`, `(n, h, w, c)` or `(n, c, h, w)`, rows `(n, d)`, waveforms
-             `(n, t)` with a `rate`), a dict of columns, or a list or a map-style Dataset of pictures, texts,
-             waveforms, (value, label) or dicts
+    data     a file, a folder, a built-in name or a recipe (its file, or a `Recipe`); or an object: a table of
+             pandas, polars or Arrow, an array or a tensor (pictures `(n, h, w)`, `(n, h, w, c)` or `(n, c, h, w)`,
+             rows `(n, d)`, waveforms `(n, t)` with a `rate`), a dict of columns, or a list or a map-style Dataset of
+             pictures, texts, waveforms, (value, label) or dicts
     rate     samples a second of waveforms from memory
     out      the run folder (None: `runs/<data>-<family>`); an existing one is never overwritten
     resume   a run folder to go on with; `data` again, if it is no longer where it was
@@ -423,6 +426,57 @@ def judge(
     return inputs.judged(case, title, seed, wanted, likelihood)
 
 
+def compare(
+    data: Any,
+    *,
+    minutes: float = 20.0,
+    families: Sequence[str] | None = None,
+    workers: int = 1,
+    seeds: int = 1,
+    n: int = 2000,
+    out: str | Path | None = None,
+    resume: bool = False,
+    ray: str | None = None,
+    rate: int | None = None,
+    settings: Iterable[str] = (),
+    say: Callable[[str], None] = lambda words: None,
+    **choices: Any,
+) -> Leaderboard:
+    """Families on one data set: equal budgets, one judge, one table; all lies in a folder, the best run with it.
+
+    data      a file, a folder, ... or an object, as `train` takes it
+    minutes   of work of one core (or of one device), for everything together
+    families  which (None: every one that fits)
+    workers   processes that train at a time: the table is the same, and sooner there
+    seeds     trainings of each family that comes to the end
+    n         the most examples to judge by
+    out       the folder (None: `compared/<data>`); `resume` goes on with what lies there
+    ray       the address of a Ray cluster to train on, or "auto" for the one of this machine
+    say       is told in a sentence what has been done
+    choices   label, size, seed, ... as in `train`
+    Raises `RecipeError` where the time is too short for any family, `Incompatible` where none fits.
+    """
+    from genwright.comparing.comparison import Comparison
+    from genwright.comparing.executors import executor_for
+    from genwright.comparing.ledger import Ledger
+
+    check({"minutes": minutes, "seeds": seeds, "n": n}, _OF_COMPARE, where="compare")
+    asked = _recipe(data, rate, settings, choices)
+    comparison = Comparison(asked, minutes, families, seeds, n, say)
+    folder = Path("compared") / comparison.dataset.source.name if out is None else Path(out)
+    if out is None and not resume:
+        folder = free_folder(folder)
+    executor = executor_for(workers, ray)
+    try:
+        ledger = (Ledger.resume if resume else Ledger.begin)(folder, comparison.about)
+        return comparison.run(ledger, executor)
+    finally:
+        executor.close()
+
+
+_OF_COMPARE = {"minutes": Positive, "seeds": Count, "n": Count}
+
+
 def _case_of_files(
     given: Mapping[str, Any], rate: int | None, n: int, seed: int, **how: Any
 ) -> EvaluationInput:
@@ -465,6 +519,8 @@ def probe(
 
 def _recipe(data: Any, rate: int | None, settings: Iterable[str], choices: dict[str, Any]) -> Recipe:
     """The recipe for data of any kind; what comes from memory is kept first."""
+    if isinstance(data, Recipe):
+        return _chosen(data, choices).override(settings)
     label = choices.get("label")
     if isinstance(data, str | Path):
         _check_of_files(label, rate)
@@ -473,6 +529,16 @@ def _recipe(data: Any, rate: int | None, settings: Iterable[str], choices: dict[
     settings = [f"codec.name={kept.codec}", *settings]
     recipe = make_recipe(kept.path, settings=settings, **choices | {"label": kept.label})
     return replace(recipe, data=replace(recipe.data, memory=kept.form))
+
+
+def _chosen(recipe: Recipe, choices: Mapping[str, Any]) -> Recipe:
+    """The recipe. Raises `RecipeError` where something else is chosen beside it."""
+    if more := [name for name, value in choices.items() if value is not None]:
+        raise RecipeError(
+            f"a recipe says all there is to say, and {', '.join(more)} came with it: change the recipe",
+            code="contradicting-options",
+        )
+    return recipe
 
 
 def _check_of_files(label: Any, rate: int | None) -> None:
