@@ -469,6 +469,7 @@ def compare(
     executor = executor_for(workers, ray)
     try:
         ledger = (Ledger.resume if resume else Ledger.begin)(folder, comparison.about)
+        say(f"comparing in {folder}")
         return comparison.run(ledger, executor)
     finally:
         executor.close()

@@ -13,8 +13,10 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,6 +35,8 @@ from genwright.training.trainer import Progress
 
 __all__ = ["main", "perform"]
 
+TIMED = 200
+"""Steps whose seconds are told one by one."""
 PATIENCE = 60.0
 """Seconds to wait for a run that another process holds: it may be about to end."""
 
@@ -49,8 +53,9 @@ def perform(task: Mapping[str, Any], stopped: Callable[[], bool] = lambda: False
              until    the step at which it is cut
              limit    seconds of work after which it is given up
     stopped  says whether to leave off after this step
-    The answer: step, first and worked (seconds of training up to the first step of this task, and in all), work (of
-    all of this task), bytes, alarms (what the guard saw), manifest (its digest); or error, with code and words.
+    The answer: step, worked (seconds of training in all), each (those of the last steps of this task, one by one),
+    work (of all of this task), bytes, alarms (what the guard saw), manifest (its digest); or error, with code and
+    words.
     """
     device = distributed.device(task["recipe"]["train"].get("device", "auto"))
     began, threads = work_seconds(device), torch.get_num_threads()
@@ -77,20 +82,19 @@ def _error(code: str, words: str) -> dict[str, Any]:
 
 def _trained(task: Mapping[str, Any], stopped: Callable[[], bool]) -> dict[str, Any]:
     path, until = Path(task["run"]), int(task["until"])
-    progress = Progress()
-    first: list[float] = []
+    last = Run.open(path).step if (path / MANIFEST).exists() else 0
+    after: deque[float] = deque(maxlen=TIMED + 1)
 
     def report(now: Progress) -> None:
-        nonlocal progress
-        progress = now
-        if not first:
-            first.append(now.worked)
+        nonlocal last
+        last = now.step
+        after.append(now.worked)
 
     def cut() -> bool:
-        return progress.step >= until or stopped()
+        return last >= until or stopped()
 
     there = (path / MANIFEST).exists()
-    if not there or Run.open(path).step < until:
+    if last < until:
         begin: dict[str, Any] = {"resume": path} if there else {"out": path}
         what = None if there else Recipe.of(task["recipe"])
         _patiently(lambda: api.train(what, report=report, stop=cut, **begin))
@@ -98,8 +102,8 @@ def _trained(task: Mapping[str, Any], stopped: Callable[[], bool]) -> dict[str, 
     _, meta = run.training_state()
     return {
         "step": run.step,
-        "first": first[0] if first else 0.0,
         "worked": meta.get("worked", 0.0),
+        "each": [b - a for a, b in pairwise(after)],
         "bytes": sum(file.stat().st_size for file in (path / "model").glob("*.safetensors")),
         "alarms": [str(one["words"]) for one in run.alarms()],
         "manifest": digest(path / MANIFEST).sha256,

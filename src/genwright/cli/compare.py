@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,7 +61,7 @@ def compare(
     """Every family that fits, equal budgets, one judge, one honest table; the best model is kept."""
     from genwright import api
 
-    with memory(SMALLER):
+    with memory(SMALLER), _kept():
         found = api.compare(
             data,
             minutes=minutes,
@@ -87,6 +89,18 @@ def compare(
     if found.best is not None and found.best.run is not None and folder is not None:
         say(f"The best: {folder / found.best.run}")
     say(f"See {folder / 'index.html'}" if folder is not None else "")
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Say, where it is stopped, how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(
+            "All that was done is kept: the same command with --out FOLDER --resume goes on.", error=True
+        )
+        raise
 
 
 def show_leaderboard(found: Leaderboard) -> None:

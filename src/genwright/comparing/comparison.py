@@ -69,7 +69,7 @@ class Comparison:
     seeds     trainings of each that comes to the end
     n         the most examples to judge by
     say       is told in a sentence what has been done
-    Raises `DataError` or `RecipeError` for what cannot be compared.
+    Raises `DataError`, `RecipeError` or `Incompatible` for what cannot be compared.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Comparison:
         n: int,
         say: Callable[[str], None] = lambda words: None,
     ) -> None:
+        self._began = time.process_time()
         self.asked, self.seconds, self.seeds, self.n, self.say = asked, 60 * minutes, seeds, n, say
         self.families = list(dict.fromkeys(families)) if families is not None else None
         for name in self.families or ():
@@ -92,6 +93,11 @@ class Comparison:
                 code="contradicting-options",
             )
         self.recipe, self.dataset = open_data(asked)
+        wanted = self.families if self.families is not None else names("families")
+        self.misfits = [Refusal(f, why) for f in wanted if (why := misfit(self.recipe, self.dataset, f))]
+        self.fitting = [f for f in wanted if f not in [one.family for one in self.misfits]]
+        if not self.fitting:
+            raise Incompatible(f"no family fits: {_listed(self.misfits)}", code="no-family-fits")
         self.about = {
             "data": self.dataset.key,
             "recipe": asked.toml(),
@@ -105,7 +111,7 @@ class Comparison:
         """Do what is not done yet, and write the table."""
         self.ledger, self.folder, self.executor = ledger, ledger.folder, executor
         with ledger.lock():
-            self._count("opened", time.process_time())
+            self._count("opened", time.process_time() - self._began)
             self._settle_examples()
             self.judge = Judge(self.recipe, self.dataset, self.n)
             company = self._company()
@@ -169,13 +175,8 @@ class Comparison:
     def _made_plan(self) -> Plan:
         """Prices measured, and the bracket that follows from them."""
         began = time.process_time()
-        wanted = self.families if self.families is not None else names("families")
-        refused = [Refusal(f, why) for f in wanted if (why := misfit(self.recipe, self.dataset, f))]
-        fitting = [f for f in wanted if f not in [one.family for one in refused]]
-        if not fitting:
-            reasons = "; ".join(f"{one.family}: {one.cause}" for one in refused)
-            raise Incompatible(f"no family fits: {reasons}", code="no-family-fits")
         judging = self.ledger.read("company")["judging"]
+        fitting, refused = self.fitting, list(self.misfits)
         share = AIM * self.seconds / len(fitting)
         recipes: dict[str, Recipe] = {}
         prices: dict[str, Price] = {}
@@ -187,8 +188,7 @@ class Comparison:
             except GenwrightError as error:
                 refused.append(Refusal(family, str(error)))
         if not recipes:
-            reasons = "; ".join(f"{one.family}: {one.cause}" for one in refused)
-            raise Incompatible(f"no family can be trained: {reasons}", code="no-family-fits")
+            raise Incompatible(f"no family can be trained: {_listed(refused)}", code="no-family-fits")
         available = AIM * self.seconds - (self.ledger.seconds + time.process_time() - began)
         bracket = plan_bracket(prices, available, self.seeds, chooses=self.judge.chooses)
         return Plan({name: one.toml() for name, one in recipes.items()}, bracket, refused)
@@ -207,6 +207,7 @@ class Comparison:
                 if task not in todo:
                     self._look(task, last)
             for task, answer in self._answers(todo):
+                answer.pop("each", None)  # of no use but for a price
                 self.ledger.write(task["name"], answer)
                 self._look(task, last)
             if not last:
@@ -363,6 +364,10 @@ class Comparison:
             "trainings of each": str(self.seeds),
         }
         write_page(table.json(), table.results, facts, self.folder)
+
+
+def _listed(refused: Sequence[Refusal]) -> str:
+    return "; ".join(f"{one.family}: {one.cause}" for one in refused)
 
 
 def _named(entry: str) -> str:

@@ -60,7 +60,7 @@ class Processes(Executor):
     """As many at a time as there are worker processes, each of which stays for several tasks."""
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
+        self.closed = False
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="asks-a-worker")
         self.free: SimpleQueue[_Process] = SimpleQueue()
         self.every = [_Process() for _ in range(workers)]
@@ -76,7 +76,7 @@ class Processes(Executor):
         process = self.free.get()
         try:
             for _ in range(TRIES):
-                answer = process.ask(task)
+                answer = None if self.closed else process.ask(task)
                 if answer is not None:
                     return answer
             words = f"its process ended {TRIES} times under it ({process.ended})"
@@ -85,9 +85,12 @@ class Processes(Executor):
             self.free.put(process)
 
     def close(self) -> None:
+        self.closed = True
+        for process in self.every:
+            process.kill()
+        self.threads.shutdown(cancel_futures=True)
         for process in self.every:
             process.end()
-        self.threads.shutdown(wait=False, cancel_futures=True)
 
 
 def executor_for(workers: int = 1, ray: str | None = None) -> Executor:
@@ -124,8 +127,9 @@ class _Process:
 
     def ask(self, task: Task) -> Answer | None:
         """The answer to a task; None where the process ended under it."""
-        if self.process is None or self.process.poll() is not None:
-            self.process = _started()
+        if self.process is not None and self.process.poll() is not None:
+            self.end()
+        self.process = self.process or _started()
         process = self.process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -142,15 +146,24 @@ class _Process:
         if line:
             answer: Answer = json.loads(line)
             return answer
-        code = process.wait()
+        code = self.end()
         self.ended = f"signal {-code}, too little memory perhaps" if code < 0 else f"exit status {code}"
         return None
 
-    def end(self) -> None:
+    def kill(self) -> None:
         if self.process is not None:
-            with suppress(OSError):
-                self.process.kill()
-            self.process.wait()
+            self.process.kill()
+
+    def end(self) -> int:
+        """Wait for it to end, which it is about to; its exit status."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):  # of what it was not told
+                if pipe is not None:
+                    pipe.close()
+        return process.wait()
 
 
 def _started() -> subprocess.Popen[str]:

@@ -111,7 +111,7 @@ class Ledger:
     def write(self, name: str, entry: Any) -> None:
         """Keep an entry, on the disk too."""
         self._entries[name] = entry
-        text = json.dumps(self._entries, indent=1, sort_keys=True, ensure_ascii=False)
+        text = json.dumps(self._entries, indent=1, ensure_ascii=False)
         data = text.encode(errors="backslashreplace") + b"\n"
         try:
             durable.write(self.path, data)

@@ -105,7 +105,7 @@ def price(recipe: Recipe, judge: Judge, judging: float) -> Price:
     judging  seconds that the judge takes for samples that are there
     """
     steps = _few(recipe, judge.dataset)
-    tried = replace(recipe, train=replace(recipe.train, steps=steps, checks=1))
+    tried = replace(recipe, train=replace(recipe.train, steps=steps, checks=2))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         task = {"run": str(run), "recipe": tried.toml(), "until": steps, "limit": LIMIT}
@@ -117,10 +117,12 @@ def price(recipe: Recipe, judge: Judge, judging: float) -> Price:
         began = time.process_time()
         model.sample(n, seed=0)
         draw = (time.process_time() - began) / n
-    step = (answer["worked"] - answer["first"]) / (steps - 1)
+    *between, longest = sorted(answer["each"])  # the longest with a check before it
+    step = sum(between) / len(between)
+    begin = max(0.0, answer["work"] - answer["worked"]) + (CHECKS - 1) * max(0.0, longest - step)
     splits = judge.dataset.splits
     many, few = (draw * min(judge.n, len(splits[name])) for name in ("test", "val"))
-    return Price(step, max(0.0, answer["work"] - answer["worked"]), many + judging, few + judging / 2)
+    return Price(step, begin, many + judging, few + judging / 2)
 
 
 def _few(recipe: Recipe, dataset: Dataset) -> int:
