@@ -33,7 +33,7 @@ from genwright.training import distributed
 from genwright.training.timing import work_seconds
 from genwright.training.trainer import Progress
 
-__all__ = ["main", "perform"]
+__all__ = ["answer_tasks", "perform"]
 
 TIMED = 200
 """Steps whose seconds are told one by one."""
@@ -147,7 +147,7 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def main() -> None:
+def answer_tasks() -> None:
     """Answer the tasks of standard input until it ends."""
     parent, answers = os.getppid(), sys.stdout
 
@@ -168,4 +168,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    answer_tasks()

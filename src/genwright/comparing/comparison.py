@@ -15,8 +15,8 @@ from typing import Any
 
 from genwright.comparing.bracket import AIM, Bracket, Price, Refusal, plan_bracket
 from genwright.comparing.executors import Executor
-from genwright.comparing.judging import Judge
-from genwright.comparing.leaderboard import TRAINED, Leaderboard, Row, leaderboard, pooled
+from genwright.comparing.judge import Judge
+from genwright.comparing.leaderboard import TRAINED, Contender, Leaderboard, leaderboard, pooled
 from genwright.comparing.ledger import Ledger
 from genwright.comparing.pricing import (
     misfit,
@@ -294,8 +294,8 @@ class Comparison:
     # -- the table ---------------------------------------------------------------------------------
 
     def _table(self, company: EvaluationReport) -> Leaderboard:
-        judged: list[tuple[Row, EvaluationReport]] = []
-        others = [Row(one.family, one.family, "refused", one.cause) for one in
+        judged: list[tuple[Contender, EvaluationReport]] = []
+        others = [Contender(one.family, one.family, "refused", one.cause) for one in
                   (*self.plan.refused, *self.plan.bracket.refused)]  # fmt: skip
         for name in self.plan.bracket.steps:
             row, reports = self._row(name)
@@ -305,10 +305,10 @@ class Comparison:
                 others.append(row)
         return leaderboard(judged, others, company)
 
-    def _row(self, name: str) -> tuple[Row, list[EvaluationReport]]:
+    def _row(self, name: str) -> tuple[Contender, list[EvaluationReport]]:
         """A candidate's row, with the report of each of its trainings."""
         recipe, last = Recipe.of(self.plan.recipes[name]), len(self.plan.bracket.rungs) - 1
-        row = Row(name, recipe.family.name, TRAINED, run=f"runs/{self._run(name, 0).name}")
+        row = Contender(name, recipe.family.name, TRAINED, run=f"runs/{self._run(name, 0).name}")
         rung = max(r for r in range(last + 1) if self.ledger.read(f"{name}/0/{r}") is not None)
         keys = [f"{name}/{k}/{rung}" for k in range(self.seeds if rung == last else 1)]
         answers = [self.ledger.read(key) for key in keys]

@@ -20,7 +20,16 @@ from genwright.evaluation.metric import Measurement
 from genwright.evaluation.ranking import Ranking, rank
 from genwright.evaluation.results import EvaluationReport, MetricResult
 
-__all__ = ["COPIES", "TRAINED", "Leaderboard", "Row", "company_rows", "copied", "leaderboard", "pooled"]
+__all__ = [
+    "COPIES",
+    "TRAINED",
+    "Contender",
+    "Leaderboard",
+    "company_rows",
+    "copied",
+    "leaderboard",
+    "pooled",
+]
 
 TRAINED, COPIES = "trained", "disqualified: it copies"
 COPIED = 0.05
@@ -30,7 +39,7 @@ NAMES = {"real_baseline": "floor", "train_copy": "copycat"}
 
 
 @dataclass(frozen=True)
-class Row:
+class Contender:
     """One contender.
 
     name      by which the ranking knows it
@@ -82,13 +91,13 @@ class Leaderboard:
     folder   where it is written, with its runs
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[Contender, ...]
     results: Mapping[str, MetricResult]
     ranking: Ranking | None
     folder: Path | None = None
 
     @property
-    def best(self) -> Row | None:
+    def best(self) -> Contender | None:
         return next((row for row in self.rows if row.best), None)
 
     def json(self) -> list[dict[str, Any]]:
@@ -96,8 +105,8 @@ class Leaderboard:
 
 
 def leaderboard(
-    judged: Sequence[tuple[Row, EvaluationReport]],
-    others: Sequence[Row],
+    judged: Sequence[tuple[Contender, EvaluationReport]],
+    others: Sequence[Contender],
     company: EvaluationReport | None,
 ) -> Leaderboard:
     """The table of all rows.
@@ -121,7 +130,7 @@ def leaderboard(
     return Leaderboard((*placed, *rest, *others, *lines), results, found)
 
 
-def _with(row: Row, report: EvaluationReport) -> Row:
+def _with(row: Contender, report: EvaluationReport) -> Contender:
     """The row with what was measured."""
     return replace(
         row, metrics={one.metric: one.model for one in report.results if one.model is not None}
@@ -129,8 +138,8 @@ def _with(row: Row, report: EvaluationReport) -> Row:
 
 
 def _placed(
-    fair: Sequence[tuple[Row, EvaluationReport]], found: Ranking | None
-) -> list[tuple[Row, EvaluationReport]]:
+    fair: Sequence[tuple[Contender, EvaluationReport]], found: Ranking | None
+) -> list[tuple[Contender, EvaluationReport]]:
     """Rows with their ranks, the best first; of those that are tied, the one that is nearer to real by more of the
     metrics that all were asked."""
     ranks = {row.name: 1 if found is None else found.ranks[row.name] for row, _ in fair}
@@ -150,7 +159,7 @@ def _placed(
     return placed
 
 
-def _distance(report: EvaluationReport, fair: Sequence[tuple[Row, EvaluationReport]]) -> float:
+def _distance(report: EvaluationReport, fair: Sequence[tuple[Contender, EvaluationReport]]) -> float:
     """How many of the metrics put others nearer to real examples."""
     worse = 0.0
     for one in report.results:
@@ -163,7 +172,7 @@ def _distance(report: EvaluationReport, fair: Sequence[tuple[Row, EvaluationRepo
     return worse
 
 
-def company_rows(report: EvaluationReport) -> list[Row]:
+def company_rows(report: EvaluationReport) -> list[Contender]:
     """What every model is held against, as rows of the same table."""
     found: dict[str, dict[str, Measurement]] = {"real_baseline": {}, "train_copy": {}}
     for one in report.results:
@@ -177,7 +186,7 @@ def company_rows(report: EvaluationReport) -> list[Row]:
         "train_copy": "a copy of training examples",
     }
     return [
-        Row(
+        Contender(
             NAMES.get(name, name),
             NAMES.get(name, name),
             words.get(name, "a trivial generator"),

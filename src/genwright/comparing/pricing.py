@@ -21,7 +21,7 @@ from typing import Any
 from genwright import planning
 from genwright.comparing.bracket import Price
 from genwright.comparing.executors import InProcess
-from genwright.comparing.judging import Judge
+from genwright.comparing.judge import Judge
 from genwright.data.cache import cache_home
 from genwright.data.dataset import Dataset
 from genwright.errors import GenwrightError

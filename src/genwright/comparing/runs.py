@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from genwright.comparing.leaderboard import TRAINED, Leaderboard, Row, leaderboard
+from genwright.comparing.leaderboard import TRAINED, Contender, Leaderboard, leaderboard
 from genwright.errors import GenwrightError, RunError
 from genwright.evaluation.results import EvaluationReport
 from genwright.report import evaluation_page
@@ -28,8 +28,8 @@ def leaderboards(folder: Path) -> dict[str, Leaderboard]:
         raise RunError(
             f"{folder} holds no runs: name a folder with run folders in it, such as runs", code="no-runs"
         )
-    judged: dict[tuple[str, ...], list[tuple[Row, EvaluationReport]]] = defaultdict(list)
-    others: list[Row] = []
+    judged: dict[tuple[str, ...], list[tuple[Contender, EvaluationReport]]] = defaultdict(list)
+    others: list[Contender] = []
     for path in places:
         name = path.relative_to(folder).as_posix() if path != folder else path.name
         row, report = _read(path, name)
@@ -50,12 +50,12 @@ def leaderboards(folder: Path) -> dict[str, Leaderboard]:
     return tables | ({"not judged": leaderboard((), others, None)} if others else {})
 
 
-def _read(path: Path, name: str) -> tuple[Row, EvaluationReport | None]:
+def _read(path: Path, name: str) -> tuple[Contender, EvaluationReport | None]:
     """The row of a run, with the report in it if there is one of its last step."""
     try:
         run = Run.open(path)
         family = str(run.recipe["family"]["name"])
-        row = Row(name, family, TRAINED, run=str(path), about=_about(run))
+        row = Contender(name, family, TRAINED, run=str(path), about=_about(run))
         report = path / "judge" / "report.json"
         if not report.exists():
             return replace(row, outcome="not judged", cause=f"genwright judge {path} does it"), None
@@ -65,7 +65,7 @@ def _read(path: Path, name: str) -> tuple[Row, EvaluationReport | None]:
             return replace(row, outcome="not judged", cause=f"{cause}: genwright judge {path}"), None
         return row, found
     except GenwrightError as error:
-        return Row(name, "?", "cannot be read", str(error), run=str(path)), None
+        return Contender(name, "?", "cannot be read", str(error), run=str(path)), None
 
 
 def _about(run: Run) -> dict[str, Any]:

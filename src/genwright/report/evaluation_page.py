@@ -24,7 +24,7 @@ from genwright.storage import durable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["SCHEMA", "from_json", "html", "missing", "read", "to_json", "write"]
+__all__ = ["SCHEMA", "html", "missing", "read", "to_json", "write"]
 
 SCHEMA = 1
 """Of the JSON; a reader refuses what it does not know."""
@@ -134,14 +134,14 @@ def read(path: Path) -> EvaluationReport:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["schema"] != SCHEMA:
             raise ValueError(f"its schema is {found['schema']}, and {SCHEMA} is known")
-        return from_json(found)
+        return _from_json(found)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(
             f"{path} holds no report ({error}): judge that run again", code="damaged-report"
         ) from error
 
 
-def from_json(found: Mapping[str, Any]) -> EvaluationReport:
+def _from_json(found: Mapping[str, Any]) -> EvaluationReport:
     """The report that `to_json` gave, without its galleries."""
     claims = (Claim(f["outcome"], f["question"], f["because"]) for f in found["findings"])
     return EvaluationReport(

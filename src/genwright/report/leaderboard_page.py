@@ -42,11 +42,11 @@ def write(
 ) -> list[Path]:
     """`index.html` and `leaderboard.json` in `folder`, each wholly or not at all.
 
-    rows     as `Row.json` gives them
+    rows     as `Contender.json` gives them
     results  of any of the models, by metric: which way is better, and what is asked
     """
     twin = json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    contents = {"leaderboard.json": twin, "index.html": html(rows, results, facts, folder)}
+    contents = {"leaderboard.json": twin, "index.html": _html(rows, results, facts, folder)}
     data = {folder / name: text.encode(errors="backslashreplace") for name, text in contents.items()}
     try:
         for path, text in data.items():
@@ -56,7 +56,7 @@ def write(
     return list(data)
 
 
-def html(
+def _html(
     rows: Sequence[Mapping[str, Any]],
     results: Mapping[str, MetricResult],
     facts: Mapping[str, str],
