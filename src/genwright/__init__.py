@@ -21,6 +21,7 @@ __all__ = [
     "Space",
     "__version__",
     "apply",
+    "augment",
     "compare",
     "edit",
     "judge",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from genwright.api import (
         Look,
         apply,
+        augment,
         compare,
         edit,
         judge,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Look": "genwright.api",
     "apply": "genwright.api",
+    "augment": "genwright.api",
     "compare": "genwright.api",
     "edit": "genwright.api",
     "judge": "genwright.api",

@@ -9,6 +9,7 @@ translate what a person has, brought to another domain
 apply     what a run makes of files
 edit      examples changed in the latent space of a run
 judge     is it good, is it varied, did it copy
+augment   a training set enlarged or balanced with the examples of a run, and whether that helps
 compare   families on one data set: equal budgets, one judge, one table
 probe     what a linear model reads off the codes of a run
 """
@@ -46,6 +47,7 @@ from genwright.weighing import Advice, advise, timed_verdicts
 
 if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as long as torch
     from genwright.analysis.linear_probe import Probe
+    from genwright.augmenting.enlarged import Enlarged
     from genwright.comparing.leaderboard import Leaderboard
     from genwright.data.dataset import Dataset
     from genwright.evaluation.in_training import InTrainingEvaluation
@@ -55,6 +57,7 @@ if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as lo
 __all__ = [
     "Look",
     "apply",
+    "augment",
     "commands",
     "compare",
     "edit",
@@ -476,6 +479,53 @@ def compare(
 
 
 _OF_COMPARE = {"minutes": Positive, "seeds": Count, "n": Count}
+
+
+def augment(
+    data: Any,
+    run: str | Path,
+    *,
+    factor: float | None = None,
+    balance: str | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    rate: int | None = None,
+    mark: bool = True,
+    device: str = "auto",
+) -> Enlarged:
+    """The training examples of a run with synthetic ones of each class behind them, in the data's own form, and
+    whether a model of the label is better for it: five seeds, paired, beside plain augmentation and SMOTE.
+
+    data     what the run was trained on
+    factor   how many times as large it will be (None: 2)
+    balance  instead: a label whose classes will be equally large
+    out      the folder (None: `augmented/<data>`)
+    Raises `RunError` for other data than the run's, `Unsupported` where the run cannot be asked for a class.
+    """
+    from genwright.augmenting.enlarged import Enlargement
+
+    check({"seed": seed}, {"seed": Natural}, where="augment")
+    if factor is not None and balance is not None:
+        raise RecipeError("give --factor or --balance, not both", code="contradicting-options")
+    model = load(run, data=data, rate=rate, device=device)
+    generative(model.family)
+    _check_same_data(model, run)
+    name = Path("augmented") / model.dataset.source.name
+    folder = free_folder(name) if out is None else empty_folder(Path(out))
+    work = Enlargement(model, balance, seed)
+    found = work.make(work.wanted(factor, balance is not None))
+    work.write(found, folder, mark=mark)
+    return replace(found, folder=folder)
+
+
+def _check_same_data(model: Model, run: str | Path) -> None:
+    """Raise `RunError` for other data than a run was trained on."""
+    if model.dataset.key != model.run.codec["data"]:
+        raise RunError(
+            f"{run} was trained on other data than lies at {model.dataset.source.root}, or it has changed since: "
+            f"name the data that it was trained on, or train anew",
+            code="data-changed",
+        )
 
 
 def _case_of_files(

@@ -86,6 +86,9 @@ DOWN = {
     },
     "budget": {"nets", "training"},
     "weighing": {"budget", "experiment", "training", "data", "planning", "recipe", "registry", "errors"},
+    "augmenting": {
+        *("finishing", "evaluation", "model", "augment", "storage", "data", "errors"),
+    },
     "comparing": {
         *("report", "evaluation", "experiment", "planning", "model", "training", "families", "storage"),
         *("data", "recipe", "registry", "process", "errors"),
@@ -93,7 +96,7 @@ DOWN = {
     # It trains what `comparing` asks for, which finds it by name.
     "worker": {"api", "training", "storage", "recipe", "errors"},
     "api": {
-        *("finishing", "comparing"),
+        *("finishing", "augmenting", "comparing"),
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),
         "errors",
@@ -206,6 +209,7 @@ def test_the_surface_is_this_list() -> None:
         "Space",
         "__version__",
         "apply",
+        "augment",
         "compare",
         "edit",
         "judge",

@@ -20,6 +20,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from genwright import __version__
+from genwright.cli.augment import augment
 from genwright.cli.compare import compare, show_runs
 from genwright.cli.console import (
     busy,
@@ -560,6 +561,7 @@ def _summary(thing: type[Any]) -> str:
 
 app.command()(edit)
 app.command()(compare)
+app.command()(augment)
 
 
 # -- errors ----------------------------------------------------------------------------------------
