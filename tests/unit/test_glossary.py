@@ -184,7 +184,19 @@ _VERB = "a verb of the command line, and the function that it calls"
 _LATER = "still to be named apart"
 DOUBLE: dict[str, str] = {
     **dict.fromkeys(
-        ("apply", "augment", "compare", "edit", "judge", "look", "plan", "probe", "sample", "train", "translate"),
+        (
+            "apply",
+            "augment",
+            "compare",
+            "edit",
+            "judge",
+            "look",
+            "plan",
+            "probe",
+            "sample",
+            "train",
+            "translate",
+        ),
         _VERB,
     ),
     **dict.fromkeys(("cut", "digest", "load", "rank", "suffix", "write"), _LATER),

@@ -29,16 +29,16 @@ DOWN = {
     "registry": {"errors"},
     "space": {"errors"},
     "grammar": set(),
-    "augment": {"batch", "errors"},
+    "variations": {"batch", "errors"},
     "storage": {"families", "errors"},  # to give weights of older runs the names of today
     "recipe": {"address", "options", "registry", "errors"},
     "planning": {"families", "registry", "errors"},
     "nets": {"options", "space", "batch", "errors"},
-    "families": {"nets", "augment", "options", "registry", "grammar", "space", "batch", "errors"},
+    "families": {"nets", "variations", "options", "registry", "grammar", "space", "batch", "errors"},
     "tiling": set(),
     "tasks": {"options", "space", "batch", "errors"},
     "bridges": {"space"},
-    "data": {"address", "augment", "options", "grammar", "space", "registry", "errors"},
+    "data": {"address", "variations", "options", "grammar", "space", "registry", "errors"},
     "pipeline": {"data", "tasks", "bridges", "grammar", "space", "batch", "errors"},
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
@@ -87,7 +87,7 @@ DOWN = {
     "budget": {"nets", "training"},
     "weighing": {"budget", "experiment", "training", "data", "planning", "recipe", "registry", "errors"},
     "augmenting": {
-        *("finishing", "evaluation", "model", "augment", "storage", "data", "errors"),
+        *("finishing", "evaluation", "model", "variations", "storage", "data", "errors"),
     },
     "comparing": {
         *("report", "evaluation", "experiment", "planning", "model", "training", "families", "storage"),

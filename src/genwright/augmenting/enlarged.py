@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from genwright.augment import strengths, vary
 from genwright.augmenting.downstream import Predictor
 from genwright.augmenting.selection import Selected, Selection
 from genwright.augmenting.trial import Effect, trial
@@ -24,6 +23,7 @@ from genwright.evaluation.evidence import Sample
 from genwright.finishing.steps import RealExamples
 from genwright.model import Model
 from genwright.storage import durable
+from genwright.variations import strengths, vary
 
 __all__ = ["Enlarged", "Enlargement"]
 
@@ -63,7 +63,9 @@ class Enlarged:
         """In a sentence, with what is as good or better."""
         synthetic, *others = self.effects
         better = [one.name for one in others if one.is_ahead_of(synthetic)]
-        beside = f"; {' and '.join(better)} does better" if better else ""
+        beside = (
+            f"; {' and '.join(better)} {'does' if len(better) == 1 else 'do'} better" if better else ""
+        )
         return f"{synthetic.sentence()}{beside}"
 
     def json(self) -> dict[str, Any]:
