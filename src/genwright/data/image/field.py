@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
-from genwright.augment import Augmentation, strengths, vary
 from genwright.data.codec import Rejected
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.image.ops import (
@@ -33,6 +32,7 @@ from genwright.data.image.ops import (
 from genwright.data.image.png import write_png
 from genwright.errors import DataError, RecipeError, Unsupported
 from genwright.space import Real, Space
+from genwright.variations import Augmentation, strengths, vary
 
 __all__ = ["ImageField", "ImageStats"]
 
