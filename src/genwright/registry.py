@@ -43,6 +43,7 @@ KINDS: dict[str, dict[str, str]] = {
         "table": "genwright.data.table.codec:TableCodec",
         "text": "genwright.data.text.codec:TextCodec",
         "audio": "genwright.data.audio.codec:AudioCodec",
+        "level": "genwright.data.level.codec:LevelCodec",
     },
     "tasks": {
         "generate": "genwright.tasks.generate:Generate",
@@ -131,6 +132,10 @@ KINDS: dict[str, dict[str, str]] = {
         "spectrum": "genwright.evaluation.metrics.images:Spectrum",
         "pixels": "genwright.evaluation.metrics.images:PixelHistogram",
         "sharpness": "genwright.evaluation.metrics.images:Sharpness",
+        "tile_patterns": "genwright.evaluation.metrics.levels:TilePatterns",
+        "playable": "genwright.evaluation.metrics.levels:Playable",
+        "level_variety": "genwright.evaluation.metrics.levels:LevelVariety",
+        "level_control": "genwright.evaluation.metrics.levels:LevelControl",
     },
 }
 

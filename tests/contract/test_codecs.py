@@ -136,6 +136,19 @@ def sounds(folder: Path, n: int) -> Path:
     return folder
 
 
+def levels(folder: Path, n: int) -> Path:
+    """Levels in class folders, with what their tiles are."""
+    rng = np.random.default_rng(0)
+    (folder / "legend.json").write_text('{"tiles": {"X": ["solid"], "-": ["empty"], "o": ["coin"]}}')
+    for i in range(n):
+        tiles = rng.choice(["-", "o"], (32, 48))
+        tiles[-1] = "X"
+        file = folder / "ab"[i % 2] / f"{i:05d}.txt"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("\n".join("".join(row) for row in tiles) + "\n")
+    return folder
+
+
 @dataclass(frozen=True)
 class Kind:
     """A codec with one kind of source.
@@ -185,6 +198,7 @@ KINDS = {
         but=frozenset({"damage-stays-where-it-is"}),  # of one text nothing is left
     ),
     "audio": Kind("audio", sounds, "genwright.data.audio.codec.CHUNK"),
+    "level": Kind("level", levels, "genwright.data.level.codec.CHUNK"),
 }
 
 

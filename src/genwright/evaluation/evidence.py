@@ -31,6 +31,7 @@ VIEWS = {
     "waveform": "sounds (n, channels, samples) in [-1, 1]",
     "text": "a list of n texts",
     "row": "a frame of n rows with named columns",
+    "level": "a list of n levels of tiles",
 }
 """What a metric may read, with the form it comes in."""
 

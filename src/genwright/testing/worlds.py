@@ -13,8 +13,12 @@ import numpy as np
 from genwright.data.field import Array
 from genwright.data.image.codec import ImageCodec
 from genwright.data.image.field import ImageField
+from genwright.data.level.codec import LevelCodec
+from genwright.data.level.field import LevelField, LevelForm
+from genwright.data.level.files import Level
+from genwright.data.level.legend import Legend
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.space import Real, Space
+from genwright.space import Real, Space, Symbol
 from genwright.testing.examples import sample_of
 
 if TYPE_CHECKING:
@@ -347,11 +351,79 @@ class ManyTextsWorld(TextWorld):
     n = 1000
 
 
+class LevelWorld(ArrayWorld):
+    """Platforms of eight rows and twelve columns: ground with a gap at one of ten places that a jump crosses, and a
+    ledge above it, whose length is asked for. Raw examples are 96 numbers of tiles and that length `(n, 97)`."""
+
+    view = "level"
+    n = 300
+    GRID = (8, 12)
+    TILES = ("-", "X", "=")
+    GAPS: ClassVar[Sequence[tuple[int, int]]] = [
+        *((at, height) for height in (3, 5) for at in (1, 2, 3, 4, 5)),
+        (6, 4),
+    ]
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Array:
+        rng = np.random.default_rng(seed)
+        made = np.zeros((n, *self.GRID), np.int64)
+        made[:, 6:] = 1
+        for one, kind in zip(made, _modes(n, rng, but, new).tolist(), strict=True):
+            at, height = self.GAPS[kind]
+            one[6:, at : at + int(rng.integers(1, 4))] = 0
+            left = int(rng.integers(6, 9))
+            one[height, left : left + int(rng.integers(1, 4))] = 2
+        asked = (made == 2).sum((1, 2))[:, None]
+        return np.concatenate([made.reshape(n, -1), asked], axis=1)
+
+    def noisy(self, raw: Array, level: float, seed: int) -> Array:
+        rng = np.random.default_rng(seed)
+        made = np.where(rng.random(raw.shape) < level, rng.integers(3, size=raw.shape), raw)
+        return self._with(made[:, :-1], raw[:, -1])
+
+    def trivial(self, raw: Array, seed: int) -> Array:
+        rng = np.random.default_rng(seed)
+        return self._with(rng.permuted(raw[:, :-1].ravel()).reshape(len(raw), -1), raw[:, -1])
+
+    def ignoring(self, raw: Array, seed: int) -> Array:
+        return self._with(raw[:, :-1], np.random.default_rng(seed).permutation(raw[:, -1]))
+
+    @staticmethod
+    def _with(tiles: Array, asked: Array) -> Array:
+        return np.concatenate([tiles, asked[:, None]], axis=1)
+
+    def sample(self, raw: Array) -> Sample:
+        tiles = raw[:, :-1].reshape(len(raw), *self.GRID)
+        levels = [Level(np.array(self.TILES)[one]) for one in tiles]
+        return self.offering(
+            replace(
+                sample_of(raw[:, :-1].astype(np.float64)),
+                x=tiles[:, None],
+                raw=levels,
+                codec=LevelCodec(),
+                field=self.field(),
+                given={"=": raw[:, -1].tolist()},
+                keys=tuple(one.digest for one in levels),
+            )
+        )
+
+    def field(self) -> LevelField:
+        legend = Legend({"X": ("solid",), "=": ("solid",), "-": ("empty",)})
+        made = LevelField(LevelForm(*self.GRID, legend=legend))
+        made.fit([Level(np.array([self.TILES]))])
+        made.settle()
+        return made
+
+    def space(self) -> Space:
+        return Space(self.GRID, (Symbol(3),))
+
+
 WORLDS: dict[str, World] = {
     "rows": NumberWorld(),
     "row": TableWorld(),
     "pixels": PictureWorld(),
     "waveform": SoundWorld(),
+    "level": LevelWorld(),
     "text": TextWorld(),
     "many texts": ManyTextsWorld(),
 }

@@ -24,6 +24,7 @@ from genwright.data.image.ops import (
     Picture,
     drop_redundant_channels,
     fit_to,
+    open_mask,
     open_picture,
     pixels,
     to_array,
@@ -201,18 +202,8 @@ class ImageField(Field):
 
     def masked(self, value: Any, mask: Path) -> Any:
         """The picture, transparent where a grey one of its size is white."""
-        array, found = _opaque(pixels(value)), open_picture(mask, str(mask), whole=True)
-        if isinstance(found, Rejected):
-            raise DataError(f"{found.name} is no mask: {found.reason}", code="not-a-picture")
-        if found.pixels.shape[:2] != array.shape[:2]:
-            (h, w), (height, width) = found.pixels.shape[:2], array.shape[:2]
-            raise DataError(
-                f"the mask {mask.name} is {w} x {h} and its picture {width} x {height}: give a mask of the size of "
-                f"the picture, white where something is to be made",
-                code="mask-of-another-size",
-            )
-        grey = _opaque(found.pixels).astype(np.float32).mean(2, keepdims=True)
-        known = grey <= np.iinfo(found.pixels.dtype).max / 2
+        array = _opaque(pixels(value))
+        known = ~open_mask(mask, (array.shape[0], array.shape[1]), "picture")[..., None]
         alpha = known.astype(array.dtype) * np.iinfo(array.dtype).max
         array = np.concatenate([array, alpha], axis=2)
         return replace(value, pixels=array) if isinstance(value, Picture) else array
