@@ -148,11 +148,16 @@ class LevelVariety(Statistic):
     def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
         test, fake = (_tiles(one)[:COMPARED] for one in (evidence.test, evidence.fake))
         n = min(len(test), len(fake))  # the share falls with the number of levels
-        test, fake = (one[:n].reshape(n, -1) for one in (test, fake))
+        test, fake = (_sorted(one[:n].reshape(n, -1)) for one in (test, fake))
         alike = self.alike or ALIKE * float(_differences(test).sum()) / max(1, n * (n - 1))
         if not alike:
             raise DataError(f"{self.name}: all {n} real levels are the same", code="no-variety")
         return test, fake, lambda test, fake, rng: _unlike(_differences(fake), alike)
+
+
+def _sorted(tiles: Array) -> Array:
+    """Rows in an order of their own: of two that are as like to others it matters which goes first."""
+    return np.asarray(tiles[np.lexsort(tiles.T)])
 
 
 def _differences(tiles: Array) -> Array:
