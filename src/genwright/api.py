@@ -285,7 +285,10 @@ def sample(
     *,
     drop: Sequence[str] = (),
     best_of: int = 1,
+    rank: str | None = None,
+    require: str | Path | Sequence[str] = (),
     then: str | Path | None = None,
+    then_options: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
     **sampler_options: Any,
@@ -297,7 +300,11 @@ def sample(
              suspiciously near to one training example
     best_of  so many are made for each, of which the best is kept: by likelihood where the family has one, else by
              nearness to real examples
+    rank     order them, the best first, by `likelihood`, by `nearness` to real examples, or by what there is (`auto`)
+    require  constraints on rows, such as `age >= 18` or `start <= end`, or a TOML file of them: what breaks one is
+             repaired by infilling its cells, or else dropped
     then     a run that makes something of each that is kept: one that makes pictures larger, say
+    then_options  of its sampler
     Raises `RunError` where the training data are needed and not there, or none passed, `Unsupported` where nothing
     can rank, `Incompatible` where `then` makes something of another kind or shape.
     """
@@ -305,7 +312,17 @@ def sample(
 
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="sample")
     second = None if then is None else load(then, device=device)
-    finish = Finish(load(run, device=device), drop, best_of, n=n, then=second, seed=seed)
+    finish = Finish(
+        load(run, device=device),
+        drop,
+        best_of,
+        rank=rank,
+        require=require,
+        n=n,
+        then=second,
+        then_options=then_options,
+        seed=seed,
+    )
     return finish.sample(given, **sampler_options)
 
 
@@ -344,6 +361,9 @@ def apply(
     data: Any,
     given: Mapping[str, Any] | None = None,
     *,
+    drop: Sequence[str] = (),
+    best_of: int = 1,
+    require: str | Path | Sequence[str] = (),
     seed: int = 0,
     rate: int | None = None,
     device: str = "auto",
@@ -353,10 +373,17 @@ def apply(
 
     data   files or folders, or an object as `train` takes it
     given  what else can be given, by name
+    drop, best_of, require  as of `sample`
     Raises `Unsupported` where the run makes nothing of files, `DataError` for what cannot be read.
     """
     check({"seed": seed}, {"seed": Natural}, where="apply")
-    return _applied(load(run, device=device), data, rate, given, seed=seed, **sampler_options)
+    how: dict[str, Any] = dict(sampler_options)
+    model = load(run, device=device)
+    if drop or best_of > 1 or require:
+        from genwright.finishing.finish import Finish
+
+        how["maker"] = lambda n: Finish(model, drop, best_of, require=require, n=n, seed=seed).maker
+    return _applied(model, data, rate, given, seed=seed, **how)
 
 
 def edit(run: str | Path, *, device: str = "auto", **how: Any) -> Samples:

@@ -56,6 +56,7 @@ class Application:
     draws   so many are made of each file, and numbered
     mask    a file, or a folder of files by the names of the others, that says where something is to be made
     maker   makes what is asked for (None: the model)
+    most    positions that an example of a file may have (None: as many as the codec takes for no attack)
     taken   whether there is something of a name already: that file is left out
     stop    whether to end, asked before each step
     report  is told of how many examples are through, up to `total`
@@ -70,6 +71,7 @@ class Application:
     draws: int = 1
     mask: Path | None = None
     maker: Maker | None = None
+    most: int | None = None
     taken: Callable[[str], bool] = _nowhere
     stop: Callable[[], bool] = _never
     report: Callable[[float], None] | None = None
@@ -166,7 +168,7 @@ class Application:
             yield from self._flush()
 
     def _files(self, path: Path) -> Iterator[Samples | Left]:
-        for rows in self.pipeline.read([path], [self.reads]):
+        for rows in self.pipeline.read([path], [self.reads], self.most):
             self._place += len(rows.rejected)
             self._through(len(rows.rejected))
             self.notes += [note for note in rows.notes if note not in self.notes]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.applying import Application, Left
+from genwright.applying import Application, Left, Maker
 from genwright.data.codec import Codec, Preview, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import ObjectForm
@@ -570,6 +570,7 @@ class Model:
         seed: int = 0,
         draws: int = 1,
         mask: Path | None = None,
+        maker: Callable[[int], Maker] | None = None,
         **sampler_options: Any,
     ) -> Samples:
         """What the model makes of files: one example for each that is read; what cannot be read stands in the notes.
@@ -577,9 +578,12 @@ class Model:
         given  what else can be given, by name: one value for all
         draws  so many of each file
         mask   a file, or a folder of files by the same names, that says where something is to be made
+        maker  gives for about how many examples there are what makes them (None: the model)
         Raises `Unsupported` for a model that makes nothing of files, `DataError` where nothing can be read.
         """
         application = Application(self, given or {}, seed, draws, mask, options=sampler_options)
+        if maker is not None:
+            application.maker = maker(max(1, application.total(paths) * draws))
         samples = gathered(application.of(paths))
         samples.notes = [*application.notes, *samples.notes]
         return samples

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genwright.data.constraint import Constraint
 from genwright.errors import Unsupported
 from genwright.grammar import Grammar
 from genwright.space import Space
@@ -212,6 +213,17 @@ class Field(ABC):
         """What is odd about values that a person gives, with gaps where they are `partial`, in words that follow
         their name: `holds characters that training has not seen`."""
         return []
+
+    def constraint(self, words: str) -> Constraint:
+        """A rule that a person states. Raises `RecipeError` for what is none, `Unsupported` where there are none."""
+        raise Unsupported(
+            f"a constraint is for the columns of a table, and this model makes {self.space}: leave --require out",
+            code="no-constraints",
+        )
+
+    def mended(self, values: Values, made: Values, places: Array) -> Values:
+        """Raw values with what was made in some of their places `(n, stored, *grid)`, and the rest to the letter."""
+        return made
 
     def kept(self, made: Values, given: Values) -> Values:
         """What was made of values with gaps, with what was known of these to the letter."""

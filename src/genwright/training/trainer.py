@@ -31,6 +31,7 @@ from genwright.training.hooks import (
     Hook,
     JudgeSamples,
     MeasureCoverage,
+    MeasureHeeding,
     Progress,
     Record,
 )
@@ -106,7 +107,7 @@ class Trainer:
         self.threads = Threads(self.device, chooses=options.minutes is not None, most=options.threads)
         self.saving = Saving(options.keep if judge is not None else "loss")
         self.hooks: list[Hook] = [
-            *(AverageWeights(), self.threads, MeasureCoverage(), HeldoutLoss()),
+            *(AverageWeights(), self.threads, MeasureCoverage(), HeldoutLoss(), MeasureHeeding()),
             *([] if judge is None else [JudgeSamples(judge)]),
             self.saving,
             *([] if draw is None else [DrawSamples(draw)]),

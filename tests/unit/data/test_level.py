@@ -23,7 +23,7 @@ from genwright.data.level.files import Level, read_levels, to_bytes
 from genwright.data.level.legend import Legend
 from genwright.data.level.play import Platform, Runner, Sokoban, guess_game
 from genwright.data.source import find
-from genwright.errors import DataError
+from genwright.errors import DataError, RecipeError
 
 SOLID = frozenset("X")
 LEGEND = {"tiles": {"X": ["solid"], "-": ["passable", "empty"], "o": ["coin"]}}
@@ -310,3 +310,30 @@ def test_the_kind_of_game_is_guessed_from_what_the_tiles_are() -> None:
     tags = {"#": ("ladder",), "G": ("gold",), "b": ("solid",)}
     assert guess_game(frozenset("#Gb"), Legend(tags)) == "runner"
     assert guess_game(frozenset("ab"), Legend()) is None
+
+
+# -- constraints -----------------------------------------------------------------------------------
+
+
+def test_a_constraint_names_the_places_that_break_it() -> None:
+    legend = Legend({"b": ("solid", "diggable"), "#": ("ladder",), "G": ("gold",), "M": ("spawn",)})
+    bad, good = level("....\n.G..\nBBBB\nM...\nbbbb"), level("...G\n..#b\nM.#.\nbbbb\nbbbb")
+    field = LevelField(LevelForm(5, 4, legend=legend))
+    field.fit([bad, good])
+    field.settle()
+    for words in ("playable", "spawn == 1", "M <= 1", "gold >= 1"):
+        assert not field.constraint(words).broken([good]).any(), words
+    wrong = field.constraint("playable").broken([bad])
+    assert wrong.shape == (1, 1, 5, 4)
+    assert wrong[0, 0, 0, 0]
+    assert not wrong[0, 0, 4].any()
+    many = level("MMGG\nGGGG\nbbbb\nbbbb\nbbbb")
+    wrong = field.constraint("spawn == 1").broken([many])[0, 0]
+    assert wrong.sum() == 1
+    assert many.tiles[wrong].tolist() == ["M"]
+    none = level("GGGG\nGGGG\nbbbb\nbbbb\nbbbb")
+    assert field.constraint("spawn == 1").broken([none]).any()
+    for words, code in (("fun", "not-a-constraint"), ("silver > 2", "no-such-tile")):
+        with pytest.raises(RecipeError) as caught:
+            field.constraint(words)
+        assert caught.value.code == code

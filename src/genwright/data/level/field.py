@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from genwright.data.constraint import Constraint
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.image.ops import open_mask
+from genwright.data.level.constraint import constraint_of
 from genwright.data.level.draw import palette
 from genwright.data.level.files import Form, Level, read_levels, to_bytes
 from genwright.data.level.legend import Legend
@@ -231,6 +233,9 @@ class LevelField(Field):
         """The level, with gaps where a grey picture of a pixel a tile is white."""
         white = open_mask(mask, value.grid, "level")
         return Level(np.where(white, self.gap, value.tiles))
+
+    def constraint(self, words: str) -> Constraint:
+        return constraint_of(words, self)
 
     # -- raw values ----------------------------------------------------------------------------
 
