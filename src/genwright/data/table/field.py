@@ -320,7 +320,7 @@ class RowField(Field):
         old, new, first = _frame(values), _frame(made), 0
         columns = {str(name): raw(old[name]) for name in old.columns}
         for name, column in self.columns.items():
-            changed: list[bool] = places[:, first : first + column.stored].any(1).tolist()
+            changed = np.any(places[:, first : first + column.stored], axis=1).tolist()
             first += column.stored
             if any(changed):
                 fresh = raw(new[name])
