@@ -44,6 +44,7 @@ KINDS: dict[str, dict[str, str]] = {
         "text": "genwright.data.text.codec:TextCodec",
         "audio": "genwright.data.audio.codec:AudioCodec",
         "level": "genwright.data.level.codec:LevelCodec",
+        "molecule": "genwright.data.molecule.codec:MoleculeCodec",
     },
     "tasks": {
         "generate": "genwright.tasks.generate:Generate",
@@ -136,6 +137,14 @@ KINDS: dict[str, dict[str, str]] = {
         "playable": "genwright.evaluation.metrics.levels:Playable",
         "level_variety": "genwright.evaluation.metrics.levels:LevelVariety",
         "level_control": "genwright.evaluation.metrics.levels:LevelControl",
+        "valid_molecules": "genwright.evaluation.metrics.molecules:ValidMolecules",
+        "unique_molecules": "genwright.evaluation.metrics.molecules:UniqueMolecules",
+        "new_molecules": "genwright.evaluation.metrics.molecules:NewMolecules",
+        "internal_diversity": "genwright.evaluation.metrics.molecules:InternalDiversity",
+        "nearest_molecule": "genwright.evaluation.metrics.molecules:NearestMolecule",
+        "scaffolds": "genwright.evaluation.metrics.molecules:Scaffolds",
+        "molecular_properties": "genwright.evaluation.metrics.molecules:MolecularProperties",
+        "property_control": "genwright.evaluation.metrics.molecules:PropertyControl",
     },
 }
 

@@ -32,6 +32,7 @@ VIEWS = {
     "text": "a list of n texts",
     "row": "a frame of n rows with named columns",
     "level": "a list of n levels of tiles",
+    "molecule": "a list of n SMILES",
 }
 """What a metric may read, with the form it comes in."""
 

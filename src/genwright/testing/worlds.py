@@ -17,6 +17,9 @@ from genwright.data.level.codec import LevelCodec
 from genwright.data.level.field import LevelField, LevelForm
 from genwright.data.level.files import Level
 from genwright.data.level.legend import Legend
+from genwright.data.molecule.chemistry import canonical, descriptor
+from genwright.data.molecule.codec import MoleculeCodec
+from genwright.data.molecule.field import MoleculeField
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space, Symbol
 from genwright.testing.examples import sample_of
@@ -418,12 +421,80 @@ class LevelWorld(ArrayWorld):
         return Space(self.GRID, (Symbol(3),))
 
 
+class MoleculeWorld(World):
+    """A ring of one of ten kinds between two chains; how many atoms it has is asked for. Raw examples are texts of a
+    SMILES and that number."""
+
+    view = "molecule"
+    n = 300
+    RINGS = (
+        *("c1ccc({})cc1", "C1CCN({})CC1", "c1cnc({})nc1", "C1CCC({})C1", "c1cc({})co1", "c1cc({})cs1"),
+        *("c1ccc2cc({})ccc2c1", "C1CC({})C1", "c1c[nH]c({})c1", "C1CN({})CCO1", "C1CC({})OC1"),
+    )
+    UNITS = ("C", "C", "CO", "CN", "C(C)", "C(F)", "CS", "C(=O)")
+    LETTERS = "CNOSFcnos123()=#[]"
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> list[tuple[str, int]]:
+        rng = np.random.default_rng(seed)
+        made = []
+        for kind in _modes(n, rng, but, new).tolist():
+            chains = ["".join(rng.choice(self.UNITS, int(rng.integers(1, 6)))) for _ in range(2)]
+            smiles = str(canonical(chains[0] + self.RINGS[kind].format(chains[1])))
+            made.append((smiles, int(descriptor(smiles, "atoms"))))
+        return made
+
+    def noisy(self, raw: list[tuple[str, int]], level: float, seed: int) -> list[tuple[str, int]]:
+        """A share of them with wrong letters, few of which are still molecules."""
+        rng = np.random.default_rng(seed)
+        made = []
+        for smiles, atoms in raw:
+            letters = np.array(list(smiles))
+            if rng.random() < 0.8 * level:
+                letters[rng.integers(len(letters), size=3)] = rng.choice(list(self.LETTERS), 3)
+            text = "".join(letters)
+            made.append((canonical(text) or text, atoms))
+        return made
+
+    def trivial(self, raw: list[tuple[str, int]], seed: int) -> list[tuple[str, int]]:
+        """Chains of atoms."""
+        rng = np.random.default_rng(seed)
+        made = ("".join(rng.choice(list("CCCNO"), len(smiles) // 2 + 1)) for smiles, _ in raw)
+        return [(str(canonical(text)), atoms) for text, (_, atoms) in zip(made, raw, strict=True)]
+
+    def ignoring(self, raw: list[tuple[str, int]], seed: int) -> list[tuple[str, int]]:
+        order = np.random.default_rng(seed).permutation(len(raw)).tolist()
+        return [(smiles, raw[i][1]) for (smiles, _), i in zip(raw, order, strict=True)]
+
+    def join(self, a: list[tuple[str, int]], b: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        return a + b
+
+    def take(self, raw: list[tuple[str, int]], index: Array) -> list[tuple[str, int]]:
+        return [raw[i] for i in index.tolist()]
+
+    def sample(self, raw: list[tuple[str, int]]) -> Sample:
+        texts = [smiles for smiles, _ in raw]
+        counts = np.array(
+            [[text.count(letter) for letter in self.LETTERS] for text in texts], np.float64
+        )
+        return self.offering(
+            replace(
+                sample_of(counts.reshape(len(raw), len(self.LETTERS))),
+                raw=texts,
+                codec=MoleculeCodec(),
+                field=MoleculeField(),
+                given={"atoms": [atoms for _, atoms in raw]},
+                keys=tuple(texts),
+            )
+        )
+
+
 WORLDS: dict[str, World] = {
     "rows": NumberWorld(),
     "row": TableWorld(),
     "pixels": PictureWorld(),
     "waveform": SoundWorld(),
     "level": LevelWorld(),
+    "molecule": MoleculeWorld(),
     "text": TextWorld(),
     "many texts": ManyTextsWorld(),
 }
