@@ -149,6 +149,18 @@ def levels(folder: Path, n: int) -> Path:
     return folder
 
 
+def molecules(folder: Path, n: int) -> Path:
+    """A chain and a ring a line, with two properties."""
+    rng = np.random.default_rng(0)
+    with (folder / "some.csv").open("w", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["smiles", "logp", "kind"])
+        for i in range(n):
+            chain = "".join(rng.choice(["C", "N", "O", "S"], 12))
+            lines.writerow([f"{chain}c1ccc({'CNO'[i % 3]})cc1", i % 7 / 2, "ab"[i % 2]])
+    return folder / "some.csv"
+
+
 @dataclass(frozen=True)
 class Kind:
     """A codec with one kind of source.
@@ -199,6 +211,7 @@ KINDS = {
     ),
     "audio": Kind("audio", sounds, "genwright.data.audio.codec.CHUNK"),
     "level": Kind("level", levels, "genwright.data.level.codec.CHUNK"),
+    "molecule": Kind("molecule", molecules, "genwright.data.molecule.codec.CHUNK", many=200),
 }
 
 

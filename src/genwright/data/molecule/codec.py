@@ -80,7 +80,7 @@ class MoleculeCodec(Codec):
         """Surer than of a table where one column of it holds SMILES and is called so, or holds nothing else."""
         if not super().sniff(files):
             return 0.0
-        first = {suffix(file): file for file in reversed(files)}
+        first = {suffix(file): file for file in reversed(cls.own(files))}
         return min(_sure(file) for file in first.values())
 
     # -- in ------------------------------------------------------------------------------------
@@ -165,12 +165,12 @@ class MoleculeCodec(Codec):
     def _entries(self, file: Path) -> Iterator[tuple[str, Mapping[str, Any]] | Rejected]:
         """SMILES as they are written, with what stands beside them, or why there is none."""
         if suffix(file) in SDF:
-            for number, found in enumerate(sdf(file)):
-                yield (
-                    Rejected(f"{file.name} entry {number + 1}", found)
-                    if isinstance(found, str)
-                    else found
-                )
+            number = 0
+            for number, found in enumerate(sdf(file), 1):
+                where = f"{file.name} entry {number}"
+                yield Rejected(where, found) if isinstance(found, str) else found
+            if not number:
+                yield Rejected(file.name, "there is no molecule in it")
             return
         if suffix(file) in LINES:
             try:
