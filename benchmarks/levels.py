@@ -22,7 +22,6 @@ import genwright
 from _report import say
 from genwright.data.field import Array
 from genwright.data.level.field import LevelField
-from genwright.data.level.play import Game
 from genwright.evaluation.metrics.levels import _divergence, _patterns
 from genwright.model import Model
 
@@ -74,44 +73,48 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--require", nargs="*", default=[], help="constraints, which are repaired")
     parser.add_argument("--set", nargs="*", default=[], help="sampler options, NAME=VALUE")
     args = parser.parse_args()
     model: Model = genwright.load(args.run)
-    field = model.pipeline.field
+    field = model.pipeline.made
     assert isinstance(field, LevelField)
-    game = field.game
     splits = {
         name: np.asarray(split.arrays["level"][:])[:, 0].astype(int)
         for name, split in model.dataset.splits.items()
     }
     rng = np.random.default_rng(args.seed)
-    train, test = splits["train"], np.concatenate([splits["val"], splits["test"]])
-    test = test[rng.permutation(len(test))[: args.n]]
-    options = dict(one.split("=", 1) for one in args.set)
-    made = field.tensor(
-        model.sample(
-            args.n, seed=args.seed, **{name: float(value) for name, value in options.items()}
-        ).examples
-    )[:, 0].numpy()
-    drawn = train[rng.permutation(len(train))[: args.n]]
-    sets = {"real": test, "train": drawn, "model": made, "markov": Markov(train).sample(args.n, rng)}
+    train, heldout = splits["train"], np.concatenate([splits["val"], splits["test"]])
+    order = rng.permutation(len(train))
+    # What is compared with is other windows of the same levels; levels never seen differ from them in their motifs.
+    reference, other = train[order[: len(order) // 2]], train[order[len(order) // 2 :]]
+    options = {name: float(value) for name, value in (one.split("=", 1) for one in args.set)}
+    made = genwright.sample(args.run, args.n, require=args.require, seed=args.seed, **options)
+    sets = {
+        "training levels": other[: args.n],
+        "held-out levels": heldout[rng.permutation(len(heldout))[: args.n]],
+        "model": field.tensor(made.examples)[:, 0].numpy(),
+        "markov": Markov(train).sample(args.n, rng),
+    }
     for name, tiles in sets.items():
         far = novelty(tiles, train)
         say(
             which=name,
             n=len(tiles),
-            playable=share(tiles, field, game),
-            tile_patterns=round(divergence(test, tiles), 4),
+            playable=share(tiles, field),
+            tile_patterns=round(divergence(reference, tiles), 4),
+            to_heldout=round(divergence(heldout, tiles), 4),
             copies=int((far == 0).sum()),
             nearest=round(float(np.median(far)), 4),
+            finish=made.provenance.finish if name == "model" and made.provenance else None,
         )
 
 
-def share(tiles: Array, field: LevelField, game: Game | None) -> float | None:
+def share(tiles: Array, field: LevelField) -> float | None:
     """Of levels that can be played."""
-    if game is None:
+    if field.game is None:
         return None
-    return round(float(np.mean([game.playable(one) for one in field.decode(tiles[:, None])])), 4)
+    return round(float(np.mean([field.game.playable(one) for one in field.decode(tiles[:, None])])), 4)
 
 
 if __name__ == "__main__":
