@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from genwright import budget, planning
 from genwright.bridges.base import Identity
 from genwright.bridges.latent import LatentStage
 from genwright.data.codec import ReadOptions
-from genwright.data.dataset import Dataset, Split, make_codec, prepare
+from genwright.data.dataset import Dataset, make_codec, prepare
 from genwright.data.field import Array
 from genwright.data.loader import SMALL, Loader, evenly, strata
 from genwright.data.source import find
@@ -146,8 +147,8 @@ class Experiment:
         """Examples that have to be in a batch of one device together."""
         return max(self.model.family.least_batch, len(self._strata() or ()))
 
-    def stream(self) -> BatchStream:
-        """Batches for this process."""
+    def stream(self, *, by_size: bool = True) -> BatchStream:
+        """Batches for this process; of examples of about one size where those differ, unless any are to do."""
         train, val = self.dataset.splits["train"], self.dataset.splits["val"]
         if len(train) == 0:
             dial = self.dataset.codec.dial
@@ -161,7 +162,7 @@ class Experiment:
             rank=distributed.rank(),
             world=distributed.world(),
             strata=self._strata(),
-            sizes=self._sizes(train),
+            sizes=self.sizes if by_size else None,
         )
         return BatchStream(self.model.pipeline, loader, train, val)
 
@@ -172,9 +173,11 @@ class Experiment:
         (name,) = self.model.task.given
         return strata(np.asarray(self.dataset.splits["train"].arrays[name])[:, 0])
 
-    def _sizes(self, train: Split) -> Array | None:
-        """Places that are worked on in each training example, where what only fills one up is left out."""
-        spec = self.model.pipeline.spec
+    @cached_property
+    def sizes(self) -> Array | None:
+        """Places that are worked on in each training example, where what only fills one up is left out; None where
+        they are alike."""
+        spec, train = self.model.pipeline.spec, self.dataset.splits["train"]
         names = [name for name, cond in spec.conds.items() if cond.whole]
         if not names or len(train) > SMALL:
             return None
@@ -192,7 +195,7 @@ class Experiment:
         family = self.model.family.to(distributed.device(self.recipe.train.device))
         size, stream = (
             local_batch(self.recipe.train, family) * self.recipe.train.accumulate,
-            self.stream(),
+            self.stream(by_size=False),
         )
         if family.device.type != "cpu":
             batch = stream.next(size, family.device, 0)
