@@ -43,7 +43,8 @@ DOWN = {
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
     },
-    "applying": {"pipeline", "tiling", "families", "data", "tasks", "space", "errors"},
+    "tiled": {"pipeline", "tiling", "families", "data", "tasks", "space"},
+    "applying": {"pipeline", "tiled", "families", "data", "tasks", "errors"},
     "model": {
         *(
             "applying",
@@ -85,7 +86,17 @@ DOWN = {
         *("registry", "batch", "space", "errors"),
     },
     "budget": {"nets", "training"},
-    "weighing": {"budget", "experiment", "training", "data", "planning", "recipe", "registry", "errors"},
+    "weighing": {
+        "nets",
+        "budget",
+        "experiment",
+        "training",
+        "data",
+        "planning",
+        "recipe",
+        "registry",
+        "errors",
+    },
     "api": {
         "finishing",
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),

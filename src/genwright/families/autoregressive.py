@@ -147,14 +147,13 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         rows = ids + self._rows(total)
         hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, total), cond)
         hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
-        nats, head = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device), self._head()
-        for channel in range(self.channels):
-            h, right = hidden[:, :, channel], truth[:, channel]
-            logits = self._logits(h, channel, head)
-            each = F.cross_entropy(logits.transpose(1, 2), right, reduction="none")
-            nats = nats + (
-                each if self.pointer is None else -self.pointer.log_prob(h, -each, right, cond)
-            )
+        nats = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device)
+        for h, head, symbols in zip(hidden.unbind(2), self._heads(), truth.unbind(1), strict=True):
+            logits = F.linear(h, head).float()
+            each = F.cross_entropy(logits.transpose(1, 2), symbols, reduction="none")
+            if self.pointer is not None:
+                each = -self.pointer.log_prob(h, -each, symbols, cond)
+            nats = nats + each
         return nats if mask is None else nats * mask
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -388,7 +387,7 @@ class _Reader:
         self.dtype = next(net.parameters()).dtype
         self.marks, self.exact = family._marks(cond), cond
         self.cond = cond.map(lambda t: t.to(self.dtype) if t.is_floating_point() else t)
-        self.heads = torch.split(family._head().to(self.dtype), family.sizes)
+        self.heads = [head.to(self.dtype) for head in family._heads()]
         self.begin = 0
         self.cache: Cache | None = None
 

@@ -14,7 +14,7 @@ import genwright
 from genwright.batch import Batch
 from genwright.evaluation import inputs, runner
 from genwright.evaluation.inputs import EvaluationInput
-from genwright.evaluation.metric import OfPairs
+from genwright.evaluation.metric import Measurement, OfPairs
 from genwright.evaluation.results import Claim, MetricResult
 
 SIZE = ("train.checks=1", "train.samples=2")
@@ -67,7 +67,7 @@ def test_a_restored_picture_stands_beside_its_source_and_the_right_one(tmp_path:
     assert found["psnr"].lead is not None
     assert found["psnr"].lead.high < 0  # of a model of three steps
     assert found["retrieval_rank"].baselines["source"].value < 0.02
-    (claim,) = claims
+    (claim,) = [one for one in claims if one.question != "Is what is given heeded?"]
     assert claim.outcome == "not supported"
 
 
@@ -173,5 +173,38 @@ def test_a_label_or_a_number_of_a_picture_is_a_row_of_one_cell(
     else:
         assert nearest["cell_rmse"] < 0.2
         assert nearest["crps"] < 0.2
-    (claim,) = claims
+    (claim,) = [one for one in claims if one.question != "Is what is given heeded?"]
     assert claim.outcome == "not supported"
+
+
+@pytest.mark.parametrize(
+    ("leads", "outcome", "words"),
+    [
+        ((0.5, 0.4), "supported", "heeds what is given"),
+        ((0.5, -0.1), "inconclusive", "hardly heeds what is given"),
+        (
+            (0.0, -0.1),
+            "not supported",
+            "ignores what is given: its answers to other questions are as near",
+        ),
+    ],
+)
+def test_where_a_part_is_given_its_own_answers_to_other_questions_tell_whether_it_is_heeded(
+    leads: tuple[float, ...], outcome: str, words: str
+) -> None:
+    made = Measurement(1.0, 0.9, 1.1, 100)
+    found = [
+        MetricResult(
+            f"metric{i}",
+            "accuracy",
+            "lower",
+            "",
+            True,
+            made,
+            heeded=Measurement(lead, lead - 0.2, lead + 0.2, 100),
+        )
+        for i, lead in enumerate(leads)
+    ]
+    (claim,) = [one for one in runner.claims(found) if one.question == "Is what is given heeded?"]
+    assert claim.outcome == outcome
+    assert words in claim.because

@@ -144,7 +144,9 @@ class ImageCodec(Codec):
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
     ) -> Iterator[Rows]:
         """Chunks of up to 256 `Picture`s, fewer where they are large."""
-        files = ImageFiles(source, self._depth == 16, options.given, whole=options.whole)
+        files = ImageFiles(
+            source, self._depth == 16, options.given, whole=options.whole, most=options.most
+        )
         others = [name for name in fields if name != files.main]
         wanted = [*others, *([options.group] if options.group else [])]
 
