@@ -419,10 +419,15 @@ def _declared(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
             name for name in given if made.vocabulary and fields[name].vocabulary == made.vocabulary
         ],
     }
-    open_ = options(resolve("tasks", task)).keys() & found.keys()
-    return {
-        name: found[name] for name in found if name in open_ and recipe.task.options.get(name) is None
-    }
+    for name in recipe.task.options.get("copied") or ():
+        if name not in found["copied"]:
+            raise RecipeError(
+                f"task.copied={name}: it is not spelled with the symbols of {recipe.task.options['make']!r}, so that "
+                f"none can be copied; set codec.shared=true, or leave it out",
+                code="cannot-copy",
+            )
+    known = options(resolve("tasks", task)).keys()
+    return {k: v for k, v in found.items() if k in known and recipe.task.options.get(k) is None}
 
 
 def default_family(recipe: Recipe, dataset: Dataset) -> str:
