@@ -43,7 +43,8 @@ DOWN = {
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
     },
-    "applying": {"pipeline", "tiling", "families", "data", "tasks", "space", "errors"},
+    "tiled": {"pipeline", "tiling", "families", "data", "tasks", "space"},
+    "applying": {"pipeline", "tiled", "families", "data", "tasks", "errors"},
     "model": {
         *(
             "applying",
@@ -99,7 +100,17 @@ DOWN = {
         *("options", "errors", "root"),
     },
     "budget": {"nets", "training"},
-    "weighing": {"budget", "experiment", "training", "data", "planning", "recipe", "registry", "errors"},
+    "weighing": {
+        "nets",
+        "budget",
+        "experiment",
+        "training",
+        "data",
+        "planning",
+        "recipe",
+        "registry",
+        "errors",
+    },
     "api": {
         *("finishing", "serving"),
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),

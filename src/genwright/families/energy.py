@@ -153,6 +153,14 @@ class Energy(Generative):
             return super().heldout(batch)
         return summed(self._errors(batch).detach())
 
+    def condition_gain(self, batch: Batch, others: Mapping[str, Tensor], *, seed: int) -> Tensor:
+        """Of the energy itself where the loss is a contrast with a walk that reads the conditions too. The normalisers
+        of conditions that are exchanged cancel."""
+        if self.denoising:
+            return super().condition_gain(batch, others, seed=seed)
+        other = Batch(batch.x, {**batch.cond, **others})
+        return (self.energy(other) - self.energy(batch)).mean()
+
     def _errors(self, batch: Batch) -> Tensor:
         """(1 + sigma^2) / sigma^2 |D(x + sigma e) - x|^2 of each example `(B,)`, a mean over its numbers."""
         n, clean = len(batch), self.scaling.normal(batch.x)
