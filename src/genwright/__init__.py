@@ -21,6 +21,8 @@ __all__ = [
     "Space",
     "__version__",
     "apply",
+    "augment",
+    "compare",
     "edit",
     "judge",
     "load",
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from genwright.api import (
         Look,
         apply,
+        augment,
+        compare,
         edit,
         judge,
         load,
@@ -55,6 +59,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "Look": "genwright.api",
     "apply": "genwright.api",
+    "augment": "genwright.api",
+    "compare": "genwright.api",
     "edit": "genwright.api",
     "judge": "genwright.api",
     "load": "genwright.api",

@@ -9,6 +9,8 @@ translate what a person has, brought to another domain
 apply     what a run makes of files
 edit      examples changed in the latent space of a run
 judge     is it good, is it varied, did it copy
+augment   a training set enlarged or balanced with the examples of a run, and whether that helps
+compare   families on one data set: equal budgets, one judge, one table
 probe     what a linear model reads off the codes of a run
 serve     a web page and an HTTP API for runs
 """
@@ -33,7 +35,7 @@ from genwright.experiment import load as load_run
 from genwright.families.base import Family
 from genwright.families.capabilities import generative
 from genwright.model import Model, Samples
-from genwright.options import Count, Natural
+from genwright.options import Count, Natural, Positive
 from genwright.planning import Verdict
 from genwright.recipe import Recipe, for_so_long, make_recipe
 from genwright.registry import check, resolve
@@ -46,6 +48,8 @@ from genwright.weighing import Advice, Weighing
 
 if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as long as torch
     from genwright.analysis.linear_probe import Probe
+    from genwright.augmenting.enlarged import Enlarged
+    from genwright.comparing.leaderboard import Leaderboard
     from genwright.data.dataset import Dataset
     from genwright.evaluation.in_training import InTrainingEvaluation
     from genwright.evaluation.inputs import EvaluationInput
@@ -54,7 +58,9 @@ if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as lo
 __all__ = [
     "Look",
     "apply",
+    "augment",
     "commands",
+    "compare",
     "edit",
     "empty_folder",
     "free_folder",
@@ -230,10 +236,10 @@ def train(
 ) -> Model:
     """Train a model; the run folder is `model.run.path`.
 
-    data     a file, a folder, a built-in name or a recipe; or an object: a table of pandas, polars or Arrow, an
-             array or a tensor (pictures `(n, h, w)`, `(n, h, w, c)` or `(n, c, h, w)`, rows `(n, d)`, waveforms
-             `(n, t)` with a `rate`), a dict of columns, or a list or a map-style Dataset of pictures, texts,
-             waveforms, (value, label) or dicts
+    data     a file, a folder, a built-in name or a recipe (its file, or a `Recipe`); or an object: a table of
+             pandas, polars or Arrow, an array or a tensor (pictures `(n, h, w)`, `(n, h, w, c)` or `(n, c, h, w)`,
+             rows `(n, d)`, waveforms `(n, t)` with a `rate`), a dict of columns, or a list or a map-style Dataset of
+             pictures, texts, waveforms, (value, label) or dicts
     rate     samples a second of waveforms from memory
     out      the run folder (None: `runs/<data>-<family>`); an existing one is never overwritten
     resume   a run folder to go on with; `data` again, if it is no longer where it was
@@ -453,6 +459,105 @@ def judge(
     return inputs.judged(case, title, seed, wanted, likelihood)
 
 
+def compare(
+    data: Any,
+    *,
+    minutes: float = 20.0,
+    families: Sequence[str] | None = None,
+    workers: int = 1,
+    seeds: int = 1,
+    n: int = 2000,
+    out: str | Path | None = None,
+    resume: bool = False,
+    ray: str | None = None,
+    rate: int | None = None,
+    settings: Iterable[str] = (),
+    say: Callable[[str], None] = lambda words: None,
+    **choices: Any,
+) -> Leaderboard:
+    """Families on one data set: equal budgets, one judge, one table; all lies in a folder, the best run with it.
+
+    data      a file, a folder, ... or an object, as `train` takes it
+    minutes   of work of one core (or of one device), for everything together
+    families  which (None: every one that fits)
+    workers   processes that train at a time: the table is the same, and sooner there
+    seeds     trainings of each family that comes to the end
+    n         the most examples to judge by
+    out       the folder (None: `compared/<data>`); `resume` goes on with what lies there
+    ray       the address of a Ray cluster to train on, or "auto" for the one of this machine
+    say       is told in a sentence what has been done
+    choices   label, size, seed, ... as in `train`
+    Raises `RecipeError` where the time is too short for any family, `Incompatible` where none fits.
+    """
+    from genwright.comparing.comparison import Comparison
+    from genwright.comparing.executors import executor_for
+    from genwright.comparing.ledger import Ledger
+
+    check({"minutes": minutes, "seeds": seeds, "n": n}, _OF_COMPARE, where="compare")
+    asked = _recipe(data, rate, settings, choices)
+    comparison = Comparison(asked, minutes, families, seeds, n, say)
+    folder = Path("compared") / comparison.dataset.source.name if out is None else Path(out)
+    if out is None and not resume:
+        folder = free_folder(folder)
+    executor = executor_for(workers, ray)
+    try:
+        ledger = (Ledger.resume if resume else Ledger.begin)(folder, comparison.about)
+        say(f"comparing in {folder}")
+        return comparison.run(ledger, executor)
+    finally:
+        executor.close()
+
+
+_OF_COMPARE = {"minutes": Positive, "seeds": Count, "n": Count}
+
+
+def augment(
+    data: Any,
+    run: str | Path,
+    *,
+    factor: float | None = None,
+    balance: str | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    rate: int | None = None,
+    mark: bool = True,
+    device: str = "auto",
+) -> Enlarged:
+    """The training examples of a run with synthetic ones of each class behind them, in the data's own form, and
+    whether a model of the label is better for it: five seeds, paired, beside plain augmentation and SMOTE.
+
+    data     what the run was trained on
+    factor   how many times as large it will be (None: 2)
+    balance  instead: a label whose classes will be equally large
+    out      the folder (None: `augmented/<data>`)
+    Raises `RunError` for other data than the run's, `Unsupported` where the run cannot be asked for a class.
+    """
+    from genwright.augmenting.enlarged import Enlargement
+
+    check({"seed": seed}, {"seed": Natural}, where="augment")
+    if factor is not None and balance is not None:
+        raise RecipeError("give --factor or --balance, not both", code="contradicting-options")
+    model = load(run, data=data, rate=rate, device=device)
+    generative(model.family)
+    _check_same_data(model, run)
+    name = Path("augmented") / model.dataset.source.name
+    folder = free_folder(name) if out is None else empty_folder(Path(out))
+    work = Enlargement(model, balance, seed)
+    found = work.make(work.wanted(factor, balance is not None))
+    work.write(found, folder, mark=mark)
+    return replace(found, folder=folder)
+
+
+def _check_same_data(model: Model, run: str | Path) -> None:
+    """Raise `RunError` for other data than a run was trained on."""
+    if model.dataset.key != model.run.codec["data"]:
+        raise RunError(
+            f"{run} was trained on other data than lies at {model.dataset.source.root}, or it has changed since: "
+            f"name the data that it was trained on, or train anew",
+            code="data-changed",
+        )
+
+
 def _case_of_files(
     given: Mapping[str, Any], rate: int | None, n: int, seed: int, **how: Any
 ) -> EvaluationInput:
@@ -521,6 +626,8 @@ def serve(
 
 def _recipe(data: Any, rate: int | None, settings: Iterable[str], choices: dict[str, Any]) -> Recipe:
     """The recipe for data of any kind; what comes from memory is kept first."""
+    if isinstance(data, Recipe):
+        return _chosen(data, choices).override(settings)
     label = choices.get("label")
     if isinstance(data, str | Path):
         _check_of_files(label, rate)
@@ -529,6 +636,16 @@ def _recipe(data: Any, rate: int | None, settings: Iterable[str], choices: dict[
     settings = [f"codec.name={kept.codec}", *settings]
     recipe = make_recipe(kept.path, settings=settings, **choices | {"label": kept.label})
     return replace(recipe, data=replace(recipe.data, memory=kept.form))
+
+
+def _chosen(recipe: Recipe, choices: Mapping[str, Any]) -> Recipe:
+    """The recipe. Raises `RecipeError` where something else is chosen beside it."""
+    if more := [name for name, value in choices.items() if value is not None]:
+        raise RecipeError(
+            f"a recipe says all there is to say, and {', '.join(more)} came with it: change the recipe",
+            code="contradicting-options",
+        )
+    return recipe
 
 
 def _check_of_files(label: Any, rate: int | None) -> None:

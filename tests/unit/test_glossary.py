@@ -155,7 +155,7 @@ STAYS = {
 
 STANDING: dict[str, str] = {
     "alarm": "evaluation",
-    "alarms": "evaluation report storage",
+    "alarms": "comparing evaluation report storage worker",
     "alphabet": "data",
     "bench": "evaluation",
     "bring": "families",
@@ -184,7 +184,20 @@ _VERB = "a verb of the command line, and the function that it calls"
 _LATER = "still to be named apart"
 DOUBLE: dict[str, str] = {
     **dict.fromkeys(
-        ("apply", "edit", "judge", "look", "plan", "probe", "sample", "serve", "train", "translate"),
+        (
+            "apply",
+            "augment",
+            "compare",
+            "edit",
+            "judge",
+            "look",
+            "plan",
+            "probe",
+            "sample",
+            "serve",
+            "train",
+            "translate",
+        ),
         _VERB,
     ),
     **dict.fromkeys(("cut", "digest", "load", "rank", "suffix", "write"), _LATER),

@@ -20,6 +20,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from genwright import __version__
+from genwright.cli.augment import augment
+from genwright.cli.compare import compare, show_runs
 from genwright.cli.console import (
     busy,
     columns,
@@ -34,10 +36,19 @@ from genwright.cli.console import (
 from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
 from genwright.cli.parse import (
+    AsJson,
     BestOf,
+    Data,
     Drop,
+    FamilyName,
+    Given,
+    Label,
+    Make,
     Mark,
     Require,
+    Settings,
+    Size,
+    TaskName,
     check_sampler_options,
     comma_separated,
     conditions,
@@ -57,37 +68,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Your own data in, a generative model you can trust out.",
 )
-
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any option of the recipe, e.g. family.beta=4"),
-]
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="PATH|NAME|URL|RECIPE.toml",
-        help="A file, a folder, an archive, a database, hf:NAME, digits, a recipe",
-    ),
-]
-FamilyName = Annotated[str | None, typer.Option(help="vae, gan, diffusion, ...: see genwright list")]
-Label = Annotated[
-    list[str] | None,
-    typer.Option(help='Label or column to condition on; repeatable, "" for none'),
-]
-TaskName = Annotated[
-    str | None, typer.Option("--task", help="generate, complete, restore, pair: see genwright list")
-]
-Make = Annotated[
-    str | None,
-    typer.Option(metavar="FIELD", help="The field to make, e.g. caption; default the main one"),
-]
-Given = Annotated[
-    list[str] | None,
-    typer.Option(metavar="FIELD", help="A field to make it from, e.g. image; repeatable"),
-]
-Size = Annotated[str | None, typer.Option(help="xs, s, m or l: how large the networks are")]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines")]
-
 
 # -- verbs -----------------------------------------------------------------------------------------
 
@@ -593,8 +573,19 @@ def probe(
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(
+    runs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A leaderboard of the runs in a folder, by what the judge found"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Families, codecs, tasks, nets, bridges, extractors, metrics, built-in data, and the runs in ./runs."""
+    if runs is not None:
+        show_runs(runs, as_json)
+        return
     from genwright.data.source import BUILTIN
     from genwright.registry import KINDS, names, resolve
 
@@ -620,6 +611,8 @@ def _summary(thing: type[Any]) -> str:
 
 app.command()(edit)
 app.command()(serve)
+app.command()(compare)
+app.command()(augment)
 
 
 # -- errors ----------------------------------------------------------------------------------------

@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from genwright.model import Model
 
 __all__ = [
+    "AsJson",
     "BestOf",
+    "Data",
     "Drop",
+    "FamilyName",
+    "Given",
+    "Label",
+    "Make",
     "Mark",
     "Require",
+    "Settings",
+    "Size",
+    "TaskName",
     "check_sampler_options",
     "comma_separated",
     "conditions",
@@ -41,6 +50,35 @@ Require = Annotated[
     ),
 ]
 
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any option of the recipe, e.g. family.beta=4"),
+]
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH|NAME|URL|RECIPE.toml",
+        help="A file, a folder, an archive, a database, hf:NAME, digits, a recipe",
+    ),
+]
+FamilyName = Annotated[str | None, typer.Option(help="vae, gan, diffusion, ...: see genwright list")]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(help='Label or column to condition on; repeatable, "" for none'),
+]
+TaskName = Annotated[
+    str | None, typer.Option("--task", help="generate, complete, restore, pair: see genwright list")
+]
+Make = Annotated[
+    str | None,
+    typer.Option(metavar="FIELD", help="The field to make, e.g. caption; default the main one"),
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FIELD", help="A field to make it from, e.g. image; repeatable"),
+]
+Size = Annotated[str | None, typer.Option(help="xs, s, m or l: how large the networks are")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines")]
 Mark = Annotated[
     bool,
     typer.Option(

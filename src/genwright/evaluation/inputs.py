@@ -48,6 +48,7 @@ __all__ = [
     "makers",
     "of_files",
     "of_run",
+    "of_train_copy",
     "reference_data",
 ]
 
@@ -256,9 +257,18 @@ class ReferenceData:
 
 
 def of_run(
-    model: Model, n: int, seed: int, *, against: Path | None = None, extractor: str = "auto"
+    model: Model,
+    n: int,
+    seed: int,
+    *,
+    against: Path | None = None,
+    extractor: str = "auto",
+    sample: Callable[[int], Samples] | None = None,
 ) -> EvaluationInput:
-    """A run's samples against what was held out of its data, or against other real data."""
+    """A run's samples against what was held out of its data, or against other real data.
+
+    sample  makes so many examples, where nothing but labels is given (None: the model does)
+    """
     bench = reference_data(model.recipe, model.dataset, seed, extractor)
     rng = np.random.default_rng([seed, 1])
     held: Sample | None = None
@@ -273,12 +283,23 @@ def of_run(
     if pairs is not None and not model.makes_from_labels:
         fake, held, odd = pairs.made, pairs.true, list[str]()
     else:
-        fake, odd = bench.write_and_reload(model.sample(count, seed=seed), count, rng)
+        made = model.sample(count, seed=seed) if sample is None else sample(count)
+        fake, odd = bench.write_and_reload(made, count, rng)
     case = _case(bench, fake, held, count, seed, notes + odd, pairs=pairs)
     seen = [f"step {one['step']:,}: {one['words']}" for one in model.run.alarms()]
     case.facts["step"] = model.step
     case.facts["noticed in training"] = "; ".join(seen) or "nothing"
     return case
+
+
+def of_train_copy(
+    recipe: Recipe, dataset: Dataset, n: int, seed: int, *, extractor: str = "auto"
+) -> EvaluationInput:
+    """Training examples in the place of samples: what a model is held against, before there is one."""
+    bench = reference_data(recipe, dataset, seed, extractor)
+    count = _count(n, dataset)
+    fake = bench.real(dataset.splits["train"], count, np.random.default_rng([seed, 1]))
+    return _case(bench, fake, None, count, seed, [])
 
 
 def of_files(

@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genwright.augment import box, from_places, uniform
 from genwright.batch import Batch, Cond, by_axis, by_example
 from genwright.families.base import Phase
 from genwright.families.capabilities import Encoder
 from genwright.nets.roles import CondShape, Grid, Nets
 from genwright.options import Count, Positive
 from genwright.space import CondSpec, Space, Symbol
+from genwright.variations import box, from_places, uniform
 
 __all__ = [
     "HIDE",

@@ -19,10 +19,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genwright.augment import box, shift, uniform
 from genwright.batch import by_channel, by_example
 from genwright.errors import Incompatible
 from genwright.space import Space
+from genwright.variations import box, shift, uniform
 
 __all__ = ["Augment"]
 

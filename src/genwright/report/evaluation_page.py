@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genwright.data.preview import templates
+from genwright.errors import RunError
 from genwright.evaluation.metric import Measurement
-from genwright.evaluation.results import EvaluationReport, MetricResult
+from genwright.evaluation.results import Claim, EvaluationReport, MetricResult
 from genwright.report.figures import ASKS, HEIGHT, WIDTH, formatted, grouped, skill_of, strip, typeset
 from genwright.storage import durable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["SCHEMA", "html", "missing", "to_json", "write"]
+__all__ = ["SCHEMA", "html", "missing", "read", "to_json", "write"]
 
 SCHEMA = 1
 """Of the JSON; a reader refuses what it does not know."""
@@ -54,7 +55,7 @@ def to_json(report: EvaluationReport) -> dict[str, Any]:
     title         text
     findings      list of {outcome, question, because}; outcome is "supported", "not supported" or
                   "inconclusive"
-    metrics       list of {metric, group, better, how, validated, battery, model, refused, floor, copycat,
+    metrics       list of {metric, group, better, fault, how, validated, battery, model, refused, floor, copycat,
                   baselines, best_baseline, skill, lead}
                       model, floor, copycat   reading or null; where model is null, refused says why
                       baselines               reading by name
@@ -92,6 +93,7 @@ def _result_json(result: MetricResult) -> dict[str, Any]:
         "metric": result.metric,
         "group": result.group,
         "better": result.better,
+        "fault": result.fault,
         "how": result.how,
         "validated": result.validated,
         "battery": result.validation,
@@ -124,6 +126,60 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def read(path: Path) -> EvaluationReport:
+    """The report in a `report.json`, without its galleries. Raises `RunError` for a file that holds none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {found['schema']}, and {SCHEMA} is known")
+        return _from_json(found)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(
+            f"{path} holds no report ({error}): judge that run again", code="damaged-report"
+        ) from error
+
+
+def _from_json(found: Mapping[str, Any]) -> EvaluationReport:
+    """The report that `to_json` gave, without its galleries."""
+    claims = (Claim(f["outcome"], f["question"], f["because"]) for f in found["findings"])
+    return EvaluationReport(
+        title=found["title"],
+        claims=tuple(claims),
+        facts=found["facts"],
+        results=tuple(_result(one) for one in found["metrics"]),
+        not_measured=tuple(found["not_measured"]),
+    )
+
+
+def _result(one: Mapping[str, Any]) -> MetricResult:
+    return MetricResult(
+        metric=one["metric"],
+        group=one["group"],
+        better=one["better"],
+        how=one["how"],
+        validated=one["validated"],
+        model=_measurement(one["model"]),
+        real_baseline=_measurement(one["floor"]),
+        train_copy=_measurement(one["copycat"]),
+        baselines={name: made for name, b in one["baselines"].items() if (made := _measurement(b))},
+        skill=one["skill"],
+        refused=one["refused"],
+        validation=one["battery"],
+        fault=one.get("fault", "either"),
+        lead=_measurement(one["lead"]),
+    )
+
+
+def _measurement(one: Mapping[str, Any] | None) -> Measurement | None:
+    if one is None:
+        return None
+    # What is not finite was written as null.
+    value, low, high = (
+        math.nan if one[name] is None else one[name] for name in ("value", "low", "high")
+    )
+    return Measurement(value, low, high, one["n"])
 
 
 # -- the page --------------------------------------------------------------------------------------

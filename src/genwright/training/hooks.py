@@ -55,6 +55,7 @@ class Progress:
     best: float | None = None
     notice: str = ""
     busy: str = ""
+    worked: float = 0.0
     examples_per_second: float = 0.0
     seconds_left: float = math.inf
 
@@ -102,7 +103,7 @@ class Record(Hook):
         progress, options, step = trainer.progress, trainer.options, trainer.step
         total = trainer.batch * options.accumulate * distributed.world()
         passed = max(time.monotonic() - self._started, 1e-9)
-        progress.step, progress.share = step, trainer.share
+        progress.step, progress.share, progress.worked = step, trainer.share, trainer.worked
         progress.examples_per_second = total * (step - self._first) / passed
         if progress.share > 0:
             progress.seconds_left = trainer.seconds * (1 / progress.share - 1)

@@ -16,7 +16,7 @@ from genwright.training.monitor.stats import StepStats
 from genwright.training.precision import autocast
 from genwright.training.step import TrainStep
 
-__all__ = ["clock", "seconds_per_step"]
+__all__ = ["clock", "seconds_per_step", "work_seconds"]
 
 
 def clock(device: torch.device) -> float:
@@ -24,6 +24,12 @@ def clock(device: torch.device) -> float:
     waiting now and then, and how often says nothing of the work."""
     alone = device.type == "cpu" and torch.get_num_threads() == 1
     return time.thread_time() if alone else time.monotonic()
+
+
+def work_seconds(device: torch.device) -> float:
+    """Seconds of work, from any beginning: on a processor those that all threads of this process computed, so that
+    other programs take none of them away; on another device those that went by."""
+    return time.process_time() if device.type == "cpu" else time.monotonic()
 
 
 def seconds_per_step(family: Family, batch: Batch, options: TrainOptions, repeats: int = 2) -> float:

@@ -43,6 +43,7 @@ from genwright.training.recovery import Recovery
 from genwright.training.step import TrainStep
 from genwright.training.stream import BatchStream
 from genwright.training.threads import Threads
+from genwright.training.timing import work_seconds
 
 __all__ = ["Progress", "Trainer", "local_batch"]
 
@@ -72,7 +73,7 @@ class Trainer:
     stop    says whether to end after this step (Ctrl-C)
 
     Hooks find here besides: `step`, the steps so far; `steps`, how each phase takes one; `ema`; `scores`,
-    what the check that is going on has found, by name.
+    what the check that is going on has found, by name; `worked`, the seconds of work so far (`work_seconds`).
     """
 
     ema: EMA
@@ -106,7 +107,7 @@ class Trainer:
         )
         self.progress, self.scores = Progress(), dict[str, float]()
         self.recovery = Recovery(self)
-        self.step, self.seconds, self._in_checks = 0, 0.0, 0.0
+        self.step, self.seconds, self.worked, self._in_checks = 0, 0.0, 0.0, 0.0
         self.threads = Threads(self.device, chooses=options.minutes is not None, most=options.threads)
         self.saving = Saving(options.keep if judge is not None else "loss")
         self.hooks: list[Hook] = [
@@ -154,6 +155,7 @@ class Trainer:
         for hook in self.hooks:
             hook.begin(self)
         self._began = time.monotonic() - self.seconds
+        self._work_began = work_seconds(self.device) - self.worked
         self._clock(self.seconds)
         self._checked = self.check_number
 
@@ -247,6 +249,7 @@ class Trainer:
         state: dict[str, Any] = {
             "place": self.stream.loader.place,
             "seconds": self.seconds,
+            "worked": self.worked,
             "world": distributed.world(),
             "guard": self.monitor.state(),
         }
@@ -254,6 +257,7 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.stream.loader.place, self.seconds = state["place"], state["seconds"]
+        self.worked = state.get("worked", 0.0)  # of earlier versions nobody knows
         self.monitor.restore(state.get("guard") or Monitor().state())  # earlier versions saved none
         for hook in self.hooks:
             hook.restore(state)
@@ -277,6 +281,7 @@ class Trainer:
         # Clocks differ between processes; where time decides, one of them counts.
         shared = self.options.minutes is not None
         self.seconds = distributed.first_says(seconds, self.device) if shared else seconds
+        self.worked = work_seconds(self.device) - self._work_began
         for family in (self.family, self.ema.family):
             family.clock.step, family.clock.progress = self.step, self.share
             family.clock.rollbacks = self.monitor.rollbacks

@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from genwright.augment import Augmentation
 from genwright.data.codec import (
     AS_READ,
     Codec,
@@ -38,6 +37,7 @@ from genwright.data.preview import in_lines
 from genwright.data.shards import holds
 from genwright.data.text.field import TextField
 from genwright.errors import RecipeError
+from genwright.variations import Augmentation
 
 __all__ = ["ImageCodec"]
 

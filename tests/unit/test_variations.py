@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from genwright.augment import box, crop, flip, from_places, rotate, scale, shift, strengths, vary
 from genwright.errors import RecipeError
+from genwright.variations import box, crop, flip, from_places, rotate, scale, shift, strengths, vary
 
 ALL = {"flip": flip, "shift": shift, "rotate": rotate, "crop": crop, "scale": scale}
 USUAL = strengths(tuple(ALL))
