@@ -31,10 +31,10 @@ from PIL import Image
 from _report import say
 from genwright.api import make_recipe
 from genwright.errors import Incompatible
-from genwright.experiment import Experiment, open_data
+from genwright.experiment import Experiment, Untrained, open_data
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names
-from genwright.training.cost import measure_again
+from genwright.training.rates import measure_again
 from genwright.training.timing import seconds_per_step
 
 ESTIMATED = ("digits", "adult", "pictures28", "text", "sounds", "wide")
@@ -112,7 +112,7 @@ def within(recipe: Recipe, dataset: object, most: float) -> tuple[Recipe, float]
     least = max(4, job.model.family.least_batch)
     while True:
         sized = replace(recipe, train=replace(recipe.train, batch_size=size))
-        cost = Experiment.on(sized, dataset).cost()  # type: ignore[arg-type]
+        cost = Untrained(sized, dataset).cost()  # type: ignore[arg-type]
         if cost.seconds <= most and cost.bytes < 4e9:
             return sized, cost.seconds
         if size == least:
@@ -138,7 +138,7 @@ def estimates(name: str, path: str, args: argparse.Namespace) -> list[float]:
             batch = job.stream().next(n, torch.device("cpu"), 0)
             steps.append(seconds_per_step(job.model.family, batch, one.train, repeats=4))
             measure_again()
-            guesses.append(Experiment.on(one, dataset).cost().seconds)
+            guesses.append(Untrained(one, dataset).cost().seconds)
         step, guess = statistics.median(steps), statistics.median(guesses)
         ratios.append(guess / step)
         say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import sys
+import wave
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -116,3 +117,15 @@ def table(
 def text(path: Path) -> Path:
     path.write_text("the quick brown fox jumps over the lazy dog. " * 40, encoding="utf-8")
     return path
+
+
+def sounds(folder: Path, count: int, *, n: int = 64, rate: int = 4000) -> Path:
+    """A folder of short noises that differ, as WAV files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        with wave.open(str(folder / f"{i:03d}.wav"), "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(rate)
+            out.writeframes(np.random.default_rng(i).normal(0, 3000, n).astype("<i2").tobytes())
+    return folder

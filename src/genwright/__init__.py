@@ -30,6 +30,7 @@ __all__ = [
     "plan",
     "probe",
     "sample",
+    "serve",
     "train",
     "translate",
 ]
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         plan,
         probe,
         sample,
+        serve,
         train,
         translate,
     )
@@ -66,6 +68,7 @@ _HOMES = {
     "plan": "genwright.api",
     "probe": "genwright.api",
     "sample": "genwright.api",
+    "serve": "genwright.api",
     "train": "genwright.api",
     "translate": "genwright.api",
     "Model": "genwright.model",

@@ -12,6 +12,7 @@ judge     is it good, is it varied, did it copy
 augment   a training set enlarged or balanced with the examples of a run, and whether that helps
 compare   families on one data set: equal budgets, one judge, one table
 probe     what a linear model reads off the codes of a run
+serve     a web page and an HTTP API for runs
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from genwright.report.run_page import Command
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.trainer import Progress, Trainer
-from genwright.weighing import Advice, advise, timed_verdicts
+from genwright.weighing import Advice, Weighing
 
 if TYPE_CHECKING:  # what judges loads scipy and scikit-learn, which takes as long as torch
     from genwright.analysis.linear_probe import Probe
@@ -70,6 +71,7 @@ __all__ = [
     "plan",
     "probe",
     "sample",
+    "serve",
     "train",
     "translate",
 ]
@@ -148,14 +150,15 @@ def look(
     seen = _seen(dataset)
     if found is not None:
         found(seen)
-    for verdict in timed_verdicts(recipe, dataset):
+    weighing = Weighing(recipe, dataset)
+    for verdict in weighing.each():
         seen.families.append(verdict)
         if report is not None:
             report(verdict)
     if asked.data.memory is not None:
         data, choices["label"] = asked.data.path, asked.data.label
         settings = [f"codec.name={asked.codec.name}", *settings]
-    seen.advice = advise(recipe, dataset, seen.families, _typed(data, settings, choices))
+    seen.advice = weighing.advice(_typed(data, settings, choices))
     return seen
 
 
@@ -180,7 +183,7 @@ def _seen(dataset: Dataset) -> Look:
         bad=[asdict(bad) for bad in stats.bad],
         bad_count=stats.bad_count,
         warnings=stats.warnings,
-        unit=dataset.codec.plural,
+        unit=dataset.unit,
         total=stats.total or sum(stats.counts.values()),
     )
 
@@ -212,7 +215,7 @@ def plan(
     """
     verdicts = []
     opened = open_data(_recipe(data, rate, settings, choices), sampled=True)
-    for verdict in timed_verdicts(*opened):
+    for verdict in Weighing(*opened).each():
         verdicts.append(verdict)
         if report is not None:
             report(verdict)
@@ -291,7 +294,10 @@ def sample(
     *,
     drop: Sequence[str] = (),
     best_of: int = 1,
+    rank: str | None = None,
+    require: str | Path | Sequence[str] = (),
     then: str | Path | None = None,
+    then_options: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
     **sampler_options: Any,
@@ -303,7 +309,11 @@ def sample(
              suspiciously near to one training example
     best_of  so many are made for each, of which the best is kept: by likelihood where the family has one, else by
              nearness to real examples
+    rank     order them, the best first, by `likelihood`, by `nearness` to real examples, or by what there is (`auto`)
+    require  constraints on rows, such as `age >= 18` or `start <= end`, or a TOML file of them: what breaks one is
+             repaired by infilling its cells, or else dropped
     then     a run that makes something of each that is kept: one that makes pictures larger, say
+    then_options  of its sampler
     Raises `RunError` where the training data are needed and not there, or none passed, `Unsupported` where nothing
     can rank, `Incompatible` where `then` makes something of another kind or shape.
     """
@@ -311,7 +321,17 @@ def sample(
 
     check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="sample")
     second = None if then is None else load(then, device=device)
-    finish = Finish(load(run, device=device), drop, best_of, n=n, then=second, seed=seed)
+    finish = Finish(
+        load(run, device=device),
+        drop,
+        best_of,
+        rank=rank,
+        require=require,
+        n=n,
+        then=second,
+        then_options=then_options,
+        seed=seed,
+    )
     return finish.sample(given, **sampler_options)
 
 
@@ -350,6 +370,9 @@ def apply(
     data: Any,
     given: Mapping[str, Any] | None = None,
     *,
+    drop: Sequence[str] = (),
+    best_of: int = 1,
+    require: str | Path | Sequence[str] = (),
     seed: int = 0,
     rate: int | None = None,
     device: str = "auto",
@@ -359,10 +382,17 @@ def apply(
 
     data   files or folders, or an object as `train` takes it
     given  what else can be given, by name
+    drop, best_of, require  as of `sample`
     Raises `Unsupported` where the run makes nothing of files, `DataError` for what cannot be read.
     """
     check({"seed": seed}, {"seed": Natural}, where="apply")
-    return _applied(load(run, device=device), data, rate, given, seed=seed, **sampler_options)
+    how: dict[str, Any] = dict(sampler_options)
+    model = load(run, device=device)
+    if drop or best_of > 1 or require:
+        from genwright.finishing.finish import Finish
+
+        how["maker"] = lambda n: Finish(model, drop, best_of, require=require, n=n, seed=seed).maker
+    return _applied(model, data, rate, given, seed=seed, **how)
 
 
 def edit(run: str | Path, *, device: str = "auto", **how: Any) -> Samples:
@@ -565,6 +595,32 @@ def probe(
     return fit_probe(load(run, device=device), label, n, seed)
 
 
+def serve(
+    runs: Sequence[str | Path] | str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token_file: str | Path | None = None,
+    device: str = "auto",
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """A web page and an HTTP API for runs, until the process is asked to end.
+
+    host        this machine alone, unless another is named, which needs a token
+    port        0 for any that is free
+    token_file  that its owner alone may read: nothing is answered without the token that it holds
+    ready       is told of the address
+    Raises `GenwrightError` for a port in use, a token that others may read, and an open host without one.
+    """
+    from genwright.serving.server import check_open, run_server
+
+    check_open(host, None if token_file is None else "")
+    paths = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    models = [(path, load(path, device=device)) for path in paths]
+    token = None if token_file is None else Path(token_file)
+    run_server(models, host, port, token, ready=ready)
+
+
 # -- data of any kind ------------------------------------------------------------------------------
 
 
@@ -706,8 +762,10 @@ def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation 
     if watch.begun is not None and distributed.is_main():
         watch.begun(run, job.verdict)
 
+    drawing = _Drawing(recipe)
+
     def draw(family: Family, step: int) -> None:
-        samples = model.using(family, step).sample(recipe.train.samples, seed=recipe.seed)
+        samples = drawing.of(model.using(family, step), recipe.train.samples)
         samples.write(run.samples_dir(step))
         run_page.keep_samples(run, step, samples.preview())
 
@@ -734,15 +792,38 @@ def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation 
     except RunError:
         if trainer.gave_up and run.step and distributed.is_main():
             trained = _trained(job, run)
-            _page(job, trained, trainer, time.monotonic() - began)
+            _page(job, trained, trainer, time.monotonic() - began, drawing)
         raise
     model.run, model.finished = run, finished
     if not distributed.is_main():
         return model
     trained = _trained(job, run)
     trained.finished = finished
-    _page(job, trained, trainer, time.monotonic() - began)
+    _page(job, trained, trainer, time.monotonic() - began, drawing)
     return trained
+
+
+class _Drawing:
+    """Draws what a training shows: of one that time bounds, no more samples than a tenth of it is enough for."""
+
+    FIRST, SHARE = 4, 0.1
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._seed, self._minutes = recipe.seed, recipe.train.minutes
+        self._each: float | None = None
+        """Seconds that a sample has taken; None before there is one."""
+
+    def of(self, model: Model, wanted: int) -> Samples:
+        n, began = self._affordable(wanted), time.monotonic()
+        samples = model.sample(n, seed=self._seed)
+        self._each = (time.monotonic() - began) / n
+        return samples
+
+    def _affordable(self, wanted: int) -> int:
+        if self._minutes is None:
+            return wanted
+        most = self.FIRST if self._each is None else 60 * self._minutes * self.SHARE / self._each
+        return max(1, min(wanted, int(most)))
 
 
 def _trained(job: Experiment, run: Run) -> Model:
@@ -755,7 +836,7 @@ def _trained(job: Experiment, run: Run) -> Model:
     )
 
 
-def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> None:
+def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float, drawing: _Drawing) -> None:
     """The run on one page; what its plan says already is no fact."""
     facts = {
         "parameters": f"{sum(p.numel() for p in model.family.parameters()):,}",
@@ -767,7 +848,7 @@ def _page(job: Experiment, model: Model, trainer: Trainer, seconds: float) -> No
         what = "kid of samples" if trainer.by_judge else "held-out loss"
         facts[what] = f"{trainer.best:.4g}, least at step {model.run.best:,}; kept"
     many = 100 if len(job.model.pipeline.made.space.grid) > 1 else 12
-    made = model.sample(many, seed=job.recipe.seed).preview() if model.generates else None
+    made = drawing.of(model, many).preview() if model.generates else None
     phases, units = len(model.family.phases), model.family.loss_units
     run_page.finish(model.run, made, facts, commands(model), phases, units)
 

@@ -1,7 +1,7 @@
 """What a model makes of files that a person has, a few at a time, so that memory does not grow with them.
 
-A file that cannot be used is left out and named, and the rest goes on. Where a task is local, an input larger than the
-grid is cut into overlapping windows, one row of them at a time (`tiling.py`). A file of rows is made again with its
+A file that cannot be used is left out and named, and the rest goes on. Where a task is local, an input of another size
+is made window by window (`tiled.py`). A file of rows is made again with its
 gaps filled. What is made depends on the seed and on the place of a file among the others.
 """
 
@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain, product
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from genwright.data.codec import Rejected, Rows, Values, suffix
@@ -23,9 +22,8 @@ from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, Unsupported
 from genwright.families.capabilities import chunk_seed, generative
 from genwright.pipeline import Asked
-from genwright.space import Space
-from genwright.tasks.base import Ask, Given
-from genwright.tiling import Tiles, padded
+from genwright.tasks.base import Ask
+from genwright.tiled import Tiled
 
 if TYPE_CHECKING:
     from genwright.model import Model, Samples
@@ -56,6 +54,7 @@ class Application:
     draws   so many are made of each file, and numbered
     mask    a file, or a folder of files by the names of the others, that says where something is to be made
     maker   makes what is asked for (None: the model)
+    most    positions that an example of a file may have (None: as many as the codec takes for no attack)
     taken   whether there is something of a name already: that file is left out
     stop    whether to end, asked before each step
     report  is told of how many examples are through, up to `total`
@@ -70,6 +69,7 @@ class Application:
     draws: int = 1
     mask: Path | None = None
     maker: Maker | None = None
+    most: int | None = None
     taken: Callable[[str], bool] = _nowhere
     stop: Callable[[], bool] = _never
     report: Callable[[float], None] | None = None
@@ -88,6 +88,9 @@ class Application:
         self.field: Field = self.pipeline.asker(self.name)
         self.ask: Ask = self.pipeline.spec.asks[self.name]
         self.notes: list[str] = []
+        self._windows = Tiled(
+            self.model, self.field, self.ask, self._of_windows, self._stopped, self.options
+        )
         self._place = 0
         """Files before this one."""
         self._done, self._names = 0, dict[str, None]()
@@ -166,7 +169,7 @@ class Application:
             yield from self._flush()
 
     def _files(self, path: Path) -> Iterator[Samples | Left]:
-        for rows in self.pipeline.read([path], [self.reads]):
+        for rows in self.pipeline.read([path], [self.reads], self.most):
             self._place += len(rows.rejected)
             self._through(len(rows.rejected))
             self.notes += [note for note in rows.notes if note not in self.notes]
@@ -304,16 +307,11 @@ class Application:
         labels: Mapping[str, Values],
         seed: int,
     ) -> Asked:
-        model, others = self.model, {**labels, **self.given}
-        stored: Given = model.drawn(n, {self.name, *others}, seed)
-        if not model.task.paired:
-            stored, others = model.with_domain(stored, others, n)
         x: Tensor | tuple[Tensor, Tensor] = (
             (encoded.x, encoded.known) if isinstance(encoded, Partial) else encoded
         )
-        rng = torch.Generator().manual_seed(seed)
-        asked = self.pipeline.request(n, others, rng, {**stored, self.name: x})
-        asked.notes += model.rare(asked, list(self.given))
+        asked = self.model.request(n, {**labels, **self.given}, seed, {self.name: x})
+        asked.notes += self.model.rare(asked, list(self.given))
         asked.notes += self.pipeline.cautions(self.name, values) if isinstance(values, list) else []
         if self.ask.partial and not isinstance(
             values, list
@@ -357,84 +355,22 @@ class Application:
 
     def _whole(self, value: Any, name: str, draw: int) -> Iterator[Samples]:
         """One of what is made of a value, unless it is stopped on its way."""
-        spec, size = self.pipeline.spec, self._size(value)
-        whole = self.pipeline.made.whole(self._bands(value, draw), size[0])
-        if self.pipeline.made.grid_of(whole)[0] == size[0]:
+        spec, windows, seed = self.pipeline.spec, self._windows, self._seed(self._place, draw)
+        whole = windows.whole(value, seed, lambda part: self._through(0, (draw + part) / self.draws))
+        if self.pipeline.made.grid_of(whole)[0] == windows.size(value)[0]:
             samples = self.model.samples({spec.make: [whole]})
             samples.sources = [value] if self.ask.field == spec.make else None
             samples.provenance = self.model.provenance(self.seed)
             samples.names = _numbered([name], draw, self.draws)
             yield samples
 
-    def _other_size(self, value: Any) -> str:
-        sizes = (" x ".join(map(str, grid)) for grid in (self.field.grid_of(value), self.ask.space.grid))
-        return "is {} and is made window by window, of which none can be chosen: give one of {}".format(
-            *sizes
-        )
+    def _stopped(self) -> bool:
+        return self.stop()  # which is set later
 
-    def _tiles(self, value: Any) -> Tiles:
-        window = self.ask.space.grid
-        grid = self.field.grid_of(value)
-        return Tiles([max(pair) for pair in zip(grid, window, strict=True)], window)
+    def _of_windows(self, encoded: Partial | Tensor, n: int, seed: int) -> Asked:
+        return self._asked([], encoded, n, self._one_label(n), seed)
 
-    @property
-    def _scale(self) -> list[int]:
-        """How many times finer what is made is, along each axis."""
-        grids = zip(self.pipeline.spec.space.grid, self.ask.space.grid, strict=True)
-        return [made // given for made, given in grids]
-
-    def _size(self, value: Any) -> list[int]:
-        """The grid of what is made of a value."""
-        return [n * f for n, f in zip(self.field.grid_of(value), self._scale, strict=True)]
-
-    def _bands(self, value: Any, draw: int) -> Iterator[Any]:
-        """Raw parts of what is made of a value, along the first axis."""
-        spec, made, seed = self.pipeline.spec, self.pipeline.made, self._seed(self._place, draw)
-        tiles, scale, size = self._tiles(value), self._scale, self._size(value)
-        windows = (self._windows(value, tiles, start, seed) for start in tiles.starts[0])
-        first = 0
-        for number, band in enumerate(tiles.bands(windows, scale)):
-            part = band[(slice(None), slice(None), *(slice(n) for n in (size[0] - first, *size[1:])))]
-            first += band.shape[2]
-            if part.shape[2]:
-                (raw,) = made.at(Space(tuple(part.shape[2:]), spec.space.spans)).decode(part.numpy())
-                yield raw
-            self._through(0, (draw + (number + 1) / (len(tiles.starts[0]) + 1)) / self.draws)
-            if self.stop():
-                return
-
-    def _windows(self, value: Any, tiles: Tiles, start: int, seed: int) -> Tensor:
-        """What is made in one row of windows; those of which all is known are as they are."""
-        window = tiles.window
-        rows = slice(start, start + window[0])
-        part = self.field.part(value, (rows, *[slice(None)] * (len(window) - 1)))
-        x, known = (padded(t, (window[0], *tiles.grid[1:])) for t in part[:2])
-        columns = [
-            (
-                slice(None),
-                slice(None),
-                slice(None),
-                *(slice(at, at + n) for at, n in zip(corner, window[1:], strict=True)),
-            )
-            for corner in product(*tiles.starts[1:])
-        ]
-        cut, there = (torch.cat([t[place] for place in columns]) for t in (x, known))
-        wanted = torch.arange(len(cut))
-        if self.ask.partial:
-            wanted = torch.nonzero(~there.flatten(1).all(1))[:, 0]
-            if not len(wanted):
-                return cut
-        seed = chunk_seed(seed, start) if start else seed
-        encoded = Partial(cut[wanted], there[wanted]) if self.ask.partial else cut[wanted]
-        asked = self._asked([], encoded, len(wanted), self._one_label(seed, len(wanted)), seed)
-        found = self.model.stored(len(wanted), asked, seed, dict(self.options)).cpu()
-        if len(wanted) == len(cut):
-            return found
-        out = cut.to(found.dtype)
-        out[wanted] = found
-        return out
-
-    def _one_label(self, seed: int, n: int) -> dict[str, Values]:
+    def _one_label(self, n: int) -> dict[str, Values]:
         """What is drawn for the example, the same in all of its windows."""
         if not self.model.task.paired:
             return {}
@@ -444,6 +380,12 @@ class Application:
             for name, some in self.pipeline.raw(drawn).items()
             if name in self.pipeline.scalars
         }
+
+    def _other_size(self, value: Any) -> str:
+        sizes = (" x ".join(map(str, grid)) for grid in (self.field.grid_of(value), self.ask.space.grid))
+        return "is {} and is made window by window, of which none can be chosen: give one of {}".format(
+            *sizes
+        )
 
     # -- rows of a file ------------------------------------------------------------------------
 

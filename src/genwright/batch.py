@@ -40,13 +40,17 @@ class Cond:
     """Encoded conditions: all that a network reads beside its input.
 
     `vector` `(B, D)` always; `tokens` `(B, T, D)` for cross-attention with `tokens_mask` `(B, T)`
-    true where a token counts; `grid` `(B, C, *grid)` aligned with the input.
+    true where a token counts; `grid` `(B, C, *grid)` aligned with the input; `valid` `(B, *grid)` true where
+    the input itself carries content (None: everywhere); `symbols` `(B, T)` what each token is a copy of, as a symbol
+    of the input, -1 for none.
     """
 
     vector: Tensor
     tokens: Tensor | None = None
     tokens_mask: Tensor | None = None
     grid: Tensor | None = None
+    valid: Tensor | None = None
+    symbols: Tensor | None = None
 
     @classmethod
     def none(cls, like: Tensor) -> Cond:
@@ -59,8 +63,8 @@ class Cond:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Cond:
         """The same with each of its tensors changed."""
-        rest = (None if t is None else change(t) for t in (self.tokens, self.tokens_mask, self.grid))
-        return Cond(change(self.vector), *rest)
+        rest = (self.tokens, self.tokens_mask, self.grid, self.valid, self.symbols)
+        return Cond(change(self.vector), *(None if t is None else change(t) for t in rest))
 
     def plus(self, vector: Tensor) -> Cond:
         """The same, with `vector` added to the vector (a time, a noise level)."""

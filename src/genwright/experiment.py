@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ from genwright import budget, planning
 from genwright.bridges.base import Identity
 from genwright.bridges.latent import LatentStage
 from genwright.data.codec import ReadOptions
-from genwright.data.dataset import Dataset, make_codec, prepare
+from genwright.data.dataset import Dataset, Split, make_codec, prepare
 from genwright.data.field import Array
-from genwright.data.loader import Loader, evenly, strata
+from genwright.data.loader import SMALL, Loader, evenly, strata
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, RunError, suggest
 from genwright.families.translator import Translator
@@ -27,16 +29,28 @@ from genwright.recipe import Plugin, Recipe
 from genwright.registry import options, resolve
 from genwright.storage.run import Run
 from genwright.training import distributed
-from genwright.training.cost import FEW, Cost, Unfilled, cost, free_memory
+from genwright.training.cost import FEW, Cost, StepWork, free_memory, step_work
+from genwright.training.operations import Unfilled
 from genwright.training.stream import BatchStream
 from genwright.training.threads import Threads, share_of_a_core
 from genwright.training.timing import seconds_per_step
 from genwright.training.trainer import local_batch
 
-__all__ = ["Experiment", "default_family", "load", "open_data"]
+__all__ = [
+    "Experiment",
+    "Untrained",
+    "chosen_within",
+    "default_family",
+    "load",
+    "open_data",
+    "own_share",
+    "within_time",
+]
 
 FIT_SAMPLE = 20_000
 """Training examples that a bridge is fitted on, at most."""
+ALIKE = 32
+"""Parts of an example, of many that are alike, that are counted for all of them; and twice as many."""
 USUAL: Size = "s"
 """Size of the nets where steps are counted, whatever they take."""
 
@@ -161,6 +175,7 @@ class Experiment:
             rank=distributed.rank(),
             world=distributed.world(),
             strata=self._strata(),
+            sizes=self._sizes(train),
         )
         return BatchStream(self.model.pipeline, loader, train, val)
 
@@ -171,24 +186,38 @@ class Experiment:
         (name,) = self.model.task.given
         return strata(np.asarray(self.dataset.splits["train"].arrays[name])[:, 0])
 
-    def cost(self) -> Cost:
-        """Of a step on this machine: counted on a CPU, tried out elsewhere; the model is used up by it."""
-        family = self.model.family.to(distributed.device(self.recipe.train.device))
-        size, stream = (
-            local_batch(self.recipe.train, family) * self.recipe.train.accumulate,
-            self.stream(),
-        )
-        if family.device.type != "cpu":
-            batch = stream.next(size, family.device, 0)
-            return Cost(seconds_per_step(family, batch, self.recipe.train), 0)
+    def _sizes(self, train: Split) -> Array | None:
+        """Places that are worked on in each training example, where what only fills one up is left out."""
+        spec = self.model.pipeline.spec
+        names = [name for name, cond in spec.conds.items() if cond.whole]
+        if not names or len(train) > SMALL:
+            return None
+        total = np.zeros(len(train), np.int64)
+        for name in [*names, spec.make]:
+            field, step = self.model.pipeline.fields[name], 1 << 14
+            for i in range(0, len(train), step):
+                x = field.expand(train.gather(np.arange(i, min(i + step, len(train))), [name])[name])
+                valid = field.space.valid(x)
+                total[i : i + step] += field.space.positions if valid is None else valid.sum(1).numpy()
+        return total
+
+    def work(self) -> StepWork:
+        """Of a step, counted; the model is used up by it."""
         few = max(FEW, self.least_local())
-        return cost(family, stream.next(few, family.device, 0), size, self.recipe.train)
+        return step_work(
+            self.model.family, self.stream().next(few, torch.device("cpu"), 0), self.recipe.train
+        )
+
+    def tried_out(self, size: int, device: torch.device) -> Cost:
+        """What a step on `size` examples takes on a device; the model is used up by it."""
+        family = self.model.family.to(device)
+        return Cost(seconds_per_step(family, self.stream().next(size, device, 0), self.recipe.train), 0)
 
     def in_words(self) -> str:
         """What was decided: the text of plan.txt."""
         recipe, counts = self.recipe, self.dataset.stats.counts
         train = recipe.train
-        length = f"{train.minutes:g} minutes" if train.minutes else f"{train.steps:,} steps"
+        length = f"{train.minutes:g} min" if train.minutes else f"{train.steps:,} steps"
         batch = train.batch_size or self.model.family.batch_size
         lines = [
             f"data     {recipe.data.path}: {counts['train']:,} to train on, "
@@ -203,40 +232,112 @@ class Experiment:
         return "\n".join(lines) + "\n"
 
 
-def within_time(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, float]:
+class Untrained:
+    """A training that is not begun: what a step of it would cost on any number of examples, which is counted once.
+    Raises `Incompatible`.
+
+    plain  the experiment, whose weights are not drawn, and of many parts that are alike it has some
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
+        self._recipe, self._dataset = recipe, dataset
+        self._thin = _thinned(recipe, dataset)
+        self.plain = self._on(self._thin[0])
+
+    def _on(self, dataset: Dataset) -> Experiment:
+        with Unfilled():
+            return Experiment.on(self._recipe, dataset)
+
+    def cost(self, batch: int | None = None) -> Cost:
+        """Of a step on so many examples (None: those of the recipe, or of the family), counted on a CPU and tried
+        out elsewhere."""
+        train, family = self._recipe.train, self.plain.model.family
+        device = distributed.device(train.device)
+        sized = replace(train, batch_size=batch or train.batch_size)
+        size = local_batch(sized, family) * train.accumulate
+        if device.type == "cpu":
+            return self._work.cost(size, train)
+        return self._on(self._dataset).tried_out(size, device)
+
+    @cached_property
+    def _work(self) -> StepWork:
+        _, twice, times = self._thin
+        work = self.plain.work()
+        return work if times == 0 else self._on(twice).work().beyond(work, times)
+
+
+def _thinned(recipe: Recipe, dataset: Dataset) -> tuple[Dataset, Dataset, float]:
+    """The data with some of those parts of an example that are many and alike, the same with twice as many of them,
+    and how many times as many as in the first there are; 0 where all are there."""
+    name = recipe.task.options["make"]
+    field = dataset.fields[name]
+    made = field.without(recipe.task.options["given"])
+    many = [names for names in made.alike() if len(names) >= 4 * ALIKE]
+    if not many:
+        return dataset, dataset, 0.0
+    every = max(map(len, many)) // ALIKE
+    kept = [len(names) // every for names in many]
+
+    def with_only(share: int) -> Dataset:
+        left_out = [n for names, few in zip(many, kept, strict=True) for n in names[share * few :]]
+        return replace(dataset, fields={**dataset.fields, name: field.without(left_out)})
+
+    return with_only(1), with_only(2), sum(map(len, many)) / sum(kept)
+
+
+def chosen_within(
+    recipe: Recipe, dataset: Dataset, untrained: Callable[[Size], Untrained], share: float = 1.0
+) -> budget.Choice:
+    """What to train with in the time there is.
+
+    untrained  the training with nets of a size
+    share      of the time that goes by in which this program computes
+    """
+    train, context = recipe.train, dataset.codec.context
+    device = distributed.device(train.device)
+
+    def price(size: Size, batch: int) -> Cost:
+        found = untrained(size).cost(batch)
+        return replace(found, seconds=distributed.first_says(found.seconds / share, device))
+
+    size = None if recipe.size == "auto" else recipe.size
+    first = untrained(size or "xs").plain
+    made = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"]).space
+    numbers = made.stored * made.positions
+    return budget.choose(
+        60 * (train.minutes or budget.MINUTES),
+        price,
+        most=first.model.family.batch_size,
+        least=train.accumulate * distributed.world() * first.least_local(),
+        size=size,
+        batch=train.batch_size,
+        shortens=dataset.fields[dataset.main].stream and recipe.codec.options[context] is None,
+        in_each=numbers,
+        numbers=numbers * (dataset.stats.total or dataset.stats.counts["train"]),
+        free=free_memory(),
+    )
+
+
+def own_share() -> float:
+    """Of the time that goes by in which this program computes: seconds of a thread by itself are its own, and beside
+    other programs more go by."""
+    return share_of_a_core() if torch.get_num_threads() == 1 else 1.0
+
+
+def within_time(
+    recipe: Recipe, dataset: Dataset, untrained: Callable[[Size], Untrained] | None = None
+) -> tuple[Recipe, float]:
     """The recipe with what time decides written out: the size of the nets, the examples of a step, the context
     of a stream, and the number of steps and threads where no minutes are named either; and the seconds of a step.
 
     recipe, dataset  as `open_data` gives them, of a sample at least
+    untrained        the training with nets of a size, where some are known
     """
-    first = Experiment.on(replace(recipe, size="xs"), dataset)
     train, context = recipe.train, dataset.codec.context
-    device, family = distributed.device(train.device), first.model.family
-
-    def price(size: Size, batch: int) -> Cost:
-        tried = replace(recipe, size=size, train=replace(train, batch_size=batch))
-        with Unfilled():
-            untrained = Experiment.on(tried, dataset)
-        found = untrained.cost()
-        return replace(found, seconds=distributed.first_says(found.seconds / share, device))
-
     there = dataset.stats.total or dataset.stats.counts["train"]
-    space = first.model.pipeline.made.space
-    with Threads(device, chooses=True):
-        # Seconds of a thread by itself are its own, and beside other programs more go by.
-        share = share_of_a_core() if torch.get_num_threads() == 1 else 1.0
-        choice = budget.choose(
-            60 * (train.minutes or budget.MINUTES),
-            price,
-            most=family.batch_size,
-            least=train.accumulate * distributed.world() * first.least_local(),
-            size=None if recipe.size == "auto" else recipe.size,
-            batch=train.batch_size,
-            shortens=dataset.fields[dataset.main].stream and recipe.codec.options[context] is None,
-            in_each=space.stored * space.positions,
-            numbers=there * space.stored * space.positions,
-            free=free_memory(),
-        )
+    known = untrained or cache(lambda size: Untrained(replace(recipe, size=size), dataset))
+    with Threads(distributed.device(train.device), chooses=True):
+        choice = chosen_within(recipe, dataset, known, own_share())
         threads = torch.get_num_threads()
     if train.minutes is None:
         steps = budget.enough(choice.steps, choice.batch, there)
@@ -296,8 +397,7 @@ def load(
 def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
     """The pipeline before a bridge is chosen."""
     name = planning.choose_task(family, recipe.task.name)
-    aligned = _aligned(recipe, name, dataset)
-    task = make_task(name, recipe.task.options | aligned)
+    task = make_task(name, recipe.task.options | _declared(recipe, name, dataset))
     infills = planning.infills(family)
     frequency = {name: dataset.stats.labels.get(name, {}) for name in task.given}
     return Pipeline(
@@ -305,13 +405,23 @@ def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
     )
 
 
-def _aligned(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
-    """The option of a task that says which given fields lie on the grid of what is made: those of its frame."""
-    if "align" not in options(resolve("tasks", task)) or recipe.task.options.get("align") is not None:
-        return {}
-    frame = dataset.fields[recipe.task.options["make"]].frame
+def _declared(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
+    """Options of a task that the fields decide where nobody does: which given ones lie on the grid of what is made
+    (those of its frame), of which each place counts (those that end), and which are spelled like it."""
+    fields, made = dataset.fields, dataset.fields[recipe.task.options["make"]]
     given = recipe.task.options["given"]
-    return {"align": [name for name in given if frame and dataset.fields[name].frame == frame]}
+    spans = {name: fields[name].space.spans for name in given}
+    found = {
+        "align": [name for name in given if made.frame and fields[name].frame == made.frame],
+        "whole": [n for n in given if any(getattr(s, "pad", None) is not None for s in spans[n])],
+        "copied": [
+            name for name in given if made.vocabulary and fields[name].vocabulary == made.vocabulary
+        ],
+    }
+    open_ = options(resolve("tasks", task)).keys() & found.keys()
+    return {
+        name: found[name] for name in found if name in open_ and recipe.task.options.get(name) is None
+    }
 
 
 def default_family(recipe: Recipe, dataset: Dataset) -> str:
@@ -345,7 +455,7 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     suited = resolve("families", family).defaults_for(bridge.target, len(train))
     settled = replace(
         recipe,
-        task=_written_out("tasks", task, recipe.task.options | _aligned(recipe, task, dataset)),
+        task=_written_out("tasks", task, recipe.task.options | _declared(recipe, task, dataset)),
         bridge=_written_out("bridges", verdict.bridge, recipe.bridge.options),
         family=_written_out(
             "families", family, {**suited, **_numbered(family, recipe.family.options, draft)}

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.applying import Application, Left
+from genwright.applying import Application, Left, Maker
 from genwright.data.codec import Codec, Preview, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import ObjectForm
@@ -333,22 +333,56 @@ class Model:
         if (template := sampler_options.pop("infill", None)) is not None:
             _refuse_twice(self.pipeline.spec.make, given)
             given[self.pipeline.spec.make] = self._template(template)
-        named = list(given)
-        rng = torch.Generator().manual_seed(seed)
-        stored: Given = self.drawn(n, given, seed)
-        if not self.task.paired and "source" not in given:
-            (name,) = self.task.given
-            if name in given:
-                stored = {**stored, name: self._domain(name, given.pop(name), n)}
-            stored = self._with_sources(n, stored, seed)
-        asked = self.pipeline.request(n, given, rng, stored)
-        asked.notes += notes + self.rare(asked, named)
+        asked = self.request(n, given, seed)
+        asked.notes += notes + self.rare(asked, list(given))
         return asked
+
+    def request(self, n: int, given: Mapping[str, Any], seed: int, known: Given | None = None) -> Asked:
+        """What is given and, for the rest, what is drawn.
+
+        known  what is given as stored tensors already
+        """
+        stored: Given = self.drawn(n, {*given, *(known or {})}, seed)
+        if not self.task.paired:
+            stored, given = self._with_domain(stored, given, n)
+            if "source" not in {*given, *(known or {})}:
+                stored = self._with_sources(n, stored, seed)
+        rng = torch.Generator().manual_seed(seed)
+        return self.pipeline.request(n, given, rng, {**stored, **(known or {})})
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
         """`n` examples of what was asked for."""
         values, _ = self.drawn_values(n, asked, seed, sampler_options)
         return self.answer(values, asked, seed)
+
+    def together(
+        self, wanted: Sequence[tuple[int, Asked, int]], sampler_options: Mapping[str, Any]
+    ) -> list[Samples]:
+        """What `make` gives for each of several small requests, made at once: how many, what is asked for, and the
+        seed of each. Of none of them may a part of an example be known. Raises `Unsupported` where the sampler cannot
+        make several requests at once."""
+        requests = [(n, asked.request.cond, seed) for n, asked, seed in wanted]
+        assert all(asked.request.known is None for _, asked, _ in wanted)
+        found = []
+        for made, (_, asked, seed) in zip(
+            self._sampler().together(requests, **sampler_options), wanted, strict=True
+        ):
+            rng = torch.Generator(made.device).manual_seed(chunk_seed(seed, 0))
+            values = self.pipeline.decoded(self.pipeline.finished(made, asked, rng), asked)
+            found.append(self.answer(values, asked, seed))
+        return found
+
+    def drafted(self, made: Tensor, asked: Asked, behind: int = 0, places: int | None = None) -> Samples:
+        """What a sampler has of some examples before they are finished (`families/drafts.py`).
+
+        behind  how many examples of the same request come before them
+        places  positions at the beginning that are final, where an example is a row of them
+        """
+        if places is not None and made.ndim == 3:
+            asked = replace(asked, length=min(places, asked.length or places))
+        rng = torch.Generator(made.device).manual_seed(0)
+        stored = self.pipeline.finished(made, asked, rng, behind)
+        return self.samples(self.pipeline.decoded(stored, asked, behind))
 
     def drawn_values(
         self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]
@@ -415,9 +449,7 @@ class Model:
         self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]
     ) -> Iterator[tuple[int, Tensor]]:
         """The same some at a time, with how many come before."""
-        request, family = asked.request, generative(self.family)
-        family.grammar = self.pipeline.grammar
-        family.half_precision = in_bfloat16(family, self.recipe.train.precision)
+        request, family = asked.request, self._sampler()
         known: dict[str, Any] = {}
         if request.known is not None:
             x, mask = request.known
@@ -428,6 +460,13 @@ class Model:
             rng = torch.Generator(made.device).manual_seed(chunk_seed(seed, behind))
             yield behind, self.pipeline.finished(made, asked, rng, behind)
             behind += len(made)
+
+    def _sampler(self) -> Generative:
+        """The family, ready to make examples as its training did."""
+        family = generative(self.family)
+        family.grammar = self.pipeline.grammar
+        family.half_precision = in_bfloat16(family, self.recipe.train.precision)
+        return family
 
     def rare(self, asked: Asked, names: Sequence[str]) -> list[str]:
         """What of these names is given that training has hardly seen, a sentence each; of several together where
@@ -570,6 +609,7 @@ class Model:
         seed: int = 0,
         draws: int = 1,
         mask: Path | None = None,
+        maker: Callable[[int], Maker] | None = None,
         **sampler_options: Any,
     ) -> Samples:
         """What the model makes of files: one example for each that is read; what cannot be read stands in the notes.
@@ -577,9 +617,12 @@ class Model:
         given  what else can be given, by name: one value for all
         draws  so many of each file
         mask   a file, or a folder of files by the same names, that says where something is to be made
+        maker  gives for about how many examples there are what makes them (None: the model)
         Raises `Unsupported` for a model that makes nothing of files, `DataError` where nothing can be read.
         """
         application = Application(self, given or {}, seed, draws, mask, options=sampler_options)
+        if maker is not None:
+            application.maker = maker(max(1, application.total(paths) * draws))
         samples = gathered(application.of(paths))
         samples.notes = [*application.notes, *samples.notes]
         return samples
@@ -596,7 +639,9 @@ class Model:
             code="nothing-to-apply",
         )
 
-    def with_domain(self, stored: Given, given: dict[str, Any], n: int) -> tuple[Given, dict[str, Any]]:
+    def _with_domain(
+        self, stored: Given, given: Mapping[str, Any], n: int
+    ) -> tuple[Given, Mapping[str, Any]]:
         """What is given of a task without pairs, with the domain among what is stored."""
         (name,) = self.task.given
         if name not in given:

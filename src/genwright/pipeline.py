@@ -115,13 +115,18 @@ class Pipeline:
         """What the family makes and is told: after the bridge."""
         conds = dict(self.spec.conds)
         for name in self.spec.bridged:
-            conds[name] = CondSpec(self.bridge.target, conds[name].drop, conds[name].align)
+            conds[name] = replace(conds[name], space=self.bridge.target)
         return self.bridge.target, conds
 
     # -- from files ----------------------------------------------------------------------------
 
-    def read(self, paths: Sequence[Path], wanted: Sequence[str]) -> Iterator[Rows]:
-        """The rows of files that a person names, with these fields. Raises `DataError` for other files."""
+    def read(
+        self, paths: Sequence[Path], wanted: Sequence[str], most: int | None = None
+    ) -> Iterator[Rows]:
+        """The rows of files that a person names, with these fields. Raises `DataError` for other files.
+
+        most  positions that an example may have (None: as many as the codec takes for no attack)
+        """
         for path in paths:
             suffixes = {suffix.lower() for suffix in path.suffixes}
             if path.is_file() and not suffixes & {*self.codec.reads, *ARCHIVES}:
@@ -144,7 +149,9 @@ class Pipeline:
             }
             fields = {own: self.fields[name] for name, own in named.items()}
             notes = source.passed_over()
-            for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0, whole=True)):
+            for rows in self.codec.read(
+                source, fields, ReadOptions(val=0.0, test=0.0, whole=True, most=most)
+            ):
                 rows.values = {name: rows.values[own] for name, own in named.items()}
                 rows.notes, notes = [*notes, *rows.notes], []
                 yield rows

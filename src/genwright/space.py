@@ -189,13 +189,14 @@ class Space:
         """
         total = torch.zeros(x.shape[0], *self.grid, device=out.device, dtype=torch.float32)
         first = 0
-        for slot in self.slots():
-            answer, truth = out[:, slot.width].float(), x[:, slot.stored]
-            if isinstance(slot.span, Symbol):
+        truths = torch.split(x, [span.stored for span in self.spans], dim=1)
+        for span, part, truth in zip(self.spans, self._parted(out), truths, strict=True):
+            answer = part.float()
+            if isinstance(span, Symbol):
                 total = total + F.cross_entropy(answer, truth.squeeze(1).long(), reduction="none")
                 continue
-            scale = self._log_scale(log_scale, first, slot.span.n, out)
-            first += slot.span.n
+            scale = self._log_scale(log_scale, first, span.n, out)
+            first += span.n
             z = (truth.float() - answer) * torch.exp(-scale)
             total = total + (0.5 * z * z + scale + 0.5 * math.log(2 * math.pi)).sum(1)
         if mask is not None:
@@ -210,13 +211,13 @@ class Space:
         and the soft gradient going back.
         """
         parts = []
-        for slot in self.slots():
-            part = out[:, slot.width].float()
-            if isinstance(slot.span, Symbol):
+        for span, answer in zip(self.spans, self._parted(out), strict=True):
+            part = answer.float()
+            if isinstance(span, Symbol):
                 # -log(-log u) overflows where u rounds to 0 or 1; an exponential draw does not.
                 gumbel = -torch.empty_like(part).exponential_().clamp_min(1e-20).log()
                 soft = ((part + gumbel) / tau).softmax(1)
-                hard = F.one_hot(soft.argmax(1), slot.span.k).movedim(-1, 1).to(soft.dtype)
+                hard = F.one_hot(soft.argmax(1), span.k).movedim(-1, 1).to(soft.dtype)
                 part = hard + soft - soft.detach()
             parts.append(part)
         return torch.cat(parts, dim=1)
@@ -224,10 +225,8 @@ class Space:
     def squash(self, out: Tensor) -> Tensor:
         """tanh on the bounded reals, so that a generator cannot leave their range."""
         parts = [
-            out[:, slot.width].tanh()
-            if isinstance(slot.span, Real) and slot.span.bounded
-            else out[:, slot.width]
-            for slot in self.slots()
+            part.tanh() if isinstance(span, Real) and span.bounded else part
+            for span, part in zip(self.spans, self._parted(out), strict=True)
         ]
         return torch.cat(parts, dim=1)
 
@@ -313,6 +312,10 @@ class Space:
                 code="wrong-shape",
             )
 
+    def _parted(self, out: Tensor) -> tuple[Tensor, ...]:
+        """A network's answer span by span, all at once: the gradient of a slice is as large as the whole."""
+        return torch.split(out, [span.width for span in self.spans], dim=1)
+
     def _log_scale(self, log_scale: Tensor | None, first: int, n: int, out: Tensor) -> Tensor:
         if log_scale is None:
             return out.new_zeros((), dtype=torch.float32)
@@ -360,11 +363,16 @@ class CondSpec:
     drop   probability that an example is shown without it in training: 0 for what a request always has
     align  its places lie on those of x: it is resampled to the grid of x and joins there. What is not
            aligned may have any grid, also that of x by chance
+    whole  each of its places is read by itself, and what only fills it up is not; a grid of many places is else
+           shrunk first
+    copied symbols of x are often taken from it: those of both are the same
     """
 
     space: Space
     drop: float = 0.1
     align: bool = False
+    whole: bool = False
+    copied: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.drop < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,17 +12,30 @@ from genwright import planning
 from genwright.budget import MEMORY, MINUTES
 from genwright.data.dataset import Dataset
 from genwright.errors import Incompatible
-from genwright.experiment import Experiment, default_family, within_time
+from genwright.experiment import (
+    USUAL,
+    Experiment,
+    Untrained,
+    chosen_within,
+    default_family,
+    own_share,
+    within_time,
+)
+from genwright.nets.roles import Size
 from genwright.planning import Verdict, choose_task
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, resolve
-from genwright.training.cost import Unfilled, free_memory
+from genwright.training.cost import Cost, free_memory
 from genwright.training.threads import Threads
 
-__all__ = ["Advice", "advise", "timed_verdicts"]
+__all__ = ["Advice", "Weighing"]
 
 SLOW = 1.0
-"""Seconds of a step that are too many."""
+"""Seconds of a step that are too many where the steps are counted."""
+FEW = 1_000
+"""Examples that a model may well learn by heart."""
+FEWEST = 100
+"""Steps that are too few where their number follows from the time."""
 
 
 @dataclass
@@ -32,6 +45,7 @@ class Advice:
     family, task, size  to train
     steps, seconds      how long until it is good, roughly, and what that takes here
     command             to type
+    caution             what to expect of it all the same
     """
 
     family: str
@@ -40,72 +54,174 @@ class Advice:
     steps: int
     seconds: float
     command: str
+    caution: str = ""
 
 
-def timed_verdicts(recipe: Recipe, dataset: Dataset) -> Iterator[Verdict]:
-    """For each family, or for the one that the recipe names, whether it takes this data and what a step costs
-    here; the recommended one first, and those that do not last.
+class Weighing:
+    """The families on this data, or the one that the recipe names.
 
     recipe, dataset  as `open_data` gives them
     """
-    named = recipe.family.name
-    space = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"]).space
-    bridge, dial = recipe.bridge, dataset.codec.dial
-    first = default_family(recipe, dataset) if named == "auto" else named
-    every = names("families") if named == "auto" else [named]
-    found = [
-        planning.weigh(name, space, bridge=bridge.name, options=bridge.options, dial=dial)
-        for name in sorted(every, key=lambda name: name != first)
-    ]
-    refused, takes = [verdict for verdict in found if verdict.outcome == "refused"], dict[str, bool]()
-    with Threads(torch.device("cpu"), chooses=True):
-        for verdict in found:
-            if verdict.outcome == "refused":
-                continue
-            try:
-                yield _priced(verdict, _untrained(recipe, dataset, verdict.family))
-            except Incompatible as error:  # the space would do, but the family says no to something else
-                refused.append(Verdict(verdict.family, "refused", reason=str(error)))
-            takes[verdict.family] = verdict.family not in [one.family for one in refused]
 
-    def leads_out(way: str) -> bool:
-        family = way.partition("--family ")[2]
-        if family and family not in takes:
-            takes[family] = named != "auto" and _takes(recipe, dataset, family)
-        return not family or takes[family]
+    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
+        self.recipe, self.dataset = recipe, dataset
+        self.verdicts = list[Verdict]()
+        named = recipe.family.name
+        self._first = default_family(recipe, dataset) if named == "auto" else named
+        self._known = dict[Size, Untrained]()
 
-    for verdict in refused:
-        yield replace(verdict, ways=list(filter(leads_out, verdict.ways)))
+    def each(self) -> Iterator[Verdict]:
+        """For each family whether it takes this data and what a step costs here; the recommended one first, and those
+        that do not last."""
+        for verdict in self._each():
+            self.verdicts.append(verdict)
+            yield verdict
 
+    def _each(self) -> Iterator[Verdict]:
+        recipe, dataset, first = self.recipe, self.dataset, self._first
+        named = recipe.family.name != "auto"
+        space = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"]).space
+        bridge, dial = recipe.bridge, dataset.codec.dial
+        every = [first] if named else sorted(names("families"), key=lambda name: name != first)
+        found = [
+            planning.weigh(name, space, bridge=bridge.name, options=bridge.options, dial=dial)
+            for name in every
+        ]
+        refused, takes = (
+            [verdict for verdict in found if verdict.outcome == "refused"],
+            dict[str, bool](),
+        )
+        with Threads(torch.device("cpu"), chooses=True):
+            share = own_share() if recipe.train.counted is None else 1.0
+            for verdict in found:
+                if verdict.outcome == "refused":
+                    continue
+                try:
+                    yield self._priced(verdict, share)
+                except (
+                    Incompatible
+                ) as error:  # the space would do, but the family says no to something else
+                    refused.append(Verdict(verdict.family, "refused", reason=str(error)))
+                takes[verdict.family] = verdict.family not in [one.family for one in refused]
 
-def _untrained(recipe: Recipe, dataset: Dataset, family: str) -> Experiment:
-    """A training with this family, whose weights are not drawn. Raises `Incompatible`."""
-    one = recipe if family == recipe.family.name else replace(recipe, family=Plugin(family))
-    with Unfilled():
-        return Experiment.on(one, dataset)
+        def leads_out(way: str) -> bool:
+            family = way.partition("--family ")[2]
+            if family and family not in takes:
+                takes[family] = named and self._takes(family)
+            return not family or takes[family]
 
+        for verdict in refused:
+            yield replace(verdict, ways=list(filter(leads_out, verdict.ways)))
 
-def _takes(recipe: Recipe, dataset: Dataset, family: str) -> bool:
-    try:
-        _untrained(recipe, dataset, family)
-    except Incompatible:
-        return False
-    return True
+    @property
+    def _minutes(self) -> float:
+        return self.recipe.train.minutes or MINUTES
 
+    def _untrained(self, family: str, size: Size) -> Untrained:
+        """A training with this family and nets of this size. Raises `Incompatible`."""
+        if family == self._first and size in self._known:
+            return self._known[size]
+        one = replace(self.recipe, size=size)
+        if family != self.recipe.family.name:
+            one = replace(one, family=Plugin(family))
+        made = Untrained(one, self.dataset)
+        if family == self._first:  # which is looked at again for the advice
+            self._known[size] = made
+        return made
 
-def _priced(verdict: Verdict, experiment: Experiment) -> Verdict:
-    """The verdict with what a step costs, and with ways out where that is too much."""
-    cost, free = experiment.cost(), free_memory()
-    why, ways = "", verdict.ways
-    if cost.bytes > MEMORY * free:
-        why = f"a step wants {cost.bytes / 1e9:.1f} of the {free / 1e9:.1f} GB of memory that are free"
-    elif cost.seconds > SLOW:
-        why = f"a step takes {cost.seconds:.1f} s"
-    if why:
-        ways = _smaller(verdict, experiment)
-    return replace(
-        verdict, seconds_per_step=cost.seconds, bytes_per_step=cost.bytes, too_large=why, ways=ways
-    )
+    def _takes(self, family: str) -> bool:
+        try:
+            self._untrained(family, USUAL)
+        except Incompatible:
+            return False
+        return True
+
+    def _priced(self, verdict: Verdict, share: float) -> Verdict:
+        """The verdict with what a step costs, and with ways out where that is too much."""
+        size = USUAL if self.recipe.size == "auto" else self.recipe.size
+        untrained = self._untrained(verdict.family, size)
+        cost, free = self._cost(untrained, size, share), free_memory()
+        why, ways = "", verdict.ways
+        if cost.bytes > MEMORY * free:
+            why = (
+                f"a step wants {cost.bytes / 1e9:.1f} of the {free / 1e9:.1f} GB of memory that are free"
+            )
+        elif self.recipe.train.counted is not None and cost.seconds > SLOW:
+            why = f"a step takes {cost.seconds:.1f} s"
+        elif self.recipe.train.counted is None and FEWEST * cost.seconds > 60 * self._minutes:
+            why = f"a step takes {cost.seconds:.1f} s, so that {self._minutes:g} min are for few of them"
+        if why:
+            ways = _smaller(verdict, untrained.plain)
+        return replace(
+            verdict, seconds_per_step=cost.seconds, bytes_per_step=cost.bytes, too_large=why, ways=ways
+        )
+
+    def _cost(self, untrained: Untrained, size: Size, share: float) -> Cost:
+        """Of a step as it would be trained: where the length is open, on as many examples as fit in the time."""
+        if self.recipe.train.counted is not None:
+            return untrained.cost()
+        return chosen_within(
+            replace(self.recipe, size=size), self.dataset, lambda _: untrained, share
+        ).cost
+
+    def advice(self, command: list[str]) -> Advice | None:
+        """The recommended family as it is, or small, or else the fastest, of those that were weighed; None where
+        nothing fits in memory.
+
+        command  the words that train on this data, to which those of the choice are added
+        """
+        recipe, makes = self.recipe, self._possible()
+        if not makes:
+            return None
+        if recipe.train.counted:
+            first, size = self._quick_enough(makes)
+            steps, each = recipe.train.counted, first.seconds_per_step or 0.0
+            more = [] if size == recipe.size else ["--size", size]
+        else:  # what is open follows from the time
+            first, more = makes[0], []
+            settled, each = within_time(
+                replace(recipe, family=Plugin(first.family)),
+                self.dataset,
+                lambda size: self._untrained(first.family, size),
+            )
+            size = settled.size
+            steps = settled.train.counted or max(1, round(60 * self._minutes / each))
+        if "--family" not in command:
+            more = ["--family", first.family, *more]
+        task = choose_task(first.family, recipe.task.name)
+        there, unit = self.dataset.stats.counts["train"], self.dataset.unit
+        caution = (
+            f"{there:,} {unit} to train on are few, and a model may learn them by heart: judge says whether it did"
+            if there < FEW and not self.dataset.stats.total
+            else ""
+        )
+        line = shlex.join([*command, *more])
+        return Advice(first.family, task, size, steps, each * steps, line, caution)
+
+    def _quick_enough(self, makes: list[Verdict]) -> tuple[Verdict, str]:
+        """The first of families that make examples, and the size of its nets: as it is, or small, or else the
+        fastest."""
+        recipe, first = self.recipe, makes[0]
+        quick = [v for v in makes if not v.too_large]
+        if first.too_large and recipe.size != "xs":
+            small = Weighing(replace(recipe, size="xs", family=Plugin(first.family)), self.dataset)
+            smaller = [*small.each()] and small._possible()
+            if smaller and not (quick and smaller[0].too_large):
+                return smaller[0], "xs"
+        return first if first in quick else min(
+            quick or makes, key=lambda v: v.seconds_per_step or 0
+        ), recipe.size
+
+    def _possible(self) -> list[Verdict]:
+        """Those that make examples, in memory that is there."""
+        most = MEMORY * free_memory()
+        return [
+            v
+            for v in self.verdicts
+            if v.outcome != "refused"
+            and planning.makes_examples(v.family)
+            and (v.bytes_per_step or 0) < most
+        ]
 
 
 def _smaller(verdict: Verdict, experiment: Experiment) -> list[str]:
@@ -123,55 +239,3 @@ def _smaller(verdict: Verdict, experiment: Experiment) -> list[str]:
         if verdict.family not in ("vae", "vqvae"):
             ways.append(f"--set bridge.name={stage} --set bridge.run=RUN (of a vae or vqvae)")
     return ways
-
-
-def advise(
-    recipe: Recipe, dataset: Dataset, verdicts: Sequence[Verdict], command: list[str]
-) -> Advice | None:
-    """The recommended family as it is, or small, or else the fastest; None where nothing fits in memory.
-
-    verdicts  as `timed_verdicts` gives them
-    command   the words that train on this data, to which those of the choice are added
-    """
-    makes = _possible(verdicts)
-    if not makes:
-        return None
-    if recipe.train.counted:
-        first, size = _quick_enough(recipe, dataset, makes)
-        steps, each = recipe.train.counted, first.seconds_per_step or 0.0
-        more = [] if size == recipe.size else ["--size", size]
-    else:  # what is open follows from the time
-        first, more = makes[0], []
-        settled, each = within_time(replace(recipe, family=Plugin(first.family)), dataset)
-        size, minutes = settled.size, settled.train.minutes
-        steps = settled.train.counted or max(1, round(60 * (minutes or MINUTES) / each))
-    if "--family" not in command:
-        more = ["--family", first.family, *more]
-    task = choose_task(first.family, recipe.task.name)
-    return Advice(first.family, task, size, steps, each * steps, shlex.join([*command, *more]))
-
-
-def _quick_enough(recipe: Recipe, dataset: Dataset, makes: Sequence[Verdict]) -> tuple[Verdict, str]:
-    """The first of families that make examples, and the size of its nets: as it is, or small, or else the
-    fastest."""
-    first, quick = makes[0], [v for v in makes if not v.too_large]
-    if first.too_large and recipe.size != "xs":
-        small = replace(recipe, size="xs", family=Plugin(first.family))
-        smaller = _possible([*timed_verdicts(small, dataset)])
-        if smaller and not (quick and smaller[0].too_large):
-            return smaller[0], "xs"
-    return first if first in quick else min(
-        quick or makes, key=lambda v: v.seconds_per_step or 0
-    ), recipe.size
-
-
-def _possible(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Those that make examples, in memory that is there."""
-    most = MEMORY * free_memory()
-    return [
-        v
-        for v in verdicts
-        if v.outcome != "refused"
-        and planning.makes_examples(v.family)
-        and (v.bytes_per_step or 0) < most
-    ]

@@ -8,6 +8,7 @@ condition asks for than to what another example's does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,9 +21,12 @@ from genwright.errors import GenwrightError
 from genwright.families.base import Family
 from genwright.families.capabilities import Generative
 from genwright.families.translator import Translator
+from genwright.nets.cond import Conditioner
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names, resolve
 from genwright.space import CondSpec, Real, Space, Symbol
+from genwright.training.monitor.checks import SURE
+from genwright.training.monitor.heeding import Heeding
 from genwright.training.optim import PhaseOptimizer
 
 N = 512
@@ -134,6 +138,11 @@ def test_every_family_is_asked() -> None:
     assert set(GENERATING) <= set(SETUPS)
 
 
+@cache
+def trained(name: str, kind: str) -> Cell:
+    return Cell(name, kind)
+
+
 class Cell:
     """A family that has been trained for a moment in a world."""
 
@@ -200,8 +209,23 @@ def over(which: list[tuple[str, str]]) -> list[Any]:
 
 @pytest.mark.parametrize(("name", "kind"), over(CELLS))
 def test_law_samples_are_what_their_own_condition_asks_for(name: str, kind: str) -> None:
-    right, other = Cell(name, kind).errors()
+    right, other = trained(name, kind).errors()
     assert right < 0.5 * other, f"{right:.3f} from its own condition, {other:.3f} from another's"
+
+
+@pytest.mark.parametrize(("name", "kind"), over(CELLS))
+def test_law_the_guard_sees_whether_a_condition_is_heeded(
+    name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far above the bound where it is heeded, and 0 of a family whose conditioners are cut."""
+    cell = trained(name, kind)
+    heeding = Heeding(Batch(cell.x[:256], {"given": cell.cond[:256]}))
+    scores = [heeding(cell.family, turn)["given"] for turn in range(3)]
+    assert sum(scores) / 3**0.5 > 2 * SURE, scores
+    assert min(scores) > SURE, scores
+    forward = Conditioner.forward
+    monkeypatch.setattr(Conditioner, "forward", lambda self, given, *rest: forward(self, {}, *rest))
+    assert heeding(cell.family, 0) == {"given": 0.0}
 
 
 # -- how they are given ------------------------------------------------------------------------------

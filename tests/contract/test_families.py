@@ -183,6 +183,11 @@ def test_rows_of_a_batch_do_not_see_each_other(family: str, space: str) -> None:
 
 
 @cells
+def test_requests_made_together_are_as_made_alone(family: str, space: str) -> None:
+    hold("requests-made-together-are-as-made-alone", family, space)
+
+
+@cells
 def test_law_samples_depend_on_the_label_as_the_data_do(family: str, space: str) -> None:
     hold("samples-depend-on-the-label-as-the-data-do", family, space)
 

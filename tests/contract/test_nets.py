@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -12,9 +13,9 @@ from torch import Tensor
 from genwright.batch import Batch, Cond
 from genwright.errors import Unsupported
 from genwright.families.autoregressive import Autoregressive
-from genwright.nets.blocks import halvings
-from genwright.nets.cond import Conditioner
-from genwright.nets.roles import Causal, CondShape, Nets, Role, coarser
+from genwright.nets.blocks import conv, halvings
+from genwright.nets.cond import Conditioner, TokenEncoder
+from genwright.nets.roles import Causal, CondShape, Net, Nets, Role, coarser
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names
 from genwright.space import CondSpec, Real, Space, Symbol
@@ -391,3 +392,75 @@ def test_dropped_conditions_are_unseen_and_only_in_training() -> None:
     )
     assert abs(share - 0.5) < 0.05
     assert not conditioner.eval().draw_drop_mask(100, like)["label"].any()
+
+
+@pytest.mark.parametrize("grid", [(40,), (12, 14), (7, 6, 8)])
+def test_a_decoder_begins_with_what_a_linear_filter_of_the_condition_finds(
+    grid: tuple[int, ...],
+) -> None:
+    torch.manual_seed(0)
+    rank = len(grid)
+    net = build("nets", "conv", {}, "xs", where="net").decode((), grid, 4, 2, CondShape(grid=3))
+    given = Cond(torch.zeros(64, 0), grid=torch.randn(64, 3, *grid))
+    filtered = conv(rank, 3, 2, kernel=3)
+    answer = filtered(given.grid).detach() + 5
+    before = (net(torch.randn(64, 4), given) - answer).square().mean()
+    net.begin(given, answer)
+    after = (net(torch.randn(64, 4), given) - answer).square().mean()
+    assert before > 20
+    assert after < 1e-3  # whatever the code
+
+
+@pytest.mark.parametrize(("name", "role"), [("unet", "map"), ("conv", "decode")])
+def test_what_older_runs_have_kept_is_a_network_without_a_straight_way(name: str, role: Role) -> None:
+    nets: Nets = build("nets", name, {}, "xs", where="net")
+
+    def built() -> Net:
+        if role == "map":
+            return nets.map((8, 8), 1, 2, CondShape(grid=3))
+        return nets.decode((), (8, 8), 4, 2, CondShape(grid=3))
+
+    torch.manual_seed(0)
+    old, new = built(), built()
+    kept = {key: value for key, value in old.state_dict().items() if not key.startswith("straight.")}
+    assert len(kept) < len(old.state_dict())
+    given = Cond(torch.zeros(5, 0), grid=torch.randn(5, 3, 8, 8))
+    x = torch.randn(5, 1, 8, 8) if role == "map" else torch.randn(5, 4)
+    new.load_state_dict(kept)
+    assert torch.equal(old(x, given), new(x, given))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        new.load_state_dict({key: value for key, value in kept.items() if not key.startswith("last.")})
+
+
+def test_a_long_row_is_known_by_its_frequencies_whatever_their_phase() -> None:
+    torch.manual_seed(0)
+    nets: Nets = build("nets", "transformer", {}, "xs", where="net")
+    row = Space((1000,), (Real(1, bounded=True),))
+    conditioner = Conditioner({"row": row}, (5,), nets, "causal").eval()
+    encoder = conditioner.project["row"]
+    assert isinstance(encoder, TokenEncoder)
+    assert encoder.frames is not None
+
+    def tone(turns: float, phase: float) -> Tensor:
+        return torch.sin(2 * math.pi * turns * torch.arange(1000.0) / 1000 + phase)[None, None]
+
+    def seen(x: Tensor) -> Tensor:
+        assert isinstance(encoder, TokenEncoder)
+        assert encoder.frames is not None
+        return encoder.frames(x, encoder.places)[..., 4:-4]
+
+    low, later, high = seen(tone(100, 0)), seen(tone(100, 1)), seen(tone(150, 0))
+    assert low.shape == (1, nets.dim, encoder.places - 8)
+    assert (low - later).norm() < 0.1 * (low - high).norm()
+    # An encoder of an older run, which has no such part, answers as it did.
+    old = {key: value for key, value in encoder.state_dict().items() if not key.startswith("frames.")}
+    again = Conditioner({"row": row}, (5,), nets, "causal").project["row"]
+    again.load_state_dict(old)
+    assert isinstance(again, TokenEncoder)
+    assert again.frames is not None
+    assert not seen_parts(again).any()
+
+
+def seen_parts(encoder: TokenEncoder) -> Tensor:
+    assert encoder.frames is not None
+    return encoder.frames(torch.randn(2, 1, 1000), encoder.places)

@@ -20,13 +20,13 @@ from PIL import Image
 
 import genwright
 from commands import TINY, call, done, pictures, refused, table
-from genwright.applying import Application
 from genwright.cli import console
 from genwright.data.codec import Rejected
 from genwright.data.image.field import ImageField
 from genwright.errors import RecipeError
 from genwright.model import Samples
 from genwright.pipeline import Asked
+from genwright.tiled import Tiled
 from genwright.writing import ApplyWriter
 
 
@@ -281,7 +281,7 @@ def test_a_picture_that_is_stopped_within_is_not_written(
     there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures(Path("long"), 1, side=40)
-    plain, calls = Application._windows, []
+    plain, calls = Tiled._row, []
 
     def windows(*args: Any) -> Any:
         calls.append(args)
@@ -289,7 +289,7 @@ def test_a_picture_that_is_stopped_within_is_not_written(
             signal.raise_signal(signal.SIGINT)
         return plain(*args)
 
-    monkeypatch.setattr(Application, "_windows", windows)
+    monkeypatch.setattr(Tiled, "_row", windows)
     said = call("apply", "sharp", "long", "--out", "long-made")
     assert (said.code, len(calls)) == (130, 3)
     assert "Made 0 in long-made\n" in said.out

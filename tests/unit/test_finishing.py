@@ -268,7 +268,7 @@ def test_a_run_that_cannot_follow_is_refused_before_anything_is_made(there: Path
         refused("sample", run, "--then", then, "--out", "no", words=words)
 
     no("gan", "rows", "makes 'row' from nothing that a file holds")
-    no("rows", "larger", "makes something of each image", "rows makes each a row", "same kind of data")
+    no("rows", "larger", "is applied to the kind 'image'", "rows makes 'row'", "same kind of data")
     no("gan", "hole", "fills gaps", "has none")
     assert not Path("no").exists()
 

@@ -194,6 +194,7 @@ DOUBLE: dict[str, str] = {
             "plan",
             "probe",
             "sample",
+            "serve",
             "train",
             "translate",
         ),

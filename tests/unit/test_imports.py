@@ -43,7 +43,8 @@ DOWN = {
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),
     },
-    "applying": {"pipeline", "tiling", "families", "data", "tasks", "space", "errors"},
+    "tiled": {"pipeline", "tiling", "families", "data", "tasks", "space"},
+    "applying": {"pipeline", "tiled", "families", "data", "tasks", "errors"},
     "model": {
         *(
             "applying",
@@ -84,8 +85,32 @@ DOWN = {
         *("evaluation", "training", "families", "tasks", "bridges", "data", "planning", "recipe"),
         *("registry", "batch", "space", "errors"),
     },
+    "serving": {
+        *(
+            "analysis",
+            "applying",
+            "writing",
+            "model",
+            "pipeline",
+            "families",
+            "data",
+            "tasks",
+            "registry",
+        ),
+        *("options", "errors", "root"),
+    },
     "budget": {"nets", "training"},
-    "weighing": {"budget", "experiment", "training", "data", "planning", "recipe", "registry", "errors"},
+    "weighing": {
+        "nets",
+        "budget",
+        "experiment",
+        "training",
+        "data",
+        "planning",
+        "recipe",
+        "registry",
+        "errors",
+    },
     "augmenting": {
         *("finishing", "evaluation", "model", "variations", "storage", "data", "errors"),
     },
@@ -96,7 +121,7 @@ DOWN = {
     # It trains what `comparing` asks for, which finds it by name.
     "worker": {"api", "training", "storage", "recipe", "errors"},
     "api": {
-        *("finishing", "augmenting", "comparing"),
+        *("finishing", "serving", "augmenting", "comparing"),
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),
         "errors",
@@ -218,6 +243,7 @@ def test_the_surface_is_this_list() -> None:
         "plan",
         "probe",
         "sample",
+        "serve",
         "train",
         "translate",
     ]

@@ -22,7 +22,8 @@ from genwright.experiment import open_data
 from genwright.recipe import TrainOptions
 from genwright.registry import names
 from genwright.training import cost
-from genwright.training.cost import Cost, OperationCounter
+from genwright.training.cost import Cost
+from genwright.training.operations import OperationCounter
 from genwright.training.step import TrainStep
 
 
@@ -61,6 +62,20 @@ def test_every_family_that_fits_has_an_estimate_and_none_takes_a_step(
         assert verdict.bytes_per_step > 0
 
 
+def test_of_many_alike_columns_some_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(rng.normal(size=(40, 300)).round(3)).add_prefix("c")
+    frame["sort"] = [*"abcd"] * 10
+    frame.to_csv(tmp_path / "wide.csv", index=False)
+    recipe, dataset = open_data(api.make_recipe(tmp_path / "wide.csv", family="vae", size="xs"))
+    some = experiment.Untrained(recipe, dataset)
+    assert some.plain.model.pipeline.made.space.stored == 1 + 300 // (300 // experiment.ALIKE)
+    monkeypatch.setattr(experiment, "ALIKE", 300)
+    whole = experiment.Untrained(recipe, dataset)
+    assert whole.plain.model.pipeline.made.space.stored == 301
+    assert some.cost().seconds == pytest.approx(whole.cost().seconds, rel=0.1)
+
+
 def test_what_is_refused_comes_last(tmp_path: Path) -> None:
     outcomes = [v.outcome == "refused" for v in api.plan(table(tmp_path / "rows.csv"), size="xs")]
     assert any(outcomes)
@@ -78,23 +93,42 @@ def test_a_way_out_of_a_refusal_is_taken_here(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cost", "why"),
-    [(Cost(2.5, 10**6), "a step takes 2.5 s"), (Cost(0.1, 10**9), "wants 1.0 of the 2.0 GB")],
+    ("settings", "cost", "why"),
+    [
+        (["train.steps=2000"], Cost(2.5, 10**6), "a step takes 2.5 s"),
+        ([], Cost(9.0, 10**6), "a step takes 9.0 s, so that 10 min are for few of them"),
+        ([], Cost(0.1, 10**9), "wants 1.0 of the 2.0 GB"),
+    ],
 )
 def test_too_large_is_said_with_the_ways_out(
-    faces: Path, monkeypatch: pytest.MonkeyPatch, cost: Cost, why: str
+    faces: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], cost: Cost, why: str
 ) -> None:
-    monkeypatch.setattr(weighing.Experiment, "cost", lambda self: cost)
+    monkeypatch.setattr(experiment.Untrained, "cost", lambda self, batch=None: cost)
     monkeypatch.setattr(weighing, "free_memory", lambda: 2e9)
-    (verdict,) = api.plan(faces, family="autoregressive")
+    monkeypatch.setattr(weighing, "own_share", lambda: 1.0)
+    (verdict,) = api.plan(faces, family="autoregressive", settings=settings)
     assert why in verdict.too_large
     assert verdict.outcome == "bridged"
     assert verdict.ways[0] == "--size xs"
     assert not any("codec.size" in way for way in verdict.ways)  # 8 x 8 is smaller than that
     assert any("bridge.bins" in way for way in verdict.ways)
-    said = done("plan", faces, "--family", "autoregressive").out
+    words = [word for setting in settings for word in ("--set", setting)]
+    said = done("plan", faces, "--family", "autoregressive", *words).out
     assert f"too large here: {verdict.too_large}" in said
     assert "try --size xs" in said
+
+
+def test_where_time_decides_a_step_is_of_as_many_examples_as_it_allows(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cost(self: experiment.Untrained, batch: int | None = None) -> Cost:
+        return Cost(0.1 * (batch or 128), 10**6)
+
+    monkeypatch.setattr(experiment.Untrained, "cost", cost)
+    monkeypatch.setattr(weighing, "own_share", lambda: 1.0)
+    (verdict,) = api.plan(faces, family="vae", settings=["train.minutes=10"])
+    assert verdict.seconds_per_step == pytest.approx(1.6)  # 16 of the 128 that the family takes
+    assert verdict.too_large == ""
 
 
 # -- what would be worth making --------------------------------------------------------------------
@@ -107,16 +141,18 @@ def test_the_command_trains_what_is_recommended(faces: Path) -> None:
     words = f"genwright train {faces} --size xs --label label --set train.steps=7 --family diffusion"
     assert sorted(advice.command.split()) == sorted(words.split())
     assert advice.seconds > 0
+    assert advice.caution.startswith("23 pictures to train on are few")
 
 
 def test_a_smaller_size_is_recommended_where_the_one_asked_for_is_too_large(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cost(self: weighing.Experiment) -> Cost:
-        small = self.recipe.size == "xs" or self.recipe.family.name == "vae"
+    def cost(self: experiment.Untrained, batch: int | None = None) -> Cost:
+        recipe = self.plain.recipe
+        small = recipe.size == "xs" or recipe.family.name == "vae"
         return Cost(0.1 if small else 10.0, 10**6)
 
-    monkeypatch.setattr(weighing.Experiment, "cost", cost)
+    monkeypatch.setattr(experiment.Untrained, "cost", cost)
     advice = api.look(faces, settings=["train.steps=7"]).advice
     assert advice is not None
     assert (advice.family, advice.size) == ("diffusion", "xs")
@@ -126,12 +162,21 @@ def test_a_smaller_size_is_recommended_where_the_one_asked_for_is_too_large(
 def test_a_length_that_is_open_follows_from_the_time(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weighing.Experiment, "cost", lambda self: Cost(0.5, 10**6))
+    monkeypatch.setattr(experiment.Untrained, "cost", lambda self, batch=None: Cost(0.5, 10**6))
     monkeypatch.setattr(experiment, "share_of_a_core", lambda: 1.0)
     advice = api.look(faces, label="label").advice
     assert advice is not None
     assert advice.command == f"genwright train {faces} --label label --family diffusion"
     assert (advice.steps, advice.seconds) == (1_000, 500.0)  # of little data less than ten minutes
+
+
+def test_what_cannot_be_good_in_the_time_is_not_called_good(capsys: pytest.CaptureFixture[str]) -> None:
+    advice = weighing.Advice("vae", "generate", "xs", 81, 600.0, "genwright train sounds")
+    looking.show_advice(advice)
+    looking.show_advice(replace(advice, steps=2_000))
+    few, enough = capsys.readouterr().out.split("worth making")[1:]
+    assert "about 10 min make 81 steps, too few to be good: --minutes 60" in few
+    assert "good after about 10 min (2,000 steps)" in enough
 
 
 def test_nothing_is_recommended_that_memory_does_not_hold(
@@ -224,7 +269,10 @@ def test_a_sample_of_a_long_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path.write_text("the quick brown fox jumps over the lazy dog. " * 60_000)
     monkeypatch.setattr(texts, "ENOUGH", 1 << 21)
     dataset = open_data(api.make_recipe(path), sampled=True)[1]
-    assert dataset.stats.total == 3
+    whole = 45 * 60_000 / 256  # windows side by side
+    assert sum(dataset.stats.counts.values()) < 0.8 * whole
+    assert dataset.stats.total == pytest.approx(whole, rel=0.2)
+    assert dataset.unit == "windows"
     assert dataset.fields["text"].facts()["characters"] < 2_500_000
 
 

@@ -243,23 +243,33 @@ def _announce(run: Run, verdict: Verdict) -> None:
 
 
 def _plain_lines(every: float = 5.0) -> Callable[[Progress], None]:
-    last = time.monotonic()
+    last, known = time.monotonic(), ""
 
     def report(p: Progress) -> None:
-        nonlocal last
+        nonlocal last, known
+        if (said := _said(p)) and said != known:
+            say(said)
+        known = said
         if time.monotonic() - last >= every or p.share >= 1:
             last = time.monotonic()
-            say(f"step {p.step:,} ({p.share:.0%}) {_line(p)}")
+            say(f"step {p.step:,} ({p.share:.0%}) {_figures(p)}")
 
     return report
 
 
 def _line(p: Progress) -> str:
+    said = _said(p)
+    return _figures(p) + (f"  ({said})" if said else "")
+
+
+def _said(p: Progress) -> str:
+    return p.notice or p.busy
+
+
+def _figures(p: Progress) -> str:
     terms = " ".join(f"{name} {value:.3f}" for name, value in p.terms.items())
     val = f" val {p.val:.3f}" if p.val is not None else ""
-    said = p.notice or p.busy
-    notice = f"  ({said})" if said else ""
-    return f"{terms}{val}{notice}  {p.examples_per_second:,.0f}/s  {duration(p.seconds_left)} left"
+    return f"{terms}{val}  {p.examples_per_second:,.0f}/s  {duration(p.seconds_left)} left"
 
 
 def _console(width: int | None = None) -> Console:

@@ -20,6 +20,8 @@ __all__ = ["show_advice", "show_found", "weighing"]
 
 SHOWN = 40
 """Columns of a table, classes of a label and bad files that are named; of more, how many."""
+SOME_HUNDREDS = 300
+"""Steps below which hardly anything is learnt."""
 WIDTHS = (15, 20, 9, 12, 8)
 """Of the columns of families, whose rows come one by one."""
 
@@ -39,7 +41,8 @@ def show_found(found: Look) -> None:
         f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, "
         f"{counts['test']:,} to judge by"
     )
-    facts = {name: value for name, value in found.facts.items() if name != "columns" and value}
+    said = ("columns", found.unit)  # how many there are stands above
+    facts = {name: value for name, value in found.facts.items() if name not in said and value}
     rows = [[f"  {_spaced(name)}", _words(value)] for name, value in facts.items()]
     for name, classes in found.labels.items():
         rows.append([f"  given {name}", _counted(classes)])
@@ -166,8 +169,11 @@ def show_advice(advice: Advice | None) -> None:
     if advice is None:
         say("nothing can be made of this here as it is: the ways out stand beside each family")
         return
-    say(
-        f"worth making: {advice.family} at size {advice.size}, task {advice.task}, which should be good after "
-        f"about {duration(advice.seconds)} ({advice.steps:,} steps); type"
-    )
+    time, steps = f"about {duration(advice.seconds)}", f"{advice.steps:,} steps"
+    good = f"which should be good after {time} ({steps})"
+    if advice.steps < SOME_HUNDREDS:
+        good = f"of which {time} make {steps}, too few to be good: --minutes 60 is for more"
+    say(f"worth making: {advice.family} at size {advice.size}, task {advice.task}, {good}; type")
     say(f"  {advice.command}")
+    if advice.caution:
+        say(advice.caution)

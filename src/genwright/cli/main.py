@@ -24,8 +24,10 @@ from genwright.cli.augment import augment
 from genwright.cli.compare import compare, show_runs
 from genwright.cli.console import (
     busy,
+    columns,
     making,
     say,
+    show,
     show_probe,
     show_ranking,
     show_report,
@@ -35,23 +37,28 @@ from genwright.cli.edit import edit
 from genwright.cli.errors import SMALLER, UsageError, code_of, sentence, usage
 from genwright.cli.parse import (
     AsJson,
+    BestOf,
     Data,
+    Drop,
     FamilyName,
     Given,
     Label,
     Make,
     Mark,
+    Require,
     Settings,
     Size,
     TaskName,
+    check_sampler_options,
     comma_separated,
     conditions,
     labels,
     sampler_option,
 )
 from genwright.cli.sample import write
+from genwright.cli.serve import serve
 from genwright.cli.signals import stoppable, stoppable_making
-from genwright.errors import RecipeError, memory, suggest
+from genwright.errors import RecipeError, memory
 from genwright.process import is_main
 
 app = typer.Typer(
@@ -216,9 +223,8 @@ def train(
     if began == [model.run.step]:
         say(f"{run} has come to its end already: --steps or --minutes beyond that go on with it")
         return
-    first, *_ = api.commands(model)
-    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or {first.purpose}:")
-    say(f"  {first.line}")
+    say(f"Trained: {run} (step {model.run.step:,}). See {run / 'index.html'}, or")
+    show(columns([[f"  {one.line}", one.purpose] for one in api.commands(model)]))
 
 
 @app.command()
@@ -236,13 +242,19 @@ def sample(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Another option of the sampler"),
     ] = None,
-    drop: Annotated[
+    drop: Drop = None,
+    best_of: BestOf = 1,
+    rank: Annotated[
         str | None,
-        typer.Option(metavar="invalid,copies", help="Drop these, and make others in their place"),
+        typer.Option(metavar="auto", help="Order them, the best first: by likelihood, nearness or auto"),
     ] = None,
-    best_of: Annotated[int, typer.Option(help="Make so many of each and keep the best")] = 1,
+    require: Require = None,
     then: Annotated[
         Path | None, typer.Option(metavar="RUN", help="A run that makes something of each of them")
+    ] = None,
+    then_settings: Annotated[
+        list[str] | None,
+        typer.Option("--then-set", metavar="NAME=VALUE", help="An option of that run's sampler"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/seed-SEED")] = None,
     form: Annotated[
@@ -271,14 +283,14 @@ def sample(
     )
     with memory("make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
-        known = [*model.sampler_options(), "chunk"]
-        for name in sampler_options:
-            if name not in (*known, "prompt", "infill"):  # which the model itself takes, or refuses
-                raise RecipeError(
-                    f"{model.family.name} has no sampler option {name!r}; {suggest(name, known)}",
-                    code="unknown-option",
-                )
+        check_sampler_options(
+            model, sampler_options, "prompt", "infill"
+        )  # which it takes itself, or refuses
         last = model if then is None else api.load(then, device=device)
+        then_options = dict(map(sampler_option, then_settings or []))
+        if then_options and then is None:
+            raise RecipeError("--then-set is for --then RUN: name one", code="contradicting-options")
+        check_sampler_options(last, then_options)
         if form is not None and form not in (forms := last.pipeline.codec.forms):
             raise RecipeError(
                 f"{last.pipeline.kind} data is written as it was read"
@@ -288,12 +300,23 @@ def sample(
             )
         wanted = conditions(given or [], model.pipeline.spec.asks)
         finish = None
-        if drop or best_of > 1 or then is not None:  # else nothing that judges is loaded
+        if (
+            drop or best_of > 1 or rank or require or then is not None
+        ):  # else nothing that judges is loaded
             from genwright.finishing.finish import Finish
 
-            names = comma_separated(drop)
             with busy("looking at the training data"):  # the judge's features may have to be fitted
-                finish = Finish(model, names, best_of, n=n, then=last if then else None, seed=seed)
+                finish = Finish(
+                    model,
+                    comma_separated(drop),
+                    best_of,
+                    rank=rank,
+                    require=require or (),
+                    n=n,
+                    then=last if then else None,
+                    then_options=then_options,
+                    seed=seed,
+                )
         parts = (
             model.stream(n, wanted, seed=seed, **sampler_options)
             if finish is None
@@ -324,10 +347,20 @@ def apply(
         typer.Option(help="Folder; default RUN/samples/applied, and standard output for a text from -"),
     ] = None,
     draws: Annotated[int, typer.Option(help="So many of each file, which are numbered")] = 1,
+    drop: Drop = None,
+    best_of: BestOf = 1,
+    require: Require = None,
     mask: Annotated[
         Path | None,
         typer.Option(help="A picture, or a folder of them, white where something is to be made"),
     ] = None,
+    megapixels: Annotated[
+        int,
+        typer.Option(
+            "--max-megapixels",
+            help="Of one picture: a larger one is taken for an attack; at most 1000, and 3 MB of memory for each",
+        ),
+    ] = 50,
     mark: Mark = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
@@ -342,11 +375,26 @@ def apply(
             "- stands for a text from standard input: name it by itself, without files",
             code="contradicting-options",
         )
+    for option, value, most in (("--best-of", best_of, 2**31), ("--max-megapixels", megapixels, 1000)):
+        if not 1 <= value <= most:
+            raise RecipeError(
+                f"{option} must be between 1 and {most:,}, got {value}", code="out-of-range"
+            )
     options = dict(map(sampler_option, settings or []))
     with memory("name fewer files at once, or make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
         wanted = conditions(given or [], model.pipeline.spec.asks)
-        work = Application(model, wanted, seed, draws, mask, options=options)
+        work = Application(model, wanted, seed, draws, mask, most=megapixels * 10**6, options=options)
+        finish = None
+        if drop or best_of != 1 or require:
+            from genwright.finishing.finish import Finish
+
+            n = 1 if piped else max(1, work.total(files) * draws)
+            with busy("looking at the training data"):
+                finish = Finish(
+                    model, comma_separated(drop), best_of, require=require or (), n=n, seed=seed
+                )
+            work.maker = finish.maker
         stream = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()  # it may be closed
         parts = work.of_text(stream) if piped else work.of(files)
         if piped and out is None and "text" in model.pipeline.made.views:
@@ -368,6 +416,8 @@ def apply(
     left = f"; left out {made.left:,}, named above" if made.left else ""
     see = f"; see {made.first}" if made.first is not None else ""
     say(f"Made {made.made:,} in {folder}{see}{left}")
+    if finish is not None:
+        say(finish.counts.sentence())
     if end.got is not None:
         raise typer.Exit(128 + end.got)
     if made.left:
@@ -562,6 +612,7 @@ def _summary(thing: type[Any]) -> str:
 app.command()(edit)
 app.command()(compare)
 app.command()(augment)
+app.command()(serve)
 
 
 # -- errors ----------------------------------------------------------------------------------------

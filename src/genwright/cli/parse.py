@@ -5,29 +5,49 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from genwright.cli.console import say
-from genwright.errors import RecipeError
+from genwright.errors import RecipeError, suggest
+
+if TYPE_CHECKING:
+    from genwright.model import Model
 
 __all__ = [
     "AsJson",
+    "BestOf",
     "Data",
+    "Drop",
     "FamilyName",
     "Given",
     "Label",
     "Make",
     "Mark",
+    "Require",
     "Settings",
     "Size",
     "TaskName",
+    "check_sampler_options",
     "comma_separated",
     "conditions",
     "labels",
     "pair",
     "sampler_option",
+]
+
+BestOf = Annotated[int, typer.Option(help="Make so many of each and keep the best")]
+Drop = Annotated[
+    str | None,
+    typer.Option(metavar="invalid,copies", help="Drop these, and make others in their place"),
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RULE|FILE.toml",
+        help="Of rows: 'age >= 18', 'start <= end'; what breaks it is repaired or dropped; repeatable",
+    ),
 ]
 
 Settings = Annotated[
@@ -140,3 +160,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise RecipeError(f"{twice!r} is given twice: give it once", code="given-twice")
     return found
+
+
+def check_sampler_options(model: Model, options: Collection[str], *others: str) -> None:
+    """Raise `RecipeError` for a name that is no option of a model's sampler, nor one of the others."""
+    known = [*model.sampler_options(), "chunk"]
+    for name in options:
+        if name not in (*known, *others):
+            raise RecipeError(
+                f"{model.family.name} has no sampler option {name!r}; {suggest(name, known)}",
+                code="unknown-option",
+            )

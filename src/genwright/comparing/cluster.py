@@ -7,6 +7,7 @@ to be on a disk that all share but the data. What Ray loses with a machine is be
 from __future__ import annotations
 
 import io
+import logging
 import shutil
 import tarfile
 import tempfile
@@ -36,7 +37,7 @@ class Cluster(Executor):
             raise missing_extra("--ray", "ray", "cluster") from None
         self.ray = ray
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
             raise RecipeError(
                 f"no Ray cluster answers at {address!r} ({_short(error)}): start one (ray start --head), name its "

@@ -25,14 +25,13 @@ from genwright.comparing.judge import Judge
 from genwright.data.cache import cache_home
 from genwright.data.dataset import Dataset
 from genwright.errors import GenwrightError
-from genwright.experiment import Experiment, default_family, load, within_time
+from genwright.experiment import Untrained, default_family, load, within_time
 from genwright.families.translator import Translator
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import resolve
 from genwright.storage import durable
 from genwright.storage.manifest import versions
 from genwright.storage.run import Run
-from genwright.training.cost import Unfilled
 
 __all__ = ["misfit", "price", "remember", "remembered", "settled", "with_context"]
 
@@ -127,9 +126,7 @@ def price(recipe: Recipe, judge: Judge, judging: float) -> Price:
 
 def _few(recipe: Recipe, dataset: Dataset) -> int:
     """Steps that take about as long as a price is measured by."""
-    with Unfilled():
-        untrained = Experiment.on(recipe, dataset)
-    cost = untrained.cost()
+    cost = Untrained(recipe, dataset).cost()
     return min(MOST, max(FEWEST, round(TRIED / max(cost.seconds, 1e-6))))
 
 

@@ -83,7 +83,8 @@ class ReadOptions:
 
     `given`: names of further fields. `group`: a label or column whose equal values never cross the split.
     `val`, `test`: shares. `every`: of so many files, pictures or rows one is read, for a sample of them.
-    `whole`: in all their detail, since a large one is not brought to one size.
+    `whole`: in all their detail, since a large one is not brought to one size. `most`: positions that one may have
+    (None: what the codec takes for no attack).
     """
 
     given: tuple[str, ...] = ()
@@ -92,6 +93,7 @@ class ReadOptions:
     test: float = 0.1
     every: int = 1
     whole: bool = False
+    most: int | None = None
 
 
 AS_READ = ReadOptions()

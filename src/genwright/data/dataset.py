@@ -26,7 +26,7 @@ from filelock import FileLock
 from genwright.data.cache import cache_home, file_digests
 from genwright.data.codec import Codec, ReadOptions, Rejected, Rows, Source, SplitName
 from genwright.data.columns.field import ColumnField
-from genwright.data.field import Array, Field
+from genwright.data.field import Array, Field, Values
 from genwright.data.member import Member
 from genwright.data.stats import DatasetStats
 from genwright.errors import DataError, closest_name, suggest
@@ -35,7 +35,7 @@ from genwright.registry import options as plugin_options
 
 __all__ = ["Dataset", "DatasetStats", "Split", "make_codec", "prepare"]
 
-FORMAT, LAYOUT = 1, 4
+FORMAT, LAYOUT = 1, 5
 """Of what names a data set, and of how its cache lies on disk."""
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 FEW = 20
@@ -106,6 +106,11 @@ class Dataset:
     @property
     def codec_name(self) -> str:
         return self.source.codec
+
+    @property
+    def unit(self) -> str:
+        """What its examples are called, several of them."""
+        return "windows" if self.fields[self.main].stream else self.codec.plural
 
     def heldout(self) -> Split:
         """What is judged by; where nothing was held out, what was trained on."""
@@ -185,7 +190,7 @@ def _key(source: Source, codec_options: Mapping[str, Any], options: ReadOptions,
     defaults = {name: p.default for name, p in plugin_options(named).items() if name in named.later}
     kept = {k: v for k, v in codec_options.items() if k not in defaults or v != defaults[k]}
     # What older versions did not have does not name the data where it changes nothing.
-    later = {"every": 1, "whole": False}
+    later = {"every": 1, "whole": False, "most": None}
     read = {k: v for k, v in asdict(options).items() if k not in later or v != later[k]}
     what = json.dumps([FORMAT, source.codec, kept, read], sort_keys=True)
     return hashlib.sha256(what.encode() + files).hexdigest()[:32]
@@ -277,7 +282,10 @@ def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path, few
     for field in fields.values():
         field.settle()
     stats, arrays = _encode(read(), fields, options, folder)
-    stats.total = few.total if few else 0
+    if few:
+        # Of a stream examples are windows, and what was read are pieces of it.
+        main = next(iter(fields.values()))
+        stats.total = round(sum(stats.counts.values()) * few.total / total) if main.stream else few.total
     stats.spoilt(list(source.rejected))
     warnings += notes
     for field in fields.values():
@@ -375,17 +383,17 @@ def _encode(
             short = [int(key, 16) & (2**64 - 1) for key in rows.keys]
             keys.write(np.array(short, dtype=np.uint64).tobytes())
             number = _parts(rows, options)
-            for n, part in enumerate(PARTS):
-                index = np.flatnonzero(number == n)
-                if n:
-                    index = _known(fields, rows, index, stats)
-                if not index.size:
-                    continue
-                some = rows.take(fields, index.tolist())
-                stats.counts[part] += len(some)
-                for name, values in some.values.items():
-                    compact = np.ascontiguousarray(fields[name].encode(values))
-                    out[part, name].write(compact.tobytes())
+            train, *held = (np.flatnonzero(number == n) for n in range(len(PARTS)))
+            found = [train, *(_known(fields, rows, index, stats) for index in held)]
+            some = rows.take(fields, np.concatenate(found).tolist())
+            counts = [len(index) for index in found]
+            for part, count in zip(PARTS, counts, strict=True):
+                stats.counts[part] += count
+            for name, values in some.values.items():
+                for part, compact in zip(PARTS, _in_parts(fields[name], values, counts), strict=True):
+                    if not len(compact):
+                        continue
+                    out[part, name].write(np.ascontiguousarray(compact).tobytes())
                     about = arrays.setdefault(f"{part}.{name}", {"dtype": str(compact.dtype), "n": 0})
                     about["n"] += len(compact)
                     about["shape"] = list(compact.shape[1:])
@@ -403,6 +411,19 @@ def _encode(
         name: dict(sorted(count.items(), key=lambda kv: int(kv[0]))) for name, count in labels.items()
     }
     return stats, arrays
+
+
+def _in_parts(field: Field, values: Values, counts: Sequence[int]) -> list[Array]:
+    """The values encoded all at once, since a thousand columns take as long for a few rows as for many, and parted into
+    so many of each split; of a stream the examples run together."""
+    ends = np.cumsum(counts)
+    if field.stream:
+        parts = (
+            range(end - count, end) for end, count in zip(ends.tolist(), counts, strict=True) if count
+        )
+        encoded = iter([field.encode(field.take(values, part)) for part in parts])
+        return [next(encoded) if count else np.empty(0) for count in counts]
+    return np.split(field.encode(values), ends[:-1]) if ends[-1] else [np.empty(0) for _ in counts]
 
 
 def _known(fields: Mapping[str, Field], rows: Rows, index: Array, stats: DatasetStats) -> Array:

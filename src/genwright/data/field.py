@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genwright.data.constraint import Constraint
 from genwright.errors import Unsupported
 from genwright.grammar import Grammar
 from genwright.space import Space
@@ -75,6 +76,11 @@ class Field(ABC):
     @abstractmethod
     def space(self) -> Space:
         """Grid and spans of an example."""
+
+    @property
+    def vocabulary(self) -> str | None:
+        """What its symbols are, by content: fields of one vocabulary are spelled alike, and may copy each other."""
+        return None
 
     # -- to tensors and back -------------------------------------------------------------------
 
@@ -183,6 +189,10 @@ class Field(ABC):
         """The field less some of its parts, since these are given; it takes the same cached arrays."""
         return self
 
+    def alike(self) -> list[list[str]]:
+        """Its parts by what stands for them: a family does the same with all in one list."""
+        return []
+
     def read_from(self, cached: Field) -> None:  # noqa: B027 - most fields are cached as they are
         """Expand the compact arrays of `cached` from now on: the same field with all its parts."""
 
@@ -212,6 +222,17 @@ class Field(ABC):
         """What is odd about values that a person gives, with gaps where they are `partial`, in words that follow
         their name: `holds characters that training has not seen`."""
         return []
+
+    def constraint(self, words: str) -> Constraint:
+        """A rule that a person states. Raises `RecipeError` for what is none, `Unsupported` where there are none."""
+        raise Unsupported(
+            f"a constraint is for the columns of a table, and this model makes {self.space}: leave --require out",
+            code="no-constraints",
+        )
+
+    def mended(self, values: Values, made: Values, places: Array) -> Values:
+        """Raw values with what was made in some of their places `(n, stored, *grid)`, and the rest to the letter."""
+        return made
 
     def kept(self, made: Values, given: Values) -> Values:
         """What was made of values with gaps, with what was known of these to the letter."""

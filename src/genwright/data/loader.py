@@ -15,9 +15,11 @@ import numpy as np
 
 from genwright.data.field import Array
 
-__all__ = ["Loader", "evenly", "permute", "shuffled", "strata"]
+__all__ = ["SMALL", "Loader", "evenly", "permute", "shuffled", "strata"]
 
 _ROUNDS = 6
+POOL = 64
+"""Batches that are sorted by the size of their examples together."""
 SMALL = 1 << 20
 """An epoch of so many examples is shuffled at once: 8 MiB at most."""
 
@@ -65,6 +67,8 @@ class Loader:
     place   examples handed out so far, on all devices together: the whole state
     strata  numbers of the examples of each sort: they come in turn, however rare a sort is (None: each
             example as often as any other)
+    sizes   of the examples: those of a batch are of about the same size, so that little of it is filled up
+            (None: as they come)
     """
 
     def __init__(
@@ -75,17 +79,33 @@ class Loader:
         rank: int = 0,
         world: int = 1,
         strata: Sequence[Array] | None = None,
+        sizes: Array | None = None,
     ) -> None:
-        self.n, self.seed = n, seed
+        self.n, self.seed, self.sizes = n, seed, sizes
         self.strata = list(strata or ())
         self.rank, self.world = rank, world
         self.place = 0
+        self._pool: tuple[tuple[int, int], Array] | None = None
 
     def next(self, size: int) -> Array:
         """This device's share of the next `size * world` examples, by number `(size,)`."""
-        first = self.place + self.rank * size
-        self.place += size * self.world
-        return self._numbers(np.arange(first, first + size))
+        first, whole = self.place, size * self.world
+        self.place += whole
+        mine = slice(self.rank * size, (self.rank + 1) * size)
+        if self.sizes is None:
+            return self._numbers(np.arange(first, first + whole)[mine])
+        # Far fewer than an epoch, or a batch would hold an example of two epochs twice.
+        many = max(1, min(POOL, self.n // (4 * whole)))
+        number, turn = divmod(first // whole, many)
+        if self._pool is None or self._pool[0] != (number, whole):
+            self._pool = (number, whole), self._batches(number, many, whole, self.sizes)
+        return self._pool[1][turn, mine]
+
+    def _batches(self, number: int, many: int, size: int, sizes: Array) -> Array:
+        """The batches of a pool `(many, size)`, which are sorted within and come in any order."""
+        pool = self._numbers(np.arange(number * many * size, (number + 1) * many * size))
+        batches = pool[np.argsort(sizes[pool], kind="stable")].reshape(many, size)
+        return batches[permute(np.arange(many), many, self.seed + number)]
 
     def _numbers(self, places: Array) -> Array:
         if not self.strata:

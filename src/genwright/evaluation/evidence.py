@@ -18,6 +18,7 @@ import numpy as np
 
 from genwright.data.codec import Codec, Preview
 from genwright.data.field import Array, Field
+from genwright.data.preview import in_lines
 from genwright.errors import DataError
 from genwright.evaluation.cache import array_digest
 from genwright.space import Space
@@ -65,8 +66,10 @@ class Sample:
 
     def preview(self, index: Sequence[int]) -> Preview:
         """A look at some of the examples."""
-        main = self.codec.main
-        return self.codec.preview({main: self.field.take(self.raw, index)}, {main: self.field})
+        main, values = self.codec.main, self.field.take(self.raw, index)
+        if not isinstance(self.field, self.codec.field_types[0]):  # what lies beside its files
+            return Preview("text", text=in_lines({main: [str(value) for value in values]}))
+        return self.codec.preview({main: values}, {main: self.field})
 
     def view(self, name: str) -> Any:
         """The examples as a metric that reads `name` wants them. Raises `DataError` where they offer no
@@ -115,6 +118,7 @@ class Pairs:
     supervised  whether `true` are the right answers: an example that is to be brought to another domain
                 (unpaired translation) has none
     baselines   what trivial answerers say to the same, by name
+    asks        the fields of what is given, by name
     """
 
     given: Mapping[str, Sequence[Any]]
@@ -125,6 +129,7 @@ class Pairs:
     log_probs: Array | None = None
     supervised: bool = True
     baselines: Mapping[str, Pairs] = has(default_factory=dict)
+    asks: Mapping[str, Field] = has(default_factory=dict)
 
     @property
     def whole(self) -> bool:

@@ -62,6 +62,7 @@ def pairs_of(model: Model, data: ReferenceData, n: int, seed: int) -> Pairs | No
         data.decoded(truth, {}),
         known=_known(pipeline, data.field, asked, truth),
         supervised=model.task.paired,
+        asks={name: pipeline.asker(name) for name in asked.given},
     )
     if not pairs.supervised:
         return pairs

@@ -25,6 +25,7 @@ class MetricResult:
                    as trivial; None where the baselines are no worse than real
     lead           by how much the model is nearer to `real_baseline` than the best baseline, example by example;
                    None where the two did not answer the same questions
+    heeded         the same beside the model's own answers to other questions: what is given makes that difference
     """
 
     metric: str
@@ -41,6 +42,7 @@ class MetricResult:
     validation: str = ""
     fault: Literal["above", "below", "either"] = "either"
     lead: Measurement | None = None
+    heeded: Measurement | None = None
 
     def far(self, measurement: Measurement) -> float:
         """How much worse than real `measurement` is, in the metric's own unit; below 0 where it is better.

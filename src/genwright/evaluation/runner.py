@@ -158,7 +158,8 @@ def _answered(
     best = Measurement(metric.ideal, metric.ideal, metric.ideal, model.n)
     made = result(model=model, real_baseline=best, baselines=found)
     lead = None if made.best is None else metric.lead(rows["model"], rows[made.best])
-    return replace(made, skill=_skill(made), lead=lead)
+    heeded = metric.lead(rows["model"], rows["shuffled"]) if "shuffled" in rows else None
+    return replace(made, skill=_skill(made), lead=lead, heeded=heeded)
 
 
 def _in_words(metric: Metric, error: Exception) -> str:
@@ -232,6 +233,7 @@ def claims(found: Sequence[MetricResult]) -> list[Claim]:
     ]
     predicted = [likelihood_claim(result) for result in sound if result.group == "likelihood"]
     heeds = [_heeds(result) for result in sound if result.group == "condition"]
+    heeds = heeds or [_heeds_in_answers(sound)]
     trivial = (_beats_answers(sound), _beats_trivial(sound))
     return [one for one in (*trivial, *predicted, *heeds) if one is not None] + made
 
@@ -295,6 +297,27 @@ def _heeds(result: MetricResult) -> Claim | None:
         return Claim("inconclusive", question, f"perhaps heeds what is given: {numbers}")
     how = "ignores" if model.low <= 0 else "hardly heeds"
     return Claim("not supported", question, f"{how} what is given: {numbers}")
+
+
+def _heeds_in_answers(found: Sequence[MetricResult]) -> Claim | None:
+    """The same where a part of the answer itself is given: whether answers are nearer to what is right than those
+    to other questions are."""
+    scored = [r for r in found if r.heeded is not None and r.better != "near"]
+    if not scored:
+        return None
+    question, closer = "Is what is given heeded?", [r for r in scored if r.heeded and r.heeded.low > 0]
+    share = f"{len(closer)} of {len(scored)} metrics of answers"
+    if 2 * len(closer) > len(scored):
+        words = (
+            f"its answers are nearer to the right ones than its answers to other questions, by {share}"
+        )
+        return Claim("supported", question, f"heeds what is given: {words}")
+    words = f"its answers to other questions are as near to the right ones, by {_listed([r.metric for r in scored])}"
+    return Claim(
+        "inconclusive" if closer else "not supported",
+        question,
+        f"{'hardly heeds' if closer else 'ignores'} what is given: {words}",
+    )
 
 
 def _beats_trivial(found: Sequence[MetricResult]) -> Claim | None:

@@ -15,12 +15,15 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from genwright.batch import Batch, Cond
 from genwright.errors import Incompatible
+from genwright.families.beam_search import Search, beam_search
 from genwright.families.capabilities import DensityEstimator, Infilling
+from genwright.families.copying import Pointer
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guide, guided_conds
 from genwright.families.ordinal import OrdinalTable
 from genwright.families.sequence import SymbolFamily
@@ -62,6 +65,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
             for back in range(min(ngram, self.length) - 1)
         )
         self._add_head(width)
+        self.pointer = self._pointer(width, nets.dim) if self.conditioner.copies else None
         self.start = nn.Parameter(0.02 * torch.randn(width))
         cond_shape = self.conditioner.shape
         self.from_vector = nn.Linear(cond_shape.vector, width) if cond_shape.vector else None
@@ -72,6 +76,17 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         )
         axes = space.grid if len(space.grid) > 1 else ()
         self.axes = nn.ParameterList(nn.Parameter(0.02 * torch.randn(size, width)) for size in axes)
+
+    def _pointer(self, width: int, dim: int) -> Pointer:
+        """What copies symbols of a condition. Raises `Incompatible` where they are not those of x."""
+        for name, spec in self.cond.items():
+            if spec.copied and spec.space.spans != self.space.spans:
+                raise Incompatible(
+                    f"the condition {name!r} is spelled with other symbols than what is made, so that none can be "
+                    f"copied: leave it out of task.copied, or let both share a vocabulary",
+                    code="cannot-copy",
+                )
+        return Pointer(width, dim)
 
     # -- the sequence --------------------------------------------------------------------------
 
@@ -120,18 +135,27 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
     # -- training ------------------------------------------------------------------------------
 
     def _nats(self, batch: Batch) -> Tensor:
-        """Negative log-likelihood at each position, summed over spans `(B, P)`."""
-        ids = self._flat(batch.x)
-        cond = self.conditioner(batch.cond, len(batch), batch.x)
-        rows = ids + self._rows(self.length)
-        hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, self.length), cond)
-        hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
+        """Negative log-likelihood at each position up to the last that counts, summed over spans `(B, P)`."""
+        mask = None if batch.mask is None else batch.mask.flatten(1)
+        if mask is not None:
+            places = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+            mask = mask[:, : max(1, int((mask * places).max()))]
         truth = batch.x.reshape(len(batch), self.channels, -1)
-        nats, head = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device), self._head()
-        for channel in range(self.channels):
-            logits = self._logits(hidden[:, :, channel], channel, head)
-            nats = nats + F.cross_entropy(logits.transpose(1, 2), truth[:, channel], reduction="none")
-        return nats if batch.mask is None else nats * batch.mask.flatten(1)
+        truth = truth if mask is None else truth[..., : mask.shape[1]]
+        ids = truth.transpose(1, 2).flatten(1)
+        cond = self.conditioner(batch.cond, len(batch), batch.x)
+        total = ids.shape[1]
+        rows = ids + self._rows(total)
+        hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, total), cond)
+        hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
+        nats = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device)
+        for h, head, right in zip(hidden.unbind(2), self._heads(), truth.unbind(1), strict=True):
+            logits = F.linear(h, head).float()
+            each = F.cross_entropy(logits.transpose(1, 2), right, reduction="none")
+            nats = nats + (
+                each if self.pointer is None else -self.pointer.log_prob(h, -each, right, cond)
+            )
+        return nats if mask is None else nats * mask
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats, and how many symbols they are for."""
@@ -170,14 +194,24 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         guidance_scale: float = 1.0,
         length: Count | None = None,
         prefix: list[int] | None = None,
+        beams: Annotated[int, Ge(1), Le(64)] | None = None,
+        length_penalty: NonNegative = 0.6,
         cache: bool = True,
     ) -> Tensor:
         """temperature: of the softmax; 0 always takes the likeliest.  top_k: only the k likeliest.
         top_p: only the likeliest that together hold this probability.  min_p: only those at least
         so many times as likely as the likeliest.  guidance_scale: above 1 exaggerates the condition.
         length: symbols to make; a text may go on beyond the training window.  prefix: symbols to
-        begin with.  cache: keep what was seen (False: plain path)."""
+        begin with.  beams: search for the likeliest with so many followed side by side; nothing is
+        drawn.  length_penalty: how much longer ones are then preferred, 0 not at all.  cache: keep what
+        was seen (False: plain path)."""
         sampler = TokenSampler(temperature, top_k, top_p, min_p)
+        if beams and (sampler.cuts or temperature not in (0.0, 1.0)):
+            raise Incompatible(
+                "a beam search takes the likeliest and draws nothing: leave temperature, top_k, top_p and min_p away, "
+                "or beams",
+                code="contradicting-options",
+            )
         total = self.length if length is None else length * self.channels
         if total > self.length and (len(self.space.grid) != 1 or self.conditioner.shape.grid):
             raise Incompatible(
@@ -185,10 +219,13 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
                 code="too-long",
             )
         ids = self._beginning(n, total, partial, prefix)
-        full, free = guided_conds(self.conditioner, given, n, self.start, guidance_scale)
-        net = self._continuing() if cache else self.net
-        cond = _Reader(self, net, full, cached=cache)
-        uncond = None if free is None else _Reader(self, net, free, cached=cache)
+        grid = self.space.grid if length is None else (length,)
+        if beams:
+            search = Search(beams, length_penalty)
+            found = self._searched(ids, given, total, search, guidance_scale, cached=cache)
+            return self._stored(found, grid)
+        conds = guided_conds(self.conditioner, given, n, self.start, guidance_scale)
+        reader = _Guided(self, conds, guidance_scale, cached=cache)
         pad, grammar = self.pad, None if self.grammar is None else self.grammar.to(self.device)
         done = torch.zeros(n, dtype=torch.bool, device=self.device)
         if partial is not None and pad is not None:
@@ -199,10 +236,9 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         shift, at = self._rows(total), ids.shape[1]
         rows = torch.full((n, total), pad or 0, device=self.device)
         rows[:, :at] = ids + shift[:at]
+        grid = self.space.grid if length is None else (length,)
         while at < total and not bool(done.all()):
-            logits = cond.read(rows, at)
-            if uncond is not None:
-                logits = guide(logits, uncond.read(rows, at), guidance_scale)
+            logits = reader.read(rows, at)
             if grammar is not None and state is not None:
                 logits = logits.masked_fill(~grammar.allowed(state, total - at - 1), -torch.inf)
             new = inverse_cdf_sample(sampler.probs(logits), u[:, at])
@@ -213,7 +249,35 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
                 done = done | (new == pad)
             rows[:, at] = new + shift[at]
             at += 1
-        return self._stored(rows - shift, self.space.grid if length is None else (length,))
+            reached(Draft(at, total, lambda: self._stored(rows - shift, grid), at // self.channels))
+        return self._stored(rows - shift, grid)
+
+    def _searched(
+        self,
+        ids: Tensor,
+        given: dict[str, Tensor],
+        total: int,
+        search: Search,
+        scale: float,
+        *,
+        cached: bool,
+    ) -> Tensor:
+        """The likeliest sequences that begin with `ids` `(n, total)`, as many at a time as are sampled."""
+        size, shift, parts = max(1, self.chunk // search.beams), self._rows(total), list[Tensor]()
+        grammar = None if self.grammar is None else self.grammar.to(self.device)
+        for i in range(0, len(ids), size):
+            some = {name: one[i : i + size] for name, one in given.items()}
+            begun = ids[i : i + size]
+            conds = guided_conds(self.conditioner, some, len(begun), self.start, scale)
+            reader = _Guided(self, conds, scale, cached=cached, times=search.beams)
+
+            def read(made: Tensor, at: int, reader: _Guided = reader) -> Tensor:
+                return reader.read(made + shift, at)
+
+            parts.append(
+                beam_search(read, reader.select, begun, total, search, pad=self.pad, grammar=grammar)
+            )
+        return torch.cat(parts)
 
     def _continuing(self) -> Causal:
         """The network as it goes on from a cache: in bfloat16 some three times as fast on a CPU that has it."""
@@ -281,6 +345,39 @@ class _Marks:
     given: Tensor | None
 
 
+class _Guided:
+    """Reads a growing sequence with and without the condition, for guidance.
+
+    conds  what is read beside it, and what without (None: that is not asked for)
+    times  how many sequences there are for each example
+    """
+
+    def __init__(
+        self,
+        family: Autoregressive,
+        conds: tuple[Cond, Cond | None],
+        scale: float,
+        *,
+        cached: bool,
+        times: int = 1,
+    ) -> None:
+        net = family._continuing() if cached else family.net
+        some = [c.map(lambda t: t.repeat_interleave(times, 0)) for c in conds if c is not None]
+        self.readers = [_Reader(family, net, cond, cached=cached) for cond in some]
+        self.scale = scale
+
+    def read(self, rows: Tensor, count: int) -> Tensor:
+        """Logits of the symbol after the first `count`."""
+        cond, *uncond = [reader.read(rows, count) for reader in self.readers]
+        return guide(cond, uncond[0], self.scale) if uncond else cond
+
+    def select(self, rows: Tensor) -> None:
+        """Go on from these sequences `(B,)`, each of the same example as the one in whose place it comes."""
+        for reader in self.readers:
+            if reader.cache is not None:
+                reader.cache.select(rows)
+
+
 class _Reader:
     """Reads a growing sequence and answers with the logits of the symbol that comes next.
 
@@ -291,9 +388,9 @@ class _Reader:
     def __init__(self, family: Autoregressive, net: Causal, cond: Cond, *, cached: bool) -> None:
         self.family, self.net, self.cached = family, net, cached
         self.dtype = next(net.parameters()).dtype
-        self.marks = family._marks(cond)
+        self.marks, self.exact = family._marks(cond), cond
         self.cond = cond.map(lambda t: t.to(self.dtype) if t.is_floating_point() else t)
-        self.heads = torch.split(family._head().to(self.dtype), family.sizes)
+        self.heads = [head.to(self.dtype) for head in family._heads()]
         self.begin = 0
         self.cache: Cache | None = None
 
@@ -310,4 +407,7 @@ class _Reader:
         seen = self.cache.length if self.cache is not None else 0
         h = family._inputs(rows, self.marks, seen, rows.shape[1] + 1).to(self.dtype)
         hidden = self.net(h, self.cond, self.cache)[:, -1]
-        return F.linear(hidden, self.heads[count % family.channels]).float()
+        logits = F.linear(hidden, self.heads[count % family.channels]).float()
+        if family.pointer is None:
+            return logits
+        return family.pointer.logits(hidden.to(self.exact.vector.dtype), logits, self.exact)

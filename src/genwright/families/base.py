@@ -177,6 +177,16 @@ class Family(nn.Module, ABC):
         n = torch.tensor(float(len(batch)), device=total.device)
         return total * n, n
 
+    def condition_gain(self, batch: Batch, others: Mapping[str, Tensor], *, seed: int) -> Tensor:
+        """By how much examples cost less under their own conditions than under `others`, with the same noise: a
+        scalar that is 0 on average where those are ignored. By default of the held-out loss."""
+        costs = []
+        for cond in (others, {}):
+            torch.manual_seed(seed)
+            total, count = self.heldout(Batch(batch.x, {**batch.cond, **cond}, batch.mask))
+            costs.append(total.detach().float() / count)
+        return costs[0] - costs[1]
+
     def loss_mask(self, batch: Batch) -> Tensor | None:
         """Which positions of an example are learnt `(B, *grid)`, None where all are: those of `batch.mask`,
         and the pads behind an example's end, which a sampler has to make."""

@@ -13,10 +13,11 @@ conditions alone is None in its objects over the others: `likelihood`, `code`.
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.errors import Incompatible, Unsupported, suggest
 from genwright.families.base import Family
+from genwright.families.lanes import Part, in_lanes
 from genwright.families.workers import side_by_side
 from genwright.grammar import Grammar
 from genwright.options import Count, Natural
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 LikelihoodKind = Literal["bound", "exact"]
+T = TypeVar("T")
 
 
 class Generative(Family):
@@ -63,6 +66,12 @@ class Generative(Family):
         if self.device.type != "cpu":
             return 256
         return _power_of_two(2**14 / (self.space.stored * self.space.positions), 8, 256)
+
+    @property
+    def lanes(self) -> int:
+        """Rows in which a few examples are made, though fewer be wanted: so many that they cost little more than
+        one."""
+        return max(1, min(8, self.chunk // 32))
 
     def sample(
         self,
@@ -98,22 +107,48 @@ class Generative(Family):
         partial  of one that infills: examples and which of their numbers are known
         """
         cond, chunk = dict(cond or {}), self.chunk if chunk is None else chunk
-        self._check(n, cond)
         check({"n": n, "seed": seed, "chunk": chunk}, _SAMPLE, where="sample")
-        checked = coerce(self._sample, sampler_options, where="sample")
-        self._guidable(checked.get("guidance_scale", 1.0), cond)
-        make: Callable[..., Tensor] = self._sample
+        make = self._maker(n, cond, sampler_options)
 
         def one(start: int) -> Tensor:
             stop = min(start + chunk, n)
             rng = torch.Generator(self.device).manual_seed(chunk_seed(seed, start))
             some = {name: value[start:stop].to(self.device) for name, value in cond.items()}
-            known = [tuple(t[start:stop].to(self.device) for t in partial)] if partial else []
-            return make(stop - start, some, rng, *known, **checked)
+            known = None
+            if partial is not None:
+                x, there = (t[start:stop].to(self.device) for t in partial)
+                known = (x, there)
+            (made,) = in_lanes(make, [Part(stop - start, rng, some, known)], min(self.lanes, chunk))
+            return made
 
         return self._made(one, range(0, n, chunk))
 
-    def _made(self, one: Callable[[int], Tensor], starts: range) -> Iterator[Tensor]:
+    def together(
+        self, wanted: Sequence[tuple[int, Mapping[str, Tensor], int]], **sampler_options: Any
+    ) -> list[Tensor]:
+        """What `sample` gives for each of several small requests, made at once: `n`, conditions and seed of each,
+        `lanes` examples in all at most.
+
+        Raises `Unsupported` where the sampler cannot make several requests at once.
+        """
+        parts = []
+        for n, cond, seed in wanted:
+            make = self._maker(n, cond, sampler_options)
+            rng = torch.Generator(self.device).manual_seed(chunk_seed(seed, 0))
+            parts.append(Part(n, rng, {name: value.to(self.device) for name, value in cond.items()}))
+        (made,) = self._made(lambda _: in_lanes(make, parts, self.lanes), range(1))
+        return made
+
+    def _maker(
+        self, n: int, cond: Mapping[str, Tensor], sampler_options: Mapping[str, Any]
+    ) -> Callable[..., Tensor]:
+        """The sampler with its options. Raises for what it cannot be asked."""
+        self._check(n, cond)
+        checked = coerce(self._sample, sampler_options, where="sample")
+        self._guidable(checked.get("guidance_scale", 1.0), cond)
+        return functools.partial(self._sample, **checked)
+
+    def _made(self, one: Callable[[int], T], starts: range) -> Iterator[T]:
         was_training = self.training
         self.eval()
         try:

@@ -20,9 +20,11 @@ from genwright.families.base import Phase, summed
 from genwright.families.capabilities import DensityEstimator, Encoder, LatentVariable, LikelihoodKind
 from genwright.families.density import carried, log_change
 from genwright.families.dequantize import Dequantizer
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guided, guided_conds
 from genwright.families.meanflow import JUMPS, change
 from genwright.families.noise import Waves, example_mean, stratified
+from genwright.families.perceptual_loss import FeatureKind, PerceptualLoss
 from genwright.families.schedules import DDPM, EDM, FlowMatching, Schedule
 from genwright.families.solvers import SOLVERS
 from genwright.families.standardize import Scaling
@@ -59,6 +61,8 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         waves: Natural | None = None,
         objective: Literal["denoise", "meanflow"] = "denoise",
         levels: Annotated[int, Ge(2)] | None = None,
+        perceptual: NonNegative = 0.0,
+        perceptual_features: FeatureKind = "auto",
     ) -> None:
         """schedule: flow matching, EDM or DDPM (None: edm for a row, whose density may be far narrower than
         its standard deviation, else flow).  betas: how the noise of ddpm grows (None: cosine).
@@ -67,7 +71,10 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         objective is to denoise, else 0).  objective: to remove noise (denoise), or to jump over a span of
         it (meanflow), which makes examples in 1 to 4 steps.  levels: that numbers in [-1, 1] have (256 for
         pixels). Those on levels are then spread over their shares of the range, as they are where a
-        likelihood is judged, and samples settle on levels (None: all are learnt as they are)."""
+        likelihood is judged, and samples settle on levels (None: all are learnt as they are).  perceptual: weight
+        of a loss in features of the denoised estimate, on a grid of numbers, the less the more noise there is.
+        perceptual_features: what it is taken in (auto: imagenet for pictures where the extra `features` is
+        installed, else random)."""
         super().__init__(space, cond, nets)
         self.jumps = objective == "meanflow"
         if self.jumps and schedule not in (None, "flow"):
@@ -91,6 +98,13 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
             self.likelihood = None
         self.likelihood_examples = 128 if space.grid else 512
         self.scaling, self.levels = Scaling(space), Dequantizer(space, levels)
+        self.perceptual = PerceptualLoss(space, perceptual, perceptual_features)
+        if self.perceptual and self.jumps:
+            raise RecipeError(
+                "family.perceptual looks at a denoised estimate, which family.objective=meanflow has not: leave one "
+                "of the two out",
+                code="contradicting-options",
+            )
 
     def prepare(self, batch: Batch) -> None:
         self.levels.fit(batch.x)
@@ -113,14 +127,17 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         return self.net(self.waves(seen), cond.plus(self.time(number))).float()
 
     def loss(self, batch: Batch, phase: str) -> dict[str, Tensor]:
-        return {"jump" if self.jumps else "denoise": self._errors(batch).mean()}
+        errors, far = self._errors(batch)
+        terms = {"jump" if self.jumps else "denoise": errors.mean()}
+        return terms if far is None else terms | {"perceptual": far.mean()}
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean weighted squared error per number, at the training's times."""
-        return summed(self._errors(batch))
+        return summed(self._errors(batch)[0])
 
-    def _errors(self, batch: Batch) -> Tensor:
-        """Weighted squared error of each example `(B,)`, a mean over its numbers."""
+    def _errors(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Weighted squared error of each example `(B,)`, a mean over its numbers; and in training the perceptual
+        loss, where there is one."""
         n, clean = len(batch), self._normal(self.levels.dequantize(batch.x))
         t, noise = self._times(clean), torch.randn_like(clean)
         span = torch.zeros_like(t)
@@ -136,7 +153,15 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
             some = cond.rows(slice(k))
             moved = change(lambda x, t, h: self._answer(x, t, some, h), x[:k], t[:k], span[:k])
             answer = torch.cat([answer[:k] + span[:k] * moved, answer[k:]])
-        return example_mean(self.schedule.loss(answer, x, noise, clean, t), batch.mask)
+        errors = example_mean(self.schedule.loss(answer, x, noise, clean, t), batch.mask)
+        if not (self.perceptual and self.training):
+            return errors, None
+        estimate = self._plain(self.schedule.denoised(answer, x, t))
+        signal, variance = self.schedule.alpha(t).square(), self.schedule.sigma(t).square()
+        share = (
+            signal / (signal + variance)
+        ).flatten()  # where all is noise, a mean is the right answer
+        return errors, share * self.perceptual(estimate, batch.x, batch.mask)
 
     def _times(self, clean: Tensor) -> Tensor:
         """Times to train on `(B, 1, ...)`."""
@@ -218,19 +243,28 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         cond, uncond = guided_conds(self.conditioner, given, n, noise, guidance_scale)
         low, high = (bound * schedule.data_std for bound in self.scaling.bounds())
 
+        estimate = noise
+
         def denoise(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
+            nonlocal estimate
             at = by_example(t.expand(n), x)
             span = None if s is None else at - s
             answer = guided(lambda c: self._answer(x, at, c, span), cond, uncond, guidance_scale)
             clean = schedule.denoised(answer, x, at)
+            estimate = torch.minimum(torch.maximum(clean, low), high)
             if self.jumps and s is not None and s > 0:
                 return clean  # where the line through both ends of the jump would come to
-            return torch.minimum(torch.maximum(clean, low), high)
+            return estimate
+
+        def example(x: Tensor) -> Tensor:
+            return self.levels.quantize(self.space.draw(self._plain(x)))
+
+        def after(number: int) -> None:
+            reached(Draft(number, len(times) - 1, lambda: example(estimate)))
 
         times = schedule.timesteps(steps or (4 if self.jumps else 32), self.device)
         walk = SOLVERS[solver or ("euler" if self.jumps else "dpm")](schedule, rng, temperature)
-        x = walk.solve(denoise, temperature * schedule.sigma(times[0]) * noise, times)
-        return self.levels.quantize(self.space.draw(self._plain(x)))
+        return example(walk.solve(denoise, temperature * schedule.sigma(times[0]) * noise, times, after))
 
 
 def _schedule(

@@ -19,6 +19,7 @@ so that its input, and the target of its gradient, have unit size at every level
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -31,6 +32,7 @@ from genwright.batch import Batch, Cond, by_example
 from genwright.errors import RecipeError
 from genwright.families.base import Phase, summed
 from genwright.families.capabilities import Generative
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guided, guided_conds
 from genwright.families.langevin import Langevin, gradient
 from genwright.families.noise import Waves, example_mean, stratified
@@ -151,6 +153,14 @@ class Energy(Generative):
             return super().heldout(batch)
         return summed(self._errors(batch).detach())
 
+    def condition_gain(self, batch: Batch, others: Mapping[str, Tensor], *, seed: int) -> Tensor:
+        """Of the energy itself where the loss is a contrast with a walk that reads the conditions too. The normalisers
+        of conditions that are exchanged cancel."""
+        if self.denoising:
+            return super().condition_gain(batch, others, seed=seed)
+        other = Batch(batch.x, {**batch.cond, **others})
+        return (self.energy(other) - self.energy(batch)).mean()
+
     def _errors(self, batch: Batch) -> Tensor:
         """(1 + sigma^2) / sigma^2 |D(x + sigma e) - x|^2 of each example `(B,)`, a mean over its numbers."""
         n, clean = len(batch), self.scaling.normal(batch.x)
@@ -221,13 +231,17 @@ class Energy(Generative):
             levels = self._levels(steps or 32)
             x = torch.empty(n, self.space.width, *self.space.grid, device=self.device)
             x = float(levels[0]) * x.normal_(generator=rng)
-            for sigma, lower in zip(levels, [*levels[1:], None], strict=True):
+            for number, (sigma, lower) in enumerate(zip(levels, [*levels[1:], None], strict=True), 1):
                 walk = at(sigma)
                 x, slope = walk.run(x, float(sigma), corrections, step_size)
+                reached(Draft(number, len(levels), functools.partial(self._example, x)))
                 if lower is not None:
                     x = _down(x, slope, float(sigma), float(lower))
         # What is left of the noise is taken away (Jolicoeur-Martineau et al. 2020, arXiv:2009.05475).
         x = x - self.low**2 * slope
+        return self._example(x)
+
+    def _example(self, x: Tensor) -> Tensor:
         return self.space.draw(self.scaling.plain(x))
 
     def _levels(self, steps: int) -> Tensor:

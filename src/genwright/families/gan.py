@@ -232,6 +232,17 @@ class GAN(LatentVariable):
             return torch.cat([self._judge(part, cond) for part in x.chunk(copies)])
         return self._judge(x, cond.map(lambda t: torch.cat([t, t])) if copies == 2 else cond)
 
+    def condition_gain(self, batch: Batch, others: Mapping[str, Tensor], *, seed: int) -> Tensor:
+        """By how much surer the critic is of what is made under a condition when it reads that one: 0 where the
+        generator ignores it, and where the critic does."""
+        torch.manual_seed(seed)
+        batch = self._whole(batch)
+        n, drop_mask = len(batch), self._drop_mask(batch)
+        fake = self._fake(batch, drop_mask)
+        wrong = Batch(batch.x, {**batch.cond, **{name: one[:n] for name, one in others.items()}})
+        own, other = (self._judge(fake, self._critic_cond(b, drop_mask)) for b in (batch, wrong))
+        return (own - other).mean()
+
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         """A code is the noise, and a number for each binary dimension, of which the sign counts."""
         bits = _signs((codes[:, self.latent :] > 0).to(codes.dtype))

@@ -18,6 +18,7 @@ What is known is never hidden: gaps are filled by the same sampler.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Literal
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from genwright.batch import Batch, Cond
 from genwright.families.capabilities import DensityEstimator, Encoder, Infilling
+from genwright.families.drafts import Draft, reached
 from genwright.families.guidance import guide, guided_conds
 from genwright.families.ordinal import OrdinalTable
 from genwright.families.sequence import SymbolFamily
@@ -94,15 +96,19 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
         seen  what the network sees and what is hidden of it (None: all that is not asked for)
         """
         h = self._read(*(seen or (ids, asked)), cond)
-        nats, head = h.new_zeros(ids.shape, dtype=torch.float32), self._head()
-        for c in range(self.channels):
-            row, place = torch.nonzero(asked[:, c :: self.channels], as_tuple=True)
-            place = place * self.channels + c
-            each = F.cross_entropy(
-                self._logits(h[row, place], c, head), ids[row, place], reduction="none"
-            )
-            nats = nats.index_put((row, place), each)
-        return nats
+        row, place, counts = self._by_span(asked)
+        found, truth = torch.split(h[row, place], counts), torch.split(ids[row, place], counts)
+        each = [
+            F.cross_entropy(F.linear(some, head).float(), symbols, reduction="none")
+            for some, head, symbols in zip(found, self._heads(), truth, strict=True)
+        ]
+        return h.new_zeros(ids.shape, dtype=torch.float32).index_put((row, place), torch.cat(each))
+
+    def _by_span(self, asked: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+        """The row and the place of all that is asked for, those of the first span first, and how many each has."""
+        by_span = asked.view(len(asked), -1, self.channels).permute(2, 0, 1)  # (C, B, P)
+        span, row, position = torch.nonzero(by_span, as_tuple=True)
+        return row, position * self.channels + span, by_span.sum((1, 2)).tolist()
 
     # -- training ------------------------------------------------------------------------------
 
@@ -246,6 +252,7 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
                 asked = hidden & (_ranks(surest.masked_fill(~hidden, torch.inf)) < new)
             ids = torch.where(asked, drawn, ids)
             hidden = hidden & ~asked
+            reached(Draft(step, min(steps, most), functools.partial(self._stored, ids, self.space.grid)))
         x = self._stored(ids, self.space.grid)
         valid = self.space.valid(x)
         if valid is not None and self.pad is not None:  # what ends stays ended
@@ -265,13 +272,12 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
     ) -> tuple[Tensor, Tensor]:
         """A symbol for each place that is asked for, and how likely it was (its logarithm) `(n, D)`."""
         drawn, sure = torch.zeros_like(asked, dtype=torch.long), torch.zeros_like(u)
-        head = self._head()
-        for c in range(self.channels):
+        for c, head in enumerate(self._heads()):
             row, place = torch.nonzero(asked[:, c :: self.channels], as_tuple=True)
             place = place * self.channels + c
-            logits = self._logits(h[row, place], c, head)
+            logits = F.linear(h[row, place], head).float()
             if uncond is not None:
-                logits = guide(logits, self._logits(uncond[row, place], c, head), guidance_scale)
+                logits = guide(logits, F.linear(uncond[row, place], head).float(), guidance_scale)
             if self.pad is not None:
                 logits[inner[row, place], self.pad] = -torch.inf
             found = inverse_cdf_sample(sampler.probs(logits), u[row, place])

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.families.base import Phase
@@ -51,10 +50,10 @@ class SymbolFamily(Generative):
         self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
         self.smooth_head = SmoothRows(self.space.spans, width)
 
-    def _head(self) -> Tensor:
-        """`(sum of the sizes, width)`: the row of each symbol's logit."""
-        rows: Tensor = self.smooth_head(self.head)
-        return rows
+    def _heads(self) -> tuple[Tensor, ...]:
+        """For each span `(k, width)`: the row of each symbol's logit. Parted at once: the gradient of a slice is as
+        large as the whole."""
+        return torch.split(self.smooth_head(self.head), self.sizes)
 
     @property
     def pad(self) -> int | None:
@@ -80,8 +79,3 @@ class SymbolFamily(Generative):
     def _stored(self, ids: Tensor, grid: tuple[int, ...]) -> Tensor:
         """A sequence back to stored examples on `grid`."""
         return ids.view(len(ids), -1, self.channels).transpose(1, 2).reshape(-1, self.channels, *grid)
-
-    def _logits(self, hidden: Tensor, channel: int, head: Tensor) -> Tensor:
-        """`(..., width)` to what one span says `(..., k)`."""
-        begin = int(sum(self.sizes[:channel]))
-        return F.linear(hidden, head[begin : begin + self.sizes[channel]]).float()

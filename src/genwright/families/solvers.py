@@ -9,6 +9,7 @@ know where that line should point.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Protocol
 
@@ -38,9 +39,17 @@ class Solver(ABC):
     ) -> None:
         self.schedule, self.rng, self.temperature = schedule, rng, temperature
 
-    def solve(self, denoise: Denoise, x: Tensor, times: Tensor) -> Tensor:
-        for t, s in pairwise(times):
+    def solve(
+        self,
+        denoise: Denoise,
+        x: Tensor,
+        times: Tensor,
+        after: Callable[[int], None] = lambda number: None,
+    ) -> Tensor:
+        """From noise `x` at the first of the times; `after` is told of each step, by its number from 1 on."""
+        for number, (t, s) in enumerate(pairwise(times), 1):
             x = self.step(denoise, x, t, s)
+            after(number)
         return x
 
     @abstractmethod
@@ -98,9 +107,15 @@ class DPM(Solver):
     """DPM-Solver++(2M) (Lu et al. 2022, arXiv:2211.01095, algorithm 2): second order with one call a
     step, by extrapolating the clean estimate from the step before. Made for few steps."""
 
-    def solve(self, denoise: Denoise, x: Tensor, times: Tensor) -> Tensor:
+    def solve(
+        self,
+        denoise: Denoise,
+        x: Tensor,
+        times: Tensor,
+        after: Callable[[int], None] = lambda number: None,
+    ) -> Tensor:
         self._last: tuple[Tensor, Tensor] | None = None  # the estimate before, and its log-SNR
-        return super().solve(denoise, x, times)
+        return super().solve(denoise, x, times, after)
 
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
         now = clean = denoise(x, t)

@@ -31,6 +31,11 @@ class TokenSampler:
     top_p: float | None = None
     min_p: float | None = None
 
+    @property
+    def cuts(self) -> bool:
+        """Whether unlikely ones are cut off."""
+        return not (self.top_k is None and self.top_p is None and self.min_p is None)
+
     def probs(self, logits: Tensor) -> Tensor:
         """Logits `(..., k)` to the probabilities that are drawn from, 0 for what is cut off."""
         logits = logits.float()
@@ -53,8 +58,7 @@ class TokenSampler:
             p = torch.zeros_like(p).scatter(-1, order, ordered)
         if self.min_p is not None:
             p = p.masked_fill(p < self.min_p * p.amax(-1, keepdim=True), 0)
-        uncut = self.top_k is None and self.top_p is None and self.min_p is None
-        return p if uncut else p / p.sum(-1, keepdim=True)
+        return p / p.sum(-1, keepdim=True) if self.cuts else p
 
 
 def inverse_cdf_sample(probs: Tensor, u: Tensor) -> Tensor:

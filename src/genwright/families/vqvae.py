@@ -29,7 +29,9 @@ from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Diagnostic, Phase, summed
 from genwright.families.capabilities import Autoencoder, DensityEstimator, Generative
 from genwright.families.codebook import Codebook
+from genwright.families.drafts import drafts_through
 from genwright.families.learned_scale import LearnedScale
+from genwright.families.perceptual_loss import FeatureKind, PerceptualLoss
 from genwright.nets.roles import CondShape, Nets, coarser
 from genwright.options import Count, NonNegative, Portion
 from genwright.space import CondSpec, Space, Symbol
@@ -89,12 +91,16 @@ class VQVAE(Generative, DensityEstimator, Autoencoder):
         decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
         repair: bool = True,
         decoder_variance: bool = True,
+        perceptual: NonNegative = 0.0,
+        perceptual_features: FeatureKind = "auto",
     ) -> None:
         """codes: vectors in the codebook.  dim: numbers in each.  factor: how much coarser the grid of the
         codes is (None: 4 where the grid is 16 or longer, else 2).  slots: codes at each place of that grid
         (None: 1, and 4 for a row).  commitment: weight of the pull of an encoding to its code.  decay: of the
         moving averages that the codes are.  repair: put dead codes back into use.  decoder_variance: learn
-        the scale of real channels (else it is 1)."""
+        the scale of real channels (else it is 1).  perceptual: weight of a loss in features beside the one number
+        by number, on a grid of numbers.  perceptual_features: what it is taken in (auto: imagenet for pictures
+        where the extra `features` is installed, else random)."""
         super().__init__(space, cond, nets)
         factor = factor or (4 if max(space.grid, default=0) >= 16 else 2)
         self.slots = slots or (1 if space.grid else 4)
@@ -114,6 +120,7 @@ class VQVAE(Generative, DensityEstimator, Autoencoder):
         self.codebook = Codebook(codes, dim, decay)
         self.prior = Autoregressive(self.code, self.cond, nets)
         self.learned_scale = LearnedScale(space, learn=decoder_variance)
+        self.perceptual = PerceptualLoss(space, perceptual, perceptual_features)
         self._mended = -1
 
     # -- codes and back ------------------------------------------------------------------------
@@ -179,7 +186,11 @@ class VQVAE(Generative, DensityEstimator, Autoencoder):
         out = self.decoder(self._channels(h + (code - h).detach()), Cond.none(batch.x))
         rec = self.learned_scale.nll(out, batch.x, batch.mask).mean()
         away = (h - code).square().flatten(1).sum(1).mean()
-        return {"reconstruction": rec, "commitment": self.commitment * away}
+        terms = {"reconstruction": rec, "commitment": self.commitment * away}
+        if self.perceptual:
+            far = self.perceptual(out, self.space.embed(batch.x), batch.mask).mean()
+            terms["perceptual"] = self.space.width * self.space.positions * far
+        return terms
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The negative of `log_prob`, in nats."""
@@ -211,13 +222,19 @@ class VQVAE(Generative, DensityEstimator, Autoencoder):
         exaggerates the condition.  noise: add the decoder's noise to real channels (None: where they
         are unbounded; in a picture that noise is misfit rather than content)."""
         self.prior.half_precision = self.half_precision
-        code = self.prior._sample(
-            n,
-            given,
-            rng,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            guidance_scale=guidance_scale,
-        )
+
+        def likeliest(code: Tensor) -> Tensor:
+            rng = torch.Generator(self.device)  # of its own: a draft takes no number from the sample
+            return self.learned_scale.draw(self._decode(code), 0.0, rng, False)
+
+        with drafts_through(likeliest):
+            code = self.prior._sample(
+                n,
+                given,
+                rng,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                guidance_scale=guidance_scale,
+            )
         return self.learned_scale.draw(self._decode(code), temperature, rng, noise)

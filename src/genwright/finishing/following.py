@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from genwright.applying import Application
 from genwright.data.codec import Rejected
@@ -19,13 +20,16 @@ class Following:
 
     first   makes examples
     second  makes something of them
+    options of its sampler
     Raises `Unsupported` where it makes nothing of examples or needs more than there is, `Incompatible` where its
     examples are of another kind or shape.
     """
 
-    def __init__(self, first: Model, second: Model, seed: int) -> None:
+    def __init__(
+        self, first: Model, second: Model, seed: int, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.second = second
-        self.application = Application(second, seed=seed)
+        self.application = Application(second, seed=seed, options=dict(options or {}))
         self._check_kind(first)
         spec, name = second.pipeline.spec, self.application.name
         for other, ask in spec.asks.items():
@@ -41,8 +45,8 @@ class Following:
         made, taken, ask = first.pipeline.made, self.application.field, self.application.ask
         if made.kind != taken.kind:
             raise Incompatible(
-                f"--then {self.second.run.path} makes something of each {taken.kind}, and {first.run.path} makes "
-                f"each a {made.kind}: choose a run of the same kind of data",
+                f"--then {self.second.run.path} is applied to the kind {taken.kind!r}, and {first.run.path} makes "
+                f"{made.kind!r}: choose a run of the same kind of data",
                 code="then-other-kind",
             )
         if ask.partial and made.kind != "row":

@@ -6,6 +6,7 @@ What is a copy, an impossible value or a broken rule is what the judge's own cod
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as has
@@ -19,7 +20,7 @@ from genwright.data.codec import Array, Values
 from genwright.data.field import Field
 from genwright.data.table.field import RowField
 from genwright.data.text.field import TextField
-from genwright.errors import DataError, GenwrightError, RunError, Unsupported
+from genwright.errors import DataError, GenwrightError, RecipeError, RunError, Unsupported, suggest
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.evaluation.inputs import MOST_FAKE, MOST_TRAIN, ReferenceData, reference_data
 from genwright.evaluation.metrics.copying import CopyTest
@@ -31,6 +32,7 @@ from genwright.pipeline import Asked
 
 __all__ = [
     "DROPS",
+    "RANKS",
     "Copies",
     "Invalid",
     "Likelihood",
@@ -207,6 +209,7 @@ class Copies(Step):
         self.known = frozenset(real.train.keys)
         held = real.held
         equal = 0.0 if held is None else float(np.mean([key in self.known for key in held.keys]))
+        equal = max(equal, chance_of_match(real.train.keys))
         self.near: CopyTest | None = None
         try:
             if held is None:
@@ -215,7 +218,7 @@ class Copies(Step):
         except DataError as error:
             if equal > REPEATS:
                 raise Unsupported(
-                    f"copies cannot be told here: {equal:.0%} of the held-out examples equal training examples, "
+                    f"copies cannot be told here: about {equal:.0%} of unseen examples equal training examples, "
                     f"so that an equal one shows nothing; leave --drop copies out",
                     code="copies-untold",
                 ) from error
@@ -224,6 +227,8 @@ class Copies(Step):
             )
         if equal > REPEATS:
             self.known = frozenset()
+            if self.near is not None:
+                self.near.repeats = True
         if (there := len(real.data.dataset.splits["train"])) > MOST_TRAIN:
             self.note = f"copies were looked for among {MOST_TRAIN:,} of the {there:,} training examples"
 
@@ -238,6 +243,13 @@ class Copies(Step):
         }
         equal = [i for i, key in enumerate(sample.keys) if key in self.known]
         return Outcome(scores, reasons | {int(owners[i]): "equal to one" for i in equal})
+
+
+def chance_of_match(keys: Sequence[str]) -> float:
+    """How likely an unseen example equals a training example that is there once, from how many are there twice (Good
+    1953, eq. 2): known better than by the held-out examples, which are fewer."""
+    twice = sum(count == 2 for count in Counter(keys).values())
+    return 2 * twice / max(1, len(keys))
 
 
 DROPS: Mapping[str, type[Invalid] | type[Copies]] = {step.name: step for step in (Invalid, Copies)}
@@ -320,11 +332,24 @@ class Nearness(Step):
         return Outcome(np.where(rows > 0, -total / np.maximum(rows, 1), -np.inf))
 
 
-def ranking(model: Model, real: RealExamples) -> Step:
+RANKS = ("auto", "likelihood", "nearness")
+"""By what examples can be ranked: auto is the first that can be had."""
+
+
+def ranking(model: Model, real: RealExamples, by: str = "auto") -> Step:
     """What says which example is best. Raises `Unsupported` where nothing can."""
+    if by not in RANKS:
+        raise RecipeError(f"nothing ranks by {by!r}; {suggest(by, RANKS)}", code="no-such-step")
+    if by == "nearness":
+        return Nearness(real)
     likelihood = Likelihood.of(model)
     if likelihood is not None:
         return likelihood
+    if by == "likelihood":
+        raise Unsupported(
+            f"{model.family.name} has no likelihood of an example here that takes few passes: rank by nearness",
+            code="no-ranking",
+        )
     try:
         return Nearness(real)
     except GenwrightError as error:
@@ -336,8 +361,13 @@ def ranking(model: Model, real: RealExamples) -> Step:
         ) from error
 
 
-def steps_of(model: Model, drop: Sequence[str], best_of: int, n: int) -> list[Step]:
-    """The steps that were asked for, ready: what stands in their way is said now."""
+def steps_of(
+    model: Model, drop: Sequence[str], best_of: int, n: int, rank: str | None = None
+) -> list[Step]:
+    """The steps that were asked for, ready: what stands in their way is said now.
+
+    rank  by what the best are told, and all are to be ordered (None: they are not)
+    """
     real = RealExamples(model, n * best_of)
     steps: list[Step] = [DROPS[name](model, real) for name in dict.fromkeys(drop)]
-    return steps + ([ranking(model, real)] if best_of > 1 else [])
+    return steps + ([ranking(model, real, rank or "auto")] if best_of > 1 or rank else [])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import product
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,7 @@ __all__ = [
     "Attention",
     "FiLM",
     "GridCondition",
+    "Straight",
     "TimeEmbedding",
     "conv",
     "groups",
@@ -27,6 +30,11 @@ __all__ = [
 ]
 
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+KERNEL = 5
+"""Places a side that the straight way from an aligned condition to an answer sees."""
+NUMBERS, MOST, RIDGE = 2**22, 2048, 1e-4
+"""That are looked at in all examples to fit it, about; numbers that one place may see for that; what is added to the
+variances, as a share of them."""
 
 
 def conv(
@@ -83,6 +91,25 @@ def resample(x: Tensor, grid: Grid) -> Tensor:
 
 
 _LINEAR = ("linear", "bilinear", "trilinear")
+
+
+def _places(x: Tensor, most: int) -> Tensor:
+    """`(B, C, *grid)` at `most` places of the grid, the same in all examples `(B, C, P)`."""
+    flat = x.flatten(2)
+    order = torch.randperm(flat.shape[2], generator=torch.Generator().manual_seed(0))
+    return flat[:, :, order[:most].to(x.device)]
+
+
+def _neighbours(x: Tensor, most: int) -> Tensor:
+    """What a kernel of `KERNEL` places a side sees there `(B, C * KERNEL ** rank, P)`, in the order of its weights."""
+    rank, reach = x.ndim - 2, KERNEL // 2
+    wide = F.pad(x, (reach, reach) * rank)
+    every = (slice(None), slice(None))
+    parts = []
+    for shift in product(*[range(KERNEL)] * rank):
+        there = (slice(s, s + size) for s, size in zip(shift, x.shape[2:], strict=True))
+        parts.append(_places(wide[(*every, *there)], most))
+    return torch.stack(parts, dim=2).flatten(1, 2)
 
 
 def with_grid(x: Tensor, cond: Cond) -> Tensor:
@@ -145,6 +172,50 @@ class GridCondition(nn.Module):
             return x
         out: Tensor = x + self.levels[level](resample(cond.grid.to(x.dtype), x.shape[2:]))
         return out
+
+
+class Straight(nn.Module):
+    """Adds a linear map of the aligned condition to a network's answer, 0 at the start; nothing where there is none.
+    So a network answers with what is to change (Kim et al. 2016, arXiv:1511.04587, section 3.1), and a level that
+    its norms take away is there."""
+
+    def __init__(self, rank: int, n_out: int, cond_shape: CondShape) -> None:
+        super().__init__()
+        self.map = conv(rank, cond_shape.grid, n_out, kernel=KERNEL) if cond_shape.grid else None
+        for weight in self.parameters():
+            nn.init.zeros_(weight)
+
+    @torch.no_grad()
+    def begin(self, cond: Cond, answer: Tensor) -> bool:
+        """Start as the linear map that comes nearest to the right answers, by ridge regression, which the steps of an
+        optimiser take long to come to; whether there is one."""
+        if self.map is None or cond.grid is None:
+            return False
+        width = cond.grid.shape[1] * KERNEL ** (cond.grid.ndim - 2)
+        if width > MOST:
+            return False
+        most = max(1, NUMBERS // (width * len(answer)))
+        seen, wanted = _neighbours(cond.grid.double(), most), _places(answer.double(), most)
+        rows = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
+        rows, wanted = (t.transpose(1, 2).flatten(0, 1) for t in (rows, wanted))
+        square = rows.T @ rows / len(rows)
+        ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square), device=square.device)
+        found = torch.linalg.solve(square + ridge.double(), rows.T @ wanted / len(rows))
+        for parameter, part in zip(self.map.parameters(), (found[:-1].T, found[-1]), strict=True):
+            parameter.copy_(part.reshape(parameter.shape))
+        return True
+
+    def forward(self, answer: Tensor, cond: Cond) -> Tensor:
+        """`(B, n_out, *grid)`."""
+        if self.map is None or cond.grid is None:
+            return answer
+        out: Tensor = answer + self.map(cond.grid.to(answer.dtype))
+        return out
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        for name, weight in self.named_parameters():  # networks of older runs have none
+            state.setdefault(prefix + name, torch.zeros_like(weight))
+        super()._load_from_state_dict(state, prefix, *rest)
 
 
 class Gate(nn.Module):

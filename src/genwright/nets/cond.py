@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,15 +25,19 @@ from genwright.nets.blocks import resample
 from genwright.nets.roles import CondShape, Grid, Nets, Role, coarser
 from genwright.space import CondSpec, Real, Space, Symbol, cond_specs
 
-__all__ = ["Conditioner"]
+__all__ = ["Conditioner", "TokenEncoder"]
 
 TOKENS = 64
-"""That a condition becomes, at most: a finer grid is shrunk first."""
+"""That a condition becomes, at most, unless each of its places counts: a finer grid is shrunk first."""
 ONE_HOT = 64
 """Kinds of symbol up to which one enters an encoder one-hot; of more, as so many learned numbers."""
 PLACE = 8
 """Learned numbers that tell a token's place. They are as large as what stands there from the start: the
 places of a Transformer begin near zero, and for long its tokens are a bag."""
+
+
+QUIET, QUIET_SCALE = 1e-4, 4.6
+"""Power below which a frequency is not heard; the logarithm is divided so that it begins at -1."""
 
 
 class Conditioner(nn.Module):
@@ -71,14 +77,17 @@ class Conditioner(nn.Module):
         encoders = Auto(nets.size, dropout=nets.dropout)
         channels = 0
         for name, spec in self.cond.items():
-            encoder = _encoder(spec.space, self.where[name], grid, encoders)
+            encoder = _encoder(spec, self.where[name], grid, encoders)
             self.project[name] = encoder
             if isinstance(encoder, AlignedEncoder):
                 # One more channel says whether it is given at all.
                 channels += encoder.width + 1
             elif spec.drop:
-                shape = (encoder.places, self.dim) if isinstance(encoder, TokenEncoder) else (self.dim,)
-                self.null[name] = nn.Parameter(0.02 * torch.randn(shape))
+                # Tokens that are all alike are worth one, however many they are.
+                several = (
+                    [encoder.places] if isinstance(encoder, TokenEncoder) and not spec.whole else []
+                )
+                self.null[name] = nn.Parameter(0.02 * torch.randn(*several, self.dim))
         tokens = "tokens" in self.where.values()
         vector = extra or tokens or "vector" in self.where.values()
         # A causal network comes to a place from before it: what the condition holds behind the place is
@@ -88,10 +97,12 @@ class Conditioner(nn.Module):
             if role == "causal" and channels
             else None
         )
+        self.copies = any(self._copied(name) for name in self.cond)
         self.shape = CondShape(
             vector=self.dim if vector else 0,
             tokens=tokens,
             grid=channels + (self.dim if self.context is not None else 0),
+            line=self._line(grid),
         )
 
     def forward(
@@ -108,7 +119,7 @@ class Conditioner(nn.Module):
         """
         drop_mask = self.draw_drop_mask(n, like) if drop_mask is None else drop_mask
         vector = like.new_zeros(n, self.shape.vector, dtype=torch.float32)
-        tokens, masks, grids = [], [], []
+        tokens, masks, grids, symbols = [], [], [], []
         for name, spec in self.cond.items():
             out, space = drop_mask[name], spec.space
             if name not in given:
@@ -122,10 +133,13 @@ class Conditioner(nn.Module):
                 keep = (~out).view(n, 1, *[1] * (x.ndim - 2)).to(x.dtype)
                 grids += [x * keep, keep.expand(n, 1, *x.shape[2:])]
             elif isinstance(encoder, TokenEncoder):
-                h = encoder(stored)
+                h, seen = encoder(stored)
                 h = torch.where(out[:, None, None], self._null(name, h), h)
-                seen = encoder.valid(stored) | out[:, None]
+                seen = seen | out[:, None]
                 tokens.append(h)
+                kept = seen & ~out[:, None] & self._copied(name)
+                what = stored.flatten(1)[:, : h.shape[1]] if self._copied(name) else seen
+                symbols.append(what.long().masked_fill(~kept, -1))
                 masks.append(seen)
                 vector = vector + encoder.pool(h, seen)
             else:
@@ -139,7 +153,20 @@ class Conditioner(nn.Module):
             torch.cat(tokens, dim=1) if tokens else None,
             torch.cat(masks, dim=1) if masks else None,
             whole,
+            symbols=torch.cat(symbols, dim=1) if self.copies else None,
         )
+
+    def _line(self, grid: Grid) -> int:
+        """Places of the only tokens, where both they and x stand one behind the other."""
+        (name, *others) = [name for name, slot in self.where.items() if slot == "tokens"] or [""]
+        alike = name and not others and self.cond[name].whole and len(grid) == 1
+        return self.cond[name].space.positions if alike and len(self.cond[name].space.grid) == 1 else 0
+
+    def _copied(self, name: str) -> bool:
+        """Whether tokens of this condition stand for symbols of x."""
+        encoder, spec = self.project[name], self.cond[name]
+        whole = isinstance(encoder, TokenEncoder) and encoder.factor == 1
+        return whole and spec.copied and spec.space.stored == 1
 
     def _null(self, name: str, like: Tensor) -> Tensor:
         """What stands for a condition that is left out; nothing is learnt of one that never is."""
@@ -180,11 +207,12 @@ def _slot(name: str, spec: CondSpec, grid: Grid, reads: frozenset[str]) -> str:
     return "tokens" if spec.space.grid and "tokens" in reads else "vector"
 
 
-def _encoder(space: Space, slot: str, grid: Grid, nets: Auto) -> nn.Module:
+def _encoder(spec: CondSpec, slot: str, grid: Grid, nets: Auto) -> nn.Module:
+    space = spec.space
     if slot == "grid":
         return AlignedEncoder(space, grid)
     if slot == "tokens":
-        return TokenEncoder(space, nets)
+        return TokenEncoder(space, nets, whole=spec.whole)
     return VectorEncoder(space, nets) if space.grid else nn.Linear(space.width, nets.dim)
 
 
@@ -251,15 +279,47 @@ class VectorEncoder(nn.Module):
         return self.net(self.spans(x), _NOTHING)
 
 
+class Frames(nn.Module):
+    """What moves in each part of a long row of numbers: the logarithms of its power by frequency (the short-time
+    Fourier transform, Allen and Rabiner 1977), `(B, C, length)` to `(B, width, places)`. Convolutions that begin at
+    single numbers take long to come to it, since the mean of what moves is nothing."""
+
+    window: Tensor
+
+    def __init__(self, channels: int, hop: int, width: int) -> None:
+        """hop: numbers from the beginning of one part to that of the next; a part is four times as long."""
+        super().__init__()
+        self.hop = hop
+        self.register_buffer("window", torch.hann_window(4 * hop), persistent=False)
+        self.out = nn.Linear(channels * (2 * hop + 1), width)
+
+    def forward(self, x: Tensor, places: int) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            ends = 3 * self.hop // 2, places * self.hop - x.shape[2] + 3 * self.hop - 3 * self.hop // 2
+            parts = F.pad(x.float(), ends).unfold(2, 4 * self.hop, self.hop)  # (B, C, places, 4 hop)
+            power = torch.fft.rfft(parts * self.window).abs().square()
+            seen = (power + QUIET).log() / QUIET_SCALE + 1
+        out: Tensor = self.out(seen.transpose(1, 2).flatten(2)).transpose(1, 2)
+        return out
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        for name, weight in self.named_parameters():  # encoders of older runs have none
+            state.setdefault(prefix + name, torch.zeros_like(weight))
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
 class TokenEncoder(nn.Module):
     """A condition on a grid as tokens `(B, places, dim)`, each of which knows its place and the others: a
     Transformer over the grid, shrunk by convolutions to `TOKENS` places or fewer. Their mean joins the vector
-    (as in Imagen, Saharia et al. 2022, arXiv:2205.11487, appendix D.1), which is learnt from much sooner."""
+    (as in Imagen, Saharia et al. 2022, arXiv:2205.11487, appendix D.1), which is learnt from much sooner.
 
-    def __init__(self, space: Space, nets: Nets) -> None:
+    whole  each place is a token, and what fills an example up is not looked at
+    """
+
+    def __init__(self, space: Space, nets: Nets, *, whole: bool = False) -> None:
         super().__init__()
-        self.space, self.factor = space, 1
-        while math.prod(coarser(space.grid, self.factor)) > TOKENS:
+        self.space, self.whole, self.factor = space, whole, 1
+        while not whole and math.prod(coarser(space.grid, self.factor)) > TOKENS:
             self.factor *= 2
         grid, width = coarser(space.grid, self.factor), nets.dim
         self.places = math.prod(grid)
@@ -269,17 +329,29 @@ class TokenEncoder(nn.Module):
             if self.factor > 1
             else None
         )
+        long = self.shrink is not None and len(space.grid) == 1 and space.real_channels
+        self.frames = Frames(space.real_channels, self.factor, width) if long else None
         before = self.spans.width if self.shrink is None else width
         self.place = nn.Parameter(0.5 * torch.randn(PLACE, *grid))
         self.net = nets.map(grid, before + PLACE, width, CondShape(), symbols=True)
         self.pooled = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens, and which of them carry content `(B, places)`."""
+        valid, cond = self.valid(x), _NOTHING
+        place: Tensor = self.place
+        if self.whole and len(self.space.grid) == 1:
+            # Behind the end of the longest example there is nothing.
+            most = int(valid.sum(1).max())
+            x, valid, place = x[..., :most], valid[:, :most], place[:, :most]
+            cond = replace(_NOTHING, valid=valid)
         h = self.spans(x)
         if self.shrink is not None:
             h = self.shrink(h, _NOTHING)
-        h = torch.cat([h, self.place.expand(len(h), *self.place.shape)], dim=1)
-        return self.net(h, _NOTHING).flatten(2).transpose(1, 2)
+        if self.frames is not None:
+            h = h + self.frames(x[:, self.space.real_mask().to(x.device)], self.places)
+        h = torch.cat([h, place.expand(len(h), *place.shape)], dim=1)
+        return self.net(h, cond).flatten(2).transpose(1, 2), valid
 
     def pool(self, tokens: Tensor, valid: Tensor) -> Tensor:
         """What they say together `(B, dim)`."""

@@ -13,7 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, GridCondition, conv, halvings, resize, stride, with_grid
+from genwright.nets.blocks import (
+    FiLM,
+    GridCondition,
+    Straight,
+    conv,
+    halvings,
+    resize,
+    stride,
+    with_grid,
+)
 from genwright.nets.roles import CondShape, Grid, Net, Nets
 
 __all__ = ["ConvDecoder", "ConvEncoder", "ConvNets"]
@@ -110,6 +119,12 @@ class ConvDecoder(Net):
         self.up = nn.ModuleList(conv(rank, sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
         self.last = conv(rank, sizes[-1], n_out)
         self.condition = GridCondition(rank, sizes, cond_shape)
+        self.straight = Straight(rank, n_out, cond_shape)
+
+    def begin(self, cond: Cond, answer: Tensor) -> None:
+        if self.straight.begin(cond, answer):  # to which nothing by chance is added
+            nn.init.zeros_(self.last.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, z: Tensor, cond: Cond) -> Tensor:
         h = self.first(z).view(z.shape[0], -1, *self.grids[0])
@@ -119,7 +134,7 @@ class ConvDecoder(Net):
             h = self.condition(h, cond, i)
             for block in level:  # type: ignore[attr-defined]
                 h = block(h, cond)
-        out: Tensor = self.last(F.leaky_relu(h, 0.2))
+        out: Tensor = self.straight(self.last(F.leaky_relu(h, 0.2)), cond)
         return out
 
 

@@ -51,6 +51,12 @@ class PixelCNNCache:
     left: list[Tensor]
     length: int = 0
 
+    def select(self, rows: Tensor) -> None:
+        self.row = self.row[rows]
+        self.above, self.beside, self.left = (
+            [seen[rows] for seen in kept] for kept in (self.above, self.beside, self.left)
+        )
+
 
 class PixelCNNBlock(nn.Module):
     """One layer of both stacks. `side` positions to each side, `dilation` apart."""

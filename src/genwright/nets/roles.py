@@ -39,11 +39,13 @@ def coarser(grid: Grid, factor: int) -> Grid:
 @dataclass(frozen=True)
 class CondShape:
     """Shapes of a network's conditions: the width of `Cond.vector` (0: none), whether there are tokens (of
-    the same width), and how many channels of `Cond.grid` come with x."""
+    the same width), and how many channels of `Cond.grid` come with x. `line`: places that the tokens stand at, one
+    behind the other, where those of x do so too (0: it is not by their places that they belong together)."""
 
     vector: int = 0
     tokens: bool = False
     grid: int = 0
+    line: int = 0
 
 
 class Net(nn.Module, ABC):
@@ -53,12 +55,18 @@ class Net(nn.Module, ABC):
         out: Tensor = super().__call__(x, cond)
         return out
 
+    def begin(self, cond: Cond, answer: Tensor) -> None:
+        """Start near what an aligned condition says of the right `answer` `(B, n_out, *grid)`. Optional."""
+
 
 class Cache(Protocol):
     """What a causal network keeps of the positions it has seen."""
 
     @property
     def length(self) -> int: ...
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these examples `(B,)`, in this order."""
 
 
 class Causal(nn.Module, ABC):

@@ -54,6 +54,12 @@ class KVCache:
         found: T = self._kept[layer, what]
         return found
 
+    def select(self, rows: Tensor) -> None:
+        """Keep these examples, in this order; what is the same at every position they have in common."""
+        for kept in (self.keys, self.values):
+            for seen in kept:
+                seen[:, :, : self.length] = seen[rows, :, : self.length]
+
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Write new keys and values behind the old ones; give back all."""
         end = self.length + k.shape[2]
@@ -90,7 +96,7 @@ class TransformerBlock(nn.Module):
         self, width: int, heads: int, cond_shape: CondShape, dropout: float, causal: bool
     ) -> None:
         super().__init__()
-        self.heads, self.causal = heads, causal
+        self.heads, self.causal, self.line = heads, causal, cond_shape.line > 0
         # Three matrices, one product: Muon makes each of them orthogonal by itself.
         self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.proj = nn.Linear(width, width, bias=False)
@@ -139,22 +145,26 @@ class TransformerBlock(nn.Module):
             mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril(first)
         # A single new position may see everything before it: no mask at all.
         causal = self.causal and not first and q.shape[2] > 1
+        if not self.causal and cond.valid is not None:
+            mask = cond.valid.flatten(1)[:, None, None]
         y = attend(q, k, v, mask, causal)
         h = h + self.drop(self.proj(y.transpose(1, 2).flatten(2)))
         if self.cross is not None and (tokens := cond.tokens) is not None:
             q = norm(self._split(self.cross["q"](norm(h))))
-            k, v = once("tokens", lambda: self._tokens(tokens))
+            # What stands at about the same place often belongs together.
+            q = rotary(q, first) if self.line else q
+            k, v = once("tokens", lambda: self._tokens(tokens, rotary))
             seen = None if cond.tokens_mask is None else cond.tokens_mask[:, None, None]
             y = attend(q, k, v, seen)
             h = h + self.drop(self.cross["proj"](y.transpose(1, 2).flatten(2)))
         out: Tensor = h + self.drop(self.back(F.relu(self.wide(norm(h))).square()))
         return out
 
-    def _tokens(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _tokens(self, tokens: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
         """Keys and values of the given tokens."""
         assert self.cross is not None
         k, v = (self._split(t) for t in self.cross["kv"](tokens).chunk(2, dim=-1))
-        return norm(k), v
+        return rotary(norm(k), 0) if self.line else norm(k), v
 
 
 def _stack(nets: Nets, length: int, cond_shape: CondShape, causal: bool) -> tuple[nn.ModuleList, Rotary]:
@@ -163,7 +173,7 @@ def _stack(nets: Nets, length: int, cond_shape: CondShape, causal: bool) -> tupl
     blocks = nn.ModuleList(
         TransformerBlock(width, heads, cond_shape, nets.dropout, causal) for _ in range(nets.depth)
     )
-    return blocks, Rotary(width // heads, length)
+    return blocks, Rotary(width // heads, max(length, cond_shape.line))
 
 
 class CausalTransformer(Causal):
@@ -198,7 +208,8 @@ class CausalTransformer(Causal):
 
 
 class GridTransformer(Net):
-    """A grid to a grid, to a vector (`pool`), or from a vector (`unpool`); all positions at once."""
+    """A grid to a grid, to a vector (`pool`), or from a vector (`unpool`); all positions at once. Of a grid of one
+    axis the first positions may come alone."""
 
     def __init__(
         self,
@@ -227,7 +238,8 @@ class GridTransformer(Net):
             if self.from_grid is not None and cond.grid is not None:
                 h = h + self.from_grid(cond.grid.flatten(2).transpose(1, 2))
         else:
-            h = self.first(with_grid(x, cond).flatten(2).transpose(1, 2)) + self.place
+            h = self.first(with_grid(x, cond).flatten(2).transpose(1, 2))
+            h = h + self.place[: h.shape[1]]
         h = norm(h)
         for layer, block in enumerate(self.blocks):
             h = block(h, cond, self.rotary, None, layer)
@@ -235,7 +247,8 @@ class GridTransformer(Net):
         if self.pool:
             out: Tensor = self.last(h.mean(1))
             return out
-        return self.last(h).transpose(1, 2).reshape(x.shape[0], -1, *self.grid)
+        grid = self.grid if self.unpool else x.shape[2:]
+        return self.last(h).transpose(1, 2).reshape(x.shape[0], -1, *grid)
 
 
 class TransformerNets(Nets):

@@ -8,7 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import Attention, FiLM, conv, groups, pyramid, resize, stride, with_grid
+from genwright.nets.blocks import (
+    Attention,
+    FiLM,
+    Straight,
+    conv,
+    groups,
+    pyramid,
+    resize,
+    stride,
+    with_grid,
+)
 from genwright.nets.roles import CondShape, Grid, Net, Nets
 
 __all__ = ["UNet", "UNetNets"]
@@ -66,6 +76,7 @@ class UNet(Net):
         self.last = conv(rank, sizes[0], n_out)
         nn.init.zeros_(self.last.weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        self.straight = Straight(rank, n_out, cond_shape)
 
     def forward(self, x: Tensor, cond: Cond) -> Tensor:
         h = self.first(with_grid(x, cond))
@@ -82,7 +93,7 @@ class UNet(Net):
             h = torch.cat([self.up[i](resize(h, self.grids[i])), skips[i]], dim=1)
             for block in self.coarse[i]:  # type: ignore[attr-defined]
                 h = block(h, cond)
-        out: Tensor = self.last(F.silu(self.norm(h)))
+        out: Tensor = self.straight(self.last(F.silu(self.norm(h))), cond)
         return out
 
 

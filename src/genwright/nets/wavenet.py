@@ -35,6 +35,9 @@ class WaveNetCache:
     inputs: list[Tensor]
     length: int = 0
 
+    def select(self, rows: Tensor) -> None:
+        self.inputs = [seen[rows] for seen in self.inputs]
+
 
 class WaveNetBlock(nn.Module):
     """`taps` places, `dilation` apart, the last of them the place itself."""

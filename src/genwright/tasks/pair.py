@@ -23,13 +23,19 @@ class Pair(Task):
         make: str = "",
         given: Sequence[str] = (),
         align: Sequence[str] | None = None,
+        whole: Sequence[str] | None = None,
+        copied: Sequence[str] | None = None,
         drop: Share = 0.1,
     ) -> None:
         """align: given fields that lie on the grid of what is made, place by place, such as a picture and the
-        picture it is made from (none: those that the data says so of).  drop: share of training examples that
-        go without what is given, so that it may be left out and guided by; aligned ones never do."""
+        picture it is made from (none: those that the data says so of).  whole: given fields of which each place is
+        read by itself, such as a text to translate (none: those that end).  copied: given fields whose symbols are
+        those of what is made and often come in it again (none: those that the data says so of).  drop: share of
+        training examples that go without what is given, so that it may be left out and guided by; aligned ones
+        never do."""
         super().__init__(make=make, given=given)
         self.align, self.drop = tuple(align or ()), drop
+        self.whole, self.copied = tuple(whole or ()), tuple(copied or ())
 
     def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
         given = self.others(fields)
@@ -47,7 +53,13 @@ class Pair(Task):
                     code="cannot-align",
                 )
         conds = {
-            name: CondSpec(one, drop=0.0 if name in self.align else self.drop, align=name in self.align)
+            name: CondSpec(
+                one,
+                drop=0.0 if name in self.align else self.drop,
+                align=name in self.align,
+                whole=name in self.whole,
+                copied=name in self.copied,
+            )
             for name, one in given.items()
         }
         asks = {name: Ask(name, one, missing="draw") for name, one in given.items()}

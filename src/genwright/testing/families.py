@@ -174,6 +174,7 @@ LAWS: dict[type[Any], tuple[str, ...]] = {
         "same-seed-same-bytes",
         "saved-and-loaded-it-gives-the-same-bytes",
         "rows-of-a-batch-do-not-see-each-other",
+        "requests-made-together-are-as-made-alone",
         "samples-depend-on-the-label-as-the-data-do",
     ),
     Translator: (
@@ -253,6 +254,24 @@ def rows_of_a_batch_do_not_see_each_other(c: Cell) -> None:
     two = c.sample(label, 5)
     others = torch.arange(16) != 3
     near(one[others], two[others], "the label of one changed others")
+
+
+@FAMILY.law
+def requests_made_together_are_as_made_alone(c: Cell) -> None:
+    """Small requests that are made at once give the bytes that each gives alone."""
+    family = generative(c.family.eval())
+    if family.lanes < 3:
+        return
+    wanted = [
+        (n, c.given(c.label[n : 2 * n]), seed) for n, seed in ((1, 3), (family.lanes - 2, 4), (1, 5))
+    ]
+    options = c.sampler_options
+    together = family.together(wanted, **options)
+    for made, (n, given, seed) in zip(together, wanted, strict=True):
+        alone = family.sample(n, given, seed=seed, **options)
+        demand(
+            torch.equal(made, alone), f"beside others, {n} of seed {seed} are not what they are alone"
+        )
 
 
 @FAMILY.law

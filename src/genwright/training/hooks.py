@@ -21,6 +21,7 @@ from genwright.training import distributed
 from genwright.training.ema import EMA
 from genwright.training.monitor.checks import EARLY, LOW, TrainingDiverged
 from genwright.training.monitor.coverage import Cover, affordable
+from genwright.training.monitor.heeding import Heeding
 from genwright.training.optim import rate
 from genwright.training.precision import heldout_loss
 
@@ -34,6 +35,7 @@ __all__ = [
     "Hook",
     "JudgeSamples",
     "MeasureCoverage",
+    "MeasureHeeding",
     "Progress",
     "Record",
 ]
@@ -143,6 +145,52 @@ class MeasureCoverage(Hook):
             raise TrainingDiverged(issue, trainer.step)
         if issue is not None:
             trainer.recovery.report(issue, "told", trainer.step)
+
+
+class MeasureHeeding(Hook):
+    """Whether the averaged weights heed their conditions; the first process measures for all.
+
+    last  the step of the last look
+    """
+
+    heeding: Heeding | None = None
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def begin(self, trainer: Trainer) -> None:
+        self.heeding = Heeding.of(trainer.family, trainer.stream, trainer.seed)
+
+    def check(self, trainer: Trainer) -> None:
+        heeding, step = self.heeding, trainer.step
+        examples = trainer.batch * trainer.options.accumulate
+        if heeding is None or step < self.last + heeding.every(examples):
+            return
+        self.last = step
+        unseen = self._measured(trainer, heeding, seen=False)
+        issues = trainer.monitor.check_heeding(
+            step, trainer.share, unseen, lambda: self._measured(trainer, heeding, seen=True)
+        )
+        for issue in issues:
+            trainer.recovery.report(issue, "told", step)
+        trainer.log(**{f"heeds/{name}": score for name, score in unseen.items()})
+
+    def _measured(self, trainer: Trainer, heeding: Heeding, *, seen: bool) -> dict[str, float]:
+        found = dict[str, float]()
+        if distributed.is_main():
+            with trainer.precision:
+                found = heeding(trainer.ema.family, trainer.step, seen=seen)
+        return {
+            name: score
+            for name in sorted(trainer.family.cond)
+            if not math.isnan(score := distributed.first_says(found.get(name, math.nan), trainer.device))
+        }
+
+    def state(self) -> dict[str, Any]:
+        return {"heeding_step": self.last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.last = state.get("heeding_step", 0)
 
 
 class HeldoutLoss(Hook):

@@ -56,7 +56,8 @@ class Recovery:
 
     def report(self, issue: Issue, did: str, step: int) -> None:
         """Of an issue and what was done about it: who watches, and the run."""
-        self.trainer.progress.notice = f"{issue.words} at step {step}: {did}"
+        done = "" if did == "told" else f": {did}"
+        self.trainer.progress.notice = f"{issue.words} at step {step}{done}"
         self.trainer.log(step=step, guard=issue.cause, words=issue.words, did=did)
 
     def _last_words(self, issue: Issue, step: int) -> str:

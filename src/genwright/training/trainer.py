@@ -31,6 +31,7 @@ from genwright.training.hooks import (
     Hook,
     JudgeSamples,
     MeasureCoverage,
+    MeasureHeeding,
     Progress,
     Record,
 )
@@ -45,6 +46,9 @@ from genwright.training.threads import Threads
 from genwright.training.timing import work_seconds
 
 __all__ = ["Progress", "Trainer", "local_batch"]
+
+CHECKING = 0.2
+"""Of the time of a training that time bounds, at most, before another check but the last."""
 
 
 def local_batch(options: TrainOptions, family: Family) -> int:
@@ -103,11 +107,11 @@ class Trainer:
         )
         self.progress, self.scores = Progress(), dict[str, float]()
         self.recovery = Recovery(self)
-        self.step, self.seconds, self.worked = 0, 0.0, 0.0
+        self.step, self.seconds, self.worked, self._in_checks = 0, 0.0, 0.0, 0.0
         self.threads = Threads(self.device, chooses=options.minutes is not None, most=options.threads)
         self.saving = Saving(options.keep if judge is not None else "loss")
         self.hooks: list[Hook] = [
-            *(AverageWeights(), self.threads, MeasureCoverage(), HeldoutLoss()),
+            *(AverageWeights(), self.threads, MeasureCoverage(), HeldoutLoss(), MeasureHeeding()),
             *([] if judge is None else [JudgeSamples(judge)]),
             self.saving,
             *([] if draw is None else [DrawSamples(draw)]),
@@ -176,6 +180,8 @@ class Trainer:
         """A check, a save or a stop, if it is time for one and, but at the end, nothing odd is being watched:
         what is saved is what there is to go back to. Whether to stop."""
         check = self.check_number > self._checked
+        if self.options.minutes is not None:
+            check = check and not self._any(self._in_checks > CHECKING * self.seconds)
         save = self._any(self.saving.minutes > self.options.save_minutes)
         stop = self._any(bool(self.stop and self.stop()))
         if not (check or save or stop or self.done):
@@ -183,11 +189,12 @@ class Trainer:
         if not self.done and self._any(not self.monitor.is_stable):
             return False
         if check or self.done:
-            self._checked = self.check_number
+            self._checked, began = self.check_number, time.monotonic()
             self.scores.clear()
             for hook in self.hooks:
                 hook.check(self)
             distributed.wait()
+            self._in_checks += time.monotonic() - began
         else:
             self.saving.save(self)
         return stop

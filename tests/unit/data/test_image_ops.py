@@ -385,3 +385,15 @@ def test_the_sheet_shows_every_kind_of_picture():
     clear = np.zeros((2, 2, 4), np.uint8)
     assert (shown(sheet([clear])) == 128).all()
     assert (shown(sheet([np.full((2, 2), 65535, np.uint16)]))[4, 4] == 255).all()
+
+
+def test_a_person_may_allow_larger_pictures_than_pillow_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr("genwright.data.image.ops.MOST_PIXELS", 5000)
+    path = tmp_path / "large.png"
+    Image.fromarray(np.zeros((90, 80, 3), np.uint8)).save(path)
+    assert "bomb" in refused(path).reason
+    assert "--max-megapixels" in open_picture(path, "large.png", whole=True).reason
+    found = open_picture(path, "large.png", whole=True, most=8000)
+    assert found.pixels.shape[:2] == (90, 80)
+    assert Image.MAX_IMAGE_PIXELS == 1000

@@ -180,3 +180,30 @@ def test_an_epoch_in_a_table_is_the_same_epoch() -> None:
     places = np.array([5, 0, 998, 31])
     for n, seed in ((999, 0), (999, 1), (1000, 0)):
         assert shuffled(places, n, seed).tolist() == permute(places, n, seed).tolist()
+
+
+def test_examples_of_a_batch_are_of_about_one_size() -> None:
+    sizes = np.random.default_rng(0).integers(1, 100, 1000)
+    loader, plain = Loader(1000, 3, sizes=sizes), Loader(1000, 3)
+    batches = [loader.next(10) for _ in range(75)]
+    assert np.mean([sizes[b].max() - sizes[b].mean() for b in batches]) < 3
+    assert np.mean([sizes[b].max() - sizes[b].mean() for b in (plain.next(10) for _ in range(75))]) > 30
+    # They are the same examples, each pool of them as before, and come in no order of size.
+    plain.place = 0
+    for pool in range(3):
+        same = np.concatenate(batches[25 * pool : 25 * (pool + 1)])
+        assert sorted(same) == sorted(np.concatenate([plain.next(10) for _ in range(25)]))
+    means = [sizes[b].mean() for b in batches[:25]]
+    assert means != sorted(means)
+
+
+def test_sorted_batches_go_on_anywhere_and_are_shared() -> None:
+    sizes = np.random.default_rng(0).integers(1, 100, 300)
+    whole = Loader(300, 1, sizes=sizes)
+    batches = [whole.next(8) for _ in range(60)]
+    later = Loader(300, 1, sizes=sizes)
+    later.place = 8 * 37
+    assert np.array_equal(later.next(8), batches[37])
+    parts = [Loader(300, 1, rank=rank, world=2, sizes=sizes) for rank in (0, 1)]
+    for batch in batches[:30]:
+        assert np.array_equal(np.concatenate([part.next(4) for part in parts]), batch)

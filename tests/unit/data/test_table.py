@@ -417,7 +417,7 @@ def test_columns_too_varied_to_be_counted_are_learnt_from_the_sample(tmp_path, m
         ("t.csv", b'a,b\n1,2\n"3,4\n' + b"5,6\n" * 50, r"51 of 52 .*line 3 .* quote were never closed"),
         ("t.csv", b'a,b\n1,"' + b"x" * 200_000, "line 2: a value is longer than 131,072 characters"),
         ("t.jsonl", b"", "t.jsonl is empty"),
-        ("t.jsonl", b'{"a": 1}\n{"a": [1]}\n', "t.jsonl line 2: column 'a' holds a list"),
+        ("t.jsonl", b'{"a": 1}\n' + b'{"a": [1]}\n' * 3, r"3 of 4 .*line 2 column 'a' holds a list"),
         ("t.jsonl", b'[\n{"a": 1},\n{"a": 2}\n]\n', r"one flat JSON object a line"),
         ("t.parquet", b"PAR1 not", "t.parquet is no Parquet file"),
         ("t.parquet", b"", "t.parquet is empty"),

@@ -291,6 +291,33 @@ def test_nothing_is_mirrored() -> None:
     assert ((window - x).abs() < 0.7).all()
 
 
+def test_what_costs_much_is_seen_in_smaller_steps_and_then_in_fewer() -> None:
+    cheap, dear, dearest = (learned._length(work, 5_000) for work in (1e6, 1e8, 1e9))
+    assert cheap == (learned.STEPS, learned.BATCH)
+    assert dear == (learned.STEPS, int(learned.WORK / 1e8 / learned.STEPS))
+    assert dearest == (round(learned.WORK / 1e9 / learned.SMALLEST), learned.SMALLEST)
+    assert learned._length(1e6, 20) == (learned.STEPS, 20)
+
+
+def test_the_work_of_a_long_example_is_known_and_draws_nothing() -> None:
+    state, found = torch.get_rng_state(), []
+    for length in (64, 256):
+        space = Space((length,), (Symbol(60),))
+        backbone, views = ContrastiveExtractor.backbone(space), Views(space)
+        head = learned.projection(learned.HIDDEN, learned.DIM)
+        x = torch.zeros(2, 1, length, dtype=torch.long)
+        torch.set_rng_state(state)
+
+        def loss(index: torch.Tensor) -> torch.Tensor:
+            return learned.contrast(backbone, head, views, x[index])  # noqa: B023
+
+        nets = torch.nn.ModuleList([backbone, head])
+        found.append(learned._operations(nets, loss))
+        assert torch.equal(torch.get_rng_state(), state)
+        assert all(p.grad is None for p in nets.parameters())
+    assert 2 * found[0] < found[1] < 4.5 * found[0]
+
+
 # -- what they are good for ------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from PIL import Image
 
 import genwright
 from genwright.batch import Batch
+from genwright.data.codec import Preview
 from genwright.evaluation import inputs, runner
+from genwright.evaluation.galleries import galleries
 from genwright.evaluation.inputs import EvaluationInput
-from genwright.evaluation.metric import OfPairs
+from genwright.evaluation.metric import Measurement, OfPairs
 from genwright.evaluation.results import Claim, MetricResult
 
 SIZE = ("train.checks=1", "train.samples=2")
@@ -30,6 +33,18 @@ def judged(
     asked = [metric for metric in runner.metrics(of.evidence) if isinstance(metric, OfPairs)]
     found = runner.results(of.evidence, {}, asked, 0)
     return {one.metric: one for one in found}, of, runner.claims(found)
+
+
+def answers(of: EvaluationInput) -> list[tuple[str, Preview]]:
+    """What is shown of questions and answers, in the order of the page."""
+    first = galleries(of.evidence, 0)[0]
+    assert first.title == "What was made of what"
+    return list(first.rows)
+
+
+def sheet_size(shown: Preview) -> tuple[int, int]:
+    assert shown.kind == "png"
+    return Image.open(io.BytesIO(shown.png)).size
 
 
 def blobs(folder: Path, n: int = 200) -> Path:
@@ -51,8 +66,20 @@ def rows(path: Path, n: int = 300) -> Path:
 
 
 def test_a_restored_picture_stands_beside_its_source_and_the_right_one(tmp_path: Path) -> None:
-    found, _, claims = judged(
+    found, of, claims = judged(
         blobs(tmp_path / "data"), tmp_path / "run", "vae", "task.name=restore", "data.test=0.3"
+    )
+    given, made, right = answers(of)
+    assert (given[0], made[0], right[0]) == ("given: image", "made of it", "right answer")
+    assert len({sheet_size(shown)[0] for _, shown in (made, right)}) == 1  # one above the other
+    assert sheet_size(given[1])[0] / sheet_size(given[1])[1] > 10  # in one line
+    assert (
+        right[1]
+        == of.evidence.pairs.true.codec.preview(  # type: ignore[union-attr]
+            {"image": of.evidence.pairs.true.raw[:12]},
+            {"image": of.bench.field},
+            columns=12,  # type: ignore[union-attr]
+        )
     )
     assert set(found) == {
         *("psnr", "ssim", "feature_distance", "retrieval_rank", "crps", "interval_coverage")
@@ -67,7 +94,7 @@ def test_a_restored_picture_stands_beside_its_source_and_the_right_one(tmp_path:
     assert found["psnr"].lead is not None
     assert found["psnr"].lead.high < 0  # of a model of three steps
     assert found["retrieval_rank"].baselines["source"].value < 0.02
-    (claim,) = claims
+    (claim,) = [one for one in claims if one.question != "Is what is given heeded?"]
     assert claim.outcome == "not supported"
 
 
@@ -92,6 +119,14 @@ def test_a_completed_row_is_judged_by_the_cells_that_were_hidden(tmp_path: Path)
             np.testing.assert_array_equal(draw[pairs.known], pairs.true.x[pairs.known])
         assert (one.made.x != pairs.true.x).any()
     assert of.evidence.fake.keys != pairs.made.keys
+    ((_, shown),) = answers(of)
+    head, *lines = shown.rows
+    assert head == ("", "x", "y", "level")
+    for given, made, right in zip(*[iter(lines)] * 3, strict=True):
+        assert (given[0], made[0], right[0]) == ("given", "made of it", "right answer")
+        for a, b, c in zip(given[1:], made[1:], right[1:], strict=True):
+            assert a == "?" or a == b == c
+    assert all("?" in line for line in lines[::3])
 
 
 def test_a_given_column_counts_as_known_in_whole_rows(tmp_path: Path) -> None:
@@ -143,6 +178,11 @@ def test_a_text_from_a_text_is_compared_with_the_right_one(tmp_path: Path) -> No
         alone = float(model.family.log_prob(batch))  # type: ignore[operator]
     assert pairs.log_probs[0, question, answer] == pytest.approx(alone, rel=1e-4)
     assert pairs.log_probs[0, answer, question] != pytest.approx(alone, rel=1e-4)
+    ((_, shown),) = answers(of)
+    head, *rows = shown.rows
+    assert head == ("", "given: source", "made of it", "right answer")
+    assert len(rows) == 12
+    assert all(given.upper() == right for _, given, _, right in rows)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +202,14 @@ def test_a_label_or_a_number_of_a_picture_is_a_row_of_one_cell(
         lines.append(f"{i}.png,{'left' if at < 3.5 else 'right'},{at:.3f}")
     (tmp_path / "data" / "metadata.csv").write_text("\n".join(lines) + "\n")
     settings = ("data.test=0.3", "task.name=pair")
-    found, _, claims = judged(
+    found, of, claims = judged(
         tmp_path / "data", tmp_path / "run", "vae", *settings, make=made, given=["image"]
     )
     assert set(found) == {"feature_distance", *wanted}
+    (_, seen), (_, said) = answers(of)
+    assert seen.kind == "png"
+    assert said.rows[0] == ("", "made of it", "right answer")
+    assert len(said.rows) == 13
     nearest = {name: one.baselines["nearest"].value for name, one in found.items()}
     if made == "side":
         assert nearest["cell_accuracy"] > 0.9
@@ -173,5 +217,38 @@ def test_a_label_or_a_number_of_a_picture_is_a_row_of_one_cell(
     else:
         assert nearest["cell_rmse"] < 0.2
         assert nearest["crps"] < 0.2
-    (claim,) = claims
+    (claim,) = [one for one in claims if one.question != "Is what is given heeded?"]
     assert claim.outcome == "not supported"
+
+
+@pytest.mark.parametrize(
+    ("leads", "outcome", "words"),
+    [
+        ((0.5, 0.4), "supported", "heeds what is given"),
+        ((0.5, -0.1), "inconclusive", "hardly heeds what is given"),
+        (
+            (0.0, -0.1),
+            "not supported",
+            "ignores what is given: its answers to other questions are as near",
+        ),
+    ],
+)
+def test_where_a_part_is_given_its_own_answers_to_other_questions_tell_whether_it_is_heeded(
+    leads: tuple[float, ...], outcome: str, words: str
+) -> None:
+    made = Measurement(1.0, 0.9, 1.1, 100)
+    found = [
+        MetricResult(
+            f"metric{i}",
+            "accuracy",
+            "lower",
+            "",
+            True,
+            made,
+            heeded=Measurement(lead, lead - 0.2, lead + 0.2, 100),
+        )
+        for i, lead in enumerate(leads)
+    ]
+    (claim,) = [one for one in runner.claims(found) if one.question == "Is what is given heeded?"]
+    assert claim.outcome == outcome
+    assert words in claim.because

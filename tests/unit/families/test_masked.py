@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genwright.batch import Batch
@@ -156,7 +157,7 @@ def test_the_surest_comes_first_and_a_cold_one_always_says_the_same(
     ids, hidden = torch.zeros(1, 12).long(), torch.ones(1, 12, dtype=torch.bool)
     with torch.no_grad():
         h = family._read(ids, hidden, family.conditioner({}, 1, ids))
-    sure = family._logits(h, 0, family._head()).log_softmax(-1).max(-1).values[0]
+    sure = F.linear(h, family._heads()[0]).log_softmax(-1).max(-1).values[0]
     first = int(sure.argmax())
     seen: list[Tensor] = []
     read = family._read

@@ -1,4 +1,4 @@
-"""What a step costs is counted: right shapes, right sums, and nothing large is done."""
+"""What a step costs is counted on a few examples, and of many alike parts on some."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from cases_training import tiny
 from torch import Tensor
 
 from genwright.batch import Batch
+from genwright.families.autoregressive import Autoregressive
 from genwright.families.base import Family
 from genwright.families.gan import GAN
 from genwright.families.vae import VAE
 from genwright.nets.auto import Auto
 from genwright.recipe import TrainOptions
-from genwright.space import Real, Space
+from genwright.space import Real, Space, Symbol
 from genwright.training import cost as counting
-from genwright.training.cost import Cost, OperationCounter, cost
+from genwright.training import rates
+from genwright.training.cost import Cost, StepWork, step_work
+from genwright.training.operations import OperationCounter
 
 PICTURE = Space((16, 16), (Real(3, bounded=True),))
 FLOPS = ("product", "flops", torch.float32)
@@ -28,13 +31,14 @@ FLOPS = ("product", "flops", torch.float32)
 @pytest.fixture(autouse=True)
 def _rates(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is always the same."""
-    rates = {"calls": 1e-6, "flops": 1e-10, "bytes": 1e-9}
-    monkeypatch.setattr(counting, "_rate", lambda kind, unit, dtype: rates[unit])
+    each = {"calls": 1e-6, "flops": 1e-10, "bytes": 1e-9}
+    monkeypatch.setattr(rates, "_rate", lambda kind, unit, dtype: each[unit])
 
 
 def priced(family: Family, size: int, options: TrainOptions | None = None) -> Cost:
     few = Batch(torch.rand(counting.FEW, 3, 16, 16))
-    return cost(family, few, size, options or TrainOptions(precision="fp32"))
+    options = options or TrainOptions(precision="fp32")
+    return step_work(family, few, options).cost(size, options)
 
 
 def vae(size: Any = "xs") -> VAE:
@@ -78,11 +82,8 @@ def test_every_phase_and_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(GAN, "loss", loss)
     family = tiny(GAN)
-    cost(
-        family,
-        Batch(torch.zeros(4, 3), {"label": torch.zeros(4, 1, dtype=torch.long)}),
-        16,
-        TrainOptions(),
+    step_work(
+        family, Batch(torch.zeros(4, 3), {"label": torch.zeros(4, 1, dtype=torch.long)}), TrainOptions()
     )
     assert phases == [phase.name for phase in family.phases for _ in range(phase.repeats)]
 
@@ -109,124 +110,26 @@ def test_what_the_weights_get_is_the_same_as_before() -> None:
     assert all(p.grad is None and p.requires_grad for p in family.parameters())
 
 
-# -- what is left out ------------------------------------------------------------------------------
-
-X, W = torch.rand(3, 8, 12, 12), torch.rand(8, 8, 3, 3)
-LARGE = torch.rand(40, 300)
+# -- many alike ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "work",
-    [
-        lambda: LARGE @ LARGE.T,
-        lambda: F.linear(LARGE, LARGE, LARGE[:, 0]),
-        lambda: torch.bmm(X[:, :, 0], X[:, :, 0].transpose(1, 2)),
-        lambda: F.conv2d(X, W, W[:, 0, 0, 0], stride=2, padding=1, dilation=2),
-        lambda: F.conv1d(X[:, :, 0], W[:, :, 0], padding=1),
-        lambda: F.conv3d(X[None, :3, :4], torch.rand(2, 3, 2, 3, 3)),
-        lambda: F.conv_transpose2d(X, W, stride=2),
-        lambda: F.scaled_dot_product_attention(X, X, X, is_causal=True),
-        lambda: F.group_norm(X, 2),
-        lambda: F.pad(X, (1, 2, 3, 0)),
-        lambda: torch.cat([LARGE, LARGE[:5]]),
-        lambda: torch.cat([LARGE, LARGE[:, :5]], dim=-1),
-        lambda: torch.softmax(LARGE, 1),
-        lambda: LARGE.T * 2,
-        lambda: LARGE[:, :1] + LARGE,
-        lambda: (LARGE > 0.5).float(),
-        lambda: LARGE.sum(1),
-        lambda: LARGE.T.mean((0, 1), keepdim=True),
-        lambda: LARGE.cumsum(1),
-        lambda: LARGE.flip(0),
-        lambda: torch.stack([LARGE, LARGE], dim=-1),
-        lambda: LARGE.new_zeros(200, 100),
-        lambda: LARGE.clone().mul_(2),
-        lambda: F.layer_norm(LARGE, (300,)),
-        lambda: F.embedding(torch.arange(40).view(5, 8), LARGE),
-        lambda: F.interpolate(X[:, :, 0], scale_factor=2),
-        lambda: F.interpolate(X, size=(20, 15)),
-        lambda: F.interpolate(X[None, :3, :4], scale_factor=2),
-        lambda: F.adaptive_avg_pool2d(X, (3, 4)),
-        lambda: LARGE.bfloat16(),
-        lambda: LARGE.T.contiguous(),
-        lambda: (LARGE * 10).long(),
-    ],
-)
-def test_what_is_left_out_has_the_shape_and_the_order_of_what_is_done(work: Any) -> None:
-    true = work()
-    with OperationCounter():
-        found = work()
-    assert (found.shape, found.dtype, found.stride()) == (true.shape, true.dtype, true.stride())
+@pytest.mark.parametrize("kind", [VAE, Autoregressive])
+def test_some_of_many_alike_parts_tell_the_work_of_all(kind: type[Family]) -> None:
+    options = TrainOptions(precision="fp32")
 
-
-def test_gradients_have_the_shapes_of_what_they_are_of() -> None:
-    def leaves() -> tuple[Tensor, ...]:
-        return tuple(t.clone().requires_grad_() for t in (X, W))
-
-    def loss(x: Tensor, w: Tensor) -> Tensor:
-        h = F.leaky_relu(F.group_norm(F.conv2d(x, w, padding=1), 2, w[:, 0, 0, 0], w[:, 0, 0, 1]))
-        h = F.adaptive_avg_pool2d(
-            F.interpolate(F.layer_norm(F.softplus(h), (12, 12)), scale_factor=2), 12
+    def counted(parts: int) -> StepWork:
+        span = Symbol(40, ordered=True) if kind is Autoregressive else Real(1)
+        space = Space((), (span,) * parts)
+        x = (
+            torch.randint(0, 40, (counting.FEW, parts))
+            if kind is Autoregressive
+            else torch.rand(11, parts)
         )
-        h = F.scaled_dot_product_attention(h, h, h)[:, 2:]
-        return F.log_softmax(F.pad(h, (1, 1)).flatten(1), 1).sum()
+        return step_work(kind(space, {}, Auto("xs")), Batch(x), options)
 
-    some = leaves()
-    with OperationCounter():
-        loss(*some).backward()
-    assert all(t.grad is not None and t.grad.shape == t.shape for t in some)
-
-
-@pytest.mark.parametrize(
-    ("op", "args"),
-    [
-        (torch.ops.aten.mm.default, (LARGE, LARGE.T)),
-        (torch.ops.aten.addmm.default, (LARGE[0, :40], LARGE, LARGE.T)),
-        (torch.ops.aten.bmm.default, (X[:, :, 0], X[:, :, 0].transpose(1, 2))),
-        (torch.ops.aten.convolution.default, (X, W, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)),
-        (torch.ops.aten.mul.Tensor, (LARGE, LARGE)),
-    ],
-)
-def test_what_costs_most_is_left_out(op: Any, args: tuple[Any, ...]) -> None:
-    found = counting._left_out(counting._about(op), args, {})
-    assert found.shape == op(*args).shape
-
-
-def test_weights_are_neither_drawn_nor_of_another_shape() -> None:
-    with counting.Unfilled():
-        small, large = torch.nn.Linear(4, 4), torch.nn.Linear(200, 100)
-    assert bool((small.weight == 0).all())
-    assert large.weight.shape == (100, 200)
-    assert bool((torch.nn.Linear(4, 4).weight != 0).any())
-
-
-def test_symbols_are_never_left_out() -> None:
-    ids = torch.arange(20_000).view(100, 200)
-    with OperationCounter():
-        assert torch.equal(ids + 1, torch.arange(1, 20_001).view(100, 200))
-
-
-def test_products_are_counted_and_not_done() -> None:
-    a, b = torch.full((64, 300), torch.nan), torch.ones(300, 200)
-    with OperationCounter() as counter:
-        found = a @ b
-        del found
-    assert counter.work[FLOPS] == 2 * 64 * 300 * 200
-    assert counter.peak == 4 * 64 * 200
-    assert counter.held == 0
-
-
-def test_as_large_as_no_memory_holds() -> None:
-    huge = torch.empty(1, 1).expand(1 << 20, 1 << 20)  # 4 TB, were it there
-    with OperationCounter() as counter:
-        counter._count(counting._about(torch.ops.aten.mul.Tensor), (huge, huge), {}, LARGE)
-    assert counter.work["move", "bytes", torch.float32] > 8e12
-
-
-def test_the_rates_are_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    counting.measure_again()
-    for kind in ("product", "convolution", "attention"):
-        for unit in ("flops", "bytes"):
-            assert 0 < counting._rate(kind, unit, torch.float32) < 1e-6  # type: ignore[arg-type]
-    assert 0 < counting._plain_call() <= counting._call() < 1e-2
+    told, all_of_it = counted(64).beyond(counted(32), 8), counted(256)
+    assert told.weights == pytest.approx(all_of_it.weights, rel=0.01)
+    for size in (8, 128):
+        few, many = told.cost(size, options), all_of_it.cost(size, options)
+        assert few.seconds == pytest.approx(many.seconds, rel=0.1)
+        assert few.bytes == pytest.approx(many.bytes, rel=0.3)

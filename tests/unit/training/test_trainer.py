@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from genwright.recipe import TrainOptions
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.ema import exponent
+from genwright.training.hooks import DrawSamples
 from genwright.training.optim import PhaseOptimizer, rate
-from genwright.training.trainer import local_batch
+from genwright.training.trainer import Trainer, local_batch
 
 SCRIPT = """
 api.train(sys.argv[1], family=sys.argv[2], size="xs", steps=6, out=sys.argv[3],
@@ -207,3 +209,39 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     ) as error:
         distributed.device("abacus")
     assert error.value.code == "unknown-device"
+
+
+def test_slow_checks_leave_most_of_the_time_to_training(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = list[int]()
+
+    def check(self: DrawSamples, trainer: Trainer) -> None:
+        checks.append(trainer.step)
+        time.sleep(0.2)
+
+    monkeypatch.setattr(DrawSamples, "check", check)
+    settings = ["train.batch_size=8", "train.samples=2", "train.cover=0"]
+    api.train(data, family="vae", size="xs", minutes=1.5 / 60, out=tmp_path / "run", settings=settings)
+    assert 2 <= len(checks) <= 4  # of 20 that are due
+
+
+def test_samples_of_a_timed_training_take_no_more_than_a_tenth_of_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = list[int]()
+
+    class Slow:
+        def sample(self, n: int, *, seed: int) -> list[int]:
+            drawn.append(n)
+            now[0] += 0.5 * n
+            return [seed] * n
+
+    now = [0.0]
+    monkeypatch.setattr(api.time, "monotonic", lambda: now[0])
+    timed, counted = (
+        api._Drawing(api.make_recipe(data, **much)) for much in ({"minutes": 1}, {"steps": 9})
+    )
+    for drawing in (timed, timed, counted, counted):
+        drawing.of(Slow(), 64)  # type: ignore[arg-type]
+    assert drawn == [4, 12, 64, 64]

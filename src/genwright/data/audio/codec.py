@@ -70,7 +70,7 @@ class AudioCodec(Codec):
     field_types = (ClipField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.seconds=0.25"
-    plural = "files"
+    plural = "clips"
 
     def __init__(
         self,

@@ -56,6 +56,8 @@ def parse(value: Any) -> Parsed | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
+    if not text[-1:].isalpha():  # of many columns no value gets further, and all end with their unit
+        return None
     sign = "-" if text.startswith("-") else ""
     text = text.removeprefix("-")
     if found := _ISO.fullmatch(text):

@@ -225,7 +225,12 @@ def _sentinels(numbers: Floats, counts: NDArray[np.int64], moments: bool) -> NDA
     found = np.zeros(len(numbers), bool)
     if len(numbers) < MANY:
         return found
-    coded = np.array([bool(re.fullmatch("-1|-?99+", f"{x:.16g}")) for x in numbers]) & (counts > 1)
+    coded = np.array(
+        [
+            n > 1 and bool(re.fullmatch("-1|-?99+", f"{x:.16g}"))
+            for x, n in zip(numbers, counts, strict=True)
+        ]
+    )
     found[0] = coded[0] and numbers[1] >= 0
     for low, high in ((1, 1), (1, 0), (0, 1)):
         rest = numbers[low : len(numbers) - high]

@@ -27,14 +27,16 @@ from genwright.data.columns.field import ColumnField
 from genwright.data.containers import Examples, ObjectForm
 from genwright.data.field import Field
 from genwright.data.image.field import ImageField
-from genwright.data.image.files import CHUNK, CHUNK_BYTES, PICTURES, SHEET, ImageFiles
+from genwright.data.image.files import CHUNK, CHUNK_BYTES, PICTURES, SHEET, ImageFiles, Row
 from genwright.data.image.objects import keep_pictures, picture_as_given, picture_form
 from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet
+from genwright.data.image.tiles import cut
 from genwright.data.labels import file_fields, goes_with, write_beside
 from genwright.data.member import SHARDS
 from genwright.data.preview import in_lines
 from genwright.data.shards import holds
 from genwright.data.text.field import TextField
+from genwright.errors import RecipeError
 from genwright.variations import Augmentation
 
 __all__ = ["ImageCodec"]
@@ -50,7 +52,8 @@ class ImageCodec(Codec):
                 agree and no side is above 64; else a square from the median of the shorter sides,
                 at most 64 and a multiple of 8
     crop        what is done with another shape: `center` cuts, `fit` pads with the background,
-                `stretch` distorts
+                `stretch` distorts; `tiles` makes as many examples of a picture as tiles of `size` fit
+                side by side, unscaled, all on one side of the split
     channels    `auto`: grey if every picture is grey in all pixels; rgba if most have transparent
                 pixels; else rgb
     depth       bits of a channel. `auto`: 16 if all pictures are grey and most have 16, else 8.
@@ -78,7 +81,7 @@ class ImageCodec(Codec):
         background: tuple[int, int, int] = (255, 255, 255),
         augment: tuple[Augmentation, ...] | dict[Augmentation, float] = (),
     ) -> None:
-        self._depth = depth
+        self._depth, self._tile = depth, _tile(crop, size)
         self._image = partial(
             ImageField,
             size=size,
@@ -134,7 +137,7 @@ class ImageCodec(Codec):
         return ["label"] if "label" in files.labels() and not files.loose else []
 
     def count(self, source: Source) -> int:
-        return ImageFiles(source).count()
+        return ImageFiles(source).count(self._tile)
 
     def enough(self, source: Source) -> int:
         """More of what lies side by side in one archive, small as it is."""
@@ -144,16 +147,18 @@ class ImageCodec(Codec):
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
     ) -> Iterator[Rows]:
         """Chunks of up to 256 `Picture`s, fewer where they are large."""
-        files = ImageFiles(source, self._depth == 16, options.given, whole=options.whole)
+        tile = None if options.whole else self._tile
+        whole = options.whole or tile is not None
+        files = ImageFiles(source, self._depth == 16, options.given, whole=whole, most=options.most)
         others = [name for name in fields if name != files.main]
         wanted = [*others, *([options.group] if options.group else [])]
+        grouped = options.group is not None or tile is not None
 
         def empty() -> Rows:
-            groups: list[str] | None = None if options.group is None else []
-            return Rows({name: [] for name in fields}, [], groups=groups)
+            return Rows({name: [] for name in fields}, [], groups=[] if grouped else None)
 
         rows, held = empty(), 0
-        for found in files.rows(wanted, options.every):
+        for found, file in _examples(files.rows(wanted, options.every), tile):
             if isinstance(found, Rejected):
                 rows.rejected.append(found)
                 continue
@@ -167,8 +172,8 @@ class ImageCodec(Codec):
                 rows.values[name].append(values[name])
             rows.keys.append(digest(found.picture.pixels))
             rows.names.append(found.name)
-            if rows.groups is not None and options.group is not None:
-                rows.groups.append(str(values[options.group]))
+            if rows.groups is not None:
+                rows.groups.append(file if options.group is None else str(values[options.group]))
         if len(rows) or rows.rejected:
             yield rows
 
@@ -233,3 +238,28 @@ class ImageCodec(Codec):
         """Each source above what was made from it."""
         pairs = zip(map(pixels, sources), map(pixels, values[self.main]), strict=True)
         return Preview("png", png=sheet([above(source, made) for source, made in pairs]))
+
+
+def _tile(crop: Crop, size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width of the tiles that pictures are cut into; None where they stay whole."""
+    if crop != "tiles":
+        return None
+    if size is None:
+        raise RecipeError(
+            "codec.crop=tiles cuts pictures into tiles of codec.size, and none is named: --set codec.size=64",
+            code="missing-option",
+        )
+    return (size, size) if isinstance(size, int) else size
+
+
+def _examples(
+    rows: Iterator[Row | Rejected], tile: tuple[int, int] | None
+) -> Iterator[tuple[Row | Rejected, str]]:
+    """Pictures, or their tiles, and what those of one picture have in common."""
+    for row in rows:
+        if tile is None or isinstance(row, Rejected):
+            yield row, ""
+            continue
+        file = digest(row.picture.pixels)
+        for one in cut(row, tile):
+            yield one, file

@@ -18,6 +18,7 @@ from genwright.data.codec import Rejected
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.image.ops import (
     LARGEST_SIDE,
+    MOST_PIXELS,
     Crop,
     ImageFormat,
     Picture,
@@ -201,7 +202,9 @@ class ImageField(Field):
 
     def masked(self, value: Any, mask: Path) -> Any:
         """The picture, transparent where a grey one of its size is white."""
-        array, found = _opaque(pixels(value)), open_picture(mask, str(mask), whole=True)
+        array = _opaque(pixels(value))
+        size = max(MOST_PIXELS, array.shape[0] * array.shape[1])
+        found = open_picture(mask, str(mask), whole=True, most=size)
         if isinstance(found, Rejected):
             raise DataError(f"{found.name} is no mask: {found.reason}", code="not-a-picture")
         if found.pixels.shape[:2] != array.shape[:2]:
@@ -282,7 +285,7 @@ class ImageField(Field):
         others = sorted({self.grid_of(value) for value in values} - {own})
         if not others:
             return []
-        way = {"center": "cut at its centre", "fit": "padded", "stretch": "stretched"}[self.form.crop]
+        way = {"fit": "padded", "stretch": "stretched"}.get(self.form.crop, "cut at its centre")
         was, now = (f"{width} x {height}" for height, width in (others[0], own))
         return [f"is {was} and was brought to {now}, {way} where its shape is another"]
 

@@ -57,7 +57,7 @@ class Row(NamedTuple):
 
 class ImageFiles:
     """The pictures of a source. `deep`: floats of an `.npz` become 16 bits instead of 8. `given`: fields that are
-    asked for. `whole`: large ones are read in all their detail."""
+    asked for. `whole`: large ones are read in all their detail, and may have `most` pixels."""
 
     def __init__(
         self,
@@ -67,8 +67,9 @@ class ImageFiles:
         main: str = "image",
         *,
         whole: bool = False,
+        most: int | None = None,
     ) -> None:
-        self.deep, self.whole = deep, whole
+        self.deep, self.whole, self.most = deep, whole, most
         files = [path for path in source.files if path.name != SHEET]
         self.arrays = [path for path in files if _is_archive(path)]
         packed = any(suffix(path) in SHARDS for path in files)  # beside which nothing else may lie
@@ -97,8 +98,11 @@ class ImageFiles:
         """Whether some picture lies beside the class folders and has no label from elsewhere."""
         return self.layout.loose
 
-    def count(self) -> int:
-        """How many pictures there are, by names and heads alone."""
+    def count(self, tile: tuple[int, int] | None = None) -> int:
+        """How many pictures there are, or tiles of this size, by names and heads alone."""
+        if tile is not None and not self.arrays:
+            sizes = (header_size(path) for path in self.layout.mains)
+            return sum((h // tile[0]) * (w // tile[1]) for h, w in filter(None, sizes))
         found = 0
         for path in self.arrays:
             with suppress(Exception), opened_archive(path) as archive:  # `rows` tells what is wrong
@@ -124,7 +128,7 @@ class ImageFiles:
     def _from_file(self, row: FileRow) -> Row | Rejected:
         pictures: dict[str, Any] = {}
         for field, path in {self.main: row.path, **row.files}.items():
-            picture = open_picture(path, self.name(path), whole=self.whole)
+            picture = open_picture(path, self.name(path), whole=self.whole, most=self.most)
             if isinstance(picture, Rejected):
                 return picture
             if picture.height == picture.width == 1 and not self._all_dots:

@@ -60,11 +60,11 @@ __all__ = [
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Tried by content. Every further format is a parser more that hostile files can reach."""
 MOST_PIXELS = 50_000_000
-"""Of one picture. Above it nothing is decoded: a file of a few kB can declare gigabytes."""
+"""Of one picture, unless more are allowed. Above it nothing is decoded: a file of a few kB can declare gigabytes."""
 LARGEST_SIDE = 1024
 """Of a generated picture; a JPEG is therefore never decoded finer than it takes to keep this."""
 
-Crop = Literal["center", "fit", "stretch"]
+Crop = Literal["center", "fit", "stretch", "tiles"]
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,20 @@ class ImageFormat:
 # -- opening -----------------------------------------------------------------------------------
 
 
-def open_picture(path: Path, name: str, *, whole: bool = False) -> Picture | Rejected:
-    """The picture in a file, or why there is none. `name` is how a person knows the file; `whole` reads it in all its
-    detail."""
+def open_picture(
+    path: Path, name: str, *, whole: bool = False, most: int | None = None
+) -> Picture | Rejected:
+    """The picture in a file, or why there is none.
+
+    name   how a person knows the file
+    whole  read it in all its detail
+    most   pixels that it may have (None: `MOST_PIXELS`)
+    """
+    most = MOST_PIXELS if most is None else most
     try:
-        with _opened(path) as image:
+        with _opened(path, most) as image:
             width, height = image.size
-            if width * height > MOST_PIXELS:
+            if width * height > most:
                 raise Image.DecompressionBombError
             # MPO is what a phone writes: a JPEG with further pictures behind it, which nothing plays.
             found = "JPEG" if image.format == "MPO" else str(image.format)
@@ -125,8 +132,9 @@ def open_picture(path: Path, name: str, *, whole: bool = False) -> Picture | Rej
     except Image.DecompressionBombError:
         return Rejected(
             name,
-            f"it declares more than {MOST_PIXELS // 10**6} megapixels and could be a decompression "
-            f"bomb, so nothing was decoded: make it smaller",
+            f"it declares more than {most // 10**6} megapixels and could be a decompression "
+            f"bomb, so nothing was decoded: make it smaller"
+            + (", or allow more (--max-megapixels)" if whole else ""),
         )
     except UnidentifiedImageError:
         empty = path.stat().st_size == 0
@@ -147,19 +155,31 @@ def open_picture(path: Path, name: str, *, whole: bool = False) -> Picture | Rej
 def header_size(path: Path) -> tuple[int, int] | None:
     """Height and width as the header declares them; None where there is no picture."""
     try:
-        with _opened(path) as image:
+        with _opened(path, MOST_PIXELS) as image:
             return image.height, image.width
     except Exception:  # as above
         return None
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, most: int) -> Iterator[Image.Image]:
     with path.open("rb") as stream, warnings.catch_warnings():
         # Pillow warns of sizes, which we refuse ourselves, and of odd metadata, which we do not need.
         warnings.simplefilter("ignore")
-        with Image.open(stream, formats=FORMATS) as image:
+        with _allowed(most), Image.open(stream, formats=FORMATS) as image:
             yield image
+
+
+@contextmanager
+def _allowed(most: int) -> Iterator[None]:
+    """Pillow's own bound, twice its number, raised where a person allows more than that."""
+    own = Image.MAX_IMAGE_PIXELS
+    if own is not None and most > 2 * own:
+        Image.MAX_IMAGE_PIXELS = most
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = own
 
 
 def _orientation(image: Image.Image) -> int:
@@ -277,9 +297,10 @@ def fit_to(array: Array, form: ImageFormat) -> Array:
 
 
 def _scaled(array: Array, form: ImageFormat) -> Array:
-    """Scaled to cover the grid (center, cut to it), to lie within it (fit) or to be it (stretch)."""
+    """Scaled to cover the grid (center, and where tiles are learnt: cut to it), to lie within it (fit) or to be it
+    (stretch)."""
     (h, w), (height, width) = array.shape[:2], (form.height, form.width)
-    if form.crop == "center":
+    if form.crop in ("center", "tiles"):
         # Cut at whole pixels before scaling, so that a picture that needs no scaling stays sharp.
         cut_h = min(h, max(1, round(w * height / width)))
         cut_w = min(w, max(1, round(h * width / height)))

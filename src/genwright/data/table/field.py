@@ -20,9 +20,10 @@ from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.reservoir import Reservoir
 from genwright.data.columns.types import Numeric
 from genwright.data.field import Array, Field, Partial, Values
+from genwright.data.table.comparison import Comparison
 from genwright.data.table.frames import TableFormat, assemble, largest, library, raw
 from genwright.errors import DataError, RecipeError, suggest
-from genwright.space import Space, Symbol
+from genwright.space import Space, Span, Symbol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,6 +179,13 @@ class RowField(Field):
             raise DataError(other._nothing("all columns are given"), code="nothing-to-make")
         return other
 
+    def alike(self) -> list[list[str]]:
+        kinds: dict[tuple[Span, ...], list[str]] = {}
+        for column in self._columns:
+            if column.spans:
+                kinds.setdefault(column.spans, []).append(column.name)
+        return [*kinds.values()]
+
     def read_from(self, cached: Field) -> None:
         """Find the channels of its columns among those of all columns. Raises `DataError` where they are not."""
         assert isinstance(cached, RowField), "a row is cached by a row"
@@ -311,6 +319,22 @@ class RowField(Field):
                 absent = [is_missing(value) for value in cells]
                 missing[:, place] = torch.tensor(absent, device=x.device)[:, None]
         return missing
+
+    def constraint(self, words: str) -> Comparison:
+        return Comparison(words, self.columns, self.form.columns)
+
+    def mended(self, values: Values, made: Values, places: Array) -> pd.DataFrame:
+        old, new, first = _frame(values), _frame(made), 0
+        columns = {str(name): raw(old[name]) for name in old.columns}
+        for name, column in self.columns.items():
+            changed: list[bool] = np.any(places[:, first : first + column.stored], axis=1).tolist()
+            first += column.stored
+            if any(changed):
+                fresh = raw(new[name])
+                columns[name] = [
+                    f if c else o for o, f, c in zip(columns[name], fresh, changed, strict=True)
+                ]
+        return assemble(columns, self.form)
 
     def kept(self, made: Values, given: Values) -> pd.DataFrame:
         """A known number may be finer than its channel is. Of rows of a file all that is there, and behind it the

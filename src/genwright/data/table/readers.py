@@ -18,7 +18,7 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["TableWriter", "inspect", "lines_of", "reader_of", "row_count", "rows", "write"]
+__all__ = ["TableWriter", "inspect", "lines_of", "nested", "reader_of", "row_count", "rows", "write"]
 
 ROWS = 20_000
 """Rows of a chunk."""
@@ -521,14 +521,19 @@ def _objects(file: Path, lines: Iterable[NumberedLine]) -> Iterator[dict[str, An
         if not isinstance(found, dict):
             yield Rejected(f"{file.name} line {line}", "is no JSON object")
             continue
-        for key, value in found.items():
-            if isinstance(value, list | dict):
-                raise DataError(
-                    f"{file.name} line {line}: column {key!r} holds a {type(value).__name__}, and a "
-                    f"table holds one value: flatten it or leave it out",
-                    code="nested-value",
-                )
+        if key := nested(found):
+            yield Rejected(
+                f"{file.name} line {line}",
+                f"column {key!r} holds a {type(found[key]).__name__}, and a table holds one value: flatten it or "
+                f"leave it out",
+            )
+            continue
         yield found
+
+
+def nested(row: Mapping[str, Any]) -> str:
+    """The first column of an object that holds several values; empty where none does."""
+    return next((key for key, value in row.items() if isinstance(value, list | dict)), "")
 
 
 def _keys(file: Path, encoding: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from genwright.data.codec import Values
 from genwright.data.columns.formats import is_missing
 from genwright.data.packed import open_unpacked
 from genwright.data.table.frames import TableFormat, assemble, raw
-from genwright.data.table.readers import BLANKS, TableWriter, lines_of, reader_of
+from genwright.data.table.readers import BLANKS, TableWriter, lines_of, nested, reader_of
 from genwright.errors import DataError
 
 __all__ = ["Rewriter"]
@@ -58,7 +58,7 @@ class Rewriter:
                 found = json.loads(line)
             except (ValueError, RecursionError):
                 found = None
-            yield line, found if isinstance(found, dict) else None
+            yield line, found if isinstance(found, dict) and not nested(found) else None
 
     def _delimited(self) -> Iterator[tuple[str, Any]]:
         """The lines of each record, and its values; None where it is none."""

@@ -86,6 +86,8 @@ class TextCodec(Codec):
               which there is little time)
     unit      char: an id a character; bpe: pieces of words; auto: char up to 512 different ones
     vocab     ids of a BPE vocabulary
+    shared    the texts of an example have one vocabulary, learnt from them all, so that what is made may copy what is
+              given: for texts of one language, such as a text and its summary
     layout    stream, documents, or auto
     field     of a .jsonl line: which one holds the text. Other texts are fields too (a prompt, a summary), and
               other plain values are labels
@@ -95,6 +97,7 @@ class TextCodec(Codec):
     reads = (*with_packed(".txt", ".md", ".jsonl", ".csv", ".tsv"), ARROW)
     main = "text"
     field_types = (TextField, ColumnField)
+    later = frozenset({"shared"})
     default_family = "autoregressive"
     dial = "codec.length=64"
     context = "length"
@@ -107,6 +110,7 @@ class TextCodec(Codec):
         length: Count | None = None,
         unit: Literal["auto", "char", "bpe"] = "auto",
         vocab: Annotated[int, Ge(BPE.least)] = 4096,
+        shared: bool = False,
         layout: Literal["auto", "stream", "documents"] = "auto",
         field: str = "text",
         encoding: str | None = None,
@@ -119,7 +123,7 @@ class TextCodec(Codec):
                 code="unknown-encoding",
             ) from None
         self.length, self.unit, self.vocab, self.wanted = length or LENGTH, unit, vocab, layout
-        self.field, self.encoding = field, encoding
+        self.field, self.encoding, self.shared = field, encoding, shared
 
     @classmethod
     def sniff(cls, files: Sequence[Path]) -> float:
@@ -156,6 +160,10 @@ class TextCodec(Codec):
         found: dict[str, Field] = {files.main: text}
         for name in files.labels():
             found[name] = self._further(name) if name in files.texts else ColumnField(name)
+        if self.shared:
+            together = [field for field in found.values() if isinstance(field, TextField)]
+            for field in together:
+                field.together = together
         return found
 
     def _further(self, name: str) -> TextField:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -58,6 +60,8 @@ class TextField(Field):
         self.single, self.labelled, self.keeps = single, labelled, keeps
         self._counts = np.zeros(CODES, np.int64)
         self._documents, self._kept, self._held, self._step = 0, list[str](), 0, 1
+        self.together: list[TextField] = [self]
+        """Fields that share a vocabulary, learnt from the texts of them all."""
         self._tokenizer: Tokenizer | None = None
         self._seen = ""
         self._facts: dict[str, Any] = {}
@@ -67,6 +71,7 @@ class TextField(Field):
 
     def fit(self, values: Values) -> None:
         """Counts of characters, and the texts themselves as long as they are few enough to hold."""
+        self._tokenizer = None
         self._counts += tokenizers.count("".join(values))
         for text in values:
             if self._documents % self._step == 0:
@@ -85,11 +90,14 @@ class TextField(Field):
                 code="no-examples",
             )
         self._warnings = []
-        self._tokenizer = self._learn(counts)
-        self._seen = "".join(map(chr, np.flatnonzero(counts)))
-        lengths = [len(self._tokenizer.encode(text)) for text in self._kept]
+        if self._tokenizer is None:
+            every = np.sum([field._counts for field in self.together], axis=0)
+            tokenizer, seen = self._learn(every), "".join(map(chr, np.flatnonzero(every)))
+            for field in self.together:
+                field._tokenizer, field._seen = tokenizer, seen
+        lengths = [len(self.tokenizer.encode(text)) for text in self._kept]
         characters, size = int(counts.sum()), _utf8(counts)
-        if self._tokenizer.kind == "char":
+        if self.tokenizer.kind == "char":
             tokens = characters
         else:  # of the texts that were kept, which are all unless there is much text
             tokens = round(sum(lengths) * (characters / sum(map(len, self._kept))))
@@ -101,8 +109,9 @@ class TextField(Field):
         )
         self._facts = {
             "layout": "stream" if stream else "documents",
-            "unit": self._tokenizer.kind,
-            "vocabulary": self._tokenizer.size,
+            "unit": self.tokenizer.kind,
+            "vocabulary": self.tokenizer.size,
+            **({"shared": True} if len(self.together) > 1 else {}),
             "documents": 1 if self.single else documents,
             "single": self.single,
             "tokens": tokens,
@@ -136,8 +145,9 @@ class TextField(Field):
                 )
         if unit == "char":
             return CharTokenizer.of(counts)
-        step = 1 + sum(map(len, self._kept)) // LEARN
-        return BPE.train(self._kept[::step], self.vocab)
+        texts = [text for field in self.together for text in field._kept]
+        step = 1 + sum(map(len, texts)) // LEARN
+        return BPE.train(texts[::step], self.vocab)
 
     def _warn(self, counts: Array, cut: int) -> None:
         """Say what looks wrong with the training split."""
@@ -175,6 +185,13 @@ class TextField(Field):
         if self.stream:
             return Space((length + 1,), (Symbol(size),))
         return Space((length,), (Symbol(size, pad=END),))
+
+    @property
+    def vocabulary(self) -> str | None:
+        """The vocabulary that is shared with others, by its content."""
+        if not self._facts.get("shared"):
+            return None
+        return blake2b(json.dumps(self.tokenizer.state()).encode(), digest_size=16).hexdigest()
 
     @property
     def grammar(self) -> Grammar | None:
@@ -258,6 +275,8 @@ class TextField(Field):
         if partial:  # the sign of a gap is no character of the text
             values = [re.sub(GAP, "", str(value)).replace("\\_", "_") for value in values]
         found, unseen = list[str](), self.unseen(values)
+        if not partial and not all(str(value).strip() for value in values):
+            found.append("is empty")
         if unseen and self._seen:
             named = " ".join(map(repr, unseen[:10])) + (" ..." if len(unseen) > 10 else "")
             found.append(f"holds characters that training has not seen: {named}")

@@ -23,7 +23,7 @@ from genwright.storage.tensors import pack
 
 __all__ = ["DIM", "FORMAT", "MOST", "Backbone", "FeatureExtractor", "Raw", "chosen"]
 
-FORMAT = 1
+FORMAT = 2
 """Of a stored feature extractor; to be raised with any change of what is computed here."""
 DIM = 64
 """Features at most."""

@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from filelock import FileLock
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from genwright.data.cache import cache_home
 from genwright.data.codec import Array
@@ -55,7 +56,13 @@ HIDDEN = 128
 FEW = 500
 """Examples under which a contrastive feature extractor is said to be weak."""
 WIDTH, STEPS, BATCH, RATE = 16, 240, 128, 5e-3
-"""Of an encoder on a grid, and of its training."""
+"""Of an encoder on a grid, and of its training, at most."""
+WORK = 1.5e12
+"""Floating point operations of a training at most: some 30 seconds of a core."""
+VARYING = 2_000
+"""Operations that take as long as to vary one number of an example."""
+SMALLEST = 32
+"""Examples of a step, of which fewer have too few others to be told from."""
 
 
 # -- the numbers themselves ------------------------------------------------------------------------
@@ -153,7 +160,7 @@ class ContrastiveExtractor(FeatureExtractor):
         def loss(index: Tensor) -> Tensor:
             return contrast(backbone, head, views, x[index])
 
-        _descend(nn.ModuleList([backbone, head]), loss, len(x))
+        _descend(nn.ModuleList([backbone, head]), loss, len(x), x[0].numel())
 
     def caution(self, n: int) -> str:
         if n >= FEW:
@@ -196,24 +203,42 @@ class ClassifierExtractor(FeatureExtractor):
         def loss(index: Tensor) -> Tensor:
             return F.cross_entropy(head(backbone(views(x[index]))), truth[index])
 
-        _descend(nn.ModuleList([backbone, head]), loss, len(x))
+        _descend(nn.ModuleList([backbone, head]), loss, len(x), x[0].numel())
 
 
-def _descend(nets: nn.Module, loss: Callable[[Tensor], Tensor], n: int) -> None:
-    """`STEPS` steps of AdamW on batches of `n` examples, each as often; the rate falls to zero. A clock
-    would end them elsewhere each time, so their number is fixed."""
+def _descend(nets: nn.Module, loss: Callable[[Tensor], Tensor], n: int, numbers: int) -> None:
+    """Some steps of AdamW on batches of `n` examples, each as often; the rate falls to zero.
+
+    numbers  in an example
+    """
+    steps, size = _length(_operations(nets, loss) + VARYING * numbers, n)
     optimiser = torch.optim.AdamW(nets.parameters(), lr=RATE, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=RATE, total_steps=STEPS)
-    for _, index in zip(range(STEPS), _batches(n), strict=False):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=RATE, total_steps=steps)
+    for _, index in zip(range(steps), _batches(n, size), strict=False):
         optimiser.zero_grad()
         loss(index).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
 
 
-def _batches(n: int) -> Iterator[Tensor]:
+def _length(operations: float, n: int) -> tuple[int, int]:
+    """Steps, and examples of each, where an example takes so many operations. What costs much has smaller steps and
+    then fewer; a clock would end them elsewhere each time."""
+    examples = WORK / operations
+    size = min(BATCH, max(SMALLEST, int(examples / STEPS)))
+    return max(1, min(STEPS, round(examples / size))), min(size, n)
+
+
+def _operations(nets: nn.Module, loss: Callable[[Tensor], Tensor]) -> float:
+    """Floating point operations that the gradient takes for an example."""
+    with torch.random.fork_rng(devices=[]), FlopCounterMode(display=False) as counter:
+        loss(torch.arange(2)).backward()  # type: ignore[no-untyped-call]
+    nets.zero_grad()
+    return counter.get_total_flops() / 2
+
+
+def _batches(n: int, size: int) -> Iterator[Tensor]:
     """Numbers of examples, for ever; all of them before any comes again, none twice in a batch."""
-    size = min(BATCH, n)
     while True:
         yield from torch.randperm(n)[: n // size * size].view(-1, size)
 

@@ -22,6 +22,7 @@ from genwright.training.monitor.stats import Figures, ParameterGroups, StepStats
 __all__ = [
     "Check",
     "CoverageCheck",
+    "HeedingCheck",
     "HeldoutCheck",
     "Issue",
     "TrainingDiverged",
@@ -62,6 +63,8 @@ RISES, MIN_RISE = 3, 0.05
 """Checks in a row of a rising held-out loss, and the rise as a share of the fall before."""
 PATIENCE = 300
 """Steps in which something must be learnt."""
+LOOKS, SURE = 3, 1.96
+"""Looks at what a condition is worth that are taken together, and the standard errors that tell it from nothing."""
 
 
 @dataclass(frozen=True)
@@ -320,3 +323,47 @@ class CoverageCheck:
             words = f"{words}, and never covered more: kinds of examples are missing, or it is too early"
             return Issue(cause, words, "a longer training or other options", recoverable=False)
         return None
+
+
+class HeedingCheck:
+    """What each condition is worth to the model, by a paired test (see `heeding`).
+
+    scores   the last t statistics of each condition, by name
+    ignored  the conditions of which it was told
+    """
+
+    def __init__(self) -> None:
+        self.scores: dict[str, list[float]] = {}
+        self.ignored: list[str] = []
+
+    def look(self, step: int, progress: float, found: Mapping[str, float]) -> list[str]:
+        """The conditions that seem to be ignored: half-way, over several looks together, none is worth anything."""
+        for name, score in found.items():
+            self.scores[name] = [*self.scores.get(name, []), score][-LOOKS:]
+        if progress < 0.5 or step < PATIENCE:
+            return []
+        return [
+            name
+            for name in found
+            if len(self.scores[name]) == LOOKS
+            and abs(self.together(name)) < SURE
+            and name not in self.ignored
+        ]
+
+    def together(self, name: str) -> float:
+        """The looks as one (Stouffer's sum)."""
+        return sum(self.scores[name]) / math.sqrt(len(self.scores[name]))
+
+    def heeded(self, found: Mapping[str, float]) -> list[str]:
+        """The conditions that are heeded after it was told that they are not."""
+        return [name for name in found if name in self.ignored and self.together(name) > 2 * SURE]
+
+    def issue(self, name: str) -> Issue:
+        words = (
+            f"the model ignores its condition {name!r}: examples cost it as much under those of others as under "
+            f"their own"
+        )
+        remedy = (
+            f"a longer training, a larger net, or leave {name!r} out if it says nothing of what is made"
+        )
+        return Issue("ignored condition", words, remedy, recoverable=False)

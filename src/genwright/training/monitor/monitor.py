@@ -3,20 +3,23 @@ more gently, three times at most.
 
 In every step, at hand for nothing: the loss and the norm of the gradient of each phase, and the family's own
 diagnostics. Every few steps, by layer: gradients that do not get through, weights that do not move or that
-leap. At the checks: the held-out loss beside the training loss, and how much of the data the samples cover.
+leap. At the checks: the held-out loss beside the training loss, how much of the data the samples cover, and
+whether conditions are heeded.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from genwright.families.base import Diagnostic
 from genwright.training.monitor.checks import (
+    SURE,
     TOO_FAR_BESIDE,
     Check,
     CoverageCheck,
+    HeedingCheck,
     HeldoutCheck,
     Issue,
     UpdateCheck,
@@ -58,7 +61,7 @@ class Monitor:
         self.rollbacks, self.since = 0, WARMUP
         self._diagnostics = {Check.of(one): one.value_name for one in diagnostics}
         self._updates, self._checks = UpdateCheck(groups, adversarial), loss_checks(groups, adversarial)
-        self._heldout, self._coverage = HeldoutCheck(), CoverageCheck()
+        self._heldout, self._coverage, self._heeding = HeldoutCheck(), CoverageCheck(), HeedingCheck()
         self._stats: dict[str, RobustStats] = {}
         self._streaks: dict[str, int] = {}
         self._warning_streaks: dict[str, int] = {}  # of issues that are warnings alone
@@ -129,6 +132,28 @@ class Monitor:
         issue = self._coverage.look(progress, covered, blind)
         return issue if issue is not None and self._is_news(issue) else None
 
+    def check_heeding(
+        self,
+        step: int,
+        progress: float,
+        unseen: Mapping[str, float],
+        seen: Callable[[], Mapping[str, float]],
+    ) -> list[Issue]:
+        """What the t statistics of the gain by each condition say: on held-out examples, and where that is none, on
+        training examples, since what was learnt by heart is not ignored."""
+        check = self._heeding
+        wrong = check.look(step, progress, unseen)
+        there = seen() if wrong else {}
+        found = [name for name in wrong if abs(there.get(name, 0.0)) < SURE]
+        check.ignored += found
+        issues = [check.issue(name) for name in found]
+        for name in check.heeded(unseen):
+            check.ignored.remove(name)
+            issues.append(
+                Issue("heeded", f"the model heeds its condition {name!r} by now", "", recoverable=False)
+            )
+        return issues
+
     # -- what follows --------------------------------------------------------------------------
 
     def adaptive_clip_norm(self, phase: str) -> float:
@@ -185,6 +210,8 @@ class Monitor:
             "checks": [list(one) for one in self._heldout.records],
             "reached": self._coverage.best,
             "covered": self._coverage.last,
+            "heeding": {name: [*found] for name, found in self._heeding.scores.items()},
+            "ignored": list(self._heeding.ignored),
             "told": list(self._reported),
         }
 
@@ -198,4 +225,6 @@ class Monitor:
         self._heldout.records = [list(one) for one in state.get("checks", [])]
         self._coverage.best = state.get("reached", 0.0)
         self._coverage.last = state.get("covered", self._coverage.best)
+        self._heeding.scores = {name: [*found] for name, found in state.get("heeding", {}).items()}
+        self._heeding.ignored = list(state.get("ignored", []))
         self._reported = list(state.get("told", []))

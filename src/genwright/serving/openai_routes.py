@@ -1,0 +1,290 @@
+"""OpenAI's routes, where they fit: models, completions of a text, pictures, speech. Their clients work unchanged.
+
+Where a request names no seed one is drawn; the header `x-genwright-seed` says which, and so does every answer that
+has room for it. An option that is not served is refused, not passed over.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from genwright.serving.body import Body
+from genwright.serving.channel import Event
+from genwright.serving.limits import Limits
+from genwright.serving.refusal import Refusal
+from genwright.serving.requests import SEED, Asker
+from genwright.serving.served import ServedRun
+from genwright.serving.work import SampleWork, Wanted
+
+__all__ = ["OpenAI"]
+
+TOKENS = 16
+"""Of a completion that does not say how many: OpenAI's default."""
+COMPLETION = (
+    *("model", "prompt", "max_tokens", "temperature", "top_p", "n", "seed", "stream", "stop", "user"),
+    *(
+        "echo",
+        "stream_options",
+        "frequency_penalty",
+        "presence_penalty",
+        "best_of",
+        "logprobs",
+        "suffix",
+    ),
+    "logit_bias",
+)
+PICTURES = (
+    *("model", "prompt", "n", "size", "response_format", "seed", "user", "quality", "style"),
+    *("background", "moderation", "output_format", "output_compression", "partial_images", "stream"),
+)
+SPEECH = ("model", "input", "voice", "response_format", "speed", "seed", "instructions", "stream_format")
+NEUTRAL: dict[str, Collection[Any]] = {
+    "echo": (False,),
+    "frequency_penalty": (0, 0.0),
+    "presence_penalty": (0, 0.0),
+    "best_of": (1,),
+    "logprobs": (),
+    "suffix": ("",),
+    "logit_bias": ({},),
+    "stream_options": ({}, {"include_usage": False}, {"include_usage": True}),
+    "response_format": ("b64_json", "wav"),
+    "output_format": ("png",),
+    "speed": (1, 1.0),
+    "stream_format": ("audio",),
+}
+"""Values of what is not served that change nothing."""
+
+
+class OpenAI:
+    def __init__(self, asker: Asker, limits: Limits) -> None:
+        self.asker, self.limits = asker, limits
+        self.created = int(time.time())
+
+    # -- models --------------------------------------------------------------------------------
+
+    async def models(self, request: Request) -> Response:
+        data = [self._model(run) for run in self.asker.catalogue.runs.values()]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def model(self, request: Request) -> Response:
+        return JSONResponse(self._model(self.asker.catalogue[request.path_params["model"]]))
+
+    def _model(self, run: ServedRun) -> dict[str, Any]:
+        return {"id": run.name, "object": "model", "created": self.created, "owned_by": "genwright"}
+
+    # -- texts ---------------------------------------------------------------------------------
+
+    async def completions(self, request: Request) -> Response:
+        body = await self._body(request, COMPLETION)
+        run = self._making(body, "text", "/v1/completions")
+        prompt = _prompt(body.get("prompt", ""), self.limits)
+        most = body.whole("max_tokens", TOKENS, 1, self.limits.option)
+        named = ("temperature", "top_p")
+        options: dict[str, Any] = {name: body.get(name) for name in named if name in body.values}
+        ids = len(run.made.prompt(prompt)) if prompt else 0
+        source = next((one for one in run.controls.values() if one.kind == "text"), None)
+        given: dict[str, Any] = {}
+        if source is not None:
+            given, ids = {source.name: prompt}, 0
+        elif prompt:
+            given = {"prompt": prompt}
+        if run.made.stream and "length" in run.options:
+            options["length"] = ids + most
+        work = await self._sample(body, run, given, options, stream=body.switch("stream"))
+        text = _Text(run, prompt if source is None else "", most, _stops(body.get("stop")))
+        if body.switch("stream"):
+            return self._streamed_text(request, work, text)
+        made, _ = await self.asker.gathered(request, work)
+        choices: list[dict[str, Any]] = [
+            {"index": i, "text": words, "finish_reason": reason, "logprobs": None}
+            for i, (words, reason) in enumerate(text.finished(one["text"]) for one in _examples(made))
+        ]
+        written = sum(text.tokens(choice["text"]) for choice in choices)
+        usage = {"prompt_tokens": ids, "completion_tokens": written, "total_tokens": ids + written}
+        head = self._head(work, "text_completion")
+        return JSONResponse(head | {"choices": choices, "usage": usage}, headers=_seed(work))
+
+    def _streamed_text(self, request: Request, work: SampleWork, text: _Text) -> Response:
+        """Each piece of each text as soon as it is final."""
+        head = self._head(work, "text_completion")
+
+        def piece(index: int, words: str, reason: str | None) -> str:
+            choice = {"index": index, "text": words, "finish_reason": reason, "logprobs": None}
+            return f"data: {json.dumps(head | {'choices': [choice]})}\n\n"
+
+        async def lines(coming: AsyncIterator[Event]) -> AsyncIterator[str]:
+            sent: dict[int, str] = {}
+            async for event in coming:
+                if event.name == "draft" and "texts" in event.data:
+                    for i, whole in enumerate(event.data["texts"], event.data["first"]):
+                        words, before = text.so_far(whole), sent.get(i, "")
+                        if words.startswith(before) and len(words) > len(before):
+                            sent[i] = words
+                            yield piece(i, words[len(before) :], None)
+                elif event.name == "examples":
+                    self.asker.count(work, [event])
+                    for i, one in enumerate(event.data["examples"], event.data["first"]):
+                        words, reason = text.finished(one["text"])
+                        yield piece(i, words[len(sent.get(i, "")) :], reason)
+            yield "data: [DONE]\n\n"
+
+        return self.asker.streamed(
+            request, work, lines, lambda refusal: f"data: {json.dumps(refusal.json())}\n\n"
+        )
+
+    # -- pictures and sounds -------------------------------------------------------------------
+
+    async def pictures(self, request: Request) -> Response:
+        body = await self._body(request, PICTURES)
+        run = self._making(body, "pixels", "/v1/images/generations")
+        self._check_size(body.get("size", "auto"), run)
+        prompt = body.text("prompt", "", self.limits.characters)
+        work = await self._sample(body, run, self._given(run, prompt), {}, stream=False)
+        made, _ = await self.asker.gathered(request, work)
+        data = [{"b64_json": one["data"]} for one in _examples(made)]
+        return JSONResponse({"created": int(time.time()), "data": data}, headers=_seed(work))
+
+    async def speech(self, request: Request) -> Response:
+        body = await self._body(request, SPEECH)
+        run = self._making(body, "waveform", "/v1/audio/speech")
+        source = next((one for one in run.controls.values() if one.kind == "text"), None)
+        if source is None:
+            raise Refusal(
+                f"{run.name} makes sounds, and of no text: /v1/sample makes some", code="does-not-speak"
+            )
+        words = body.text("input", "", self.limits.characters)
+        if not words:
+            raise Refusal("input is the text to speak", code="no-input")
+        work = await self._sample(body, run, {source.name: words}, {}, stream=False, n=1)
+        made, _ = await self.asker.gathered(request, work)
+        (one,) = _examples(made)
+        return Response(base64.b64decode(one["data"]), media_type=one["media_type"], headers=_seed(work))
+
+    def _given(self, run: ServedRun, prompt: str) -> dict[str, Any]:
+        """A prompt as what the run can be given: a text, or the value of its one label. Empty: nothing."""
+        if not prompt:
+            return {}
+        controls = [one for one in run.controls.values() if one.kind in ("text", "menu")]
+        source = next((one for one in controls if one.kind == "text"), None)
+        if source is None and len(controls) != 1:
+            raise Refusal(
+                f"{run.name} is given no text: send an empty prompt, or ask /v1/sample",
+                code="takes-no-prompt",
+            )
+        return {(source or controls[0]).name: prompt}
+
+    def _check_size(self, size: Any, run: ServedRun) -> None:
+        grid = run.made.space.grid
+        own = "x".join(map(str, reversed(grid)))
+        if size not in ("auto", own):
+            raise Refusal(
+                f"{run.name} makes pictures of {own}, got size {str(size)[:32]!r}", code="wrong-size"
+            )
+
+    # -- of all --------------------------------------------------------------------------------
+
+    async def _body(self, request: Request, known: Collection[str]) -> Body:
+        body = Body(await request.body(), self.limits.depth, known)
+        for name, neutral in NEUTRAL.items():
+            value = body.values.get(name)
+            if value is not None and not any(value is one or value == one for one in neutral):
+                raise Refusal(f"{name}={str(value)[:32]} is not served: leave it out", code="not-served")
+        if body.get("stream", False) is not False and "prompt" in known and "size" in known:
+            raise Refusal("pictures are not streamed here: /v1/sample streams them", code="not-served")
+        return body
+
+    def _making(self, body: Body, view: str, route: str) -> ServedRun:
+        run = self.asker.catalogue.only(body.get("model"))
+        if view not in run.made.views:
+            raise Refusal(
+                f"{run.name} makes {run.pipeline.spec.make!r}, which is not for {route}: /v1/sample makes it",
+                code="wrong-route",
+            )
+        return run
+
+    async def _sample(
+        self, body: Body, run: ServedRun, given: Any, options: Any, *, stream: bool, n: int | None = None
+    ) -> SampleWork:
+        many = body.whole("n", 1, 1, self.limits.n) if n is None else n
+        seed = body.whole("seed", secrets.randbelow(2**31), 0, SEED - 1)
+        return await self.asker.sample(
+            run, n=many, seed=seed, given=given, options=options, wanted=Wanted(drafts=stream)
+        )
+
+    def _head(self, work: SampleWork, kind: str) -> dict[str, Any]:
+        return {
+            "id": f"cmpl-{work.seed}-{time.monotonic_ns()}",
+            "object": kind,
+            "created": int(time.time()),
+            "model": work.run.name,
+            "system_fingerprint": f"step-{work.run.model.step}",
+        }
+
+
+class _Text:
+    """What of a text that a run made is the completion: behind the prompt, up to so many tokens or a stop."""
+
+    def __init__(self, run: ServedRun, prompt: str, most: int, stops: tuple[str, ...]) -> None:
+        self.run, self.prompt, self.most, self.stops = run, prompt, most, stops
+
+    def tokens(self, words: str) -> int:
+        return len(self.run.made.prompt(words)) if words else 0
+
+    def finished(self, whole: str) -> tuple[str, str]:
+        """The completion, and why it ended."""
+        words = whole.removeprefix(self.prompt)
+        places = [at for stop in self.stops if (at := words.find(stop)) >= 0]
+        if places:
+            return words[: min(places)], "stop"
+        if self.run.made.stream or self.tokens(words) <= self.most:
+            return words, "length" if self.run.made.stream else "stop"
+        while self.tokens(words) > self.most:
+            words = words[:-1]
+        return words, "length"
+
+    def so_far(self, whole: str) -> str:
+        """As much of it as will not change: no half of a character, nothing that may become a stop."""
+        if not whole.startswith(self.prompt):
+            return ""
+        words = whole.removeprefix(self.prompt).rstrip("\ufffd")
+        words, reason = self.finished(words)
+        if self.stops and reason != "stop":
+            words = words[: max(0, len(words) - max(map(len, self.stops)) + 1)]
+        return words
+
+
+def _prompt(value: Any, limits: Limits) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    if not isinstance(value, str):
+        raise Refusal("prompt is one text", code="wrong-type")
+    if len(value) > limits.characters:
+        raise Refusal(f"prompt is {limits.characters:,} characters at most", code="text-too-long")
+    return value
+
+
+def _stops(value: Any) -> tuple[str, ...]:
+    found = [value] if isinstance(value, str) else [] if value is None else value
+    if (
+        not isinstance(found, list)
+        or len(found) > 4
+        or not all(isinstance(one, str) and one for one in found)
+    ):
+        raise Refusal("stop is a text, or a list of four at most", code="wrong-type")
+    return tuple(found)
+
+
+def _examples(made: list[Event]) -> list[dict[str, Any]]:
+    return [one for event in made for one in event.data["examples"]]
+
+
+def _seed(work: SampleWork) -> dict[str, str]:
+    return {"x-genwright-seed": str(work.seed)}

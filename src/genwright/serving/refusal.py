@@ -1,0 +1,47 @@
+"""What is answered to a request that is not fulfilled: a status, a code that stays the same, and a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genwright.errors import GenwrightError
+
+__all__ = ["Refusal", "refusal_of"]
+
+STATUS = {"memory": 503}
+"""Of errors that are not the fault of what was asked; all others are 400."""
+OF_DATA = frozenset({"no-such-path", "data-changed", "no-data"})
+"""That the run's data are not where they were: the sentence names a path, which is nobody's business here."""
+
+
+class Refusal(GenwrightError):
+    """A request that is refused.
+
+    status       of HTTP
+    retry_after  seconds after which it may be tried again
+    """
+
+    def __init__(
+        self, message: str, *, code: str, status: int = 400, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status, self.retry_after = status, retry_after
+
+    def json(self) -> dict[str, Any]:
+        """In the form that OpenAI's clients read."""
+        kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        return {"error": {"code": self.code, "message": str(self), "type": kind, "param": None}}
+
+
+def refusal_of(error: BaseException) -> Refusal:
+    """The refusal for an error. One that nobody foresaw is not shown: it may hold what others asked for."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, GenwrightError) and error.code in OF_DATA:
+        words = "this needs the data that the run was trained on, and the server does not have them"
+        return Refusal(words, code="no-data", status=409)
+    if isinstance(error, GenwrightError):
+        return Refusal(str(error), code=error.code, status=STATUS.get(error.code, 400))
+    return Refusal(
+        "this should not have happened; the log of the server says more", code="internal", status=500
+    )

@@ -1,0 +1,140 @@
+"""What was made, as an answer holds it: JSON, HTML for the page, or the files of the command line in a ZIP.
+
+The files are written by the codec as `genwright sample` writes them, so that the bytes are the same.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import mimetypes
+import zipfile
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from genwright.data.codec import Preview
+from genwright.data.preview import as_html
+from genwright.model import Samples
+from genwright.writing import SampleWriter
+
+__all__ = ["archive", "as_examples", "file_bytes", "media_type", "previews", "texts_of"]
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of all files in an archive, so that equal files make equal archives."""
+
+
+def as_examples(samples: Samples) -> list[dict[str, Any]]:
+    """Each example as JSON values: a text, a row, or a file; with what was given for it."""
+    made = samples.values[samples.make]
+    if "text" in samples.fields[samples.make].views:
+        found: list[dict[str, Any]] = [{"text": str(text)} for text in made]
+    elif samples.fields[samples.make].suffix:
+        media = media_type(samples.fields[samples.make].suffix)
+        found = [{"media_type": media, "data": b64encode(one).decode()} for one in file_bytes(samples)]
+    elif "row" in samples.fields[samples.make].views:
+        columns = {str(name): made[name].tolist() for name in made.columns}
+        found = [
+            {"row": dict(zip(columns, map(_plain, row), strict=True))}
+            for row in zip(*columns.values(), strict=True)
+        ]
+    else:
+        found = [{"text": shown.text} for shown in _each_preview(samples)]
+    given = {name: list(some) for name, some in samples.values.items() if name != samples.make}
+    for i, one in enumerate(found):
+        one["given"] = {name: _plain(some[i]) for name, some in given.items() if name in samples.fields}
+    return found
+
+
+def file_bytes(samples: Samples) -> list[bytes]:
+    """The file of each example, as the command line writes it."""
+    suffix = samples.fields[samples.make].suffix
+    with _written(samples) as (folder, files):
+        own = [file for file in files if file.suffix == suffix and file.name != samples.codec.sheet]
+        own = own[-len(samples) :]  # behind what shows them all
+        assert len(own) == len(samples), [file.name for file in files]
+        return [(folder / file).read_bytes() for file in own]
+
+
+def media_type(suffix: str) -> str:
+    """Of a file, as browsers call it."""
+    kind, _ = mimetypes.guess_type(f"x{suffix}")
+    return (kind or "application/octet-stream").replace("/x-", "/")
+
+
+def texts_of(samples: Samples) -> list[str]:
+    """Texts that were made. They are none of another kind."""
+    return [str(text) for text in samples.values[samples.make]]
+
+
+def archive(samples: Samples) -> bytes:
+    """All files of `genwright sample`, in a ZIP; equal samples make equal bytes."""
+    out = io.BytesIO()
+    with _written(samples) as (folder, _), zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), EPOCH)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                zipped.writestr(entry, file.read_bytes())
+    return out.getvalue()
+
+
+@contextmanager
+def _written(samples: Samples) -> Iterator[tuple[Path, list[Path]]]:
+    with TemporaryDirectory(prefix="genwright-") as name:
+        folder = Path(name)
+        with SampleWriter(folder, len(samples)) as files:
+            files.add(samples)
+        yield folder, files.files
+
+
+# -- to look at ------------------------------------------------------------------------------------
+
+
+def previews(samples: Samples, caption: str) -> list[str]:
+    """An element for each example, or one for all rows of a table; every text of the user is escaped."""
+    if "row" in samples.fields[samples.make].views:
+        return [as_html(_all_rows(samples), caption)]
+    return [as_html(shown, f"{caption} {i}") for i, shown in enumerate(_each_preview(samples), 1)]
+
+
+def _each_preview(samples: Samples) -> Iterator[Preview]:
+    for i in range(len(samples)):
+        yield _some(samples, range(i, i + 1)).preview()
+
+
+def _all_rows(samples: Samples) -> Preview:
+    """Every row, not only the head that a preview shows."""
+    rows: list[tuple[str, ...]] = []
+    names: tuple[str, ...] = ()
+    start = 0
+    while start < len(samples):
+        shown = _some(samples, range(start, min(start + 12, len(samples)))).preview()
+        names, more = shown.rows[0], shown.rows[1:]
+        rows += more
+        start += max(1, len(more))
+    return Preview("rows", rows=(names, *rows))
+
+
+def _some(samples: Samples, index: Sequence[int]) -> Samples:
+    fields = samples.fields
+    values = {
+        name: fields[name].take(some, index) if name in fields else [some[i] for i in index]
+        for name, some in samples.values.items()
+    }
+    sources = samples.sources
+    if sources is not None:
+        sources = fields[samples.make].take(sources, index)
+    return replace(samples, values=values, sources=sources, names=[])
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
