@@ -70,6 +70,7 @@ class Comparison:
     seeds     trainings of each that comes to the end
     n         the most examples to judge by
     say       is told in a sentence what has been done
+    since     the time of this process from which on its work is counted (None: now)
     Raises `DataError`, `RecipeError` or `Incompatible` for what cannot be compared.
     """
 
@@ -81,8 +82,9 @@ class Comparison:
         seeds: int,
         n: int,
         say: Callable[[str], None] = lambda words: None,
+        since: float | None = None,
     ) -> None:
-        self._began = time.process_time()
+        self._began = time.process_time() if since is None else since
         self.asked, self.seconds, self.seeds, self.n, self.say = asked, 60 * minutes, seeds, n, say
         self.families = list(dict.fromkeys(families)) if families is not None else None
         for name in self.families or ():
