@@ -473,6 +473,7 @@ def compare(
     rate: int | None = None,
     settings: Iterable[str] = (),
     say: Callable[[str], None] = lambda words: None,
+    since: float | None = None,
     **choices: Any,
 ) -> Leaderboard:
     """Families on one data set: equal budgets, one judge, one table; all lies in a folder, the best run with it.
@@ -486,6 +487,7 @@ def compare(
     out       the folder (None: `compared/<data>`); `resume` goes on with what lies there
     ray       the address of a Ray cluster to train on, or "auto" for the one of this machine
     say       is told in a sentence what has been done
+    since     the processor's time from which on work is counted: 0 for that of the whole process (None: now)
     choices   label, size, seed, ... as in `train`
     Raises `RecipeError` where the time is too short for any family, `Incompatible` where none fits.
     """
@@ -495,7 +497,7 @@ def compare(
 
     check({"minutes": minutes, "seeds": seeds, "n": n}, _OF_COMPARE, where="compare")
     asked = _recipe(data, rate, settings, choices)
-    comparison = Comparison(asked, minutes, families, seeds, n, say)
+    comparison = Comparison(asked, minutes, families, seeds, n, say, since)
     folder = Path("compared") / comparison.dataset.source.name if out is None else Path(out)
     if out is None and not resume:
         folder = free_folder(folder)

@@ -121,7 +121,7 @@ DOWN = {
     # It trains what `comparing` asks for, which finds it by name.
     "worker": {"api", "training", "storage", "recipe", "errors"},
     "api": {
-        *("finishing", "augmenting", "comparing", "serving"),
+        *("finishing", "serving", "augmenting", "comparing"),
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),
         "errors",

@@ -79,6 +79,7 @@ def compare(
             n=n,
             settings=settings or [],
             out=out,
+            since=0.0,
             say=lambda words: say(words, error=True) if as_json else say(words),
         )
     if as_json:

@@ -610,9 +610,9 @@ def _summary(thing: type[Any]) -> str:
 
 
 app.command()(edit)
-app.command()(serve)
 app.command()(compare)
 app.command()(augment)
+app.command()(serve)
 
 
 # -- errors ----------------------------------------------------------------------------------------

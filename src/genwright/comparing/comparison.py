@@ -7,6 +7,7 @@ does not matter where they run, how many at a time, or how busy the machine is.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -69,6 +70,7 @@ class Comparison:
     seeds     trainings of each that comes to the end
     n         the most examples to judge by
     say       is told in a sentence what has been done
+    since     the time of this process from which on its work is counted (None: now)
     Raises `DataError`, `RecipeError` or `Incompatible` for what cannot be compared.
     """
 
@@ -80,8 +82,9 @@ class Comparison:
         seeds: int,
         n: int,
         say: Callable[[str], None] = lambda words: None,
+        since: float | None = None,
     ) -> None:
-        self._began = time.process_time()
+        self._began = time.process_time() if since is None else since
         self.asked, self.seconds, self.seeds, self.n, self.say = asked, 60 * minutes, seeds, n, say
         self.families = list(dict.fromkeys(families)) if families is not None else None
         for name in self.families or ():
@@ -255,24 +258,16 @@ class Comparison:
         if last:
             self._judge(name, Path(task["run"]))
             return
-        began = time.process_time()
-        try:
-            found: dict[str, Any] = {"value": self.judge.choose(Path(task["run"]))}
-        except GenwrightError as error:
-            found = {"error": {"code": error.code, "words": str(error)}}
-        self.ledger.write(f"{name}/chosen", found | {"work": time.process_time() - began})
+        found, work = _tried(lambda: {"value": self.judge.choose(Path(task["run"]))})
+        self.ledger.write(f"{name}/chosen", found | {"work": work})
         self.say(f"{_named(name)}: step {answer['step']:,} after {answer['worked']:.0f} s of work")
 
     def _judge(self, name: str, run: Path) -> None:
         """The verdict on a run, whose figures lie in it from then on."""
         if self.ledger.read(f"{name}/judged") is not None:
             return
-        began = time.process_time()
-        try:
-            found: dict[str, Any] = {"seconds_per_1000": self.judge(run).seconds_per_1000}
-        except GenwrightError as error:
-            found = {"error": {"code": error.code, "words": str(error)}}
-        self.ledger.write(f"{name}/judged", found | {"work": time.process_time() - began})
+        found, work = _tried(lambda: {"seconds_per_1000": self.judge(run).seconds_per_1000})
+        self.ledger.write(f"{name}/judged", found | {"work": work})
         answer = self.ledger.read(name)
         self.say(
             f"{_named(name)}: judged at step {answer['step']:,}, after {answer['worked']:.0f} s of work"
@@ -280,11 +275,8 @@ class Comparison:
 
     def _better(self, alive: list[str], rung: int, n: int) -> list[str]:
         """The candidates that go on, in their old order. The others are judged as they are."""
-        values = {
-            name: chosen["value"]
-            for name in alive
-            if (chosen := self.ledger.read(f"{name}/0/{rung}/chosen")) is not None and "value" in chosen
-        }
+        chosen = {name: self.ledger.read(f"{name}/0/{rung}/chosen") for name in alive}
+        values = {name: one.get("value", math.inf) for name, one in chosen.items() if one is not None}
         kept = sorted(values, key=lambda name: (values[name], name))[:n]
         for name in alive:
             if name not in kept and "error" not in self.ledger.read(f"{name}/0/{rung}"):
@@ -364,6 +356,19 @@ class Comparison:
             "trainings of each": str(self.seeds),
         }
         write_page(table.json(), table.results, facts, self.folder)
+
+
+def _tried(look: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
+    """What it gives, or the error that ended it, and the seconds of work. What breaks, perhaps in a family of
+    another package, ends no comparison."""
+    began = time.process_time()
+    try:
+        found = look()
+    except GenwrightError as error:
+        found = {"error": {"code": error.code, "words": str(error)}}
+    except Exception as error:
+        found = {"error": {"code": "internal", "words": f"{type(error).__name__}: {error}"}}
+    return found, time.process_time() - began
 
 
 def _listed(refused: Sequence[Refusal]) -> str:

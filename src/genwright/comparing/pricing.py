@@ -126,8 +126,8 @@ def price(recipe: Recipe, judge: Judge, judging: float) -> Price:
 
 def _few(recipe: Recipe, dataset: Dataset) -> int:
     """Steps that take about as long as a price is measured by."""
-    seconds = Untrained(recipe, dataset).cost().seconds
-    return min(MOST, max(FEWEST, round(TRIED / max(seconds, 1e-6))))
+    cost = Untrained(recipe, dataset).cost()
+    return min(MOST, max(FEWEST, round(TRIED / max(cost.seconds, 1e-6))))
 
 
 def remembered(about: Mapping[str, Any]) -> Any:
