@@ -358,7 +358,9 @@ def main() -> None:
     options.add_argument("--family", default="diffusion")
     options.add_argument("--factor", type=int, default=2)
     options.add_argument("--tile", type=int, default=64)
-    options.add_argument("--largest", type=int, default=512, help="side of what is taken of a held-out photo")
+    options.add_argument(
+        "--largest", type=int, default=512, help="side of what is taken of a held-out photo"
+    )
     options.add_argument("--size", default="s")
     options.add_argument("--steps", type=int, default=1000)
     options.add_argument("--batch", type=int, default=32)
