@@ -14,7 +14,7 @@ import pytest
 import genwright
 from commands import call, refused
 from genwright.comparing import comparison
-from genwright.comparing.bracket import Bracket, Price, Refusal
+from genwright.comparing.bracket import Bracket, Price, RefusedFamily
 from genwright.comparing.ledger import Ledger
 from genwright.errors import GenwrightError
 
@@ -33,7 +33,9 @@ def rows(path: Path) -> Path:
 def bracket(prices: dict[str, Price], seconds: float, seeds: int, *, chooses: bool) -> Bracket:
     """Three begin, one is too slow, and one of two comes to its end."""
     assert set(prices) == {"vae", "gan", "flow"}
-    return Bracket({"vae": 8, "gan": 8}, [0.5, 1.0], [2, 1], seeds, 1.0, [Refusal("flow", "too slow")])
+    return Bracket(
+        {"vae": 8, "gan": 8}, [0.5, 1.0], [2, 1], seeds, 1.0, [RefusedFamily("flow", "too slow")]
+    )
 
 
 @pytest.fixture(scope="module")
