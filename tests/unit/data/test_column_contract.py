@@ -237,6 +237,11 @@ def fitted(file: Path) -> tuple[Any, list[Any]]:
 REFUSED = {
     r"umath-validation-set-(exp|log)\.csv": "too-many-bad-rows",  # remarks between the rows
     r".*-testset-[12]\.csv": "nothing-to-make",  # a number and a hash of it
+    # RDKit's own tests: fingerprints and remarks without a header, and SMILES with a name each
+    r"(clustered|FragmentDescriptors)\.(tsv|csv)": "too-many-bad-rows",
+    r"fp\.tsv": "twin-columns",
+    r"sample_mmps_maxratio\.csv": "no-rows",
+    r"wehi_(mols|pains)\.csv": "nothing-to-make",
 }
 """Files that are no tables to learn from, and why."""
 
