@@ -11,7 +11,7 @@ import torch
 from genwright import planning
 from genwright.budget import MEMORY, MINUTES
 from genwright.data.dataset import Dataset
-from genwright.errors import Incompatible
+from genwright.errors import Incompatible, Unsupported
 from genwright.experiment import (
     USUAL,
     Experiment,
@@ -98,9 +98,8 @@ class Weighing:
                     continue
                 try:
                     yield self._priced(verdict, share)
-                except (
-                    Incompatible
-                ) as error:  # the space would do, but the family says no to something else
+                # The space would do, but the family says no to something else.
+                except (Incompatible, Unsupported) as error:
                     refused.append(Verdict(verdict.family, "refused", reason=str(error)))
                 takes[verdict.family] = verdict.family not in [one.family for one in refused]
 
@@ -118,7 +117,7 @@ class Weighing:
         return self.recipe.train.minutes or MINUTES
 
     def _untrained(self, family: str, size: Size) -> Untrained:
-        """A training with this family and nets of this size. Raises `Incompatible`."""
+        """A training with this family and nets of this size. Raises `Incompatible` or `Unsupported`."""
         if family == self._first and size in self._known:
             return self._known[size]
         one = replace(self.recipe, size=size)
@@ -132,7 +131,7 @@ class Weighing:
     def _takes(self, family: str) -> bool:
         try:
             self._untrained(family, USUAL)
-        except Incompatible:
+        except (Incompatible, Unsupported):
             return False
         return True
 
