@@ -25,7 +25,7 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.errors import Incompatible, Unsupported, suggest
 from genwright.families.base import Family
-from genwright.families.lanes import Part, in_lanes
+from genwright.families.lanes import LaneRequest, in_lanes
 from genwright.families.workers import side_by_side
 from genwright.grammar import Grammar
 from genwright.options import Count, Natural
@@ -118,7 +118,9 @@ class Generative(Family):
             if partial is not None:
                 x, there = (t[start:stop].to(self.device) for t in partial)
                 known = (x, there)
-            (made,) = in_lanes(make, [Part(stop - start, rng, some, known)], min(self.lanes, chunk))
+            (made,) = in_lanes(
+                make, [LaneRequest(stop - start, rng, some, known)], min(self.lanes, chunk)
+            )
             return made
 
         return self._made(one, range(0, n, chunk))
@@ -135,7 +137,9 @@ class Generative(Family):
         for n, cond, seed in wanted:
             make = self._maker(n, cond, sampler_options)
             rng = torch.Generator(self.device).manual_seed(chunk_seed(seed, 0))
-            parts.append(Part(n, rng, {name: value.to(self.device) for name, value in cond.items()}))
+            parts.append(
+                LaneRequest(n, rng, {name: value.to(self.device) for name, value in cond.items()})
+            )
         (made,) = self._made(lambda _: in_lanes(make, parts, self.lanes), range(1))
         return made
 

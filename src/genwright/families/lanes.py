@@ -18,14 +18,14 @@ from torch.overrides import TorchFunctionMode
 
 from genwright.errors import Unsupported
 
-__all__ = ["Part", "in_lanes"]
+__all__ = ["LaneRequest", "in_lanes"]
 
 FACTORIES = (torch.rand, torch.randn)
 """Draws whose size is their argument; of all others a tensor is."""
 
 
 @dataclass(frozen=True)
-class Part:
+class LaneRequest:
     """What one request wants of examples that are made at once.
 
     cond   stored conditions, `n` rows each
@@ -38,7 +38,7 @@ class Part:
     known: tuple[Tensor, Tensor] | None = None
 
 
-def in_lanes(make: Callable[..., Tensor], parts: Sequence[Part], lanes: int) -> list[Tensor]:
+def in_lanes(make: Callable[..., Tensor], parts: Sequence[LaneRequest], lanes: int) -> list[Tensor]:
     """What `make(n, cond, rng, *known)` gives for each part, made at once in `lanes` rows or more.
 
     Raises `Unsupported` where several parts cannot be made at once, since a draw is not one by example.
@@ -61,7 +61,7 @@ class _Draws(TorchFunctionMode):
     """Within it, each draw from `rng` has the numbers of every part's own generator in the rows of that part, and
     those of the first row in the rest."""
 
-    def __init__(self, parts: Sequence[Part], total: int) -> None:
+    def __init__(self, parts: Sequence[LaneRequest], total: int) -> None:
         super().__init__()
         self.parts, self.total = parts, total
         first = parts[0].rng

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genwright.serving.counters import Counters
 from genwright.serving.limits import Limits
-from genwright.serving.refusal import Refusal
+from genwright.serving.refusal import HttpRefusal
 
 __all__ = ["AccessControl", "is_loopback"]
 
@@ -108,7 +108,7 @@ class AccessControl:
             if scope["method"] == "POST":
                 self.check_type(headers.get("content-type", ""))
                 body = await self._body(scope, headers, receive)
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             await refused(refusal, send)
             return
         await self.app(scope, _replayed(body, receive), send)
@@ -118,7 +118,7 @@ class AccessControl:
     def _headers(self, scope: Scope) -> dict[str, str]:
         size = sum(len(name) + len(value) for name, value in scope["headers"])
         if size + len(scope["path"]) + len(scope.get("query_string", b"")) > self.limits.header:
-            raise Refusal("the headers are too large", code="headers-too-large", status=431)
+            raise HttpRefusal("the headers are too large", code="headers-too-large", status=431)
         found: dict[str, str] = {}
         for name, value in scope["headers"]:
             key = name.decode("latin-1").lower()
@@ -129,7 +129,7 @@ class AccessControl:
                 "content-length",
                 "content-type",
             ):
-                raise Refusal(f"the header {key} is given twice", code="header-twice")
+                raise HttpRefusal(f"the header {key} is given twice", code="header-twice")
             found[key] = value.decode("latin-1")
         return found
 
@@ -138,7 +138,7 @@ class AccessControl:
         name = _name_of(host)
         if name in self.names or _is_address(name, self.host):
             return
-        raise Refusal(
+        raise HttpRefusal(
             "this server goes by another name than the request says", code="wrong-host", status=403
         )
 
@@ -148,12 +148,16 @@ class AccessControl:
         if origin is not None and origin.lower() not in {
             f"{scheme}://{headers.get('host', '').lower()}" for scheme in ("http", "https")
         }:
-            raise Refusal("a page of another origin may not ask here", code="wrong-origin", status=403)
+            raise HttpRefusal(
+                "a page of another origin may not ask here", code="wrong-origin", status=403
+            )
         if method == "POST" and headers.get("sec-fetch-site", "same-origin") not in (
             "same-origin",
             "none",
         ):
-            raise Refusal("a page of another origin may not ask here", code="wrong-origin", status=403)
+            raise HttpRefusal(
+                "a page of another origin may not ask here", code="wrong-origin", status=403
+            )
 
     def check_token(self, path: str, authorization: str) -> None:
         """As a bearer, or as the password of a browser's own dialog."""
@@ -169,23 +173,23 @@ class AccessControl:
         elif kind.lower() != "bearer":
             given = ""
         if not hmac.compare_digest(given.encode(), self.token.encode()):
-            raise Refusal(
+            raise HttpRefusal(
                 "this server wants its token: Authorization: Bearer TOKEN", code="no-token", status=401
             )
 
     def check_method(self, method: str) -> None:
         if method not in METHODS:
-            raise Refusal(f"{method[:16]} is not served", code="no-such-method", status=405)
+            raise HttpRefusal(f"{method[:16]} is not served", code="no-such-method", status=405)
 
     def check_type(self, kind: str) -> None:
         """No form of another page can send this without being asked first."""
         if kind.partition(";")[0].strip().lower() != "application/json":
-            raise Refusal(
+            raise HttpRefusal(
                 "a body is JSON: send Content-Type: application/json", code="not-json", status=415
             )
 
     async def _body(self, scope: Scope, headers: MutableMapping[str, str], receive: Receive) -> bytes:
-        """The whole body. Raises `Refusal` for one that is too large or too slow."""
+        """The whole body. Raises `HttpRefusal` for one that is too large or too slow."""
         most = self.limits.upload if scope["path"] in self.uploads else self.limits.body
         named = headers.get("content-length", "0")
         if not named.isascii() or not named.isdigit() or len(named) > 12 or int(named) > LET_GO * most:
@@ -196,7 +200,7 @@ class AccessControl:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Refusal("the body did not arrive", code="no-body")
+                        raise HttpRefusal("the body did not arrive", code="no-body")
                     some = message.get("body", b"")
                     size += len(some)
                     if size <= most:
@@ -209,7 +213,7 @@ class AccessControl:
                     if not more:
                         return b"".join(chunks)
         except TimeoutError:
-            raise Refusal("the body arrives too slowly", code="too-slow", status=408) from None
+            raise HttpRefusal("the body arrives too slowly", code="too-slow", status=408) from None
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         """One line without anything that a person sent: the route's own name stands for the path."""
@@ -231,7 +235,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def refused(refusal: Refusal, send: Send) -> None:
+async def refused(refusal: HttpRefusal, send: Send) -> None:
     """Answer with a refusal."""
     body = json.dumps(refusal.json()).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
@@ -284,5 +288,5 @@ def _is_address(name: str, host: str) -> bool:
     return address.is_loopback if is_loopback(host) else True
 
 
-def _too_large(most: int) -> Refusal:
-    return Refusal(f"the body is larger than {most:,} bytes", code="body-too-large", status=413)
+def _too_large(most: int) -> HttpRefusal:
+    return HttpRefusal(f"the body is larger than {most:,} bytes", code="body-too-large", status=413)

@@ -22,7 +22,7 @@ from genwright.serving.engine import Engine
 from genwright.serving.limits import Limits
 from genwright.serving.openai_routes import OpenAI
 from genwright.serving.page import asset, page
-from genwright.serving.refusal import Refusal, refusal_of
+from genwright.serving.refusal import HttpRefusal, refusal_of
 from genwright.serving.requests import Asker
 from genwright.serving.served import Catalogue
 
@@ -64,7 +64,7 @@ class Api:
     async def asset(self, request: Request) -> Response:
         found = asset(request.path_params["name"])
         if found is None:
-            raise Refusal("there is no such file", code="no-such-route", status=404)
+            raise HttpRefusal("there is no such file", code="no-such-route", status=404)
         return Response(found.content, media_type=found.media_type)
 
     async def openapi(self, request: Request) -> Response:
@@ -82,7 +82,7 @@ class Api:
     async def sample(self, request: Request) -> Response:
         body = await self._body(request, SAMPLE)
         if body.switch("stream") and body.get("format") == "zip":
-            raise Refusal(
+            raise HttpRefusal(
                 "a ZIP is not streamed: leave stream or format out", code="contradicting-options"
             )
         work = await self.asker.sample_of(body)
@@ -165,7 +165,7 @@ def _handlers() -> dict[Any, Any]:
         status: int, code: str, words: str
     ) -> Callable[[Request, Exception], Awaitable[Response]]:
         async def handle(request: Request, error: Exception) -> Response:
-            return _answer(Refusal(words, code=code, status=status))
+            return _answer(HttpRefusal(words, code=code, status=status))
 
         return handle
 
@@ -180,6 +180,6 @@ def _handlers() -> dict[Any, Any]:
     }
 
 
-def _answer(refusal: Refusal) -> Response:
+def _answer(refusal: HttpRefusal) -> Response:
     headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
     return JSONResponse(refusal.json(), refusal.status, headers)

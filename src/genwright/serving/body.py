@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from genwright.errors import suggest
-from genwright.serving.refusal import Refusal
+from genwright.serving.refusal import HttpRefusal
 
 __all__ = ["Body"]
 
@@ -16,13 +16,13 @@ STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 class Body:
-    """An object of JSON with the names that a route knows. Raises `Refusal` for anything else."""
+    """An object of JSON with the names that a route knows. Raises `HttpRefusal` for anything else."""
 
     def __init__(self, data: bytes, depth: int, known: Collection[str]) -> None:
         self.values = _parsed(data, depth)
         for name in self.values:
             if name not in known:
-                raise Refusal(
+                raise HttpRefusal(
                     f"this route takes no {name[:64]!r}; {suggest(name[:64], known)}",
                     code="unknown-field",
                 )
@@ -35,17 +35,19 @@ class Body:
         """A whole number within bounds: neither a text nor true nor 3.0."""
         value = self.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise Refusal(f"{name} is a whole number, got {str(value)[:64]!r}", code="wrong-type")
+            raise HttpRefusal(f"{name} is a whole number, got {str(value)[:64]!r}", code="wrong-type")
         if not least <= value <= most:
-            raise Refusal(f"{name} is {least} to {most:,}, got {str(value)[:64]}", code="out-of-range")
+            raise HttpRefusal(
+                f"{name} is {least} to {most:,}, got {str(value)[:64]}", code="out-of-range"
+            )
         return value
 
     def text(self, name: str, default: str, most: int) -> str:
         value = self.get(name, default)
         if not isinstance(value, str):
-            raise Refusal(f"{name} is a text, got {str(value)[:64]!r}", code="wrong-type")
+            raise HttpRefusal(f"{name} is a text, got {str(value)[:64]!r}", code="wrong-type")
         if len(value) > most:
-            raise Refusal(
+            raise HttpRefusal(
                 f"{name} has {len(value):,} characters, and {most:,} are taken at most",
                 code="text-too-long",
             )
@@ -54,14 +56,14 @@ class Body:
     def switch(self, name: str) -> bool:
         value = self.get(name, False)
         if not isinstance(value, bool):
-            raise Refusal(f"{name} is true or false, got {str(value)[:64]!r}", code="wrong-type")
+            raise HttpRefusal(f"{name} is true or false, got {str(value)[:64]!r}", code="wrong-type")
         return value
 
     def choice(self, name: str, known: Collection[str]) -> str:
         """One of some words, the first unless one is given."""
         value = self.get(name, next(iter(known)))
         if value not in [*known]:
-            raise Refusal(
+            raise HttpRefusal(
                 f"{name} is one of {', '.join(known)}, got {str(value)[:64]!r}", code="unknown-choice"
             )
         return str(value)
@@ -77,9 +79,9 @@ def _parsed(data: bytes, depth: int) -> dict[str, Any]:
             parse_int=_whole,
         )
     except (ValueError, RecursionError) as error:
-        raise Refusal(f"the body is no JSON: {str(error)[:120]}", code="no-json") from None
+        raise HttpRefusal(f"the body is no JSON: {str(error)[:120]}", code="no-json") from None
     if not isinstance(found, dict):
-        raise Refusal('the body is an object of JSON, such as {"n": 4}', code="no-json")
+        raise HttpRefusal('the body is an object of JSON, such as {"n": 4}', code="no-json")
     return found
 
 
@@ -89,7 +91,7 @@ def _check_depth(data: bytes, depth: int) -> None:
     for mark in re.findall(rb"[\[{}\]]", STRINGS.sub(b"", data)):
         deep += 1 if mark in b"[{" else -1
         if deep > depth:
-            raise Refusal(f"the body is deeper than {depth} levels", code="too-deep")
+            raise HttpRefusal(f"the body is deeper than {depth} levels", code="too-deep")
 
 
 def _refuse_constant(name: str) -> NoReturn:

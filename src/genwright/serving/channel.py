@@ -47,7 +47,7 @@ class Channel:
         self.put(Event("error", {"refusal": refusal}))
 
     async def events(self) -> AsyncIterator[Event]:
-        """All of them up to the last. Raises the `Refusal` of an error."""
+        """All of them up to the last. Raises the `HttpRefusal` of an error."""
         while True:
             event = await self._queue.get()
             if event.name == "error":

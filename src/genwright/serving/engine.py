@@ -20,7 +20,7 @@ import torch
 from genwright.families.drafts import Draft, watching
 from genwright.serving.counters import Counters
 from genwright.serving.limits import Limits
-from genwright.serving.refusal import Refusal
+from genwright.serving.refusal import HttpRefusal
 
 __all__ = ["Abandoned", "Engine", "Work"]
 
@@ -108,11 +108,11 @@ class Engine:
     # -- the door ------------------------------------------------------------------------------
 
     def check_room(self) -> None:
-        """Raise `Refusal` where a request would not be accepted now."""
+        """Raise `HttpRefusal` where a request would not be accepted now."""
         if self.draining:
-            raise Refusal("the server is ending", code="draining", status=503, retry_after=10)
+            raise HttpRefusal("the server is ending", code="draining", status=503, retry_after=10)
         if self.waiting >= self.limits.waiting:
-            raise Refusal(
+            raise HttpRefusal(
                 f"{self.waiting} requests wait already: try again in a moment",
                 code="overloaded",
                 status=503,
@@ -120,7 +120,7 @@ class Engine:
             )
 
     def submit(self, work: Work) -> None:
-        """Put work behind what waits. Raises `Refusal` where the queue is full."""
+        """Put work behind what waits. Raises `HttpRefusal` where the queue is full."""
         with self._changed:
             self.check_room()
             self._queue.append(work)
@@ -248,7 +248,7 @@ def _watched(batch: Sequence[Work]) -> Iterator[None]:
         yield
 
 
-def _late() -> Refusal:
-    return Refusal(
+def _late() -> HttpRefusal:
+    return HttpRefusal(
         "it took too long, and was ended: ask for fewer examples or steps", code="timeout", status=504
     )

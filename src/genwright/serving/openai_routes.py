@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from genwright.serving.body import Body
 from genwright.serving.channel import Event
 from genwright.serving.limits import Limits
-from genwright.serving.refusal import Refusal
+from genwright.serving.refusal import HttpRefusal
 from genwright.serving.requests import SEED, Asker
 from genwright.serving.served import ServedRun
 from genwright.serving.work import SampleWork, Wanted
@@ -157,12 +157,12 @@ class OpenAI:
         run = self._making(body, "waveform", "/v1/audio/speech")
         source = next((one for one in run.controls.values() if one.kind == "text"), None)
         if source is None:
-            raise Refusal(
+            raise HttpRefusal(
                 f"{run.name} makes sounds, and of no text: /v1/sample makes some", code="does-not-speak"
             )
         words = body.text("input", "", self.limits.characters)
         if not words:
-            raise Refusal("input is the text to speak", code="no-input")
+            raise HttpRefusal("input is the text to speak", code="no-input")
         work = await self._sample(body, run, {source.name: words}, {}, stream=False, n=1)
         made, _ = await self.asker.gathered(request, work)
         (one,) = _examples(made)
@@ -175,7 +175,7 @@ class OpenAI:
         controls = [one for one in run.controls.values() if one.kind in ("text", "menu")]
         source = next((one for one in controls if one.kind == "text"), None)
         if source is None and len(controls) != 1:
-            raise Refusal(
+            raise HttpRefusal(
                 f"{run.name} is given no text: send an empty prompt, or ask /v1/sample",
                 code="takes-no-prompt",
             )
@@ -185,7 +185,7 @@ class OpenAI:
         grid = run.made.space.grid
         own = "x".join(map(str, reversed(grid)))
         if size not in ("auto", own):
-            raise Refusal(
+            raise HttpRefusal(
                 f"{run.name} makes pictures of {own}, got size {str(size)[:32]!r}", code="wrong-size"
             )
 
@@ -196,15 +196,19 @@ class OpenAI:
         for name, neutral in NEUTRAL.items():
             value = body.values.get(name)
             if value is not None and not any(value is one or value == one for one in neutral):
-                raise Refusal(f"{name}={str(value)[:32]} is not served: leave it out", code="not-served")
+                raise HttpRefusal(
+                    f"{name}={str(value)[:32]} is not served: leave it out", code="not-served"
+                )
         if body.get("stream", False) is not False and "prompt" in known and "size" in known:
-            raise Refusal("pictures are not streamed here: /v1/sample streams them", code="not-served")
+            raise HttpRefusal(
+                "pictures are not streamed here: /v1/sample streams them", code="not-served"
+            )
         return body
 
     def _making(self, body: Body, view: str, route: str) -> ServedRun:
         run = self.asker.catalogue.only(body.get("model"))
         if view not in run.made.views:
-            raise Refusal(
+            raise HttpRefusal(
                 f"{run.name} makes {run.pipeline.spec.make!r}, which is not for {route}: /v1/sample makes it",
                 code="wrong-route",
             )
@@ -265,9 +269,9 @@ def _prompt(value: Any, limits: Limits) -> str:
     if isinstance(value, list) and len(value) == 1:
         (value,) = value
     if not isinstance(value, str):
-        raise Refusal("prompt is one text", code="wrong-type")
+        raise HttpRefusal("prompt is one text", code="wrong-type")
     if len(value) > limits.characters:
-        raise Refusal(f"prompt is {limits.characters:,} characters at most", code="text-too-long")
+        raise HttpRefusal(f"prompt is {limits.characters:,} characters at most", code="text-too-long")
     return value
 
 
@@ -278,7 +282,7 @@ def _stops(value: Any) -> tuple[str, ...]:
         or len(found) > 4
         or not all(isinstance(one, str) and one for one in found)
     ):
-        raise Refusal("stop is a text, or a list of four at most", code="wrong-type")
+        raise HttpRefusal("stop is a text, or a list of four at most", code="wrong-type")
     return tuple(found)
 
 

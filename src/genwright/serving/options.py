@@ -15,7 +15,7 @@ from genwright.families.capabilities import Generative
 from genwright.options import Count
 from genwright.registry import check, options
 from genwright.serving.limits import Limits
-from genwright.serving.refusal import Refusal
+from genwright.serving.refusal import HttpRefusal
 
 __all__ = ["SamplerOption", "described"]
 
@@ -46,18 +46,18 @@ class SamplerOption:
         return {name: getattr(self, name) for name in names} | {"choices": list(self.choices)}
 
     def checked(self, value: Any, limits: Limits) -> Any:
-        """The value of a request; a text is no number here. Raises `Refusal`, `RecipeError`."""
+        """The value of a request; a text is no number here. Raises `HttpRefusal`, `RecipeError`."""
         numeric = self.kind in ("number", "whole")
         if isinstance(value, list | dict) or (numeric and isinstance(value, str)):
-            raise Refusal(
+            raise HttpRefusal(
                 f"{self.name} cannot be {str(value)[:64]!r}: wanted a {self.kind} value",
                 code="wrong-type",
             )
         most = limits.options.get(self.name, limits.option)
         if self.kind == "whole" and isinstance(value, int | float) and value > most:
-            raise Refusal(f"{self.name} is {most:,} at most, got {value:g}", code="out-of-range")
+            raise HttpRefusal(f"{self.name} is {most:,} at most, got {value:g}", code="out-of-range")
         if self.kind == "number" and isinstance(value, int | float) and abs(value) > limits.number:
-            raise Refusal(
+            raise HttpRefusal(
                 f"{self.name} is {limits.number:g} at most, got {value:g}", code="out-of-range"
             )
         return check({self.name: value}, {self.name: self.hint}, where="")[self.name]

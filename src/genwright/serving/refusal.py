@@ -6,7 +6,7 @@ from typing import Any
 
 from genwright.errors import GenwrightError
 
-__all__ = ["Refusal", "refusal_of"]
+__all__ = ["HttpRefusal", "refusal_of"]
 
 STATUS = {"memory": 503}
 """Of errors that are not the fault of what was asked; all others are 400."""
@@ -14,7 +14,7 @@ OF_DATA = frozenset({"no-such-path", "data-changed", "no-data"})
 """That the run's data are not where they were: the sentence names a path, which is nobody's business here."""
 
 
-class Refusal(GenwrightError):
+class HttpRefusal(GenwrightError):
     """A request that is refused.
 
     status       of HTTP
@@ -33,15 +33,15 @@ class Refusal(GenwrightError):
         return {"error": {"code": self.code, "message": str(self), "type": kind, "param": None}}
 
 
-def refusal_of(error: BaseException) -> Refusal:
+def refusal_of(error: BaseException) -> HttpRefusal:
     """The refusal for an error. One that nobody foresaw is not shown: it may hold what others asked for."""
-    if isinstance(error, Refusal):
+    if isinstance(error, HttpRefusal):
         return error
     if isinstance(error, GenwrightError) and error.code in OF_DATA:
         words = "this needs the data that the run was trained on, and the server does not have them"
-        return Refusal(words, code="no-data", status=409)
+        return HttpRefusal(words, code="no-data", status=409)
     if isinstance(error, GenwrightError):
-        return Refusal(str(error), code=error.code, status=STATUS.get(error.code, 400))
-    return Refusal(
+        return HttpRefusal(str(error), code=error.code, status=STATUS.get(error.code, 400))
+    return HttpRefusal(
         "this should not have happened; the log of the server says more", code="internal", status=500
     )

@@ -19,7 +19,7 @@ from genwright.serving.body import Body
 from genwright.serving.channel import Channel, Event
 from genwright.serving.engine import Engine, Work
 from genwright.serving.limits import Limits
-from genwright.serving.refusal import Refusal
+from genwright.serving.refusal import HttpRefusal
 from genwright.serving.served import Catalogue, ServedRun
 from genwright.serving.work import ApplyWork, EditWork, SampleWork, Wanted
 
@@ -43,7 +43,7 @@ class Asker:
     async def sample(
         self, run: ServedRun, *, n: int, seed: int, given: Any, options: Any, wanted: Wanted
     ) -> SampleWork:
-        """New examples. Raises `Refusal` for what cannot be asked, before anything is made."""
+        """New examples. Raises `HttpRefusal` for what cannot be asked, before anything is made."""
         self.engine.check_room()
         checked = run.checked_given(given, n, self.limits)
         sampler = run.checked_options(options, self.limits)
@@ -83,20 +83,20 @@ class Asker:
         self.engine.check_room()
         run = self.catalogue.only(body.get("run"))
         if run.applies is None:
-            raise Refusal(
+            raise HttpRefusal(
                 f"{run.name} makes nothing of files: /v1/sample makes new examples",
                 code="nothing-to-apply",
             )
         text, data = body.get("text"), body.get("data")
         if (text is None) == (data is None):
-            raise Refusal("give a text, or data (base64) with a name: one of both", code="no-file")
+            raise HttpRefusal("give a text, or data (base64) with a name: one of both", code="no-file")
         name = ""
         if text is not None:
             content = body.text("text", "", self.limits.characters).encode()
         else:
             name = body.text("name", "", FILE_NAME)
             if not name:
-                raise Refusal("data needs a name, whose ending says what it is", code="no-name")
+                raise HttpRefusal("data needs a name, whose ending says what it is", code="no-name")
             content = _decoded(data)
         return ApplyWork(
             run,
@@ -115,7 +115,7 @@ class Asker:
         self.engine.check_room()
         run = self.catalogue.only(body.get("run"))
         if not run.has_latents:
-            raise Refusal(f"{run.name} has no latent codes to go between", code="no-latents")
+            raise HttpRefusal(f"{run.name} has no latent codes to go between", code="no-latents")
         seeds = body.get("seeds")
         if not (
             isinstance(seeds, list)
@@ -124,7 +124,7 @@ class Asker:
                 isinstance(one, int) and not isinstance(one, bool) and 0 <= one < SEED for one in seeds
             )
         ):
-            raise Refusal("seeds are two whole numbers, such as [1, 2]", code="wrong-type")
+            raise HttpRefusal("seeds are two whole numbers, such as [1, 2]", code="wrong-type")
         steps = body.whole("steps", 9, 2, 16)
         wanted = Wanted(previews=body.switch("previews"))
         return EditWork(
@@ -149,7 +149,7 @@ class Asker:
                 pass
             self.engine.counters.add("abandoned_total")
             self.engine.cancel(work)
-            work.fail(Refusal("the asker went away", code="abandoned", status=499))
+            work.fail(HttpRefusal("the asker went away", code="abandoned", status=499))
 
     async def gathered(self, request: Request, work: Any) -> tuple[list[Event], Event]:
         """All examples that are made, and the last event."""
@@ -178,7 +178,7 @@ class Asker:
         return await to_thread.run_sync(lambda: JSONResponse(found))
 
     def streaming(self, request: Request, work: Any, head: dict[str, Any]) -> Response:
-        """Server-sent events, as examples are made. Raises `Refusal` where the work is not accepted."""
+        """Server-sent events, as examples are made. Raises `HttpRefusal` where the work is not accepted."""
 
         async def lines(coming: AsyncIterator[Event]) -> AsyncIterator[str]:
             yield _line("start", head)
@@ -196,7 +196,7 @@ class Asker:
         request: Request,
         work: Any,
         lines: Callable[[AsyncIterator[Event]], AsyncIterator[str]],
-        failed: Callable[[Refusal], str],
+        failed: Callable[[HttpRefusal], str],
     ) -> Response:
         """An answer that goes on until the work is done, or its asker has gone.
 
@@ -210,7 +210,7 @@ class Asker:
                 try:
                     async for line in lines(coming):
                         yield line
-                except Refusal as refusal:
+                except HttpRefusal as refusal:
                     yield failed(refusal)
 
         return StreamingResponse(
@@ -228,4 +228,4 @@ def _decoded(data: Any) -> bytes:
             return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         pass
-    raise Refusal("data is the file in base64", code="not-base64")
+    raise HttpRefusal("data is the file in base64", code="not-base64")

@@ -19,7 +19,7 @@ from genwright.families.capabilities import LatentVariable, generative
 from genwright.model import Model
 from genwright.serving.limits import Limits
 from genwright.serving.options import SamplerOption, described
-from genwright.serving.refusal import Refusal
+from genwright.serving.refusal import HttpRefusal
 from genwright.tasks.base import Ask
 
 __all__ = ["Catalogue", "ServedRun"]
@@ -151,15 +151,15 @@ class ServedRun:
     # -- what may be asked ---------------------------------------------------------------------
 
     def checked_options(self, given: Any, limits: Limits) -> dict[str, Any]:
-        """Sampler options of a request. Raises `Refusal`."""
+        """Sampler options of a request. Raises `HttpRefusal`."""
         if not isinstance(given, Mapping):
-            raise Refusal(
+            raise HttpRefusal(
                 f"options are an object of names and values, got {_shown(given)}", code="wrong-type"
             )
         found = {}
         for name, value in given.items():
             if name not in self.options:
-                raise Refusal(
+                raise HttpRefusal(
                     f"{self.name} has no sampler option {name!r}; {suggest(name, self.options)}",
                     code="unknown-option",
                 )
@@ -168,9 +168,9 @@ class ServedRun:
         return found
 
     def checked_given(self, given: Any, n: int, limits: Limits) -> dict[str, Any]:
-        """What is given in a request, in words and numbers: no value is ever taken for a path. Raises `Refusal`."""
+        """What is given in a request, in words and numbers: no value is ever taken for a path. Raises `HttpRefusal`."""
         if not isinstance(given, Mapping):
-            raise Refusal(
+            raise HttpRefusal(
                 f"what is given is an object of names and values, got {_shown(given)}", code="wrong-type"
             )
         found: dict[str, Any] = {}
@@ -178,11 +178,11 @@ class ServedRun:
             control = self.controls.get(name)
             if control is None:
                 known = [one for one in self.controls if self.controls[one].kind != "file"]
-                raise Refusal(
+                raise HttpRefusal(
                     f"{self.name} is given no {name!r}; {suggest(name, known)}", code="no-such-condition"
                 )
             if control.kind == "file":
-                raise Refusal(
+                raise HttpRefusal(
                     f"{name!r} is a file, which /v1/apply takes: /v1/sample takes words and numbers",
                     code="file-by-apply",
                 )
@@ -190,7 +190,7 @@ class ServedRun:
                 found[name] = _columns(name, value, limits)
             elif isinstance(value, list):
                 if len(value) != n:
-                    raise Refusal(
+                    raise HttpRefusal(
                         f"{n} examples need one value or {n} of {name!r}, got {len(value)}",
                         code="wrong-number-given",
                     )
@@ -219,10 +219,10 @@ class Catalogue:
         return cls(ServedRun(name_of(path), model) for path, model in models)
 
     def __getitem__(self, name: Any) -> ServedRun:
-        """Raises `Refusal` for a name that is not served."""
+        """Raises `HttpRefusal` for a name that is not served."""
         if isinstance(name, str) and name in self.runs:
             return self.runs[name]
-        raise Refusal(
+        raise HttpRefusal(
             f"no run {_shown(name)} is served; {suggest(str(name)[:64], self.runs)}",
             code="run-not-served",
             status=404,
@@ -243,7 +243,7 @@ def name_of(path: Path) -> str:
 
 def _columns(name: str, value: Any, limits: Limits) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not value:
-        raise Refusal(
+        raise HttpRefusal(
             f"{name!r} is an object of columns and their values, got {_shown(value)}", code="wrong-type"
         )
     return {column: _scalar(column, one, limits) for column, one in value.items()}
@@ -251,14 +251,14 @@ def _columns(name: str, value: Any, limits: Limits) -> dict[str, Any]:
 
 def _scalar(name: str, value: Any, limits: Limits) -> Any:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise Refusal(f"{name!r} is a text or a number, got {_shown(value)}", code="wrong-type")
+        raise HttpRefusal(f"{name!r} is a text or a number, got {_shown(value)}", code="wrong-type")
     if isinstance(value, str) and len(value) > limits.characters:
-        raise Refusal(
+        raise HttpRefusal(
             f"{name!r} has {len(value):,} characters, and {limits.characters:,} are taken at most",
             code="text-too-long",
         )
     if not isinstance(value, str) and abs(value) > 2**63:
-        raise Refusal(f"{name!r} is too large a number", code="out-of-range")
+        raise HttpRefusal(f"{name!r} is too large a number", code="out-of-range")
     return value
 
 

@@ -23,7 +23,7 @@ from genwright.model import Samples
 from genwright.pipeline import Asked
 from genwright.serving.channel import Channel, Event
 from genwright.serving.engine import Abandoned, Work
-from genwright.serving.refusal import Refusal
+from genwright.serving.refusal import HttpRefusal
 from genwright.serving.results import archive, as_examples, media_type, previews, texts_of
 from genwright.serving.served import ServedRun
 
@@ -166,7 +166,9 @@ class ApplyWork(ChannelWork):
             except (
                 GenwrightError
             ) as error:  # whose sentence may name the folder, which is nobody's business
-                raise Refusal(str(error).replace(f"{folder}{os.sep}", ""), code=error.code) from error
+                raise HttpRefusal(
+                    str(error).replace(f"{folder}{os.sep}", ""), code=error.code
+                ) from error
             data: dict[str, Any] = {"first": 0, "examples": [], "notes": []}
             if samples is not None:
                 data["examples"] = list(_files(samples, folder / "made"))
@@ -195,7 +197,7 @@ class ApplyWork(ChannelWork):
         return (Samples.joined(made) if made else None), left
 
     def _suffix(self) -> str | None:
-        """One of those that are read; None for a text that is given as it is. Raises `Refusal`."""
+        """One of those that are read; None for a text that is given as it is. Raises `HttpRefusal`."""
         if not self.name:
             return None
         assert self.run.applies is not None
@@ -204,7 +206,7 @@ class ApplyWork(ChannelWork):
         for suffix in sorted(read, key=len, reverse=True):
             if lower.endswith(suffix):
                 return suffix
-        raise Refusal(
+        raise HttpRefusal(
             f"{self.run.name} reads {' '.join(read)}, and the file has another ending: give one of these",
             code="wrong-kind-of-file",
         )

@@ -8,7 +8,7 @@ from torch import nn
 
 from genwright.errors import Unsupported
 from genwright.families.drafts import Draft, drafts_through, reached, watching
-from genwright.families.lanes import Part, in_lanes
+from genwright.families.lanes import LaneRequest, in_lanes
 
 DRAWS = {
     "randn": lambda n, rng: torch.randn(n, 3, generator=rng),
@@ -21,8 +21,8 @@ DRAWS = {
 }
 
 
-def part(n: int, seed: int, cond: torch.Tensor | None = None) -> Part:
-    return Part(n, torch.Generator().manual_seed(seed), {} if cond is None else {"label": cond})
+def part(n: int, seed: int, cond: torch.Tensor | None = None) -> LaneRequest:
+    return LaneRequest(n, torch.Generator().manual_seed(seed), {} if cond is None else {"label": cond})
 
 
 @pytest.mark.parametrize("name", DRAWS)

@@ -18,7 +18,7 @@ from genwright.serving.app import make_server
 from genwright.serving.counters import Counters
 from genwright.serving.engine import Engine, Work
 from genwright.serving.limits import Limits
-from genwright.serving.refusal import Refusal
+from genwright.serving.refusal import HttpRefusal
 
 
 class Waits(Work):
@@ -91,7 +91,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(engine):
         work = Waits()
         work.go.set()
         engine.submit(work)
-    with pytest.raises(Refusal, match="wait already") as refusal:
+    with pytest.raises(HttpRefusal, match="wait already") as refusal:
         engine.submit(Waits())
     assert (refusal.value.status, refusal.value.retry_after) == (503, 1)
     first.go.set()
@@ -113,7 +113,7 @@ def test_what_takes_too_long_is_ended(engine):
     work = Waits(seconds=0.05)
     engine.submit(work)
     assert work.done.wait(5)
-    assert isinstance(work.error, Refusal)
+    assert isinstance(work.error, HttpRefusal)
     assert work.error.status == 504
 
 
