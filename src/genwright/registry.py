@@ -43,6 +43,8 @@ KINDS: dict[str, dict[str, str]] = {
         "table": "genwright.data.table.codec:TableCodec",
         "text": "genwright.data.text.codec:TextCodec",
         "audio": "genwright.data.audio.codec:AudioCodec",
+        "level": "genwright.data.level.codec:LevelCodec",
+        "molecule": "genwright.data.molecule.codec:MoleculeCodec",
     },
     "tasks": {
         "generate": "genwright.tasks.generate:Generate",
@@ -131,6 +133,18 @@ KINDS: dict[str, dict[str, str]] = {
         "spectrum": "genwright.evaluation.metrics.images:Spectrum",
         "pixels": "genwright.evaluation.metrics.images:PixelHistogram",
         "sharpness": "genwright.evaluation.metrics.images:Sharpness",
+        "tile_patterns": "genwright.evaluation.metrics.levels:TilePatterns",
+        "playable": "genwright.evaluation.metrics.levels:Playable",
+        "level_variety": "genwright.evaluation.metrics.levels:LevelVariety",
+        "level_control": "genwright.evaluation.metrics.levels:LevelControl",
+        "valid_molecules": "genwright.evaluation.metrics.molecules:ValidMolecules",
+        "unique_molecules": "genwright.evaluation.metrics.molecules:UniqueMolecules",
+        "new_molecules": "genwright.evaluation.metrics.molecules:NewMolecules",
+        "internal_diversity": "genwright.evaluation.metrics.molecules:InternalDiversity",
+        "nearest_molecule": "genwright.evaluation.metrics.molecules:NearestMolecule",
+        "scaffolds": "genwright.evaluation.metrics.molecules:Scaffolds",
+        "molecular_properties": "genwright.evaluation.metrics.molecules:MolecularProperties",
+        "property_control": "genwright.evaluation.metrics.molecules:PropertyControl",
     },
 }
 

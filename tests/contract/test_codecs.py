@@ -136,6 +136,31 @@ def sounds(folder: Path, n: int) -> Path:
     return folder
 
 
+def levels(folder: Path, n: int) -> Path:
+    """Levels in class folders, with what their tiles are."""
+    rng = np.random.default_rng(0)
+    (folder / "legend.json").write_text('{"tiles": {"X": ["solid"], "-": ["empty"], "o": ["coin"]}}')
+    for i in range(n):
+        tiles = rng.choice(["-", "o"], (32, 48))
+        tiles[-1] = "X"
+        file = folder / "ab"[i % 2] / f"{i:05d}.txt"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("\n".join("".join(row) for row in tiles) + "\n")
+    return folder
+
+
+def molecules(folder: Path, n: int) -> Path:
+    """A chain and a ring a line, with two properties."""
+    rng = np.random.default_rng(0)
+    with (folder / "some.csv").open("w", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["smiles", "logp", "kind"])
+        for i in range(n):
+            chain = "".join(rng.choice(["C", "N", "O", "S"], 12))
+            lines.writerow([f"{chain}c1ccc({'CNO'[i % 3]})cc1", i % 7 / 2, "ab"[i % 2]])
+    return folder / "some.csv"
+
+
 @dataclass(frozen=True)
 class Kind:
     """A codec with one kind of source.
@@ -185,6 +210,8 @@ KINDS = {
         but=frozenset({"damage-stays-where-it-is"}),  # of one text nothing is left
     ),
     "audio": Kind("audio", sounds, "genwright.data.audio.codec.CHUNK"),
+    "level": Kind("level", levels, "genwright.data.level.codec.CHUNK"),
+    "molecule": Kind("molecule", molecules, "genwright.data.molecule.codec.CHUNK", many=200),
 }
 
 

@@ -39,7 +39,18 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usefulness, "TREES", 25)
 
 
-LONG = frozenset({"singling_out", "c2st", "longest_copy", "tstr", "mauve", "novel_ngrams"})
+LONG = frozenset(
+    {
+        "singling_out",
+        "c2st",
+        "longest_copy",
+        "tstr",
+        "mauve",
+        "novel_ngrams",
+        "ngram_js",
+        "molecular_properties",
+    }
+)
 """Metrics whose quick checks take long too: for `make journey`."""
 
 

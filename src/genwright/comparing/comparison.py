@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genwright.comparing.bracket import AIM, Bracket, Price, Refusal, plan_bracket
+from genwright.comparing.bracket import AIM, Bracket, LeftOut, Price, plan_bracket
 from genwright.comparing.executors import Executor
 from genwright.comparing.judge import Judge
 from genwright.comparing.leaderboard import TRAINED, Contender, Leaderboard, leaderboard, pooled
@@ -38,7 +38,7 @@ from genwright.storage.durable import digest
 from genwright.storage.manifest import MANIFEST
 from genwright.storage.run import Run
 
-__all__ = ["Comparison"]
+__all__ = ["FamilyComparison"]
 
 OVER = 1.03
 """Of the time: no training is begun after it."""
@@ -52,16 +52,16 @@ class Plan:
 
     recipes: dict[str, dict[str, Any]]
     bracket: Bracket
-    refused: list[Refusal]
+    refused: list[LeftOut]
 
     @classmethod
     def of(cls, known: dict[str, Any]) -> Plan:
         bracket = dict(known["bracket"])
-        bracket["refused"] = [Refusal(**one) for one in bracket["refused"]]
-        return cls(known["recipes"], Bracket(**bracket), [Refusal(**one) for one in known["refused"]])
+        bracket["refused"] = [LeftOut(**one) for one in bracket["refused"]]
+        return cls(known["recipes"], Bracket(**bracket), [LeftOut(**one) for one in known["refused"]])
 
 
-class Comparison:
+class FamilyComparison:
     """Families on one data set.
 
     asked     the recipe, in which the family is left open
@@ -97,7 +97,7 @@ class Comparison:
             )
         self.recipe, self.dataset = open_data(asked)
         wanted = self.families if self.families is not None else names("families")
-        self.misfits = [Refusal(f, why) for f in wanted if (why := misfit(self.recipe, self.dataset, f))]
+        self.misfits = [LeftOut(f, why) for f in wanted if (why := misfit(self.recipe, self.dataset, f))]
         self.fitting = [f for f in wanted if f not in [one.family for one in self.misfits]]
         if not self.fitting:
             raise Incompatible(f"no family fits: {_listed(self.misfits)}", code="no-family-fits")
@@ -189,7 +189,7 @@ class Comparison:
                 prices[family] = price(found, self.judge, judging)
                 recipes[family] = found
             except GenwrightError as error:
-                refused.append(Refusal(family, str(error)))
+                refused.append(LeftOut(family, str(error)))
         if not recipes:
             raise Incompatible(f"no family can be trained: {_listed(refused)}", code="no-family-fits")
         available = AIM * self.seconds - (self.ledger.seconds + time.process_time() - began)
@@ -371,7 +371,7 @@ def _tried(look: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
     return found, time.process_time() - began
 
 
-def _listed(refused: Sequence[Refusal]) -> str:
+def _listed(refused: Sequence[LeftOut]) -> str:
     return "; ".join(f"{one.family}: {one.cause}" for one in refused)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Appender",
     "Array",
     "Codec",
+    "Place",
     "Preview",
     "ReadOptions",
     "Rejected",
@@ -97,6 +98,28 @@ class ReadOptions:
 
 
 AS_READ = ReadOptions()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in its file an example lies that was cut from it, as shares of it."""
+
+    begin: float
+    end: float
+
+    @property
+    def whole(self) -> bool:
+        return self.begin == 0 and self.end == 1
+
+    def part(self, reading: ReadOptions) -> SplitName | None:
+        """The part of the split by position; None: it lies across two."""
+        first, second = round(1 - reading.val - reading.test, 9), round(1 - reading.test, 9)
+        parts: list[tuple[SplitName, float, float]] = [
+            ("train", 0.0, first),
+            ("val", first, second),
+            ("test", second, 1.0),
+        ]
+        return next((part for part, low, high in parts if low <= self.begin and self.end <= high), None)
 
 
 def beginning(name: str) -> str:

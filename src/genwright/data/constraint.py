@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Constraint"]
+__all__ = ["OPERATORS", "SIGN", "Constraint"]
+
+OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+}
+SIGN = re.compile("<=|>=|==|!=|<|>|=")
 
 
 class Constraint(ABC):

@@ -57,7 +57,7 @@ class Field(ABC):
     levels: int | None = None
     """Of numbers in [-1, 1]: how many levels they lie on, as pixels do (None: on none that are known)."""
     views: ClassVar[frozenset[str]] = frozenset()
-    """What metrics may read of its examples: "pixels", "text", "row", "waveform"."""
+    """What metrics may read of its examples: "pixels", "text", "row", "waveform", "level"."""
     suffix: ClassVar[str] = ""
     """Of the file that `save` writes."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()

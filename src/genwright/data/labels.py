@@ -122,9 +122,17 @@ class Folders(Layout):
 
     files: Sequence[Path]
 
-    def __init__(self, root: Path, files: Sequence[Path], main: str, given: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        files: Sequence[Path],
+        main: str,
+        given: Sequence[str] = (),
+        captions: Sequence[str] = CAPTIONS,
+    ) -> None:
         """main: the name of the main field where the layout has none of its own.  given: fields that are asked
-        for: two folders or more among them are twins."""
+        for: two folders or more among them are twins.  captions: suffixes of texts that say what is in a file."""
+        self._suffixes = captions
         self.root = root if root.is_dir() else root.parent
         self.files = files
         folder = bool(files) and root.is_dir()
@@ -228,9 +236,9 @@ class Folders(Layout):
         found: dict[tuple[Path, str], Path] = {}
         for folder in dict.fromkeys(path.parent for path in self.files):
             for path in sorted(
-                folder.iterdir(), key=lambda path: (path.suffix == CAPTIONS[0], path.name)
+                folder.iterdir(), key=lambda path: (path.suffix == self._suffixes[0], path.name)
             ):
-                if path.suffix.lower() in CAPTIONS and not path.name.startswith("."):
+                if path.suffix.lower() in self._suffixes and not path.name.startswith("."):
                     found[folder, path.stem] = path  # of a.caption and a.txt the latter
         return found
 

@@ -32,6 +32,8 @@ VIEWS = {
     "waveform": "sounds (n, channels, samples) in [-1, 1]",
     "text": "a list of n texts",
     "row": "a frame of n rows with named columns",
+    "level": "a list of n levels of tiles",
+    "molecule": "a list of n SMILES",
 }
 """What a metric may read, with the form it comes in."""
 

@@ -13,8 +13,15 @@ import numpy as np
 from genwright.data.field import Array
 from genwright.data.image.codec import ImageCodec
 from genwright.data.image.field import ImageField
+from genwright.data.level.codec import LevelCodec
+from genwright.data.level.field import LevelField, LevelForm
+from genwright.data.level.files import Level
+from genwright.data.level.legend import Legend
+from genwright.data.molecule.chemistry import canonical, descriptor
+from genwright.data.molecule.codec import MoleculeCodec
+from genwright.data.molecule.field import MoleculeField
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.space import Real, Space
+from genwright.space import Real, Space, Symbol
 from genwright.testing.examples import sample_of
 
 if TYPE_CHECKING:
@@ -347,11 +354,147 @@ class ManyTextsWorld(TextWorld):
     n = 1000
 
 
+class LevelWorld(ArrayWorld):
+    """Platforms of eight rows and twelve columns: ground with a gap at one of ten places that a jump crosses, and a
+    ledge above it, whose length is asked for. Raw examples are 96 numbers of tiles and that length `(n, 97)`."""
+
+    view = "level"
+    n = 300
+    GRID = (8, 12)
+    TILES = ("-", "X", "=")
+    GAPS: ClassVar[Sequence[tuple[int, int]]] = [
+        *((at, height) for height in (3, 5) for at in (1, 2, 3, 4, 5)),
+        (6, 4),
+    ]
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Array:
+        rng = np.random.default_rng(seed)
+        made = np.zeros((n, *self.GRID), np.int64)
+        made[:, 6:] = 1
+        for one, kind in zip(made, _modes(n, rng, but, new).tolist(), strict=True):
+            at, height = self.GAPS[kind]
+            one[6:, at : at + int(rng.integers(1, 4))] = 0
+            left = int(rng.integers(6, 9))
+            one[height, left : left + int(rng.integers(1, 4))] = 2
+        asked = (made == 2).sum((1, 2))[:, None]
+        return np.concatenate([made.reshape(n, -1), asked], axis=1)
+
+    def noisy(self, raw: Array, level: float, seed: int) -> Array:
+        rng = np.random.default_rng(seed)
+        made = np.where(rng.random(raw.shape) < level, rng.integers(3, size=raw.shape), raw)
+        return self._with(made[:, :-1], raw[:, -1])
+
+    def trivial(self, raw: Array, seed: int) -> Array:
+        rng = np.random.default_rng(seed)
+        return self._with(rng.permuted(raw[:, :-1].ravel()).reshape(len(raw), -1), raw[:, -1])
+
+    def ignoring(self, raw: Array, seed: int) -> Array:
+        return self._with(raw[:, :-1], np.random.default_rng(seed).permutation(raw[:, -1]))
+
+    @staticmethod
+    def _with(tiles: Array, asked: Array) -> Array:
+        return np.concatenate([tiles, asked[:, None]], axis=1)
+
+    def sample(self, raw: Array) -> Sample:
+        tiles = raw[:, :-1].reshape(len(raw), *self.GRID)
+        levels = [Level(np.array(self.TILES)[one]) for one in tiles]
+        return self.offering(
+            replace(
+                sample_of(raw[:, :-1].astype(np.float64)),
+                x=tiles[:, None],
+                raw=levels,
+                codec=LevelCodec(),
+                field=self.field(),
+                given={"=": raw[:, -1].tolist()},
+                keys=tuple(one.digest for one in levels),
+            )
+        )
+
+    def field(self) -> LevelField:
+        legend = Legend({"X": ("solid",), "=": ("solid",), "-": ("empty",)})
+        made = LevelField(LevelForm(*self.GRID, legend=legend))
+        made.fit([Level(np.array([self.TILES]))])
+        made.settle()
+        return made
+
+    def space(self) -> Space:
+        return Space(self.GRID, (Symbol(3),))
+
+
+class MoleculeWorld(World):
+    """A ring of one of ten kinds between two chains; how many atoms it has is asked for. Raw examples are texts of a
+    SMILES and that number."""
+
+    view = "molecule"
+    n = 300
+    RINGS = (
+        *("c1ccc({})cc1", "C1CCN({})CC1", "c1cnc({})nc1", "C1CCC({})C1", "c1cc({})co1", "c1cc({})cs1"),
+        *("c1ccc2cc({})ccc2c1", "C1CC({})C1", "c1c[nH]c({})c1", "C1CN({})CCO1", "C1CC({})OC1"),
+    )
+    UNITS = ("C", "C", "CO", "CN", "C(C)", "C(F)", "CS", "C(=O)")
+    LETTERS = "CNOSFcnos123()=#[]"
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> list[tuple[str, int]]:
+        rng = np.random.default_rng(seed)
+        made = []
+        for kind in _modes(n, rng, but, new).tolist():
+            chains = ["".join(rng.choice(self.UNITS, int(rng.integers(1, 6)))) for _ in range(2)]
+            smiles = str(canonical(chains[0] + self.RINGS[kind].format(chains[1])))
+            made.append((smiles, int(descriptor(smiles, "atoms"))))
+        return made
+
+    def noisy(self, raw: list[tuple[str, int]], level: float, seed: int) -> list[tuple[str, int]]:
+        """A share of them with wrong letters, few of which are still molecules."""
+        rng = np.random.default_rng(seed)
+        made = []
+        for smiles, atoms in raw:
+            letters = np.array(list(smiles))
+            if rng.random() < 0.8 * level:
+                letters[rng.integers(len(letters), size=3)] = rng.choice(list(self.LETTERS), 3)
+            text = "".join(letters)
+            made.append((canonical(text) or text, atoms))
+        return made
+
+    def trivial(self, raw: list[tuple[str, int]], seed: int) -> list[tuple[str, int]]:
+        """Chains of atoms."""
+        rng = np.random.default_rng(seed)
+        made = ("".join(rng.choice(list("CCCNO"), len(smiles) // 2 + 1)) for smiles, _ in raw)
+        return [(str(canonical(text)), atoms) for text, (_, atoms) in zip(made, raw, strict=True)]
+
+    def ignoring(self, raw: list[tuple[str, int]], seed: int) -> list[tuple[str, int]]:
+        order = np.random.default_rng(seed).permutation(len(raw)).tolist()
+        return [(smiles, raw[i][1]) for (smiles, _), i in zip(raw, order, strict=True)]
+
+    def join(self, a: list[tuple[str, int]], b: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        return a + b
+
+    def take(self, raw: list[tuple[str, int]], index: Array) -> list[tuple[str, int]]:
+        return [raw[i] for i in index.tolist()]
+
+    def sample(self, raw: list[tuple[str, int]]) -> Sample:
+        texts = [smiles for smiles, _ in raw]
+        counts = np.array(
+            [[text.count(letter) for letter in self.LETTERS] for text in texts], np.float64
+        )
+        return self.offering(
+            replace(
+                sample_of(counts.reshape(len(raw), len(self.LETTERS))),
+                raw=texts,
+                codec=MoleculeCodec(),
+                field=MoleculeField(),
+                given={"atoms": [atoms for _, atoms in raw]},
+                keys=tuple(texts),
+            )
+        )
+
+
 WORLDS: dict[str, World] = {
     "rows": NumberWorld(),
     "row": TableWorld(),
     "pixels": PictureWorld(),
     "waveform": SoundWorld(),
+    "level": LevelWorld(),
+    "molecule": MoleculeWorld(),
     "text": TextWorld(),
     "many texts": ManyTextsWorld(),
 }

@@ -189,7 +189,7 @@ def test_right_jumps_give_the_data_in_any_number_of_steps(steps: int) -> None:
     )
 
 
-@pytest.mark.parametrize("grid", [(), (4, 4)])
+@pytest.mark.parametrize("grid", [(), pytest.param((4, 4), marks=pytest.mark.journey)])
 def test_a_model_that_jumps_needs_one_step(grid: tuple[int, ...]) -> None:
     """Trained for a moment on two points that depend on a label, told in bfloat16 as on a grid by default."""
     torch.manual_seed(0)

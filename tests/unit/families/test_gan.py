@@ -267,7 +267,7 @@ def test_what_is_normalised_over_a_batch_judges_real_and_made_ones_apart() -> No
     assert not torch.allclose(found, family.critic(torch.cat([real, fake]), told), atol=1e-3)
 
 
-@pytest.mark.parametrize("penalty", ["none", "r1r2"])
+@pytest.mark.parametrize("penalty", [pytest.param("none", marks=pytest.mark.journey), "r1r2"])
 def test_law_dcgan_learns_what_is_asked_for(penalty: Any) -> None:
     """Which half of a picture is bright, at the paper's loss."""
     label = torch.arange(256)[:, None] % 2

@@ -51,8 +51,8 @@ def quick(data: Path, out: Path, **more: object) -> None:
     [
         ("gan", []),
         pytest.param("gan", ["net.name=dcgan"], marks=pytest.mark.journey),
-        ("vqvae", []),
-        ("cyclegan", ["data.label=label", "family.pool=4"]),
+        pytest.param("vqvae", [], marks=pytest.mark.journey),
+        pytest.param("cyclegan", ["data.label=label", "family.pool=4"], marks=pytest.mark.journey),
     ],
     ids=["gan", "gan-dcgan", "vqvae", "cyclegan"],
 )

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from genwright.data.audio.files import Sound, opened
-from genwright.data.codec import Array, ReadOptions, Rejected, SplitName
+from genwright.data.codec import Array, Place, Rejected
 
-__all__ = ["TOP", "Clip", "ClipFormat", "Place", "cut", "digest", "sixteen"]
+__all__ = ["TOP", "Clip", "ClipFormat", "cut", "digest", "sixteen"]
 
 TOP = 2.0**15
 """A sample of 1.0 as 16 bits hold it."""
@@ -46,28 +46,6 @@ class Clip:
     file_rate: int = 0
     format: str = ""
     clipped: bool = False
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in its file a clip lies, as shares of it."""
-
-    begin: float
-    end: float
-
-    @property
-    def whole(self) -> bool:
-        return self.begin == 0 and self.end == 1
-
-    def part(self, reading: ReadOptions) -> SplitName | None:
-        """The part of the split by position; None: it lies across two."""
-        first, second = round(1 - reading.val - reading.test, 9), round(1 - reading.test, 9)
-        parts: list[tuple[SplitName, float, float]] = [
-            ("train", 0.0, first),
-            ("val", first, second),
-            ("test", second, 1.0),
-        ]
-        return next((part for part, low, high in parts if low <= self.begin and self.end <= high), None)
 
 
 def cut(path: Path, name: str, form: ClipFormat) -> Iterator[tuple[Clip, Place] | Rejected]:

@@ -15,13 +15,14 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from genwright.data.audio.clips import Clip, ClipFormat, Place, cut, digest
+from genwright.data.audio.clips import Clip, ClipFormat, cut, digest
 from genwright.data.audio.field import ClipField
 from genwright.data.audio.files import RATES, length_at, opened, sounded
 from genwright.data.audio.objects import sound_as_given, sound_form, to_file
 from genwright.data.codec import (
     AS_READ,
     Codec,
+    Place,
     Preview,
     ReadOptions,
     Rejected,

@@ -18,12 +18,12 @@ from genwright.data.codec import Rejected
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.image.ops import (
     LARGEST_SIDE,
-    MOST_PIXELS,
     Crop,
     ImageFormat,
     Picture,
     drop_redundant_channels,
     fit_to,
+    open_mask,
     open_picture,
     pixels,
     to_array,
@@ -203,19 +203,7 @@ class ImageField(Field):
     def masked(self, value: Any, mask: Path) -> Any:
         """The picture, transparent where a grey one of its size is white."""
         array = _opaque(pixels(value))
-        size = max(MOST_PIXELS, array.shape[0] * array.shape[1])
-        found = open_picture(mask, str(mask), whole=True, most=size)
-        if isinstance(found, Rejected):
-            raise DataError(f"{found.name} is no mask: {found.reason}", code="not-a-picture")
-        if found.pixels.shape[:2] != array.shape[:2]:
-            (h, w), (height, width) = found.pixels.shape[:2], array.shape[:2]
-            raise DataError(
-                f"the mask {mask.name} is {w} x {h} and its picture {width} x {height}: give a mask of the size of "
-                f"the picture, white where something is to be made",
-                code="mask-of-another-size",
-            )
-        grey = _opaque(found.pixels).astype(np.float32).mean(2, keepdims=True)
-        known = grey <= np.iinfo(found.pixels.dtype).max / 2
+        known = ~open_mask(mask, (array.shape[0], array.shape[1]), "picture")[..., None]
         alpha = known.astype(array.dtype) * np.iinfo(array.dtype).max
         array = np.concatenate([array, alpha], axis=2)
         return replace(value, pixels=array) if isinstance(value, Picture) else array

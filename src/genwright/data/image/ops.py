@@ -32,9 +32,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from genwright.data.codec import Array, Rejected
+from genwright.errors import DataError
 
 __all__ = [
     "FORMATS",
@@ -49,6 +51,7 @@ __all__ = [
     "faults",
     "fit_to",
     "header_size",
+    "open_mask",
     "open_picture",
     "pixels",
     "sheet",
@@ -150,6 +153,25 @@ def open_picture(
     if turn >= 5:
         height, width = width, height
     return Picture(drop_redundant_channels(_upright(array, turn)), height, width, found, animated)
+
+
+def open_mask(path: Path, grid: tuple[int, int], whose: str) -> NDArray[np.bool_]:
+    """Where a grey picture is white `(h, w)`: what is to be made of an example of that size. Raises `DataError`.
+
+    whose  what the example is called
+    """
+    found = open_picture(path, str(path), whole=True, most=max(MOST_PIXELS, grid[0] * grid[1]))
+    if isinstance(found, Rejected):
+        raise DataError(f"{found.name} is no mask: {found.reason}", code="not-a-picture")
+    if found.pixels.shape[:2] != grid:
+        (h, w), (height, width) = found.pixels.shape[:2], grid
+        raise DataError(
+            f"the mask {path.name} is {w} x {h} and its {whose} {width} x {height}: give a mask of the size of "
+            f"the {whose}, white where something is to be made",
+            code="mask-of-another-size",
+        )
+    grey = found.pixels[..., : 1 if found.pixels.shape[2] <= 2 else 3].astype(np.float32).mean(2)
+    return np.asarray(grey > np.iinfo(found.pixels.dtype).max / 2)
 
 
 def header_size(path: Path) -> tuple[int, int] | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.numbers import parse_number
 from genwright.data.columns.types import Column, Numeric
-from genwright.data.constraint import Constraint
+from genwright.data.constraint import OPERATORS, SIGN, Constraint
 from genwright.data.table.frames import raw
 from genwright.errors import DataError, RecipeError, suggest
 
@@ -22,17 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Comparison"]
-
-OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    ">": operator.gt,
-    "=": operator.eq,
-}
-SIGN = re.compile("<=|>=|==|!=|<|>|=")
 
 
 class Comparison(Constraint):

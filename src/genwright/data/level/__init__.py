@@ -1,0 +1,1 @@
+"""Levels of games: grids of tiles in text, CSV and Tiled's formats."""

@@ -1,0 +1,1 @@
+"""Molecules: SMILES in lines and tables, and SDF."""
