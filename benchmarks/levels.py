@@ -22,7 +22,7 @@ import genwright
 from _report import say
 from genwright.data.field import Array
 from genwright.data.level.field import LevelField
-from genwright.evaluation.metrics.levels import _divergence, _patterns
+from genwright.evaluation.metrics.tiles import _divergence, _patterns
 from genwright.model import Model
 
 OUTSIDE = -1

@@ -491,13 +491,13 @@ def compare(
     choices   label, size, seed, ... as in `train`
     Raises `RecipeError` where the time is too short for any family, `Incompatible` where none fits.
     """
-    from genwright.comparing.comparison import FamilyComparison
+    from genwright.comparing.comparison import Comparison
     from genwright.comparing.executors import executor_for
     from genwright.comparing.ledger import Ledger
 
     check({"minutes": minutes, "seeds": seeds, "n": n}, _OF_COMPARE, where="compare")
     asked = _recipe(data, rate, settings, choices)
-    comparison = FamilyComparison(asked, minutes, families, seeds, n, say, since)
+    comparison = Comparison(asked, minutes, families, seeds, n, say, since)
     folder = Path("compared") / comparison.dataset.source.name if out is None else Path(out)
     if out is None and not resume:
         folder = free_folder(folder)

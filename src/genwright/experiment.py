@@ -15,7 +15,7 @@ from genwright import budget, planning
 from genwright.bridges.base import Identity
 from genwright.bridges.latent import LatentStage
 from genwright.data.codec import ReadOptions
-from genwright.data.dataset import Dataset, Split, make_codec, prepare
+from genwright.data.dataset import Dataset, make_codec, prepare
 from genwright.data.field import Array
 from genwright.data.loader import SMALL, Loader, evenly, strata
 from genwright.data.source import find
@@ -160,8 +160,8 @@ class Experiment:
         """Examples that have to be in a batch of one device together."""
         return max(self.model.family.least_batch, len(self._strata() or ()))
 
-    def stream(self) -> BatchStream:
-        """Batches for this process."""
+    def stream(self, *, by_size: bool = True) -> BatchStream:
+        """Batches for this process; of examples of about one size where those differ, unless any are to do."""
         train, val = self.dataset.splits["train"], self.dataset.splits["val"]
         if len(train) == 0:
             dial = self.dataset.codec.dial
@@ -175,7 +175,7 @@ class Experiment:
             rank=distributed.rank(),
             world=distributed.world(),
             strata=self._strata(),
-            sizes=self._sizes(train),
+            sizes=self.sizes if by_size else None,
         )
         return BatchStream(self.model.pipeline, loader, train, val)
 
@@ -186,9 +186,11 @@ class Experiment:
         (name,) = self.model.task.given
         return strata(np.asarray(self.dataset.splits["train"].arrays[name])[:, 0])
 
-    def _sizes(self, train: Split) -> Array | None:
-        """Places that are worked on in each training example, where what only fills one up is left out."""
-        spec = self.model.pipeline.spec
+    @cached_property
+    def sizes(self) -> Array | None:
+        """Places that are worked on in each training example, where what only fills one up is left out; None where
+        they are alike."""
+        spec, train = self.model.pipeline.spec, self.dataset.splits["train"]
         names = [name for name, cond in spec.conds.items() if cond.whole]
         if not names or len(train) > SMALL:
             return None
@@ -203,15 +205,14 @@ class Experiment:
 
     def work(self) -> StepWork:
         """Of a step, counted; the model is used up by it."""
-        few = max(FEW, self.least_local())
-        return step_work(
-            self.model.family, self.stream().next(few, torch.device("cpu"), 0), self.recipe.train
-        )
+        few, stream = max(FEW, self.least_local()), self.stream(by_size=False)
+        return step_work(self.model.family, stream.next(few, torch.device("cpu"), 0), self.recipe.train)
 
     def tried_out(self, size: int, device: torch.device) -> Cost:
         """What a step on `size` examples takes on a device; the model is used up by it."""
         family = self.model.family.to(device)
-        return Cost(seconds_per_step(family, self.stream().next(size, device, 0), self.recipe.train), 0)
+        batch = self.stream(by_size=False).next(size, device, 0)
+        return Cost(seconds_per_step(family, batch, self.recipe.train), 0)
 
     def in_words(self) -> str:
         """What was decided: the text of plan.txt."""
@@ -418,10 +419,15 @@ def _declared(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
             name for name in given if made.vocabulary and fields[name].vocabulary == made.vocabulary
         ],
     }
-    open_ = options(resolve("tasks", task)).keys() & found.keys()
-    return {
-        name: found[name] for name in found if name in open_ and recipe.task.options.get(name) is None
-    }
+    for name in recipe.task.options.get("copied") or ():
+        if name not in found["copied"]:
+            raise RecipeError(
+                f"task.copied={name}: it is not spelled with the symbols of {recipe.task.options['make']!r}, so that "
+                f"none can be copied; set codec.shared=true, or leave it out",
+                code="cannot-copy",
+            )
+    known = options(resolve("tasks", task)).keys()
+    return {k: v for k, v in found.items() if k in known and recipe.task.options.get(k) is None}
 
 
 def default_family(recipe: Recipe, dataset: Dataset) -> str:

@@ -13,7 +13,7 @@ import pytest
 import genwright
 from commands import TINY, call, done, refused, table
 from genwright.data.columns.infer import fit_column
-from genwright.data.table.comparison import Comparison
+from genwright.data.table.comparison import ColumnComparison
 from genwright.errors import RecipeError
 from genwright.finishing.finish import Finish
 
@@ -161,17 +161,17 @@ def test_what_is_no_constraint_is_said(there: Path, rule: str, words: str) -> No
 def test_names_with_signs_and_values_in_quotes() -> None:
     columns = {name: fit_column(name, [1, 2, 3, 4, 5, 6] * 9) for name in ("a<b", "c")}
     rows = pd.DataFrame({"a<b": [1, 6, None], "c": [2, 3, 1]})
-    assert Comparison("a<b < c", columns, [*columns]).broken(rows).any(1).tolist() == [
+    assert ColumnComparison("a<b < c", columns, [*columns]).broken(rows).any(1).tolist() == [
         False,
         True,
         False,
     ]
     kinds = {"kind": fit_column("kind", ["c", "d", "kind"] * 9)}
     rows = pd.DataFrame({"kind": ["kind", "c", None]})
-    assert Comparison("kind != 'kind'", kinds, ["kind"]).broken(rows).any(1).tolist() == [
+    assert ColumnComparison("kind != 'kind'", kinds, ["kind"]).broken(rows).any(1).tolist() == [
         True,
         False,
         False,
     ]
     with pytest.raises(RecipeError, match="speaks of no column that is made"):
-        Comparison("sort == 1", kinds, ["kind", "sort"])
+        ColumnComparison("sort == 1", kinds, ["kind", "sort"])

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from genwright.errors import RecipeError
 
-__all__ = ["AIM", "Bracket", "LeftOut", "Price", "plan_bracket"]
+__all__ = ["AIM", "Bracket", "Price", "RefusedFamily", "plan_bracket"]
 
 AIM = 0.95
 """Of the time, what is planned with: a step may cost a little more than it did when it was measured."""
@@ -44,7 +44,7 @@ class Price:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class RefusedFamily:
     """A family that is not trained, and why."""
 
     family: str
@@ -68,7 +68,7 @@ class Bracket:
     places: list[int]
     seeds: int
     seconds: float
-    refused: list[LeftOut]
+    refused: list[RefusedFamily]
 
     def until(self, name: str, rung: int) -> int:
         """The step at which a candidate's training is cut at the end of a rung."""
@@ -85,7 +85,7 @@ def plan_bracket(
     chooses  whether there is anything to choose by at the end of a rung
     Raises `RecipeError` where not even one candidate fits, with the time that would be enough.
     """
-    left, refused = dict(prices), list[LeftOut]()
+    left, refused = dict(prices), list[RefusedFamily]()
     while left:
         rungs, places = _rungs(left, available, seeds, chooses)
         seconds = (available - _beside(left, places, seeds)) / _trainings(rungs, places, seeds)
@@ -100,7 +100,7 @@ def plan_bracket(
             f"{LEAST_STEPS * left[dear].step:.1f} s and judging {left[dear].judging:.1f} s; "
             f"{math.ceil(max(more, 0.1) * 10) / 10:g} minutes more would be enough"
         )
-        refused.append(LeftOut(dear, cause))
+        refused.append(RefusedFamily(dear, cause))
         del left[dear]
     if not prices:
         raise RecipeError("there is no candidate to compare", code="nothing-to-compare")

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genwright.comparing.bracket import AIM, Bracket, LeftOut, Price, plan_bracket
+from genwright.comparing.bracket import AIM, Bracket, Price, RefusedFamily, plan_bracket
 from genwright.comparing.executors import Executor
 from genwright.comparing.judge import Judge
 from genwright.comparing.leaderboard import TRAINED, Contender, Leaderboard, leaderboard, pooled
@@ -38,7 +38,7 @@ from genwright.storage.durable import digest
 from genwright.storage.manifest import MANIFEST
 from genwright.storage.run import Run
 
-__all__ = ["FamilyComparison"]
+__all__ = ["Comparison"]
 
 OVER = 1.03
 """Of the time: no training is begun after it."""
@@ -52,16 +52,18 @@ class Plan:
 
     recipes: dict[str, dict[str, Any]]
     bracket: Bracket
-    refused: list[LeftOut]
+    refused: list[RefusedFamily]
 
     @classmethod
     def of(cls, known: dict[str, Any]) -> Plan:
         bracket = dict(known["bracket"])
-        bracket["refused"] = [LeftOut(**one) for one in bracket["refused"]]
-        return cls(known["recipes"], Bracket(**bracket), [LeftOut(**one) for one in known["refused"]])
+        bracket["refused"] = [RefusedFamily(**one) for one in bracket["refused"]]
+        return cls(
+            known["recipes"], Bracket(**bracket), [RefusedFamily(**one) for one in known["refused"]]
+        )
 
 
-class FamilyComparison:
+class Comparison:
     """Families on one data set.
 
     asked     the recipe, in which the family is left open
@@ -97,7 +99,9 @@ class FamilyComparison:
             )
         self.recipe, self.dataset = open_data(asked)
         wanted = self.families if self.families is not None else names("families")
-        self.misfits = [LeftOut(f, why) for f in wanted if (why := misfit(self.recipe, self.dataset, f))]
+        self.misfits = [
+            RefusedFamily(f, why) for f in wanted if (why := misfit(self.recipe, self.dataset, f))
+        ]
         self.fitting = [f for f in wanted if f not in [one.family for one in self.misfits]]
         if not self.fitting:
             raise Incompatible(f"no family fits: {_listed(self.misfits)}", code="no-family-fits")
@@ -189,7 +193,7 @@ class FamilyComparison:
                 prices[family] = price(found, self.judge, judging)
                 recipes[family] = found
             except GenwrightError as error:
-                refused.append(LeftOut(family, str(error)))
+                refused.append(RefusedFamily(family, str(error)))
         if not recipes:
             raise Incompatible(f"no family can be trained: {_listed(refused)}", code="no-family-fits")
         available = AIM * self.seconds - (self.ledger.seconds + time.process_time() - began)
@@ -371,7 +375,7 @@ def _tried(look: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
     return found, time.process_time() - began
 
 
-def _listed(refused: Sequence[LeftOut]) -> str:
+def _listed(refused: Sequence[RefusedFamily]) -> str:
     return "; ".join(f"{one.family}: {one.cause}" for one in refused)
 
 

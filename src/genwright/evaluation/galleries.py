@@ -39,7 +39,7 @@ def galleries(evidence: Evidence, seed: int) -> tuple[Gallery, ...]:
     return tuple(made)
 
 
-class Part(NamedTuple):
+class GalleryColumn(NamedTuple):
     """Something of each of a few pairs: what was given, what was made of it, or the right answer."""
 
     name: str
@@ -55,10 +55,12 @@ def _answers(evidence: Evidence) -> Iterator[Gallery]:
     asked = pairs.unknown.reshape(len(pairs.made), -1).any(axis=1)  # of a whole row nothing is
     index = np.flatnonzero(asked)[:SHOWN].tolist()
     parts = _given(pairs, index)
-    parts.append(Part("made of it", pairs.made.field.take(pairs.made.raw, index), pairs.made.field))
+    parts.append(
+        GalleryColumn("made of it", pairs.made.field.take(pairs.made.raw, index), pairs.made.field)
+    )
     if pairs.supervised:
         parts.append(
-            Part("right answer", pairs.true.field.take(pairs.true.raw, index), pairs.true.field)
+            GalleryColumn("right answer", pairs.true.field.take(pairs.true.raw, index), pairs.true.field)
         )
     yield Gallery(
         "What was made of what",
@@ -68,18 +70,20 @@ def _answers(evidence: Evidence) -> Iterator[Gallery]:
     )
 
 
-def _given(pairs: Pairs, index: Sequence[int]) -> list[Part]:
+def _given(pairs: Pairs, index: Sequence[int]) -> list[GalleryColumn]:
     """What was given, by name; of an example of which a part was, that part."""
     found = []
     for name, field in pairs.asks.items():
         if pairs.known is None or field.kind != pairs.true.field.kind:
-            found.append(Part(f"given: {name}", [pairs.given[name][i] for i in index], field))
+            found.append(GalleryColumn(f"given: {name}", [pairs.given[name][i] for i in index], field))
     if pairs.known is not None:
         field, x, known = pairs.true.field, pairs.true.x[index], pairs.known[index]
         if isinstance(field, RowField):
-            found.append(Part("given", _with_gaps(field, field.decode(x), known), field))
+            found.append(GalleryColumn("given", _with_gaps(field, field.decode(x), known), field))
         elif field.space.kind == "real":
-            found.append(Part("given", field.decode(np.where(known, x, 0).astype(x.dtype)), field))
+            found.append(
+                GalleryColumn("given", field.decode(np.where(known, x, 0).astype(x.dtype)), field)
+            )
     return found
 
 
@@ -93,7 +97,7 @@ def _with_gaps(field: RowField, frame: Any, known: Array) -> Any:
     return frame
 
 
-def _previews(parts: Sequence[Part], codec: Codec, n: int) -> Iterator[tuple[str, Preview]]:
+def _previews(parts: Sequence[GalleryColumn], codec: Codec, n: int) -> Iterator[tuple[str, Preview]]:
     """Words and rows in one table, side by side; anything else one below the other in the same order."""
     if any(isinstance(part.field, RowField) for part in parts):
         yield (
@@ -113,7 +117,7 @@ def _previews(parts: Sequence[Part], codec: Codec, n: int) -> Iterator[tuple[str
         yield "in the same order", Preview("rows", rows=(names, *numbered))
 
 
-def _interleaved(parts: Sequence[Part], n: int) -> Preview:
+def _interleaved(parts: Sequence[GalleryColumn], n: int) -> Preview:
     columns = list(parts[0].values.columns)
     rows = [
         (part.name, *(_short(part.values[c].iloc[i]) if c in part.values else "" for c in columns))

@@ -149,12 +149,12 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, total), cond)
         hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
         nats = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device)
-        for h, head, right in zip(hidden.unbind(2), self._heads(), truth.unbind(1), strict=True):
+        for h, head, symbols in zip(hidden.unbind(2), self._heads(), truth.unbind(1), strict=True):
             logits = F.linear(h, head).float()
-            each = F.cross_entropy(logits.transpose(1, 2), right, reduction="none")
-            nats = nats + (
-                each if self.pointer is None else -self.pointer.log_prob(h, -each, right, cond)
-            )
+            each = F.cross_entropy(logits.transpose(1, 2), symbols, reduction="none")
+            if self.pointer is not None:
+                each = -self.pointer.log_prob(h, -each, symbols, cond)
+            nats = nats + each
         return nats if mask is None else nats * mask
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -70,10 +70,11 @@ class _Draws(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs = dict(kwargs or {})
-        if kwargs.get("generator") is not self.rng:
+        if kwargs is None:
+            return func(*args)
+        if "generator" not in kwargs or kwargs["generator"] is not self.rng:
             return func(*args, **kwargs)
-        return self._drawn(func, list(args), kwargs)
+        return self._drawn(func, list(args), dict(kwargs))
 
     def _drawn(self, func: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         sized = func in FACTORIES

@@ -72,6 +72,9 @@ class AccessControl:
     ) -> None:
         self.app, self.host, self.token = app, host, token
         self.limits, self.counters, self.uploads, self.route = limits, counters, uploads, route
+        self.names = {"localhost", host.lower()}
+        if not is_loopback(host):
+            self.names.add(socket.gethostname().lower())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -133,12 +136,7 @@ class AccessControl:
     def check_host(self, host: str) -> None:
         """Another name for this address may be one that somebody made to reach it from a browser."""
         name = _name_of(host)
-        if name in ("localhost", self.host.lower()) or _is_address(name, self.host):
-            return
-        if not is_loopback(self.host) and name in (
-            socket.gethostname().lower(),
-            socket.getfqdn().lower(),
-        ):
+        if name in self.names or _is_address(name, self.host):
             return
         raise Refusal(
             "this server goes by another name than the request says", code="wrong-host", status=403
@@ -241,7 +239,7 @@ async def refused(refusal: Refusal, send: Send) -> None:
         headers.append((b"retry-after", str(refusal.retry_after).encode()))
     if refusal.status == 401:
         headers.append((b"www-authenticate", b'Basic realm="genwright", charset="UTF-8"'))
-    if refusal.status in (408, 413):  # what is left of the body is not read
+    if refusal.status in (408, 413, 431):  # what is left of the body is not read
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

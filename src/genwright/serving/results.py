@@ -19,6 +19,7 @@ from typing import Any
 
 from genwright.data.codec import Preview
 from genwright.data.preview import as_html
+from genwright.data.provenance import mark_files
 from genwright.model import Samples
 from genwright.writing import SampleWriter
 
@@ -52,12 +53,15 @@ def as_examples(samples: Samples) -> list[dict[str, Any]]:
 
 def file_bytes(samples: Samples) -> list[bytes]:
     """The file of each example, as the command line writes it."""
-    suffix = samples.fields[samples.make].suffix
-    with _written(samples) as (folder, files):
-        own = [file for file in files if file.suffix == suffix and file.name != samples.codec.sheet]
-        own = own[-len(samples) :]  # behind what shows them all
-        assert len(own) == len(samples), [file.name for file in files]
-        return [(folder / file).read_bytes() for file in own]
+    made = samples.fields[samples.make]
+    with TemporaryDirectory(prefix="genwright-") as name:
+        folder = Path(name)
+        files = [folder / f"{i}{made.suffix}" for i in range(len(samples))]
+        for file, value in zip(files, samples.values[samples.make], strict=True):
+            made.save(value, file)
+        if samples.provenance is not None:
+            mark_files(files, samples.provenance, folder)
+        return [file.read_bytes() for file in files]
 
 
 def media_type(suffix: str) -> str:
@@ -74,7 +78,7 @@ def texts_of(samples: Samples) -> list[str]:
 def archive(samples: Samples) -> bytes:
     """All files of `genwright sample`, in a ZIP; equal samples make equal bytes."""
     out = io.BytesIO()
-    with _written(samples) as (folder, _), zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as zipped:
+    with _written(samples) as folder, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as zipped:
         for file in sorted(folder.rglob("*")):
             if file.is_file():
                 entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), EPOCH)
@@ -84,12 +88,12 @@ def archive(samples: Samples) -> bytes:
 
 
 @contextmanager
-def _written(samples: Samples) -> Iterator[tuple[Path, list[Path]]]:
+def _written(samples: Samples) -> Iterator[Path]:
     with TemporaryDirectory(prefix="genwright-") as name:
         folder = Path(name)
         with SampleWriter(folder, len(samples)) as files:
             files.add(samples)
-        yield folder, files.files
+        yield folder
 
 
 # -- to look at ------------------------------------------------------------------------------------

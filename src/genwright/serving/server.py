@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from asyncio import Transport
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ __all__ = ["listen", "run_server"]
 
 CONNECTIONS = 512
 """That wait to be accepted."""
+SWITCH = 0.001
+"""Seconds after which a thread that samples lets the one that answers go on; Python's own 5 ms make that one wait."""
 
 
 def run_server(
@@ -48,6 +51,7 @@ def run_server(
     token = read_token(token_file) if token_file is not None else None
     check_open(host, token)
     limits = limits or Limits()
+    sys.setswitchinterval(SWITCH)
     server = make_server(models, host=host, token=token, limits=limits)
     with listen(host, port) as listening, server.engine:
         if ready is not None:

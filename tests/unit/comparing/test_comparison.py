@@ -14,7 +14,7 @@ import pytest
 import genwright
 from commands import call, refused
 from genwright.comparing import comparison
-from genwright.comparing.bracket import Bracket, LeftOut, Price
+from genwright.comparing.bracket import Bracket, Price, RefusedFamily
 from genwright.comparing.ledger import Ledger
 from genwright.errors import GenwrightError
 
@@ -33,7 +33,9 @@ def rows(path: Path) -> Path:
 def bracket(prices: dict[str, Price], seconds: float, seeds: int, *, chooses: bool) -> Bracket:
     """Three begin, one is too slow, and one of two comes to its end."""
     assert set(prices) == {"vae", "gan", "flow"}
-    return Bracket({"vae": 8, "gan": 8}, [0.5, 1.0], [2, 1], seeds, 1.0, [LeftOut("flow", "too slow")])
+    return Bracket(
+        {"vae": 8, "gan": 8}, [0.5, 1.0], [2, 1], seeds, 1.0, [RefusedFamily("flow", "too slow")]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +160,7 @@ def test_a_family_that_breaks_keeps_its_row(room: Path, monkeypatch: pytest.Monk
                 code = "overtime" if task["name"].startswith("vae") else "internal"
                 yield task, {"error": {"code": code, "words": "it broke"}, "work": 0.1}
 
-    one = comparison.FamilyComparison(
-        genwright.api.make_recipe("rows.csv", size="xs"), 1.0, FAMILIES, 1, 60
-    )
+    one = comparison.Comparison(genwright.api.make_recipe("rows.csv", size="xs"), 1.0, FAMILIES, 1, 60)
     ledger = Ledger.begin(room / "broken", one.about)
     for name in ("examples", "company", "plan"):
         ledger.write(name, json.loads((room / "out/ledger.json").read_text())[name])

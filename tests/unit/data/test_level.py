@@ -205,7 +205,7 @@ def fitted(*levels: Level, legend: Legend | None = None) -> LevelField:
 
 def test_a_tile_never_seen_is_refused_by_name_and_gaps_are_marked() -> None:
     field = fitted(level("--X\nXXX"))
-    assert field.alphabet == ("X", "-")
+    assert field.tiles == ("X", "-")
     assert field.gap == "?"
     with pytest.raises(DataError, match=r"tile 'Q' in row 1, column 2 .* known: -, X") as caught:
         field.given([level("-QX\nXXX")])

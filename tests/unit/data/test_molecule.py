@@ -19,7 +19,7 @@ from genwright.data.dataset import make_codec
 from genwright.data.molecule.chemistry import canonical, descriptor, randomised, scaffold
 from genwright.data.molecule.codec import MoleculeCodec
 from genwright.data.molecule.field import MoleculeField
-from genwright.data.molecule.notation import Alphabet, symbols
+from genwright.data.molecule.notation import AtomTokenizer, symbols
 from genwright.data.source import find
 from genwright.errors import DataError, GenwrightError
 
@@ -139,8 +139,8 @@ def test_atoms_bonds_and_rings_are_symbols_of_their_own() -> None:
 def test_symbols_put_together_are_the_text(parts: list[str]) -> None:
     text = "".join(parts)
     assert "".join(symbols(text, "smiles")) == text
-    alphabet = Alphabet(sorted(set(symbols(text, "smiles"))), "smiles")
-    assert alphabet.decode(np.array([*alphabet.encode(text), 0, 0])) == text
+    tokenizer = AtomTokenizer(sorted(set(symbols(text, "smiles"))), "smiles")
+    assert tokenizer.decode(np.array([*tokenizer.encode(text), 0, 0])) == text
 
 
 @pytest.mark.parametrize("notation", ["smiles", "selfies"])
@@ -159,7 +159,7 @@ def test_there_and_back_is_the_same_molecule(notation: Any) -> None:
 def test_every_row_of_selfies_is_a_molecule() -> None:
     field = fitted(notation="selfies")
     rng = np.random.default_rng(0)
-    x = rng.integers(1, len(field.alphabet), (40, 1, field.space.grid[0]))
+    x = rng.integers(1, len(field.tokenizer), (40, 1, field.space.grid[0]))
     assert all(canonical(one) is not None or one == "" for one in field.decode(x))
 
 

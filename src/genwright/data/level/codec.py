@@ -33,7 +33,7 @@ from genwright.data.image.ops import sheet
 from genwright.data.labels import FileRow, Folders, file_fields, goes_with, write_beside
 from genwright.data.level.draw import as_picture
 from genwright.data.level.field import LevelField, LevelForm
-from genwright.data.level.files import FORMS, Level, form_of, read_levels, tilesets_of
+from genwright.data.level.files import FORMATS, Level, format_of, is_map, read_levels, tilesets_of
 from genwright.data.level.legend import LEGEND, Legend, find_legend
 from genwright.data.sidecar import SIDECARS
 from genwright.data.text.field import TextField
@@ -71,7 +71,7 @@ class LevelCodec(Codec):
             tags in legend.json speak
     """
 
-    reads: ClassVar[tuple[str, ...]] = tuple(FORMS)
+    reads: ClassVar[tuple[str, ...]] = tuple(FORMATS)
     main: ClassVar[str] = "level"
     field_types = (LevelField, ColumnField, TextField)
     default_family: ClassVar[str] = "autoregressive"
@@ -104,7 +104,8 @@ class LevelCodec(Codec):
     @classmethod
     def own(cls, files: Sequence[Path]) -> list[Path]:
         beside = {*SIDECARS, LEGEND, SHEET}
-        return [file for file in files if suffix(file) in cls.reads and file.name not in beside]
+        found = [file for file in files if suffix(file) in cls.reads and file.name not in beside]
+        return [file for file in found if suffix(file) != ".json" or is_map(file)]
 
     @classmethod
     def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
@@ -200,7 +201,7 @@ class LevelCodec(Codec):
             )
         room = sum(max(0, w - width) * (h // height) for h, w in sizes)
         stride = self._stride or max(1, -(-room // MOST))
-        forms = [form_of(file) for file in source.files]
+        forms = [format_of(file) for file in source.files]
         return LevelForm(
             height,
             width,
@@ -309,7 +310,7 @@ def _windows(row: FileRow, form: LevelForm) -> Iterator[tuple[Level, Place, str,
 
 def _is_level(file: Path, files: int) -> bool:
     """Whether what a file holds is a grid of few tiles that hang together, as texts and tables do not."""
-    form = form_of(file)
+    form = format_of(file)
     if form == "tiled":
         return any(True for _ in _levels(file, None))
     try:
@@ -333,13 +334,14 @@ def _whole_numbers(level: Level) -> bool:
 
 
 def _hangs_together(tiles: Any) -> bool:
-    """Whether a tile is more often like the one above it than tiles drawn one by one would be: lines of a text that
-    happen to be equally long, and rows of a table with few values, are not."""
+    """Whether a tile is more often like the ones above it and at its left than tiles drawn one by one would be: lines
+    of a text that happen to be equally long, a line that comes again and again, and rows of a table with few values are
+    not."""
     height, width = tiles.shape
     _, counts = np.unique(tiles, return_counts=True)
-    if height < 3 or width < 3 or len(counts) > DIFFERENT:
+    if height < 3 or width < 3 or len(counts) > DIFFERENT or len(np.unique(tiles, axis=0)) < 3:
         return False
     shares = counts / counts.sum()
     by_chance = float((shares**2).sum())
-    above = float((tiles[1:] == tiles[:-1]).mean())
-    return above - by_chance > TOGETHER * (1 - by_chance)
+    beside = tiles[1:] == tiles[:-1], tiles[:, 1:] == tiles[:, :-1]
+    return all(float(same.mean()) - by_chance > TOGETHER * (1 - by_chance) for same in beside)

@@ -18,7 +18,7 @@ from genwright.errors import RecipeError, suggest
 if TYPE_CHECKING:
     from genwright.data.level.field import LevelField
 
-__all__ = ["Count", "Solvable", "constraint_of"]
+__all__ = ["Solvable", "TileCount", "constraint_of"]
 
 PLAYABLE = "playable"
 AROUND = 2
@@ -48,7 +48,7 @@ class Solvable(Constraint):
         return places if missed else ~places
 
 
-class Count(Constraint):
+class TileCount(Constraint):
     """How many tiles of a kind a level may hold. Made again are those that are too many, or a patch where one that is
     missing may come.
 
@@ -105,12 +105,12 @@ def constraint_of(words: str, field: LevelField) -> Constraint:
             code="not-a-constraint",
         )
     name, sign, number = match.groups()
-    tagged = field.form.legend.tagged(name.lower()) & {*field.alphabet}
-    tiles = tagged or {name} & {*field.alphabet}
+    tagged = field.form.legend.tagged(name.lower()) & {*field.tiles}
+    tiles = tagged or {name} & {*field.tiles}
     if not tiles:
         tags = {tag for own in field.form.legend.tags.values() for tag in own}
         raise RecipeError(
-            f"{words!r}: no tile is called {name!r}, and none is tagged so; {suggest(name, tags | {*field.alphabet})}",
+            f"{words!r}: no tile is called {name!r}, and none is tagged so; {suggest(name, tags | {*field.tiles})}",
             code="no-such-tile",
         )
-    return Count(words, sorted(tiles), sign, int(number))
+    return TileCount(words, sorted(tiles), sign, int(number))

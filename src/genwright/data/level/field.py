@@ -17,7 +17,7 @@ from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.image.ops import open_mask
 from genwright.data.level.constraint import constraint_of
 from genwright.data.level.draw import palette
-from genwright.data.level.files import Form, Level, read_levels, to_bytes
+from genwright.data.level.files import Level, LevelFormat, read_levels, to_bytes
 from genwright.data.level.legend import Legend
 from genwright.data.level.play import Game, game_of, guess_game
 from genwright.errors import DataError, suggest
@@ -46,7 +46,7 @@ class LevelForm:
     width: int
     stride: int = 1
     fill: str | None = None
-    form: Form = "text"
+    form: LevelFormat = "text"
     game: str = "auto"
     legend: Legend = field(default_factory=Legend)
     tilesets: tuple[Any, ...] = ()
@@ -71,7 +71,7 @@ class LevelForm:
 
 
 class LevelField(Field):
-    """Levels to numbers of tiles `(1, H, W)`, and back; the alphabet is that of the training split.
+    """Levels to numbers of tiles `(1, H, W)`, and back; the tiles is that of the training split.
 
     form  how levels are cut and written; chosen before they are read
     """
@@ -83,7 +83,7 @@ class LevelField(Field):
         self.form = form or LevelForm(1, 1)
         self._counts = Counter[str]()
         self._levels = 0
-        self.alphabet: tuple[str, ...] = ()
+        self.tiles: tuple[str, ...] = ()
         self._facts: dict[str, Any] = {}
         self._warnings: list[str] = []
 
@@ -113,26 +113,26 @@ class LevelField(Field):
                 code="no-variety",
             )
         # The commonest first: what a picture shows as background.
-        self.alphabet = tuple(sorted(counts, key=lambda tile: (-counts[tile], tile)))
+        self.tiles = tuple(sorted(counts, key=lambda tile: (-counts[tile], tile)))
         game = self.form.game
         if game == "auto":
-            game = guess_game(frozenset(self.alphabet), self.form.legend) or ""
+            game = guess_game(frozenset(self.tiles), self.form.legend) or ""
         self._facts = {
             "levels": levels,
             "height": self.form.height,
             "width": self.form.width,
-            "tiles": {tile: counts[tile] for tile in self.alphabet},
+            "tiles": {tile: counts[tile] for tile in self.tiles},
             "game": game,
             "gap": self.gap,
         }
-        rare = [tile for tile in self.alphabet if counts[tile] < RARE]
+        rare = [tile for tile in self.tiles if counts[tile] < RARE]
         unknown = [
-            tile for tile in self.alphabet if self.form.legend.tags and tile not in self.form.legend.tags
+            tile for tile in self.tiles if self.form.legend.tags and tile not in self.form.legend.tags
         ]
         self._warnings = []
         if rare:
             self._warnings.append(
-                f"{len(rare)} of {len(self.alphabet)} tiles come under {RARE} times, too rarely to learn: "
+                f"{len(rare)} of {len(self.tiles)} tiles come under {RARE} times, too rarely to learn: "
                 f"{' '.join(map(repr, rare[:10]))}"
             )
         if unknown:
@@ -147,7 +147,7 @@ class LevelField(Field):
 
     @property
     def space(self) -> Space:
-        return Space((self.form.height, self.form.width), (Symbol(len(self.alphabet)),))
+        return Space((self.form.height, self.form.width), (Symbol(len(self.tiles)),))
 
     @property
     def game(self) -> Game | None:
@@ -158,18 +158,18 @@ class LevelField(Field):
     @property
     def gap(self) -> str:
         """What stands for a tile to be made."""
-        return next((sign for sign in GAPS if sign not in self.alphabet), "\ufffd")
+        return next((sign for sign in GAPS if sign not in self.tiles), "\ufffd")
 
     @cached_property
     def colours(self) -> dict[str, tuple[int, int, int]]:
-        return palette(self.alphabet, self.form.legend)
+        return palette(self.tiles, self.form.legend)
 
     # -- to tensors and back -------------------------------------------------------------------
 
     def encode(self, values: Values) -> Array:
         """`(n, 1, H, W)` uint8, or uint16 of more than 256 tiles. Raises `DataError` for a tile that training has not
         seen, and for another size."""
-        dtype = np.uint8 if len(self.alphabet) <= 256 else np.uint16
+        dtype = np.uint8 if len(self.tiles) <= 256 else np.uint16
         out = np.empty((len(values), 1, *self.space.grid), dtype)
         for i, level in enumerate(values):
             self._check_size(level)
@@ -185,25 +185,25 @@ class LevelField(Field):
             )
 
     def _numbers(self, tiles: Array) -> Array:
-        order = np.argsort(self.alphabet)
-        names = np.array(self.alphabet)[order]
+        order = np.argsort(self.tiles)
+        names = np.array(self.tiles)[order]
         at = np.searchsorted(names, tiles).clip(0, len(names) - 1)
         strange = names[at] != tiles
         if strange.any():
             y, x = np.argwhere(strange)[0].tolist()
             raise DataError(
                 f"tile {str(tiles[y, x])!r} in row {y + 1}, column {x + 1} is not one that training has seen; "
-                f"{suggest(str(tiles[y, x]), self.alphabet)}",
+                f"{suggest(str(tiles[y, x]), self.tiles)}",
                 code="unknown-tile",
             )
         return order[at]
 
     def known(self, values: Values) -> list[bool]:
-        tiles = set(self.alphabet)
+        tiles = set(self.tiles)
         return [tiles.issuperset(np.unique(level.tiles).tolist()) for level in values]
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[Level]:
-        names = np.array(self.alphabet)
+        names = np.array(self.tiles)
         return [Level(names[np.asarray(one[0], np.int64)]) for one in np.asarray(x)]
 
     # -- gaps ----------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ class LevelField(Field):
             self._check_size(level)
             known = level.tiles != self.gap
             self.check_gaps(level)
-            xs.append(self._numbers(np.where(known, level.tiles, self.alphabet[0])))
+            xs.append(self._numbers(np.where(known, level.tiles, self.tiles[0])))
             masks.append(known)
         x, known = (torch.from_numpy(np.stack(some)[:, None]) for some in (xs, masks))
         return Partial(x.long(), known)
@@ -278,12 +278,12 @@ class LevelField(Field):
     def state(self) -> dict[str, Any]:
         return {
             "form": self.form.json(),
-            "alphabet": list(self.alphabet),
+            "tiles": list(self.tiles),
             "facts": self._facts,
             "warnings": self._warnings,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.form = LevelForm.of(state["form"])
-        self.alphabet = tuple(state["alphabet"])
+        self.tiles = tuple(state["tiles"])
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])

@@ -23,10 +23,19 @@ import numpy as np
 
 from genwright.data.codec import Array, suffix
 
-__all__ = ["FORMS", "Form", "Level", "form_of", "read_levels", "tilesets_of", "to_bytes"]
+__all__ = [
+    "FORMATS",
+    "Level",
+    "LevelFormat",
+    "format_of",
+    "is_map",
+    "read_levels",
+    "tilesets_of",
+    "to_bytes",
+]
 
-Form = Literal["text", "csv", "tiled"]
-FORMS: dict[str, Form] = {
+LevelFormat = Literal["text", "csv", "tiled"]
+FORMATS: dict[str, LevelFormat] = {
     **dict.fromkeys((".txt", ".lvl", ".xsb", ".sok"), "text"),
     ".csv": "csv",
     **dict.fromkeys((".json", ".tmj", ".tmx"), "tiled"),
@@ -34,6 +43,8 @@ FORMS: dict[str, Form] = {
 SOKOBAN = (".xsb", ".sok")
 """Whose rows end where nothing stands any more."""
 LARGEST_BYTES, LARGEST_SIDE = 2**26, 2**14
+HEAD = 4096
+"""Bytes within which a map of Tiled, whose keys are sorted, names its layers."""
 UNCOMPRESSED = 2**26
 """Bytes of a layer at most: a packed one may declare little and hold much."""
 
@@ -90,8 +101,17 @@ class Level:
         return cls(np.array([list(row) for row in rows], dtype=np.str_))
 
 
-def form_of(file: Path) -> Form:
-    return FORMS[suffix(file)]
+def format_of(file: Path) -> LevelFormat:
+    return FORMATS[suffix(file)]
+
+
+def is_map(file: Path) -> bool:
+    """Whether a file of JSON begins as a map of Tiled does, by its layers."""
+    try:
+        with file.open("rb") as stream:
+            return b'"layers"' in stream.read(HEAD)
+    except OSError:
+        return False
 
 
 def read_levels(file: Path, fill: str | None = None) -> Iterator[Level | str]:
@@ -106,7 +126,7 @@ def read_levels(file: Path, fill: str | None = None) -> Iterator[Level | str]:
     if size > LARGEST_BYTES:
         raise ValueError(f"it has {size:,} bytes, and levels of up to {LARGEST_BYTES:,} are read")
     data = file.read_bytes()
-    form = form_of(file)
+    form = format_of(file)
     if form == "tiled":
         yield Level(_xml(data) if suffix(file) == ".tmx" else _json(data))
         return
@@ -270,7 +290,7 @@ def _on_top(layers: Sequence[Array]) -> Array:
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def to_bytes(level: Level, form: Form, tilesets: Sequence[Any] = ()) -> bytes:
+def to_bytes(level: Level, form: LevelFormat, tilesets: Sequence[Any] = ()) -> bytes:
     """A level as a file of a form; of a map of Tiled as JSON, with the tile sets that it names."""
     rows = level.tiles.tolist()
     if form == "text":
@@ -318,7 +338,7 @@ def tilesets_of(file: Path) -> tuple[Any, ...]:
             return tuple(
                 {**one.attrib, "firstgid": int(one.get("firstgid", "1"))} for one in root.iter("tileset")
             )
-        if form_of(file) == "tiled":
+        if format_of(file) == "tiled":
             found = json.loads(file.read_bytes()).get("tilesets", [])
             return tuple(one for one in found if isinstance(one, dict))
     except (OSError, ValueError, AttributeError, RecursionError, ElementTree.ParseError):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.molecule.chemistry import canonical, randomised
-from genwright.data.molecule.notation import END, Alphabet, Notation, symbols
+from genwright.data.molecule.notation import END, AtomTokenizer, Notation, symbols
 from genwright.errors import DataError, Unsupported
 from genwright.space import Space, Symbol
 
@@ -42,14 +42,14 @@ class MoleculeField(Field):
     def __init__(self, notation: Notation = "smiles", randomise: bool | None = None) -> None:
         self.notation, self.randomise = notation, randomise
         self._counts, self._lengths = Counter[str](), Counter[int]()
-        self._alphabet: Alphabet | None = None
+        self._tokenizer: AtomTokenizer | None = None
         self._facts: dict[str, Any] = {}
         self._warnings: list[str] = []
 
     @property
-    def alphabet(self) -> Alphabet:
-        assert self._alphabet is not None, "settle or restore comes first"
-        return self._alphabet
+    def tokenizer(self) -> AtomTokenizer:
+        assert self._tokenizer is not None, "settle or restore comes first"
+        return self._tokenizer
 
     # -- learning ------------------------------------------------------------------------------
 
@@ -75,12 +75,12 @@ class MoleculeField(Field):
             turned = {"/", "\\"} if {"/", "\\"} & {*known} else set()
             known = sorted({*known, *"123456789()", *turned})
             longest = min(LONGEST, longest + longest // 8 + 2)
-        self._alphabet = Alphabet(known, self.notation)
+        self._tokenizer = AtomTokenizer(known, self.notation)
         long = sum(count for length, count in lengths.items() if length > longest)
         self._facts = {
             "molecules": molecules,
             "notation": self.notation,
-            "symbols": len(self._alphabet),
+            "symbols": len(self._tokenizer),
             "length": longest,
             "randomised": varied,
         }
@@ -99,7 +99,7 @@ class MoleculeField(Field):
 
     @property
     def space(self) -> Space:
-        return Space((int(self._facts["length"]),), (Symbol(len(self.alphabet), pad=END),))
+        return Space((int(self._facts["length"]),), (Symbol(len(self.tokenizer), pad=END),))
 
     # -- to tensors and back -------------------------------------------------------------------
 
@@ -109,17 +109,17 @@ class MoleculeField(Field):
         for row, smiles in zip(out[:, 0], values, strict=True):
             if canonical(smiles) is None:
                 raise DataError(f"{smiles!r} is no molecule that RDKit can read", code="not-a-molecule")
-            ids = self.alphabet.encode(smiles)[: len(row)]
+            ids = self.tokenizer.encode(smiles)[: len(row)]
             row[: len(ids)] = ids
         return out
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[str]:
         """SMILES as they were drawn, valid or not; a valid one in its canonical form."""
-        found = [self.alphabet.decode(np.asarray(row, np.int64)) for row in np.asarray(x)[:, 0]]
+        found = [self.tokenizer.decode(np.asarray(row, np.int64)) for row in np.asarray(x)[:, 0]]
         return [canonical(smiles) or smiles for smiles in found]
 
     def known(self, values: Values) -> list[bool]:
-        return [self.alphabet.unknown(smiles) is None for smiles in values]
+        return [self.tokenizer.unknown(smiles) is None for smiles in values]
 
     def augment(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Each molecule from another atom on, where that fits."""
@@ -128,9 +128,9 @@ class MoleculeField(Field):
         seeds = torch.randint(1 << 31, (len(x),), generator=rng).tolist()
         made = x.clone()
         for row, seed in zip(made[:, 0], seeds, strict=True):
-            smiles = randomised(self.alphabet.decode(row.numpy(force=True)), seed)
-            if self.alphabet.unknown(smiles) is None:
-                ids = self.alphabet.encode(smiles)
+            smiles = randomised(self.tokenizer.decode(row.numpy(force=True)), seed)
+            if self.tokenizer.unknown(smiles) is None:
+                ids = self.tokenizer.encode(smiles)
                 if len(ids) <= len(row):
                     row.fill_(END)
                     row[: len(ids)] = row.new_tensor(ids)
@@ -157,7 +157,7 @@ class MoleculeField(Field):
                     f"c1ccccc1____, got {template!r}",
                     code="no-gaps-given",
                 )
-            ids = [END if one == GAP else self.alphabet.encode(one)[0] for one in found]
+            ids = [END if one == GAP else self.tokenizer.encode(one)[0] for one in found]
             x[i, 0, : len(ids)] = torch.tensor(ids)
             known[i, 0, : len(ids)] = torch.tensor([one != GAP for one in found])
         return Partial(x, known)
@@ -169,7 +169,7 @@ class MoleculeField(Field):
         return smiles if GAP in smiles else canonical(smiles) or smiles
 
     def prompt(self, value: Any) -> list[int]:
-        return self.alphabet.encode(str(value))
+        return self.tokenizer.encode(str(value))
 
     def save(self, value: Any, path: Path) -> None:
         path.write_text(f"{value}\n", encoding="utf-8")
@@ -191,12 +191,12 @@ class MoleculeField(Field):
     def state(self) -> dict[str, Any]:
         return {
             "notation": self.notation,
-            "symbols": list(self.alphabet.known),
+            "symbols": list(self.tokenizer.known),
             "facts": self._facts,
             "warnings": self._warnings,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.notation = state["notation"]
-        self._alphabet = Alphabet(state["symbols"], self.notation)
+        self._tokenizer = AtomTokenizer(state["symbols"], self.notation)
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])

@@ -5,7 +5,7 @@
               of SMILES gets wrong is what it is least sure of, and to force it to be valid spoils the rest (Skinnider
               2024)
 
-The alphabet is that of the training split. Symbol 0 ends a molecule and fills it up.
+The tokenizer is that of the training split. Symbol 0 ends a molecule and fills it up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.errors import DataError, missing_extra, suggest
 
-__all__ = ["Alphabet", "Notation", "symbols"]
+__all__ = ["AtomTokenizer", "Notation", "symbols"]
 
 Notation = Literal["smiles", "selfies"]
 END = 0
@@ -39,7 +39,7 @@ def symbols(smiles: str, notation: Notation) -> list[str]:
         raise DataError(f"SELFIES cannot write {smiles!r}", code="not-in-selfies") from None
 
 
-class Alphabet:
+class AtomTokenizer:
     """Symbols and their numbers from 1 on."""
 
     def __init__(self, known: Iterable[str], notation: Notation) -> None:

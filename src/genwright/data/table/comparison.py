@@ -19,10 +19,10 @@ from genwright.errors import DataError, RecipeError, suggest
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Comparison"]
+__all__ = ["ColumnComparison"]
 
 
-class Comparison(Constraint):
+class ColumnComparison(Constraint):
     """One of a column with a value, or of two columns. A row in which one of the two is missing keeps it, and so does
     a text among numbers.
 

@@ -20,7 +20,7 @@ from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.reservoir import Reservoir
 from genwright.data.columns.types import Numeric
 from genwright.data.field import Array, Field, Partial, Values
-from genwright.data.table.comparison import Comparison
+from genwright.data.table.comparison import ColumnComparison
 from genwright.data.table.frames import TableFormat, assemble, largest, library, raw
 from genwright.errors import DataError, RecipeError, suggest
 from genwright.space import Space, Span, Symbol
@@ -320,8 +320,8 @@ class RowField(Field):
                 missing[:, place] = torch.tensor(absent, device=x.device)[:, None]
         return missing
 
-    def constraint(self, words: str) -> Comparison:
-        return Comparison(words, self.columns, self.form.columns)
+    def constraint(self, words: str) -> ColumnComparison:
+        return ColumnComparison(words, self.columns, self.form.columns)
 
     def mended(self, values: Values, made: Values, places: Array) -> pd.DataFrame:
         old, new, first = _frame(values), _frame(made), 0

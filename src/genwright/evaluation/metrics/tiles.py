@@ -224,7 +224,7 @@ def _asked(sample: Sample) -> Mapping[str, tuple[list[str], Array]]:
         return {}
     found: dict[str, tuple[list[str], Array]] = {}
     for name, values in sample.conditions.items():
-        tiles = sorted(field.form.legend.tagged(name.lower()) | ({name} & {*field.alphabet}))
+        tiles = sorted(field.form.legend.tagged(name.lower()) | ({name} & {*field.tiles}))
         numbers = _numbers(values)
         if tiles and numbers is not None:
             found[name] = tiles, numbers
