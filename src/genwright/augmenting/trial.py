@@ -23,7 +23,7 @@ __all__ = ["REAL", "Effect", "Outcome", "trial"]
 REAL = "real alone"
 WORTH = 0.01
 """Of macro-F1: less is no effect, however sure."""
-REPEATS = 3
+REPEATS = 6
 """Draws whose mean is the score of a seed."""
 
 Outcome = Literal["helps", "has no effect", "hurts"]
