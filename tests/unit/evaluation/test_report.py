@@ -378,7 +378,18 @@ def test_the_twin_has_the_keys_that_people_script_against() -> None:
     assert [*twin] == [*("schema", "title", "findings", "metrics", "galleries", "facts", "not_measured")]
     assert [*twin["findings"][0]] == ["outcome", "question", "because"]
     assert [*twin["metrics"][0]] == [
-        *("metric", "group", "better", "how", "validated", "battery", "model", "refused", "floor"),
+        *(
+            "metric",
+            "group",
+            "better",
+            "fault",
+            "how",
+            "validated",
+            "battery",
+            "model",
+            "refused",
+            "floor",
+        ),
         *("copycat", "baselines", "best_baseline", "skill", "lead"),
     ]
     metrics = {metric["metric"]: metric for metric in twin["metrics"]}

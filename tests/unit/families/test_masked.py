@@ -163,7 +163,7 @@ def test_the_surest_comes_first_and_a_cold_one_always_says_the_same(
     read = family._read
     monkeypatch.setattr(family, "_read", lambda *given: seen.append(given[1]) or read(*given))
     family.sample(1, seed=0, steps=12, **cold)
-    assert torch.nonzero(~seen[1].flatten()).flatten().tolist() == [first]
+    assert torch.nonzero(~seen[1][0].flatten()).flatten().tolist() == [first]
 
 
 def test_known_parts_are_kept_and_the_gaps_follow_them() -> None:
