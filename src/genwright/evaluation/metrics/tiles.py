@@ -125,7 +125,7 @@ class Playable(Rate):
         return sum(played), len(played)
 
 
-class LevelVariety(Statistic):
+class LevelVariety(Rate):
     """The share of levels that are unlike all that are left, where again and again the one that is most like the
     others is taken away: the `diversity` of PCG Benchmark (Khalifa et al. 2025), with Hamming distances.
 
@@ -145,14 +145,14 @@ class LevelVariety(Statistic):
     def __init__(self, *, alike: Annotated[float, Gt(0), Le(1)] | None = None) -> None:
         self.alike = alike
 
-    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
         test, fake = (_tiles(one)[:COMPARED] for one in (evidence.test, evidence.fake))
         n = min(len(test), len(fake))  # the share falls with the number of levels
         test, fake = (_sorted(one[:n].reshape(n, -1)) for one in (test, fake))
         alike = self.alike or ALIKE * float(_differences(test).sum()) / max(1, n * (n - 1))
         if not alike:
             raise DataError(f"{self.name}: all {n} real levels are the same", code="no-variety")
-        return test, fake, lambda test, fake, rng: _unlike(_differences(fake), alike)
+        return _unlike(_differences(fake), alike), n
 
 
 def _sorted(tiles: Array) -> Array:
@@ -165,8 +165,8 @@ def _differences(tiles: Array) -> Array:
     return np.stack([(tiles != one).mean(1) for one in tiles])
 
 
-def _unlike(differ: Array, least: float) -> float:
-    """The share of levels that are unlike those that are left when their turn comes."""
+def _unlike(differ: Array, least: float) -> int:
+    """How many levels are unlike those that are left when their turn comes."""
     n = len(differ)
     alike = np.maximum(0.0, 1.0 - differ / least)
     left = np.ones(n, bool)
@@ -177,7 +177,7 @@ def _unlike(differ: Array, least: float) -> float:
             break
         left[worst] = False
         total = total - alike[:, worst]
-    return float(left.sum() / n)
+    return int(left.sum())
 
 
 class LevelControl(Rate):
