@@ -51,6 +51,11 @@ class Translator(Generative):
         self.domains = domain.k
 
     @property
+    def lanes(self) -> int:
+        """1: what is made of a source is worked out place by place, where another row gives other last digits."""
+        return 1
+
+    @property
     def targets(self) -> list[int]:
         """The domains that it can bring a source to."""
         return list(range(self.domains))
