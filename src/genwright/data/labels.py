@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from genwright.data.codec import Rejected, Values, suffix
+from genwright.data.codec import AS_READ, Codec, ReadOptions, Rejected, Source, Values, suffix
 from genwright.data.field import Field
 from genwright.data.member import SHARDS
 from genwright.data.sidecar import (
@@ -36,6 +36,7 @@ from genwright.errors import DataError
 __all__ = [
     "CAPTION",
     "CAPTIONS",
+    "FileCodec",
     "FileRow",
     "Folders",
     "Layout",
@@ -362,6 +363,25 @@ class Folders(Layout):
         if missing is not None:
             return Rejected(row.name, f"it has no {missing!r}", orphan=missing in self.texts)
         return FileRow(row.path, row.name, row.files, values)
+
+
+class FileCodec(Codec):
+    """A codec of files that are examples, beside which stands what is known of them."""
+
+    @abstractmethod
+    def _layout(self, source: Source, options: ReadOptions = AS_READ) -> Layout:
+        """Which of them belong together."""
+
+    def labels(self, source: Source) -> list[str]:
+        return self._layout(source).names()
+
+    def default_labels(self, source: Source) -> list[str]:
+        """The class folders, if no file lies beside them."""
+        layout = self._layout(source)
+        return ["label"] if "label" in layout.names() and not layout.loose else []
+
+    def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
+        return self._layout(source, options).companions(options.given)
 
 
 def goes_with(files: Sequence[Path], own: Sequence[Path]) -> set[Path]:

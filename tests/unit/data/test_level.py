@@ -117,7 +117,7 @@ BROKEN = {
     "binary.txt": (b"\x00\x01\x02\n", "zero bytes"),
     "latin.txt": ("Xö\nöX".encode("latin-1"), "no text in UTF-8"),
     "cut.tmj": (b'{"layers": [', "no JSON"),
-    "other.json": (b'{"a": 1}', "no map of Tiled"),
+    "other.json": (b'{"layers": 3}', "no map of Tiled"),
     "short.tmj": (
         b'{"layers": [{"type": "tilelayer", "width": 9, "height": 9, "data": [1]}]}',
         "holds 1 tiles",

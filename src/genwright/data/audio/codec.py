@@ -21,7 +21,6 @@ from genwright.data.audio.files import RATES, length_at, opened, sounded
 from genwright.data.audio.objects import sound_as_given, sound_form, to_file
 from genwright.data.codec import (
     AS_READ,
-    Codec,
     Place,
     Preview,
     ReadOptions,
@@ -34,7 +33,7 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import Examples, ObjectForm, forms
 from genwright.data.field import Field
-from genwright.data.labels import FileRow, Layout, file_fields, goes_with, write_beside
+from genwright.data.labels import FileCodec, FileRow, Layout, file_fields, goes_with, write_beside
 from genwright.data.member import SHARDS
 from genwright.data.preview import in_lines, sound_as_html
 from genwright.data.shards import holds, laid_out, write_shard
@@ -54,7 +53,7 @@ SHOWN, SHOWN_BYTES = 24, 2**22
 """Clips of a preview at most, and what they may come to."""
 
 
-class AudioCodec(Codec):
+class AudioCodec(FileCodec):
     """Sound files to clips of one rate and one length, and back; labels, texts and further sounds beside them.
 
     A file that is longer than a clip gives several, which stay on one side of the split; the last is filled
@@ -107,17 +106,6 @@ class AudioCodec(Codec):
             elif name not in found:
                 found[name] = ColumnField(name)
         return found
-
-    def labels(self, source: Source) -> list[str]:
-        return self._layout(source).names()
-
-    def default_labels(self, source: Source) -> list[str]:
-        """The class folders, if no sound lies beside them."""
-        layout = self._layout(source)
-        return ["label"] if "label" in layout.names() and not layout.loose else []
-
-    def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
-        return self._layout(source, options).companions(options.given)
 
     def _layout(self, source: Source, options: ReadOptions = AS_READ) -> Layout:
         return laid_out(source.root, source.files, SOUNDS, self.main, options.given)

@@ -17,7 +17,6 @@ from annotated_types import Ge
 
 from genwright.data.codec import (
     AS_READ,
-    Codec,
     Place,
     Preview,
     ReadOptions,
@@ -30,7 +29,7 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.image.ops import sheet
-from genwright.data.labels import FileRow, Folders, file_fields, goes_with, write_beside
+from genwright.data.labels import FileCodec, FileRow, Folders, file_fields, goes_with, write_beside
 from genwright.data.level.draw import as_picture
 from genwright.data.level.field import LevelField, LevelForm
 from genwright.data.level.files import FORMATS, Level, format_of, is_map, read_levels, tilesets_of
@@ -56,7 +55,7 @@ MOST = 20_000
 """Windows at most, where it is not said how far apart they begin."""
 
 
-class LevelCodec(Codec):
+class LevelCodec(FileCodec):
     """Files of levels to windows of tiles of one size, and back; labels beside them.
 
     A level that is larger than a window gives several, which stay on one side of the split: from the left one every
@@ -120,18 +119,10 @@ class LevelCodec(Codec):
             found[name] = TextField(layout="documents") if name in layout.texts else ColumnField(name)
         return found
 
-    def labels(self, source: Source) -> list[str]:
-        return self._layout(source).names()
-
-    def default_labels(self, source: Source) -> list[str]:
-        """The class folders, if no level lies beside them."""
-        layout = self._layout(source)
-        return ["label"] if "label" in layout.names() and not layout.loose else []
-
     def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
         beside = [file.parent / LEGEND for file in source.files]
         legends = [file for file in dict.fromkeys(beside) if file.is_file()]
-        return [*self._layout(source, options).companions(options.given), *legends]
+        return [*super().companions(source, options), *legends]
 
     def _layout(self, source: Source, options: ReadOptions = AS_READ) -> Folders:
         return Folders(source.root, source.files, self.main, options.given, captions=(".caption",))
