@@ -82,6 +82,17 @@ def test_what_is_refused_comes_last(tmp_path: Path) -> None:
     assert outcomes == sorted(outcomes)
 
 
+def test_what_a_family_refuses_by_its_options_is_a_row_too(tmp_path: Path) -> None:
+    words = ["ab", "cd ef", "gh ij kl", "mn"]
+    pairs = [{"prompt": words[i % 4], "completion": words[i % 3] + str(i)} for i in range(60)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    found = api.look(tmp_path / "pairs.jsonl", given=["prompt"], size="xs")
+    (flow,) = [verdict for verdict in found.families if verdict.family == "flow"]
+    assert flow.outcome == "refused"
+    assert "cannot leave out a part" in flow.reason
+    assert found.advice is not None
+
+
 def test_a_way_out_of_a_refusal_is_taken_here(tmp_path: Path) -> None:
     rows = table(tmp_path / "rows.csv")
     for verdicts in (api.plan(rows, size="xs"), api.plan(rows, size="xs", family="style")):
