@@ -101,6 +101,11 @@ class Flow(DensityEstimator, LatentVariable, Encoder):
 
     # -- there and back ------------------------------------------------------------------------
 
+    @property
+    def lanes(self) -> int:
+        """1: of its small products the last digits of a row hang on which row it is."""
+        return 1
+
     def _cond_by_scale(self, cond: Cond) -> list[Cond]:
         """The condition at each scale: one on the grid goes along with it."""
         found = []
