@@ -22,7 +22,7 @@ import genwright
 from _report import say
 from genwright.data.field import Array
 from genwright.data.level.field import LevelField
-from genwright.evaluation.metrics.tiles import _divergence, _patterns
+from genwright.evaluation.metrics.tiles import divergence, patterns
 from genwright.model import Model
 
 OUTSIDE = -1
@@ -54,12 +54,12 @@ class Markov:
         return made[:, :-1, 1:]
 
 
-def divergence(real: Array, made: Array) -> float:
+def apart(real: Array, made: Array) -> float:
     """Tile-pattern KL of windows of 2, 3 and 4 tiles a side."""
     found = []
     for side in (2, 3, 4):
-        both = _patterns(np.concatenate([real, made]), side)
-        found.append(_divergence(both[: len(real)], both[len(real) :]))
+        both = patterns(np.concatenate([real, made]), side)
+        found.append(divergence(both[: len(real)], both[len(real) :]))
     return float(np.mean(found))
 
 
@@ -102,8 +102,8 @@ def main() -> None:
             which=name,
             n=len(tiles),
             playable=share(tiles, field),
-            tile_patterns=round(divergence(reference, tiles), 4),
-            to_heldout=round(divergence(heldout, tiles), 4),
+            tile_patterns=round(apart(reference, tiles), 4),
+            to_heldout=round(apart(heldout, tiles), 4),
             copies=int((far == 0).sum()),
             nearest=round(float(np.median(far)), 4),
             finish=made.provenance.finish if name == "model" and made.provenance else None,

@@ -33,6 +33,7 @@ __all__ = [
     "Values",
     "beginning",
     "suffix",
+    "write_once",
 ]
 
 SplitName = Literal["train", "val", "test"]
@@ -192,6 +193,14 @@ class Appender(Protocol):
         """The files, the one that shows them all first."""
 
     def close(self) -> None: ...
+
+
+def write_once(out: Appender, values: Mapping[str, Values]) -> list[Path]:
+    """All that an appender gets, which is closed whatever comes of it."""
+    try:
+        return out.add(values)
+    finally:
+        out.close()
 
 
 class Codec(ABC):

@@ -19,6 +19,7 @@ from genwright.data.codec import (
     Source,
     Values,
     suffix,
+    write_once,
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
@@ -212,11 +213,7 @@ class MoleculeCodec(Codec):
         """`molecules.png` and `molecules.csv`, with a column `smiles`, which this codec reads back."""
         if not any(map(len, values.values())):
             return []
-        out = self.appender(fields, folder)
-        try:
-            return out.add(values)
-        finally:
-            out.close()
+        return write_once(self.appender(fields, folder), values)
 
     def appender(self, fields: Mapping[str, Field], folder: Path, form: str | None = None) -> _Appended:
         return _Appended(self, fields, folder)

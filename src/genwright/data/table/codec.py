@@ -24,6 +24,7 @@ from genwright.data.codec import (
     Rows,
     Source,
     Values,
+    write_once,
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import KINDS
@@ -246,11 +247,7 @@ class TableCodec(Codec):
         columns: int | None = None,
     ) -> list[Path]:
         """`samples.csv`, `.tsv`, `.jsonl` or `.parquet`, as the input was."""
-        rows = _Appended(self._row(fields), folder)
-        try:
-            return rows.add(values)
-        finally:
-            rows.close()
+        return write_once(_Appended(self._row(fields), folder), values)
 
     def appender(self, fields: Mapping[str, Field], folder: Path, form: str | None = None) -> Appender:
         """As CSV in any case, as Parquet with the numbers as numbers."""

@@ -27,6 +27,7 @@ from genwright.data.codec import (
     Values,
     beginning,
     suffix,
+    write_once,
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import Examples, ObjectForm, forms, mixed, plain
@@ -337,11 +338,7 @@ class TextCodec(Codec):
         columns: int | None = None,
     ) -> list[Path]:
         """`samples.txt` to read, and `samples.jsonl`, which this codec reads back."""
-        out = self.appender(fields, folder)
-        try:
-            return out.add(values)
-        finally:
-            out.close()
+        return write_once(self.appender(fields, folder), values)
 
     def appender(self, fields: Mapping[str, Field], folder: Path, form: str | None = None) -> _Appended:
         return _Appended(self, fields, folder)

@@ -18,7 +18,7 @@ from genwright.evaluation.metric import Measurement, Metric, Z, wilson
 from genwright.evaluation.metrics.diversity import fit_classes
 from genwright.options import Count
 
-__all__ = ["Heeded", "Mismatch"]
+__all__ = ["Heeded", "Mismatch", "as_numbers"]
 
 BLOCK = 512
 """Rows of a matrix of distances that are in memory at a time."""
@@ -87,9 +87,9 @@ class Heeded(Metric):
     def _of_label(self, evidence: Evidence, name: str) -> Mismatch:
         train, fake = evidence.train, evidence.fake
         known, given = train.conditions[name], fake.conditions[name]
-        numbers = _numbers(known)
+        numbers = as_numbers(known)
         if numbers is not None and len(np.unique(numbers)) > self.classes:
-            asked = _numbers(given)
+            asked = as_numbers(given)
             if asked is None:
                 raise DataError(
                     f"heeded: the label {name!r} holds numbers, and the generated examples were given others",
@@ -176,7 +176,7 @@ def _of_pairs(pairs: Pairs) -> Mismatch:
     return Mismatch(own, (others - own) / (n - 1), (back - own) / (n - 1))
 
 
-def _numbers(values: Sequence[Any]) -> Array | None:
+def as_numbers(values: Sequence[Any]) -> Array | None:
     """The values as finite numbers, if all of them are."""
     try:
         found = np.array([float(value) for value in values])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from genwright.data.molecule.chemistry import (
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.evaluation.metric import Comparison, MeanScore, Rate, Statistic
+from genwright.evaluation.metrics.condition import as_numbers
 
 __all__ = [
     "InternalDiversity",
@@ -264,13 +264,6 @@ def _asked(sample: Sample) -> Mapping[str, Array]:
     """Labels that are properties, as numbers `(n,)`."""
     found: dict[str, Array] = {}
     for name, values in sample.conditions.items():
-        if name.lower() in PROPERTIES and (numbers := _numbers(values)) is not None:
+        if name.lower() in PROPERTIES and (numbers := as_numbers(values)) is not None:
             found[name] = numbers
     return found
-
-
-def _numbers(values: Sequence[Any]) -> Array | None:
-    try:
-        return np.array([float(value) for value in values])
-    except (TypeError, ValueError):
-        return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Gt, Le
@@ -14,8 +14,9 @@ from genwright.data.level.files import Level
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.evaluation.metric import Comparison, Rate, Statistic
+from genwright.evaluation.metrics.condition import as_numbers
 
-__all__ = ["LevelControl", "LevelVariety", "Playable", "TilePatterns"]
+__all__ = ["LevelControl", "LevelVariety", "Playable", "TilePatterns", "divergence", "patterns"]
 
 SMOOTH = 1e-5
 """Of a pattern that never comes, in parts of one that comes once."""
@@ -53,13 +54,13 @@ class TilePatterns(Statistic):
                 code="level-too-small",
             )
         # Of both together, so that a pattern has one number in both.
-        numbered = [_patterns(np.concatenate([test, fake]), side) for side in sides]
+        numbered = [patterns(np.concatenate([test, fake]), side) for side in sides]
         rows = np.concatenate(numbered, axis=1)
         ends = np.cumsum([part.shape[1] for part in numbered])[:-1]
 
         def compare(test: Array, fake: Array, rng: np.random.Generator) -> float:
             pairs = zip(np.split(test, ends, axis=1), np.split(fake, ends, axis=1), strict=True)
-            return float(np.mean([_divergence(real, made) for real, made in pairs]))
+            return float(np.mean([divergence(real, made) for real, made in pairs]))
 
         return rows[: len(test)], rows[len(test) :], compare
 
@@ -69,7 +70,7 @@ def _tiles(sample: Sample) -> Array:
     return np.asarray(sample.x[:, 0], np.int64)
 
 
-def _patterns(tiles: Array, side: int) -> Array:
+def patterns(tiles: Array, side: int) -> Array:
     """The number of each window of `side` x `side` tiles in levels `(n, H, W)`: `(n, windows)`."""
     windows = np.lib.stride_tricks.sliding_window_view(tiles, (side, side), axis=(1, 2))
     flat = windows.reshape(len(tiles), -1, side * side)
@@ -79,7 +80,7 @@ def _patterns(tiles: Array, side: int) -> Array:
     return np.unique(keys, return_inverse=True)[1].reshape(keys.shape)
 
 
-def _divergence(real: Array, made: Array) -> float:
+def divergence(real: Array, made: Array) -> float:
     """The mean of KL(real, made) and KL(made, real) of patterns by number."""
     size = int(max(real.max(), made.max())) + 1
     p, q = (_smoothed(np.bincount(one.ravel(), minlength=size)) for one in (real, made))
@@ -117,12 +118,9 @@ class Playable(Rate):
                 f"what the tiles are",
                 code="no-game",
             )
-        verdicts: dict[Level, bool] = {}
-        for level in evidence.fake.view("level"):
-            if level not in verdicts:
-                verdicts[level] = game.playable(level)
-        played = [verdicts[level] for level in evidence.fake.view("level")]
-        return sum(played), len(played)
+        levels: list[Level] = evidence.fake.view("level")
+        verdicts = {level: game.playable(level) for level in set(levels)}
+        return sum(verdicts[level] for level in levels), len(levels)
 
 
 class LevelVariety(Rate):
@@ -211,8 +209,9 @@ class LevelControl(Rate):
         met = np.ones(len(levels), bool)
         for name, (tiles, wanted) in asked.items():
             held = np.array([np.isin(level.tiles, tiles).sum() for level in levels])
-            known = _numbers(evidence.train.conditions.get(name, ()))
-            within = max(1.0, TOLERANCE * float(np.ptp(known)) if known is not None else 1.0)
+            known = as_numbers(evidence.train.conditions.get(name, ()))
+            spread = 0.0 if known is None or not len(known) else float(np.ptp(known))
+            within = max(1.0, TOLERANCE * spread)
             met &= np.abs(held - wanted) <= within
         return int(met.sum()), len(met)
 
@@ -225,16 +224,7 @@ def _asked(sample: Sample) -> Mapping[str, tuple[list[str], Array]]:
     found: dict[str, tuple[list[str], Array]] = {}
     for name, values in sample.conditions.items():
         tiles = sorted(field.form.legend.tagged(name.lower()) | ({name} & {*field.tiles}))
-        numbers = _numbers(values)
+        numbers = as_numbers(values)
         if tiles and numbers is not None:
             found[name] = tiles, numbers
     return found
-
-
-def _numbers(values: Sequence[Any]) -> Array | None:
-    """Raw values as numbers, if all are and there are some."""
-    try:
-        found = np.array([float(value) for value in values])
-    except (TypeError, ValueError):
-        return None
-    return found if found.size and np.isfinite(found).all() else None
