@@ -304,6 +304,9 @@ def _is_level(file: Path, files: int) -> bool:
     form = format_of(file)
     if form == "tiled":
         return any(True for _ in _levels(file, None))
+    explained = any((folder / LEGEND).is_file() for folder in (file.parent, file.parent.parent))
+    if form == "csv" and files < 2 and not explained:
+        return False
     try:
         if file.stat().st_size > PROBED_BYTES * 16:
             return False
@@ -313,9 +316,9 @@ def _is_level(file: Path, files: int) -> bool:
     levels = [level for level in found if isinstance(level, Level)]
     if len(levels) < len(found) or not levels:
         return False
-    if any((folder / LEGEND).is_file() for folder in (file.parent, file.parent.parent)):
+    if explained:
         return True
-    if form == "csv" and (files < 2 or not all(map(_whole_numbers, levels))):
+    if form == "csv" and not all(map(_whole_numbers, levels)):
         return False
     return all(_hangs_together(level.tiles) for level in levels)
 

@@ -274,10 +274,9 @@ def _smiles_column(file: Path) -> str | None:
     named = next((name for name in form.columns if name.lower() in NAMED), None)
     if named is not None:
         return named
-    frame = next(iter(readers.rows(file, form, [])), None)
-    for name in form.columns if frame is not None else ():
-        assert frame is not None
-        cells = [str(cell) for cell in raw(frame[0][name].head(PROBE)) if cell not in (None, "")]
+    rows = readers.head(file, form, PROBE)
+    for name in form.columns:
+        cells = [str(row[name]) for row in rows if row.get(name) not in (None, "")]
         structured = [cell for cell in cells if len(cell) > 4 and set(cell) & set("()=[]#123456789")]
         plain = [cell for cell in structured if set(cell) & set("CcNnOo")]
         if cells and len(plain) >= SURE * len(cells) and _molecules(plain) >= SURE * len(plain):

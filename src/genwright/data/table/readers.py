@@ -43,7 +43,17 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["TableWriter", "inspect", "lines_of", "nested", "reader_of", "row_count", "rows", "write"]
+__all__ = [
+    "TableWriter",
+    "head",
+    "inspect",
+    "lines_of",
+    "nested",
+    "reader_of",
+    "row_count",
+    "rows",
+    "write",
+]
 
 ROWS = 20_000
 """Rows of a chunk."""
@@ -160,6 +170,22 @@ def rows(
             f"{file.name} has a header but no rows" if form.columns else f"{file.name} has no rows",
             code="no-rows",
         )
+
+
+def head(file: Path, form: TableFormat, n: int) -> list[dict[str, Any]]:
+    """Values by column of the whole rows among the first `n`, without reading on. Raises `DataError`."""
+    if form.suffix not in (".csv", ".tsv"):
+        frame, _ = next(rows(file, form, []))
+        columns = {str(name): raw(frame[name].head(n)) for name in frame.columns}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    with _reading(file), lines_of(file, form.encoding) as stream:
+        reader = reader_of(islice(stream, form.skip, None), form.delimiter, form.spaces)
+        first = islice((record for record in reader if record), int(form.header), n + int(form.header))
+        try:
+            whole = [record for record in first if len(record) == len(form.columns)]
+        except csv.Error:  # said where the file is read for good
+            return []
+    return [dict(zip(form.columns, record, strict=True)) for record in whole]
 
 
 def _sample(file: Path, form: TableFormat, every: int) -> tuple[pd.DataFrame, list[Rejected]] | None:
