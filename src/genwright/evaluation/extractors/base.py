@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
+from genwright.families.workers import single_threaded
 from genwright.space import Space
 from genwright.storage.tensors import pack
 
 __all__ = ["DIM", "FORMAT", "MOST", "Backbone", "FeatureExtractor", "Raw", "chosen"]
 
-FORMAT = 2
+FORMAT = 3
 """Of a stored feature extractor; to be raised with any change of what is computed here."""
 DIM = 64
 """Features at most."""
@@ -104,7 +105,7 @@ class FeatureExtractor(ABC):
         raw: Raw | None = None,
     ) -> Self:
         """The feature extractor for training examples. The same bytes and seed make the same feature
-        extractor."""
+        extractor, on any number of cores: in one thread, since sums have other last digits in two."""
         if len(x) < 2:
             raise DataError(
                 f"a {cls.kind} feature extractor is fitted on at least 2 training examples, got {len(x)}",
@@ -116,7 +117,8 @@ class FeatureExtractor(ABC):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # and no other device's
             backbone = cls.backbone(space, raw)
-            cls.train(backbone, stored, labels)
+            with single_threaded():
+                cls.train(backbone, stored, labels)
         hidden = _in_pieces(backbone.eval(), stored, cls.piece)
         return cls(space, backbone, *_projection(hidden, backbone.groups(), seed))
 

@@ -212,7 +212,7 @@ def _descend(nets: nn.Module, loss: Callable[[Tensor], Tensor], n: int, numbers:
     numbers  in an example
     """
     steps, size = _length(_operations(nets, loss) + VARYING * numbers, n)
-    optimiser = torch.optim.AdamW(nets.parameters(), lr=RATE, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(nets.parameters(), lr=RATE, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=RATE, total_steps=steps)
     for _, index in zip(range(steps), _batches(n, size), strict=False):
         optimiser.zero_grad()
