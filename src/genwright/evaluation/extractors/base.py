@@ -30,7 +30,8 @@ DIM = 64
 """Features at most."""
 MOST = 10_000
 """Training examples that a feature extractor is fitted on at most."""
-
+PROJECTED = 4_000
+"""Of which the projection is fitted on so many at most: it turns a few hundred numbers onto their axes."""
 
 Raw = Callable[[Array], Sequence[Any]]
 """Stored examples `(n, stored, *grid)` to what a codec makes of them, texts for one."""
@@ -119,7 +120,8 @@ class FeatureExtractor(ABC):
             backbone = cls.backbone(space, raw)
             with single_threaded():
                 cls.train(backbone, stored, labels)
-        hidden = _in_pieces(backbone.eval(), stored, cls.piece)
+        every = -(-len(stored) // PROJECTED)
+        hidden = _in_pieces(backbone.eval(), stored[::every], cls.piece)
         return cls(space, backbone, *_projection(hidden, backbone.groups(), seed))
 
     def weights(self) -> dict[str, Tensor]:
