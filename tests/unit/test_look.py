@@ -377,7 +377,9 @@ def test_a_warning_about_two_fields_stands_once_and_names_them(tmp_path: Path) -
     words = ["ab", "cd ef", "gh ij kl", "mn"]
     pairs = [{"prompt": words[i % 4], "completion": words[i % 4]} for i in range(60)]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
-    _, dataset = open_data(api.make_recipe(tmp_path / "pairs.jsonl", given=["prompt"], make="completion"))
+    _, dataset = open_data(
+        api.make_recipe(tmp_path / "pairs.jsonl", given=["prompt"], make="completion")
+    )
     few = [warning for warning in dataset.stats.warnings if "ids to learn from" in warning]
     assert len(few) == 1
     names, _, sentence = few[0].partition(": ")
