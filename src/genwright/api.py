@@ -209,13 +209,15 @@ def plan(
     **choices: Any,
 ) -> list[Verdict]:
     """How each family (or the one named) would take this data: native, bridged or refused, with the
-    numbers, the ways out and an estimate of what a step takes here. Nothing is trained.
+    numbers, the ways out, what it would be trained with in the time there is, and an estimate of what a step takes
+    here. Nothing is trained.
 
-    report  is told of each family, the recommended one first
+    report   is told of each family, the recommended one first
+    choices  as in `train`: `minutes` of them is the time
     """
     verdicts = []
     opened = open_data(_recipe(data, rate, settings, choices), sampled=True)
-    for verdict in Weighing(*opened).each():
+    for verdict in Weighing(*opened, sizes=True).each():
         verdicts.append(verdict)
         if report is not None:
             report(verdict)
@@ -413,7 +415,7 @@ def judge(
     label: str | None = None,
     rate: int | None = None,
     group: str | None = None,
-    n: int = 2000,
+    n: int | None = None,
     seed: int = 0,
     features: str = "auto",
     wanted: Sequence[str] = (),
@@ -429,7 +431,8 @@ def judge(
     label    with `fake`: a column or a label that tells classes apart
     rate     samples a second of waveforms from memory
     group    with `fake`: a column whose equal values (a person's visits) are never on both sides of a split
-    n        the most examples of each to compare; the same number of each is used
+    n        the most examples of each to compare; the same number of each is used (None: 2,000, or fewer where a run
+             takes long to make them, which the report says)
     features what turns examples into features: auto, or a name out of `genwright list`
     wanted   names of metrics (empty: all that apply)
     oracle   nats of an example under the law of the data, where that is known: the likelihood's floor
@@ -438,7 +441,7 @@ def judge(
     from genwright.evaluation import inputs
     from genwright.evaluation.heldout import heldout_log_likelihood
 
-    check({"n": n, "seed": seed}, {"n": Count, "seed": Natural}, where="judge")
+    check({"n": n, "seed": seed}, {"n": Count | None, "seed": Natural}, where="judge")
     if features != "auto":
         resolve("extractors", features)
     for name in wanted:
@@ -450,10 +453,12 @@ def judge(
         generative(model.family)
         case = inputs.of_run(model, n, seed, against=_file(against, rate)[0], extractor=features)
         if against is None and not wanted:
-            likelihood = heldout_log_likelihood(model, n, seed, oracle)
+            likelihood = heldout_log_likelihood(model, n or len(case.evidence.fake), seed, oracle)
     else:
         files = {"fake": fake, "real": real, "holdout": holdout}
-        case = _case_of_files(files, rate, n, seed, label=label, group=group, extractor=features)
+        case = _case_of_files(
+            files, rate, n or inputs.USUAL, seed, label=label, group=group, extractor=features
+        )
     named = run if run is not None else fake
     title = str(named) if isinstance(named, str | Path) else "fake"
     return inputs.judged(case, title, seed, wanted, likelihood)

@@ -37,6 +37,8 @@ __all__ = [
 class Verdict:
     """Whether a family takes a space, and how.
 
+    size, batch_size, context, steps  of the training that was weighed, where one was: of the nets, examples of a step,
+        the share of a stream's context that is read, and how many steps the time is enough for
     seconds_per_step, bytes_per_step  an estimate of what a step takes here, where it was asked for
     too_large  why that is too much for this machine; empty where it is not. `ways` are those out of it
     """
@@ -46,6 +48,10 @@ class Verdict:
     bridge: str = "none"
     reason: str = ""
     ways: list[str] = field(default_factory=list)
+    size: str = ""
+    batch_size: int | None = None
+    context: float = 1.0
+    steps: int | None = None
     seconds_per_step: float | None = None
     bytes_per_step: int | None = None
     too_large: str = ""

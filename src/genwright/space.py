@@ -22,6 +22,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any, Literal
 
 import torch
@@ -349,10 +350,9 @@ class Space:
         if len(self.spans) > 4:
             reals = sum(isinstance(s, Real) for s in self.spans)
             return f"{grid} of {reals} real and {len(self.spans) - reals} symbol spans"
-        spans = ", ".join(
-            f"{s.n} real" if isinstance(s, Real) else f"1 of {s.k} symbols" for s in self.spans
-        )
-        return f"{grid} of {spans}"
+        said = [f"{s.n} real" if isinstance(s, Real) else f"1 of {s.k} symbols" for s in self.spans]
+        each = [(one, len([*same])) for one, same in groupby(said)]  # of neighbours that are alike
+        return f"{grid} of " + ", ".join(f"{n} times {one}" if n > 1 else one for one, n in each)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import torch
 
 from genwright import planning
-from genwright.budget import MEMORY, MINUTES
+from genwright.budget import MEMORY, MINUTES, Choice
 from genwright.data.dataset import Dataset
 from genwright.errors import Incompatible, Unsupported
 from genwright.experiment import (
@@ -25,7 +26,7 @@ from genwright.nets.roles import Size
 from genwright.planning import Verdict, choose_task
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import names, resolve
-from genwright.training.cost import Cost, free_memory
+from genwright.training.cost import free_memory
 from genwright.training.threads import Threads
 
 __all__ = ["Advice", "Weighing"]
@@ -61,10 +62,12 @@ class Weighing:
     """The families on this data, or the one that the recipe names.
 
     recipe, dataset  as `open_data` gives them
+    sizes  whether the size of the nets follows from the time as in training, which takes longer to find out; else
+           nets are of the usual size where none is named
     """
 
-    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
-        self.recipe, self.dataset = recipe, dataset
+    def __init__(self, recipe: Recipe, dataset: Dataset, *, sizes: bool = False) -> None:
+        self.recipe, self.dataset, self._sizes = recipe, dataset, sizes
         self.verdicts = list[Verdict]()
         named = recipe.family.name
         self._first = default_family(recipe, dataset) if named == "auto" else named
@@ -137,9 +140,9 @@ class Weighing:
 
     def _priced(self, verdict: Verdict, share: float) -> Verdict:
         """The verdict with what a step costs, and with ways out where that is too much."""
-        size = USUAL if self.recipe.size == "auto" else self.recipe.size
-        untrained = self._untrained(verdict.family, size)
-        cost, free = self._cost(untrained, size, share), free_memory()
+        untrained = cache(partial(self._untrained, verdict.family))
+        choice = self._choice(untrained, share)
+        cost, free = choice.cost, free_memory()
         why, ways = "", verdict.ways
         if cost.bytes > MEMORY * free:
             why = (
@@ -150,18 +153,28 @@ class Weighing:
         elif self.recipe.train.counted is None and FEWEST * cost.seconds > 60 * self._minutes:
             why = f"a step takes {cost.seconds:.1f} s, so that {self._minutes:g} min are for few of them"
         if why:
-            ways = _smaller(verdict, untrained.plain)
+            ways = _smaller(verdict, untrained(choice.size).plain)
         return replace(
-            verdict, seconds_per_step=cost.seconds, bytes_per_step=cost.bytes, too_large=why, ways=ways
+            verdict,
+            size=choice.size,
+            batch_size=choice.batch,
+            context=choice.context,
+            steps=choice.steps,
+            seconds_per_step=cost.seconds,
+            bytes_per_step=cost.bytes,
+            too_large=why,
+            ways=ways,
         )
 
-    def _cost(self, untrained: Untrained, size: Size, share: float) -> Cost:
-        """Of a step as it would be trained: where the length is open, on as many examples as fit in the time."""
-        if self.recipe.train.counted is not None:
-            return untrained.cost()
-        return chosen_within(
-            replace(self.recipe, size=size), self.dataset, lambda _: untrained, share
-        ).cost
+    def _choice(self, untrained: Callable[[Size], Untrained], share: float) -> Choice:
+        """What would be trained with: where the length is open, on as many examples as fit in the time."""
+        recipe = self.recipe
+        size: Size = USUAL if recipe.size == "auto" else recipe.size
+        if recipe.train.counted is not None:
+            batch = recipe.train.batch_size or untrained(size).plain.model.family.batch_size
+            return Choice(size, batch, 1.0, untrained(size).cost(), recipe.train.counted)
+        asked = recipe if self._sizes else replace(recipe, size=size)
+        return chosen_within(asked, self.dataset, untrained, share)
 
     def advice(self, command: list[str]) -> Advice | None:
         """The recommended family as it is, or small, or else the fastest, of those that were weighed; None where

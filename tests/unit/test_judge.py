@@ -194,6 +194,25 @@ def test_ctrl_c_ends_a_judgement_in_a_sentence(room: Path, monkeypatch: pytest.M
     assert not Path("judged").exists()
 
 
+def test_what_is_long_in_the_making_is_compared_in_fewer_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done("train", rows(tmp_path / "rows.csv", 120, 0), "--out", "run", "--set", "data.test=0.5", *TINY)
+    monkeypatch.setattr(inputs, "FEWEST", 12)
+    monkeypatch.setattr(inputs, "WORK", 1.0)
+    few = inputs.of_run(genwright.load("run"), None, 0, extractor="pca")
+    assert len(few.evidence.fake) == len(few.evidence.test) == 12
+    (note,) = [note for note in few.notes if "at most are compared" in note]
+    assert "held-out examples 12 at most" in note
+    held = int(note.rpartition("-n ")[2].split()[0])
+    assert len(inputs.of_run(genwright.load("run"), held, 0, extractor="pca").evidence.fake) > 12
+    monkeypatch.setattr(inputs, "WORK", 1e15)
+    whole = inputs.of_run(genwright.load("run"), None, 0, extractor="pca")
+    assert len(whole.evidence.fake) > 12
+    assert not [note for note in whole.notes if "at most are compared" in note]
+
+
 @pytest.mark.parametrize(
     ("family", "kind"), [("autoregressive", "exact"), ("vae", "bound"), ("gan", "none")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -120,13 +121,14 @@ def test_too_large_is_said_with_the_ways_out(
     (verdict,) = api.plan(faces, family="autoregressive", settings=settings)
     assert why in verdict.too_large
     assert verdict.outcome == "bridged"
-    assert verdict.ways[0] == "--size xs"
+    assert verdict.size == ("s" if settings else "xs")  # which is what time would have
+    assert ("--size xs" in verdict.ways) == bool(settings)
     assert not any("codec.size" in way for way in verdict.ways)  # 8 x 8 is smaller than that
     assert any("bridge.bins" in way for way in verdict.ways)
     words = [word for setting in settings for word in ("--set", setting)]
     said = done("plan", faces, "--family", "autoregressive", *words).out
     assert f"too large here: {verdict.too_large}" in said
-    assert "try --size xs" in said
+    assert all(f"try {way}" in said for way in verdict.ways)
 
 
 def test_where_time_decides_a_step_is_of_as_many_examples_as_it_allows(
@@ -140,6 +142,34 @@ def test_where_time_decides_a_step_is_of_as_many_examples_as_it_allows(
     (verdict,) = api.plan(faces, family="vae", settings=["train.minutes=10"])
     assert verdict.seconds_per_step == pytest.approx(1.6)  # 16 of the 128 that the family takes
     assert verdict.too_large == ""
+
+
+def test_a_plan_of_minutes_is_what_train_would_do_in_them(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cost(self: experiment.Untrained, batch: int | None = None) -> Cost:
+        return Cost(0.01 * (batch or 128), 10**6)
+
+    monkeypatch.setattr(experiment.Untrained, "cost", cost)
+    monkeypatch.setattr(weighing, "own_share", lambda: 1.0)
+    monkeypatch.setattr(experiment, "own_share", lambda: 1.0)
+    (verdict,) = api.plan(faces, family="vae", minutes=0.5)
+    begun: list[str] = []
+    model = api.train(
+        faces,
+        family="vae",
+        minutes=0.5,
+        out=tmp_path / "run",
+        begun=lambda run, _: begun.append(run.plan),
+        stop=lambda: True,
+    )
+    assert verdict.batch_size == model.recipe.train.batch_size == 16
+    assert verdict.size == model.recipe.size == "xs"
+    assert verdict.steps == 187  # 30 s of 0.16 s each
+    assert "0.5 min of 16 examples" in begun[0]
+    said = done("plan", faces, "--family", "vae", "--minutes", "0.5").out
+    assert "0.5 min" in said
+    assert re.search(r"vae +native +xs +16 +0\.16 s +187 steps", said)
 
 
 # -- what would be worth making --------------------------------------------------------------------
@@ -341,3 +371,17 @@ def test_json_has_all_of_it(faces: Path) -> None:
     assert {"name", "codec", "space", "counts", "facts", "labels", "warnings"} <= found.keys()
     keys = {"family", "outcome", "bridge", "reason", "ways", "seconds_per_step", "too_large"}
     assert all(keys <= verdict.keys() for verdict in found["families"])
+
+
+def test_a_warning_about_two_fields_stands_once_and_names_them(tmp_path: Path) -> None:
+    words = ["ab", "cd ef", "gh ij kl", "mn"]
+    pairs = [{"prompt": words[i % 4], "completion": words[i % 4]} for i in range(60)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    _, dataset = open_data(
+        api.make_recipe(tmp_path / "pairs.jsonl", given=["prompt"], make="completion")
+    )
+    few = [warning for warning in dataset.stats.warnings if "ids to learn from" in warning]
+    assert len(few) == 1
+    names, _, sentence = few[0].partition(": ")
+    assert set(names.split(" and ")) == {"prompt", "completion"}
+    assert sentence.startswith("only ")

@@ -269,7 +269,7 @@ def _said(p: Progress) -> str:
 def _figures(p: Progress) -> str:
     terms = " ".join(f"{name} {value:.3f}" for name, value in p.terms.items())
     val = f" val {p.val:.3f}" if p.val is not None else ""
-    return f"{terms}{val}  {p.examples_per_second:,.0f}/s  {duration(p.seconds_left)} left"
+    return f"{terms}{val}  {p.examples_per_second:,.0f} examples/s  {duration(p.seconds_left)} left"
 
 
 def _console(width: int | None = None) -> Console:

@@ -22,8 +22,10 @@ SHOWN = 40
 """Columns of a table, classes of a label and bad files that are named; of more, how many."""
 SOME_HUNDREDS = 300
 """Steps below which hardly anything is learnt."""
-WIDTHS = (15, 20, 9, 12, 8)
-"""Of the columns of families, whose rows come one by one."""
+WIDTHS = (14, 19, 4, 5, 7, 12, 7)
+"""Of the columns of families, whose rows come one by one: 80 with what is between them."""
+NUMBERS = range(3, 7)
+"""Those of the columns that are numbers."""
 
 
 # -- the data --------------------------------------------------------------------------------------
@@ -128,8 +130,8 @@ def weighing(train: TrainOptions, family: str | None = None) -> Iterator[Callabl
             if not seen:
                 minutes = train.minutes or MINUTES
                 length = f"{train.counted:,} steps" if train.counted else f"{minutes:g} min"
-                head = ["family", "how it fits", "a step", length, "memory"]
-                show(columns([head], right=(2, 3, 4), head=True, widths=WIDTHS))
+                head = ["family", "how it fits", "size", "batch", "a step", length, "memory"]
+                show(columns([head], right=NUMBERS, head=True, widths=WIDTHS))
             seen += 1
             doing(f"weighing families: {seen} of {total}")
             _show_verdict(verdict, train)
@@ -143,9 +145,11 @@ def _show_verdict(verdict: Verdict, train: TrainOptions) -> None:
     else:
         fits = "native" if verdict.outcome == "native" else f"bridged by {verdict.bridge}"
         row = [verdict.family, fits, *_costs(verdict, train)]
-        show(columns([row], right=(2, 3, 4), widths=WIDTHS))
+        show(columns([row], right=NUMBERS, widths=WIDTHS))
         if verdict.reason:
             say(f"  {verdict.reason}")
+        if verdict.context < 1:
+            say(f"  reads {verdict.context:.0%} of the usual context at a time, for more steps")
         if verdict.too_large:
             say(f"  too large here: {verdict.too_large}")
     for way in verdict.ways:
@@ -153,15 +157,14 @@ def _show_verdict(verdict: Verdict, train: TrainOptions) -> None:
 
 
 def _costs(verdict: Verdict, train: TrainOptions) -> list[str]:
-    """Of a step, of the whole training, and of memory."""
+    """What would be trained with; what a step, the whole training and memory come to."""
     step, size = verdict.seconds_per_step, verdict.bytes_per_step
     if not step:
-        return ["", "", ""]
-    many = 60 * (train.minutes or MINUTES) / step
-    whole = duration(step * train.counted) if train.counted else f"{many:,.0f} steps"
+        return [""] * 5
+    whole = duration(step * train.counted) if train.counted else f"{verdict.steps or 0:,} steps"
     each = f"{1e3 * step:.2g} ms" if step < 0.1 else f"{step:.2g} s" if step < 100 else f"{step:,.0f} s"
     memory = "" if not size else f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
-    return [each, whole, memory]
+    return [verdict.size, f"{verdict.batch_size:,}", each, whole, memory]
 
 
 def show_advice(advice: Advice | None) -> None:

@@ -133,17 +133,19 @@ def plan(
     make: Make = None,
     given: Given = None,
     size: Size = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps")] = None,
+    minutes: Annotated[float | None, typer.Option(help="What so long a training would be")] = None,
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """How each family would take this data: native, bridged or refused, and why. Trains nothing."""
+    """How each family would take this data, and what it would be trained with in the time there is. Trains nothing."""
     from dataclasses import asdict
 
     from genwright import api
     from genwright.cli.looking import weighing
 
     settings = settings or []
-    train = api.make_recipe(data, settings=settings).train
+    train = api.make_recipe(data, steps=steps, minutes=minutes, settings=settings).train
     with memory(SMALLER), nullcontext(None) if as_json else weighing(train, family) as report:
         found = api.plan(
             data,
@@ -153,6 +155,8 @@ def plan(
             make=make,
             given=given,
             size=size,
+            steps=steps,
+            minutes=minutes,
             settings=settings,
             report=report,
         )
@@ -483,7 +487,14 @@ def judge(
     group: Annotated[
         str | None, typer.Option(help="With --fake: a column whose equal values stay on one side")
     ] = None,
-    n: Annotated[int, typer.Option("-n", "--number", help="The most examples of each")] = 2000,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            "--number",
+            help="The most examples of each; default 2000, or fewer that are made in time",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes")] = 0,
     features: Annotated[
         str,

@@ -242,6 +242,18 @@ class Few(NamedTuple):
     total: int
 
 
+def _warned(fields: Mapping[str, Field], options: ReadOptions) -> list[str]:
+    """What looks wrong with the fields, each sentence once; with their names, where several have something wrong."""
+    said: dict[str, dict[str, None]] = {}
+    for name, field in fields.items():
+        with suppress(DataError):  # which says that all of it is given
+            for sentence in field.without(options.given).warnings():
+                said.setdefault(sentence, {})[name] = None
+    if len({name for names in said.values() for name in names}) < 2:
+        return list(said)
+    return [f"{' and '.join(names)}: {sentence}" for sentence, names in said.items()]
+
+
 def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path, few: Few | None) -> None:
     """Fit and encode into `folder`."""
     fields = wanted_fields(codec, source, options)
@@ -288,9 +300,7 @@ def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path, few
         stats.total = round(sum(stats.counts.values()) * few.total / total) if main.stream else few.total
     stats.spoilt(list(source.rejected))
     warnings += notes
-    for field in fields.values():
-        with suppress(DataError):  # which says that all of it is given
-            warnings += field.without(options.given).warnings()
+    warnings += _warned(fields, options)
     if options.val and not stats.counts["val"] and not few:
         warnings.append("no example fell to those to choose by: give more data, or raise data.val")
     stats.warnings = warnings

@@ -35,6 +35,7 @@ __all__ = [
     "nearest",
     "ngram",
     "ngram_nats",
+    "ngram_nats_by_order",
     "others",
     "regridded",
     "shut",
@@ -172,11 +173,16 @@ class NGram:
 
     def __init__(self, x: Array, k: int, order: int = ORDER) -> None:
         self.k, self.base, self.order = k, k + 1, order
-        following, context = x.ravel().astype(np.int64), self._before(x)
-        node = np.zeros(len(following), dtype=np.int64)
-        self.levels = [_Level.of(np.zeros(1, np.int64), node, following, self.base)]
-        for back in range(order - 1):
-            keys, node = np.unique(node * self.base + context(back), return_inverse=True)
+        context = self._before(x)
+        # In the order of the symbols before, the nearest first, those of a node are neighbours on every level.
+        *before, following = _in_order([*map(context, range(order - 1)), x.ravel()], self.base)
+        node, keys = np.zeros(x.size, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        self.levels = [_Level.of(keys, node, following, self.base)]
+        first = np.arange(x.size) == 0
+        for oldest in before:
+            first[1:] |= oldest[1:] != oldest[:-1]
+            keys = node[first] * self.base + oldest[first]
+            node = np.cumsum(first) - 1
             self.levels.append(_Level.of(keys, node, following, self.base))
 
     def _before(self, x: Array) -> Callable[[int], Array]:
@@ -185,12 +191,13 @@ class NGram:
         padded[:, self.order :] = x
         return lambda back: padded[:, self.order - 1 - back : -1 - back].ravel()
 
-    def bits(self, x: Array) -> Array:
-        """-log2 p of each symbol after those before it, `(m, length)`."""
+    def bits(self, x: Array, order: int | None = None) -> Array:
+        """-log2 p of each symbol after those before it, `(m, length)`; of a lower order, as if no longer n-grams
+        had been counted."""
         symbol, context = x.ravel().astype(np.int64), self._before(x)
         p = np.full(len(symbol), 1 / self.k)
         node = np.zeros(len(symbol), dtype=np.int64)
-        for back, level in enumerate(self.levels):
+        for back, level in enumerate(self.levels[:order]):
             if back:
                 node = level.child(node, context(back - 1), self.base)
             trust = np.where(node >= 0, level.trust[node], 0.0)
@@ -228,14 +235,37 @@ def ngram_nats(train: Array, test: Array, space: Space, order: int = ORDER) -> A
 
     Padding behind an end costs nothing.
     """
+    return ngram_nats_by_order(train, test, space, [order])[0]
+
+
+def ngram_nats_by_order(train: Array, test: Array, space: Space, orders: Sequence[int]) -> list[Array]:
+    """The same for several orders, which are counted but once."""
     rows, span = _texts(train, space)
-    nats = np.log(2) * NGram(_fewer(rows, np.random.default_rng(0)), span.k, order).bits(
-        _texts(test, space)[0]
-    )
+    model = NGram(_fewer(rows, np.random.default_rng(0)), span.k, max(orders))
+    asked = _texts(test, space)[0]
+    found = [np.log(2) * model.bits(asked, order) for order in orders]
     if span.pad is not None:
         ended = np.cumsum(_flat(test) == span.pad, axis=1)
-        nats[~((ended == 0) | ((ended == 1) & (_flat(test) == span.pad)))] = 0
-    return np.asarray(nats)
+        for nats in found:
+            nats[~((ended == 0) | ((ended == 1) & (_flat(test) == span.pad)))] = 0
+    return found
+
+
+def _in_order(columns: Sequence[Array], base: int) -> Sequence[Array]:
+    """The same rows of columns `(m,)` of symbols below `base`, in the order of the first column, then the second, and
+    so on."""
+    if base ** len(columns) >= 2**63:
+        order = np.lexsort(columns[::-1])
+        return [column[order].astype(np.int64) for column in columns]
+    packed = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        packed = packed * base + column
+    packed.sort()
+    found = list[Array]()
+    for _ in columns:
+        packed, column = np.divmod(packed, base)
+        found.insert(0, column)
+    return found
 
 
 def _texts(x: Array, space: Space) -> tuple[Array, Symbol]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch.utils.flop_counter import FlopCounterMode
 
 from genwright.data.codec import Codec, ReadOptions, Source, Values
 from genwright.data.columns.field import ColumnField
@@ -37,6 +38,7 @@ from genwright.evaluation.pairs import pairs_of
 from genwright.evaluation.results import EvaluationReport
 from genwright.evaluation.views.flat import flat_of
 from genwright.experiment import open_data
+from genwright.families.workers import single_threaded
 from genwright.model import Model, Samples
 from genwright.recipe import DataOptions, Plugin, Recipe
 
@@ -55,6 +57,12 @@ __all__ = [
 MOST_TRAIN = 50_000
 """Training examples that copies are looked for among, at most."""
 MOST_FAKE = 10_000
+USUAL, FEWEST = 2_000, 200
+"""Examples that are compared where no number is named, at most, and those that are made whatever it costs."""
+WORK = 5e11
+"""Floating point operations that making them may take: some 30 seconds of a core."""
+TRIED = 8
+"""Examples that are made to count the operations: as many as are made at once where few are wanted."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +266,7 @@ class ReferenceData:
 
 def of_run(
     model: Model,
-    n: int,
+    n: int | None,
     seed: int,
     *,
     against: Path | None = None,
@@ -267,18 +275,26 @@ def of_run(
 ) -> EvaluationInput:
     """A run's samples against what was held out of its data, or against other real data.
 
+    n       examples of each to compare, at most (None: 2,000, or as many as `WORK` makes; 200 at least)
     sample  makes so many examples, where nothing but labels is given (None: the model does)
     """
     bench = reference_data(model.recipe, model.dataset, seed, extractor)
     rng = np.random.default_rng([seed, 1])
     held: Sample | None = None
     notes: list[str] = []
+    most = USUAL if n is None else n
     if against is None:
-        count = _count(n, bench.dataset)
+        count = _count(most, bench.dataset)
     else:
         stored = bench.read(against)
-        held, notes = bench.chosen(stored, min(n, MOST_FAKE), rng), stored.notes
+        held, notes = bench.chosen(stored, min(most, MOST_FAKE), rng), [*stored.notes]
         count = len(held)
+    if n is None and (fewer := _affordable(model, count, seed)) < count:
+        notes.append(
+            f"of {count:,} held-out examples {fewer:,} at most are compared, since making one takes long; -n {count} "
+            f"asks for all"
+        )
+        count, held = fewer, held and held.take(np.arange(fewer))
     pairs = None if against is not None else pairs_of(model, bench, count, seed)
     if pairs is not None and not model.makes_from_labels:
         fake, held, odd = pairs.made, pairs.true, list[str]()
@@ -476,6 +492,17 @@ def _case(
         "seed": seed,
     }
     return EvaluationInput(evidence, bench, facts, tuple(notes))
+
+
+def _affordable(model: Model, count: int, seed: int) -> int:
+    """Of so many examples those that `WORK` makes. Operations are counted, since a clock would say something else
+    each time; a count within the threads of `side_by_side` would see none."""
+    if count <= FEWEST or not model.makes_from_labels:
+        return count
+    with single_threaded(), FlopCounterMode(display=False) as counter:
+        model.sample(TRIED, seed=seed)
+    each = counter.get_total_flops() / TRIED
+    return min(count, max(FEWEST, int(WORK / max(each, 1.0))))
 
 
 def _count(n: int, dataset: Dataset) -> int:

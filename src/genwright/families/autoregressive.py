@@ -188,11 +188,12 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
 
     @property
     def chunk(self) -> int:
-        """The longer the sequence, the fewer: what attention reads grows with the square of its length. Large
-        products are worth having, so that on a CPU it is 32 at least."""
+        """The longer the sequence, and the wider what is kept of it, the fewer, since attention reads all of it again
+        at each place. Large products are worth having, so that on a CPU it is 32 at least."""
         if self.device.type != "cpu":
             return super().chunk
-        return max(32, min(1024, 1 << (2**22 // self.length**2).bit_length() >> 1))
+        kept = self.length * self.net.width
+        return max(32, min(1024, 1 << (2**22 // kept).bit_length() >> 1))
 
     def _sample(
         self,

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["side_by_side"]
+__all__ = ["side_by_side", "single_threaded"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -33,7 +33,7 @@ def side_by_side(make: Callable[[A], B], pieces: Iterable[A], device: torch.devi
     if device.type != "cpu":
         yield from map(one, pieces)
         return
-    with _single_threaded() as workers:
+    with single_threaded() as workers:
         if workers == 1:
             yield from map(one, pieces)
             return
@@ -48,7 +48,7 @@ def side_by_side(make: Callable[[A], B], pieces: Iterable[A], device: torch.devi
 
 
 @contextmanager
-def _single_threaded() -> Iterator[int]:
+def single_threaded() -> Iterator[int]:
     """Within it an operation has one thread, in threads that begin there too; gives how many it had."""
     most = torch.get_num_threads()
     torch.set_num_threads(1)

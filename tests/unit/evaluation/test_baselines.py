@@ -233,6 +233,19 @@ def test_ngrams_are_witten_bells(order: int) -> None:
     assert NGram(train, 4, order).bits(test) == pytest.approx(np.array(wanted), rel=1e-12)
 
 
+@pytest.mark.parametrize("k", [4, 2**20])
+def test_lower_orders_are_those_of_fewer_symbols_whatever_their_number(k: int) -> None:
+    """Contexts that no 64 bits hold are sorted otherwise."""
+    rng = np.random.default_rng(0)
+    train, test = rng.integers(4, size=(9, 7)), rng.integers(4, size=(5, 7))
+    model = NGram(train, k, 3)
+    for order in (1, 2, 3):
+        assert np.array_equal(model.bits(test, order), NGram(train, k, order).bits(test))
+    found, wanted = model.levels[2], NGram(train, 4, 3).levels[2]
+    assert np.array_equal(found.totals, wanted.totals)
+    assert np.array_equal(found.counts, wanted.counts)
+
+
 def test_ngrams_sum_to_one_and_are_drawn_as_they_are_likely() -> None:
     train = np.random.default_rng(0).choice(3, (20, 4), p=[0.6, 0.3, 0.1])
     model = NGram(train, 3)

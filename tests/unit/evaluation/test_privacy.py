@@ -338,6 +338,18 @@ def test_the_ratio_does_not_take_ordinary_people_for_members() -> None:
     assert ratio.tpr > plain.tpr
 
 
+def test_of_many_members_some_are_looked_for_and_the_interval_is_of_so_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = rows(4, 0.2)
+    every = MembershipInference().attack(asked, rng())
+    monkeypatch.setattr(membership, "MEMBERS", 150)
+    some = MembershipInference().attack(asked, rng())
+    assert (every.members, some.members) == (len(asked.train), 150)
+    assert some.low <= every.tpr <= some.high
+    assert some.high - some.low > every.high - every.low
+
+
 def test_too_few_for_one_in_a_hundred_are_refused() -> None:
     with pytest.raises(DataError, match="needs 100"):
         MembershipInference().read(rows(6, 0.0, 90))

@@ -96,6 +96,7 @@ class RowField(Field):
         )  # its index says which rows of the file these are
         self._reservoir, self._frames, self._counts = Reservoir(self._fit_rows), [], {}
         types = dict(zip(self.form.columns, self.form.types, strict=False))
+        places = [int(place) + 1 for place in frame.index]
         columns = [
             fit_column(
                 name,
@@ -104,7 +105,7 @@ class RowField(Field):
                 max_categories=self.max_categories,
                 counts=counts[name],
                 rows=rows,
-                places=[int(place) + 1 for place in frame.index],
+                places=places,
                 largest=largest(types[name]) if name in types else None,
             )
             for name in counts

@@ -18,18 +18,20 @@ from torch import Tensor, nn
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
+from genwright.families.workers import single_threaded
 from genwright.space import Space
 from genwright.storage.tensors import pack
 
 __all__ = ["DIM", "FORMAT", "MOST", "Backbone", "FeatureExtractor", "Raw", "chosen"]
 
-FORMAT = 2
+FORMAT = 3
 """Of a stored feature extractor; to be raised with any change of what is computed here."""
 DIM = 64
 """Features at most."""
 MOST = 10_000
 """Training examples that a feature extractor is fitted on at most."""
-
+PROJECTED = 4_000
+"""Of which the projection is fitted on so many at most: it turns a few hundred numbers onto their axes."""
 
 Raw = Callable[[Array], Sequence[Any]]
 """Stored examples `(n, stored, *grid)` to what a codec makes of them, texts for one."""
@@ -104,7 +106,7 @@ class FeatureExtractor(ABC):
         raw: Raw | None = None,
     ) -> Self:
         """The feature extractor for training examples. The same bytes and seed make the same feature
-        extractor."""
+        extractor, on any number of cores: in one thread, since sums have other last digits in two."""
         if len(x) < 2:
             raise DataError(
                 f"a {cls.kind} feature extractor is fitted on at least 2 training examples, got {len(x)}",
@@ -116,8 +118,10 @@ class FeatureExtractor(ABC):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # and no other device's
             backbone = cls.backbone(space, raw)
-            cls.train(backbone, stored, labels)
-        hidden = _in_pieces(backbone.eval(), stored, cls.piece)
+            with single_threaded():
+                cls.train(backbone, stored, labels)
+        every = -(-len(stored) // PROJECTED)
+        hidden = _in_pieces(backbone.eval(), stored[::every], cls.piece)
         return cls(space, backbone, *_projection(hidden, backbone.groups(), seed))
 
     def weights(self) -> dict[str, Tensor]:

@@ -57,8 +57,8 @@ FEW = 500
 """Examples under which a contrastive feature extractor is said to be weak."""
 WIDTH, STEPS, BATCH, RATE = 16, 240, 128, 5e-3
 """Of an encoder on a grid, and of its training, at most."""
-WORK = 1.5e12
-"""Floating point operations of a training at most: some 30 seconds of a core."""
+WORK = 1e12
+"""Floating point operations of a training at most: some 20 seconds of a core."""
 VARYING = 2_000
 """Operations that take as long as to vary one number of an example."""
 SMALLEST = 32
@@ -212,7 +212,7 @@ def _descend(nets: nn.Module, loss: Callable[[Tensor], Tensor], n: int, numbers:
     numbers  in an example
     """
     steps, size = _length(_operations(nets, loss) + VARYING * numbers, n)
-    optimiser = torch.optim.AdamW(nets.parameters(), lr=RATE, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(nets.parameters(), lr=RATE, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=RATE, total_steps=steps)
     for _, index in zip(range(steps), _batches(n, size), strict=False):
         optimiser.zero_grad()

@@ -14,7 +14,7 @@ import numpy as np
 
 from genwright.data.codec import Array
 from genwright.errors import DataError
-from genwright.evaluation.baselines import ORDER, is_text, ngram_nats
+from genwright.evaluation.baselines import ORDER, is_text, ngram_nats_by_order
 from genwright.evaluation.metric import Measurement, Z
 from genwright.evaluation.results import Claim, MetricResult
 from genwright.space import Real, Space
@@ -134,10 +134,8 @@ def counted(
     if is_text(space):
         counts = 1.0 if mask is None else mask
         orders = {"ngram": ORDER, "marginals": 1}
-        return {
-            name: (ngram_nats(train, test, space, order) * counts).sum(1)
-            for name, order in orders.items()
-        }
+        found = ngram_nats_by_order(train, test, space, [*orders.values()])
+        return {name: (nats * counts).sum(1) for name, nats in zip(orders, found, strict=True)}
     total = np.zeros(len(test))
     for slot in space.slots():
         known, asked = (x[:, slot.stored].reshape(len(x), -1).astype(np.float64) for x in (train, test))

@@ -16,12 +16,12 @@ import math
 import re
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain, pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from scipy.special import rel_entr
@@ -30,9 +30,10 @@ from scipy.stats import wasserstein_distance
 from genwright.data.codec import Array
 from genwright.data.text.tokenizer import repair
 from genwright.errors import DataError
+from genwright.evaluation.cache import Memo
 from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Comparison, MeanScore, Measurement, Rate, Statistic, Z, wilson
-from genwright.evaluation.views.ngrams import Windows, is_in
+from genwright.evaluation.views.ngrams import Windows, is_in, likely
 from genwright.options import Count
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "TextShare",
     "split_words",
 ]
+
+T = TypeVar("T")
 
 LEAST = 10
 """Texts with something to count in them."""
@@ -75,20 +78,36 @@ def _ngrams(text: str, n: int) -> list[tuple[str, ...]]:
 
 def _some(texts: Sequence[str], size: int) -> list[str]:
     """`size` characters of the texts, in an order that their content alone decides; the last one is cut."""
+    return [text[:most] for text, most in _cut(texts, size)]
+
+
+def _cut(texts: Sequence[str], size: int) -> list[tuple[str, int]]:
+    """The same as whole texts, and how many characters of each."""
     if sum(map(len, texts)) <= size:
-        return list(texts)
+        return [(text, len(text)) for text in texts]
     kept, left = [], size
-    for text in sorted(texts, key=lambda text: blake2b(repair(text).encode(), digest_size=8).digest()):
+    for text in sorted(texts, key=_rank):
         if left <= 0:
             break
-        kept.append(text[:left])
+        kept.append((text, min(left, len(text))))
         left -= len(text)
     return kept
 
 
+@lru_cache(maxsize=1 << 15)
+def _rank(text: str) -> bytes:
+    """What decides its place."""
+    return blake2b(repair(text).encode(), digest_size=8).digest()
+
+
+def _total(test: Sequence[str], fake: Sequence[str]) -> int:
+    """Characters that both have."""
+    return min(sum(map(len, test)), sum(map(len, fake)))
+
+
 def _level(test: Sequence[str], fake: Sequence[str]) -> tuple[list[str], list[str]]:
     """Real and generated texts, with equally many characters."""
-    size = min(sum(map(len, test)), sum(map(len, fake)))
+    size = _total(test, fake)
     return _some(test, size), _some(fake, size)
 
 
@@ -98,11 +117,25 @@ def _trimmed(evidence: Evidence) -> list[str]:
     return [text[:size] for text in evidence.fake.view("text")]
 
 
+_searched = Memo(2)
+"""What was last searched for pieces of texts: every contender is held against the same training texts."""
+
+
 def _trained(name: str, evidence: Evidence) -> list[str]:
-    texts = _some(evidence.train.view("text"), LIMIT)
+    texts = _of_train("texts", evidence, lambda: _some(evidence.train.view("text"), LIMIT))
     if not any(texts):
         raise DataError(f"{name} compares with the training texts, and they are empty", code="no-text")
     return texts
+
+
+def _trained_windows(name: str, evidence: Evidence) -> Windows:
+    """Of characters of the training texts."""
+    return _of_train("windows", evidence, lambda: Windows.of(_trained(name, evidence)))
+
+
+def _of_train(what: str, evidence: Evidence, make: Callable[[], T]) -> T:
+    digest = evidence.train.digest
+    return _searched.keep((what, digest, LIMIT), make) if digest else make()
 
 
 # -- novelty -----------------------------------------------------------------------------------
@@ -170,31 +203,34 @@ class NovelNgrams(TextShare):
         self.piece = f"at least {self.n} {unit}"
 
     def counts(self, evidence: Evidence) -> tuple[Array, Array]:
-        train, fake = self._windows(_trained(self.name, evidence), evidence.fake.view("text"))
+        texts = evidence.fake.view("text")
+        if self.unit == "characters":
+            train, fake = _trained_windows(self.name, evidence), Windows.of(texts)
+        else:
+            train, fake = _of_words(_trained(self.name, evidence), texts)
         hashes, owner = fake.hashes(self.n)
         new = ~is_in(hashes, train.hashes(self.n)[0])
-        texts = len(evidence.fake)
-        return np.bincount(owner[new], minlength=texts), np.bincount(owner, minlength=texts)
+        return np.bincount(owner[new], minlength=len(texts)), np.bincount(owner, minlength=len(texts))
 
-    def _windows(self, *sets: Sequence[str]) -> list[Windows]:
-        if self.unit == "characters":
-            return [Windows.of(texts) for texts in sets]
-        number: dict[str, int] = {}
-        rows = [
-            [
-                np.array([number.setdefault(w, len(number)) for w in split_words(text)], np.uint64)
-                for text in texts
-            ]
-            for texts in sets
+
+def _of_words(*sets: Sequence[str]) -> list[Windows]:
+    """Windows of words."""
+    number: dict[str, int] = {}
+    rows = [
+        [
+            np.array([number.setdefault(w, len(number)) for w in split_words(text)], np.uint64)
+            for text in texts
         ]
-        return [Windows(row) for row in rows]
+        for texts in sets
+    ]
+    return [Windows(row) for row in rows]
 
 
 class LongestCopy(MeanScore):
     """The longest piece of a generated text that stands in a training text, in characters.
 
-    By bisection on the length, for all texts at once, with a rolling hash: the longest common substring
-    of Karp & Rabin (1987). Generated texts are cut at the median length of real ones first. The interval
+    By doubling and then bisection of the length, for all texts at once, with a rolling hash: the longest common
+    substring of Karp & Rabin (1987). Generated texts are cut at the median length of real ones first. The interval
     counts equal texts once: the same text over and over is known no better than one.
     """
 
@@ -209,7 +245,7 @@ class LongestCopy(MeanScore):
     def scores(self, evidence: Evidence, rng: np.random.Generator) -> Array:
         texts = [text for text in _trimmed(evidence) if text]
         _enough(self.name, "characters", len(texts))
-        return _longest(Windows.of(texts), Windows.of(_trained(self.name, evidence)), texts)
+        return _longest(Windows.of(texts), _trained_windows(self.name, evidence), texts)
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
         measurement, texts = super()._read(evidence, rng), [text for text in _trimmed(evidence) if text]
@@ -219,18 +255,44 @@ class LongestCopy(MeanScore):
 
 def _longest(fake: Windows, train: Windows, texts: Sequence[str]) -> Array:
     """How many characters of each text, in a row, occur in training, `(texts,)`."""
-    # All begin with the same bounds: then they ask for the same few lengths, and each is hashed once.
-    low, high = np.zeros(len(texts), np.int64), np.full(len(texts), max(map(len, texts)))
-    while (unsure := low < high).any():
-        middle = (low + high + 1) // 2
+    found, most = np.zeros(len(texts), np.int64), max(map(len, texts))
+    grows, starts, low, n = np.ones(len(texts), bool), np.arange(len(train.left)), 0, 8
+    # A window occurs only where its first half does: of the training texts ever fewer places are left.
+    while grows.any():
+        if n > most:
+            found[grows] = _bisected(fake, train, grows, starts, low, most)
+            break
+        longer, left = _occurring(fake, train, grows, starts, n)
+        if (ends := grows & ~longer).any():
+            found[ends] = _bisected(fake, train, ends, starts, low, n - 1)
+        grows, starts, low, n = longer, left, n, 2 * n
+    return found
+
+
+def _bisected(fake: Windows, train: Windows, which: Array, starts: Array, low: int, high: int) -> Array:
+    """The same of some texts `(texts,)`, which is between two bounds."""
+    least, most = np.full(len(which), low), np.full(len(which), high)
+    while (unsure := which & (least < most)).any():
+        middle = (least + most + 1) // 2
         for n in np.unique(middle[unsure]).tolist():
             mine = unsure & (middle == n)
-            hashes, owner = fake.hashes(n)
-            hashes, owner = hashes[mine[owner]], owner[mine[owner]]
-            found = np.zeros(len(texts), bool)
-            found[owner[is_in(hashes, train.hashes(n)[0])]] = True
-            low[mine & found], high[mine & ~found] = n, n - 1
-    return low
+            longer, _ = _occurring(fake, train, mine, starts, n)
+            least[longer], most[mine & ~longer] = n, n - 1
+    return least[which]
+
+
+def _occurring(
+    fake: Windows, train: Windows, which: Array, starts: Array, n: int
+) -> tuple[Array, Array]:
+    """Which of some texts `(texts,)` have a window of `n` that begins at one of the places of the training texts;
+    and those of the places where such a one may begin."""
+    hashes, owner = fake.hashes(n)
+    hashes, owner = hashes[which[owner]], owner[which[owner]]
+    theirs, starts = train.hashes_from(starts, n)
+    near = likely(hashes, theirs)
+    found = np.zeros(len(which), bool)
+    found[owner[is_in(hashes, theirs[near])]] = True
+    return found, starts[near]
 
 
 # -- diversity ---------------------------------------------------------------------------------
@@ -393,15 +455,36 @@ class CharacterNgramDistance(OfTexts):
     def __init__(self, *, n: Count = 3) -> None:
         self.n = n
 
+    def rows(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array, Comparison]:
+        test, fake, _ = super().rows(evidence, rng)
+        known = _numbered({*test, *fake}, self.n)  # halves hold the same texts again and again
+        return test, fake, lambda test, fake, rng: self._divergence(test.tolist(), fake.tolist(), known)
+
     def compare(self, test: Sequence[str], fake: Sequence[str]) -> float:
-        real, made = (Windows.of(texts).hashes(self.n)[0] for texts in _level(test, fake))
+        return self._divergence(test, fake, _numbered({*test, *fake}, self.n))
+
+    def _divergence(self, test: Sequence[str], fake: Sequence[str], known: Mapping[str, Array]) -> float:
+        size = _total(test, fake)
+        sets = [
+            [known[text][: max(0, most - self.n + 1)] for text, most in _cut(texts, size)]
+            for texts in (test, fake)
+        ]
+        real, made = (np.concatenate([np.zeros(0, np.int64), *some]) for some in sets)
         if not (len(real) and len(made)):
             raise DataError(
                 f"{self.name} needs texts of {self.n} characters or more on both sides",
                 code="text-too-short",
             )
-        seen, place = np.unique(np.concatenate([real, made]), return_inverse=True)
-        p = np.bincount(place[: len(real)], minlength=len(seen)) / len(real)
-        q = np.bincount(place[len(real) :], minlength=len(seen)) / len(made)
+        kinds = 1 + max(int(real.max()), int(made.max()))
+        p, q = (np.bincount(some, minlength=kinds) / len(some) for some in (real, made))
         m = (p + q) / 2
         return float(rel_entr(p, m).sum() + rel_entr(q, m).sum()) / (2 * math.log(2))
+
+
+def _numbered(texts: Collection[str], n: int) -> dict[str, Array]:
+    """The windows of `n` characters of each text, equal ones under one number."""
+    each = sorted(texts)
+    hashes, owner = Windows.of(each).hashes(n)
+    numbers = np.unique(hashes, return_inverse=True)[1]
+    ends = np.cumsum(np.bincount(owner, minlength=len(each)))
+    return dict(zip(each, np.split(numbers, ends[:-1]), strict=True))

@@ -9,7 +9,10 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.data.text.tokenizer import points, repair
 
-__all__ = ["Windows", "is_in"]
+__all__ = ["Windows", "is_in", "likely"]
+
+BITS = 22
+"""Of a hash, that are looked up in a table."""
 
 
 class Windows:
@@ -43,6 +46,11 @@ class Windows:
         hashes = (self.sums[n:] - self.sums[:starts]) * self.back[:starts]
         return hashes[whole], self.owner[:starts][whole]
 
+    def hashes_from(self, starts: Array, n: int) -> tuple[Array, Array]:
+        """Of the windows of `n` symbols that begin in some places and end in the same row, and those places."""
+        starts = starts[self.left[starts] >= n]
+        return (self.sums[starts + n] - self.sums[starts]) * self.back[starts], starts
+
 
 def _powers(base: int, n: int) -> Array:
     """1, base, base^2, ... modulo 2^64, `(n,)`."""
@@ -60,10 +68,15 @@ def _mixed(x: Array) -> Array:
 
 
 def is_in(few: Array, many: Array) -> Array:
-    """Which of `few` are in `many`. The table leaves little of `many` to sort."""
-    high, table = np.uint64(44), np.zeros(1 << 20, bool)
-    table[few >> high] = True
-    likely = np.sort(many[table[many >> high]])
-    if not len(likely):
+    """Which of `few` are in `many`. What is not likely leaves little of `many` to sort."""
+    some = np.sort(many[likely(few, many)])
+    if not len(some):
         return np.zeros(len(few), bool)
-    return likely[np.searchsorted(likely, few).clip(max=len(likely) - 1)] == few
+    return some[np.searchsorted(some, few).clip(max=len(some) - 1)] == few
+
+
+def likely(few: Array, many: Array) -> Array:
+    """Which of `many` may be in `few`: all that are, and of others those that begin with the same bits."""
+    high, table = np.uint64(64 - BITS), np.zeros(1 << BITS, bool)
+    table[few >> high] = True
+    return np.asarray(table[many >> high])
