@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -213,6 +214,13 @@ class Field(ABC):
     def save(self, value: Any, path: Path) -> None:
         """One value as a file that a person can open."""
         raise Unsupported(f"a value of {self.space} is no file of its own", code="no-file")
+
+    def file_bytes(self, value: Any) -> bytes:
+        """What `save` writes, for what is sent and not kept."""
+        with TemporaryDirectory(prefix="genwright-") as folder:
+            file = Path(folder, f"0{self.suffix}")
+            self.save(value, file)
+            return file.read_bytes()
 
     def load(self, path: Path) -> Any:
         """The raw value that a file of the kind that `save` writes holds. Raises `DataError` for another one."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from genwright.data.codec import Preview
 from genwright.data.preview import as_html
-from genwright.data.provenance import mark_files
+from genwright.data.provenance import marked
 from genwright.model import Samples
 from genwright.writing import SampleWriter
 
@@ -53,15 +53,9 @@ def as_examples(samples: Samples) -> list[dict[str, Any]]:
 
 def file_bytes(samples: Samples) -> list[bytes]:
     """The file of each example, as the command line writes it."""
-    made = samples.fields[samples.make]
-    with TemporaryDirectory(prefix="genwright-") as name:
-        folder = Path(name)
-        files = [folder / f"{i}{made.suffix}" for i in range(len(samples))]
-        for file, value in zip(files, samples.values[samples.make], strict=True):
-            made.save(value, file)
-        if samples.provenance is not None:
-            mark_files(files, samples.provenance, folder)
-        return [file.read_bytes() for file in files]
+    made, provenance = samples.fields[samples.make], samples.provenance
+    files = [made.file_bytes(value) for value in samples.values[samples.make]]
+    return files if provenance is None else [marked(file, made.suffix, provenance) for file in files]
 
 
 def media_type(suffix: str) -> str:
