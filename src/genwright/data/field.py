@@ -197,6 +197,19 @@ class Field(ABC):
     def read_from(self, cached: Field) -> None:  # noqa: B027 - most fields are cached as they are
         """Expand the compact arrays of `cached` from now on: the same field with all its parts."""
 
+    def in_progress(self, values: Values, x: Array, hidden: Array) -> Values:
+        """Examples while they are made, to look at: with gaps for what is hidden yet.
+
+        values  what all of `x` `(n, stored, *grid)` decodes to
+        hidden  which numbers of `x` are not made yet, in its form
+        """
+        return values
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether a value is a dialogue, of which somebody else said the last turn."""
+        return False
+
     # -- raw values ----------------------------------------------------------------------------
 
     def take(self, values: Values, index: Sequence[int]) -> Values:
