@@ -13,7 +13,7 @@ pytest.importorskip("starlette", reason="genwright[serve] is not installed")
 
 from serving_client import Served, client_of, on_a_port
 
-from commands import TINY, done
+from commands import TALKS, TINY, dialogues, done
 from genwright.serving.app import make_server
 from genwright.serving.limits import Limits
 
@@ -27,14 +27,7 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Any]]:
     from genwright import api
 
     folder = tmp_path_factory.mktemp("talks")
-    with (folder / "talks.jsonl").open("w") as file:
-        for i in range(40):
-            turns = [("user", f"how is {i}?"), ("assistant", "it is odd" if i % 2 else "it is even")]
-            turns += [("user", f"and {i + 1}?"), ("assistant", "you can tell")]
-            said = [{"role": role, "content": content} for role, content in turns]
-            file.write(json.dumps({"messages": said}) + "\n")
-    pair = ("--task", "pair", "--make", "completion", "--given", "prompt", "--set", "codec.length=24")
-    done("train", folder / "talks.jsonl", *pair, "--out", folder / "talks", *TINY)
+    done("train", dialogues(folder / "talks.jsonl"), *TALKS, "--out", folder / "talks", *TINY)
     return [(folder / "talks", api.load(folder / "talks"))]
 
 

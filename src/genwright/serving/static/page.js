@@ -3,6 +3,7 @@
 "use strict";
 
 const MOST = Number(document.body.dataset.most), UPLOAD = Number(document.body.dataset.upload), CHARACTERS = Number(document.body.dataset.characters);
+const TILES = { pixels: "4.4rem", waveform: "14rem", tiles: "14rem", molecule: "11rem" }; // width of an example, by what is seen of it
 const panels = [];
 
 function el(tag, props = {}, ...children) {
@@ -160,8 +161,8 @@ class Panel {
     this.status = el("p", { class: "status", role: "status", "aria-live": "polite" });
     this.progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": `Progress of ${this.run.id}` });
     this.made = el("div", { class: "made" });
-    const tile = this.run.views.includes("pixels") ? "4.4rem" : this.run.views.includes("waveform") ? "14rem" : "100%";
-    this.made.style.setProperty("--tile", tile);
+    const view = this.run.views.find((one) => one in TILES);
+    this.made.style.setProperty("--tile", TILES[view] || "100%");
     this.command = el("div", { class: "command" });
     this.all = el("button", { type: "button", onclick: () => this.download() }, "Download all");
     this.after = el("div", { class: "bar after", hidden: true }, this.all, this.command);
