@@ -45,8 +45,10 @@ def report_page(text: str) -> str:
 
 def comparison_page(text: str) -> str:
     """Names of runs and folders, causes, what the guard said."""
-    row = {"name": text, "family": text, "rank": 1, "tied": [text], "best": True, "run": text.encode(errors="replace").decode(), "outcome": "trained",
-           "cause": text, "size": text, "steps": 1, "guard": text, "metrics": {}}  # fmt: skip
+    names = ("name", "family", "cause", "size", "guard")
+    row: dict[str, Any] = dict.fromkeys(names, text) | {"rank": 1, "tied": [text], "best": True}
+    run = text.encode(errors="replace").decode()
+    row |= {"run": run, "outcome": "trained", "steps": 1, "metrics": {}}
     return leaderboard_page._html([row], {}, {text: text}, Path("compared"))
 
 
