@@ -107,7 +107,7 @@ def test_pictures_come_with_their_labels_and_are_marked(room: Path, tmp_path: Pa
     run = tmp_path / "run"
     genwright.train(tmp_path / "faces", out=run, settings=settings, **how)
     work = Enlargement(genwright.load(run), None, 0)
-    found = work.make({"a": 2, "b": 1}, seeds=2)
+    found = work.make({"a": 2, "b": 1}, seeds=2, most=2)
     files = work.write(found, tmp_path / "out")
     with (tmp_path / "out/labels.csv").open(newline="") as stream:
         table = [*csv.DictReader(stream)]
