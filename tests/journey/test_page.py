@@ -36,7 +36,8 @@ SHOWN = {
     "rings": "img", "gaps": "pre",
 }  # fmt: skip
 """What of each run's examples is seen."""
-RUNS = [*SHOWN, "talks"]
+RUNS = [*SHOWN, "talks", "evil"]
+EVIL = '<img class=evil src=x onerror="window.ran = true">'
 
 pytestmark = pytest.mark.journey
 
@@ -53,6 +54,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     levels(folder / "levels")
     molecules(folder / "rings.smi")
     dialogues(folder / "talks.jsonl")
+    marked = [(i / 7, EVIL if i % 2 else f"{EVIL} again") for i in range(60)]
+    table(folder / "evil.csv", marked, head=f"x,{EVIL}")
     data = {
         "faces": "classes",
         "rows": "rows.csv",
@@ -63,6 +66,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "rings": "rings.smi",
         "gaps": "fox.txt",
         "talks": "talks.jsonl",
+        "evil": "evil.csv",
     }
     more = {
         "faces": ("--family", "vae"),
@@ -268,4 +272,14 @@ def test_a_person_talks(browser, address):
     said = json.loads(line)["messages"]
     assert [one["role"] for one in said] == ["user", "assistant"] * 2
     assert said[0]["content"] == "how is <b>3</b>?"
+    assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE"] == []
+
+
+def test_markup_of_the_data_is_text(browser, address):
+    panel = opened_panel(browser, address, "evil")
+    assert press(panel).startswith("Made")
+    assert any(EVIL in one.text for one in panel.find_elements("css selector", ".made td"))
+    assert any(EVIL in one.text for one in panel.find_elements("css selector", "label"))
+    assert panel.find_elements("css selector", ".evil, [onerror]") == []
+    assert browser.execute_script("return window.ran") is None
     assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE"] == []

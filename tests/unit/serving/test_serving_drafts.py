@@ -15,6 +15,7 @@ from serving_client import client_of
 
 from commands import TINY, done, text
 from genwright.data.text.field import TextField
+from genwright.families.anyorder import AnyOrder
 from genwright.families.autoregressive import Autoregressive
 from genwright.families.drafts import Draft, watching
 from genwright.nets.auto import Auto
@@ -80,9 +81,10 @@ def test_a_text_ends_where_its_end_is_made():
     assert field.in_progress([], x, hidden) == ["a_b", "ab__", "______"]
 
 
-def test_symbols_that_are_not_made_are_hidden_and_none_is_out_of_bounds():
+@pytest.mark.parametrize("kind", [Autoregressive, AnyOrder])
+def test_symbols_that_are_not_made_are_hidden_and_none_is_out_of_bounds(kind):
     space = Space((), (Symbol(3), Symbol(5), Symbol(2)))
-    family = Autoregressive(space, {}, Auto("xs")).eval()
+    family = kind(space, {}, Auto("xs")).eval()
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def look(draft: Draft) -> None:

@@ -248,7 +248,7 @@ class RowField(Field):
         frame, first = _frame(values), 0
         cells = {str(name): raw(frame[name]) for name in frame.columns}
         for column in self._columns:
-            left = hidden[:, first : first + column.stored].any(1)
+            left: list[bool] = np.any(hidden[:, first : first + column.stored], axis=1).tolist()
             first += column.stored
             found = cells[column.name]
             cells[column.name] = [
