@@ -40,6 +40,9 @@ __all__ = ["AnyOrder"]
 FAR = 64
 """Places to the next one that is known, at most, that are told apart."""
 MOST_GAPS = 3
+SCATTERED = 0.1, 0.5
+"""Of the examples of which something is known, those that lack places anywhere instead of runs of them: of one axis a
+text, where gaps are runs, and of several."""
 
 
 class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
@@ -183,8 +186,8 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
         return mask.flatten(1).repeat_interleave(self.channels, dim=1)
 
     def _drawn(self, n: int) -> Tensor:
-        """Which symbols of `n` examples are known `(n, D)`: of some none, of the others all but up to three gaps, or
-        all but cells anywhere, as many as chance has it; of a row all but cells."""
+        """Which symbols of `n` examples are known `(n, D)`: of some none, of the others all but up to three runs, or
+        all but places anywhere, as many as chance has it; of a row all but such cells."""
         share, kind = torch.rand(2, n, 1, device=self.device)
         cells = torch.rand(n, self.length, device=self.device) >= share
         if not self.space.grid:
