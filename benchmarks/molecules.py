@@ -141,11 +141,9 @@ def features(smiles: Sequence[str]) -> Array:
         ChemNetExtractor.file().read_bytes(), lambda places: [smiles[place] for place in places]
     ).eval()
     with torch.inference_mode():
-        return (
-            torch.cat([backbone(some) for some in torch.split(torch.arange(len(smiles)), PIECE)])
-            .double()
-            .numpy()
-        )
+        return torch.cat(
+            [backbone(some).double() for some in torch.split(torch.arange(len(smiles)), PIECE)]
+        ).numpy()
 
 
 def control(args: argparse.Namespace) -> None:
