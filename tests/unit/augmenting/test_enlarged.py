@@ -16,6 +16,7 @@ import genwright
 from commands import call, done, pictures, refused
 from genwright.augmenting.enlarged import Enlargement
 from genwright.augmenting.selection import Selection
+from genwright.augmenting.trial import REPEATS
 from genwright.errors import GenwrightError
 
 QUICK = ("train.checks=1", "train.samples=0", "data.test=0.3")
@@ -78,7 +79,8 @@ def test_what_it_is_worth_is_said(room: Path) -> None:
     found = json.loads((room / "balanced/augmentation.json").read_text())
     assert found["outcome"] in ("helps", "has no effect", "hurts")
     assert [one["name"] for one in found["effects"]] == ["synthetic examples", "repetition", "SMOTE"]
-    assert all(len(one["gains"]) == 5 for one in found["effects"])
+    (draws,) = {len(one["gains"]) for one in found["effects"]}
+    assert 5 * REPEATS <= draws <= 20 * REPEATS
     assert found["kept"]["rare"] == found["asked"]["rare"]
     assert "synthetic" in json.loads((room / "balanced/synthetic.json").read_text())["."]
 
