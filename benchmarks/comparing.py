@@ -1,17 +1,17 @@
 """Whether a comparison of families can be believed.
 
     python benchmarks/comparing.py budget DATA [--minutes 10] [--families A,B] [--label L] [--set ...]
-    python benchmarks/comparing.py order DATA [--times 10] [--family vae] [--steps 400]
+    python benchmarks/comparing.py order DATA [--trainings 7] [--seeds 3] [--times 10] [--family vae] [--steps 400]
     python benchmarks/comparing.py workers DATA [--minutes 2] [--families A,B] [--ray local]
     python benchmarks/comparing.py copies DATA
 
 budget   `genwright compare DATA`, killed once in the middle (SIGKILL) and gone on with: how many minutes of work it
          was in all, what each training took beside what it was planned with, and whether a comparison of the
          same that is not cut has the same table (`--whole`), seconds left out
-order    three runs of one family that were trained 1 x, 1/4 and 1/20 as long, with another seed each time: how often
-         `genwright list --runs` puts no shorter one before a longer and the longest before the shortest (`right`), how
-         often it has all three in order (`strict`), and how often two runs of full length that differ by
-         their seed are tied
+order    one family trained 1 x, 1/4 and 1/20 as long, `--trainings` of each with another seed each time, and once more
+         as many of full length. Of these, `--times` times, one is drawn for each contender, and `--seeds` as
+         `genwright compare --seeds` has it: how often no shorter one is before a longer and the longest is before the
+         shortest (`right`), how often all three are in order (`strict`), and how often two of full length are tied
 workers  the same comparison by one process, two, and a Ray cluster of two cores: whether the tables are equal, number
          for number, and the seconds that went by
 copies   a run whose samples are its training examples, between two honest ones: whether it is disqualified
@@ -31,9 +31,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import genwright
 from _report import say
-from genwright.comparing.leaderboard import TRAINED, Contender, leaderboard
+from genwright.comparing.leaderboard import TRAINED, Contender, leaderboard, pooled
 from genwright.comparing.runs import leaderboards
 from genwright.evaluation import inputs
 from genwright.report import evaluation_page
@@ -95,50 +97,58 @@ def work_of(out: Path) -> float:
 
 
 def order(args: argparse.Namespace, folder: Path) -> None:
-    right = strict = tied = 0
-    for time_ in range(args.times):
-        place = folder / str(time_)
-        lengths = {
-            "whole": args.steps,
-            "quarter": args.steps // 4,
-            "twentieth": max(1, args.steps // 20),
+    """What is there in `--out` is not trained again."""
+    lengths = {"whole": args.steps, "quarter": args.steps // 4, "twentieth": max(1, args.steps // 20)}
+    reports: dict[str, list[inputs.EvaluationReport]] = {name: [] for name in (*lengths, "again")}
+    for number in range(args.trainings):
+        for name, found in reports.items():
+            place = folder / str(number) / name
+            if not (place / "judge" / "report.json").exists():
+                genwright.train(
+                    args.data,
+                    family=args.family,
+                    steps=lengths.get(name, args.steps),
+                    size="xs",
+                    seed=100 * number + (name == "again"),
+                    label=args.label,
+                    out=place,
+                    settings=["train.checks=2", "train.samples=0", *args.set],
+                )
+                evaluation_page.write(genwright.judge(place), place / "judge")
+            found.append(evaluation_page.read(place / "judge" / "report.json"))
+    for seeds in (1, args.seeds):
+        say(what="order", data=args.data, family=args.family, steps=args.steps, trainings=args.trainings,
+            seeds=seeds, times=args.times, **ordered(reports, seeds, args.times))  # fmt: skip
+
+
+def ordered(reports: dict[str, list[inputs.EvaluationReport]], seeds: int, times: int) -> dict[str, int]:
+    """How often the order is that of the lengths, and how often two of one length are tied, each time with so many
+    trainings of each drawn from those that there are."""
+    counts = {"right": 0, "strict": 0, "tied": 0}
+    for number in range(times):
+        rng = np.random.default_rng([seeds, number])
+        chosen = {
+            name: [some[i] for i in rng.choice(len(some), seeds, replace=False)]
+            for name, some in reports.items()
         }
-        for name, steps in (*lengths.items(), ("again", args.steps)):
-            seed = 100 * time_ + (1 if name == "again" else 0)
-            made = genwright.train(
-                args.data,
-                family=args.family,
-                steps=steps,
-                size="xs",
-                seed=seed,
-                label=args.label,
-                out=place / name,
-                settings=["train.checks=2", "train.samples=0", *args.set],
-            )
-            evaluation_page.write(genwright.judge(made.run.path), place / name / "judge")
-        ranks = ranks_of(place, ["whole", "quarter", "twentieth"])
-        right += (
-            ranks["whole"] <= ranks["quarter"] <= ranks["twentieth"]
-            and ranks["whole"] < ranks["twentieth"]
-        )
-        strict += ranks["whole"] < ranks["quarter"] < ranks["twentieth"]
-        pair = ranks_of(place, ["whole", "again"])
-        tied += pair["whole"] == pair["again"]
-        print(ranks, pair, file=sys.stderr, flush=True)
-    say(what="order", data=args.data, family=args.family, steps=args.steps, times=args.times, right=right,
-        strict=strict, tied=tied)  # fmt: skip
+        pair = ranks_of({name: chosen[name] for name in ("whole", "again")})
+        whole, quarter, twentieth = ranks_of(
+            {n: chosen[n] for n in ("whole", "quarter", "twentieth")}
+        ).values()
+        counts["right"] += whole <= quarter <= twentieth and whole < twentieth
+        counts["strict"] += whole < quarter < twentieth
+        counts["tied"] += pair["whole"] == pair["again"]
+    return counts
 
 
-def ranks_of(place: Path, names: list[str]) -> dict[str, int]:
-    found = [
-        (Contender(name, "", TRAINED), evaluation_page.read(place / name / "judge" / "report.json"))
-        for name in names
-    ]
-    reports = [
-        (row, inputs.EvaluationReport(**vars(report) | {"title": row.name})) for row, report in found
-    ]
-    table = leaderboard(reports, (), None)
-    return {row.name: row.rank or 0 for row in table.rows}
+def ranks_of(contenders: dict[str, list[inputs.EvaluationReport]]) -> dict[str, int]:
+    table = leaderboard(
+        [(Contender(name, "", TRAINED), pooled(name, found)) for name, found in contenders.items()],
+        (),
+        None,
+    )
+    ranks = {row.name: row.rank or 0 for row in table.rows}
+    return {name: ranks[name] for name in contenders}
 
 
 def workers(args: argparse.Namespace, folder: Path) -> None:
@@ -187,6 +197,8 @@ def main() -> None:
     parser.add_argument("--family", default="vae")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--trainings", type=int, default=7)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--label")
     parser.add_argument("--ray")
     parser.add_argument("--whole", action="store_true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import sys
 import wave
@@ -16,6 +17,8 @@ from PIL import Image
 
 from genwright.cli.main import main
 
+TALKS = ("--task", "pair", "--make", "completion", "--given", "prompt", "--set", "codec.length=24")
+"""What makes the next turn of `dialogues`."""
 TINY = ("--size", "xs", "--steps", "3", "--set", "train.checks=1", "--set", "train.samples=2")
 """Three steps of a small model."""
 
@@ -116,6 +119,34 @@ def table(
 
 def text(path: Path) -> Path:
     path.write_text("the quick brown fox jumps over the lazy dog. " * 40, encoding="utf-8")
+    return path
+
+
+def dialogues(path: Path, count: int = 40) -> Path:
+    """Dialogues of four turns, two of them the assistant's."""
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(count):
+            turns = [("user", f"how is {i}?"), ("assistant", "it is odd" if i % 2 else "it is even")]
+            turns += [("user", f"and {i + 1}?"), ("assistant", "you can tell")]
+            said = [{"role": role, "content": content} for role, content in turns]
+            file.write(json.dumps({"messages": said}) + "\n")
+    return path
+
+
+def levels(folder: Path, count: int = 24) -> Path:
+    """A folder of small levels in text: floor, walls, and coins here and there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(0)
+    for i in range(count):
+        rows = ["".join(rng.choice("--o") for _ in range(10)) for _ in range(7)]
+        (folder / f"{i:02d}.txt").write_text("\n".join([*rows, "X" * 10]) + "\n", encoding="utf-8")
+    return folder
+
+
+def molecules(path: Path, count: int = 40) -> Path:
+    """Chains and rings of carbon, some with an oxygen, as SMILES."""
+    lines = ["C" * (1 + i % 6) + ("O", "c1ccccc1", "N", "=O")[i % 4] for i in range(count)]
+    path.write_text("\n".join(dict.fromkeys(lines)) + "\n", encoding="utf-8")
     return path
 
 

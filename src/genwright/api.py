@@ -479,6 +479,7 @@ def compare(
     settings: Iterable[str] = (),
     say: Callable[[str], None] = lambda words: None,
     since: float | None = None,
+    vary: Sequence[str] = (),
     **choices: Any,
 ) -> Leaderboard:
     """Families on one data set: equal budgets, one judge, one table; all lies in a folder, the best run with it.
@@ -493,6 +494,7 @@ def compare(
     ray       the address of a Ray cluster to train on, or "auto" for the one of this machine
     say       is told in a sentence what has been done
     since     the processor's time from which on work is counted: 0 for that of the whole process (None: now)
+    vary      settings with their values, such as `train.lr=0.001,0.003`: each family takes part with each
     choices   label, size, seed, ... as in `train`
     Raises `RecipeError` where the time is too short for any family, `Incompatible` where none fits.
     """
@@ -502,7 +504,7 @@ def compare(
 
     check({"minutes": minutes, "seeds": seeds, "n": n}, _OF_COMPARE, where="compare")
     asked = _recipe(data, rate, settings, choices)
-    comparison = Comparison(asked, minutes, families, seeds, n, say, since)
+    comparison = Comparison(asked, minutes, families, seeds, n, say, since, vary)
     folder = Path("compared") / comparison.dataset.source.name if out is None else Path(out)
     if out is None and not resume:
         folder = free_folder(folder)

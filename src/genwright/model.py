@@ -28,6 +28,7 @@ from genwright.data.provenance import Provenance, mark_files
 from genwright.errors import GenwrightError, RecipeError, RunError, Unsupported, memory
 from genwright.families.base import Family
 from genwright.families.capabilities import Generative, Infilling, chunk_seed, generative
+from genwright.families.drafts import Draft
 from genwright.families.translator import Translator
 from genwright.nets.roles import Nets
 from genwright.pipeline import Asked, Pipeline
@@ -372,17 +373,30 @@ class Model:
             found.append(self.answer(values, asked, seed))
         return found
 
-    def drafted(self, made: Tensor, asked: Asked, behind: int = 0, places: int | None = None) -> Samples:
-        """What a sampler has of some examples before they are finished (`families/drafts.py`).
+    def drafted(
+        self, draft: Draft, rows: slice, asked: Asked, seed: int, behind: int = 0
+    ) -> Samples | None:
+        """What a sampler has of some examples before they are finished (`families/drafts.py`); None where a part of
+        them is not made yet, and it cannot be said which.
 
+        rows    of the draft, that are of this request
         behind  how many examples of the same request come before them
-        places  positions at the beginning that are final, where an example is a row of them
         """
-        if places is not None and made.ndim == 3:
+        made = draft.examples()[rows]
+        places = draft.places if made.ndim == 3 else None  # of examples that are a row of them
+        if places is not None:
             asked = replace(asked, length=min(places, asked.length or places))
-        rng = torch.Generator(made.device).manual_seed(0)
+        rng = torch.Generator(made.device).manual_seed(chunk_seed(seed, behind))  # as at the end
         stored = self.pipeline.finished(made, asked, rng, behind)
-        return self.samples(self.pipeline.decoded(stored, asked, behind))
+        values = self.pipeline.decoded(stored, asked, behind)
+        if draft.hidden is not None and places is None:
+            hidden = draft.hidden()[rows][..., : stored.shape[-1]]
+            if hidden.shape != stored.shape:
+                return None
+            x, gaps = (tensor.cpu().numpy() for tensor in (stored, hidden))
+            make = self.pipeline.spec.make
+            values[make] = self.pipeline.made.in_progress(values[make], x, gaps)
+        return self.samples(values)
 
     def drawn_values(
         self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]

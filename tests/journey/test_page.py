@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,10 +17,27 @@ from typing import Any
 
 import pytest
 
-from commands import TINY, classes, done, sounds, table, text
+from commands import (
+    TALKS,
+    TINY,
+    classes,
+    dialogues,
+    done,
+    levels,
+    molecules,
+    sounds,
+    table,
+    text,
+)
 
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-RUNS = {"faces": "image", "rows": "table", "fox": "text", "beeps": "audio", "sharp": "image"}
+SHOWN = {
+    "faces": "img", "rows": "tbody tr", "fox": "pre", "beeps": "audio", "sharp": "img", "maps": "img",
+    "rings": "img", "gaps": "pre",
+}  # fmt: skip
+"""What of each run's examples is seen."""
+RUNS = [*SHOWN, "talks", "evil"]
+EVIL = '<img class=evil src=x onerror="window.ran = true">'
 
 pytestmark = pytest.mark.journey
 
@@ -33,18 +51,31 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     table(folder / "rows.csv")
     text(folder / "fox.txt")
     sounds(folder / "sounds", 12)
+    levels(folder / "levels")
+    molecules(folder / "rings.smi")
+    dialogues(folder / "talks.jsonl")
+    marked = [(i / 7, EVIL if i % 2 else f"{EVIL} again") for i in range(60)]
+    table(folder / "evil.csv", marked, head=f"x,{EVIL}")
     data = {
         "faces": "classes",
         "rows": "rows.csv",
         "fox": "fox.txt",
         "beeps": "sounds",
         "sharp": "classes",
+        "maps": "levels",
+        "rings": "rings.smi",
+        "gaps": "fox.txt",
+        "talks": "talks.jsonl",
+        "evil": "evil.csv",
     }
     more = {
         "faces": ("--family", "vae"),
         "rows": ("--family", "masked"),
         "sharp": ("--task", "restore", "--family", "vae"),
         "fox": ("--set", "codec.length=32"),
+        "maps": ("--set", "codec.name=level"),
+        "gaps": ("--set", "codec.length=32", "--family", "masked"),
+        "talks": TALKS,
     }
     for name, source in data.items():
         done("train", folder / source, *more.get(name, ()), "--out", folder / name, *TINY)
@@ -93,8 +124,9 @@ def until(found: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def opened_panel(browser: Any, address: str, run: str) -> Any:
+    browser.get_log("browser")  # which forgets what others have asked for
     browser.get(address)
-    place = list(RUNS).index(run)
+    place = RUNS.index(run)
     return until(lambda: [*browser.find_elements("css selector", ".run")][place : place + 1])[0]
 
 
@@ -106,11 +138,17 @@ def press(panel: Any) -> str:
     return str(status.text)
 
 
+def photographed(node: Any, name: str) -> None:
+    """To be looked at, where a folder for it is named."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        node.screenshot(str(Path(folder) / f"{name}.png"))
+
+
 def file_of(browser: Any, ending: str) -> Path:
     return until(lambda: [*browser.downloads.glob(f"*{ending}")], 20)[0]
 
 
-@pytest.mark.parametrize("run", ["faces", "rows", "fox", "beeps", "sharp"])
+@pytest.mark.parametrize("run", SHOWN)
 def test_a_person_makes_some_and_takes_them_home(browser, address, run):
     panel = opened_panel(browser, address, run)
     assert panel.find_element("css selector", "h2").text == run
@@ -119,9 +157,9 @@ def test_a_person_makes_some_and_takes_them_home(browser, address, run):
     seed.send_keys("7")
     said = press(panel)
     assert said.startswith("Made"), said
-    shown = {"faces": "img", "rows": "tbody tr", "fox": "pre", "beeps": "audio", "sharp": "img"}[run]
-    assert len(panel.find_elements("css selector", f".made {shown}")) >= 4
+    assert len(panel.find_elements("css selector", f".made {SHOWN[run]}")) >= 4
     assert "--seed 7" in panel.find_element("css selector", ".command code").text
+    photographed(panel, run)
     panel.find_element("css selector", ".after button").click()
     archive = file_of(browser, f"{run}-seed-7.zip")
     time.sleep(0.3)
@@ -198,8 +236,50 @@ def test_the_page_fits_and_can_be_used_by_keyboard(browser, address, width, them
         panel.find_element("css selector", ".seed input").send_keys("\ue007")  # Enter
         status = panel.find_element("css selector", ".status")
         until(lambda: status.text.startswith("Made"))
-        folder = os.environ.get("SCREENSHOTS")
-        if folder:
-            browser.save_screenshot(str(Path(folder) / f"page-{width}-{theme}.png"))
+        photographed(browser.find_element("css selector", "body"), f"page-{width}-{theme}")
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_person_talks(browser, address):
+    panel = opened_panel(browser, address, "talks")
+    words, status = (panel.find_element("css selector", one) for one in ("textarea", ".status"))
+    words.send_keys("how is <b>3</b>?\ue007")  # Enter
+    until(lambda: status.text.startswith("Answered"))
+    seed = panel.find_element("css selector", ".seed input")
+    seed.clear()
+    seed.send_keys("5")
+    words.send_keys("and 4?")
+    panel.find_element("css selector", "button.go").click()
+    until(lambda: len(panel.find_elements("css selector", ".turns .model small")) == 2)
+    until(lambda: status.text.startswith("Answered"))
+    turns = [one.text for one in panel.find_elements("css selector", ".turns .words")]
+    assert turns[::2] == ["how is <b>3</b>?", "and 4?"]
+    assert [one.text for one in panel.find_elements("css selector", ".turns .model small")] == [
+        "seed 0",
+        "seed 5",
+    ]
+    assert "--seed 5" in panel.find_element("css selector", ".command code").text
+    photographed(panel, "talks")
+    another = next(
+        one for one in panel.find_elements("css selector", "button") if one.text == "Another answer"
+    )
+    another.click()
+    until(lambda: panel.find_elements("css selector", ".turns .model small")[-1].text == "seed 6")
+    until(lambda: status.text.startswith("Answered"))
+    panel.find_element("css selector", ".after button").click()
+    (line,) = file_of(browser, "talks-dialogue.jsonl").read_text().splitlines()
+    said = json.loads(line)["messages"]
+    assert [one["role"] for one in said] == ["user", "assistant"] * 2
+    assert said[0]["content"] == "how is <b>3</b>?"
+    assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE"] == []
+
+
+def test_markup_of_the_data_is_text(browser, address):
+    panel = opened_panel(browser, address, "evil")
+    assert press(panel).startswith("Made")
+    assert any(EVIL in one.text for one in panel.find_elements("css selector", ".made td"))
+    assert any(EVIL in one.text for one in panel.find_elements("css selector", "label"))
+    assert panel.find_elements("css selector", ".evil, [onerror]") == []
+    assert browser.execute_script("return window.ran") is None
+    assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE"] == []

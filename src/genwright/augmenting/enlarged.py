@@ -29,7 +29,8 @@ __all__ = ["Enlarged", "Enlargement"]
 
 MARK = "synthetic"
 """The column that tells synthetic examples (1) from real ones (0)."""
-SEEDS = 5
+SEEDS, MOST_SEEDS = 5, 20
+"""Of the trial, and up to how many where its verdict is open."""
 PLAIN = ("shift", "rotate", "scale")
 """Plain augmentation of pictures: what keeps a class more often than not."""
 LEAST_TEST = 20
@@ -139,8 +140,11 @@ class Enlargement:
             )
         return wanted
 
-    def make(self, wanted: Mapping[str, int], seeds: int = SEEDS) -> Enlarged:
-        """Select examples, and try what they are worth. Raises `DataError` for too few examples to test on."""
+    def make(self, wanted: Mapping[str, int], seeds: int = SEEDS, most: int = MOST_SEEDS) -> Enlarged:
+        """Select examples, and try what they are worth. Raises `DataError` for too few examples to test on.
+
+        seeds, most  of the trial: so many, and up to how many where these leave it open
+        """
         data, splits = self.real.data, self.real.data.dataset.splits
         if len(splits["test"]) < LEAST_TEST:
             raise DataError(
@@ -157,7 +161,7 @@ class Enlargement:
         for name, sample in self._plain(selected.kept).items():
             added[NAMES[name]] = self.predictor.read(sample)
         train, exam = self.predictor.read(self.real.train), self.predictor.read(test)
-        effects = trial(self.predictor, train, exam, added, range(seeds))
+        effects = trial(self.predictor, train, exam, added, range(seeds), range(seeds, most))
         return Enlarged(self.label, len(splits["train"]), selected, tuple(effects))
 
     # -- what it is held against -------------------------------------------------------------------

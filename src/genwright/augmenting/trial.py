@@ -1,7 +1,11 @@
 """Whether more training examples help: a model is trained without and with them and tested on real ones, paired.
 
-Each seed draws the training examples anew (a bootstrap within each class), the added ones and the test examples; both
-models of a pair see the same draw. The interval is Student's over the differences.
+Each draw takes the training examples anew (a bootstrap within each class), the added ones and the test examples; both
+models of a pair see the same draw. The interval is Student's over the differences of all draws, and so holds for these
+examples: draws of other data would differ more (Nadeau and Bengio 2003, doi:10.1023/A:1024068626366).
+
+Where a few seeds leave it open on which side of what is worth it a gain lies, more are drawn: the verdict of few is
+then that of many.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ REAL = "real alone"
 WORTH = 0.01
 """Of macro-F1: less is no effect, however sure."""
 REPEATS = 6
-"""Draws whose mean is the score of a seed."""
+"""Draws of a seed."""
 
 Outcome = Literal["helps", "has no effect", "hurts"]
 
@@ -35,7 +39,7 @@ class Effect:
 
     without, with_  the mean scores
     gain            the mean difference, with its 95 % interval from `low` to `high`
-    gains           of each seed
+    gains           of each draw
     """
 
     name: str
@@ -54,8 +58,13 @@ class Effect:
             return "hurts"
         return "has no effect"
 
+    @property
+    def clear(self) -> bool:
+        """Whether the whole interval lies beyond what is worth it, or the whole of it below."""
+        return self.low > WORTH or self.high < -WORTH or -WORTH < self.low <= self.high < WORTH
+
     def is_ahead_of(self, other: Effect) -> bool:
-        """Whether it gains more, seed by seed, beyond the noise."""
+        """Whether it gains more, draw by draw, beyond the noise."""
         mean, low, _ = _interval(np.array(self.gains) - np.array(other.gains))
         return low > 0 and mean >= WORTH
 
@@ -72,23 +81,27 @@ def trial(
     test: LabelledRows,
     added: Mapping[str, LabelledRows],
     seeds: Sequence[int],
+    further: Sequence[int] = (),
 ) -> list[Effect]:
-    """The effect of each kind of further examples."""
+    """The effect of each kind of further examples.
+
+    further  seeds that are drawn one by one as long as the effect of the first kind is not clear
+    """
     scores: dict[str, list[float]] = {name: [] for name in (REAL, *added)}
-    for seed in seeds:
-        found: dict[str, list[float]] = {name: [] for name in scores}
+    first = next(iter(added))
+    for number, seed in enumerate((*seeds, *further)):
+        if number >= len(seeds) and _effect(first, scores[REAL], scores[first]).clear:
+            break
         for repeat in range(REPEATS):
             rng = np.random.default_rng([seed, repeat])
             base, exam = (
                 train.take(_within_classes(train.y, rng)),
                 test.take(_within_classes(test.y, rng)),
             )
-            found[REAL].append(_score(predictor, base, exam))
+            scores[REAL].append(_score(predictor, base, exam))
             for name, more in added.items():
                 drawn = more.take(_within_classes(more.y, np.random.default_rng([seed, repeat, 1])))
-                found[name].append(_score(predictor, base.joined(drawn), exam))
-        for name, some in found.items():
-            scores[name].append(float(np.mean(some)))
+                scores[name].append(_score(predictor, base.joined(drawn), exam))
     return [_effect(name, scores[REAL], scores[name]) for name in added]
 
 

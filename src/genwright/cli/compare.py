@@ -55,6 +55,12 @@ def compare(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same trainings")] = None,
     n: Annotated[int, typer.Option("-n", "--number", help="The most examples to judge by")] = 2000,
     settings: Settings = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary", metavar="NAME=A,B", help="Each family with each of these: train.lr=.001,.01"
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default compared/DATA")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,6 +84,7 @@ def compare(
             seed=seed,
             n=n,
             settings=settings or [],
+            vary=vary or [],
             out=out,
             since=0.0,
             say=lambda words: say(words, error=True) if as_json else say(words),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from genwright.comparing.bracket import AIM, Bracket, Price, RefusedFamily, plan_bracket
+from genwright.comparing.candidates import candidates
 from genwright.comparing.executors import Executor
 from genwright.comparing.judge import Judge
 from genwright.comparing.leaderboard import TRAINED, Contender, Leaderboard, leaderboard, pooled
@@ -73,6 +74,7 @@ class Comparison:
     n         the most examples to judge by
     say       is told in a sentence what has been done
     since     the time of this process from which on its work is counted (None: now)
+    varied    settings with their values, such as `train.lr=0.001,0.003`: each family takes part with each
     Raises `DataError`, `RecipeError` or `Incompatible` for what cannot be compared.
     """
 
@@ -85,6 +87,7 @@ class Comparison:
         n: int,
         say: Callable[[str], None] = lambda words: None,
         since: float | None = None,
+        varied: Sequence[str] = (),
     ) -> None:
         self._began = time.process_time() if since is None else since
         self.asked, self.seconds, self.seeds, self.n, self.say = asked, 60 * minutes, seeds, n, say
@@ -105,6 +108,7 @@ class Comparison:
         self.fitting = [f for f in wanted if f not in [one.family for one in self.misfits]]
         if not self.fitting:
             raise Incompatible(f"no family fits: {_listed(self.misfits)}", code="no-family-fits")
+        self.candidates = candidates(self.fitting, varied)
         self.about = {
             "data": self.dataset.key,
             "recipe": asked.toml(),
@@ -112,7 +116,7 @@ class Comparison:
             "families": self.families,
             "seeds": seeds,
             "n": n,
-        }
+        } | ({"varied": [*varied]} if varied else {})
 
     def run(self, ledger: Ledger, executor: Executor) -> Leaderboard:
         """Do what is not done yet, and write the table."""
@@ -183,17 +187,17 @@ class Comparison:
         """Prices measured, and the bracket that follows from them."""
         began = time.process_time()
         judging = self.ledger.read("company")["judging"]
-        fitting, refused = self.fitting, list(self.misfits)
-        share = AIM * self.seconds / len(fitting)
+        refused = list(self.misfits)
+        share = AIM * self.seconds / len(self.candidates)
         recipes: dict[str, Recipe] = {}
         prices: dict[str, Price] = {}
-        for family in fitting:
+        for one in self.candidates:
             try:
-                found = settled(self.recipe, self.dataset, family, share)
-                prices[family] = price(found, self.judge, judging)
-                recipes[family] = found
+                found = settled(self.recipe, self.dataset, one, share)
+                prices[one.name] = price(found, self.judge, judging)
+                recipes[one.name] = found
             except GenwrightError as error:
-                refused.append(RefusedFamily(family, str(error)))
+                refused.append(RefusedFamily(one.name, str(error)))
         if not recipes:
             raise Incompatible(f"no family can be trained: {_listed(refused)}", code="no-family-fits")
         available = AIM * self.seconds - (self.ledger.seconds + time.process_time() - began)
@@ -325,6 +329,7 @@ class Comparison:
         alarms = [words for answer in answers for words in answer["alarms"]]
         about = {
             "size": recipe.size,
+            **({"settings": [*settings]} if (settings := self._settings(name)) else {}),
             "steps": answers[0]["step"],
             "runs": [f"runs/{run.name}" for run in runs],
             "seconds_to_train": sum(a["worked"] for a in answers) / len(answers),
@@ -335,6 +340,9 @@ class Comparison:
         return replace(row, about=about), [
             evaluation_page.read(run / "judge" / "report.json") for run in runs
         ]
+
+    def _settings(self, name: str) -> tuple[str, ...]:
+        return next((one.settings for one in self.candidates if one.name == name), ())
 
     def _check_unchanged(self, run: Path, answer: dict[str, Any]) -> None:
         """Raise `RunError` where a run is not what the comparison has left."""

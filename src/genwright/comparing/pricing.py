@@ -20,6 +20,7 @@ from typing import Any
 
 from genwright import planning
 from genwright.comparing.bracket import Price
+from genwright.comparing.candidates import Candidate
 from genwright.comparing.executors import InProcess
 from genwright.comparing.judge import Judge
 from genwright.data.cache import cache_home
@@ -66,11 +67,12 @@ def misfit(recipe: Recipe, dataset: Dataset, family: str) -> str:
     return found.reason + (f"; try {'; or '.join(found.ways)}" if found.ways else "")
 
 
-def settled(recipe: Recipe, dataset: Dataset, family: str, seconds: float) -> Recipe:
+def settled(recipe: Recipe, dataset: Dataset, candidate: Candidate, seconds: float) -> Recipe:
     """The recipe of a training of so many seconds, with the size of the nets and the examples of a step that fit."""
-    own = recipe.family if family == recipe.family.name else Plugin(family)
+    own = recipe.family if candidate.family == recipe.family.name else Plugin(candidate.family)
+    recipe = replace(recipe, family=own).override(candidate.settings)
     train = replace(recipe.train, minutes=seconds / 60, steps=None)
-    found, _ = within_time(replace(recipe, family=own, train=train), dataset)
+    found, _ = within_time(replace(recipe, train=train), dataset)
     train = replace(
         found.train,
         minutes=None,

@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -196,6 +197,19 @@ class Field(ABC):
     def read_from(self, cached: Field) -> None:  # noqa: B027 - most fields are cached as they are
         """Expand the compact arrays of `cached` from now on: the same field with all its parts."""
 
+    def in_progress(self, values: Values, x: Array, hidden: Array) -> Values:
+        """Examples while they are made, to look at: with gaps for what is hidden yet.
+
+        values  what all of `x` `(n, stored, *grid)` decodes to
+        hidden  which numbers of `x` are not made yet, in its form
+        """
+        return values
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether a value is a dialogue, of which somebody else said the last turn."""
+        return False
+
     # -- raw values ----------------------------------------------------------------------------
 
     def take(self, values: Values, index: Sequence[int]) -> Values:
@@ -213,6 +227,13 @@ class Field(ABC):
     def save(self, value: Any, path: Path) -> None:
         """One value as a file that a person can open."""
         raise Unsupported(f"a value of {self.space} is no file of its own", code="no-file")
+
+    def file_bytes(self, value: Any) -> bytes:
+        """What `save` writes, for what is sent and not kept."""
+        with TemporaryDirectory(prefix="genwright-") as folder:
+            file = Path(folder, f"0{self.suffix}")
+            self.save(value, file)
+            return file.read_bytes()
 
     def load(self, path: Path) -> Any:
         """The raw value that a file of the kind that `save` writes holds. Raises `DataError` for another one."""

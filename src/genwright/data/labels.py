@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from genwright.data.cells import as_text
 from genwright.data.codec import AS_READ, Codec, ReadOptions, Rejected, Source, Values, suffix
 from genwright.data.field import Field
 from genwright.data.member import SHARDS
@@ -451,7 +452,11 @@ def write_beside(
             field.save(value, path)
         written += paths
         table[FURTHER[1:] if name == main or not files else name + FURTHER] = [p.name for p in paths]
-    beside = {name: some for name, some in values.items() if name not in (files or texts[:1])}
+    beside = {
+        name: list(map(as_text, some)) if name in texts else some
+        for name, some in values.items()
+        if name not in (files or texts[:1])
+    }
     if files and not ({*texts} & beside.keys() or {*files} - {main}):
         if beside:  # labels alone
             column = {FILE_COLUMNS[0]: [path.name for path in written]}

@@ -20,7 +20,7 @@ from typing import Any
 
 from genwright.errors import RunError
 
-__all__ = ["BESIDE", "Provenance", "mark_files", "mark_folder"]
+__all__ = ["BESIDE", "Provenance", "mark_files", "mark_folder", "marked"]
 
 BESIDE = "synthetic.json"
 PNG_HEAD = 33
@@ -68,6 +68,14 @@ def mark_files(files: Sequence[Path], made: Provenance, folder: Path) -> None:
         mark_folder(made, folder)
 
 
+def marked(data: bytes, suffix: str, made: Provenance) -> bytes:
+    """The bytes of a file as `mark_files` leaves them: with what made it, where it can hold that."""
+    text = json.dumps(made.entry()).encode()
+    if suffix == ".png":
+        return data[:PNG_HEAD] + _chunk(text) + data[PNG_HEAD:]
+    return _with_info(data, text) if suffix == ".wav" else data
+
+
 def mark_folder(made: Provenance, folder: Path) -> None:
     """Say of a folder what made its files, and how they were chosen. Raises as `mark_files`."""
     finish = {} if made.finish is None else {"finish": dict(made.finish)}
@@ -95,13 +103,16 @@ def _entries(beside: Path) -> dict[str, object]:
 
 def _add_chunk(file: Path, text: bytes) -> None:
     """Behind the header of a PNG, which is never held whole: it may be hundreds of megabytes."""
-    body = b"tEXtComment\0" + text
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     partial = file.with_name(f".{file.name}.part")
     with file.open("rb") as old, partial.open("wb") as new:
-        new.write(old.read(PNG_HEAD) + chunk)
+        new.write(old.read(PNG_HEAD) + _chunk(text))
         shutil.copyfileobj(old, new, 2**20)
     partial.replace(file)
+
+
+def _chunk(text: bytes) -> bytes:
+    body = b"tEXtComment\0" + text
+    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
 
 
 def _with_info(wav: bytes, text: bytes) -> bytes:

@@ -251,8 +251,18 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
                 ended = ended | (~there & (new == self.pad))
             new = torch.where(there, ids.gather(1, place[:, None]).squeeze(1), new)
             ids = ids.scatter(1, place[:, None], new[:, None])
-            reached(Draft(step + 1, self.length, functools.partial(self._stored, ids, self.space.grid)))
+            reached(self._draft(ids, known, order, step + 1))
         return self._stored(ids, self.space.grid)
+
+    def _draft(self, ids: Tensor, known: Tensor, order: Tensor, made: int) -> Draft:
+        """Of `ids` `(n, D)` what is known, and the first `made` in their order `(n, D)`."""
+
+        def hidden() -> Tensor:
+            left = torch.zeros_like(known).scatter(1, order[:, made:], True) & ~known
+            return self._stored(left, self.space.grid)
+
+        shown = functools.partial(self._stored, ids, self.space.grid)
+        return Draft(made, self.length, shown, hidden=hidden)
 
     def _logits(
         self, hidden: list[Tensor], scale: float, place: Tensor

@@ -264,8 +264,23 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
                 done = done | (new == pad)
             rows[:, at] = new + shift[at]
             at += 1
-            reached(Draft(at, total, lambda: self._stored(rows - shift, grid), at // self.channels))
+            reached(self._draft(rows, at, grid))
         return self._stored(rows - shift, grid)
+
+    def _draft(self, rows: Tensor, at: int, grid: tuple[int, ...]) -> Draft:
+        """The first `at` symbols, which are final, of rows of the tables `(n, total)`."""
+
+        def left() -> Tensor:
+            return (torch.arange(rows.shape[1], device=rows.device) >= at).expand_as(rows)
+
+        def shown() -> Tensor:
+            ids = rows - self._rows(rows.shape[1])
+            return self._stored(ids.masked_fill(left(), 0), grid)
+
+        def hidden() -> Tensor:
+            return self._stored(left(), grid)
+
+        return Draft(at, rows.shape[1], shown, at // self.channels, hidden)
 
     def _searched(
         self,

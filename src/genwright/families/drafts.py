@@ -23,12 +23,15 @@ class Draft:
     step, steps  how far the sampler is
     examples     gives them in stored form `(n, stored, *grid)`, as good as they can be seen by now
     places       positions at the beginning of each that are final (None: none is before the end)
+    hidden       gives which numbers of the examples are not made yet, in their form (None: all are as good as they
+                 can be seen)
     """
 
     step: int
     steps: int
     examples: Callable[[], Tensor]
     places: int | None = None
+    hidden: Callable[[], Tensor] | None = None
 
 
 Watcher = Callable[[Draft], None]

@@ -252,7 +252,8 @@ class Masked(SymbolFamily, DensityEstimator, Infilling, Encoder):
                 asked = hidden & (_ranks(surest.masked_fill(~hidden, torch.inf)) < new)
             ids = torch.where(asked, drawn, ids)
             hidden = hidden & ~asked
-            reached(Draft(step, min(steps, most), functools.partial(self._stored, ids, self.space.grid)))
+            shown, left = (functools.partial(self._stored, t, self.space.grid) for t in (ids, hidden))
+            reached(Draft(step, min(steps, most), shown, hidden=left))
         x = self._stored(ids, self.space.grid)
         valid = self.space.valid(x)
         if valid is not None and self.pad is not None:  # what ends stays ended

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from genwright.batch import Cond
@@ -48,11 +50,19 @@ class CondShape:
     line: int = 0
 
 
+def unheard(net: nn.Module) -> AbstractContextManager[Any]:
+    """Within it, no mode of torch hears of each operation. One that listens for draws (`families/lanes.py`) has nothing
+    to hear from a network in use, which draws nothing, and to be told of all that it computes would take a fifth of
+    the time of a small one."""
+    return nullcontext() if net.training else torch._C.DisableTorchFunction()
+
+
 class Net(nn.Module, ABC):
     """A network: `forward(x, cond)`."""
 
     def __call__(self, x: Tensor, cond: Cond) -> Tensor:
-        out: Tensor = super().__call__(x, cond)
+        with unheard(self):
+            out: Tensor = super().__call__(x, cond)
         return out
 
     def begin(self, cond: Cond, answer: Tensor) -> None:
@@ -81,7 +91,8 @@ class Causal(nn.Module, ABC):
         raise NotImplementedError
 
     def __call__(self, h: Tensor, cond: Cond, cache: Cache | None = None) -> Tensor:
-        out: Tensor = super().__call__(h, cond, cache)
+        with unheard(self):
+            out: Tensor = super().__call__(h, cond, cache)
         return out
 
 

@@ -95,7 +95,7 @@ def write_page(run: Run) -> Path:
             alarms=[record for record in metrics if "guard" in record],
             facts=known["facts"],
             commands=known["commands"],
-            plan=[_named(line) for line in run.plan.splitlines()],
+            plan=[_named(line) for line in run.plan.rstrip("\n").split("\n")],
             verdict=_read(judged) if judged.exists() else None,
             step=run.step,
         )

@@ -147,6 +147,7 @@ def _routes(api: Api, openai: OpenAI) -> list[Route]:
         Route("/v1/models", openai.models, methods=["GET"]),
         Route("/v1/models/{model}", openai.model, methods=["GET"]),
         Route("/v1/completions", openai.completions, methods=["POST"]),
+        Route("/v1/chat/completions", openai.chats, methods=["POST"]),
         Route("/v1/images/generations", openai.pictures, methods=["POST"]),
         Route("/v1/audio/speech", openai.speech, methods=["POST"]),
     ]

@@ -1,4 +1,5 @@
-"""OpenAI's routes, where they fit: models, completions of a text, pictures, speech. Their clients work unchanged.
+"""OpenAI's routes, where they fit: models, completions of a text, chats, pictures, speech. Their clients work
+unchanged.
 
 Where a request names no seed one is drawn; the header `x-genwright-seed` says which, and so does every answer that
 has room for it. An option that is not served is refused, not passed over.
@@ -10,12 +11,14 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from genwright.data.text.turns import ANSWERS
 from genwright.serving.body import Body
 from genwright.serving.channel import Event
 from genwright.serving.limits import Limits
@@ -26,6 +29,8 @@ from genwright.serving.work import SampleWork, Wanted
 
 __all__ = ["OpenAI"]
 
+WORDS = ("text", "turns")
+"""Kinds of what is given in words."""
 TOKENS = 16
 """Of a completion that does not say how many: OpenAI's default."""
 COMPLETION = (
@@ -40,6 +45,11 @@ COMPLETION = (
         "suffix",
     ),
     "logit_bias",
+)
+CHAT = (
+    *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n", "seed"),
+    *("stream", "stop", "user", "stream_options", "frequency_penalty", "presence_penalty", "logprobs"),
+    *("logit_bias", "response_format", "tools", "store"),
 )
 PICTURES = (
     *("model", "prompt", "n", "size", "response_format", "seed", "user", "quality", "style"),
@@ -61,6 +71,14 @@ NEUTRAL: dict[str, Collection[Any]] = {
     "stream_format": ("audio",),
 }
 """Values of what is not served that change nothing."""
+OF_CHAT: dict[str, Collection[Any]] = {
+    "logprobs": (False,),
+    "response_format": ({"type": "text"},),
+    "tools": ([],),
+    "store": (False,),
+}
+"""The same of a chat, where it has others."""
+Choice = dict[str, Any]
 
 
 class OpenAI:
@@ -90,7 +108,7 @@ class OpenAI:
         named = ("temperature", "top_p")
         options: dict[str, Any] = {name: body.get(name) for name in named if name in body.values}
         ids = len(run.made.prompt(prompt)) if prompt else 0
-        source = next((one for one in run.controls.values() if one.kind == "text"), None)
+        source = next((one for one in run.controls.values() if one.kind in WORDS), None)
         given: dict[str, Any] = {}
         if source is not None:
             given, ids = {source.name: prompt}, 0
@@ -99,29 +117,63 @@ class OpenAI:
         if run.made.stream and "length" in run.options:
             options["length"] = ids + most
         work = await self._sample(body, run, given, options, stream=body.switch("stream"))
-        text = _Text(run, prompt if source is None else "", most, _stops(body.get("stop")))
+        own = prompt if source is None else ""
+        text = _Text(run, own, ids, most, _stops(body.get("stop")), COMPLETED)
+        return await self._texts(request, work, text, body)
+
+    async def chats(self, request: Request) -> Response:
+        body = await self._body(request, CHAT, NEUTRAL | OF_CHAT)
+        run = self._making(body, "text", "/v1/chat/completions")
+        source = run.dialogue
+        if source is None:
+            raise HttpRefusal(
+                f"{run.name} was trained on no dialogues: /v1/completions goes on from a text",
+                code="no-dialogue",
+            )
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not messages or not all(map(_is_text, messages)):
+            raise HttpRefusal(
+                'messages are turns of text such as {"role": "user", "content": "Hello"}',
+                code="wrong-type",
+            )
+        most = body.whole("max_tokens", self.limits.option, 1, self.limits.option)
+        most = body.whole("max_completion_tokens", most, 1, self.limits.option)
+        named = ("temperature", "top_p")
+        options = {name: body.get(name) for name in named if name in body.values}
+        work = await self._sample(body, run, {source: messages}, options, stream=body.switch("stream"))
+        ids = len(run.pipeline.fields[source].prompt(work.asked.values[source][0]))
+        text = _Text(run, "", ids, most, _stops(body.get("stop")), CHATTED)
+        return await self._texts(request, work, text, body)
+
+    async def _texts(self, request: Request, work: SampleWork, text: _Text, body: Body) -> Response:
+        """Texts in the form of a route: all at once, or as a stream."""
         if body.switch("stream"):
-            return self._streamed_text(request, work, text)
+            return self._streamed_text(request, work, text, usage=_wants_usage(body))
         made, _ = await self.asker.gathered(request, work)
-        choices: list[dict[str, Any]] = [
-            {"index": i, "text": words, "finish_reason": reason, "logprobs": None}
-            for i, (words, reason) in enumerate(text.finished(one["text"]) for one in _examples(made))
-        ]
-        written = sum(text.tokens(choice["text"]) for choice in choices)
-        usage = {"prompt_tokens": ids, "completion_tokens": written, "total_tokens": ids + written}
-        head = self._head(work, "text_completion")
+        ends = [text.finished(one["text"]) for one in _examples(made)]
+        choices = [text.form.whole(i, *end) for i, end in enumerate(ends)]
+        head = self._head(work, text.form.name)
+        usage = text.usage([words for words, _ in ends])
         return JSONResponse(head | {"choices": choices, "usage": usage}, headers=_seed(work))
 
-    def _streamed_text(self, request: Request, work: SampleWork, text: _Text) -> Response:
+    def _streamed_text(
+        self, request: Request, work: SampleWork, text: _Text, *, usage: bool
+    ) -> Response:
         """Each piece of each text as soon as it is final."""
-        head = self._head(work, "text_completion")
+        form = text.form
+        head = self._head(work, form.piece_name)
+
+        def line(choices: list[Choice], **more: Any) -> str:
+            return f"data: {json.dumps(head | {'choices': choices} | more)}\n\n"
 
         def piece(index: int, words: str, reason: str | None) -> str:
-            choice = {"index": index, "text": words, "finish_reason": reason, "logprobs": None}
-            return f"data: {json.dumps(head | {'choices': [choice]})}\n\n"
+            return line([form.piece(index, words, reason)])
 
         async def lines(coming: AsyncIterator[Event]) -> AsyncIterator[str]:
             sent: dict[int, str] = {}
+            written: list[str] = []
+            for i in range(work.n if form.opens else 0):
+                yield line([form.opening(i)])
             async for event in coming:
                 if event.name == "draft" and "texts" in event.data:
                     for i, whole in enumerate(event.data["texts"], event.data["first"]):
@@ -133,7 +185,10 @@ class OpenAI:
                     self.asker.count(work, [event])
                     for i, one in enumerate(event.data["examples"], event.data["first"]):
                         words, reason = text.finished(one["text"])
+                        written.append(words)
                         yield piece(i, words[len(sent.get(i, "")) :], reason)
+            if usage:
+                yield line([], usage=text.usage(written))
             yield "data: [DONE]\n\n"
 
         return self.asker.streamed(
@@ -155,7 +210,7 @@ class OpenAI:
     async def speech(self, request: Request) -> Response:
         body = await self._body(request, SPEECH)
         run = self._making(body, "waveform", "/v1/audio/speech")
-        source = next((one for one in run.controls.values() if one.kind == "text"), None)
+        source = next((one for one in run.controls.values() if one.kind in WORDS), None)
         if source is None:
             raise HttpRefusal(
                 f"{run.name} makes sounds, and of no text: /v1/sample makes some", code="does-not-speak"
@@ -172,8 +227,8 @@ class OpenAI:
         """A prompt as what the run can be given: a text, or the value of its one label. Empty: nothing."""
         if not prompt:
             return {}
-        controls = [one for one in run.controls.values() if one.kind in ("text", "menu")]
-        source = next((one for one in controls if one.kind == "text"), None)
+        controls = [one for one in run.controls.values() if one.kind in (*WORDS, "menu")]
+        source = next((one for one in controls if one.kind in WORDS), None)
         if source is None and len(controls) != 1:
             raise HttpRefusal(
                 f"{run.name} is given no text: send an empty prompt, or ask /v1/sample",
@@ -191,9 +246,14 @@ class OpenAI:
 
     # -- of all --------------------------------------------------------------------------------
 
-    async def _body(self, request: Request, known: Collection[str]) -> Body:
+    async def _body(
+        self,
+        request: Request,
+        known: Collection[str],
+        without_effect: Mapping[str, Collection[Any]] = NEUTRAL,
+    ) -> Body:
         body = Body(await request.body(), self.limits.depth, known)
-        for name, neutral in NEUTRAL.items():
+        for name, neutral in without_effect.items():
             value = body.values.get(name)
             if value is not None and not any(value is one or value == one for one in neutral):
                 raise HttpRefusal(
@@ -233,11 +293,67 @@ class OpenAI:
         }
 
 
-class _Text:
-    """What of a text that a run made is the completion: behind the prompt, up to so many tokens or a stop."""
+class _Form:
+    """How a route shows a text, and a piece of one.
 
-    def __init__(self, run: ServedRun, prompt: str, most: int, stops: tuple[str, ...]) -> None:
-        self.run, self.prompt, self.most, self.stops = run, prompt, most, stops
+    name, piece_name  of the objects that hold them
+    opens             whether a stream begins with who speaks
+    """
+
+    name = piece_name = "text_completion"
+    opens = False
+
+    def whole(self, index: int, words: str, reason: str | None) -> Choice:
+        return {"index": index, "text": words, "finish_reason": reason, "logprobs": None}
+
+    def piece(self, index: int, words: str, reason: str | None) -> Choice:
+        return self.whole(index, words, reason)
+
+    def opening(self, index: int) -> Choice:
+        return self.piece(index, "", None)
+
+
+class _ChatForm(_Form):
+    name, piece_name = "chat.completion", "chat.completion.chunk"
+    opens = True
+
+    def whole(self, index: int, words: str, reason: str | None) -> Choice:
+        message = {"role": ANSWERS, "content": words, "refusal": None}
+        return {"index": index, "message": message, "finish_reason": reason, "logprobs": None}
+
+    def piece(self, index: int, words: str, reason: str | None) -> Choice:
+        delta = {"content": words} if words else {}
+        return {"index": index, "delta": delta, "finish_reason": reason, "logprobs": None}
+
+    def opening(self, index: int) -> Choice:
+        return self.piece(index, "", None) | {"delta": {"role": ANSWERS, "content": ""}}
+
+
+COMPLETED, CHATTED = _Form(), _ChatForm()
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What of a text that a run made is the completion: behind the prompt, up to so many tokens or a stop.
+
+    ids   tokens of the prompt
+    form  in which the route shows it
+    """
+
+    run: ServedRun
+    prompt: str
+    ids: int
+    most: int
+    stops: tuple[str, ...]
+    form: _Form
+
+    def usage(self, texts: Sequence[str]) -> dict[str, int]:
+        written = sum(map(self.tokens, texts))
+        return {
+            "prompt_tokens": self.ids,
+            "completion_tokens": written,
+            "total_tokens": self.ids + written,
+        }
 
     def tokens(self, words: str) -> int:
         return len(self.run.made.prompt(words)) if words else 0
@@ -273,6 +389,21 @@ def _prompt(value: Any, limits: Limits) -> str:
     if len(value) > limits.characters:
         raise HttpRefusal(f"prompt is {limits.characters:,} characters at most", code="text-too-long")
     return value
+
+
+def _is_text(message: Any) -> bool:
+    """Whether a message of a chat is text alone, perhaps in parts."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if not isinstance(content, list):
+        return isinstance(content, str)
+    return all(
+        isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+        for part in content
+    )
+
+
+def _wants_usage(body: Body) -> bool:
+    return bool(body.get("stream_options", {}).get("include_usage"))
 
 
 def _stops(value: Any) -> tuple[str, ...]:

@@ -47,6 +47,13 @@ _REFUSAL: Schema = {
 }
 
 
+_TURN: Schema = {
+    "type": "object",
+    "properties": {"role": {"type": "string"}, "content": {"type": ["string", "array"]}},
+    "required": ["role", "content"],
+}
+
+
 def _gets() -> dict[str, Any]:
     of_run = [{"name": "run", "in": "path", "required": True, "schema": {"type": "string"}}]
     of_model = [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}]
@@ -99,6 +106,14 @@ def _posts(limits: Limits) -> dict[str, Any]:
         "/v1/completions": _post(
             "A text, as OpenAI's clients ask for it",
             {"model": run, "prompt": text, "max_tokens": {"type": "integer", "default": 16}, "n": n}
+            | {"temperature": {"type": "number"}, "top_p": {"type": "number"}, "seed": seed}
+            | {"stop": {"type": ["string", "array"]}, "stream": switch},
+            stream=True,
+        ),
+        "/v1/chat/completions": _post(
+            "The next turn of a dialogue, as OpenAI's clients ask for it, of a run that was trained on dialogues",
+            {"model": run, "messages": {"type": "array", "items": _TURN, "minItems": 1}, "n": n}
+            | {"max_tokens": {"type": "integer"}, "max_completion_tokens": {"type": "integer"}}
             | {"temperature": {"type": "number"}, "top_p": {"type": "number"}, "seed": seed}
             | {"stop": {"type": ["string", "array"]}, "stream": switch},
             stream=True,

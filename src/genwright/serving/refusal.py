@@ -30,7 +30,8 @@ class HttpRefusal(GenwrightError):
     def json(self) -> dict[str, Any]:
         """In the form that OpenAI's clients read."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        return {"error": {"code": self.code, "message": str(self), "type": kind, "param": None}}
+        words = str(self).encode(errors="backslashreplace").decode()  # half of a pair is no text
+        return {"error": {"code": self.code, "message": words, "type": kind, "param": None}}
 
 
 def refusal_of(error: BaseException) -> HttpRefusal:

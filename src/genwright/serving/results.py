@@ -19,11 +19,12 @@ from typing import Any
 
 from genwright.data.codec import Preview
 from genwright.data.preview import as_html
-from genwright.data.provenance import mark_files
+from genwright.data.provenance import marked
+from genwright.data.table.field import UNMADE
 from genwright.model import Samples
 from genwright.writing import SampleWriter
 
-__all__ = ["archive", "as_examples", "file_bytes", "media_type", "previews", "texts_of"]
+__all__ = ["archive", "as_examples", "file_bytes", "made_cells", "media_type", "previews", "texts_of"]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of all files in an archive, so that equal files make equal archives."""
@@ -53,15 +54,9 @@ def as_examples(samples: Samples) -> list[dict[str, Any]]:
 
 def file_bytes(samples: Samples) -> list[bytes]:
     """The file of each example, as the command line writes it."""
-    made = samples.fields[samples.make]
-    with TemporaryDirectory(prefix="genwright-") as name:
-        folder = Path(name)
-        files = [folder / f"{i}{made.suffix}" for i in range(len(samples))]
-        for file, value in zip(files, samples.values[samples.make], strict=True):
-            made.save(value, file)
-        if samples.provenance is not None:
-            mark_files(files, samples.provenance, folder)
-        return [file.read_bytes() for file in files]
+    made, provenance = samples.fields[samples.make], samples.provenance
+    files = [made.file_bytes(value) for value in samples.values[samples.make]]
+    return files if provenance is None else [marked(file, made.suffix, provenance) for file in files]
 
 
 def media_type(suffix: str) -> str:
@@ -73,6 +68,16 @@ def media_type(suffix: str) -> str:
 def texts_of(samples: Samples) -> list[str]:
     """Texts that were made. They are none of another kind."""
     return [str(text) for text in samples.values[samples.make]]
+
+
+def made_cells(samples: Samples) -> list[dict[str, Any]]:
+    """Rows that are being made: the cells that are there, by column."""
+    columns = samples.values[samples.make]
+    cells = {str(name): columns[name].tolist() for name in columns.columns}
+    return [
+        {name: _plain(value) for name, value in zip(cells, row, strict=True) if value != UNMADE}
+        for row in zip(*cells.values(), strict=True)
+    ]
 
 
 def archive(samples: Samples) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
+from genwright.data.text.turns import ANSWERS, in_turns, turn_of
 from genwright.errors import GenwrightError, RunError, suggest
 from genwright.families.capabilities import LatentVariable, generative
 from genwright.model import Model
@@ -35,7 +36,7 @@ MENU = 200
 class Control:
     """One thing that may be given, as a form shows it.
 
-    kind     menu, text, number, columns, prompt, infill or file
+    kind     menu, text, turns, number, columns, prompt, infill or file
     values   of a menu
     columns  of a row, those that may be known
     required whether nothing is made without it
@@ -77,9 +78,15 @@ class ServedRun:
     def controls(self) -> dict[str, Control]:
         """What may be given in words and numbers, by name."""
         found = {name: self._control(name, ask) for name, ask in self.pipeline.spec.asks.items()}
-        if "prefix" in self.model.sampler_options() and self.bridged == "":
+        own = "prompt" in found  # what is given to it goes by that name already
+        if "prefix" in self.model.sampler_options() and self.bridged == "" and not own:
             found["prompt"] = Control("prompt", "prompt")
         return {name: one for name, one in found.items() if one is not None}
+
+    @property
+    def dialogue(self) -> str | None:
+        """What the turns of a dialogue are given as, of a run that makes the next one."""
+        return next((name for name, one in self.controls.items() if one.kind == "turns"), None)
 
     @property
     def bridged(self) -> str:
@@ -98,6 +105,8 @@ class ServedRun:
         if ask.partial and field.parts:
             columns = [part for part in self.made.parts if part not in self.pipeline.scalars]
             return Control(name, "columns", columns=tuple(columns))
+        if field.in_turns and not ask.partial:
+            return Control(name, "turns", required=required)
         if "text" in field.views:
             return Control(name, "infill" if ask.partial else "text", required=required)
         return Control(name, "file", required=required)
@@ -188,6 +197,8 @@ class ServedRun:
                 )
             if control.kind == "columns":
                 found[name] = _columns(name, value, limits)
+            elif control.kind == "turns" and _are_turns(value):
+                found[name] = _turns(name, value, limits)
             elif isinstance(value, list):
                 if len(value) != n:
                     raise HttpRefusal(
@@ -247,6 +258,28 @@ def _columns(name: str, value: Any, limits: Limits) -> dict[str, Any]:
             f"{name!r} is an object of columns and their values, got {_shown(value)}", code="wrong-type"
         )
     return {column: _scalar(column, one, limits) for column, one in value.items()}
+
+
+def _are_turns(value: Any) -> bool:
+    """Whether it is one dialogue in turns, and not a text for each example."""
+    return isinstance(value, list) and any(isinstance(one, Mapping) for one in value)
+
+
+def _turns(name: str, value: list[Any], limits: Limits) -> str:
+    """A dialogue so far. Raises `HttpRefusal` for what is none, or has no turn that is to be answered."""
+    turns = [turn_of(one) for one in value]
+    said = [turn for turn in turns if turn is not None]
+    if len(said) < len(turns) or not all("\n" not in role and role for role, _ in said):
+        raise HttpRefusal(
+            f'{name} is a list of turns such as {{"role": "user", "content": "Hello"}}',
+            code="wrong-type",
+        )
+    if said[-1][0] == ANSWERS:
+        raise HttpRefusal(
+            f"the last turn is the {ANSWERS}'s own, and there is nothing to answer: end with another's",
+            code="nothing-to-answer",
+        )
+    return str(_scalar(name, in_turns(said), limits))
 
 
 def _scalar(name: str, value: Any, limits: Limits) -> Any:

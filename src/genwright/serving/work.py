@@ -24,7 +24,7 @@ from genwright.pipeline import Asked
 from genwright.serving.channel import Channel, Event
 from genwright.serving.engine import Abandoned, Work
 from genwright.serving.refusal import HttpRefusal
-from genwright.serving.results import archive, as_examples, media_type, previews, texts_of
+from genwright.serving.results import archive, as_examples, made_cells, media_type, previews, texts_of
 from genwright.serving.served import ServedRun
 
 __all__ = ["ApplyWork", "EditWork", "SampleWork", "Wanted"]
@@ -119,16 +119,15 @@ class SampleWork(ChannelWork):
         if not self.wanted.drafts or now < self._next_draft or draft.step == draft.steps:
             return
         data: dict[str, Any] = {"first": self._behind, "step": draft.step, "steps": draft.steps}
+        left = slice(rows.start, min(rows.stop, rows.start + self.n - self._behind))
+        samples = self.run.model.drafted(draft, left, self.asked, self.seed, self._behind)
         views = self.run.made.views
-        if not views & {"row"} and not ("text" in views and draft.places is None):
-            left = slice(rows.start, min(rows.stop, rows.start + self.n - self._behind))
-            samples = self.run.model.drafted(
-                draft.examples()[left], self.asked, self._behind, draft.places
-            )
-            if "text" in views:
-                data["texts"] = texts_of(samples)
-            elif self.wanted.previews:
-                data["html"] = previews(samples, self.run.name)
+        if samples is not None and "text" in views:
+            data["texts"] = texts_of(samples)
+        elif samples is not None and "row" in views:
+            data["rows"] = made_cells(samples)
+        if samples is not None and self.wanted.previews and "text" not in views:
+            data["html"] = previews(samples, self.run.name)
         self.channel.put(Event("draft", data))
         self._next_draft = time.monotonic() + max(BETWEEN, SHARE * (time.monotonic() - now))
 

@@ -147,8 +147,10 @@ class Trainer:
         self.step = self.run.step
         torch.manual_seed(self.seed)
         if not self.step:
-            wanted = self.family.prepared_on or min(2048, max(2, 8 * self.batch))
-            first = self.stream.next(min(wanted, self.stream.loader.n), self.device, self.seed)
+            few = min(2048, max(2, 8 * self.batch))
+            if self.family.prepared_on is not None:
+                few = min(self.family.prepared_on, self.stream.loader.n)
+            first = self.stream.next(few, self.device, self.seed)
             self.stream.loader.place = 0
             self.family.prepare(first)
             distributed.broadcast(self.family)

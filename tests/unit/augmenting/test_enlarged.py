@@ -16,6 +16,7 @@ import genwright
 from commands import call, done, pictures, refused
 from genwright.augmenting.enlarged import Enlargement
 from genwright.augmenting.selection import Selection
+from genwright.augmenting.trial import REPEATS
 from genwright.errors import GenwrightError
 
 QUICK = ("train.checks=1", "train.samples=0", "data.test=0.3")
@@ -78,7 +79,8 @@ def test_what_it_is_worth_is_said(room: Path) -> None:
     found = json.loads((room / "balanced/augmentation.json").read_text())
     assert found["outcome"] in ("helps", "has no effect", "hurts")
     assert [one["name"] for one in found["effects"]] == ["synthetic examples", "repetition", "SMOTE"]
-    assert all(len(one["gains"]) == 5 for one in found["effects"])
+    (draws,) = {len(one["gains"]) for one in found["effects"]}
+    assert 5 * REPEATS <= draws <= 20 * REPEATS
     assert found["kept"]["rare"] == found["asked"]["rare"]
     assert "synthetic" in json.loads((room / "balanced/synthetic.json").read_text())["."]
 
@@ -107,7 +109,7 @@ def test_pictures_come_with_their_labels_and_are_marked(room: Path, tmp_path: Pa
     run = tmp_path / "run"
     genwright.train(tmp_path / "faces", out=run, settings=settings, **how)
     work = Enlargement(genwright.load(run), None, 0)
-    found = work.make({"a": 2, "b": 1}, seeds=2)
+    found = work.make({"a": 2, "b": 1}, seeds=2, most=2)
     files = work.write(found, tmp_path / "out")
     with (tmp_path / "out/labels.csv").open(newline="") as stream:
         table = [*csv.DictReader(stream)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genwright.augmenting.downstream import LabelledRows
-from genwright.augmenting.trial import Effect, trial
+from genwright.augmenting.trial import REPEATS, Effect, trial
 
 CENTRES = np.array([[0.0, 0.0], [1.5, 0.0], [0.0, 1.5]])
 
@@ -61,7 +61,31 @@ def test_all_are_held_against_the_same(effects: dict[str, Effect]) -> None:
     assert len({one.without for one in effects.values()}) == 1
     for one in effects.values():
         assert one.with_ - one.without == pytest.approx(one.gain)
-        assert len(one.gains) == 5
+        assert len(one.gains) == 5 * REPEATS
+
+
+def test_more_seeds_are_drawn_while_the_verdict_is_open() -> None:
+    few, more = rows(30, 0), rows(90, 3)
+    given = (NearestMean(), few, rows(90, 1), {"more": more})
+    (open_,) = trial(*given, range(2))  # type: ignore[arg-type]
+    assert not open_.clear
+    (found,) = trial(*given, range(2), range(2, 200))  # type: ignore[arg-type]
+    assert found.clear
+    assert 2 * REPEATS < len(found.gains) < 200 * REPEATS
+    assert found.gains[: 2 * REPEATS] == open_.gains
+    (again,) = trial(*given, range(2), range(2, 3))  # type: ignore[arg-type]
+    assert len(again.gains) == 3 * REPEATS
+
+
+def test_what_is_clear() -> None:
+    def effect(low: float, high: float) -> Effect:
+        return Effect("a", 0.5, 0.5, (low + high) / 2, low, high, ())
+
+    assert effect(0.011, 0.05).clear
+    assert effect(-0.05, -0.011).clear
+    assert effect(-0.009, 0.009).clear
+    assert not effect(-0.02, 0.005).clear
+    assert not effect(0.002, 0.03).clear
 
 
 def test_what_is_sure_but_little_is_no_effect() -> None:

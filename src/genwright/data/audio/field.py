@@ -130,7 +130,10 @@ class ClipField(Field):
         return found[0]
 
     def save(self, value: Any, path: Path) -> None:
-        path.write_bytes(to_wav(value.samples, value.rate))
+        path.write_bytes(self.file_bytes(value))
+
+    def file_bytes(self, value: Any) -> bytes:
+        return to_wav(value.samples, value.rate)
 
     # -- what it knows -------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -262,11 +263,17 @@ class ImageField(Field):
         )
 
     def save(self, value: Any, path: Path) -> None:
-        array = pixels(value)
-        if array.size < LARGE:
-            to_image(array).save(path, "PNG")
+        if (array := pixels(value)).size < LARGE:
+            path.write_bytes(self.file_bytes(value))
         else:
             write_png(array, path)
+
+    def file_bytes(self, value: Any) -> bytes:
+        if (array := pixels(value)).size >= LARGE:
+            return super().file_bytes(value)
+        out = io.BytesIO()
+        to_image(array).save(out, "PNG")
+        return out.getvalue()
 
     def cautions(self, values: Values, *, partial: bool = False) -> list[str]:
         own = (self.form.height, self.form.width)

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
+from genwright.data.cells import as_text
 from genwright.data.codec import (
     AS_READ,
     Codec,
@@ -244,6 +245,7 @@ class _Appended:
             self.started = True
             self._lines.writerow(named)
             self.files[0].write_bytes(self.codec.preview(values, self.fields).png)
+        named[NAMED[0]] = list(map(as_text, named[NAMED[0]]))
         self._lines.writerows(zip(*named.values(), strict=True))
         self._stream.flush()
         return self.files

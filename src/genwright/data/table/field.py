@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RowField"]
 
+UNMADE = "…"
+"""In a cell that is not made yet."""
 DISTINCT = 50_000
 """Beyond so many distinct values a column is no longer counted over all rows."""
 
@@ -241,6 +243,20 @@ class RowField(Field):
         known = {**(parts or {}), **values}
         empty = [None] * len(x)
         return assemble({name: known.get(name, empty) for name in self.form.columns}, self.form)
+
+    def in_progress(self, values: Values, x: Array, hidden: Array) -> pd.DataFrame:
+        """With `UNMADE` in each cell of which a number is hidden."""
+        frame, first = _frame(values), 0
+        cells = {str(name): raw(frame[name]) for name in frame.columns}
+        for column in self._columns:
+            left: list[bool] = np.any(hidden[:, first : first + column.stored], axis=1).tolist()
+            first += column.stored
+            found = cells[column.name]
+            cells[column.name] = [
+                UNMADE if gap else value for value, gap in zip(found, left, strict=True)
+            ]
+        series = library("pandas").Series
+        return library("pandas").DataFrame({k: series(v, dtype=object) for k, v in cells.items()})
 
     @property
     def number_types(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ from annotated_types import Ge
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.text import tokenizer as tokenizers
 from genwright.data.text.tokenizer import BPE, CODES, END, CharTokenizer, Tokenizer
+from genwright.data.text.turns import are_turns
 from genwright.errors import DataError
 from genwright.grammar import Grammar
 from genwright.options import Count
@@ -117,6 +118,7 @@ class TextField(Field):
             "tokens": tokens,
             "length": self.length if stream else min(self.length, longest + 1),
             **({"keeps": "end"} if self.keeps == "end" else {}),
+            **({"turns": True} if self.keeps == "end" and are_turns(self._kept) else {}),
             "characters": characters,
             "bytes": size,
             "tokens_per_character": tokens / characters,
@@ -265,6 +267,21 @@ class TextField(Field):
             texts.append(SEPARATOR.join(self.tokenizer.decode(run) for run in runs))
         return texts
 
+    def in_progress(self, values: Values, x: Array, hidden: Array) -> list[str]:
+        """With a `_` for each symbol that is hidden, as `partial` takes it, up to where the text ends."""
+        texts = []
+        for row, gaps in zip(x[:, 0], hidden[:, 0], strict=True):
+            ends = np.flatnonzero((row == END) & ~gaps)
+            stop = len(row) if self.stream or not len(ends) else int(ends[0])
+            edges = np.flatnonzero(np.diff(gaps[:stop])) + 1
+            runs = zip(np.split(row[:stop], edges), np.split(gaps[:stop], edges), strict=True)
+            texts.append(
+                "".join(
+                    "_" * len(r) if len(g) and g[0] else self.decode(r[None, None])[0] for r, g in runs
+                )
+            )
+        return texts
+
     # -- raw values ----------------------------------------------------------------------------
 
     def unseen(self, values: Values) -> str:
@@ -303,6 +320,10 @@ class TextField(Field):
             ) from None
 
     # -- what it knows -------------------------------------------------------------------------
+
+    @property
+    def in_turns(self) -> bool:
+        return bool(self._facts.get("turns"))
 
     def facts(self) -> dict[str, Any]:
         return dict(self._facts)

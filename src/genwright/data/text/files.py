@@ -28,6 +28,7 @@ from genwright.data.codec import Rejected, Source, suffix
 from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
 from genwright.data.sidecar import ENOUGH, looks_like_text
 from genwright.data.text.tokenizer import cut, repair
+from genwright.data.text.turns import ANSWERS, in_turns, turn_of
 from genwright.errors import DataError, suggest
 
 __all__ = [
@@ -54,15 +55,6 @@ TEXTS = frozenset(
 LONG = 40
 """Characters of a text of another name."""
 TURNS = ("messages", "conversations")
-ROLES = {
-    "human": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bing": "assistant",
-    "bard": "assistant",
-}
-"""ShareGPT's names, and TRL's for them."""
-MADE = "assistant"
 _LANGUAGES = (
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee "
     "el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is "
@@ -476,41 +468,24 @@ def _turned(name: str, values: dict[str, Any]) -> Iterator[tuple[str, dict[str, 
     if not keys:
         yield name, values
         return
-    said = [_turn(turn) for key in keys for turn in values.pop(key)]
+    said = [turn_of(turn) for key in keys for turn in values.pop(key)]
     whole = [turn for turn in said if turn is not None]
-    answers = [i for i, (role, _) in enumerate(whole) if role == MADE]
+    answers = [i for i, (role, _) in enumerate(whole) if role == ANSWERS]
     if len(whole) < len(said):
         yield Rejected(name, 'has a turn that is not like {"role": "user", "content": "..."}')
     elif keys == [PROMPT]:
-        yield name, values | {PROMPT: _in_turns(whole)}
+        yield name, values | {PROMPT: in_turns(whole)}
     elif not answers:
-        yield Rejected(name, f"has no turn of the {MADE}")
+        yield Rejected(name, f"has no turn of the {ANSWERS}")
     else:
         # A greeting before anybody asks answers nothing, and is read with the rest.
         asked = [i for i in answers if i > 0] or answers
         for i in asked if keys[0] in TURNS else asked[-1:]:
-            yield name, {PROMPT: _in_turns(whole[:i]), COMPLETION: whole[i][1]} | values
+            yield name, {PROMPT: in_turns(whole[:i]), COMPLETION: whole[i][1]} | values
 
 
 def _listed(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(one, dict) for one in value)
-
-
-def _in_turns(turns: Sequence[tuple[str, str]]) -> str:
-    return "\n".join(f"{role}: {content}" for role, content in turns)
-
-
-def _turn(turn: Any) -> tuple[str, str] | None:
-    """Who says what, as TRL or ShareGPT has it."""
-    if not isinstance(turn, dict):
-        return None
-    role = turn.get("role", turn.get("from"))
-    content = turn.get("content", turn.get("value"))
-    if isinstance(content, list):  # of parts, of which the texts count
-        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    if not isinstance(role, str) or not isinstance(content, str):
-        return None
-    return ROLES.get(role, role), content
 
 
 # -- tables of texts -------------------------------------------------------------------------------

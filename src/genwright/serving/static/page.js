@@ -2,7 +2,8 @@
 // user reach the page as text nodes; HTML comes from the server alone, where everything in it is escaped.
 "use strict";
 
-const MOST = Number(document.body.dataset.most), UPLOAD = Number(document.body.dataset.upload);
+const MOST = Number(document.body.dataset.most), UPLOAD = Number(document.body.dataset.upload), CHARACTERS = Number(document.body.dataset.characters);
+const TILES = { pixels: "4.4rem", waveform: "14rem", tiles: "14rem", molecule: "11rem" }; // width of an example, by what is seen of it
 const panels = [];
 
 function el(tag, props = {}, ...children) {
@@ -116,7 +117,7 @@ class Panel {
       const fill = el("textarea", { rows: 2, placeholder: "To be ___ not" });
       return this.field("given", one.name, fill, { wide: true, shown: `${one.name} with gaps`, words: "a _ for each symbol to be made" });
     }
-    if (one.kind === "text") return this.field("given", one.name, el("textarea", { rows: 2 }), { wide: true, words: need });
+    if (one.kind === "text" || one.kind === "turns") return this.field("given", one.name, el("textarea", { rows: 2 }), { wide: true, words: need });
     if (one.kind === "columns") {
       return el("fieldset", { class: "field wide" }, el("legend", {}, "Known columns; the others are made"), el("div", { class: "fields" },
         ...one.columns.map((column) => this.field(`columns ${one.name}`, column, el("input", { type: "text", placeholder: "to be made", autocomplete: "off" })))));
@@ -142,7 +143,6 @@ class Panel {
     const output = el("output", {}, String(many));
     this.many = el("input", { type: "range", min: 1, max: MOST, value: many, oninput: () => { output.value = this.many.value; } });
     this.seed = el("input", { type: "number", min: 0, step: 1, value: 0, inputmode: "numeric", "aria-label": `Seed of ${this.run.id}`, id: `${this.id}-seed` });
-    this.again = el("input", { type: "checkbox", id: `${this.id}-again`, checked: "" });
     this.go = el("button", { class: "go" }, "Make");
     this.stop = el("button", { type: "button", disabled: "", onclick: () => this.aborter && this.aborter.abort() }, "Stop");
     const controls = this.run.fields.filter((one) => one.kind !== "file").map((one) => this.control(one));
@@ -161,8 +161,8 @@ class Panel {
     this.status = el("p", { class: "status", role: "status", "aria-live": "polite" });
     this.progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": `Progress of ${this.run.id}` });
     this.made = el("div", { class: "made" });
-    const tile = this.run.views.includes("pixels") ? "4.4rem" : this.run.views.includes("waveform") ? "14rem" : "100%";
-    this.made.style.setProperty("--tile", tile);
+    const view = this.run.views.find((one) => one in TILES);
+    this.made.style.setProperty("--tile", TILES[view] || "100%");
     this.command = el("div", { class: "command" });
     this.all = el("button", { type: "button", onclick: () => this.download() }, "Download all");
     this.after = el("div", { class: "bar after", hidden: true }, this.all, this.command);
@@ -179,6 +179,10 @@ class Panel {
       else if (group.startsWith("columns ")) (given[group.slice(8)] ??= {})[name] = value;
     }
     return { run: this.run.id, n: Number(this.many.value), seed: Number(this.seed.value), given, options };
+  }
+
+  kinds() {
+    return new Map(this.run.fields.map((one) => [one.name, one.kind]));
   }
 
   say(words, bad = false) {
@@ -201,7 +205,7 @@ class Panel {
         else if (name === "done") this.end(`Made ${this.examples.length} in ${((performance.now() - began) / 1000).toFixed(1)} s.${data.notes.length ? ` ${data.notes.join(". ")}.` : ""}`);
       }
       this.asked = asked;
-      this.command.replaceChildren(el("small", { class: "quiet" }, "The same on the command line:"), el("code", { tabindex: 0 }, line(asked)));
+      this.command.replaceChildren(el("small", { class: "quiet" }, "The same on the command line:"), el("code", { tabindex: 0 }, line(asked, this.kinds())));
       this.after.hidden = false;
     } catch (error) {
       this.say(error.name === "AbortError" ? "Stopped." : error.message, error.name !== "AbortError");
@@ -228,8 +232,14 @@ class Panel {
   clear() {
     this.examples = [];
     this.tiles = [];
+    this.tables = 0;
     this.made.replaceChildren();
     this.after.hidden = true;
+  }
+
+  // Where an example is shown: rows that come together are one table, behind those that are finished.
+  place(number) {
+    return this.run.views.includes("row") ? this.tables : number;
   }
 
   tile(at) {
@@ -248,14 +258,14 @@ class Panel {
       this.say(`Step ${data.step} of ${data.steps}`);
     }
     (data.texts || []).forEach((text, i) => this.tile(data.first + i).firstChild.replaceChildren(el("pre", { dir: "auto" }, text)));
-    (data.html || []).forEach((html, i) => { this.tile(data.first + i).firstChild.innerHTML = html; });
+    (data.html || []).forEach((html, i) => { this.tile(this.place(data.first + i)).firstChild.innerHTML = html; });
   }
 
   show(data) {
     const rows = this.run.views.includes("row");
     this.examples.push(...data.examples);
     (data.html || []).forEach((html, i) => {
-      const figure = this.tile(rows ? this.tiles.length : data.first + i), number = data.first + i + 1;
+      const figure = this.tile(this.place(data.first + i)), number = data.first + i + 1;
       figure.classList.remove("draft");
       figure.firstChild.innerHTML = html;
       const example = data.examples[i];
@@ -265,6 +275,7 @@ class Panel {
           el("button", { type: "button", "aria-label": `Download example ${number}`, onclick: () => { const [blob, ending] = blobOf(example); save(blob, `${this.run.id}-${number}.${ending}`); } }, "↓")));
       }
     });
+    if (rows) this.tables += 1;
     this.say(`${this.examples.length} made`);
   }
 
@@ -354,10 +365,128 @@ class Panel {
   }
 }
 
-function line({ run, n, seed, given, options }) {
+// -- a run that talks ----------------------------------------------------------------------------------------------
+
+class Chat extends Panel {
+  // What was said, and below it what is said next; `seed` of each answer stands beside it.
+  form() {
+    this.turns = [];
+    this.ask = this.run.fields.find((one) => one.kind === "turns").name;
+    const others = this.run.fields.filter((one) => !["file", "turns"].includes(one.kind)).map((one) => this.control(one));
+    const options = this.run.options.filter((one) => one.name !== "chunk").map((one) => this.option(one));
+    this.history = el("ol", { class: "turns", "aria-label": `The dialogue with ${this.run.id}`, "aria-live": "polite", tabindex: 0 });
+    this.words = el("textarea", { id: `${this.id}-words`, rows: 2, placeholder: "Say something", dir: "auto", onkeydown: (event) => {
+      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); this.make(); }
+    } });
+    this.seed = el("input", { type: "number", min: 0, step: 1, value: 0, inputmode: "numeric", "aria-label": `Seed of ${this.run.id}`, id: `${this.id}-seed` });
+    this.go = el("button", { class: "go" }, "Send");
+    this.stop = el("button", { type: "button", disabled: "", onclick: () => this.aborter && this.aborter.abort() }, "Stop");
+    this.again = el("button", { type: "button", disabled: "", onclick: () => this.retry() }, "Another answer");
+    this.fresh = el("button", { type: "button", disabled: "", onclick: () => this.restart() }, "Start anew");
+    return el("form", { onsubmit: (event) => { event.preventDefault(); this.make(); }, "aria-label": `A dialogue with ${this.run.id}` },
+      this.history,
+      el("div", { class: "field" }, el("label", { for: this.words.id }, "you say"), this.words),
+      el("div", { class: "fields" }, el("div", { class: "field" }, el("label", { for: `${this.id}-seed` }, "seed"), el("div", { class: "seed" }, this.seed,
+        el("button", { type: "button", title: "Another seed", "aria-label": "Another seed", onclick: () => { this.seed.value = Math.floor(Math.random() * 2 ** 31); } }, "⚂"))), ...others),
+      options.length ? el("details", {}, el("summary", {}, "Options of the sampler"), el("div", { class: "fields" }, ...options)) : null,
+      el("div", { class: "bar" }, this.go, this.stop, this.again, this.fresh));
+  }
+
+  request() {
+    this.many = { value: 1 };
+    const asked = super.request();
+    let first = 0; // the end of a long dialogue is what is read
+    while (first < this.turns.length - 1 && inTurns(this.turns.slice(first)).length > CHARACTERS) first += 1;
+    asked.given[this.ask] = this.turns.slice(first);
+    return asked;
+  }
+
+  // A turn at the end of the history; gives the element that holds its words.
+  said(role, content, note = "") {
+    const words = el("div", { class: "words", dir: "auto" }, content);
+    this.history.append(el("li", { class: role === "user" ? "user" : "model" }, el("span", { class: "who" }, role), words, el("small", { class: "quiet" }, note)));
+    this.history.scrollTop = this.history.scrollHeight;
+    return words;
+  }
+
+  async make() {
+    const words = this.words.value.trim();
+    if (this.aborter) return;
+    if (!words) { this.say("Say something first."); this.words.focus(); return; }
+    this.words.value = "";
+    this.turns.push({ role: "user", content: words });
+    this.said("user", words);
+    await this.answer();
+  }
+
+  async answer() {
+    const asked = this.request(), began = performance.now(), shown = this.said("assistant", "…", `seed ${asked.seed}`);
+    this.aborter = new AbortController();
+    this.begin("Answering …");
+    this.fresh.disabled = true;
+    this.again.disabled = true;
+    try {
+      const answer = await post("/v1/sample", { ...asked, stream: true }, this.aborter.signal);
+      for await (const [name, data] of events(answer)) {
+        if (name === "draft" && data.texts) shown.textContent = data.texts[0];
+        else if (name === "examples") shown.textContent = data.examples[0].text;
+        else if (name === "error") throw new Error(data.message);
+        else if (name === "done") this.say(`Answered in ${((performance.now() - began) / 1000).toFixed(1)} s.${data.notes.length ? ` ${data.notes.join(". ")}.` : ""}`);
+        this.history.scrollTop = this.history.scrollHeight;
+      }
+      this.turns.push({ role: "assistant", content: shown.textContent });
+      this.asked = asked;
+      this.command.replaceChildren(el("small", { class: "quiet" }, "The last answer on the command line:"), el("code", { tabindex: 0 }, line(asked, this.kinds())));
+      this.after.hidden = false;
+    } catch (error) {
+      this.history.lastChild.remove();
+      this.unsay();
+      this.say(error.name === "AbortError" ? "Stopped." : error.message, error.name !== "AbortError");
+    } finally {
+      this.finish();
+      this.fresh.disabled = !this.turns.length;
+      this.again.disabled = !this.turns.length;
+      this.words.focus();
+    }
+  }
+
+  // What was said and not answered goes back to where it is written.
+  unsay() {
+    this.history.lastChild.remove();
+    this.words.value = this.turns.pop().content;
+  }
+
+  retry() {
+    if (this.aborter || this.turns.length < 2) return;
+    this.turns.pop();
+    this.history.lastChild.remove();
+    this.seed.value = Number(this.seed.value) + 1;
+    this.answer();
+  }
+
+  restart() {
+    this.turns = [];
+    this.history.replaceChildren();
+    this.after.hidden = true;
+    this.fresh.disabled = true;
+    this.again.disabled = true;
+    this.say("");
+    this.words.focus();
+  }
+
+  // The dialogue as a line of the data that such a model is trained on.
+  async download() {
+    save(new Blob([`${JSON.stringify({ messages: this.turns })}\n`], { type: "application/jsonl" }), `${this.run.id}-dialogue.jsonl`);
+  }
+}
+
+const inTurns = (turns) => turns.map(({ role, content }) => `${role}: ${content}`).join("\n");
+
+function line({ run, n, seed, given, options }, kinds) {
   const words = ["genwright", "sample", run, "-n", n, "--seed", seed];
   for (const [name, value] of Object.entries(given)) {
-    if (name === "prompt" || name === "infill") words.push("--set", `${name}=${value}`);
+    if (kinds.get(name) === "turns") words.push("--given", `${name}=${typeof value === "string" ? value : inTurns(value)}`);
+    else if (name === "prompt" || name === "infill") words.push("--set", `${name}=${value}`);
     else if (typeof value === "object") words.push("--set", `infill=${JSON.stringify(value)}`);
     else words.push("--given", `${name}=${value}`);
   }
@@ -375,7 +504,7 @@ async function start() {
   const main = document.getElementById("runs"), all = document.getElementById("all");
   try {
     const { runs } = await (await fetch("/v1/runs")).json();
-    for (const run of runs) panels.push(new Panel(run));
+    for (const run of runs) panels.push(run.fields.some((one) => one.kind === "turns") ? new Chat(run) : new Panel(run));
     main.replaceChildren(...panels.map((panel) => panel.node));
     all.hidden = panels.length < 2;
     all.addEventListener("submit", (event) => {
