@@ -27,7 +27,7 @@ from genwright.errors import Unsupported
 from genwright.grammar import Grammar
 from genwright.space import Space
 
-__all__ = ["Array", "Field", "Partial", "Values"]
+__all__ = ["Array", "Field", "Partial", "Unit", "Values"]
 
 Array = NDArray[Any]
 Values = Any
@@ -43,6 +43,19 @@ class Partial(NamedTuple):
     x: Tensor
     known: Tensor
     length: int | None = None
+
+
+class Unit(NamedTuple):
+    """What likelihoods of examples are counted by.
+
+    name    of the figure: nats_per_frame
+    how     what it says, in words
+    counts  how many there are in each example `(n,)`
+    """
+
+    name: str
+    how: str
+    counts: Array
 
 
 class Field(ABC):
@@ -177,6 +190,13 @@ class Field(ABC):
     def grid_of(self, value: Any) -> tuple[int, ...]:
         """The grid that a raw value has by itself, which may be another than that of the space."""
         return self.space.grid
+
+    def unit(self, x: Array, *, independent: bool) -> Unit | None:
+        """What the likelihood of stored examples `(n, stored, *grid)` is counted by, in nats (None: by the example).
+
+        independent  of a model to which what stands at one position is independent of the rest there
+        """
+        return None
 
     # -- its parts -----------------------------------------------------------------------------
 
