@@ -146,6 +146,13 @@ KINDS: dict[str, dict[str, str]] = {
         "scaffolds": "genwright.evaluation.metrics.molecules:Scaffolds",
         "molecular_properties": "genwright.evaluation.metrics.molecules:MolecularProperties",
         "property_control": "genwright.evaluation.metrics.molecules:PropertyControl",
+        "pitch_classes": "genwright.evaluation.metrics.music:PitchClasses",
+        "rhythms": "genwright.evaluation.metrics.music:Rhythms",
+        "out_of_key": "genwright.evaluation.metrics.music:OutOfKey",
+        "parallels": "genwright.evaluation.metrics.music:Parallels",
+        "music_repetition": "genwright.evaluation.metrics.music:MusicRepetition",
+        "transposed_copies": "genwright.evaluation.metrics.music:TransposedCopies",
+        "key_control": "genwright.evaluation.metrics.music:KeyControl",
     },
 }
 

@@ -70,7 +70,7 @@ class Field(ABC):
     levels: int | None = None
     """Of numbers in [-1, 1]: how many levels they lie on, as pixels do (None: on none that are known)."""
     views: ClassVar[frozenset[str]] = frozenset()
-    """What metrics may read of its examples: "pixels", "text", "row", "waveform", "level"."""
+    """What metrics may read of its examples: "pixels", "text", "row", "waveform", "level", "music"."""
     suffix: ClassVar[str] = ""
     """Of the file that `save` writes."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
@@ -191,7 +191,7 @@ class Field(ABC):
         """The grid that a raw value has by itself, which may be another than that of the space."""
         return self.space.grid
 
-    def unit(self, x: Array, *, independent: bool) -> Unit | None:
+    def per(self, x: Array, *, independent: bool) -> Unit | None:
         """What the likelihood of stored examples `(n, stored, *grid)` is counted by, in nats (None: by the example).
 
         independent  of a model to which what stands at one position is independent of the rest there

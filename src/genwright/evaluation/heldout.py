@@ -44,7 +44,7 @@ def heldout_log_likelihood(
     train, held = _stored(model, dataset.splits["train"], MOST_TRAIN), _stored(model, test, n)
     mask = _mask(model, test, held)
     per, unit = _units(field, asked, held, mask)
-    own = field.unit(held, independent=family.within == "independent")
+    own = field.per(held, independent=family.within == "independent")
     if own is not None:
         per, unit = own.counts, own.name
     space = field.space

@@ -182,8 +182,8 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         cond = self.conditioner(batch.cond, len(batch), batch.x)
         total = ids.shape[1]
         rows = ids + self._rows(total)
-        places = total // self.at_once
-        hidden = self.net(self._inputs(rows[:, : -self.at_once], self._marks(cond), 0, places), cond)
+        inputs = self._inputs(rows[:, : -self.at_once], self._marks(cond), 0, total // self.at_once)
+        hidden = self.net(inputs, cond)
         hidden = hidden.view(len(batch), -1, self.channels // self.at_once, hidden.shape[-1])
         hidden = hidden.expand(-1, -1, self.channels, -1)
         nats = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device)
@@ -194,22 +194,18 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
             each = F.cross_entropy(logits.transpose(1, 2), symbols, reduction="none")
             if self.pointer is not None:
                 each = -self.pointer.log_prob(h, -each, symbols, cond)
-            counts = ended is None or (isinstance(span, Symbol) and span.pad is not None)
-            nats = nats + (each if counts else each.masked_fill(ended, 0.0))
+            if ended is not None and getattr(span, "pad", None) is None:
+                each = each.masked_fill(ended, 0.0)
+            nats = nats + each
         return nats if mask is None else nats * mask
 
     def _ended(self, truth: Tensor) -> Tensor | None:
         """At which positions of symbols `(B, C, P)` an example has ended `(B, P)`, so that spans drawn at once with
         what says so are no part of it; None where there are none."""
-        pads = [
-            i
-            for i, span in enumerate(self.space.spans)
-            if isinstance(span, Symbol) and span.pad is not None
-        ]
-        if self.at_once == 1 or not pads:
-            return None
-        span = self.space.spans[pads[0]]
-        return truth[:, pads[0]] == getattr(span, "pad", None)
+        for symbols, span in zip(truth.unbind(1), self.space.spans, strict=True):
+            if self.at_once > 1 and isinstance(span, Symbol) and span.pad is not None:
+                return torch.eq(symbols, span.pad)
+        return None
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats, and how many symbols they are for."""

@@ -418,11 +418,11 @@ def test_the_likelihood_is_counted_in_frames_and_names_its_protocol() -> None:
     pieces = [Piece.of_roll(chorale(i, 10 + i), 1) for i in range(3)]
     for form in ("voices", "roll"):
         field = fitted(pieces, form=form, length=20, voices=4, rolls=True)
-        unit = field.unit(field.tensor(pieces).numpy(), independent=form == "roll")
+        unit = field.per(field.tensor(pieces).numpy(), independent=form == "roll")
         assert unit.counts.tolist() == [10, 11, 12]
         assert unit.name == f"nats_per_frame_{'independent_keys' if form == 'roll' else 'ordered_notes'}"
     tokens = fitted([melody()], form="tokens", length=64)
-    assert tokens.unit(tokens.tensor([melody()]).numpy(), independent=False).counts.tolist() == [8]
+    assert tokens.per(tokens.tensor([melody()]).numpy(), independent=False).counts.tolist() == [8]
 
 
 def test_what_is_made_can_be_heard_and_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from genwright.data.codec import (
     ReadOptions,
     Rejected,
     Rows,
+    Sounded,
     Source,
     SplitName,
     Values,
@@ -305,7 +306,7 @@ class MusicCodec(FileCodec):
         """The piano rolls of pieces, with what plays them."""
         names = file_fields(values, fields, MusicField, self.main)
         rows = list(islice(zip(*(values[name] for name in names), strict=True), SHOWN)) if names else []
-        shown, size = [], 0
+        shown, size = list[Sounded](), 0
         for piece in (piece for row in rows for piece in row):
             size += int(2 * RATE * piece.seconds)
             if shown and size > SHOWN_BYTES:
@@ -334,7 +335,7 @@ def _music(form: MusicForm) -> MusicField:
 
 def _part(form: MusicForm, name: str) -> MusicField:
     """The field of a part of a piece, by its name; of another piece that goes with it all of that."""
-    part = next((one for one in PARTS if one == name), "all")
+    part: Part = next((one for one in PARTS if one == name), "all")
     return _music(
         replace(
             form, part=part, voices=1 if part in ("melody", "bass") and not form.own else form.voices

@@ -249,7 +249,7 @@ class MusicField(Field):
         drawn = torch.randint(-by, by + 1, (len(x),), generator=rng, device=rng.device)
         return self.spelling.moved(x, drawn.to(x.device))
 
-    def unit(self, x: Array, *, independent: bool) -> Unit:
+    def per(self, x: Array, *, independent: bool) -> Unit:
         """Nats a frame, by the protocol of the model: `ordered_notes`, each of a frame given those before it (RNN-NADE,
         Boulanger-Lewandowski et al. 2012), or `independent_keys` given the frames before. Of tokens nats a note.
 

@@ -82,12 +82,12 @@ class Voices:
             voice, at = np.nonzero(pitches >= 0)
             roll[at, pitches[voice, at]] = True
             return Piece.of_roll(roll, steps, 0)
-        rows = []
-        for voice, line in enumerate(x):
+        rows: list[list[int]] = []
+        for number, line in enumerate(x):
             for onset in np.flatnonzero(line >= FIRST).tolist():
                 after = np.flatnonzero(line[onset + 1 :] != HOLD)
                 size = 1 + (int(after[0]) if len(after) else x.shape[1] - onset - 1)
-                rows.append([onset, size, int(pitches[voice, onset]), voice])
+                rows.append([onset, size, int(pitches[number, onset]), number])
         return Piece.of(rows, x.shape[1], steps=steps)
 
     def holds(self, piece: Piece) -> bool:
@@ -228,7 +228,7 @@ class Tokens:
             elif word == "size" and pitch >= 0:
                 rows.append([max(begin, 0) + at, int(number), pitch, voice])
                 at, pitch = at + int(number), -1
-        notes = np.unique(np.asarray(rows, np.int32).reshape(-1, 4), axis=0)
+        notes = np.array(sorted({*map(tuple, rows)}), np.int32).reshape(-1, 4)
         there = frozenset(notes[:, VOICE].tolist())
         return Piece.of(notes, steps=steps, metre=metre, drums=there & frozenset(self.drums))
 

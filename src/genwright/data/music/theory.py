@@ -86,15 +86,11 @@ def top_down(piece: Piece, voices: int) -> Array:
 def parallels(lines: Array) -> tuple[int, int]:
     """Of voices `(T, V)`, pitches or -1: how often two of them move from a fifth or an octave to the same interval in
     one direction, and how often two move at all, from one step to the next where both sound."""
-    wrong = moves = 0
-    for a in range(lines.shape[1]):
-        for b in range(a + 1, lines.shape[1]):
-            sound = (lines[:, a] >= 0) & (lines[:, b] >= 0)
-            both = sound[1:] & sound[:-1]
-            up, low = (np.diff(lines[:, voice].astype(int)) for voice in (a, b))
-            moved = both & (up != 0) & (low != 0)
-            between = (lines[:, a].astype(int) - lines[:, b]) % 12
-            same = (between[1:] == between[:-1]) & np.isin(between[1:], PERFECT)
-            wrong += int((moved & same & (np.sign(up) == np.sign(low))).sum())
-            moves += int(moved.sum())
-    return wrong, moves
+    first, second = np.triu_indices(lines.shape[1], 1)
+    one, other = (lines[:, some].astype(int) for some in (first, second))  # (T, pairs)
+    sound = (one >= 0) & (other >= 0)
+    up, low = np.diff(one, axis=0), np.diff(other, axis=0)
+    moved = sound[1:] & sound[:-1] & (up != 0) & (low != 0)
+    between = (one - other) % 12
+    same = (between[1:] == between[:-1]) & np.isin(between[1:], PERFECT)
+    return int((moved & same & (np.sign(up) == np.sign(low))).sum()), int(moved.sum())
