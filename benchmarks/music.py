@@ -27,8 +27,8 @@ import genwright
 from _report import say
 from genwright.data.field import Array
 from genwright.data.music.field import MusicField
+from genwright.data.music.forms import REST
 from genwright.data.music.piece import Piece
-from genwright.data.music.spelling import REST
 from genwright.data.music.theory import out_of_key, parallels, top_down
 from genwright.evaluation.heldout import heldout_log_likelihood
 from genwright.model import Model

@@ -256,18 +256,8 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         drawn.  length_penalty: how much longer ones are then preferred, 0 not at all.  cache: keep what
         was seen (False: plain path)."""
         sampler = TokenSampler(temperature, top_k, top_p, min_p)
-        if beams and (sampler.cuts or temperature not in (0.0, 1.0)):
-            raise Incompatible(
-                "a beam search takes the likeliest and draws nothing: leave temperature, top_k, top_p and min_p away, "
-                "or beams",
-                code="contradicting-options",
-            )
-        if beams and self.at_once > 1:
-            raise Incompatible(
-                "a beam search follows symbols drawn one after the other, and this model draws those of a position at "
-                "once: leave beams away",
-                code="contradicting-options",
-            )
+        if beams:
+            self._check_search(sampler)
         total = self.length if length is None else length * self.channels
         if total > self.length and (len(self.space.grid) != 1 or self.conditioner.shape.grid):
             raise Incompatible(
@@ -311,6 +301,21 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
             at += self.at_once
             reached(Draft(at, total, lambda: self._stored(rows - shift, grid), at // self.channels))
         return self._stored(rows - shift, grid)
+
+    def _check_search(self, sampler: TokenSampler) -> None:
+        """Raise `Incompatible` where nothing can be searched for."""
+        if sampler.cuts or sampler.temperature not in (0.0, 1.0):
+            raise Incompatible(
+                "a beam search takes the likeliest and draws nothing: leave temperature, top_k, top_p and min_p away, "
+                "or beams",
+                code="contradicting-options",
+            )
+        if self.at_once > 1:
+            raise Incompatible(
+                "a beam search follows symbols drawn one after the other, and this model draws those of a position at "
+                "once: leave beams away",
+                code="contradicting-options",
+            )
 
     def _searched(
         self,

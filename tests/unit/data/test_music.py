@@ -25,10 +25,10 @@ from genwright.data.music import files
 from genwright.data.music.codec import MusicCodec
 from genwright.data.music.field import MusicField, MusicForm
 from genwright.data.music.files import of_midi, read_pieces, to_npz
+from genwright.data.music.forms import REST, Roll, Tokens, Voices, as_words, bars
 from genwright.data.music.midi import to_midi
 from genwright.data.music.piece import Piece
 from genwright.data.music.sound import RATE, pictured, played
-from genwright.data.music.spelling import REST, Roll, Tokens, Voices, bars, spelled
 from genwright.data.music.theory import estimated_key, out_of_key, parallels, top_down
 from genwright.data.source import find
 from genwright.errors import DataError, GenwrightError, RecipeError
@@ -163,7 +163,7 @@ def test_a_long_piece_is_cut_at_its_bars() -> None:
     assert cuts[-1][1] == piece.length
     for begin, end in cuts:
         assert begin % piece.bar == 0
-        assert sum(1 for _ in spelled(piece.window(begin, end), 16)) < 60
+        assert sum(1 for _ in as_words(piece.window(begin, end), 16)) < 60
     assert sum(len(piece.window(*cut)) for cut in cuts) == 64
 
 
@@ -408,9 +408,9 @@ def test_whatever_the_grammar_allows_is_read_back(seed: int) -> None:
         ids.append(int(rng.choice(np.flatnonzero(grammar.allowed(state, left)[0].numpy()))))
         state = grammar.after(state, torch.tensor([ids[-1]]))
     (piece,) = field.decode(np.array(ids)[None, None])
-    words = [field.spelling.words[i] for i in ids[: ids.index(0) if 0 in ids else 40]]
+    words = [field.symbols.words[i] for i in ids[: ids.index(0) if 0 in ids else 40]]
     assert len({*map(tuple, piece.notes.tolist())}) <= sum(word.startswith("pitch") for word in words)
-    again = replace(field.spelling, length=400)
+    again = replace(field.symbols, length=400)
     assert again.decode(again.encode(piece), 4) == piece
 
 

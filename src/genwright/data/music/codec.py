@@ -1,6 +1,6 @@
 """Music: files of notes and of piano rolls, with or without labels, cut into windows where they are long.
 
-How one file is read is `files.py`'s, how a piece is written as symbols `spelling.py`'s, where labels are found
+How one file is read is `files.py`'s, how a piece is written as symbols `forms.py`'s, where labels are found
 `data/labels.py`'s.
 """
 
@@ -42,9 +42,9 @@ from genwright.data.labels import (
 )
 from genwright.data.music.field import QUARTERS, MusicField, MusicForm
 from genwright.data.music.files import MIDI, ROLLS, SCORES, Found, holds_rolls, read_pieces
+from genwright.data.music.forms import as_words, bars, sorted_voices
 from genwright.data.music.piece import ONSET, PARTS, SIZE, VOICE, Part, Piece
-from genwright.data.music.sound import RATE, pictured, played, sounded
-from genwright.data.music.spelling import bars, sorted_voices, spelled
+from genwright.data.music.sound import RATE, heard_and_seen, pictured, played
 from genwright.data.music.theory import key_of
 from genwright.data.preview import sound_as_html
 from genwright.data.text.field import TextField
@@ -311,7 +311,7 @@ class MusicCodec(FileCodec):
             size += int(2 * RATE * piece.seconds)
             if shown and size > SHOWN_BYTES:
                 break
-            shown.append(sounded(piece, fluidsynth=self._sound == "fluidsynth"))
+            shown.append(heard_and_seen(piece, fluidsynth=self._sound == "fluidsynth"))
         return Preview("sounds", sounds=tuple(shown)) if shown else Preview("text")
 
 
@@ -493,7 +493,7 @@ def _length(form: str, pieces: Sequence[Piece]) -> int:
     """Positions that hold the longest piece and its end."""
     if form == "tokens":
         most = max(
-            (sum(1 for _ in spelled(piece, QUARTERS * piece.steps)) for piece in pieces), default=1
+            (sum(1 for _ in as_words(piece, QUARTERS * piece.steps)) for piece in pieces), default=1
         )
         return max(8, min(LONG_TOKENS, most + 1))
     return min(LONG, max((piece.length for piece in pieces), default=1) + 1)

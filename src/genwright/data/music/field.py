@@ -1,4 +1,4 @@
-"""Music as a field: pieces written as symbols in one of three forms (`spelling.py`)."""
+"""Music as a field: pieces written as symbols in one of three forms (`forms.py`)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from torch import Tensor
 from genwright.data.codec import suffix
 from genwright.data.field import Array, Field, Partial, Unit, Values
 from genwright.data.music.files import MIDI, ROLLS, SCORES, read_pieces, to_npz
+from genwright.data.music.forms import END, REST, Roll, Symbols, Tokens, Voices
 from genwright.data.music.midi import to_midi
 from genwright.data.music.piece import PITCH, SIZE, VOICE, Part, Piece
-from genwright.data.music.spelling import END, REST, Roll, Spelling, Tokens, Voices
 from genwright.errors import DataError, Unsupported
 from genwright.grammar import Grammar
 from genwright.space import Space
 
-__all__ = ["QUARTERS", "Form", "MusicField", "MusicForm"]
+__all__ = ["QUARTERS", "FormName", "MusicField", "MusicForm"]
 
-Form = Literal["tokens", "voices", "roll"]
+FormName = Literal["tokens", "voices", "roll"]
 QUARTERS = 8
 """Of the longest note that has a symbol of its own."""
 FEW = 100
@@ -86,7 +86,7 @@ class MusicForm:
     rolls      whether files are piano rolls
     """
 
-    form: Form = "voices"
+    form: FormName = "voices"
     length: int = 1
     voices: int = 1
     own: bool = False
@@ -176,7 +176,7 @@ class MusicField(Field):
             )
 
     @cached_property
-    def spelling(self) -> Spelling:
+    def symbols(self) -> Symbols:
         known, form = self._known, self.form
         assert known, "settle or restore comes first"
         if form.form == "roll":
@@ -197,11 +197,11 @@ class MusicField(Field):
 
     @property
     def space(self) -> Space:
-        return self.spelling.space
+        return self.symbols.space
 
     @property
     def grammar(self) -> Grammar | None:
-        return self.spelling.grammar()
+        return self.symbols.grammar()
 
     # -- to tensors and back -------------------------------------------------------------------
 
@@ -211,9 +211,9 @@ class MusicField(Field):
         k = max(span.width for span in self.space.spans)
         out = np.empty((len(values), *self.space.shape), np.uint8 if k <= 256 else np.uint16)
         for row, piece in zip(out, values, strict=True):
-            if not self.spelling.holds(piece):
+            if not self.symbols.holds(piece):
                 raise DataError(self._strange(piece), code="unknown-note")
-            row[:] = self.spelling.encode(piece)
+            row[:] = self.symbols.encode(piece)
         return out
 
     def _strange(self, piece: Piece) -> str:
@@ -229,13 +229,13 @@ class MusicField(Field):
         )
 
     def known(self, values: Values) -> list[bool]:
-        return [self.spelling.holds(piece) for piece in values]
+        return [self.symbols.holds(piece) for piece in values]
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[Piece]:
         beats, unit = self._known["metres"][0]
         made = []
         for one in np.asarray(x):
-            piece = self.spelling.decode(np.asarray(one, np.int64), self.form.clock)
+            piece = self.symbols.decode(np.asarray(one, np.int64), self.form.clock)
             metre = piece.metre if self.form.form == "tokens" else (beats, unit)
             tempo, basses = self._known["tempo"], frozenset(self._known["basses"])
             made.append(replace(piece, metre=metre, tempo=tempo, basses=basses))
@@ -247,7 +247,7 @@ class MusicField(Field):
         if not by:
             return x
         drawn = torch.randint(-by, by + 1, (len(x),), generator=rng, device=rng.device)
-        return self.spelling.moved(x, drawn.to(x.device))
+        return self.symbols.moved(x, drawn.to(x.device))
 
     def per(self, x: Array, *, independent: bool) -> Unit:
         """Nats a frame, by the protocol of the model: `ordered_notes`, each of a frame given those before it (RNN-NADE,
@@ -363,4 +363,4 @@ class MusicField(Field):
         self.form = MusicForm(**state["form"])
         self._known = dict(state["known"])
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
-        self.__dict__.pop("spelling", None)
+        self.__dict__.pop("symbols", None)

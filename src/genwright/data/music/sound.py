@@ -18,7 +18,7 @@ from genwright.data.music.midi import to_midi
 from genwright.data.music.piece import PITCH, Piece
 from genwright.errors import GenwrightError
 
-__all__ = ["RATE", "pictured", "played", "sounded"]
+__all__ = ["RATE", "heard_and_seen", "pictured", "played"]
 
 RATE = 11_025
 """Samples a second."""
@@ -40,7 +40,7 @@ def played(piece: Piece, *, fluidsynth: bool = False) -> bytes:
     return _by_fluidsynth(piece) if fluidsynth else to_wav(_strings(piece), RATE)
 
 
-def sounded(piece: Piece, *, fluidsynth: bool = False) -> Sounded:
+def heard_and_seen(piece: Piece, *, fluidsynth: bool = False) -> Sounded:
     return Sounded(played(piece, fluidsynth=fluidsynth), pictured(piece))
 
 

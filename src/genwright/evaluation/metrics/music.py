@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,7 +38,7 @@ VOICES = 4
 """From the highest down, that are looked at for parallels."""
 LONGEST, PLACES = 32, 64
 """Quarters of a quarter note of the longest note that is told from longer ones, and of a bar."""
-RUN, MOTIF = 8, 4
+RUN, MOTIF = 8, 3
 """Events one after the other that are looked for in other music, and in the same."""
 COPIED = 0.5
 """Of a piece, by whose share of such runs it is called a copy."""
@@ -55,7 +56,7 @@ class _Histogram(Statistic):
     better = "lower"
     ideal = 0.0
     reads = "music"
-    sees = ("ladder", "independence", "new_mode", "collapse")
+    sees: ClassVar[tuple[str, ...] | None] = ("ladder", "independence", "new_mode", "collapse")
     counted: Callable[[Piece], Array]
     """Counts of a piece `(k,)`."""
 
@@ -67,10 +68,10 @@ class _Histogram(Statistic):
         )
         if not (test.any() and fake.any()):
             raise DataError(f"{self.name}: there are no notes to compare", code="no-notes")
-        return test, fake, lambda test, fake, rng: divergence(test.sum(0), fake.sum(0))
+        return test, fake, lambda test, fake, rng: jensen_shannon(test.sum(0), fake.sum(0))
 
 
-def divergence(a: Array, b: Array) -> float:
+def jensen_shannon(a: Array, b: Array) -> float:
     """Of counts."""
     p, q = a / max(a.sum(), 1e-300), b / max(b.sum(), 1e-300)
     middle = (p + q) / 2
@@ -176,13 +177,13 @@ def _runs(piece: Piece, size: int = RUN) -> tuple[tuple[Event, ...], ...]:
 
 
 def _again(piece: Piece) -> float:
-    """Of the runs of a piece the share that came in it before."""
-    runs = _runs(piece, MOTIF)
+    """Of the motifs of a melody the share that came in it before."""
+    runs = _runs(piece.part("melody"), MOTIF)
     return 1 - len({*runs}) / len(runs) if runs else 0.0
 
 
 class MusicRepetition(MeanScore):
-    """The share of runs of four chords or notes that came in the same piece before, in the same key or another."""
+    """The share of runs of three moves of the melody that came in the same piece before, in the same key or another."""
 
     name = "music_repetition"
     group = "diversity"

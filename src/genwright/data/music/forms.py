@@ -26,7 +26,7 @@ from genwright.data.music.theory import top_down
 from genwright.grammar import REFUSED, Grammar
 from genwright.space import Space, Symbol
 
-__all__ = ["END", "REST", "Roll", "Spelling", "Tokens", "Voices", "bars", "sorted_voices"]
+__all__ = ["END", "REST", "Roll", "Symbols", "Tokens", "Voices", "bars", "sorted_voices"]
 
 END, REST, HOLD = 0, 1, 2
 """Of voices: behind the end, silence, and that a key is held on."""
@@ -139,7 +139,7 @@ class Roll:
     def moved(self, x: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
         """What would leave the keyboard is an octave nearer to its middle."""
         made = x.clone()
-        for some in by.unique().tolist():
+        for some in sorted({*by.tolist()}):
             rows = by == some
             keys, moved = x[rows, 1:], torch.zeros_like(x[rows, 1:])
             if some > 0:
@@ -197,7 +197,7 @@ class Tokens:
     def encode(self, piece: Piece) -> Array:
         """`(1, L)`."""
         found = np.full((1, self.length), END, np.int64)
-        ids = [self.numbers[word] for word in spelled(piece, self.longest)][: self.length]
+        ids = [self.numbers[word] for word in as_words(piece, self.longest)][: self.length]
         found[0, : len(ids)] = ids
         return found
 
@@ -233,7 +233,7 @@ class Tokens:
         return Piece.of(notes, steps=steps, metre=metre, drums=there & frozenset(self.drums))
 
     def holds(self, piece: Piece) -> bool:
-        return len(piece) > 0 and all(word in self.numbers for word in spelled(piece, self.longest))
+        return len(piece) > 0 and all(word in self.numbers for word in as_words(piece, self.longest))
 
     def moved(self, x: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
         first = self.numbers[f"pitch:{self.low}"]
@@ -263,7 +263,7 @@ class Tokens:
         return Grammar(follows)
 
 
-def spelled(piece: Piece, longest: int) -> Iterator[str]:
+def as_words(piece: Piece, longest: int) -> Iterator[str]:
     """The words of a piece. A longer note is cut off there."""
     begin, at, whose = -piece.bar, 0, 0
     yield f"metre:{piece.metre[0]}/{piece.metre[1]}"
@@ -286,11 +286,11 @@ def spelled(piece: Piece, longest: int) -> Iterator[str]:
 
 
 def bars(piece: Piece, longest: int, most: int) -> list[tuple[int, int]]:
-    """Where a piece is cut so that each part is spelled in at most `most` words, but for bars that have more."""
+    """Where a piece is cut so that each part is as_words in at most `most` words, but for bars that have more."""
     ends = range(piece.bar, piece.length + piece.bar, piece.bar)
     costs = [0] * len(ends)
     at = -1
-    for word in spelled(piece, longest):
+    for word in as_words(piece, longest):
         at += word == "bar"
         costs[min(max(at, 0), len(costs) - 1)] += 1
     if sum(costs) < most:
@@ -304,7 +304,7 @@ def bars(piece: Piece, longest: int, most: int) -> list[tuple[int, int]]:
     return [*cuts, (begin, piece.length)]
 
 
-Spelling = Voices | Roll | Tokens
+Symbols = Voices | Roll | Tokens
 
 
 def sorted_voices(pieces: Sequence[Piece]) -> int:
