@@ -147,7 +147,8 @@ class Trainer:
         self.step = self.run.step
         torch.manual_seed(self.seed)
         if not self.step:
-            first = self.stream.next(min(2048, max(2, 8 * self.batch)), self.device, self.seed)
+            wanted = self.family.prepared_on or min(2048, max(2, 8 * self.batch))
+            first = self.stream.next(min(wanted, self.stream.loader.n), self.device, self.seed)
             self.stream.loader.place = 0
             self.family.prepare(first)
             distributed.broadcast(self.family)
