@@ -60,7 +60,7 @@ def harmonised(run: Path, model: Model, field: MusicField, n: int, seed: int) ->
         for name, split in model.dataset.splits.items()
     }
     truth = splits["test"][:n]
-    melody = [replace_voices(field, one) for one in truth]
+    melody = [soprano(field, one) for one in truth]
     given = {"melody": melody} if "melody" in model.pipeline.spec.asks else {"music": melody}
     made = field.tensor(model.sample(len(truth), given, seed=seed, temperature=0.0).examples)
     for voice, name in enumerate(("soprano", "alto", "tenor", "bass")):
@@ -80,7 +80,7 @@ def harmonised(run: Path, model: Model, field: MusicField, n: int, seed: int) ->
         )
 
 
-def replace_voices(field: MusicField, x: torch.Tensor) -> Piece:
+def soprano(field: MusicField, x: torch.Tensor) -> Piece:
     """The highest voice alone."""
     alone = torch.where(x >= REST, torch.full_like(x, REST), x)
     alone[0] = x[0]
