@@ -114,12 +114,11 @@ def score(args: argparse.Namespace) -> None:
         name: float(value) for name, value in (one.split("=", 1) for one in args.set)
     }
     drawn = rng.permutation(len(train))[: args.n]
-    sets: dict[str, Sequence[str]] = {
-        "train": other[: args.n],
-        "add a carbon": ["C" + train[i] for i in drawn],
-        "all carbon": ["C" * int(length) for length in rng.integers(1, 60, args.n)],
-        "n-gram": list(NGram(train).sample(args.n, rng)),
-    }
+    sets: dict[str, Sequence[str]] = {"train": other[: args.n]}
+    if not args.alone:
+        sets["add a carbon"] = ["C" + train[i] for i in drawn]
+        sets["all carbon"] = ["C" * int(length) for length in rng.integers(1, 60, args.n)]
+        sets["n-gram"] = list(NGram(train).sample(args.n, rng))
     for run in args.runs:
         sets[run.name] = genwright.sample(run, args.n, seed=args.seed, **options).examples
     for name, made in sets.items():
@@ -142,11 +141,9 @@ def features(smiles: Sequence[str]) -> Array:
         ChemNetExtractor.file().read_bytes(), lambda places: [smiles[place] for place in places]
     ).eval()
     with torch.inference_mode():
-        return (
-            torch.cat([backbone(some) for some in torch.split(torch.arange(len(smiles)), PIECE)])
-            .double()
-            .numpy()
-        )
+        return torch.cat(
+            [backbone(some).double() for some in torch.split(torch.arange(len(smiles)), PIECE)]
+        ).numpy()
 
 
 def control(args: argparse.Namespace) -> None:
@@ -158,7 +155,10 @@ def control(args: argparse.Namespace) -> None:
         rows = [row for i, row in enumerate(csv.DictReader(stream)) if i < 20_000]
     wanted = [rows[i] for i in rng.integers(len(rows), size=args.n)]
     made = genwright.sample(
-        args.run, given={name: [float(row[name]) for row in wanted] for name in asked}, seed=args.seed
+        args.run,
+        args.n,
+        given={name: [float(row[name]) for row in wanted] for name in asked},
+        seed=args.seed,
     ).examples
     valid = np.array([canonical(one) is not None for one in made])
     for name in asked:
@@ -190,6 +190,7 @@ def main() -> None:
     part.add_argument("--n", type=int, default=10_000)
     part.add_argument("--reference", type=int, default=50_000)
     part.add_argument("--set", nargs="*", default=[], help="sampler options, NAME=VALUE")
+    part.add_argument("--alone", action="store_true", help="without the baselines")
     part.add_argument("--seed", type=int, default=0)
     part.set_defaults(do=score)
     part = parts.add_parser("control")

@@ -40,6 +40,9 @@ __all__ = ["AnyOrder"]
 FAR = 64
 """Places to the next one that is known, at most, that are told apart."""
 MOST_GAPS = 3
+SCATTERED = 0.1, 0.5
+"""Of the examples of which something is known, those that lack places anywhere instead of runs of them: of one axis a
+text, where gaps are runs, and of several."""
 
 
 class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
@@ -80,10 +83,11 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
         )
         self._add_head(width)
         self.start = nn.Parameter(0.02 * torch.randn(width))
-        # Where the place is, where the last one was, and how far it is to the next that is known.
+        # Where the place is, where the last one was, and on a grid how far it is to the next that is known.
         self.here = nn.Parameter(0.02 * torch.randn(self.length, width))
         self.last = nn.Parameter(0.02 * torch.randn(self.length, width))
-        self.ahead = nn.Parameter(0.02 * torch.randn(min(FAR, self.length) + 1, width))
+        far = 1 + min(FAR, self.length)
+        self.ahead = nn.Parameter(0.02 * torch.randn(far, width)) if space.grid else None
         vector = self.conditioner.shape.vector
         self.from_vector = nn.Linear(vector, width) if vector else None
 
@@ -114,7 +118,7 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
             if self.from_vector is not None:
                 start = start + self.from_vector(cond.vector)
             h = h + F.pad(start[:, None], (0, 0, 0, h.shape[1] - 1))
-        return h + F.embedding(self._distance(rank, now, step), self.ahead)
+        return h if self.ahead is None else h + F.embedding(self._distance(rank, now, step), self.ahead)
 
     def _distance(self, rank: Tensor, now: Tensor, step: Tensor) -> Tensor:
         """From the place of each step `(B, S)` to the next place behind it that came before; 0: there is none."""
@@ -183,8 +187,8 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
         return mask.flatten(1).repeat_interleave(self.channels, dim=1)
 
     def _drawn(self, n: int) -> Tensor:
-        """Which symbols of `n` examples are known `(n, D)`: of some none, of the others all but up to three gaps, or
-        all but cells anywhere, as many as chance has it; of a row all but cells."""
+        """Which symbols of `n` examples are known `(n, D)`: of some none, of the others all but up to three runs, or
+        all but places anywhere, as many as chance has it; of a row all but such cells."""
         share, kind = torch.rand(2, n, 1, device=self.device)
         cells = torch.rand(n, self.length, device=self.device) >= share
         if not self.space.grid:

@@ -109,7 +109,7 @@ class Trainer:
         self.recovery = Recovery(self)
         self.step, self.seconds, self.worked, self._in_checks = 0, 0.0, 0.0, 0.0
         self.threads = Threads(self.device, chooses=options.minutes is not None, most=options.threads)
-        self.saving = Saving(options.keep if judge is not None else "loss")
+        self.saving = Saving(options.keep if judge is not None or options.keep == "last" else "loss")
         self.hooks: list[Hook] = [
             *(AverageWeights(), self.threads, MeasureCoverage(), HeldoutLoss(), MeasureHeeding()),
             *([] if judge is None else [JudgeSamples(judge)]),
