@@ -243,7 +243,9 @@ KINDS = {
     "level": Kind("level", levels, "genwright.data.level.codec.CHUNK"),
     "molecule": Kind("molecule", molecules, "genwright.data.molecule.codec.CHUNK", many=200),
     "music": Kind("music", rolls, "genwright.data.music.codec.CHUNK", 40, many=40),
-    "music-notes": Kind("music", scores, "genwright.data.music.codec.CHUNK", 40, {"length": 2500}, many=40),
+    "music-notes": Kind(
+        "music", scores, "genwright.data.music.codec.CHUNK", 40, {"length": 2500}, many=40
+    ),
 }
 
 
