@@ -123,7 +123,7 @@ def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str 
     if _too_long(kind, space):
         return (
             f"{family} takes at most {kind.max_positions:,} symbols in one example, "
-            f"and this has {space.stored * space.positions:,}: {space}{after}"
+            f"and this has {kind.places_of(space):,}: {space}{after}"
         )
     widest = max(span.width for span in space.spans)
     if kind.max_width is not None and widest > kind.max_width:
@@ -135,7 +135,7 @@ def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str 
 
 
 def _too_long(kind: type[Family], space: Space) -> bool:
-    return kind.max_positions is not None and space.stored * space.positions > kind.max_positions
+    return kind.max_positions is not None and kind.places_of(space) > kind.max_positions
 
 
 def _ways(family: str, space: Space, dial: str) -> list[str]:

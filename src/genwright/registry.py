@@ -46,6 +46,7 @@ KINDS: dict[str, dict[str, str]] = {
         "audio": "genwright.data.audio.codec:AudioCodec",
         "level": "genwright.data.level.codec:LevelCodec",
         "molecule": "genwright.data.molecule.codec:MoleculeCodec",
+        "music": "genwright.data.music.codec:MusicCodec",
     },
     "tasks": {
         "generate": "genwright.tasks.generate:Generate",
@@ -146,6 +147,13 @@ KINDS: dict[str, dict[str, str]] = {
         "scaffolds": "genwright.evaluation.metrics.molecules:Scaffolds",
         "molecular_properties": "genwright.evaluation.metrics.molecules:MolecularProperties",
         "property_control": "genwright.evaluation.metrics.molecules:PropertyControl",
+        "pitch_classes": "genwright.evaluation.metrics.music:PitchClasses",
+        "rhythms": "genwright.evaluation.metrics.music:Rhythms",
+        "out_of_key": "genwright.evaluation.metrics.music:OutOfKey",
+        "parallels": "genwright.evaluation.metrics.music:Parallels",
+        "music_repetition": "genwright.evaluation.metrics.music:MusicRepetition",
+        "transposed_copies": "genwright.evaluation.metrics.music:TransposedCopies",
+        "key_control": "genwright.evaluation.metrics.music:KeyControl",
     },
 }
 

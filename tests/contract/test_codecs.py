@@ -17,6 +17,8 @@ import pytest
 from PIL import Image
 
 from genwright.data.audio.files import to_wav
+from genwright.data.music.midi import to_midi
+from genwright.data.music.piece import Piece
 from genwright.data.text.codec import TextCodec
 from genwright.registry import names, resolve
 from genwright.testing.codecs import CODEC, CodecCase
@@ -161,6 +163,34 @@ def molecules(folder: Path, n: int) -> Path:
     return folder / "some.csv"
 
 
+def rolls(folder: Path, n: int) -> Path:
+    """Piano rolls of four voices in class folders."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        roll = np.zeros((240 + i % 8, 88), np.uint8)
+        for voice in range(4):
+            keys = 20 + 10 * voice + rng.integers(0, 9, len(roll))
+            roll[np.arange(len(roll)), keys] = 1
+        file = folder / "ab"[i % 2] / f"{i:05d}.npz"
+        file.parent.mkdir(exist_ok=True)
+        np.savez(file, roll=roll)
+    return folder
+
+
+def scores(folder: Path, n: int) -> Path:
+    """MIDI files of a melody, chords and drums, in two metres."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        notes = [[4 * at, 4, 60 + int(rng.integers(12)), 0] for at in range(12)]
+        notes += [
+            [12 * at, 8, 40 + int(rng.integers(9)) + 7 * up, 1] for at in range(4) for up in (0, 1)
+        ]
+        notes += [[4 * at, 1, 36 + 2 * (at % 2), 2] for at in range(12)]
+        piece = Piece.of(notes, metre=((3, 4), (4, 4))[i % 2], drums=frozenset({2}))
+        (folder / f"{i:05d}.mid").write_bytes(to_midi(piece))
+    return folder
+
+
 @dataclass(frozen=True)
 class Kind:
     """A codec with one kind of source.
@@ -212,6 +242,10 @@ KINDS = {
     "audio": Kind("audio", sounds, "genwright.data.audio.codec.CHUNK"),
     "level": Kind("level", levels, "genwright.data.level.codec.CHUNK"),
     "molecule": Kind("molecule", molecules, "genwright.data.molecule.codec.CHUNK", many=200),
+    "music": Kind("music", rolls, "genwright.data.music.codec.CHUNK", 40, many=40),
+    "music-notes": Kind(
+        "music", scores, "genwright.data.music.codec.CHUNK", 40, {"length": 2500}, many=40
+    ),
 }
 
 

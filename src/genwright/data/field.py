@@ -28,7 +28,7 @@ from genwright.errors import Unsupported
 from genwright.grammar import Grammar
 from genwright.space import Space
 
-__all__ = ["Array", "Field", "Partial", "Values"]
+__all__ = ["Array", "Field", "Partial", "Unit", "Values"]
 
 Array = NDArray[Any]
 Values = Any
@@ -46,6 +46,19 @@ class Partial(NamedTuple):
     length: int | None = None
 
 
+class Unit(NamedTuple):
+    """What likelihoods of examples are counted by.
+
+    name    of the figure: nats_per_frame
+    how     what it says, in words
+    counts  how many there are in each example `(n,)`
+    """
+
+    name: str
+    how: str
+    counts: Array
+
+
 class Field(ABC):
     """One component of an example. `fit` and `settle`, or `restore`, come before `space`, `encode`, `decode`."""
 
@@ -58,7 +71,7 @@ class Field(ABC):
     levels: int | None = None
     """Of numbers in [-1, 1]: how many levels they lie on, as pixels do (None: on none that are known)."""
     views: ClassVar[frozenset[str]] = frozenset()
-    """What metrics may read of its examples: "pixels", "text", "row", "waveform", "level"."""
+    """What metrics may read of its examples: "pixels", "text", "row", "waveform", "level", "music"."""
     suffix: ClassVar[str] = ""
     """Of the file that `save` writes."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
@@ -178,6 +191,13 @@ class Field(ABC):
     def grid_of(self, value: Any) -> tuple[int, ...]:
         """The grid that a raw value has by itself, which may be another than that of the space."""
         return self.space.grid
+
+    def per(self, x: Array, *, independent: bool) -> Unit | None:
+        """What the likelihood of stored examples `(n, stored, *grid)` is counted by, in nats (None: by the example).
+
+        independent  of a model to which what stands at one position is independent of the rest there
+        """
+        return None
 
     # -- its parts -----------------------------------------------------------------------------
 

@@ -44,6 +44,9 @@ def heldout_log_likelihood(
     train, held = _stored(model, dataset.splits["train"], MOST_TRAIN), _stored(model, test, n)
     mask = _mask(model, test, held)
     per, unit = _units(field, asked, held, mask)
+    own = field.per(held, independent=family.within == "independent")
+    if own is not None:
+        per, unit = own.counts, own.name
     space = field.space
     if asked.kind == "symbol" and space != asked:  # what the model is asked for, and counting too
         space = asked
@@ -55,6 +58,7 @@ def heldout_log_likelihood(
         unit=unit,
         exact=family.likelihood == "exact" and width == 0,
         oracle=oracle,
+        how=own.how if own is not None else "",
     )
 
 

@@ -2,8 +2,12 @@
 
     log p(x) = sum_i log p(x_i | x_1 .. x_{i-1})
 
-Any space of symbols is laid out as one sequence (`symbols.py`). Sampling keeps what a network needs of
-the places before; a part of an example can be given where it comes first.
+Any space of symbols is laid out as one sequence (`sequence.py`), a place a symbol; or a place is a position, whose
+spans are independent of each other given the positions before:
+
+    log p(x) = sum_p sum_c log p(x_pc | x_1 .. x_{p-1})
+
+Sampling keeps what a network needs of the places before; a part of an example can be given where it comes first.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,9 +35,11 @@ from genwright.families.token_sampling import TokenSampler, inverse_cdf_sample
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Cache, Causal, Nets
 from genwright.options import Count, NonNegative, Portion
-from genwright.space import CondSpec, Space
+from genwright.space import CondSpec, Space, Symbol
 
 __all__ = ["Autoregressive"]
+
+Spans = Literal["auto", "ordered", "independent"]
 
 
 class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
@@ -50,19 +56,30 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         nets: Nets,
         *,
         ngram: Annotated[int, Ge(2)] = 4,
+        spans: Spans = "auto",
     ) -> None:
-        """ngram: a place reads the `ngram - 1` symbols before it directly, each by a table of its
-        own, so that attention need not learn to look them up."""
+        """ngram: a place reads the `ngram - 1` places before it directly, each by a table of its
+        own, so that attention need not learn to look them up.  spans: several at a position are drawn one after the
+        other, each given those before it (`ordered`), or all at once (`independent` of each other); auto: ordered,
+        unless a sequence has too many symbols for that."""
         super().__init__(space, cond, nets)
+        too_many = self.places_of(space) < self.length
+        independent = self.channels > 1 and (spans == "independent" or (spans == "auto" and too_many))
+        self.at_once = self.channels if independent else 1
+        self.within = "independent" if independent else "joint"
+        self.places = self.length // self.at_once
         self.conditioner = Conditioner(self.cond, space.grid, nets, "causal")
         self.net = nets.causal(
-            self.length, self.conditioner.shape, grid=space.grid, channels=self.channels
+            self.places,
+            self.conditioner.shape,
+            grid=space.grid,
+            channels=self.channels // self.at_once,
         )
         width = self.net.width
         # The nearest symbol first.
         self.embeds = nn.ModuleList(
             OrdinalTable(sum(self.sizes), width, space.spans, std=0.3 if back else 0.5)
-            for back in range(min(ngram, self.length) - 1)
+            for back in range(min(ngram, self.places) - 1)
         )
         self._add_head(width)
         self.pointer = self._pointer(width, nets.dim) if self.conditioner.copies else None
@@ -72,10 +89,20 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         self.from_grid = nn.Linear(cond_shape.grid, width) if cond_shape.grid else None
         # Which span, and on a grid of several axes which place, is to be said next.
         self.which = (
-            nn.Parameter(0.02 * torch.randn(self.channels, width)) if self.channels > 1 else None
+            nn.Parameter(0.02 * torch.randn(self.channels, width))
+            if self.channels > self.at_once
+            else None
         )
         axes = space.grid if len(space.grid) > 1 else ()
         self.axes = nn.ParameterList(nn.Parameter(0.02 * torch.randn(size, width)) for size in axes)
+
+    @classmethod
+    def places_of(cls, space: Space) -> int:
+        """A position of a sequence can be one place where its symbols would be too many."""
+        symbols, most = super().places_of(space), cls.max_positions
+        return (
+            space.positions if most is not None and symbols > most and len(space.grid) == 1 else symbols
+        )
 
     def _pointer(self, width: int, dim: int) -> Pointer:
         """What copies symbols of a condition. Raises `Incompatible` where they are not those of x."""
@@ -99,7 +126,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
             part = table.view(*shape, table.shape[1])
             place = part if place is None else place + part
         if place is not None:
-            place = place.flatten(0, -2).repeat_interleave(self.channels, dim=0)
+            place = place.flatten(0, -2).repeat_interleave(self.channels // self.at_once, dim=0)
         if self.which is not None:
             which = self.which.repeat(self.length // self.channels, 1)
             place = which if place is None else place + which
@@ -112,7 +139,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         given = None
         if self.from_grid is not None and cond.grid is not None:
             given = self.from_grid(cond.grid.flatten(2).transpose(1, 2))
-            given = given.repeat_interleave(self.channels, dim=1)
+            given = given.repeat_interleave(self.channels // self.at_once, dim=1)
         return _Marks([table() for table in self.embeds], start, self._place(), given)
 
     def _rows(self, total: int) -> Tensor:
@@ -120,17 +147,26 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         return self.first.repeat(total // self.channels)
 
     def _inputs(self, rows: Tensor, marks: _Marks, begin: int, end: int) -> Tensor:
-        """What the network reads at places `begin` to `end` `(B, end - begin, width)`: the symbols
-        just before each, as rows of the tables `(B, >= end - 1)`, and what marks the place."""
+        """What the network reads at places `begin` to `end` `(B, end - begin, width)`: what stands at those
+        just before each, as rows of the tables `(B, >= (end - 1) * at_once)`, and what marks the place."""
         h = rows.new_zeros(len(rows), end - begin, self.net.width, dtype=self.start.dtype)
         for back, table in enumerate(marks.tables, 1):
-            read = F.embedding(rows[:, max(begin - back, 0) : max(end - back, 0)], table)
+            first, last = (max(at - back, 0) * self.at_once for at in (begin, end))
+            read = self._looked_up(rows[:, first:last], table)
             h = h + F.pad(read, (0, 0, h.shape[1] - read.shape[1], 0))
         if begin == 0:
             h = h + F.pad(marks.start.expand(len(rows), 1, -1), (0, 0, 0, h.shape[1] - 1))
         if marks.place is not None:
             h = h + marks.place[begin:end]
         return h if marks.given is None else h + marks.given[:, begin:end]
+
+    def _looked_up(self, rows: Tensor, table: Tensor) -> Tensor:
+        """`(B, places, width)`: the rows of the symbols of a place together, as large as one."""
+        if self.at_once == 1:
+            return F.embedding(rows, table)
+        n, places = len(rows), rows.shape[1] // self.at_once
+        found = F.embedding_bag(rows.reshape(n * places, self.at_once), table, mode="sum")
+        return found.view(n, places, table.shape[1]) / self.at_once**0.5
 
     # -- training ------------------------------------------------------------------------------
 
@@ -160,16 +196,30 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         cond = self.conditioner(batch.cond, len(batch), batch.x)
         total = ids.shape[1]
         rows = ids + self._rows(total)
-        hidden = self.net(self._inputs(rows[:, :-1], self._marks(cond), 0, total), cond)
-        hidden = hidden.view(len(batch), -1, self.channels, hidden.shape[-1])
+        inputs = self._inputs(rows[:, : -self.at_once], self._marks(cond), 0, total // self.at_once)
+        hidden = self.net(inputs, cond)
+        hidden = hidden.view(len(batch), -1, self.channels // self.at_once, hidden.shape[-1])
+        hidden = hidden.expand(-1, -1, self.channels, -1)
         nats = torch.zeros(truth.shape[0], truth.shape[2], device=truth.device)
-        for h, head, symbols in zip(hidden.unbind(2), self._heads(), truth.unbind(1), strict=True):
+        ended = self._ended(truth)
+        parts = zip(hidden.unbind(2), self._heads(), truth.unbind(1), self.space.spans, strict=True)
+        for h, head, symbols, span in parts:
             logits = F.linear(h, head).float()
             each = F.cross_entropy(logits.transpose(1, 2), symbols, reduction="none")
             if self.pointer is not None:
                 each = -self.pointer.log_prob(h, -each, symbols, cond)
+            if ended is not None and getattr(span, "pad", None) is None:
+                each = each.masked_fill(ended, 0.0)
             nats = nats + each
         return nats if mask is None else nats * mask
+
+    def _ended(self, truth: Tensor) -> Tensor | None:
+        """At which positions of symbols `(B, C, P)` an example has ended `(B, P)`, so that spans drawn at once with
+        what says so are no part of it; None where there are none."""
+        for symbols, span in zip(truth.unbind(1), self.space.spans, strict=True):
+            if self.at_once > 1 and isinstance(span, Symbol) and span.pad is not None:
+                return torch.eq(symbols, span.pad)
+        return None
 
     def heldout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats, and how many symbols they are for."""
@@ -192,8 +242,8 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         at each place. Large products are worth having, so that on a CPU it is 32 at least."""
         if self.device.type != "cpu":
             return super().chunk
-        kept = self.length * self.net.width
-        return max(32, min(1024, 1 << (2**22 // kept).bit_length() >> 1))
+        kept = self.places * self.net.width
+        return max(32, min(1024, 1 << (2**21 // kept).bit_length() >> 1))
 
     def _sample(
         self,
@@ -221,12 +271,8 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         drawn.  length_penalty: how much longer ones are then preferred, 0 not at all.  cache: keep what
         was seen (False: plain path)."""
         sampler = TokenSampler(temperature, top_k, top_p, min_p)
-        if beams and (sampler.cuts or temperature not in (0.0, 1.0)):
-            raise Incompatible(
-                "a beam search takes the likeliest and draws nothing: leave temperature, top_k, top_p and min_p away, "
-                "or beams",
-                code="contradicting-options",
-            )
+        if beams:
+            self._check_search(sampler)
         total = self.length if length is None else length * self.channels
         if total > self.length and (len(self.space.grid) != 1 or self.conditioner.shape.grid):
             raise Incompatible(
@@ -256,14 +302,18 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
             logits = reader.read(rows, at)
             if grammar is not None and state is not None:
                 logits = logits.masked_fill(~grammar.allowed(state, total - at - 1), -torch.inf)
-            new = inverse_cdf_sample(sampler.probs(logits), u[:, at])
+            parts = torch.split(logits, self.sizes, dim=1) if self.at_once > 1 else (logits,)
+            drawn = [
+                inverse_cdf_sample(sampler.probs(part), u[:, at + i]) for i, part in enumerate(parts)
+            ]
+            new = torch.stack(drawn, dim=1)
             if grammar is not None and state is not None:
-                state = grammar.after(state, new)
+                state = grammar.after(state, new[:, 0])
             if pad is not None:
-                new = torch.where(done, torch.full_like(new, pad), new)
-                done = done | (new == pad)
-            rows[:, at] = new + shift[at]
-            at += 1
+                new = torch.where(done[:, None], torch.full_like(new, pad), new)
+                done = done | (new[:, 0] == pad)
+            rows[:, at : at + self.at_once] = new + shift[at : at + self.at_once]
+            at += self.at_once
             reached(self._draft(rows, at, grid))
         return self._stored(rows - shift, grid)
 
@@ -281,6 +331,21 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
             return self._stored(left(), grid)
 
         return Draft(at, rows.shape[1], shown, at // self.channels, hidden)
+
+    def _check_search(self, sampler: TokenSampler) -> None:
+        """Raise `Incompatible` where nothing can be searched for."""
+        if sampler.cuts or sampler.temperature not in (0.0, 1.0):
+            raise Incompatible(
+                "a beam search takes the likeliest and draws nothing: leave temperature, top_k, top_p and min_p away, "
+                "or beams",
+                code="contradicting-options",
+            )
+        if self.at_once > 1:
+            raise Incompatible(
+                "a beam search follows symbols drawn one after the other, and this model draws those of a position at "
+                "once: leave beams away",
+                code="contradicting-options",
+            )
 
     def _searched(
         self,
@@ -350,7 +415,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         flat = self._flat(known)
         count = int(flat[0].sum())
         first = torch.arange(self.length, device=flat.device) < count
-        if not torch.equal(flat, first.expand_as(flat)):
+        if count % self.at_once or not torch.equal(flat, first.expand_as(flat)):
             raise Incompatible(
                 "autoregressive goes on from what comes first and can keep nothing that stands behind a "
                 "gap: give the beginning alone, or train --family masked, which fills gaps anywhere",
@@ -397,7 +462,7 @@ class _Guided:
         self.scale = scale
 
     def read(self, rows: Tensor, count: int) -> Tensor:
-        """Logits of the symbol after the first `count`."""
+        """Logits of the symbol after the first `count`, or of all that are drawn at once with it."""
         cond, *uncond = [reader.read(rows, count) for reader in self.readers]
         return guide(cond, uncond[0], self.scale) if uncond else cond
 
@@ -409,7 +474,7 @@ class _Guided:
 
 
 class _Reader:
-    """Reads a growing sequence and answers with the logits of the symbol that comes next.
+    """Reads a growing sequence and answers with the logits of what comes next.
 
     A sequence longer than the window is read from half a window back, as if it began there; training
     has shown windows that begin anywhere. The cached and the plain path do the same.
@@ -420,24 +485,25 @@ class _Reader:
         self.dtype = next(net.parameters()).dtype
         self.marks, self.exact = family._marks(cond), cond
         self.cond = cond.map(lambda t: t.to(self.dtype) if t.is_floating_point() else t)
-        self.heads = [head.to(self.dtype) for head in family._heads()]
+        heads = [head.to(self.dtype) for head in family._heads()]
+        self.heads = [torch.cat(heads)] if family.at_once > 1 else heads
         self.begin = 0
         self.cache: Cache | None = None
 
     def read(self, rows: Tensor, count: int) -> Tensor:
         """rows  of the tables, of which the first `count` are known `(n, >= count)`"""
-        family = self.family
+        family, at_once = self.family, self.family.at_once
         if count - self.begin >= family.length:
             self.begin = count - family.length // 2
             self.begin -= self.begin % family.channels
             self.cache = None
         rows = rows[:, self.begin : count]
         if self.cached and self.cache is None:
-            self.cache = self.net.cache(len(rows), family.length, self.heads[0])
+            self.cache = self.net.cache(len(rows), family.places, self.heads[0])
         seen = self.cache.length if self.cache is not None else 0
-        h = family._inputs(rows, self.marks, seen, rows.shape[1] + 1).to(self.dtype)
+        h = family._inputs(rows, self.marks, seen, rows.shape[1] // at_once + 1).to(self.dtype)
         hidden = self.net(h, self.cond, self.cache)[:, -1]
-        logits = F.linear(hidden, self.heads[count % family.channels]).float()
+        logits = F.linear(hidden, self.heads[count % len(self.heads)]).float()
         if family.pointer is None:
             return logits
         return family.pointer.logits(hidden.to(self.exact.vector.dtype), logits, self.exact)

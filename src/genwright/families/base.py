@@ -110,7 +110,7 @@ class Family(nn.Module, ABC):
     max_width: ClassVar[int | None] = 1024
     """Channels at one position that a dense network still takes (None: no limit)."""
     max_positions: ClassVar[int | None] = None
-    """Stored numbers of one example that are still affordable (None: no limit)."""
+    """Places of one example that are still affordable (None: no limit)."""
     least_axes: ClassVar[int] = 0
     """Axes that the grid of an example has at least."""
     batch_size: ClassVar[int] = 128
@@ -150,6 +150,11 @@ class Family(nn.Module, ABC):
         space, examples  to train on, in the form that the family takes
         """
         return {}
+
+    @classmethod
+    def places_of(cls, space: Space) -> int:
+        """How many places an example is worked through by: as many as it stores numbers."""
+        return space.stored * space.positions
 
     # -- training ------------------------------------------------------------------------------
 

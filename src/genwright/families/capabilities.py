@@ -279,6 +279,8 @@ class DensityEstimator(Family):
 
     likelihood: LikelihoodKind | None
     """What `log_prob` gives: the log-likelihood itself, or a lower bound."""
+    within: Literal["joint", "independent"] = "joint"
+    """Whether what stands at one position is told of each other, or each is independent of the rest there."""
     likelihood_examples: int | None = None
     """Held-out examples that are enough to judge by, where one takes many passes (None: as many as there
     are)."""

@@ -20,6 +20,10 @@ from genwright.data.level.legend import Legend
 from genwright.data.molecule.chemistry import canonical, descriptor
 from genwright.data.molecule.codec import MoleculeCodec
 from genwright.data.molecule.field import MoleculeField
+from genwright.data.music.codec import MusicCodec
+from genwright.data.music.field import MusicField
+from genwright.data.music.piece import PITCH, SIZE, Piece
+from genwright.data.music.theory import estimated_key, pitch_classes
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space, Symbol
 from genwright.testing.examples import sample_of
@@ -488,6 +492,99 @@ class MoleculeWorld(World):
         )
 
 
+class MusicWorld(World):
+    """A melody of the scale of one of ten tonics, each with a rhythm of its own, over a bass that moves once a quarter
+    and mostly stands a third below it; the key is asked for. Raw examples are a piece and that key."""
+
+    view = "music"
+    n = 300
+    SCALE = (0, 2, 4, 5, 7, 9, 11)
+    TONICS = (0, 7, 2, 9, 4, 11, 5, 10, 3, 8, 6)
+    RHYTHMS = (
+        (4, 4),
+        (2, 2, 4),
+        (3, 1, 4),
+        (4, 2, 2),
+        (1, 1, 2, 4),
+        (2, 4, 2),
+        (6, 2),
+        (4, 3, 1),
+        (2, 2, 2, 2),
+        (8,),
+        (5, 3),
+    )
+
+    def draw(
+        self, n: int, seed: int, *, but: bool = False, new: bool = False
+    ) -> list[tuple[Piece, str]]:
+        rng = np.random.default_rng(seed)
+        made = (self._piece(kind, rng) for kind in _modes(n, rng, but, new).tolist())
+        return [(piece, estimated_key(piece)) for piece in made]
+
+    def _piece(self, kind: int, rng: np.random.Generator) -> Piece:
+        rows, at, degree, low = [], 0, int(rng.integers(7)), 0
+        while at < 48:
+            for size in self.RHYTHMS[kind]:
+                if at % 4 == 0:
+                    low = degree - (2 if rng.random() < 0.98 else 4)
+                    rows.append([at, 4, self._pitch(kind, low) - 24, 1])
+                rows.append([at, size, self._pitch(kind, degree), 0])
+                at += size
+                degree = min(10, max(-3, degree + int(rng.integers(-2, 3))))
+        return Piece.of(rows)
+
+    def _pitch(self, kind: int, degree: int) -> int:
+        octave, step = divmod(degree, 7)
+        return 66 + (self.TONICS[kind] + 6) % 12 - 6 + 12 * octave + self.SCALE[step]
+
+    def noisy(self, raw: list[tuple[Piece, str]], level: float, seed: int) -> list[tuple[Piece, str]]:
+        """A share of the notes moved and of another length."""
+        rng, made = np.random.default_rng(seed), []
+        for piece, key in raw:
+            rows = piece.notes.copy()
+            wrong = rng.random(len(rows)) < level
+            rows[wrong, PITCH] += rng.integers(-6, 7, int(wrong.sum()))
+            rows[wrong, SIZE] = rng.integers(1, 9, int(wrong.sum()))
+            made.append((Piece.of(rows), key))
+        return made
+
+    def trivial(self, raw: list[tuple[Piece, str]], seed: int) -> list[tuple[Piece, str]]:
+        """Every pitch and length by itself."""
+        rng, made = np.random.default_rng(seed), []
+        for piece, key in raw:
+            rows = piece.notes.copy()
+            rows[:, PITCH], rows[:, SIZE] = (
+                rng.integers(48, 84, len(rows)),
+                rng.integers(1, 9, len(rows)),
+            )
+            made.append((Piece.of(rows), key))
+        return made
+
+    def ignoring(self, raw: list[tuple[Piece, str]], seed: int) -> list[tuple[Piece, str]]:
+        order = np.random.default_rng(seed).permutation(len(raw)).tolist()
+        return [(piece, raw[i][1]) for (piece, _), i in zip(raw, order, strict=True)]
+
+    def join(self, a: list[tuple[Piece, str]], b: list[tuple[Piece, str]]) -> list[tuple[Piece, str]]:
+        return a + b
+
+    def take(self, raw: list[tuple[Piece, str]], index: Array) -> list[tuple[Piece, str]]:
+        return [raw[i] for i in index.tolist()]
+
+    def sample(self, raw: list[tuple[Piece, str]]) -> Sample:
+        pieces = [piece for piece, _ in raw]
+        counts = np.array([pitch_classes(piece) for piece in pieces]).reshape(len(raw), 12)
+        return self.offering(
+            replace(
+                sample_of(counts),
+                raw=pieces,
+                codec=MusicCodec(),
+                field=MusicField(),
+                given={"key": [key for _, key in raw]},
+                keys=tuple(piece.digest for piece in pieces),
+            )
+        )
+
+
 WORLDS: dict[str, World] = {
     "rows": NumberWorld(),
     "row": TableWorld(),
@@ -495,6 +592,7 @@ WORLDS: dict[str, World] = {
     "waveform": SoundWorld(),
     "level": LevelWorld(),
     "molecule": MoleculeWorld(),
+    "music": MusicWorld(),
     "text": TextWorld(),
     "many texts": ManyTextsWorld(),
 }

@@ -9,37 +9,42 @@ import torch
 
 from genwright.batch import Batch
 from genwright.errors import Incompatible, Unsupported
-from genwright.families.autoregressive import Autoregressive
+from genwright.families.autoregressive import Autoregressive, Spans
+from genwright.planning import weigh
 from genwright.registry import build
 from genwright.space import Space, Symbol
 
 LABEL = {"label": Space((), (Symbol(2),))}
 
 
-def lively(space: Space, cond: dict[str, Space] | None = None, net: str = "auto") -> Autoregressive:
+def lively(
+    space: Space, cond: dict[str, Space] | None = None, net: str = "auto", spans: Spans = "ordered"
+) -> Autoregressive:
     """Untrained but far from indifferent."""
     torch.manual_seed(0)
     nets = build("nets", net, {}, "xs", where="net")
-    family = Autoregressive(space, cond or {}, nets).eval()
+    family = Autoregressive(space, cond or {}, nets, spans=spans).eval()
     for p in family.parameters():
         torch.nn.init.normal_(p, std=0.3)
     return family
 
 
 @pytest.mark.parametrize(
-    ("net", "space"),
+    ("net", "space", "spans"),
     [
-        ("transformer", Space((), (Symbol(3), Symbol(2), Symbol(4)))),
-        ("transformer", Space((2, 2), (Symbol(3),))),
-        ("wavenet", Space((), (Symbol(3), Symbol(2), Symbol(4)))),
-        ("wavenet", Space((4,), (Symbol(3),))),
-        ("pixelcnn", Space((2, 2), (Symbol(3),))),
-        ("pixelcnn", Space((1, 2), (Symbol(3), Symbol(2)))),
+        ("transformer", Space((), (Symbol(3), Symbol(2), Symbol(4))), "ordered"),
+        ("transformer", Space((2, 2), (Symbol(3),)), "ordered"),
+        ("transformer", Space((2,), (Symbol(3), Symbol(2))), "independent"),
+        ("transformer", Space((2, 1), (Symbol(3), Symbol(2))), "independent"),
+        ("wavenet", Space((), (Symbol(3), Symbol(2), Symbol(4))), "ordered"),
+        ("wavenet", Space((4,), (Symbol(3),)), "ordered"),
+        ("pixelcnn", Space((2, 2), (Symbol(3),)), "ordered"),
+        ("pixelcnn", Space((1, 2), (Symbol(3), Symbol(2))), "ordered"),
     ],
     ids=str,
 )
-def test_probabilities_of_all_examples_sum_to_one(net: str, space: Space) -> None:
-    family = lively(space, net=net)
+def test_probabilities_of_all_examples_sum_to_one(net: str, space: Space, spans: Spans) -> None:
+    family = lively(space, net=net, spans=spans)
     sizes = [s.k for _ in range(space.positions) for s in space.spans]  # type: ignore[union-attr]
     ids = torch.tensor(list(itertools.product(*map(range, sizes))))
     every = ids.view(len(ids), -1, space.stored).transpose(1, 2).reshape(-1, *space.shape)
@@ -128,3 +133,61 @@ def test_in_bfloat16_it_is_the_same_distribution() -> None:
     family.half_precision = True
     made = family.sample(6000, given, seed=1, chunk=6000)
     assert 0.9 < (made == exact).float().mean() < 1  # by the same numbers, rounded
+
+
+# -- spans drawn at once ---------------------------------------------------------------------------
+
+ROLL = Space((12,), (Symbol(2, pad=1), *[Symbol(3)] * 4))
+
+
+def test_spans_drawn_at_once_see_the_positions_before_and_none_beside_them() -> None:
+    family = lively(ROLL, spans="independent")
+    assert family.within == "independent"
+    x = torch.randint(3, (1, 5, 12), generator=torch.Generator().manual_seed(0))
+    x[:, 0] = 0
+    other = x.clone()
+    other[0, 2, 7] = (x[0, 2, 7] + 1) % 3
+    with torch.no_grad():
+        heads = family._heads()
+        family._heads = lambda: (*heads[:2], 0 * heads[2], *heads[3:])  # type: ignore[method-assign]
+        nats = [family._nats(Batch(one))[0] for one in (x, other)]
+    apart = (nats[0] - nats[1]).abs()
+    assert apart[:8].max() == 0  # at its own position nothing else moves
+    assert apart[8:].min() > 0
+    assert lively(ROLL).within == "joint"
+
+
+def test_where_an_example_ends_what_was_drawn_with_that_costs_nothing() -> None:
+    family = lively(ROLL, spans="independent")
+    x = torch.zeros(1, 5, 12, dtype=torch.long)
+    x[:, 0, 7:] = 1
+    other = x.clone()
+    other[:, 1:, 7] = 2
+    mask = ROLL.valid(x)
+    with torch.no_grad():
+        one, two = (family.log_prob(Batch(some, {}, mask)) for some in (x, other))
+    assert torch.equal(one, two)
+
+
+def test_a_sequence_of_too_many_symbols_is_drawn_a_position_at_once() -> None:
+    long = Space((100,), (Symbol(2),) * 50)
+    assert weigh("autoregressive", long).outcome == "native"
+    assert lively(long, spans="auto").within == "independent"
+    assert lively(ROLL, spans="auto").within == "joint"
+    assert weigh("autoregressive", Space((100, 1), (Symbol(2),) * 50)).outcome != "native"
+    assert weigh("masked", long).outcome != "native"
+
+
+def test_spans_drawn_at_once_come_alike_from_the_cache_and_keep_a_beginning() -> None:
+    family = lively(ROLL, spans="independent")
+    fast, plain = (family.sample(5, seed=1, cache=cache) for cache in (True, False))
+    assert torch.equal(fast, plain)
+    known = torch.zeros(5, 5, 12, dtype=torch.bool)
+    known[..., :6] = True
+    x = torch.randint(2, (5, 5, 12), generator=torch.Generator().manual_seed(2))
+    assert torch.equal(family.infill(x, known, seed=0)[..., :6], x[..., :6])
+    known[:, :3, 6] = True
+    with pytest.raises(Incompatible, match="gap"):
+        family.infill(x, known)
+    with pytest.raises(Incompatible, match="at once"):
+        family.sample(2, beams=2)

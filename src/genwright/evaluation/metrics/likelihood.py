@@ -41,7 +41,8 @@ class HeldoutLikelihood:
     model      under the model; an upper bound of it unless `exact`
     baselines  under generators that count, by name
     per        what each example is divided by `(n,)`: its bytes, its pixels, or 1
-    unit       "bits_per_byte", "bits_per_dim" or "nats"
+    unit       "bits_per_byte", "bits_per_dim" or "nats", or nats by what a field counts in
+    how        what such a unit says
     oracle     mean nats of an example under the distribution that the data are drawn from, where it is known
     """
 
@@ -52,6 +53,7 @@ class HeldoutLikelihood:
     exact: bool
     oracle: float | None = None
     note: str = ""
+    how: str = ""
 
 
 def likelihood_result(found: HeldoutLikelihood) -> MetricResult:
@@ -62,7 +64,7 @@ def likelihood_result(found: HeldoutLikelihood) -> MetricResult:
             f"impossible, or cannot say",
             code="not-finite",
         )
-    scale = 1.0 if found.unit == "nats" else 1 / math.log(2)
+    scale = 1 / math.log(2) if found.unit.startswith("bits") else 1.0
     real_baseline = None
     if found.oracle is not None:
         value = scale * found.oracle / float(found.per.mean())
@@ -72,7 +74,7 @@ def likelihood_result(found: HeldoutLikelihood) -> MetricResult:
         metric=found.unit,
         group="likelihood",
         better="lower",
-        how=f"{_HOW[found.unit]}; lower is better{bound}{found.note}",
+        how=f"{found.how or _HOW[found.unit]}; lower is better{bound}{found.note}",
         validated=True,
         model=_ratio(scale * found.model, found.per),
         real_baseline=real_baseline,

@@ -1,0 +1,1 @@
+"""Music: notes of MIDI, ABC and MusicXML, and piano rolls."""
