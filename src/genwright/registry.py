@@ -45,6 +45,7 @@ KINDS: dict[str, dict[str, str]] = {
         "audio": "genwright.data.audio.codec:AudioCodec",
         "level": "genwright.data.level.codec:LevelCodec",
         "molecule": "genwright.data.molecule.codec:MoleculeCodec",
+        "series": "genwright.data.series.codec:SeriesCodec",
     },
     "tasks": {
         "generate": "genwright.tasks.generate:Generate",

@@ -161,6 +161,30 @@ def molecules(folder: Path, n: int) -> Path:
     return folder / "some.csv"
 
 
+def measurements(folder: Path, n: int) -> Path:
+    """Two series behind each other, hour by hour: a number, a whole number that is sometimes missing, a state, and the
+    town that each is of."""
+    rng = np.random.default_rng(0)
+    with (folder / "some.csv").open("w", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["town", "time", "level", "people", "light"])
+        for town in ("Ulm", "Kiel"):
+            for i in range(n // 2 + 11):
+                hour = np.datetime64("2024-01-01T00") + i
+                people = "" if i % 17 == 5 else int(rng.integers(900))
+                level = round(float(10 * np.sin(i / 4) + rng.normal()), 2)
+                lines.writerow(
+                    [
+                        town,
+                        str(hour).replace("T", " ") + ":00",
+                        level,
+                        people,
+                        ["on", "off"][i % 24 < 9],
+                    ]
+                )
+    return folder / "some.csv"
+
+
 @dataclass(frozen=True)
 class Kind:
     """A codec with one kind of source.
@@ -212,6 +236,9 @@ KINDS = {
     "audio": Kind("audio", sounds, "genwright.data.audio.codec.CHUNK"),
     "level": Kind("level", levels, "genwright.data.level.codec.CHUNK"),
     "molecule": Kind("molecule", molecules, "genwright.data.molecule.codec.CHUNK", many=200),
+    "series": Kind(
+        "series", measurements, "genwright.data.series.codec.CHUNK", options={"length": 12}, many=200
+    ),
 }
 
 
