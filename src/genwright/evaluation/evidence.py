@@ -34,6 +34,7 @@ VIEWS = {
     "row": "a frame of n rows with named columns",
     "level": "a list of n levels of tiles",
     "molecule": "a list of n SMILES",
+    "series": "a list of n series of channels",
 }
 """What a metric may read, with the form it comes in."""
 

@@ -280,6 +280,14 @@ class SeriesField(Field):
         return found
 
     @property
+    def measured(self) -> Array:
+        """Which of the stored channels are the numbers that `numbers` gives `(stored,)`."""
+        found = np.zeros(self.space.stored, dtype=bool)
+        for channel, where in self.places():
+            found[where.start + channel.value_at] = isinstance(channel, NumberChannel)
+        return found
+
+    @property
     def answers(self) -> Array:
         """Which of the stored channels are measured `(stored,)`: the level of a window follows from what is known."""
         found = np.ones(self.space.stored, dtype=bool)
