@@ -107,7 +107,8 @@ class SeriesField(Field):
 
     Numbers are brought to zero mean and unit variance over all windows. Where they wander, so that the numbers of a
     window lie closer together than half of that, and a horizon is to be forecast, each window has its own level and
-    scale instead, of the part that is known: they stand beside it as channels that do not change.
+    scale instead, of the part that is known: they stand beside it as channels that do not change. What is to be forecast
+    is stored as how far it is from the season before, so that a model that says nothing says that.
 
     form  how series are cut and written; chosen before they are read
     """
@@ -180,7 +181,8 @@ class SeriesField(Field):
         self.channels = (*numbers, *states)
         if self.form.horizon:
             measured = self.answers & self.space.real_mask().numpy()
-            self._errors = Errors.of(self._windows(sample), self.form.context, self.period, measured)
+            plain_x = self._seasonal(self._windows(sample), 1)
+            self._errors = Errors.of(plain_x, self.form.context, self.period, measured)
         own = [one.name for one in numbers if one.scale.context]
         self._facts = {
             "windows": seen,
@@ -323,13 +325,29 @@ class SeriesField(Field):
             kind = np.float64 if number else np.str_
             stacked = np.stack(block).astype(kind) if block else np.zeros((0, length), kind)
             out[:, where] = channel.encode(stacked)
+        out = self._seasonal(out, -1)
         if self.padded:  # behind its end a series is nothing
             ended = np.broadcast_to(out[:, :1] == 1, out[:, 1:].shape)
             out[:, 1:][ended] = 0
         return out
 
+    def _seasonal(self, x: Array, sign: int) -> Array:
+        """Stored `(..., stored, T)` with the season before what is to be forecast taken from that (-1), or added (1)."""
+        context, back = self.form.context, min(self.period, self.form.context)
+        if not self.form.horizon:
+            return x
+        source = context - back + np.arange(self.form.horizon) % back
+        made = x.copy()
+        for channel, where in self.places():
+            if isinstance(channel, NumberChannel):
+                at = where.start + channel.value_at
+                ahead = made[..., at, context:] + sign * x[..., at, source]
+                missing = x[..., where.start, context:] == 1 if channel.gaps else False
+                made[..., at, context:] = np.where(missing, 0.0, ahead)
+        return made
+
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[Series]:
-        x = np.asarray(x)
+        x = self._seasonal(np.asarray(x), 1)
         found = {channel.name: channel.decode(x[:, where]) for channel, where in self.places()}
         ends = np.full(len(x), self.form.length)
         if self.padded:
@@ -343,7 +361,7 @@ class SeriesField(Field):
 
     def numbers(self, x: Array) -> Array:
         """Stored `(..., stored, T)` as the numbers of its channels `(..., T, C)`, NaN where none is known."""
-        flat = np.asarray(x).reshape(-1, *np.asarray(x).shape[-2:])
+        flat = self._seasonal(np.asarray(x), 1).reshape(-1, *np.asarray(x).shape[-2:])
         found = [c.numbers(flat[:, where]) for c, where in self.places() if isinstance(c, NumberChannel)]
         made = np.stack(found, axis=2)
         return made.reshape(*np.asarray(x).shape[:-2], *made.shape[1:])
@@ -378,7 +396,8 @@ class SeriesField(Field):
         return {"seasonal_naive": self._seasonal_naive} if self.form.horizon else {}
 
     def _seasonal_naive(self, x: Array, known: Array, k: int) -> Array:
-        return seasonal_naive(x, known, k, self.period, self._errors)
+        answers = seasonal_naive(self._seasonal(x, 1), known, k, self.period, self._errors)
+        return self._seasonal(answers, -1)
 
     # -- raw values ----------------------------------------------------------------------------
 
