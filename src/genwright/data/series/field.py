@@ -107,8 +107,8 @@ class SeriesField(Field):
 
     Numbers are brought to zero mean and unit variance over all windows. Where they wander, so that the numbers of a
     window lie closer together than half of that, and a horizon is to be forecast, each window has its own level and
-    scale instead, of the part that is known: they stand beside it as channels that do not change. What is to be forecast
-    is stored as how far it is from the season before, so that a model that says nothing says that.
+    scale instead, of the part that is known: they stand beside it as channels that do not change. Where there is a
+    horizon, numbers are stored as how far they are from the season before, so that a model that says nothing says that.
 
     form  how series are cut and written; chosen before they are read
     """
@@ -123,6 +123,7 @@ class SeriesField(Field):
         self.period = 1
         self.start = 0.0
         self._errors = Errors()
+        self._wide: dict[str, Array] = {}
         self._reservoir, self._sample = Reservoir(SAMPLE), list[Series]()
         self._states = {name: Counter[str]() for name in self.form.states}
         self._missing, self._lengths = dict.fromkeys(self.form.names, False), Counter[int]()
@@ -183,6 +184,7 @@ class SeriesField(Field):
             measured = self.answers & self.space.real_mask().numpy()
             plain_x = self._seasonal(self._windows(sample), 1)
             self._errors = Errors.of(plain_x, self.form.context, self.period, measured)
+            self._wide = self._spread(plain_x)
         own = [one.name for one in numbers if one.scale.context]
         self._facts = {
             "windows": seen,
@@ -331,19 +333,34 @@ class SeriesField(Field):
             out[:, 1:][ended] = 0
         return out
 
+    def _spread(self, plain: Array) -> dict[str, Array]:
+        """By channel how far numbers usually are from those of the season before `(1 + horizon,)`: those that are
+        known, and those to be forecast, step by step. They are learnt in these units, however small beside all that the
+        numbers do."""
+        found = {}
+        for channel, where in self.places():
+            if isinstance(channel, NumberChannel):
+                off = self._seasonal(plain, -1)[:, where.start + channel.value_at].astype(np.float64)
+                known = off[:, min(self.period, self.form.context) : self.form.context]
+                sizes = [float(np.sqrt((known**2).mean())) if known.size else 0.0]
+                sizes += np.sqrt((off[:, self.form.context :] ** 2).mean(0)).tolist()
+                found[channel.name] = np.maximum(sizes, 1e-2 * max(sizes) or 1.0).round(8)
+        return found
+
     def _seasonal(self, x: Array, sign: int) -> Array:
-        """Stored `(..., stored, T)` with the season before what is to be forecast taken from that (-1), or added (1)."""
-        context, back = self.form.context, min(self.period, self.form.context)
+        """Stored `(..., stored, T)` with each number but those of the first season as how far it is from the one a season
+        before, in units of how far it usually is (-1), or that undone (1)."""
         if not self.form.horizon:
             return x
-        source = context - back + np.arange(self.form.horizon) % back
         made = x.copy()
         for channel, where in self.places():
             if isinstance(channel, NumberChannel):
-                at = where.start + channel.value_at
-                ahead = made[..., at, context:] + sign * x[..., at, source]
-                missing = x[..., where.start, context:] == 1 if channel.gaps else False
-                made[..., at, context:] = np.where(missing, 0.0, ahead)
+                missing = x[..., where.start, :] == 1 if channel.gaps else np.zeros((), dtype=bool)
+                wide = self._wide.get(channel.name, np.ones(1 + self.form.horizon))
+                own = x[..., where.start + channel.value_at, :]
+                change = _summed if sign > 0 else _differences
+                ahead = change(own, np.broadcast_to(missing, own.shape), wide, self.form.context, self.period)
+                made[..., where.start + channel.value_at, :] = ahead
         return made
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[Series]:
@@ -453,6 +470,7 @@ class SeriesField(Field):
             "period": self.period,
             "start": self.start,
             "errors": self._errors.json(),
+            "wide": {name: wide.tolist() for name, wide in self._wide.items()},
             "facts": self._facts,
             "warnings": self._warnings,
         }
@@ -462,6 +480,7 @@ class SeriesField(Field):
         self.channels = tuple(map(restored_channel, state["channels"]))
         self.padded, self.period, self.start = state["padded"], state["period"], state["start"]
         self._errors = Errors.restored(state["errors"])
+        self._wide = {name: np.array(wide) for name, wide in state["wide"].items()}
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
 
 
@@ -475,3 +494,25 @@ def _padded(values: Array, length: int, filler: Any) -> Array:
     if len(values) == length:
         return values
     return np.concatenate([values, np.full(length - len(values), filler)])
+
+
+def _differences(x: Array, missing: Array, wide: Array, context: int, period: int) -> Array:
+    """Numbers `(..., T)`, of which those behind the context are to be forecast, as `SeriesField._seasonal` has them."""
+    back = min(period, context)
+    made = x.astype(np.float64)
+    made[..., back:context] = (x[..., back:context] - x[..., : context - back]) / wide[0]
+    source = context - back + np.arange(x.shape[-1] - context) % back
+    made[..., context:] = (x[..., context:] - x[..., source]) / wide[1:]
+    return np.asarray(np.where(missing, 0.0, made).astype(x.dtype))
+
+
+def _summed(x: Array, missing: Array, wide: Array, context: int, period: int) -> Array:
+    """The inverse of `_differences`."""
+    back = min(period, context)
+    made = x.astype(np.float64)
+    for t in range(back, context):
+        made[..., t] = made[..., t] * wide[0] + made[..., t - back]
+        made[..., t][missing[..., t]] = 0.0
+    source = context - back + np.arange(x.shape[-1] - context) % back
+    made[..., context:] = made[..., context:] * wide[1:] + made[..., source]
+    return np.asarray(np.where(missing, 0.0, made).astype(x.dtype))

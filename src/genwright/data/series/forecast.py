@@ -14,6 +14,7 @@ import numpy as np
 
 from genwright.data.field import Array
 from genwright.data.series.series import Series
+from genwright.data.series.windows import filled
 from genwright.errors import DataError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _horizon(series: Series, form: SeriesForm) -> Framed:
             code="series-too-short",
         )
     begin = end - context
-    past = series.part(begin, end)
+    past = filled(series.part(begin, end))
     later = form.step.after(float(past.times[-1]), np.arange(1, form.horizon + 1))
     later[:ahead] = series.times[end:]
     channels = {
