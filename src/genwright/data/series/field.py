@@ -359,7 +359,9 @@ class SeriesField(Field):
                 wide = self._wide.get(channel.name, np.ones(1 + self.form.horizon))
                 own = x[..., where.start + channel.value_at, :]
                 change = _summed if sign > 0 else _differences
-                ahead = change(own, np.broadcast_to(missing, own.shape), wide, self.form.context, self.period)
+                ahead = change(
+                    own, np.broadcast_to(missing, own.shape), wide, self.form.context, self.period
+                )
                 made[..., where.start + channel.value_at, :] = ahead
         return made
 

@@ -371,6 +371,7 @@ def _measured(
             f"{file.name}: {order.bad:,} rows are left out, whose time is not after that of the row before, first row "
             f"{row:,}; an hour that comes twice in autumn is told apart by an offset (+01:00)"
         )
+    gaps = gaps if even else 0  # rows that follow each other as they stand have none between them
     total = steps.cells + gaps * len(channels)
     return Layout(
         form,
@@ -423,7 +424,7 @@ def _kinds(
         if any(isinstance(value, bool) for value in counts):
             kinds[name] = "state"
         elif (fit := fit_numbers(counts, 0)) is not None and not (
-            whole and len(counts) <= 2 < len(values) // 10
+            fit.format.whole and whole and len(counts) == 2 < len(values) // 10
         ):
             form = fit.format
             plain = form if isinstance(form, NumberFormat) else form.formats[0]
