@@ -482,7 +482,7 @@ class SeriesField(Field):
         self.channels = tuple(map(restored_channel, state["channels"]))
         self.padded, self.period, self.start = state["padded"], state["period"], state["start"]
         self._errors = Errors.restored(state["errors"])
-        self._wide = {name: np.array(wide) for name, wide in state["wide"].items()}
+        self._wide = {name: np.array(wide) for name, wide in state.get("wide", {}).items()}
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
 
 

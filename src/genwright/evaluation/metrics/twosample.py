@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class ClassifierTwoSample(Rate):
     group = "fidelity"
     better = "near"
     ideal = 0.5
-    sees = ("order", "ladder", "new_mode", "independence")
+    sees: ClassVar[tuple[str, ...] | None] = ("order", "ladder", "new_mode", "independence")
     how = "0.5: a classifier cannot tell generated from real; 1: it always can"
 
     def __init__(self, *, most: Count = 5000) -> None:
