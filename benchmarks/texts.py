@@ -30,6 +30,7 @@ from _text_data import prepared
 from _word_tables import translations
 from genwright.batch import Batch
 from genwright.evaluation.baselines import ngram_nats
+from genwright.families.anyorder import AnyOrder
 from genwright.families.masked import Masked
 from genwright.model import Model
 
@@ -161,6 +162,9 @@ def gap(model: Model, n: int, seed: int, size: int) -> None:
         x = example[pipeline.spec.make]
         known = (~inside).expand_as(x)
         with torch.no_grad():
+            if isinstance(family, AnyOrder):
+                nats -= float(family.log_prob_of_gaps(Batch(x, {}), known).sum())
+                continue
             if isinstance(family, Masked):
                 nats += _by_chain(family, x, inside)
                 continue

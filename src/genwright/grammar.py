@@ -52,7 +52,7 @@ class Grammar:
     def after(self, state: Tensor, symbol: Tensor) -> Tensor:
         return self.follows[state, symbol].clamp_min(0)
 
-    def allowed(self, state: Tensor, left: int) -> Tensor:
-        """Which symbols may come `(n, k)` where `left` places follow theirs."""
+    def allowed(self, state: Tensor, left: int | Tensor) -> Tensor:
+        """Which symbols may come `(n, k)` where `left` places follow theirs (of each, `(n, 1)`)."""
         after = self.follows[state]
         return (after >= 0) & (self.steps[after.clamp_min(0)] <= left)

@@ -100,9 +100,9 @@ class TrainOptions:
     """Judge samples at every so many checks, against the examples to choose by; 0 is never."""
     judge_examples: Count = 1000
     """How many to judge, at most."""
-    keep: Literal["auto", "loss", "judge"] = "auto"
-    """Keep the weights with the least held-out loss, or those whose samples the judge finds nearest to real
-    ones (the least `kid`); auto: by the loss where the family has one."""
+    keep: Literal["auto", "loss", "judge", "last"] = "auto"
+    """Keep the weights with the least held-out loss, those whose samples the judge finds nearest to real
+    ones (the least `kid`), or the last ones; auto: by the loss where the family has one."""
 
     @property
     def counted(self) -> int | None:

@@ -29,6 +29,7 @@ KINDS: dict[str, dict[str, str]] = {
         "vqvae": "genwright.families.vqvae:VQVAE",
         "gan": "genwright.families.gan:GAN",
         "autoregressive": "genwright.families.autoregressive:Autoregressive",
+        "anyorder": "genwright.families.anyorder:AnyOrder",
         "masked": "genwright.families.masked:Masked",
         "diffusion": "genwright.families.diffusion:Diffusion",
         "flow": "genwright.families.flow:Flow",

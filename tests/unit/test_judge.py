@@ -321,6 +321,10 @@ def test_looking_in_changes_nothing_and_the_loss_or_the_judge_chooses(
     plain, watched, chosen = (genwright.load(name).run for name in ("plain", "watched", "chosen"))
     assert plain.best == watched.best != 3
     assert chosen.best == 3
+    done("train", "real.csv", "--out", "kept", *few, "--set", "train.keep=last")
+    kept = genwright.load("kept")
+    assert kept.run.best is None
+    assert kept.step == 12
     last = [run.weights("last") for run in (plain, watched, chosen)]
     assert all(torch.equal(last[0][name], other[name]) for other in last[1:] for name in last[0])
 

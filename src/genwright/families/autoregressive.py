@@ -86,7 +86,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
                     f"copied: leave it out of task.copied, or let both share a vocabulary",
                     code="cannot-copy",
                 )
-        return Pointer(width, dim)
+        return Pointer(width, dim, self.sizes[0])
 
     # -- the sequence --------------------------------------------------------------------------
 
@@ -133,6 +133,20 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         return h if marks.given is None else h + marks.given[:, begin:end]
 
     # -- training ------------------------------------------------------------------------------
+
+    @property
+    def prepared_on(self) -> int | None:
+        return None if self.pointer is None else 1 << 16
+
+    def prepare(self, batch: Batch) -> None:
+        """What symbols of a condition become in x, where they may be copied."""
+        if self.pointer is not None:
+            ended = self.space.valid(batch.x)
+            x = batch.x.flatten(1)
+            target = x if ended is None else x.masked_fill(~ended.flatten(1), -1)
+            if self.pad is not None:
+                target = target.masked_fill(target == self.pad, -1)
+            self.pointer.learn(self.conditioner.symbols(batch.cond), target)
 
     def _nats(self, batch: Batch) -> Tensor:
         """Negative log-likelihood at each position up to the last that counts, summed over spans `(B, P)`."""

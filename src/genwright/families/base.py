@@ -153,6 +153,11 @@ class Family(nn.Module, ABC):
 
     # -- training ------------------------------------------------------------------------------
 
+    @property
+    def prepared_on(self) -> int | None:
+        """How many examples `prepare` looks at (None: a few batches)."""
+        return None
+
     def prepare(self, batch: Batch) -> None:
         """Look at one batch before the first step, to set scales from the data. Optional."""
 

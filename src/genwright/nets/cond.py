@@ -156,6 +156,15 @@ class Conditioner(nn.Module):
             symbols=torch.cat(symbols, dim=1) if self.copies else None,
         )
 
+    def symbols(self, given: Mapping[str, Tensor]) -> Tensor:
+        """Those that may be copied of what is given `(n, T)`, as they are stored, -1 where there is none."""
+        found = []
+        for name in filter(self._copied, self.cond):
+            valid = self.cond[name].space.valid(given[name])
+            stored = given[name].flatten(1).long()
+            found.append(stored if valid is None else stored.masked_fill(~valid.flatten(1), -1))
+        return torch.cat(found, dim=1)
+
     def _line(self, grid: Grid) -> int:
         """Places of the only tokens, where both they and x stand one behind the other."""
         (name, *others) = [name for name, slot in self.where.items() if slot == "tokens"] or [""]

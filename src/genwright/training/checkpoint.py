@@ -81,7 +81,7 @@ class Saving(Hook):
     checkpoint: Checkpoint
     by_judge: bool
 
-    def __init__(self, keep: Literal["auto", "loss", "judge"]) -> None:
+    def __init__(self, keep: Literal["auto", "loss", "judge", "last"]) -> None:
         self.keep, self.best = keep, math.inf
 
     def begin(self, trainer: Trainer) -> None:
@@ -100,7 +100,7 @@ class Saving(Hook):
 
     def check(self, trainer: Trainer) -> None:
         score = trainer.scores.get("judge" if self.by_judge else "loss")
-        better = score is not None and score < self.best
+        better = score is not None and score < self.best and self.keep != "last"
         if score is not None:
             self.best = trainer.progress.best = min(self.best, score)
         self.save(trainer, best=better)

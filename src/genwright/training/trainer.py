@@ -109,7 +109,7 @@ class Trainer:
         self.recovery = Recovery(self)
         self.step, self.seconds, self.worked, self._in_checks = 0, 0.0, 0.0, 0.0
         self.threads = Threads(self.device, chooses=options.minutes is not None, most=options.threads)
-        self.saving = Saving(options.keep if judge is not None else "loss")
+        self.saving = Saving(options.keep if judge is not None or options.keep == "last" else "loss")
         self.hooks: list[Hook] = [
             *(AverageWeights(), self.threads, MeasureCoverage(), HeldoutLoss(), MeasureHeeding()),
             *([] if judge is None else [JudgeSamples(judge)]),
@@ -147,7 +147,8 @@ class Trainer:
         self.step = self.run.step
         torch.manual_seed(self.seed)
         if not self.step:
-            first = self.stream.next(min(2048, max(2, 8 * self.batch)), self.device, self.seed)
+            wanted = self.family.prepared_on or min(2048, max(2, 8 * self.batch))
+            first = self.stream.next(min(wanted, self.stream.loader.n), self.device, self.seed)
             self.stream.loader.place = 0
             self.family.prepare(first)
             distributed.broadcast(self.family)

@@ -11,6 +11,7 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.errors import Incompatible
 from genwright.families.autoregressive import Autoregressive
+from genwright.families.lexicon import model_1
 from genwright.registry import build
 from genwright.space import CondSpec, Space, Symbol
 
@@ -67,3 +68,34 @@ def test_symbols_of_another_vocabulary_are_refused() -> None:
     other = {"given": CondSpec(Space((5,), (Symbol(9),)), whole=True, copied=True)}
     with pytest.raises(Incompatible, match="other symbols"):
         Autoregressive(Space((5,), (Symbol(8),)), other, build("nets", "auto", {}, "xs", where="net"))
+
+
+def test_a_lexicon_is_learnt_from_pairs() -> None:
+    """Each symbol of one side becomes another of the other side, in another order and with one more in between."""
+    rng = torch.Generator().manual_seed(0)
+    source = torch.randint(1, 20, (500, 6), generator=rng)
+    order = torch.stack([torch.randperm(6, generator=rng) for _ in range(500)])
+    target = torch.cat([(source + 20).gather(1, order), torch.full((500, 1), 45)], dim=1)
+    source[:100, 4:] = -1  # shorter texts
+    table = model_1(source, target, 50)
+    assert table.sum(1).tolist() == pytest.approx([1.0] * 50)
+    assert table[1:20].argmax(1).tolist() == list(range(21, 40))
+    assert float(table[1:20].amax(1).min()) > 0.8
+    assert table[46:].argmax(1).tolist() == list(range(46, 50)), "what was never met stands for itself"
+
+
+def test_what_is_given_is_translated_before_a_network_learns() -> None:
+    space = Space((7,), (Symbol(60, pad=0),))
+    family = of(space, copied=True, drop=0.0)
+    x = names(500, 1, 30, seed=0)
+    moved = torch.where(x > 0, x + 30, x)
+    few = Batch(moved, {"given": x}, space.valid(moved))
+    before = family.loss(few, "fit")["nll"].item()
+    family.prepare(few)
+    assert family.loss(few, "fit")["nll"].item() < before - 0.5
+    # A run of before there were lexicons goes on copying.
+    state = {name: one for name, one in family.state_dict().items() if "pointer.becomes" not in name}
+    del state["pointer.share"]
+    old = of(space, copied=True, drop=0.0)
+    old.load_state_dict(state)
+    assert old.loss(few, "fit")["nll"].item() == pytest.approx(before)

@@ -49,9 +49,9 @@ def _part(name: str) -> Any:
     return import_module(f"rdkit.Chem.{name}")
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 12)
 def _parsed(smiles: str) -> Any:
-    """The molecule of RDKit, or None."""
+    """The molecule of RDKit, or None. One takes some 30 kB."""
     if not smiles or smiles != smiles.strip() or "\0" in smiles:
         return None
     return _rdkit().MolFromSmiles(smiles)
