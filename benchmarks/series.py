@@ -4,13 +4,12 @@
     python benchmarks/series.py windows runs/stocks [--n 3000] [--seeds 5]
     python benchmarks/series.py forecast runs/airline [--draws 19] [--seed 0]
 
-The stocks are Google's, daily, 6 columns, in the repository of TimeGAN (Yoon et al. 2019, github.com/jsyoon0823/TimeGAN,
-MIT); hourly temperatures are `sf-temps.csv` and `seattle-temps.csv` of PyPI vega_datasets (BSD); passengers of airlines
+The stocks are Google's, daily, 6 columns, of TimeGAN (Yoon et al. 2019, github.com/jsyoon0823/TimeGAN, MIT); hourly temperatures are `sf-temps.csv` and `seattle-temps.csv` of PyPI vega_datasets (BSD); passengers of airlines
 by month are in PyPI sktime (BSD).
 
 `windows`, TimeGAN's protocol: overlapping windows of 24 steps of the whole series, one at each step, scaled to [0, 1] by
-the least and greatest of each column; a GRU of 3 hidden units tells generated from real, trained for 2,000 steps of 128
-of each on 80 % of both sets and asked about the rest (|accuracy - 0.5|); the generated set has its own lengths, and as
+the least and greatest of each column; a GRU of 3 hidden units tells generated from real, trained for 2,000 steps of
+128 of each on 80 % of both sets and asked about the rest (|accuracy - 0.5|); the generated set has its own lengths, and as
 many of both classes are asked. The correlational score is that of Diffusion-TS (Yuan and Qiao 2024): the absolute
 differences of all pairwise correlations, over windows, summed and divided by ten, of 1,000 of each. A run trained with
 data.test=0 has seen every real window, as all published figures have.
@@ -97,7 +96,9 @@ def windows(model: Model, n: int, seeds: int) -> None:
         for name, split in model.dataset.splits.items()
         if len(split)
     }
-    made = [field.numbers(field.encode(model.sample(n, seed=seed).values["series"])) for seed in range(seeds)]
+    made = [
+        field.numbers(field.encode(model.sample(n, seed=seed).values["series"])) for seed in range(seeds)
+    ]
     heldout = real.get("test")
     train = real["train"]
     low, high = train.min((0, 1)), train.max((0, 1))
@@ -105,19 +106,13 @@ def windows(model: Model, n: int, seeds: int) -> None:
     if heldout is not None:
         protocols["by time"] = (heldout, by_itself)
     for protocol, (against, scale) in protocols.items():
-        rng = np.random.default_rng(0)
-        halves = np.array_split(rng.permutation(len(against)), 2)
-        others = {
-            "model": lambda seed, _: made[seed],
-            "real": lambda seed, some: against[some[1]] if protocol == "timegan" else train,
-        }
-        for which, of in others.items():
+        for which in ("model", "real"):
             scores, apart = [], []
             for seed in range(seeds):
-                order = np.random.default_rng(seed).permutation(len(against))
-                halves = np.array_split(order, 2)
-                one = against[halves[0]] if which == "real" and protocol == "timegan" else against
-                other = of(seed, halves)
+                one, other = against, made[seed] if which == "model" else train
+                if which == "real" and protocol == "timegan":  # two halves of the same windows
+                    halves = np.array_split(np.random.default_rng(seed).permutation(len(against)), 2)
+                    one, other = (against[half] for half in halves)
                 scores.append(discriminative(scale(one), scale(other), seed))
                 apart.append(correlational(one, other, np.random.default_rng(seed)))
             say(

@@ -632,7 +632,8 @@ class Model:
         """Which ask files are for, and its field. Raises `Unsupported` where there is none."""
         spec = self.pipeline.spec
         for name, ask in spec.asks.items():
-            if not isinstance(self.pipeline.fields[ask.field], ColumnField):
+            field = self.pipeline.fields[ask.field]
+            if not (isinstance(field, ColumnField) or field.derived):
                 return name, ask.field
         raise Unsupported(
             f"this model makes {spec.make!r} from nothing that a file holds: genwright sample makes new ones; "

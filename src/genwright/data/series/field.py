@@ -348,8 +348,8 @@ class SeriesField(Field):
         return found
 
     def _seasonal(self, x: Array, sign: int) -> Array:
-        """Stored `(..., stored, T)` with each number but those of the first season as how far it is from the one a season
-        before, in units of how far it usually is (-1), or that undone (1)."""
+        """Stored `(..., stored, T)` with each number but those of the first season as how far it is from the one a
+        season before, in units of how far it usually is (-1), or that undone (1)."""
         if not self.form.horizon:
             return x
         made = x.copy()

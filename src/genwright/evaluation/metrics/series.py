@@ -84,7 +84,7 @@ class Discriminative(ClassifierTwoSample):
         return a, b
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
-        """The mean of a few classifiers, each of other kernels and other examples: what one owes to chance falls out."""
+        """The mean of a few classifiers, each of other kernels and examples: what one owes to chance falls out."""
         found = [super(Discriminative, self).count(evidence, rng) for _ in range(TURNS)]
         n = min(asked for _, asked in found)
         return round(n * float(np.mean([hits / asked for hits, asked in found]))), n
