@@ -4,15 +4,16 @@
     python benchmarks/series.py windows runs/stocks [--n 3000] [--seeds 5]
     python benchmarks/series.py forecast runs/airline [--draws 19] [--seed 0]
 
-The stocks are Google's, daily, 6 columns, of TimeGAN (Yoon et al. 2019, github.com/jsyoon0823/TimeGAN, MIT); hourly temperatures are `sf-temps.csv` and `seattle-temps.csv` of PyPI vega_datasets (BSD); passengers of airlines
-by month are in PyPI sktime (BSD).
+The stocks are Google's, daily, 6 columns, of TimeGAN (Yoon et al. 2019, github.com/jsyoon0823/TimeGAN, MIT); hourly
+temperatures are `sf-temps.csv` and `seattle-temps.csv` of PyPI vega_datasets (BSD); passengers of airlines by month are
+in PyPI sktime (BSD).
 
-`windows`, TimeGAN's protocol: overlapping windows of 24 steps of the whole series, one at each step, scaled to [0, 1] by
-the least and greatest of each column; a GRU of 3 hidden units tells generated from real, trained for 2,000 steps of
-128 of each on 80 % of both sets and asked about the rest (|accuracy - 0.5|); the generated set has its own lengths, and as
-many of both classes are asked. The correlational score is that of Diffusion-TS (Yuan and Qiao 2024): the absolute
+`windows`, TimeGAN's protocol: overlapping windows of 24 steps of the whole series, one at each step, scaled to [0, 1]
+by the least and greatest of each column; a GRU of 3 hidden units tells generated from real, trained for 2,000 steps of
+128 of each on 80 % of both sets and asked about the rest (|accuracy - 0.5|); the generated set has its own lengths, and
+as many of both classes are asked. The correlational score is that of Diffusion-TS (Yuan and Qiao 2024): the absolute
 differences of all pairwise correlations, over windows, summed and divided by ten, of 1,000 of each. A run trained with
-data.test=0 has seen every real window, as all published figures have.
+data.test=0 has seen every real window, as those of all published figures have.
 
 Ours: a run trained on the first part of the series is held against windows of the last part, which overlap none of
 those it saw; each window less its mean and over its deviation, since a price is at another level later. Beside both
