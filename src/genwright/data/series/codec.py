@@ -297,7 +297,7 @@ class SeriesCodec(Codec):
         field = _series_field(fields)
         series = values.get(self.main, [])
         path = folder / f"{TABLE}{field.suffix}"
-        write_series(_told_apart(series, values), field.form, path, _beside(values))
+        write_series(_named(series, values), field.form, path, _beside(values))
         picture = folder / SHEET
         picture.write_bytes(self.preview(values, fields, columns=columns).png)
         return [picture, path]
@@ -385,7 +385,7 @@ class _Appended:
         series = values[self.codec.main]
         if not self.count:
             self.files[0].write_bytes(self.codec.preview(values, self.fields).png)
-        self._writer.add(_told_apart(series, values, self.count), _beside(values))
+        self._writer.add(_named(series, values, self.count), _beside(values))
         self.count += len(series)
         return self.files
 
@@ -400,7 +400,7 @@ def _series_field(fields: Mapping[str, Field]) -> SeriesField:
     return next(field for field in fields.values() if isinstance(field, SeriesField))
 
 
-def _told_apart(series: Values, values: Mapping[str, Values], behind: int = 0) -> Values:
+def _named(series: Values, values: Mapping[str, Values], behind: int = 0) -> Values:
     """Series that were made, which have no name of their own, by their number; at the times that were given, if any."""
     times = values.get(CALENDAR, series)
     return [

@@ -14,23 +14,23 @@ from genwright.data.series.series import Series
 
 __all__ = ["drawing"]
 
-WIDE, HIGH_PANEL, GAP = 300, 140, 8
+WIDE, TALL, GAP = 300, 140, 8
 COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207))
 
 
 def drawing(series: Sequence[Series], columns: int | None = None) -> bytes:
-    """A PNG with a panel for each series and a curve for each channel of numbers, on one scale in all panels."""
+    """A PNG with a frame for each series and a curve for each channel of numbers, on one scale in all frames."""
     columns = columns or min(4, len(series))
     rows = -(-len(series) // columns)
-    size = columns * (WIDE + GAP) + GAP, rows * (HIGH_PANEL + GAP) + GAP
+    size = columns * (WIDE + GAP) + GAP, rows * (TALL + GAP) + GAP
     image = Image.new("RGB", size, (255, 255, 255))
     canvas = ImageDraw.Draw(image)
     names = [name for name, values in series[0].channels.items() if values.dtype.kind == "f"]
     ranges = {name: _range([one.channels[name] for one in series]) for name in names}
     for i, one in enumerate(series):
         row, column = divmod(i, columns)
-        left, top = GAP + column * (WIDE + GAP), GAP + row * (HIGH_PANEL + GAP)
-        canvas.rectangle((left, top, left + WIDE, top + HIGH_PANEL), outline=(210, 210, 210))
+        left, top = GAP + column * (WIDE + GAP), GAP + row * (TALL + GAP)
+        canvas.rectangle((left, top, left + WIDE, top + TALL), outline=(210, 210, 210))
         for number, name in enumerate(names):
             dashed = name.endswith((LOW, HIGH))
             colour = COLOURS[number % len(COLOURS)] if not dashed else (170, 170, 170)
@@ -53,7 +53,7 @@ def _curves(
     """The points of each run of values without a gap."""
     low, high = ends
     x = left + 4 + np.arange(len(values)) * (WIDE - 8) / max(1, len(values) - 1)
-    y = top + HIGH_PANEL - 4 - (values - low) / (high - low or 1.0) * (HIGH_PANEL - 8)
+    y = top + TALL - 4 - (values - low) / (high - low or 1.0) * (TALL - 8)
     found: list[list[tuple[float, float]]] = [[]]
     for a, b in zip(x.tolist(), y.tolist(), strict=True):
         if b == b:

@@ -184,7 +184,7 @@ class SeriesField(Field):
             measured = self.answers & self.space.real_mask().numpy()
             plain_x = self._seasonal(self._windows(sample), 1)
             self._errors = Errors.of(plain_x, self.form.context, self.period, measured)
-            self._wide = self._spread(plain_x)
+            self._wide = self._scales(plain_x)
         own = [one.name for one in numbers if one.scale.context]
         self._facts = {
             "windows": seen,
@@ -333,7 +333,7 @@ class SeriesField(Field):
             out[:, 1:][ended] = 0
         return out
 
-    def _spread(self, plain: Array) -> dict[str, Array]:
+    def _scales(self, plain: Array) -> dict[str, Array]:
         """By channel how far numbers usually are from those of the season before `(1 + horizon,)`: those that are
         known, and those to be forecast, step by step. They are learnt in these units, however small beside all that the
         numbers do."""

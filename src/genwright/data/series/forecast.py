@@ -154,7 +154,7 @@ class Errors:
         off = np.abs(repeated(x, known, period) - x)[..., context:] * real[:, None]
         return cls(np.quantile(off, np.linspace(0, 1, LEVELS), axis=0))
 
-    def spread(self, k: int) -> Array:
+    def offsets(self, k: int) -> Array:
         """By how much k answers differ from the rule's own `(k, stored, horizon)`: the middle one not at all."""
         assert self.quantiles is not None, "there is no horizon"
         share = 2 * (np.arange(k) + 0.5) / k - 1
@@ -192,7 +192,7 @@ def seasonal_naive(x: Array, known: Array, k: int, period: int, errors: Errors) 
     point = repeated(x, known, period)
     made = np.repeat(point[None], k, axis=0).astype(x.dtype)
     if k > 1 and errors.quantiles is not None:
-        spread = errors.spread(k)[:, None]
-        horizon = spread.shape[-1]
-        made[..., -horizon:] += np.where(known[..., -horizon:], 0.0, spread).astype(x.dtype)
+        offsets = errors.offsets(k)[:, None]
+        horizon = offsets.shape[-1]
+        made[..., -horizon:] += np.where(known[..., -horizon:], 0.0, offsets).astype(x.dtype)
     return made

@@ -141,7 +141,7 @@ def _joined(held: Series, rows: Series, step: Step | None, length: int | None) -
             if len(before) and places[0] > 0:
                 times[: places[0]] = step.after(float(before[0]), np.arange(1, places[0] + 1))
             rows = Series(
-                {n: _spread(v, places, size) for n, v in rows.channels.items()}, times, rows.name
+                {n: _laid_out(v, places, size) for n, v in rows.channels.items()}, times, rows.name
             )
     channels = {
         name: np.concatenate([held.channels[name], values]) for name, values in rows.channels.items()
@@ -149,7 +149,7 @@ def _joined(held: Series, rows: Series, step: Step | None, length: int | None) -
     return Series(channels, np.concatenate([held.times, rows.times]), rows.name)
 
 
-def _spread(values: Array, places: Array, size: int) -> Array:
+def _laid_out(values: Array, places: Array, size: int) -> Array:
     made: Array = (
         np.full(size, np.nan) if values.dtype.kind == "f" else np.full(size, "", dtype=values.dtype)
     )
