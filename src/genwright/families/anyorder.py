@@ -83,10 +83,11 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
         )
         self._add_head(width)
         self.start = nn.Parameter(0.02 * torch.randn(width))
-        # Where the place is, where the last one was, and how far it is to the next that is known.
+        # Where the place is, where the last one was, and on a grid how far it is to the next that is known.
         self.here = nn.Parameter(0.02 * torch.randn(self.length, width))
         self.last = nn.Parameter(0.02 * torch.randn(self.length, width))
-        self.ahead = nn.Parameter(0.02 * torch.randn(min(FAR, self.length) + 1, width))
+        far = 1 + min(FAR, self.length)
+        self.ahead = nn.Parameter(0.02 * torch.randn(far, width)) if space.grid else None
         vector = self.conditioner.shape.vector
         self.from_vector = nn.Linear(vector, width) if vector else None
 
@@ -117,7 +118,7 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
             if self.from_vector is not None:
                 start = start + self.from_vector(cond.vector)
             h = h + F.pad(start[:, None], (0, 0, 0, h.shape[1] - 1))
-        return h + F.embedding(self._distance(rank, now, step), self.ahead)
+        return h if self.ahead is None else h + F.embedding(self._distance(rank, now, step), self.ahead)
 
     def _distance(self, rank: Tensor, now: Tensor, step: Tensor) -> Tensor:
         """From the place of each step `(B, S)` to the next place behind it that came before; 0: there is none."""
