@@ -19,7 +19,7 @@ from genwright.options import Count
 from genwright.space import CondSpec, Space
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
-__all__ = ["Complete", "Holes", "beginning", "boxes", "cells", "suffix"]
+__all__ = ["Complete", "Holes", "boxes", "cells", "leading", "suffix"]
 
 Holes = Literal["auto", "cells", "box", "suffix"]
 KNOWN = "known"
@@ -84,7 +84,7 @@ class Complete(Task):
     def _hidden(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Which numbers are known `(B, stored, *grid)`."""
         if self.last is not None:
-            return beginning(x, x.shape[2] - self.last)
+            return leading(x, x.shape[2] - self.last)
         kind = self.holes
         if kind == "auto":
             kind = "cells" if x.ndim <= 3 else "box"
@@ -141,7 +141,7 @@ def boxes(x: Tensor, rng: torch.Generator) -> Tensor:
     return (~inside).expand(x.shape)
 
 
-def beginning(x: Tensor, places: int) -> Tensor:
+def leading(x: Tensor, places: int) -> Tensor:
     """So many places along the first axis known, and all behind them hidden."""
     known = torch.arange(x.shape[2], device=x.device) < places
     return by_axis(known.expand(len(x), -1), 0, x).expand(x.shape)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from genwright.data.codec import ReadOptions, Rows
 from genwright.data.dataset import make_codec
 from genwright.data.series.calendar import CalendarField
-from genwright.data.series.clock import Clock, Step, fit_clock
+from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
 from genwright.data.series.field import SeriesField, SeriesForm
 from genwright.data.series.forecast import repeated
 from genwright.data.series.series import Series
@@ -101,7 +101,7 @@ def test_times_are_written_as_they_were_read(places: list[int]) -> None:
     assert clock is not None
     assert clock.dated
     assert clock.write(clock.read(texts)) == texts
-    assert Clock.of(json.loads(json.dumps(clock.json()))) == clock
+    assert TimeFormat.of(json.loads(json.dumps(clock.json()))) == clock
 
 
 def test_an_hour_that_comes_twice_is_two_where_offsets_say_so() -> None:
@@ -128,7 +128,7 @@ def test_a_step_is_named_and_goes_on(
 ) -> None:
     times = (np.datetime64(first) + step * np.arange(n)).astype("datetime64[s]").astype(float)
     apart, counts = np.unique(np.diff(times), return_counts=True)
-    found = Step.of(dict(zip(apart.tolist(), counts.tolist(), strict=True)), dated=True)
+    found = TimeStep.of(dict(zip(apart.tolist(), counts.tolist(), strict=True)), dated=True)
     assert str(found) == named
     assert found.period == period
     assert np.array_equal(found.after(times[0], np.arange(n)), times)

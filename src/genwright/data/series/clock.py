@@ -20,7 +20,7 @@ from genwright.data.columns.formats import MixedFormat, is_missing
 from genwright.data.columns.numbers import NumberFormat, parse_number
 from genwright.data.field import Array
 
-__all__ = ["Clock", "Step", "fit_clock"]
+__all__ = ["TimeFormat", "TimeStep", "fit_clock"]
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 MONTHS = ((28, 31, 1), (89, 92, 3), (181, 184, 6), (365, 366, 12))
@@ -37,7 +37,7 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Clock:
+class TimeFormat:
     """How a column writes its times: dates in one format or in one for each offset; none: numbers that count."""
 
     formats: tuple[DateFormat, ...] = ()
@@ -77,12 +77,12 @@ class Clock:
         return {"formats": [asdict(form) for form in self.formats], "number": number}
 
     @classmethod
-    def of(cls, known: Mapping[str, Any]) -> Clock:
+    def of(cls, known: Mapping[str, Any]) -> TimeFormat:
         number = None if known["number"] is None else NumberFormat(**known["number"])
         return cls(tuple(DateFormat(**form) for form in known["formats"]), number)
 
 
-def fit_clock(values: Sequence[Any]) -> Clock | None:
+def fit_clock(values: Sequence[Any]) -> TimeFormat | None:
     """How these times are written; None where they are none: dates, or numbers that are all whole or all even."""
     counts = Counter(value for value in values if not is_missing(value))
     if not counts:
@@ -97,11 +97,11 @@ def fit_clock(values: Sequence[Any]) -> Clock | None:
             and dates[0].raw != "duration"
             and 10 * unread <= len(counts)
         ):
-            return Clock(dates)
+            return TimeFormat(dates)
     numbers = [parse_number(value) for value in counts]
     if any(number is None or not math.isfinite(number) for number in numbers):
         return None
-    return Clock((), NumberFormat.of(list(counts)))
+    return TimeFormat((), NumberFormat.of(list(counts)))
 
 
 def _offset(zone: str) -> float:
@@ -114,14 +114,14 @@ def _offset(zone: str) -> float:
 
 
 @dataclass(frozen=True)
-class Step:
+class TimeStep:
     """From one time to the next: so many seconds, or calendar months; or a number, where there are no dates."""
 
     unit: str = "number"
     size: float = 1.0
 
     @classmethod
-    def of(cls, apart: Mapping[float, int], dated: bool) -> Step:
+    def of(cls, apart: Mapping[float, int], dated: bool) -> TimeStep:
         """The commonest of how far times are apart, in seconds or numbers, with how often."""
         if not apart:
             return cls("second" if dated else "number", 1.0)

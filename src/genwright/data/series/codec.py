@@ -31,10 +31,10 @@ from genwright.data.field import Field
 from genwright.data.labels import lacking
 from genwright.data.packed import BROKEN, bare, with_packed
 from genwright.data.series.calendar import CalendarField
-from genwright.data.series.clock import Clock, Step, fit_clock
-from genwright.data.series.draw import drawing
+from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
+from genwright.data.series.draw import as_curves
 from genwright.data.series.field import SeriesField, SeriesForm
-from genwright.data.series.layout import LEAST, Layout, head_of, time_column
+from genwright.data.series.layout import LEAST, ColumnRoles, head_of, time_column
 from genwright.data.series.reading import TS, grid_step, layout_of_file, pieces
 from genwright.data.series.ts import head_of_ts
 from genwright.data.series.windows import Cuts, Gaps, Window, Windower, filled
@@ -144,7 +144,7 @@ class SeriesCodec(Codec):
                 found[name] = ColumnField(name)
         return found
 
-    def _layouts(self, source: Source) -> list[Layout]:
+    def _layouts(self, source: Source) -> list[ColumnRoles]:
         """Of each file. Raises `DataError` where the first is no series."""
         if not source.files:
             raise DataError(
@@ -152,7 +152,7 @@ class SeriesCodec(Codec):
             )
         return [layout_of_file(file, self._time, self._group) for file in source.files]
 
-    def _form(self, source: Source, layouts: Sequence[Layout], options: ReadOptions) -> SeriesForm:
+    def _form(self, source: Source, layouts: Sequence[ColumnRoles], options: ReadOptions) -> SeriesForm:
         """From what there is; nothing of what was measured counts."""
         first = layouts[0]
         lengths = [length for layout in layouts for length in layout.lengths]
@@ -191,7 +191,7 @@ class SeriesCodec(Codec):
         asked = self._length is not None or self._horizon is not None or self._stride is not None
         return not asked and len(lengths) >= SHORT and 2 <= max(lengths) <= LONGEST
 
-    def _usual(self, layout: Layout, longest: int, options: ReadOptions) -> int:
+    def _usual(self, layout: ColumnRoles, longest: int, options: ReadOptions) -> int:
         season, horizon = layout.step.period, self._horizon or 0
         wanted = 2 * season if season > 1 else USUAL
         shares = [share for share in (options.val, options.test) if share]
@@ -235,7 +235,13 @@ class SeriesCodec(Codec):
             yield rows.taken(notes)
 
     def _windows(
-        self, file: Path, layout: Layout, form: SeriesForm, cuts: Cuts, options: ReadOptions, name: str
+        self,
+        file: Path,
+        layout: ColumnRoles,
+        form: SeriesForm,
+        cuts: Cuts,
+        options: ReadOptions,
+        name: str,
     ) -> Iterator[Window | Rejected]:
         """The windows of a file, in its order."""
         one = form.whole or options.whole
@@ -316,7 +322,7 @@ class SeriesCodec(Codec):
         if not shown:
             return Preview("text")
         head = ", ".join(shown[0].channels)
-        return Preview("png", png=drawing(shown, columns), text=f"{len(shown[0]):,} steps of {head}")
+        return Preview("png", png=as_curves(shown, columns), text=f"{len(shown[0]):,} steps of {head}")
 
 
 class _Collected:
@@ -418,7 +424,7 @@ def _stem(file: Path) -> str:
     return Path(bare(file)).stem
 
 
-def _cuts(layouts: Sequence[Layout], options: ReadOptions) -> Cuts:
+def _cuts(layouts: Sequence[ColumnRoles], options: ReadOptions) -> Cuts:
     first, last = min(one.first for one in layouts), max(one.last for one in layouts)
     return Cuts.of(first, last, options.val, options.test)
 
@@ -465,7 +471,7 @@ def _evidence(file: Path) -> str:
         return ""
     if time is None or len(rows) < LEAST:
         return ""
-    clock = fit_clock([row[time] for row in rows]) or Clock()
+    clock = fit_clock([row[time] for row in rows]) or TimeFormat()
     times = clock.read([row[time] for row in rows])
     others = [name for name in form.columns if name != time]
     runs = [(0, len(times))] if (np.diff(times) > 0).all() else _runs(times)
@@ -473,7 +479,7 @@ def _evidence(file: Path) -> str:
     if len(steps) < LEAST - 1 or (steps <= 0).any() or not _measured(rows, others):
         return ""
     sizes, counts = np.unique(np.round(steps, 6), return_counts=True)
-    step = Step.of(dict(zip(sizes.tolist(), counts.tolist(), strict=True)), clock.dated)
+    step = TimeStep.of(dict(zip(sizes.tolist(), counts.tolist(), strict=True)), clock.dated)
     near = np.rint(step.between(np.concatenate([times[a:b] for a, b in runs]))) == 1
     if near.sum() < REGULAR * len(steps):
         return ""

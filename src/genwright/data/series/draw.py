@@ -12,13 +12,13 @@ from genwright.data.field import Array
 from genwright.data.series.forecast import HIGH, LOW
 from genwright.data.series.series import Series
 
-__all__ = ["drawing"]
+__all__ = ["as_curves"]
 
 WIDE, TALL, GAP = 300, 140, 8
 COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207))
 
 
-def drawing(series: Sequence[Series], columns: int | None = None) -> bytes:
+def as_curves(series: Sequence[Series], columns: int | None = None) -> bytes:
     """A PNG with a frame for each series and a curve for each channel of numbers, on one scale in all frames."""
     columns = columns or min(4, len(series))
     rows = -(-len(series) // columns)

@@ -15,8 +15,8 @@ from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.reservoir import Reservoir
 from genwright.data.field import Array, Field, Partial, Rule, Values
 from genwright.data.series.channels import Channel, NumberChannel, Scale, StateChannel, restored_channel
-from genwright.data.series.clock import Clock, Step
-from genwright.data.series.forecast import Errors, framed, pasted, pooled, seasonal_naive
+from genwright.data.series.clock import TimeFormat, TimeStep
+from genwright.data.series.forecast import Errors, framed, median_of, pasted, seasonal_naive
 from genwright.data.series.series import Series, gaps
 from genwright.data.table.frames import TableFormat
 from genwright.errors import DataError
@@ -59,8 +59,8 @@ class SeriesForm:
     formats: Mapping[str, NumberFormat] = field(default_factory=dict)
     time: str = "time"
     group: str = ""
-    clock: Clock = field(default_factory=Clock)
-    step: Step = field(default_factory=Step)
+    clock: TimeFormat = field(default_factory=TimeFormat)
+    step: TimeStep = field(default_factory=TimeStep)
     even: bool = True
     table: TableFormat | None = None
 
@@ -90,8 +90,8 @@ class SeriesForm:
         return cls(
             **made,
             formats={name: NumberFormat(**form) for name, form in known["formats"].items()},
-            clock=Clock.of(known["clock"]),
-            step=Step(**known["step"]),
+            clock=TimeFormat.of(known["clock"]),
+            step=TimeStep(**known["step"]),
             table=None if known["table"] is None else TableFormat.restore(known["table"]),
         )
 
@@ -409,7 +409,7 @@ class SeriesField(Field):
 
     def pooled(self, draws: Sequence[Values]) -> Values | None:
         """Of a forecast the median and the interval that holds 80 %."""
-        return [pooled(some) for some in zip(*draws, strict=True)] if self.form.horizon else None
+        return [median_of(some) for some in zip(*draws, strict=True)] if self.form.horizon else None
 
     def rules(self) -> Mapping[str, Rule]:
         return {"seasonal_naive": self._seasonal_naive} if self.form.horizon else {}

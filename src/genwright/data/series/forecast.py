@@ -20,7 +20,17 @@ from genwright.errors import DataError
 if TYPE_CHECKING:
     from genwright.data.series.field import SeriesForm
 
-__all__ = ["HIGH", "LOW", "Errors", "Framed", "framed", "pasted", "pooled", "repeated", "seasonal_naive"]
+__all__ = [
+    "HIGH",
+    "LOW",
+    "Errors",
+    "Framed",
+    "framed",
+    "median_of",
+    "pasted",
+    "repeated",
+    "seasonal_naive",
+]
 
 LOW, HIGH = "_low", "_high"
 """Ends of the names of the columns with the interval."""
@@ -118,7 +128,7 @@ def pasted(made: Series, given: Series, form: SeriesForm) -> Series:
     return Series(channels, given.times, given.name)
 
 
-def pooled(draws: Sequence[Series]) -> Series:
+def median_of(draws: Sequence[Series]) -> Series:
     """Several answers as their median, with the interval that leaves out a tenth at either end; of states the
     commonest. Of 19 answers the ends are the second from either side, so that a truth that is drawn as they are lies
     between in 80 %."""

@@ -20,7 +20,7 @@ from genwright.data.codec import Array
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.numbers import NumberFormat, fit_numbers, parse_number
 from genwright.data.columns.reservoir import ReservoirCounter
-from genwright.data.series.clock import Clock, Step, fit_clock
+from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
 from genwright.data.table import readers
 from genwright.data.table.frames import TableFormat, raw
 from genwright.errors import DataError, suggest
@@ -29,11 +29,11 @@ __all__ = [
     "BAD_SHARE",
     "FEW_BAD",
     "ROW_NUMBERS",
-    "Layout",
-    "cells",
+    "ColumnRoles",
     "head_of",
     "layout_of",
     "time_column",
+    "values_in",
 ]
 
 ROW_NUMBERS = "rows"
@@ -66,7 +66,7 @@ UNEVEN, SPARSE = 0.01, 0.05
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnRoles:
     """The roles of a file's columns, and what there is in it.
 
     time, group  columns; "" where there is none
@@ -82,12 +82,12 @@ class Layout:
     table: TableFormat
     time: str
     group: str
-    clock: Clock
+    clock: TimeFormat
     numbers: tuple[str, ...]
     states: tuple[str, ...]
     static: tuple[str, ...]
     formats: dict[str, NumberFormat] = field(default_factory=dict)
-    step: Step = field(default_factory=Step)
+    step: TimeStep = field(default_factory=TimeStep)
     even: bool = True
     together: bool = True
     lengths: tuple[int, ...] = ()
@@ -101,7 +101,7 @@ class Layout:
         return (*self.numbers, *self.states)
 
 
-def cells(frame: Any, name: str) -> list[Any]:
+def values_in(frame: Any, name: str) -> list[Any]:
     """The values of a column."""
     return raw(frame[name])
 
@@ -134,7 +134,7 @@ def time_column(
     return None
 
 
-def layout_of(file: Path, time: str | None, group: str | None) -> Layout:
+def layout_of(file: Path, time: str | None, group: str | None) -> ColumnRoles:
     """What the columns of a file are. Raises `DataError` for what is no series.
 
     time, group  columns, where a person says so
@@ -144,7 +144,7 @@ def layout_of(file: Path, time: str | None, group: str | None) -> Layout:
 
 
 @lru_cache(maxsize=32)
-def _layout(file: Path, time: str | None, group: str | None, size: int, changed: int) -> Layout:
+def _layout(file: Path, time: str | None, group: str | None, size: int, changed: int) -> ColumnRoles:
     """Of a file as it is now."""
     form, rows = head_of(file)
     for name in (time, group):
@@ -160,7 +160,7 @@ def _layout(file: Path, time: str | None, group: str | None, size: int, changed:
             f"with codec.time=COLUMN, or take each row for a step with codec.time={ROW_NUMBERS}",
             code="no-time-column",
         )
-    clock = (fit_clock([row[named] for row in rows]) if named else None) or Clock()
+    clock = (fit_clock([row[named] for row in rows]) if named else None) or TimeFormat()
     if named and not np.isfinite(clock.read([row[named] for row in rows[:1]])).all():
         raise DataError(
             f"{file.name}: column {named!r} holds no times, but {rows[0][named]!r}: write dates such as 2024-01-31, or "
@@ -175,12 +175,12 @@ def _layout(file: Path, time: str | None, group: str | None, size: int, changed:
 
 
 def _chunks(
-    file: Path, form: TableFormat, time: str, clock: Clock
+    file: Path, form: TableFormat, time: str, clock: TimeFormat
 ) -> Iterator[tuple[int, Array, dict[str, list[Any]]]]:
     """Rows some at a time: how many come before, their times, and their values by column."""
     first = 0
     for frame, _ in readers.rows(file, form, []):
-        columns = {name: cells(frame, name) for name in form.columns}
+        columns = {name: values_in(frame, name) for name in form.columns}
         n = len(frame)
         times = clock.read(columns[time]) if time else np.arange(first, first + n, dtype=np.float64)
         yield first, times, columns
@@ -222,7 +222,7 @@ class _Order:
 class _Columns:
     """The first walk: which column tells series apart, and what the others hold."""
 
-    def __init__(self, names: Sequence[str], time: str, clock: Clock, group: str | None) -> None:
+    def __init__(self, names: Sequence[str], time: str, clock: TimeFormat, group: str | None) -> None:
         self.time, self.clock, self.asked = time, clock, group
         others = [name for name in names if name != time]
         self.orders = {name: _Order() for name in ([group] if group is not None else ["", *others])}
@@ -325,8 +325,8 @@ class _Steps:
 
 
 def _measured(
-    file: Path, form: TableFormat, time: str, group: str, clock: Clock, seen: _Columns
-) -> Layout:
+    file: Path, form: TableFormat, time: str, group: str, clock: TimeFormat, seen: _Columns
+) -> ColumnRoles:
     kinds, formats, notes = _kinds(file, seen, group)
     steps = _Steps(dict.fromkeys(kinds, True))
     for _, times, columns in _chunks(file, form, time, clock):
@@ -347,7 +347,7 @@ def _measured(
             f"{file.name} has a column of times and none of numbers or states beside it: add what was measured",
             code="nothing-measured",
         )
-    step = Step.of(steps.apart, clock.dated)
+    step = TimeStep.of(steps.apart, clock.dated)
     uneven, sparse, gaps = _evenness(steps.apart, step)
     even = uneven <= UNEVEN and sparse <= SPARSE
     if not even:
@@ -373,7 +373,7 @@ def _measured(
         )
     gaps = gaps if even else 0  # rows that follow each other as they stand have none between them
     total = steps.cells + gaps * len(channels)
-    return Layout(
+    return ColumnRoles(
         form,
         time,
         group,
@@ -393,7 +393,7 @@ def _measured(
     )
 
 
-def _evenness(apart: Counter[float], step: Step) -> tuple[float, float, int]:
+def _evenness(apart: Counter[float], step: TimeStep) -> tuple[float, float, int]:
     """The shares of steps that are no multiple of the commonest and that are several of it, and how many times are
     missing between these."""
     total = sum(apart.values())

@@ -12,8 +12,8 @@ import numpy as np
 from genwright.data.codec import Array, Rejected, suffix
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.numbers import NumberFormat
-from genwright.data.series.clock import Step
-from genwright.data.series.layout import Layout, cells, layout_of
+from genwright.data.series.clock import TimeStep
+from genwright.data.series.layout import ColumnRoles, layout_of, values_in
 from genwright.data.series.series import Series
 from genwright.data.series.ts import LABEL, head_of_ts, read_ts
 from genwright.data.series.windows import Cuts, Windower
@@ -41,11 +41,11 @@ class Piece:
     ends: tuple[str, ...] = ()
 
 
-def layout_of_file(file: Path, time: str | None, group: str | None) -> Layout:
+def layout_of_file(file: Path, time: str | None, group: str | None) -> ColumnRoles:
     """What the columns of a table or the dimensions of a .ts file are. Raises `DataError` for what is no series."""
     if suffix(file) != TS:
         return layout_of(file, time, group)
-    from genwright.data.series.clock import Clock
+    from genwright.data.series.clock import TimeFormat
     from genwright.data.table.frames import TableFormat
 
     head, lengths, low, missing, total = head_of_ts(file), list[int](), 0.0, 0, 0
@@ -63,13 +63,15 @@ def layout_of_file(file: Path, time: str | None, group: str | None) -> Layout:
     formats = {name: NumberFormat.of([repr(v) for v in held] or ["0"]) for name, held in values.items()}
     static = (LABEL,) if head.labelled else ()
     table = TableFormat(TS, head.channels)
-    return Layout(
-        table, "", "", Clock(), head.channels, (), static, formats, lengths=tuple(lengths), last=low,
+    return ColumnRoles(
+        table, "", "", TimeFormat(), head.channels, (), static, formats, lengths=tuple(lengths), last=low,
         unknown=missing / max(1, total),
     )  # fmt: skip
 
 
-def pieces(file: Path, layout: Layout, form: SeriesForm, name: str = "") -> Iterator[Piece | Rejected]:
+def pieces(
+    file: Path, layout: ColumnRoles, form: SeriesForm, name: str = ""
+) -> Iterator[Piece | Rejected]:
     """The rows of a file, some at a time. Raises `DataError` where it lacks a channel.
 
     name  stands before those of its series, where there are several files
@@ -84,7 +86,7 @@ def pieces(file: Path, layout: Layout, form: SeriesForm, name: str = "") -> Iter
     yield from found
 
 
-def _of_ts(file: Path, layout: Layout, name: str) -> Iterator[Piece | Rejected]:
+def _of_ts(file: Path, layout: ColumnRoles, name: str) -> Iterator[Piece | Rejected]:
     for found in read_ts(file, head_of_ts(file)):
         if isinstance(found, Rejected):
             yield found
@@ -95,13 +97,15 @@ def _of_ts(file: Path, layout: Layout, name: str) -> Iterator[Piece | Rejected]:
         yield Piece(rows, {LABEL: label} if layout.static else {}, (called,))
 
 
-def _of_table(file: Path, layout: Layout, form: SeriesForm, name: str) -> Iterator[Piece | Rejected]:
+def _of_table(
+    file: Path, layout: ColumnRoles, form: SeriesForm, name: str
+) -> Iterator[Piece | Rejected]:
     last: dict[str, float] = {}
     first, before = 0, ""
     for frame, rejected in readers.rows(file, layout.table, []):
         yield from rejected
         n = len(frame)
-        columns = {one: cells(frame, one) for one in layout.table.columns}
+        columns = {one: values_in(frame, one) for one in layout.table.columns}
         keys = [f"{name}{key}" for key in columns[layout.group]] if layout.group else [name] * n
         times = layout.clock.read(columns[layout.time]) if layout.time else first + np.arange(float(n))
         good, bad = _in_order(times, keys, last)
@@ -128,7 +132,7 @@ def _in_order(times: Array, keys: Sequence[str], last: dict[str, float]) -> tupl
     return good, bad
 
 
-def _misplaced(file: Path, row: int, time: float, layout: Layout) -> Rejected:
+def _misplaced(file: Path, row: int, time: float, layout: ColumnRoles) -> Rejected:
     where = f"{file.name} row {row + 1}"
     if time != time:
         return Rejected(where, f"its {layout.time!r} is no time")
@@ -168,7 +172,7 @@ def read_whole(file: Path, form: SeriesForm) -> Iterator[Series]:
                 yield window.series
 
 
-def grid_step(layout: Layout, form: SeriesForm) -> Step | None:
+def grid_step(layout: ColumnRoles, form: SeriesForm) -> TimeStep | None:
     """The step of the grid that rows are laid on; None where they follow each other as they stand."""
     if form.gaps == "ignore" or not layout.time:
         return None

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genwright.data.codec import Array, SplitName
-from genwright.data.series.clock import Step
+from genwright.data.series.clock import TimeStep
 from genwright.data.series.series import Series, gaps
 
 __all__ = ["Cuts", "Gaps", "Window", "Windower", "filled"]
@@ -82,7 +82,7 @@ class Windower:
     length: int | None
     stride: int
     horizon: int | None
-    step: Step | None
+    step: TimeStep | None
     cuts: Cuts
     _open: dict[str, _Open] = field(default_factory=dict)
 
@@ -123,7 +123,7 @@ class Windower:
         return list(self._open)
 
 
-def _joined(held: Series, rows: Series, step: Step | None, length: int | None) -> Series:
+def _joined(held: Series, rows: Series, step: TimeStep | None, length: int | None) -> Series:
     """Rows behind others, with unknown steps between them where times are missing; of a gap longer than a window no
     more than that."""
     if step is not None and len(rows):

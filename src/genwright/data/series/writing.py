@@ -58,7 +58,9 @@ class SeriesWriter:
             found[self.form.time] = self.form.clock.write(series.times)
         else:
             found[STEP] = [str(round(t)) for t in series.times.tolist()]
-        return found | {name: texts(name, values, self.form) for name, values in series.channels.items()}
+        return found | {
+            name: written_values(name, values, self.form) for name, values in series.channels.items()
+        }
 
     def _table(self, names: Sequence[str]) -> TableFormat:
         """The columns in the order of the file that was read, and what else there is behind them."""
@@ -82,7 +84,7 @@ def _base(name: str) -> str:
     return name.removesuffix(LOW).removesuffix(HIGH)
 
 
-def texts(name: str, values: Array, form: SeriesForm, missing: Any = None) -> list[Any]:
+def written_values(name: str, values: Array, form: SeriesForm, missing: Any = None) -> list[Any]:
     """The values of a channel as the file writes them; `missing` for what is not known."""
     if values.dtype.kind != "f":
         return [value or missing for value in values.tolist()]
@@ -102,7 +104,8 @@ def write_series(
     beside = beside or {}
     if form.table is None:
         held = [
-            [texts(name, values, form, "?") for name, values in one.channels.items()] for one in series
+            [written_values(name, values, form, "?") for name, values in one.channels.items()]
+            for one in series
         ]
         labels = [str(label) for label in beside[LABEL]] if LABEL in beside else None
         write_ts(path, [[[str(v) for v in part] for part in one] for one in held], labels)
