@@ -82,6 +82,7 @@ class Look:
     """What `look` found.
 
     unit    what several examples are called
+    because why the data is taken for what `codec` reads
     total   about how many there are, where a sample was looked at; else as many as counted
     advice  what would be worth making; None where nothing fits, or not here
     """
@@ -101,6 +102,7 @@ class Look:
     unit: str = "examples"
     total: int = 0
     advice: Advice | None = None
+    because: str = ""
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
@@ -185,6 +187,7 @@ def _seen(dataset: Dataset) -> Look:
         warnings=stats.warnings,
         unit=dataset.unit,
         total=stats.total or sum(stats.counts.values()),
+        because=dataset.codec.because(dataset.source.files),
     )
 
 

@@ -14,12 +14,13 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from genwright.data.codec import Rejected, Rows, Values, suffix
-from genwright.data.field import Field, Partial
+from genwright.data.field import Field, Partial, Rule
 from genwright.data.source import find
-from genwright.errors import DataError, RecipeError, Unsupported
+from genwright.errors import DataError, RecipeError, Unsupported, suggest
 from genwright.families.capabilities import chunk_seed, generative
 from genwright.pipeline import Asked
 from genwright.tasks.base import Ask
@@ -51,7 +52,7 @@ class Application:
     """A model that is to be applied.
 
     given   what else is given, by name: one value for all
-    draws   so many are made of each file, and numbered
+    draws   so many are made of each file, and numbered, or made one of (`Field.pooled`); None: as the field has it
     mask    a file, or a folder of files by the names of the others, that says where something is to be made
     maker   makes what is asked for (None: the model)
     most    positions that an example of a file may have (None: as many as the codec takes for no attack)
@@ -66,7 +67,7 @@ class Application:
     model: Model
     given: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    draws: int = 1
+    draws: int | None = None
     mask: Path | None = None
     maker: Maker | None = None
     most: int | None = None
@@ -82,12 +83,14 @@ class Application:
                 f"{self.name!r} is what the files hold: leave --given {self.name} out",
                 code="given-twice",
             )
-        if self.draws < 1:
+        if self.draws is not None and self.draws < 1:
             raise RecipeError(f"--draws must be 1 or more, got {self.draws}", code="out-of-range")
         self.pipeline = self.model.pipeline
         self.field: Field = self.pipeline.asker(self.name)
         self.ask: Ask = self.pipeline.spec.asks[self.name]
+        self.many = self.draws or (self.pipeline.made.draws if self.ask.partial else 1)
         self.notes: list[str] = []
+        self._rule = self._chosen_rule()
         self._windows = Tiled(
             self.model, self.field, self.ask, self._of_windows, self._stopped, self.options
         )
@@ -275,11 +278,17 @@ class Application:
         n = len(names)
         place = self._made_before if place is None else place
         encoded, notes = self._encoded(values)
-        for draw in range(self.draws):
+        if self._rule is not None or (self.many > 1 and self.ask.partial and isinstance(values, list)):
+            samples = self._pooled(values, encoded, n, labels or {}, place)
+            if samples is not None:
+                samples.names, samples.notes = list(names), [*notes, *samples.notes]
+                yield samples
+                return
+        for draw in range(self.many):
             seed = self._seed(place, draw)
             asked = self._asked(values, encoded, n, labels or {}, seed)
             asked.notes = [*notes, *asked.notes]
-            yield from self._made(n, asked, seed, _numbered(names, draw, self.draws))
+            yield from self._made(n, asked, seed, _numbered(names, draw, self.many))
 
     def of_made(
         self, values: Values, labels: Mapping[str, Values], place: int
@@ -294,6 +303,59 @@ class Application:
             return
         for value, name in zip(values, names, strict=True):
             yield from self._tiled(value, name)
+
+    # -- several answers as one, and without the model ------------------------------------------
+
+    def _chosen_rule(self) -> Rule | None:
+        """What answers in place of the model, where a person says so; where nobody does and the judge found it better,
+        a note says that. Raises `RecipeError` for an unknown one."""
+        rules = self.pipeline.made.rules()
+        name = self.options.pop("baseline", None)
+        if name is None:
+            self.notes += [
+                f"{name} was nearer to the right answers than this model when it was judged: --set baseline={name} "
+                f"answers as it does"
+                for name in self.model.judged_better()
+                if name in rules
+            ]
+            return None
+        if name not in rules:
+            way = (
+                suggest(str(name), rules)
+                if rules
+                else "this model is held against none that could answer"
+            )
+            raise RecipeError(f"there is no baseline {name!r} here; {way}", code="no-such-baseline")
+        return rules[name]
+
+    def _pooled(
+        self, values: Values, encoded: Partial | Tensor, n: int, labels: Mapping[str, Values], place: int
+    ) -> Samples | None:
+        """What is made of some values, all draws as one answer each; None where each is for itself."""
+        made, drawn = self.pipeline.made, list[Values]()
+        asked = self._asked(values, encoded, n, labels, self._seed(place, 0))
+        others: dict[str, Values] = {}
+        if self._rule is not None:
+            assert isinstance(encoded, Partial)
+            answers = self._rule(encoded.x.numpy(), encoded.known.numpy(), self.many)
+            for one in answers:
+                stored = torch.where(encoded.known, encoded.x, torch.from_numpy(one))
+                drawn.append(self.pipeline.decoded(stored, asked)[self.pipeline.spec.make])
+        elif made.pooled([]) is None:
+            return None
+        else:
+            maker = self.maker or self.model.drawn_values
+            for draw in range(self.many):
+                seed = self._seed(place, draw)
+                one = self._asked(values, encoded, n, labels, seed)
+                others, places = maker(n, one, seed, dict(self.options))
+                if len(places) == n:
+                    drawn.append(others[self.pipeline.spec.make])
+        if not drawn:
+            return None
+        pooled = made.pooled(drawn)
+        answer = {self.pipeline.spec.make: drawn[len(drawn) // 2] if pooled is None else pooled}
+        return self.model.answer({**others, **answer}, asked, self.seed)
 
     def _seed(self, place: int, draw: int) -> int:
         seed = chunk_seed(self.seed, -draw) if draw else self.seed
@@ -310,7 +372,17 @@ class Application:
         x: Tensor | tuple[Tensor, Tensor] = (
             (encoded.x, encoded.known) if isinstance(encoded, Partial) else encoded
         )
-        asked = self.model.request(n, {**labels, **self.given}, seed, {self.name: x})
+        known: dict[str, Tensor | tuple[Tensor, Tensor]] = {self.name: x}
+        for name in self.pipeline.spec.asks:  # what else is read off the same values
+            field = self.pipeline.asker(name)
+            if (
+                field.derived
+                and field.frame == self.field.frame
+                and name not in self.given
+                and len(values)
+            ):
+                known[name] = field.tensor(values)
+        asked = self.model.request(n, {**labels, **self.given}, seed, known)
         asked.notes += self.model.rare(asked, list(self.given))
         asked.notes += self.pipeline.cautions(self.name, values) if isinstance(values, list) else []
         if self.ask.partial and not isinstance(
@@ -319,6 +391,7 @@ class Application:
             asked.gaps, asked.imputed = values, True
         elif isinstance(encoded, Partial):
             asked.length = encoded.length
+            asked.gaps = values or None
         return asked
 
     def _made(self, n: int, asked: Asked, seed: int, names: Sequence[str]) -> Iterator[Samples | Left]:
@@ -343,7 +416,7 @@ class Application:
         try:
             if self.ask.partial:
                 self.field.check_gaps(value)
-            for draw in range(self.draws):
+            for draw in range(self.many):
                 # Not kept here under a name: of a large picture there is room for one.
                 yield from self._whole(value, name, draw)
         except DataError as error:
@@ -356,12 +429,12 @@ class Application:
     def _whole(self, value: Any, name: str, draw: int) -> Iterator[Samples]:
         """One of what is made of a value, unless it is stopped on its way."""
         spec, windows, seed = self.pipeline.spec, self._windows, self._seed(self._place, draw)
-        whole = windows.whole(value, seed, lambda part: self._through(0, (draw + part) / self.draws))
+        whole = windows.whole(value, seed, lambda part: self._through(0, (draw + part) / self.many))
         if self.pipeline.made.grid_of(whole)[0] == windows.size(value)[0]:
             samples = self.model.samples({spec.make: [whole]})
             samples.sources = [value] if self.ask.field == spec.make else None
             samples.provenance = self.model.provenance(self.seed)
-            samples.names = _numbered([name], draw, self.draws)
+            samples.names = _numbered([name], draw, self.many)
             yield samples
 
     def _stopped(self) -> bool:
@@ -407,7 +480,7 @@ class Application:
                 yield Rejected(stem, "there is a file of that name already, which is not overwritten")
                 continue
             try:
-                for draw in range(self.draws):
+                for draw in range(self.many):
                     yield from self._table(file, stem, draw)
             except DataError as error:
                 if len(source.files) == 1:
@@ -417,7 +490,7 @@ class Application:
 
     def _table(self, file: Path, stem: str, draw: int) -> Iterator[Samples | Left]:
         labels = [name for name in self.pipeline.scalars if name not in self.given]
-        first, (name,) = 0, _numbered([stem], draw, self.draws)
+        first, (name,) = 0, _numbered([stem], draw, self.many)
         for rows in self.pipeline.read([file], [self.reads, *labels]):
             if not draw:
                 yield from rows.rejected
@@ -427,7 +500,7 @@ class Application:
                 some = rows.take(self.pipeline.fields, range(start, min(start + ROWS, len(rows))))
                 yield self._filled(some, file, name, first, self._seed(self._place, draw), rows.notes)
                 first += len(some)
-                if draw == self.draws - 1:
+                if draw == self.many - 1:
                     self._through(len(some))
 
     def _filled(

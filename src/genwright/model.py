@@ -7,6 +7,7 @@ from a recipe and what was learnt from the data.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -621,7 +622,7 @@ class Model:
         given: Mapping[str, Any] | None = None,
         *,
         seed: int = 0,
-        draws: int = 1,
+        draws: int | None = None,
         mask: Path | None = None,
         maker: Callable[[int], Maker] | None = None,
         **sampler_options: Any,
@@ -629,14 +630,14 @@ class Model:
         """What the model makes of files: one example for each that is read; what cannot be read stands in the notes.
 
         given  what else can be given, by name: one value for all
-        draws  so many of each file
+        draws  so many of each file (None: as the field of what is made has it)
         mask   a file, or a folder of files by the same names, that says where something is to be made
         maker  gives for about how many examples there are what makes them (None: the model)
         Raises `Unsupported` for a model that makes nothing of files, `DataError` where nothing can be read.
         """
         application = Application(self, given or {}, seed, draws, mask, options=sampler_options)
         if maker is not None:
-            application.maker = maker(max(1, application.total(paths) * draws))
+            application.maker = maker(max(1, application.total(paths) * application.many))
         samples = gathered(application.of(paths))
         samples.notes = [*application.notes, *samples.notes]
         return samples
@@ -645,7 +646,8 @@ class Model:
         """Which ask files are for, and its field. Raises `Unsupported` where there is none."""
         spec = self.pipeline.spec
         for name, ask in spec.asks.items():
-            if not isinstance(self.pipeline.fields[ask.field], ColumnField):
+            field = self.pipeline.fields[ask.field]
+            if not (isinstance(field, ColumnField) or field.derived):
                 return name, ask.field
         raise Unsupported(
             f"this model makes {spec.make!r} from nothing that a file holds: genwright sample makes new ones; "
@@ -664,6 +666,16 @@ class Model:
         return {**stored, name: self._domain(name, given[name], n)}, rest
 
     # -- others --------------------------------------------------------------------------------
+
+    def judged_better(self) -> list[str]:
+        """Baselines that were nearer to the right answers when the run was judged, by the report that lies in it."""
+        if "run" not in vars(self):
+            return []
+        try:
+            said = json.loads((self.run.path / "judge" / "report.json").read_text(encoding="utf-8"))
+            return [one["instead"] for one in said["claims"] if one.get("instead")]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return []  # it was not judged, or the report is not whole, which is said where it is shown
 
     def provenance(self, seed: int) -> Provenance | None:
         """What makes examples from a seed here; None before there is a run."""

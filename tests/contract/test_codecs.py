@@ -191,6 +191,30 @@ def scores(folder: Path, n: int) -> Path:
     return folder
 
 
+def measurements(folder: Path, n: int) -> Path:
+    """Two series behind each other, hour by hour: a number, a whole number that is sometimes missing, a state, and the
+    town that each is of."""
+    rng = np.random.default_rng(0)
+    with (folder / "some.csv").open("w", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["town", "time", "level", "people", "light"])
+        for town in ("Ulm", "Kiel"):
+            for i in range(n // 2 + 11):
+                hour = np.datetime64("2024-01-01T00") + i
+                people = "" if i % 17 == 5 else int(rng.integers(900))
+                level = round(float(10 * np.sin(i / 4) + rng.normal()), 2)
+                lines.writerow(
+                    [
+                        town,
+                        str(hour).replace("T", " ") + ":00",
+                        level,
+                        people,
+                        ["on", "off"][i % 24 < 9],
+                    ]
+                )
+    return folder / "some.csv"
+
+
 @dataclass(frozen=True)
 class Kind:
     """A codec with one kind of source.
@@ -245,6 +269,9 @@ KINDS = {
     "music": Kind("music", rolls, "genwright.data.music.codec.CHUNK", 40, many=40),
     "music-notes": Kind(
         "music", scores, "genwright.data.music.codec.CHUNK", 40, {"length": 2500}, many=40
+    ),
+    "series": Kind(
+        "series", measurements, "genwright.data.series.codec.CHUNK", options={"length": 12}, many=200
     ),
 }
 

@@ -39,6 +39,8 @@ def show_found(found: Look) -> None:
         say(f"a sample of {n:,} of about {found.total:,} {found.unit} was looked at; training reads all")
     else:
         say(f"{found.name}: {n:,} {found.unit}, each {found.space}")
+    if found.because:
+        say(f"read as {found.codec} data: {found.because}")
     say(
         f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, "
         f"{counts['test']:,} to judge by"

@@ -350,7 +350,12 @@ def apply(
         Path | None,
         typer.Option(help="Folder; default RUN/samples/applied, and standard output for a text from -"),
     ] = None,
-    draws: Annotated[int, typer.Option(help="So many of each file, which are numbered")] = 1,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            help="So many of each file, which are numbered; of a forecast what its interval is made of"
+        ),
+    ] = None,
     drop: Drop = None,
     best_of: BestOf = 1,
     require: Require = None,
@@ -393,7 +398,7 @@ def apply(
         if drop or best_of != 1 or require:
             from genwright.finishing.finish import Finish
 
-            n = 1 if piped else max(1, work.total(files) * draws)
+            n = 1 if piped else max(1, work.total(files) * work.many)
             with busy("looking at the training data"):
                 finish = Finish(
                     model, comma_separated(drop), best_of, require=require or (), n=n, seed=seed

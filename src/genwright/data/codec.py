@@ -263,6 +263,12 @@ class Codec(ABC):
             other.parent == file.parent and other != file for other in own
         )
 
+    @classmethod
+    def because(cls, files: Sequence[Path]) -> str:
+        """Why these files are a source of it, as a person is told: by default their suffixes alone."""
+        kinds = list(dict.fromkeys(suffix(file) for file in cls.own(files)))
+        return f"{', '.join(kinds)} is what it reads, and nothing else claims it" if kinds else ""
+
     # -- in ------------------------------------------------------------------------------------
 
     @abstractmethod

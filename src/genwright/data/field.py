@@ -13,7 +13,7 @@ codec reads and writes files; a task says which field is made and which are give
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, NamedTuple
@@ -28,11 +28,16 @@ from genwright.errors import Unsupported
 from genwright.grammar import Grammar
 from genwright.space import Space
 
-__all__ = ["Array", "Field", "Partial", "Unit", "Values"]
+__all__ = ["Array", "Field", "Partial", "Rule", "Unit", "Values"]
 
 Array = NDArray[Any]
 Values = Any
 """Raw values of one field, one for each example: a list, or what the field's `take` understands (a frame)."""
+
+
+Rule = Callable[[Array, Array, int], Array]
+"""What answers without a model: stored `x` and which of it is known `(n, stored, *grid)`, and k, to k answers
+`(k, n, stored, *grid)`, the middle one of which is its own."""
 
 
 class Partial(NamedTuple):
@@ -74,6 +79,10 @@ class Field(ABC):
     """What metrics may read of its examples: "pixels", "text", "row", "waveform", "level", "music"."""
     suffix: ClassVar[str] = ""
     """Of the file that `save` writes."""
+    derived: ClassVar[bool] = False
+    """Whether its raw values are those of the field in whose frame it lies, of which it reads something else."""
+    draws: int = 1
+    """How many answers are made to what a person gives, where nobody says."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
     """Laws of `genwright.testing.check_field` that it does not keep."""
 
@@ -278,6 +287,23 @@ class Field(ABC):
     def kept(self, made: Values, given: Values) -> Values:
         """What was made of values with gaps, with what was known of these to the letter."""
         return made
+
+    def pooled(self, draws: Sequence[Values]) -> Values | None:
+        """Several answers to each question as one, such as a middle and an interval; None: each is for itself.
+
+        draws  values of one length each
+        """
+        return None
+
+    def rules(self) -> Mapping[str, Rule]:
+        """What answers without a model, by name, where a part of an example is known: a model is held against it, and
+        it may answer in its place."""
+        return {}
+
+    @property
+    def answers(self) -> Array | None:
+        """Which of the stored channels `(stored,)` are answers; the others follow from what is known. None: all."""
+        return None
 
     def matching(self, compact: Array, value: Any) -> tuple[list[str], NDArray[np.bool_]]:
         """Of what a person gives, the parts that can be counted, in words, and which cached examples `(n,)` have

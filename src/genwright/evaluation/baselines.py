@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from scipy.special import ndtr, ndtri
 
 from genwright.data.codec import Array
+from genwright.data.field import Field
 from genwright.errors import DataError
 from genwright.evaluation.views.flat import flat_of
 from genwright.space import Space, Symbol
@@ -38,6 +39,7 @@ __all__ = [
     "ngram_nats_by_order",
     "others",
     "regridded",
+    "ruled",
     "shut",
     "train_copy",
 ]
@@ -362,6 +364,15 @@ def nearest(far: Sequence[Array], k: int) -> Array:
     `(n, m)` weigh alike."""
     total = sum(one / max(float(one.mean()), 1e-12) for one in far)
     return np.asarray(np.argsort(total, axis=1, kind="stable")[:, :k])
+
+
+def ruled(field: Field, x: Array, known: Array | None, k: int) -> dict[str, Array]:
+    """What the rules of a field answer to examples `(n, stored, *grid)` of which a part is known: k answers
+    `(k, n, stored, *grid)` each, by name; none where whole examples are asked for. A series has one: the season
+    before."""
+    if known is None:
+        return {}
+    return {name: rule(x, known, k) for name, rule in field.rules().items()}
 
 
 def shut(x: Array, train: Array, space: Space) -> Array:

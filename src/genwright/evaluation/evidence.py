@@ -35,6 +35,7 @@ VIEWS = {
     "level": "a list of n levels of tiles",
     "molecule": "a list of n SMILES",
     "music": "a list of n pieces of music",
+    "series": "a list of n series of channels",
 }
 """What a metric may read, with the form it comes in."""
 

@@ -379,7 +379,7 @@ def judged(
         found.append(likelihood_result(likelihood))
     return EvaluationReport(
         title=title,
-        claims=tuple(runner.claims(found)),
+        claims=tuple(runner.claims(found, case.bench.field.rules())),
         facts=case.facts | {"protocol": runner.protocol(evidence, asked, seed)},
         results=tuple(found),
         galleries=galleries(evidence, seed),

@@ -17,7 +17,15 @@ from genwright.batch import Batch
 from genwright.data.dataset import Split
 from genwright.data.field import Array, Field
 from genwright.data.table.field import RowField
-from genwright.evaluation.baselines import compared, constant, mismatch, nearest, others, regridded
+from genwright.evaluation.baselines import (
+    compared,
+    constant,
+    mismatch,
+    nearest,
+    others,
+    regridded,
+    ruled,
+)
 from genwright.evaluation.evidence import Pairs
 from genwright.families.capabilities import DensityEstimator
 from genwright.model import Model
@@ -182,6 +190,10 @@ def _trivial(
     }
     if "source" not in found and (copied := _copied(model.pipeline, data, asked, pairs)) is not None:
         found["source"] = copied
+    found |= {
+        name: _answered(data, pairs, draws[len(draws) // 2], draws)
+        for name, draws in ruled(data.field, pairs.true.x, pairs.known, DRAWS).items()
+    }
     return found | {"shuffled": _shuffled(data, pairs, rng)}
 
 

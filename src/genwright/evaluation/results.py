@@ -74,6 +74,8 @@ class Claim:
     question: str
     """Such as "Does it look real?"."""
     because: str
+    instead: str = ""
+    """The baseline that did better, where one can answer in the place of the model."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ examples, and the trivial generators. Each is measured by the same code with as 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -222,8 +222,11 @@ def _skill(result: MetricResult) -> float | None:
 # -- what follows ----------------------------------------------------------------------------------
 
 
-def claims(found: Sequence[MetricResult]) -> list[Claim]:
-    """The verdict, claim by claim."""
+def claims(found: Sequence[MetricResult], rules: Collection[str] = ()) -> list[Claim]:
+    """The verdict, claim by claim.
+
+    rules  names of the baselines that can answer in the place of the model
+    """
     sound = [result for result in found if result.validated and result.model is not None]
     groups = {group: [result for result in sound if result.group == group] for group in _CLAIMS}
     made = [
@@ -234,7 +237,7 @@ def claims(found: Sequence[MetricResult]) -> list[Claim]:
     predicted = [likelihood_claim(result) for result in sound if result.group == "likelihood"]
     heeds = [_heeds(result) for result in sound if result.group == "condition"]
     heeds = heeds or [_heeds_in_answers(sound)]
-    trivial = (_beats_answers(sound), _beats_trivial(sound))
+    trivial = (_beats_answers(sound, rules), _beats_trivial(sound))
     return [one for one in (*trivial, *predicted, *heeds) if one is not None] + made
 
 
@@ -330,10 +333,21 @@ def _beats_trivial(found: Sequence[MetricResult]) -> Claim | None:
     return _beats(scored, "Is it better than trivial generators?", "that tell those from real ones")
 
 
-def _beats_answers(found: Sequence[MetricResult]) -> Claim | None:
-    """Whether the model is nearer to the right answers than the best trivial answerer, which may well be right."""
+def _beats_answers(found: Sequence[MetricResult], rules: Collection[str] = ()) -> Claim | None:
+    """Whether the model is nearer to the right answers than the best trivial answerer, which may well be right.
+
+    rules  those that can answer in the place of the model
+    """
     scored = [result for result in found if result.lead is not None and result.better != "near"]
-    return _beats(scored, "Is it nearer to the right answers than trivial ones are?", "of answers")
+    claim = _beats(scored, "Is it nearer to the right answers than trivial ones are?", "of answers")
+    if claim is None or claim.outcome == "supported":
+        return claim
+    ahead = [r.best for r in scored if r.best is not None and r.lead is not None and r.lead.value < 0]
+    best = max(sorted({*ahead}), key=ahead.count, default="")
+    if not best or best not in rules:
+        return claim
+    words = f"{claim.because}; {best} is nearer: genwright apply RUN FILE --set baseline={best} answers as it does"
+    return replace(claim, because=words, instead=best)
 
 
 def _beats(scored: Sequence[MetricResult], question: str, which: str) -> Claim | None:

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from genwright.batch import by_axis
 from genwright.errors import Incompatible, RecipeError
+from genwright.options import Count
 from genwright.space import CondSpec, Space
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
-__all__ = ["Complete", "Holes", "boxes", "cells", "suffix"]
+__all__ = ["Complete", "Holes", "boxes", "cells", "leading", "suffix"]
 
 Holes = Literal["auto", "cells", "box", "suffix"]
 KNOWN = "known"
@@ -27,11 +28,23 @@ KNOWN = "known"
 class Complete(Task):
     """x is the whole example; what is given is a part of it, and its labels."""
 
-    def __init__(self, *, make: str = "", given: Sequence[str] = (), holes: Holes = "auto") -> None:
+    def __init__(
+        self,
+        *,
+        make: str = "",
+        given: Sequence[str] = (),
+        holes: Holes = "auto",
+        last: Count | None = None,
+        align: Sequence[str] | None = None,
+    ) -> None:
         """holes: what is hidden in training: `cells` of a row or positions anywhere, a `box` on a grid, or the
-        `suffix` along the first axis; auto: cells of a row, a suffix or cells of a sequence, boxes on a grid."""
+        `suffix` along the first axis; auto: cells of a row, a suffix or cells of a sequence, boxes on a grid.  last: so
+        many places at the end of the first axis are hidden in every example, as where a horizon is forecast (None: any
+        number).  align: given fields that lie on the grid of what is made, place by place (None: those of its
+        frame)."""
         super().__init__(make=make, given=given)
         self.holes: Holes = holes
+        self.last, self.align = last, tuple(align or ())
         self._space: Space | None = None
         self._native = False
 
@@ -47,11 +60,19 @@ class Complete(Task):
                 f"an example of {space} has no part that could be known: choose task.name=generate",
                 code="nothing-to-complete",
             )
+        if self.last is not None and not (space.grid and self.last < space.grid[0]):
+            raise RecipeError(
+                f"task.last={self.last} hides the end of an example, and this is {space}: give fewer places than its "
+                f"first axis has",
+                code="holes-need-a-grid",
+            )
         native = infills == "any"
         self._space, self._native = space, native
         asks = {name: Ask(name, one, missing="draw") for name, one in given.items()}
         asks[self.make] = Ask(self.make, space, partial=True, missing="open")
+        # What lies on the places of x is known wherever they are, and is never left away.
         conds = {name: CondSpec(one) for name, one in given.items()}
+        conds |= {n: CondSpec(one, drop=0.0, align=True) for n, one in given.items() if n in self.align}
         if not native:
             conds[KNOWN] = CondSpec(space.holed(), drop=0.0, align=bool(space.grid))
         return TaskSpec(self.make, space, conds, asks, native=native)
@@ -62,6 +83,8 @@ class Complete(Task):
 
     def _hidden(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Which numbers are known `(B, stored, *grid)`."""
+        if self.last is not None:
+            return leading(x, x.shape[2] - self.last)
         kind = self.holes
         if kind == "auto":
             kind = "cells" if x.ndim <= 3 else "box"
@@ -116,6 +139,12 @@ def boxes(x: Tensor, rng: torch.Generator) -> Tensor:
         along = (place >= begin[:, None]) & (place < (begin + side)[:, None])
         inside &= by_axis(along, axis, x)
     return (~inside).expand(x.shape)
+
+
+def leading(x: Tensor, places: int) -> Tensor:
+    """So many places along the first axis known, and all behind them hidden."""
+    known = torch.arange(x.shape[2], device=x.device) < places
+    return by_axis(known.expand(len(x), -1), 0, x).expand(x.shape)
 
 
 def suffix(x: Tensor, rng: torch.Generator) -> Tensor:

@@ -19,7 +19,15 @@ from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Pairs
 from genwright.evaluation.metric import Measurement, OfPairs
 from genwright.space import Real, Space, Symbol
-from genwright.testing.worlds import CENTRES, NumberWorld, PictureWorld, TableWorld, TextWorld, World
+from genwright.testing.worlds import (
+    CENTRES,
+    NumberWorld,
+    PictureWorld,
+    SeriesWorld,
+    TableWorld,
+    TextWorld,
+    World,
+)
 
 __all__ = ["PAIRED", "PAIRED_SLOW", "PairSubject"]
 
@@ -45,7 +53,20 @@ class PairedTexts(TextWorld):
         return Space((64,), (Symbol(27, pad=0),))
 
 
-WORLDS: tuple[World, ...] = (PairedNumbers(), PictureWorld(), PairedTexts(), TableWorld())
+class PairedSeries(SeriesWorld):
+    """Series whose last quarter is asked for."""
+
+    def known(self, true: Array) -> Array:
+        return np.broadcast_to(np.arange(self.STEPS) < 3 * self.STEPS // 4, true.shape)
+
+
+WORLDS: tuple[World, ...] = (
+    PairedNumbers(),
+    PictureWorld(),
+    PairedTexts(),
+    TableWorld(),
+    PairedSeries(),
+)
 
 
 class Questions:
@@ -63,16 +84,20 @@ class Questions:
         raw = self.world.draw(self.world.n, seed)
         true = self.world.sample(raw)
         made = true if level is None else self.world.sample(self.world.noisy(raw, level, seed))
-        pairs = Pairs({}, made, true, draws=self._draws(raw, true.x, level, seed))
+        known = self.world.known(true.x) if isinstance(self.world, PairedSeries) else None
+        pairs = Pairs({}, made, true, known=known, draws=self._draws(raw, true.x, level, seed))
         return Evidence(self.world.space(), "known", self.train(), true, made, pairs=pairs)
 
     def _draws(self, raw: Any, true: Array, level: float | None, seed: int) -> Array | None:
         """Several answers, of numbers: as the right one is drawn, but for an error that they share."""
-        if not isinstance(self.world, NumberWorld):
+        if not isinstance(self.world, NumberWorld | PairedSeries):
             return None
         if level is None:
             return true[None]
         rng = np.random.default_rng([seed, 1])
+        if isinstance(self.world, PairedSeries):
+            off = true + 2 * level * rng.normal(size=true.shape)
+            return np.asarray(off + 0.1 * rng.normal(size=(DRAWS, *true.shape)))
         off = 6 * level * rng.normal(size=true.shape)
         return np.asarray(CENTRES[raw[1].astype(int)] + off + rng.normal(size=(DRAWS, *true.shape)))
 

@@ -24,6 +24,9 @@ from genwright.data.music.codec import MusicCodec
 from genwright.data.music.field import MusicField
 from genwright.data.music.piece import PITCH, SIZE, Piece
 from genwright.data.music.theory import estimated_key, pitch_classes
+from genwright.data.series.codec import SeriesCodec
+from genwright.data.series.field import SeriesField, SeriesForm
+from genwright.data.series.series import Series
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space, Symbol
 from genwright.testing.examples import sample_of
@@ -585,6 +588,50 @@ class MusicWorld(World):
         )
 
 
+class SeriesWorld(ArrayWorld):
+    """Two channels of 24 steps that swing together at one of ten speeds, with noise that wanders. Raw examples are
+    numbers `(n, 24, 2)`."""
+
+    view = "series"
+    n = 300
+    STEPS = 24
+    SPEEDS = 1 + 0.45 * np.random.default_rng(8).permutation(11)
+
+    def draw(self, n: int, seed: int, *, but: bool = False, new: bool = False) -> Array:
+        rng = np.random.default_rng(seed)
+        turns = self.SPEEDS[_modes(n, rng, but, new)][:, None] * np.arange(self.STEPS) / self.STEPS
+        angle = 2 * np.pi * (turns + rng.random((n, 1)))
+        slow = 0.15 * rng.normal(size=(n, self.STEPS, 2)).cumsum(1)
+        waves = np.stack([np.sin(angle), 0.7 * np.sin(angle - 0.8)], axis=2)
+        return np.asarray(waves + slow)
+
+    def noisy(self, raw: Array, level: float, seed: int) -> Array:
+        return np.asarray(raw + level * np.random.default_rng(seed).normal(size=raw.shape))
+
+    @cache  # noqa: B019
+    def field(self) -> SeriesField:
+        """Fitted on the training series."""
+        form = SeriesForm(self.STEPS, numbers=("a", "b"))
+        field = SeriesField(form)
+        field.fit(self._series(self.draw(2 * self.n, 1)))
+        field.settle()
+        return field
+
+    def _series(self, raw: Array) -> list[Series]:
+        times = np.arange(self.STEPS, dtype=np.float64)
+        return [Series({"a": one[:, 0], "b": one[:, 1]}, times) for one in raw.astype(np.float64)]
+
+    def sample(self, raw: Array) -> Sample:
+        series, field = self._series(raw), self.field()
+        x = field.encode(series)
+        made = sample_of(x.reshape(len(x), -1))
+        keys = tuple(one.digest for one in series)
+        return self.offering(replace(made, x=x, raw=series, codec=SeriesCodec(), field=field, keys=keys))
+
+    def space(self) -> Space:
+        return self.field().space
+
+
 WORLDS: dict[str, World] = {
     "rows": NumberWorld(),
     "row": TableWorld(),
@@ -593,6 +640,7 @@ WORLDS: dict[str, World] = {
     "level": LevelWorld(),
     "molecule": MoleculeWorld(),
     "music": MusicWorld(),
+    "series": SeriesWorld(),
     "text": TextWorld(),
     "many texts": ManyTextsWorld(),
 }

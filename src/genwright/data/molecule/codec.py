@@ -85,6 +85,14 @@ class MoleculeCodec(Codec):
         first = {suffix(file): file for file in reversed(cls.own(files))}
         return min(_sure(file) for file in first.values())
 
+    @classmethod
+    def because(cls, files: Sequence[Path]) -> str:
+        file = next(iter(cls.own(files)), None)
+        if file is None or suffix(file) in (*LINES, *SDF):
+            return super().because(files)
+        column = _smiles_column(file)
+        return f"column {column!r} holds SMILES, which RDKit reads" if column else super().because(files)
+
     # -- in ------------------------------------------------------------------------------------
 
     def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:

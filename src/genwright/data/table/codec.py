@@ -112,6 +112,17 @@ class TableCodec(Codec):
         read = [file for file in super().own(files) if file.suffix != ARROW or not about(file).files]
         return [file for file in read if file.suffix.lower() not in DATABASES or is_database(file)]
 
+    @classmethod
+    def because(cls, files: Sequence[Path]) -> str:
+        file = next(iter(files), None)
+        if file is None or file.suffix.lower() in DATABASES or isinstance(file, Address):
+            return super().because(files)
+        names = inspect(file).columns
+        return (
+            f"{len(names):,} columns, in which each row stands for itself: no kind of data that lies in tables "
+            f"was recognised in them"
+        )
+
     # -- in ------------------------------------------------------------------------------------
 
     def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:

@@ -68,6 +68,8 @@ def _numbers(evidence: Evidence) -> tuple[Array, Array, Array, Array]:
         raise DataError("there are no several answers to one question", code="no-draws")
     m = pairs.draws.shape[1]
     real = space.real_mask().numpy()
+    if (own := pairs.true.field.answers) is not None:
+        real = real & own
     there = pairs.unknown[:m] & ~shut(pairs.true.x[:m], evidence.train.x, space)
     train = evidence.train.x[:, real]
     std = train.std(axis=(0, *range(2, train.ndim)), dtype=np.float64)

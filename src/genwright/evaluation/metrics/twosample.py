@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Rate, varied
 from genwright.options import Count
 
-__all__ = ["ClassifierTwoSample"]
+__all__ = ["ClassifierTwoSample", "Classifiers"]
 
+Classifiers = list[Any]
 PARTS = 0.5, 0.7
 """Where the examples are cut: to learn from, to choose the classifier by, to be asked about."""
 
@@ -31,7 +32,7 @@ class ClassifierTwoSample(Rate):
     group = "fidelity"
     better = "near"
     ideal = 0.5
-    sees = ("order", "ladder", "new_mode", "independence")
+    sees: ClassVar[tuple[str, ...] | None] = ("order", "ladder", "new_mode", "independence")
     how = "0.5: a classifier cannot tell generated from real; 1: it always can"
 
     def __init__(self, *, most: Count = 5000) -> None:
@@ -44,8 +45,9 @@ class ClassifierTwoSample(Rate):
 
     def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
         n = min(len(evidence.test), len(evidence.fake), self.most)
-        varied(self.name, evidence.test.flat)
-        test, fake = (_some(sample.flat, n, rng) for sample in (evidence.test, evidence.fake))
+        test, fake = self.numbers(evidence, rng)
+        varied(self.name, test)
+        test, fake = (_some(rows, n, rng) for rows in (test, fake))
         rows, made = np.vstack([test, fake]), np.repeat([False, True], n)
         order, pair = _pairs(rows, made)
         rows, made = rows[order], made[order]
@@ -57,12 +59,20 @@ class ClassifierTwoSample(Rate):
         )
 
         best, most = None, -1.0
-        for one in _classifiers(rng):
+        for one in self.classifiers(rng):
             if most < 1.0:  # none does better than the first that is always right
                 found = float(_fit(one, rows[learn], made[learn]).score(rows[choose], made[choose]))
                 best, most = (one, found) if found > most else (best, most)
         assert best is not None
         return int((best.predict(rows[ask]) == made[ask]).sum()), int(ask.sum())
+
+    def numbers(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array]:
+        """What classifiers see of the test and of the generated examples `(n, d)` and `(m, d)`."""
+        return evidence.test.flat, evidence.fake.flat
+
+    def classifiers(self, rng: np.random.Generator) -> Classifiers:
+        """Of which the best is asked."""
+        return _classifiers(rng)
 
 
 def _pairs(rows: Array, made: Array) -> tuple[Array, Array]:

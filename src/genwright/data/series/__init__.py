@@ -1,0 +1,1 @@
+"""The modality of series: numbers and states in the order of time."""

@@ -1,0 +1,483 @@
+"""Series: roles of columns, steps, windows split by time, gaps, forecasts, .ts files, and files that went wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from genwright.data.codec import ReadOptions, Rows
+from genwright.data.dataset import make_codec
+from genwright.data.series.calendar import CalendarField
+from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
+from genwright.data.series.field import SeriesField, SeriesForm
+from genwright.data.series.forecast import repeated
+from genwright.data.series.series import Series
+from genwright.data.series.windows import Cuts
+from genwright.data.source import find
+from genwright.errors import DataError, RecipeError
+from genwright.registry import resolve
+
+SPLIT = ReadOptions(val=0.2, test=0.2)
+WHOLE = ReadOptions(val=0.0, test=0.0)
+
+
+def table(file: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([head, *rows])
+    return file
+
+
+def hours(n: int, start: str = "2024-01-01T00") -> list[str]:
+    return [str(np.datetime64(start) + i).replace("T", " ") + ":00" for i in range(n)]
+
+
+def temperatures(file: Path, n: int = 200) -> Path:
+    values = [round(10 + 5 * np.sin(i / 24 * 2 * np.pi) + 0.01 * i, 2) for i in range(n)]
+    return table(file, ["time", "temp"], list(zip(hours(n), values, strict=True)))
+
+
+def read(path: Path, options: ReadOptions = WHOLE, **chosen: Any) -> tuple[list[Rows], SeriesField]:
+    codec, source = make_codec("series", chosen), find(path, "series")
+    field = codec.fields(source, options)["series"]
+    assert isinstance(field, SeriesField)
+    return list(codec.read(source, {"series": field}, options)), field
+
+
+def windows(chunks: list[Rows]) -> list[Series]:
+    return [one for rows in chunks for one in rows.values["series"]]
+
+
+def settled(chunks: list[Rows], field: SeriesField) -> SeriesField:
+    field.fit(windows(chunks))
+    field.settle()
+    return field
+
+
+# -- which file is what ----------------------------------------------------------------------------
+
+
+def test_a_series_smiles_and_a_table_are_told_apart_and_it_is_said_why(tmp_path: Path) -> None:
+    pytest.importorskip("rdkit")
+    rng = np.random.default_rng(0)
+    smiles = [("".join(rng.choice(list("CNO"), 6)) + "c1ccccc1", i % 7) for i in range(60)]
+    people = [(f"person{i}", int(rng.integers(90)), "ab"[i % 2]) for i in range(60)]
+    made = {
+        "series": temperatures(tmp_path / "a.csv", 60),
+        "molecule": table(tmp_path / "b.csv", ["what", "n"], smiles),
+        "table": table(tmp_path / "c.csv", ["name", "age", "sex"], people),
+    }
+    words = {"series": "'time' holds times", "molecule": "'what' holds SMILES", "table": "3 columns"}
+    for kind, file in made.items():
+        assert find(file).codec == kind
+        assert words[kind] in resolve("codecs", kind).because([file]), kind
+
+
+def test_a_table_with_dates_that_do_not_go_up_in_steps_is_a_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    days = np.datetime64("1960-01-01") + rng.integers(0, 20_000, 80)
+    file = table(tmp_path / "a.csv", ["born", "height"], [(d, 150 + i) for i, d in enumerate(days)])
+    assert find(file).codec == "table"
+    events = np.datetime64("2024-01-01T00:00") + rng.integers(1, 5000, 80).cumsum()
+    file = table(tmp_path / "b.csv", ["at", "amount"], [(d, i * 7) for i, d in enumerate(events)])
+    assert find(file).codec == "table"
+
+
+# -- times and steps -------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 200_000), min_size=12, max_size=30, unique=True))
+@settings(max_examples=10, deadline=None)
+def test_times_are_written_as_they_were_read(places: list[int]) -> None:
+    texts = [str(np.datetime64("1990-01-01T00") + i).replace("T", " ") + ":00" for i in sorted(places)]
+    clock = fit_clock(texts)
+    assert clock is not None
+    assert clock.dated
+    assert clock.write(clock.read(texts)) == texts
+    assert TimeFormat.of(json.loads(json.dumps(clock.json()))) == clock
+
+
+def test_an_hour_that_comes_twice_is_two_where_offsets_say_so() -> None:
+    texts = [
+        f"2024-10-27 0{h}:00:00+0{z}:00" for h, z in [(0, 2), (1, 2), (2, 2), (2, 1), (3, 1), (4, 1)]
+    ]
+    clock = fit_clock(texts)
+    assert clock is not None
+    assert np.diff(clock.read(texts)).tolist() == [3600.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "n", "named", "period"),
+    [
+        ("2024-01-01T00", np.timedelta64(1, "h"), 30, "1 hour", 24),
+        ("2024-01-01", np.timedelta64(1, "D"), 30, "1 day", 7),
+        ("2024-01", np.timedelta64(1, "M"), 30, "1 month", 12),
+        ("2020-01", np.timedelta64(3, "M"), 12, "1 quarter", 4),
+        ("2024-01-01T00:00", np.timedelta64(15, "m"), 30, "15 minutes", 96),
+    ],
+)
+def test_a_step_is_named_and_goes_on(
+    first: str, step: np.timedelta64, n: int, named: str, period: int
+) -> None:
+    times = (np.datetime64(first) + step * np.arange(n)).astype("datetime64[s]").astype(float)
+    apart, counts = np.unique(np.diff(times), return_counts=True)
+    found = TimeStep.of(dict(zip(apart.tolist(), counts.tolist(), strict=True)), dated=True)
+    assert str(found) == named
+    assert found.period == period
+    assert np.array_equal(found.after(times[0], np.arange(n)), times)
+    assert np.array_equal(np.rint(found.between(times)), np.ones(n - 1))
+
+
+# -- windows and the split -------------------------------------------------------------------------
+
+
+@given(
+    st.integers(40, 150),
+    st.integers(2, 9),
+    st.integers(1, 5),
+    st.floats(0.05, 0.4),
+    st.floats(0.05, 0.4),
+)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_windows_never_cross_the_split(
+    tmp_path: Path, n: int, length: int, stride: int, val: float, test: float
+) -> None:
+    file = temperatures(tmp_path / "a.csv", n)
+    chunks, _ = read(file, ReadOptions(val=val, test=test), length=length, stride=stride)
+    held: dict[str, set[float]] = {"train": set(), "val": set(), "test": set()}
+    for rows in chunks:
+        assert rows.parts is not None
+        for part, one in zip(rows.parts, rows.values["series"], strict=True):
+            held[part].update(one.times.tolist())
+            assert len(one) == length
+    assert not held["train"] & held["val"]
+    assert not held["val"] & held["test"]
+    assert max(held["train"]) < min(held["val"] | held["test"] | {np.inf})
+
+
+def test_where_a_horizon_is_forecast_no_two_parts_share_what_is_to_be_forecast(tmp_path: Path) -> None:
+    chunks, field = read(temperatures(tmp_path / "a.csv"), SPLIT, length=30, horizon=6)
+    asked: dict[str, set[float]] = {"train": set(), "val": set(), "test": set()}
+    for rows in chunks:
+        for part, one in zip(rows.parts or [], rows.values["series"], strict=True):
+            asked[part].update(one.times[field.form.context :].tolist())
+            if part == "train":
+                assert one.times[-1] <= min(asked["val"] | asked["test"] | {np.inf})
+    assert not asked["train"] & (asked["val"] | asked["test"])
+    assert not asked["val"] & asked["test"]
+    assert all(asked.values())
+
+
+def test_series_in_one_table_are_told_apart_and_split_at_one_time(tmp_path: Path) -> None:
+    rows = [
+        (hour, town, round(i * scale + 0.5, 1), "up" if i % 3 else "down", len(town))
+        for i, hour in enumerate(hours(60))
+        for town, scale in (("Ulm", 1.0), ("Kiel", 2.0))  # by time, not by town
+    ]
+    file = table(tmp_path / "a.csv", ["time", "town", "level", "trend", "size"], rows)
+    chunks, field = read(file, SPLIT, length=10)
+    assert (field.form.group, field.form.numbers, field.form.states) == ("town", ("level",), ("trend",))
+    assert make_codec("series", {}).labels(find(file, "series")) == ["calendar", "size"]
+    ends = {
+        part: max(
+            one.times[-1]
+            for rows in chunks
+            for p, one in zip(rows.parts or [], rows.values["series"], strict=True)
+            if p == part and one.name == town
+        )
+        for town in ("Ulm", "Kiel")
+        for part in ("train", "val")
+    }
+    assert ends["train"] < ends["val"]
+    assert {one.name for one in windows(chunks)} == {"Ulm", "Kiel"}
+    assert all(np.ptp(np.diff(one.channels["level"]).round(6)) == 0 for one in windows(chunks))
+
+
+def test_cuts_take_shares_of_the_time() -> None:
+    cuts = Cuts.of(0.0, 100.0, 0.1, 0.2)
+    assert [cuts.part(a, b) for a, b in [(0, 70), (60, 75), (71, 80), (75, 85), (81, 100)]] == [
+        *("train", None, "val", None, "test"),
+    ]
+
+
+# -- gaps, states, lengths -------------------------------------------------------------------------
+
+
+def test_missing_times_and_cells_are_unknown_or_drawn_as_a_line(tmp_path: Path) -> None:
+    rows = [(hour, 2.0 * i, "" if i % 4 == 1 else i) for i, hour in enumerate(hours(48)) if i % 40 != 30]
+    file = table(tmp_path / "a.csv", ["time", "a", "b"], rows)
+    chunks, field = read(file, length=12)
+    assert field.form.gaps == "unknown"
+    one = windows(chunks)[25]
+    assert np.isnan(one.channels["a"]).sum() == 1  # the hour that has no row
+    assert len(windows(chunks)) == 48 - 12 + 1
+    settled(chunks, field)
+    x = field.encode([one])
+    back = field.decode(x)[0]
+    assert np.array_equal(np.isnan(back.channels["b"]), np.isnan(one.channels["b"]))
+    line, _ = read(file, length=12, gaps="interpolate")
+    assert np.allclose(windows(line)[25].channels["a"], 2.0 * np.arange(25, 37))
+    short, _ = read(file, length=12, gaps="ignore")
+    assert len(windows(short)) == 47 - 12 + 1
+
+
+def test_uneven_steps_are_taken_one_after_the_other_and_it_is_said(tmp_path: Path) -> None:
+    times = np.datetime64("2024-01-01T00:00") + np.random.default_rng(0).integers(1, 99, 60).cumsum()
+    file = table(tmp_path / "a.csv", ["time", "a"], [(t, i) for i, t in enumerate(times)])
+    chunks, field = read(file, length=10)
+    assert not field.form.even
+    assert len(windows(chunks)) == 51
+    assert any("steps are uneven" in note for rows in chunks for note in rows.notes)
+
+
+def test_series_of_several_lengths_are_filled_up_and_cut_off_again(tmp_path: Path) -> None:
+    lines = [
+        ",".join(str(round(0.1 * i + k, 1)) for i in range(5 + k % 3)) + ":ab"[0:1] for k in range(24)
+    ]
+    lines = [f"{line}{'ab'[k % 2]}" for k, line in enumerate(lines)]
+    head = "@problemName x\n@timeStamps false\n@univariate true\n@classLabel true a b\n@data\n"
+    (tmp_path / "a.ts").write_text("# a comment\n" + head + "\n".join(lines) + "\n")
+    chunks, field = read(tmp_path / "a.ts")
+    settled(chunks, field)
+    assert field.form.whole
+    assert field.space.grid == (7,)
+    found = field.decode(field.encode(windows(chunks)))
+    assert [len(one) for one in found] == [5 + k % 3 for k in range(24)]
+    valid = field.space.valid(field.tensor(windows(chunks)))
+    assert valid is not None
+    assert valid.sum(1).tolist() == [
+        min(7, 6 + k % 3) for k in range(24)
+    ]  # with the first step behind the end
+    assert make_codec("series", {}).labels(find(tmp_path / "a.ts", "series")) == ["label"]
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(-1000, 1000).map(lambda v: round(v, 2)), min_size=6, max_size=6),
+        min_size=25,
+        max_size=30,
+    )
+)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_is_read_again(tmp_path: Path, values: list[list[float]]) -> None:
+    rows = [
+        (str(k), hour, value)
+        for k, one in enumerate(values)
+        for hour, value in zip(hours(6), one, strict=True)
+    ]
+    file = table(tmp_path / "a.csv", ["series", "time", "a"], rows)
+    codec = make_codec("series", {"length": 6})
+    chunks, field = read(file, length=6)
+    settled(chunks, field)
+    made = field.decode(field.encode(windows(chunks)))
+    files = codec.write({"series": made}, {"series": field}, tmp_path / "out")
+    back = windows(list(codec.read(find(files[1], "series"), {"series": field}, WHOLE)))
+    assert len(back) == len(made)
+    for one, two in zip(made, back, strict=True):
+        assert np.allclose(one.channels["a"], two.channels["a"])
+
+
+# -- forecasts -------------------------------------------------------------------------------------
+
+
+def forecaster(tmp_path: Path, **chosen: Any) -> tuple[SeriesField, list[Series]]:
+    chunks, field = read(temperatures(tmp_path / "a.csv"), length=72, horizon=24, **chosen)
+    return settled(chunks, field), windows(chunks)
+
+
+@pytest.mark.parametrize("scaling", ["series", "window"])
+def test_both_scalings_come_back_and_0_says_the_season_before(tmp_path: Path, scaling: str) -> None:
+    field, some = forecaster(tmp_path, scaling=scaling)
+    x = field.encode(some)
+    assert bool(field.channels[0].scale.context) == (scaling == "window")  # type: ignore[union-attr]
+    for one, two in zip(field.decode(x), some, strict=True):
+        assert np.allclose(one.channels["temp"], two.channels["temp"], atol=0.011)
+    x[:, field.measured, 48:] = 0
+    assert field.period == 24
+    assert np.allclose(field.numbers(x)[:, 48:], field.numbers(x)[:, 24:48], atol=1e-3)
+    known = np.zeros(x.shape, bool)
+    known[..., :48] = True
+    answers = field.rules()["seasonal_naive"](field.encode(some), known, 19)
+    assert np.allclose(field.numbers(answers[9])[:, 48:], field.numbers(x)[:, 24:48], atol=1e-3)
+    assert (np.diff(field.numbers(answers)[:, :, 48:], axis=0) >= -1e-9).all()
+
+
+def test_a_forecast_begins_behind_the_end_and_has_an_interval(tmp_path: Path) -> None:
+    field, some = forecaster(tmp_path)
+    whole = some[0]
+    partial = field.partial([whole])
+    assert partial.known[0, 0].sum() == 48
+    draws = [field.kept(field.decode(field.encode([some[i]])), [whole])[0] for i in range(19)]
+    pooled = field.pooled([[one] for one in draws])
+    assert pooled is not None
+    assert list(pooled[0].channels) == ["temp", "temp_low", "temp_high"]
+    assert pooled[0].times[0] == whole.times[-1] + 3600
+    stacked = np.sort(np.stack([one.channels["temp"] for one in draws]), axis=0)
+    assert np.allclose(pooled[0].channels["temp_low"], stacked[1])
+    assert np.allclose(pooled[0].channels["temp_high"], stacked[17])
+
+
+def test_cells_that_are_empty_are_filled_and_the_others_stay(tmp_path: Path) -> None:
+    chunks, field = read(temperatures(tmp_path / "a.csv"), length=24)
+    settled(chunks, field)
+    whole = windows(chunks)[0]
+    long = Series({"temp": np.arange(60.0)}, np.arange(60.0) * 3600)
+    long.channels["temp"][40:44] = np.nan
+    partial = field.partial([long])
+    assert int((~partial.known).sum()) == 4
+    (filled,) = field.kept([whole], [long])
+    assert not np.isnan(filled.channels["temp"]).any()
+    assert np.array_equal(
+        np.delete(filled.channels["temp"], range(40, 44)), np.delete(np.arange(60.0), range(40, 44))
+    )
+    long.channels["temp"][2] = np.nan
+    with pytest.raises(DataError) as raised:
+        field.partial([long])
+    assert raised.value.code == "gaps-too-far-apart"
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(2, 30))
+@settings(max_examples=40, deadline=None)
+def test_what_is_repeated_is_known(period: int, context: int, size: int) -> None:
+    context = min(context, size)
+    x = np.arange(float(size))[None, None]
+    known = np.arange(size)[None, None] < context
+    made = repeated(x, known, period)[0, 0]
+    assert np.array_equal(made[:context], x[0, 0, :context])
+    assert set(made) <= set(range(context))
+    if period <= context < size:
+        assert made[context] == context - period
+
+
+def test_the_calendar_is_read_off_the_times_and_gives_them_back(tmp_path: Path) -> None:
+    file = temperatures(tmp_path / "a.csv", 24 * 15)
+    codec, source = make_codec("series", {"length": 24}), find(file, "series")
+    calendar = codec.fields(source)["calendar"]
+    assert isinstance(calendar, CalendarField)
+    rows = list(codec.read(source, {"calendar": calendar}, WHOLE))
+    values = [one for some in rows for one in some.values["calendar"]]
+    calendar.fit(values)
+    calendar.settle()
+    assert calendar.cycles == ("day", "week", "year")
+    for one, two in zip(calendar.decode(calendar.encode(values)), values, strict=True):
+        assert np.array_equal(one.times, two.times)
+
+
+# -- what went wrong -------------------------------------------------------------------------------
+
+HEAD = "@problemName x\n@timeStamps false\n@classLabel true a b\n@data\n"
+BROKEN: dict[str, tuple[bytes, str]] = {
+    "empty.csv": (b"", "empty-file"),
+    "blank.csv": (b"\n\n\n", "empty-file"),
+    "head.csv": (b"time,a\n", "no-time-column"),
+    "cut.csv.gz": (b"\x1f\x8b\x08\x00\x00\x00", "damaged-file"),
+    "binary.csv": (b"time,a\n\x00\x01\x02\n" * 9, "binary-file"),
+    "short.parquet": (b"PAR1\x00\x00", "damaged-file"),
+    "no-data.ts": (b"@problemName x\n1,2,3:a\n", "damaged-file"),
+    "no-rows.ts": (HEAD.encode(), "no-rows"),
+    "stamped.ts": (b"@timeStamps true\n@data\n(0,1),(1,2):a\n", "stamped-values"),
+    "latin.ts": ("@problemName ä\n@data\n1,2\n".encode("latin-1"), "wrong-encoding"),
+    "zero.ts": (b"@data\n1,\x002\n", "binary-file"),
+    "label-only.ts": (HEAD.encode() + b"a\n", "damaged-file"),
+    "names.csv": (b'"=cmd|/c",a\n1,2\n3,4\n5,6\n', "no-time-column"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_named(tmp_path: Path, name: str) -> None:
+    content, code = BROKEN[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        read(tmp_path / name)
+    assert raised.value.code == code
+    assert name in str(raised.value)
+
+
+def test_a_bad_line_of_a_ts_file_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    lines = ["1,2,3:a", "1,x,3:b", "1,2,3:4,5,6:a", "inf,1,2:a", "7,8,9:b", "1:a"]
+    (tmp_path / "a.ts").write_text(HEAD + "\n".join(lines) + "\n")
+    chunks, _ = read(tmp_path / "a.ts", length=3)
+    reasons = [one.reason for rows in chunks for one in rows.rejected]
+    assert [
+        word
+        for word in ("no number", "dimensions", "infinite", "one step")
+        if not any(word in r for r in reasons)
+    ] == []
+    assert len(windows(chunks)) == 2
+
+
+def rows_of(n: int = 40) -> list[tuple[str, int]]:
+    return list(zip(hours(n), range(n), strict=True))
+
+
+BAD = {
+    "no time": (["a", "b"], [(i, i) for i in range(30)], {}, "no-time-column"),
+    "a wrong column": (["time", "a"], rows_of(), {"time": "when"}, "no-such-column"),
+    "times that are none": (["time", "a"], [("x", 1), ("y", 2)] * 9, {"time": "time"}, "no-time-column"),
+    "times that come twice": (["time", "a"], [*rows_of(), *rows_of()], {}, "times-come-twice"),
+    "times in no order": (["time", "a"], rows_of()[::-1], {}, "times-not-in-order"),
+    "points": (
+        ["time", "x", "a"],
+        [(h, f"p{i}", i) for h, i in rows_of()],
+        {"group": "x"},
+        "series-of-one-point",
+    ),
+    "nothing measured": (["time"], [(hour,) for hour in hours(30)], {}, "nothing-measured"),
+    "a horizon longer than the data": (["time", "a"], rows_of(), {"horizon": 50}, "series-too-short"),
+    "windows longer than the data": (["time", "a"], rows_of(), {"length": 50}, "series-too-short"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_no_series_is_one_sentence(tmp_path: Path, what: str) -> None:
+    head, rows, chosen, code = BAD[what]
+    file = table(tmp_path / "a.csv", head, rows)
+    with pytest.raises(DataError) as raised:
+        read(file, **chosen)
+    assert raised.value.code == code
+    assert "\n" not in str(raised.value)
+
+
+def test_a_horizon_needs_something_to_look_back_on() -> None:
+    with pytest.raises(RecipeError) as raised:
+        make_codec("series", {"length": 10, "horizon": 10})
+    assert raised.value.code == "horizon-too-long"
+
+
+def test_a_few_hours_that_come_twice_are_left_out_with_a_word_of_clocks(tmp_path: Path) -> None:
+    rows = rows_of(300)
+    rows.insert(101, rows[100])
+    chunks, _ = read(table(tmp_path / "a.csv", ["time", "a"], rows), length=12)
+    (bad,) = [one for rows in chunks for one in rows.rejected]
+    assert "clocks are set back" in bad.reason
+    assert len(windows(chunks)) == 300 - 12 + 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "empty", "code"), [(20, 0, "series-too-short"), (200, 30, "horizon-too-long")]
+)
+def test_what_cannot_be_forecast_is_said(tmp_path: Path, steps: int, empty: int, code: str) -> None:
+    field, _ = forecaster(tmp_path)
+    values = np.arange(float(steps))
+    values[steps - empty :] = np.nan
+    with pytest.raises(DataError) as raised:
+        field.partial([Series({"temp": values}, np.arange(float(steps)) * 3600)])
+    assert raised.value.code == code
+
+
+def test_a_state_that_training_has_not_seen_is_refused() -> None:
+    field = SeriesField(SeriesForm(2, states=("s",)))
+    field.fit([Series({"s": np.array(["on", "off"])}, np.arange(2.0))])
+    field.settle()
+    other = Series({"s": np.array(["on", "of"])}, np.arange(2.0))
+    assert field.known([other]) == [False]
+    with pytest.raises(DataError) as raised:
+        field.encode([other])
+    assert raised.value.code == "no-such-value"
