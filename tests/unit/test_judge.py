@@ -168,7 +168,7 @@ def test_a_wrong_file_or_name_is_refused_before_a_lens_is_trained(
     Path("line.txt").write_text("one line\n")
     refused("judge", "--fake", "line.txt", "--real", "long.txt", words=["line.txt", "whole windows"])
     asked = ("--fake", "good.csv", "--real", "real.csv", "--metric", "mmd")
-    refused("judge", *asked, words=["'mmd'", "metrics", "known", "fd_inf"])
+    refused("judge", *asked, words=["'mmd'", "metrics", "known", "crps"])
 
 
 def test_odd_pictures_are_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,4 +70,4 @@ def test_what_makes_no_examples_says_so() -> None:
 
 def test_which_known_parts_a_family_keeps() -> None:
     kept = {family: infills(family) for family in names("families") if infills(family) != "no"}
-    assert kept == {"autoregressive": "prefix", "masked": "any"}
+    assert kept == {"autoregressive": "prefix", "anyorder": "any", "masked": "any"}

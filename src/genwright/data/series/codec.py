@@ -478,6 +478,8 @@ def _evidence(file: Path) -> str:
     steps = np.concatenate([np.diff(times[a:b]) for a, b in runs]) if runs else np.zeros(0)
     if len(steps) < LEAST - 1 or (steps <= 0).any() or not _measured(rows, others):
         return ""
+    if len(runs) > 1 and not _distinguished(rows, runs, others):
+        return ""
     sizes, counts = np.unique(np.round(steps, 6), return_counts=True)
     step = TimeStep.of(dict(zip(sizes.tolist(), counts.tolist(), strict=True)), clock.dated)
     near = np.rint(step.between(np.concatenate([times[a:b] for a, b in runs]))) == 1
@@ -494,6 +496,18 @@ def _runs(times: Any) -> list[tuple[int, int]]:
     ends = [0, *(np.flatnonzero(np.diff(times) <= 0) + 1).tolist(), len(times)]
     runs = [(a, b) for a, b in pairwise(ends) if b - a > 2]
     return runs if sum(b - a for a, b in runs) > 0.8 * len(times) else []
+
+
+def _distinguished(
+    rows: Sequence[Mapping[str, Any]], runs: Sequence[tuple[int, int]], names: Sequence[str]
+) -> bool:
+    """Whether some column has one value in each run and another in the next: dates of a plain table may go up by
+    chance, and belong to nothing."""
+    for name in names:
+        held = [{row[name] for row in rows[a:b]} for a, b in runs]
+        if all(len(one) == 1 for one in held) and all(a != b for a, b in pairwise(held)):
+            return True
+    return False
 
 
 def _measured(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bool:

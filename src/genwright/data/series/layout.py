@@ -365,12 +365,7 @@ def _measured(
             )
         )
     order = seen.orders[group]
-    if order.bad:
-        row = (order.twice or order.late or (0, ""))[0]
-        notes.append(
-            f"{file.name}: {order.bad:,} rows are left out, whose time is not after that of the row before, first row "
-            f"{row:,}; an hour that comes twice in autumn is told apart by an offset (+01:00)"
-        )
+    notes += _left_out(file, order)
     gaps = gaps if even else 0  # rows that follow each other as they stand have none between them
     total = steps.cells + gaps * len(channels)
     return ColumnRoles(
@@ -391,6 +386,17 @@ def _measured(
         (steps.missing + gaps * len(channels)) / max(1, total),
         (*form.notes, *notes),
     )
+
+
+def _left_out(file: Path, order: _Order) -> list[str]:
+    """What is said of rows whose time comes twice or too late."""
+    if not order.bad:
+        return []
+    row = (order.twice or order.late or (0, ""))[0]
+    return [
+        f"{file.name}: {order.bad:,} rows are left out, whose time is not after that of the row before, first row "
+        f"{row:,}; an hour that comes twice in autumn is told apart by an offset (+01:00)"
+    ]
 
 
 def _evenness(apart: Counter[float], step: TimeStep) -> tuple[float, float, int]:

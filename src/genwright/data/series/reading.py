@@ -23,13 +23,13 @@ from genwright.errors import DataError
 if TYPE_CHECKING:
     from genwright.data.series.field import SeriesForm
 
-__all__ = ["TS", "Piece", "layout_of_file", "pieces", "read_whole"]
+__all__ = ["TS", "Stretch", "layout_of_file", "pieces", "read_whole"]
 
 TS = ".ts"
 
 
 @dataclass(frozen=True)
-class Piece:
+class Stretch:
     """Rows of a series, behind those that came before.
 
     static  what does not change within it, by name
@@ -71,7 +71,7 @@ def layout_of_file(file: Path, time: str | None, group: str | None) -> ColumnRol
 
 def pieces(
     file: Path, layout: ColumnRoles, form: SeriesForm, name: str = ""
-) -> Iterator[Piece | Rejected]:
+) -> Iterator[Stretch | Rejected]:
     """The rows of a file, some at a time. Raises `DataError` where it lacks a channel.
 
     name  stands before those of its series, where there are several files
@@ -86,7 +86,7 @@ def pieces(
     yield from found
 
 
-def _of_ts(file: Path, layout: ColumnRoles, name: str) -> Iterator[Piece | Rejected]:
+def _of_ts(file: Path, layout: ColumnRoles, name: str) -> Iterator[Stretch | Rejected]:
     for found in read_ts(file, head_of_ts(file)):
         if isinstance(found, Rejected):
             yield found
@@ -94,12 +94,12 @@ def _of_ts(file: Path, layout: ColumnRoles, name: str) -> Iterator[Piece | Rejec
         series, label = found
         called = f"{name}{series.name}"
         rows = Series(series.channels, series.times, called)
-        yield Piece(rows, {LABEL: label} if layout.static else {}, (called,))
+        yield Stretch(rows, {LABEL: label} if layout.static else {}, (called,))
 
 
 def _of_table(
     file: Path, layout: ColumnRoles, form: SeriesForm, name: str
-) -> Iterator[Piece | Rejected]:
+) -> Iterator[Stretch | Rejected]:
     last: dict[str, float] = {}
     first, before = 0, ""
     for frame, rejected in readers.rows(file, layout.table, []):
@@ -115,7 +115,7 @@ def _of_table(
             ends = (before,) if layout.together and before and before != key else ()
             rows = Series({one: values[index] for one, values in held.items()}, times[index], key)
             static = {one: columns[one][index[0]] for one in layout.static}
-            yield Piece(rows, static, ends)
+            yield Stretch(rows, static, ends)
             before = key
         first += n
 
@@ -163,7 +163,7 @@ def read_whole(file: Path, form: SeriesForm) -> Iterator[Series]:
     layout = layout_of_file(file, form.time or None, form.group or None)
     windower = Windower(None, 1, None, grid_step(layout, form), Cuts())
     for piece in pieces(file, layout, form):
-        if isinstance(piece, Piece):
+        if isinstance(piece, Stretch):
             for _ in windower.add(piece.rows, piece.static):
                 pass
     for name in windower.ended():
