@@ -74,6 +74,7 @@ def randomised(smiles: str, seed: int) -> str:
     return str(_rdkit().MolToRandomSmilesVect(molecule, 1, randomSeed=seed % (1 << 31))[0])
 
 
+@lru_cache(maxsize=1 << 15)
 def scaffold(smiles: str) -> str:
     """The rings and what joins them (Bemis and Murcko 1996), canonical; empty of a molecule without rings."""
     molecule = _parsed(smiles)
@@ -82,10 +83,11 @@ def scaffold(smiles: str) -> str:
     return str(_part("Scaffolds.MurckoScaffold").MurckoScaffoldSmiles(mol=molecule))
 
 
-def fingerprint(smiles: str) -> list[int]:
+@lru_cache(maxsize=1 << 15)
+def fingerprint(smiles: str) -> tuple[int, ...]:
     """The bits that are set in a Morgan fingerprint of 1,024 bits and radius 2."""
     molecule = _parsed(smiles)
-    return [] if molecule is None else list(_fingerprints().GetFingerprint(molecule).GetOnBits())
+    return () if molecule is None else tuple(_fingerprints().GetFingerprint(molecule).GetOnBits())
 
 
 @cache

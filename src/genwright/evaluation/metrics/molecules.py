@@ -117,7 +117,7 @@ class _Fingerprints(Statistic):
 def _bits(smiles: Sequence[str]) -> Array:
     found = np.zeros((len(smiles), BITS), np.float32)
     for row, one in zip(found, smiles, strict=True):
-        row[fingerprint(one)] = 1.0
+        row[list(fingerprint(one))] = 1.0
     return found
 
 
