@@ -127,7 +127,8 @@ ONE_OF_EACH = {
 }
 LONG = {
     *(("cyclegan", "text"), ("stargan", "text"), ("stargan", "grey-image"), ("style", "grey-image")),
-    *(("anyorder", "grey-image"), ("flow", "text"), ("gan", "text")),
+    *(("anyorder", "grey-image"), ("masked", "grey-image"), ("autoregressive", "grey-image")),
+    *(("flow", "text"), ("gan", "text")),
 }
 """Others that do, of families that are held to the laws on other spaces as well."""
 
