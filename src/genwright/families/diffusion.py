@@ -96,7 +96,9 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         self.net = nets.map(space.grid, self.waves.width, space.width, self.conditioner.shape)
         if space.kind != "real":  # a density of one-hot vectors says nothing of their symbols
             self.likelihood = None
-        self.likelihood_examples = 128 if space.grid else 512
+        # A likelihood takes some hundred passes of the network, over as many places as there are.
+        numbers = space.stored * space.positions
+        self.likelihood_examples = max(32, min(128, 2**14 // numbers)) if space.grid else 512
         self.scaling, self.levels = Scaling(space), Dequantizer(space, levels)
         self.perceptual = PerceptualLoss(space, perceptual, perceptual_features)
         if self.perceptual and self.jumps:
