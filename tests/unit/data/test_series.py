@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from genwright.data.codec import ReadOptions, Rows
@@ -265,6 +265,7 @@ def test_series_of_several_lengths_are_filled_up_and_cut_off_again(tmp_path: Pat
         max_size=30,
     )
 )
+@example([[0.0] * 6] * 24 + [[0.0] * 5 + [1.0]])
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read_again(tmp_path: Path, values: list[list[float]]) -> None:
     rows = [
