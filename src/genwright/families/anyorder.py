@@ -93,7 +93,19 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
 
     # -- the sequence --------------------------------------------------------------------------
 
-    def _inputs(self, rows: Tensor, rank: Tensor, places: Tensor, begin: int, cond: Cond) -> Tensor:
+    def _tables(self) -> list[Tensor]:
+        """Rows for the symbols around a place, and last those for what came before it."""
+        return [table() for table in self.embeds]
+
+    def _inputs(
+        self,
+        rows: Tensor,
+        rank: Tensor,
+        places: Tensor,
+        begin: int,
+        cond: Cond,
+        embeds: list[Tensor],
+    ) -> Tensor:
         """What the network reads at the steps from `begin` on `(B, S, width)`.
 
         rows    of the tables, of each place `(B, D)`; those of places that come later are not looked at
@@ -103,16 +115,16 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
         now, before = places[:, 1:], places[:, :-1]
         step = begin + torch.arange(now.shape[1], device=rows.device)
         h = F.embedding(now, self.here)
-        *tables, previous = self.embeds
+        *tables, previous = embeds
         for away, table in zip(self.around, tables, strict=True):
             where = now + away
             inside = (where >= 0) & (where < self.length)
             where = where.clamp(0, self.length - 1)
             seen = inside & (rank.gather(1, where) < step)
-            h = h + F.embedding(rows.gather(1, where), table()) * seen[..., None]
+            h = h + F.embedding(rows.gather(1, where), table) * seen[..., None]
         came = (before >= 0)[..., None]
         before = before.clamp_min(0)
-        h = h + (F.embedding(rows.gather(1, before), previous()) + F.embedding(before, self.last)) * came
+        h = h + (F.embedding(rows.gather(1, before), previous) + F.embedding(before, self.last)) * came
         if begin == 0:
             start = self.start.expand(len(rows), -1)
             if self.from_vector is not None:
@@ -134,7 +146,7 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
         """What the network makes of whole examples `(B, D)` at each place `(B, D, width)`."""
         rank = order.argsort(1)
         places = F.pad(order, (1, 0), value=-1)
-        hidden = self.net(self._inputs(ids + self._rows(), rank, places, 0, cond), cond)
+        hidden = self.net(self._inputs(ids + self._rows(), rank, places, 0, cond, self._tables()), cond)
         return hidden.gather(1, rank[..., None].expand_as(hidden))
 
     def _rows(self) -> Tensor:
@@ -293,6 +305,7 @@ class _Reader:
     def __init__(self, family: AnyOrder, order: Tensor, cond: Cond, *, cached: bool) -> None:
         self.family, self.cond, self.cached = family, cond, cached
         self.net: Causal = family.net
+        self.tables = family._tables()
         self.rank, self.places = order.argsort(1), F.pad(order, (1, 0), value=-1)
         self.cache: Cache | None = None
 
@@ -303,7 +316,7 @@ class _Reader:
             self.cache = self.net.cache(len(ids), family.length, family.head)
         begin = 0 if self.cache is None else self.cache.length
         places = self.places[:, begin : step + 2]
-        h = family._inputs(ids + family._rows(), self.rank, places, begin, self.cond)
+        h = family._inputs(ids + family._rows(), self.rank, places, begin, self.cond, self.tables)
         return self.net(h, self.cond, self.cache)[:, -1]
 
 
