@@ -124,7 +124,8 @@ def _draws(model: Model, data: ReferenceData, made: Array, asked: Asked, seed: i
     m = min(len(made), DRAWN, max(FEW, CELLS // (DRAWS * made[0].size)))
     some = _first(model.pipeline, asked, m)
     more = [_answers(model, data, m, some, seed + i) for i in range(1, DRAWS)]
-    return np.stack([made[:m], *more])
+    draws, own = np.stack([made[:m], *more]), model.pipeline.made
+    return own.calibrated(draws) if own.space == data.field.space else draws
 
 
 def _first(pipeline: Pipeline, asked: Asked, m: int) -> Asked:

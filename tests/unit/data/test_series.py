@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from genwright.data.codec import ReadOptions, Rows
 from genwright.data.dataset import make_codec
 from genwright.data.series.calendar import CalendarField
+from genwright.data.series.calibration import Calibration
 from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
 from genwright.data.series.field import SeriesField, SeriesForm
 from genwright.data.series.forecast import repeated
@@ -23,6 +24,7 @@ from genwright.data.series.series import Series
 from genwright.data.series.windows import Cuts
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError
+from genwright.evaluation.metrics.forecasts import inside
 from genwright.registry import resolve
 
 SPLIT = ReadOptions(val=0.2, test=0.2)
@@ -483,3 +485,49 @@ def test_a_state_that_training_has_not_seen_is_refused() -> None:
     with pytest.raises(DataError) as raised:
         field.encode([other])
     assert raised.value.code == "no-such-value"
+
+
+def test_a_calibrated_interval_holds_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(400, 5))  # what could be known of it
+    true = own + rng.normal(size=own.shape)
+    draws = 0.5 * own + 0.2 * rng.normal(size=(19, *own.shape))  # half of it, and far too sure
+    known, later = slice(0, 200), slice(200, 400)
+    everywhere = np.ones((200, 5), bool)
+    found = Calibration.of(draws[:, known], true[known], everywhere, apart=200)
+    before, after = (inside(x[:, later], true[later]).mean() for x in (draws, found.applied(draws, 0.0)))
+    assert before < 0.4
+    assert 0.75 < after < 0.85
+    assert found.weight == 1.0
+    assert Calibration.restored(json.loads(json.dumps(found.json()))) == found
+
+
+def test_a_calibration_trusts_a_model_as_far_as_it_was_right() -> None:
+    rng = np.random.default_rng(0)
+    own, noise = rng.normal(size=(2, 300, 4))
+    everywhere = np.ones((300, 4), bool)
+    answers = own + 0.1 * rng.normal(size=(19, 300, 4))
+    assert Calibration.of(answers, noise, everywhere, apart=300).weight == 0.0  # it knows nothing
+    assert Calibration.of(answers, own, everywhere, apart=300).weight == 1.0
+    assert Calibration.of(2 * answers, own, everywhere, apart=300).weight == 0.5
+    nothing = np.zeros((300, 4), bool)
+    assert Calibration.of(answers, own, nothing, apart=300) == Calibration()
+
+
+@pytest.mark.parametrize("scaling", ["series", "window"])
+def test_stored_and_written_answers_are_calibrated_alike(tmp_path: Path, scaling: str) -> None:
+    field, some = forecaster(tmp_path, scaling=scaling)
+    field.recall({"temp": {"weight": 0.3, "spread": 2.0}})
+    x, whole = field.partial([some[0]]).x.numpy(), some[0]
+    draws = np.repeat(x[None], 19, axis=0)
+    draws[:, :, field.measured, 48:] = 2 * np.random.default_rng(0).normal(size=(19, 1, 1, 24))
+    stored = field.pooled([field.kept(field.decode(one), [whole]) for one in field.calibrated(draws)])
+    written = field.pooled([field.kept(field.decode(one), [whole]) for one in draws], [whole])
+    assert stored is not None
+    assert written is not None
+    plain = field.pooled([field.kept(field.decode(one), [whole]) for one in draws])
+    assert plain is not None
+    for name in ("temp", "temp_low", "temp_high"):
+        found = written[0].channels[name]
+        assert np.allclose(stored[0].channels[name], found, atol=0.02)
+        assert not np.allclose(plain[0].channels[name], found, atol=0.02)

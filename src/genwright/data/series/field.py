@@ -14,6 +14,7 @@ import torch
 from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.reservoir import Reservoir
 from genwright.data.field import Array, Field, Partial, Rule, Values
+from genwright.data.series.calibration import Calibration
 from genwright.data.series.channels import Channel, NumberChannel, Scale, StateChannel, restored_channel
 from genwright.data.series.clock import TimeFormat, TimeStep
 from genwright.data.series.forecast import Errors, framed, median_of, pasted, seasonal_naive
@@ -124,6 +125,7 @@ class SeriesField(Field):
         self.start = 0.0
         self._errors = Errors()
         self._wide: dict[str, Array] = {}
+        self._trust: dict[str, Calibration] = {}
         self._reservoir, self._sample = Reservoir(SAMPLE), list[Series]()
         self._states = {name: Counter[str]() for name in self.form.states}
         self._missing, self._lengths = dict.fromkeys(self.form.names, False), Counter[int]()
@@ -407,9 +409,58 @@ class SeriesField(Field):
     def kept(self, made: Values, given: Values) -> Values:
         return [pasted(one, whole, self.form) for one, whole in zip(made, given, strict=True)]
 
-    def pooled(self, draws: Sequence[Values]) -> Values | None:
-        """Of a forecast the median and the interval that holds 80 %."""
-        return [median_of(some) for some in zip(*draws, strict=True)] if self.form.horizon else None
+    def pooled(self, draws: Sequence[Values], given: Values = ()) -> Values | None:
+        """Of a forecast the median and the interval that holds 80 %, of the model's answers as they were calibrated."""
+        if not self.form.horizon:
+            return None
+        answers: list[Sequence[Series]] = list(zip(*draws, strict=True))
+        if len(given) and self._trust:
+            season = self._season_before(given)
+            answers = [self._trusted(some, one) for some, one in zip(answers, season, strict=True)]
+        return [median_of(some) for some in answers]
+
+    def _season_before(self, given: Values) -> Values:
+        """What the season before says of series that are to go on, step by step."""
+        asked = self.partial(given)
+        x = self._seasonal_naive(asked.x.numpy(), asked.known.numpy(), 1)[0]
+        return self.kept(self.decode(x), given)
+
+    def _trusted(self, draws: Sequence[Series], season: Series) -> list[Series]:
+        """Several answers to one question as they were calibrated."""
+        channels = [dict(one.channels) for one in draws]
+        for name, trust in self._trust.items():
+            stacked = np.stack([one[name] for one in channels])
+            for one, values in zip(channels, trust.applied(stacked, season.channels[name]), strict=True):
+                one[name] = values
+        return [Series(own, one.times, one.name) for own, one in zip(channels, draws, strict=True)]
+
+    # -- calibration ---------------------------------------------------------------------------
+
+    def calibrate(self, draws: Array, true: Array, of: int) -> Mapping[str, Any]:
+        ahead = slice(self.form.context, None)
+        apart = 1 + (of - 1) * min(1.0, self.form.stride / max(1, self.form.horizon))
+        self._trust = {}
+        for channel, where in self._number_channels():
+            at = where.start + channel.value_at
+            missing = true[:, where.start, ahead] == 1 if channel.gaps else np.zeros((), dtype=bool)
+            own = true[:, at, ahead]
+            counted = ~np.broadcast_to(missing, own.shape)
+            self._trust[channel.name] = Calibration.of(draws[:, :, at, ahead], own, counted, apart)
+        return {name: trust.json() for name, trust in self._trust.items()}
+
+    def calibrated(self, draws: Array) -> Array:
+        made, ahead = draws.copy(), slice(self.form.context, None)
+        for channel, where in self._number_channels():
+            if (trust := self._trust.get(channel.name)) is not None:
+                at = where.start + channel.value_at
+                made[:, :, at, ahead] = trust.applied(draws[:, :, at, ahead], 0.0)
+        return made
+
+    def recall(self, calibration: Mapping[str, Any]) -> None:
+        self._trust = {name: Calibration.restored(known) for name, known in calibration.items()}
+
+    def _number_channels(self) -> list[tuple[NumberChannel, slice]]:
+        return [(c, where) for c, where in self.places() if isinstance(c, NumberChannel)]
 
     def rules(self) -> Mapping[str, Rule]:
         return {"seasonal_naive": self._seasonal_naive} if self.form.horizon else {}
