@@ -492,10 +492,12 @@ def test_a_calibrated_interval_holds_the_truth_as_often_as_it_says() -> None:
     own = rng.normal(size=(400, 5))  # what could be known of it
     true = own + rng.normal(size=own.shape)
     draws = 0.5 * own + 0.2 * rng.normal(size=(19, *own.shape))  # half of it, and far too sure
-    known, later = slice(0, 200), slice(200, 400)
+    known, later, nothing = slice(0, 200), slice(200, 400), np.zeros_like(draws)
     everywhere = np.ones((200, 5), bool)
-    found = Calibration.of(draws[:, known], true[known], everywhere, apart=200)
-    before, after = (inside(x[:, later], true[later]).mean() for x in (draws, found.applied(draws, 0.0)))
+    found = Calibration.of(draws[:, known], nothing[:, known], true[known], everywhere, apart=200)
+    before, after = (
+        inside(x[:, later], true[later]).mean() for x in (draws, found.applied(draws, nothing))
+    )
     assert before < 0.4
     assert 0.75 < after < 0.85
     assert found.weight == 1.0
@@ -506,12 +508,26 @@ def test_a_calibration_trusts_a_model_as_far_as_it_was_right() -> None:
     rng = np.random.default_rng(0)
     own, noise = rng.normal(size=(2, 300, 4))
     everywhere = np.ones((300, 4), bool)
-    answers = own + 0.1 * rng.normal(size=(19, 300, 4))
-    assert Calibration.of(answers, noise, everywhere, apart=300).weight == 0.0  # it knows nothing
-    assert Calibration.of(answers, own, everywhere, apart=300).weight == 1.0
-    assert Calibration.of(2 * answers, own, everywhere, apart=300).weight == 0.5
-    nothing = np.zeros((300, 4), bool)
-    assert Calibration.of(answers, own, nothing, apart=300) == Calibration()
+    answers, before = (
+        own + 0.1 * rng.normal(size=(2, 19, 300, 4)) - np.array([0, 1])[:, None, None, None] * own
+    )
+    assert (
+        Calibration.of(answers, before, noise, everywhere, apart=300).weight == 0.0
+    )  # it knows nothing
+    assert Calibration.of(answers, before, own, everywhere, apart=300).weight == 1.0
+    assert Calibration.of(2 * answers, before, own, everywhere, apart=300).weight == 0.5
+    nowhere = np.zeros((300, 4), bool)
+    assert Calibration.of(answers, before, own, nowhere, apart=300) == Calibration()
+
+
+def test_of_a_model_that_knows_nothing_the_season_before_answers_alone() -> None:
+    draws, season = np.random.default_rng(0).normal(size=(2, 19, 50, 4))
+    answers = Calibration(0.0, 1.0).applied(draws, season)
+    assert np.allclose(np.sort(answers, axis=0), np.sort(season, axis=0))
+    assert (
+        np.argsort(answers, axis=0) == np.argsort(draws, axis=0)
+    ).all()  # in the order of the model's
+    assert np.allclose(Calibration(1.0, 1.0).applied(draws, season), draws)
 
 
 @pytest.mark.parametrize("scaling", ["series", "window"])

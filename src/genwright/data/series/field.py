@@ -415,46 +415,55 @@ class SeriesField(Field):
             return None
         answers: list[Sequence[Series]] = list(zip(*draws, strict=True))
         if len(given) and self._trust:
-            season = self._season_before(given)
-            answers = [self._trusted(some, one) for some, one in zip(answers, season, strict=True)]
+            seasons = zip(*self._seasons_before(given, len(draws)), strict=True)
+            answers = [self._trusted(some, own) for some, own in zip(answers, seasons, strict=True)]
         return [median_of(some) for some in answers]
 
-    def _season_before(self, given: Values) -> Values:
-        """What the season before says of series that are to go on, step by step."""
+    def _seasons_before(self, given: Values, k: int) -> list[Values]:
+        """k answers of the season before to series that are to go on."""
         asked = self.partial(given)
-        x = self._seasonal_naive(asked.x.numpy(), asked.known.numpy(), 1)[0]
-        return self.kept(self.decode(x), given)
+        answers = self._seasonal_naive(asked.x.numpy(), asked.known.numpy(), k)
+        return [self.kept(self.decode(one), given) for one in answers]
 
-    def _trusted(self, draws: Sequence[Series], season: Series) -> list[Series]:
+    def _trusted(self, draws: Sequence[Series], season: Sequence[Series]) -> list[Series]:
         """Several answers to one question as they were calibrated."""
         channels = [dict(one.channels) for one in draws]
         for name, trust in self._trust.items():
-            stacked = np.stack([one[name] for one in channels])
-            for one, values in zip(channels, trust.applied(stacked, season.channels[name]), strict=True):
+            model, before = (np.stack([one.channels[name] for one in some]) for some in (draws, season))
+            for one, values in zip(channels, trust.applied(model, before), strict=True):
                 one[name] = values
         return [Series(own, one.times, one.name) for own, one in zip(channels, draws, strict=True)]
 
     # -- calibration ---------------------------------------------------------------------------
 
     def calibrate(self, draws: Array, true: Array, of: int) -> Mapping[str, Any]:
-        ahead = slice(self.form.context, None)
+        ahead, season = slice(self.form.context, None), self._season_stored(true, len(draws))
         apart = 1 + (of - 1) * min(1.0, self.form.stride / max(1, self.form.horizon))
         self._trust = {}
         for channel, where in self._number_channels():
             at = where.start + channel.value_at
             missing = true[:, where.start, ahead] == 1 if channel.gaps else np.zeros((), dtype=bool)
-            own = true[:, at, ahead]
+            own, *both = (x[..., at, ahead] for x in (true, draws, season))
             counted = ~np.broadcast_to(missing, own.shape)
-            self._trust[channel.name] = Calibration.of(draws[:, :, at, ahead], own, counted, apart)
+            self._trust[channel.name] = Calibration.of(*both, own, counted, apart)
         return {name: trust.json() for name, trust in self._trust.items()}
 
     def calibrated(self, draws: Array) -> Array:
+        if not self._trust:
+            return draws
         made, ahead = draws.copy(), slice(self.form.context, None)
+        season = self._season_stored(draws[0], len(draws))
         for channel, where in self._number_channels():
             if (trust := self._trust.get(channel.name)) is not None:
-                at = where.start + channel.value_at
-                made[:, :, at, ahead] = trust.applied(draws[:, :, at, ahead], 0.0)
+                own = (..., where.start + channel.value_at, ahead)
+                made[own] = trust.applied(draws[own], season[own])
         return made
+
+    def _season_stored(self, x: Array, k: int) -> Array:
+        """k answers of the season before `(k, n, stored, T)` to windows of which the context is known."""
+        known = np.zeros(x.shape, dtype=bool)
+        known[..., : self.form.context] = True
+        return self._seasonal_naive(x, known, k)
 
     def recall(self, calibration: Mapping[str, Any]) -> None:
         self._trust = {name: Calibration.restored(known) for name, known in calibration.items()}
