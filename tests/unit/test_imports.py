@@ -120,6 +120,8 @@ DOWN = {
     },
     # It trains what `comparing` asks for, which finds it by name.
     "worker": {"api", "training", "storage", "recipe", "errors"},
+    # It loads and answers what `serving` asks for, which finds it by name.
+    "serving_worker": {"api", "serving", "errors"},
     "api": {
         *("finishing", "serving", "augmenting", "comparing"),
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
@@ -133,6 +135,7 @@ DOWN = {
             "budget",
             "comparing",
             "finishing",
+            "serving",
             "writing",
             "report",
             "evaluation",
