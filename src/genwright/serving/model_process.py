@@ -47,7 +47,7 @@ class ModelProcess:
 
     def __init__(self, runs: Sequence[Path], device: str, limits: Limits, counters: Counters) -> None:
         self.asked = {
-            "runs": [str(run.absolute()) for run in runs],
+            "runs": [str(run) for run in runs],
             "device": device,
             "limits": limits.json(),
         }
