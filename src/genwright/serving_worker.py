@@ -64,7 +64,13 @@ def answer_front() -> None:
         report({"ready": asked["socket"], "pages": pages})
         threading.Thread(target=_count, args=(behind, counters, report), daemon=True).start()
         config = uvicorn.Config(
-            behind.app(), http="h11", ws="none", lifespan="off", log_config=None, access_log=False
+            behind.app(),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
         )
         _Behind(config).run(sockets=[listening])
 
