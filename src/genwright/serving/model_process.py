@@ -104,14 +104,15 @@ class ModelProcess:
         """Start one; it says by itself when it is ready."""
         self._begun += 1
         place = os.path.join(self._folder.name, f"{self._begun}.sock")
-        # A group of its own, since Ctrl-C is for the front, which lets it finish first.
+        # A session of its own, since Ctrl-C is for the front, which lets it finish first, and since Linux gives each
+        # session a share of the processor: with one for both the front would wait for the sampler after all.
         self._process = subprocess.Popen(
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            process_group=0,
+            start_new_session=True,
         )
         assert self._process.stdin is not None
         with suppress(OSError):  # it ended at once, which its silence says
