@@ -28,9 +28,8 @@ def serve(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """A web page and an HTTP API for runs, on this machine alone unless you open it."""
-    from genwright.serving.server import (
-        run_server,
-    )  # and not `api`, for which torch would be loaded twice
+    # And not `api`, with which torch would be loaded in this process, too.
+    from genwright.serving.server import run_server
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
 

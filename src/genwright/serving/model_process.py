@@ -145,7 +145,7 @@ class ModelProcess:
             try:
                 while line := self._line():
                     self._hear(line)
-                    ends = 0 if "ready" in line else ends
+                    ends = 0 if self.ready else ends
             except GenwrightError as error:
                 log.error("the runs cannot be loaded again: %s", error)
             self.socket, self.waiting = None, 0
