@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -69,6 +70,11 @@ class ModelProcess:
         return self.socket is not None
 
     def __enter__(self) -> ModelProcess:
+        if not hasattr(socket, "AF_UNIX"):
+            raise GenwrightError(
+                "serve needs sockets that this system has not: on Windows, run it within WSL",
+                code="no-unix-sockets",
+            )
         self._begin()
         try:
             self._hear(self._line())
