@@ -547,3 +547,60 @@ def test_stored_and_written_answers_are_calibrated_alike(tmp_path: Path, scaling
         found = written[0].channels[name]
         assert np.allclose(stored[0].channels[name], found, atol=0.02)
         assert not np.allclose(plain[0].channels[name], found, atol=0.02)
+
+
+# -- differences -----------------------------------------------------------------------------------
+
+
+def prices(file: Path, n: int = 300) -> Path:
+    """Two prices that wander over decades together, one of them written twice, and how many were sold."""
+    rng = np.random.default_rng(0)
+    close = 10 * np.exp((0.03 + 0.05 * rng.normal(size=n)).cumsum() * 0.5)
+    opening = close * np.exp(0.002 * rng.normal(size=n))
+    sold = rng.integers(0, 900, n)
+    columns = zip(hours(n), opening, close, close, sold, strict=True)
+    rows = [(hour, f"{a:.6f}", f"{b:.6f}", f"{c:.6f}", d) for hour, a, b, c, d in columns]
+    return table(file, ["time", "open", "close", "adjusted", "sold"], rows)
+
+
+def test_differences_come_back_and_are_white(tmp_path: Path) -> None:
+    chunks, field = read(prices(tmp_path / "a.csv"), length=12, scaling="differences")
+    some = windows(chunks)
+    settled(chunks, field)
+    restored = SeriesField()
+    restored.restore(json.loads(json.dumps(field.state())))
+    x = restored.encode(some)
+    for one, two in zip(restored.decode(x), some, strict=True):
+        for name, values in two.channels.items():
+            assert np.allclose(one.channels[name], values, rtol=1e-5), name
+    changes = x[:, :, 1:].transpose(0, 2, 1).reshape(-1, 4)
+    assert np.allclose(np.cov(changes.T)[1:, 1:], np.eye(3), atol=1e-3)
+    assert np.abs(changes[:, 0]).max() == 0  # what is written twice is one thing
+    assert restored._differences is not None
+    assert restored._differences.wanders.tolist() == [True, True, True, False]
+
+
+def test_channels_that_are_equal_stay_equal_whatever_is_made(tmp_path: Path) -> None:
+    chunks, field = read(prices(tmp_path / "a.csv"), length=12, scaling="differences")
+    settled(chunks, field)
+    x = np.random.default_rng(1).normal(size=(5, field.space.stored, 12)).astype(np.float32)
+    for one in field.decode(x):
+        assert np.array_equal(one.channels["close"], one.channels["adjusted"])
+        assert (one.channels["close"] > 0).all()
+
+
+def test_differences_of_what_cannot_be_subtracted_are_refused(tmp_path: Path) -> None:
+    gappy = table(
+        tmp_path / "b.csv", ["time", "a"], [(h, "" if i % 3 else i) for i, h in enumerate(hours(60))]
+    )
+    chunks, field = read(gappy, length=6, scaling="differences", gaps="unknown")
+    with pytest.raises(DataError) as raised:
+        settled(chunks, field)
+    assert raised.value.code == "differences-of-gaps"
+    with pytest.raises(RecipeError) as refused:
+        make_codec("series", {"scaling": "differences", "horizon": 3})
+    assert refused.value.code == "unknown-scaling"
+    chunks, field = read(prices(tmp_path / "a.csv"), length=12, scaling="differences")
+    with pytest.raises(DataError) as asked:
+        settled(chunks, field).partial(windows(chunks)[:1])
+    assert asked.value.code == "gaps-in-differences"

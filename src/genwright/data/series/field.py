@@ -17,6 +17,7 @@ from genwright.data.field import Array, Field, Partial, Rule, Values
 from genwright.data.series.calibration import Calibration
 from genwright.data.series.channels import Channel, NumberChannel, Scale, StateChannel, restored_channel
 from genwright.data.series.clock import TimeFormat, TimeStep
+from genwright.data.series.differences import Differences
 from genwright.data.series.forecast import Errors, framed, median_of, pasted, seasonal_naive
 from genwright.data.series.series import Series, gaps
 from genwright.data.table.frames import TableFormat
@@ -46,7 +47,7 @@ class SeriesForm:
     names    of the channels: numbers, then states
     formats  how the numbers are written
     gaps     what becomes of steps without a value: they are learnt as `unknown`, drawn as a line, or passed over
-    scaling  auto, series or window
+    scaling  auto, series, window or differences
     """
 
     length: int
@@ -125,6 +126,7 @@ class SeriesField(Field):
         self.start = 0.0
         self._errors = Errors()
         self._wide: dict[str, Array] = {}
+        self._differences: Differences | None = None
         self._trust: dict[str, Calibration] = {}
         self._reservoir, self._sample = Reservoir(SAMPLE), list[Series]()
         self._states = {name: Counter[str]() for name in self.form.states}
@@ -182,6 +184,7 @@ class SeriesField(Field):
         numbers = [self._number(name, values) for name, values in plain.items()]
         states = [self._state(name) for name in self.form.states]
         self.channels = (*numbers, *states)
+        self._differences = self._learnt_differences(plain)
         if self.form.horizon:
             measured = self.answers & self.space.real_mask().numpy()
             plain_x = self._seasonal(self._windows(sample), 1)
@@ -226,6 +229,22 @@ class SeriesField(Field):
             [repr(v) for v in there[:1000].tolist()] or ["0"]
         )
         return NumberChannel(name, form, scale, self._missing[name])
+
+    def _learnt_differences(self, plain: Mapping[str, Array]) -> Differences | None:
+        if self.form.scaling != "differences" or not plain:
+            return None
+        if gappy := [name for name in plain if self._missing[name]]:
+            raise DataError(
+                f"codec.scaling=differences is for series without gaps, and {gappy[0]!r} has some: leave it out, or "
+                f"draw gaps as a line with codec.gaps=interpolate",
+                code="differences-of-gaps",
+            )
+        if self.form.length < 2:
+            raise DataError(
+                "codec.scaling=differences needs windows of two steps or more: raise codec.length, or leave it out",
+                code="differences-of-gaps",
+            )
+        return Differences.of(np.stack(list(plain.values()), axis=2))
 
     def _wanders(self, values: Array, std: float) -> bool:
         """Whether each window is to have its own level and scale."""
@@ -329,6 +348,11 @@ class SeriesField(Field):
             kind = np.float64 if number else np.str_
             stacked = np.stack(block).astype(kind) if block else np.zeros((0, length), kind)
             out[:, where] = channel.encode(stacked)
+        if self._differences is not None and n:
+            names = [channel.name for channel, _ in self._number_channels()]
+            own = [np.stack([_held(one.channels[name], length) for one in values]) for name in names]
+            stored = self._differences.forward(np.stack(own, axis=2))
+            out[:, self.measured] = stored.transpose(0, 2, 1)
         out = self._seasonal(out, -1)
         if self.padded:  # behind its end a series is nothing
             ended = np.broadcast_to(out[:, :1] == 1, out[:, 1:].shape)
@@ -360,7 +384,7 @@ class SeriesField(Field):
                 missing = x[..., where.start, :] == 1 if channel.gaps else np.zeros((), dtype=bool)
                 wide = self._wide.get(channel.name, np.ones(1 + self.form.horizon))
                 own = x[..., where.start + channel.value_at, :]
-                change = _summed if sign > 0 else _differences
+                change = _summed if sign > 0 else _seasonal_differences
                 ahead = change(
                     own, np.broadcast_to(missing, own.shape), wide, self.form.context, self.period
                 )
@@ -368,8 +392,17 @@ class SeriesField(Field):
         return made
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[Series]:
-        x = self._seasonal(np.asarray(x), 1)
-        found = {channel.name: channel.decode(x[:, where]) for channel, where in self.places()}
+        x = np.asarray(x)
+        found = {
+            channel.name: channel.decode(x[:, where])
+            for channel, where in self.places()
+            if isinstance(channel, StateChannel)
+        }
+        numbers = self._numbers_of(x)
+        found |= {
+            channel.name: channel.rounded(own)
+            for (channel, _), own in zip(self._number_channels(), numbers, strict=True)
+        }
         ends = np.full(len(x), self.form.length)
         if self.padded:
             ended = np.rint(x[:, 0]) == 1
@@ -382,10 +415,17 @@ class SeriesField(Field):
 
     def numbers(self, x: Array) -> Array:
         """Stored `(..., stored, T)` as the numbers of its channels `(..., T, C)`, NaN where none is known."""
-        flat = self._seasonal(np.asarray(x), 1).reshape(-1, *np.asarray(x).shape[-2:])
-        found = [c.numbers(flat[:, where]) for c, where in self.places() if isinstance(c, NumberChannel)]
-        made = np.stack(found, axis=2)
-        return made.reshape(*np.asarray(x).shape[:-2], *made.shape[1:])
+        x = np.asarray(x)
+        made = np.stack(self._numbers_of(x.reshape(-1, *x.shape[-2:])), axis=2)
+        return made.reshape(*x.shape[:-2], *made.shape[1:])
+
+    def _numbers_of(self, x: Array) -> list[Array]:
+        """Of each channel of numbers `(n, T)`."""
+        if self._differences is not None:
+            made = self._differences.inverse(x[:, self.measured].transpose(0, 2, 1).astype(np.float64))
+            return list(made.transpose(2, 0, 1))
+        x = self._seasonal(x, 1)
+        return [channel.numbers(x[:, where]) for channel, where in self._number_channels()]
 
     def known(self, values: Values) -> list[bool]:
         return [all(c.known(one.channels[c.name]) for c in self.channels) for one in values]
@@ -393,7 +433,14 @@ class SeriesField(Field):
     # -- gaps and forecasts --------------------------------------------------------------------
 
     def partial(self, values: Values) -> Partial:
-        """Series with empty cells, or whose end is to be forecast. Raises `DataError` for one that is too short."""
+        """Series with empty cells, or whose end is to be forecast. Raises `DataError` for one that is too short, and
+        where differences are stored, of which a cell is none."""
+        if self._differences is not None:
+            raise DataError(
+                "this model was trained on differences, in which no cell can be left out: train one with "
+                "codec.scaling=series to fill cells",
+                code="gaps-in-differences",
+            )
         series = [framed(one, self.form).window for one in values]
         x = torch.from_numpy(self._windows(series))
         known = torch.ones(x.shape, dtype=torch.bool)
@@ -532,6 +579,7 @@ class SeriesField(Field):
             "period": self.period,
             "start": self.start,
             "errors": self._errors.json(),
+            "differences": None if self._differences is None else self._differences.json(),
             "wide": {name: wide.tolist() for name, wide in self._wide.items()},
             "facts": self._facts,
             "warnings": self._warnings,
@@ -542,6 +590,8 @@ class SeriesField(Field):
         self.channels = tuple(map(restored_channel, state["channels"]))
         self.padded, self.period, self.start = state["padded"], state["period"], state["start"]
         self._errors = Errors.restored(state["errors"])
+        differences = state.get("differences")
+        self._differences = None if differences is None else Differences.restored(differences)
         self._wide = {name: np.array(wide) for name, wide in state.get("wide", {}).items()}
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
 
@@ -558,7 +608,12 @@ def _padded(values: Array, length: int, filler: Any) -> Array:
     return np.concatenate([values, np.full(length - len(values), filler)])
 
 
-def _differences(x: Array, missing: Array, wide: Array, context: int, period: int) -> Array:
+def _held(values: Array, length: int) -> Array:
+    """Numbers with the last one repeated up to a length."""
+    return np.concatenate([values, np.full(length - len(values), values[-1])])
+
+
+def _seasonal_differences(x: Array, missing: Array, wide: Array, context: int, period: int) -> Array:
     """Numbers `(..., T)`, of which those behind the context are to be forecast, as `SeriesField._seasonal` has them."""
     back = min(period, context)
     made = x.astype(np.float64)
@@ -569,7 +624,7 @@ def _differences(x: Array, missing: Array, wide: Array, context: int, period: in
 
 
 def _summed(x: Array, missing: Array, wide: Array, context: int, period: int) -> Array:
-    """The inverse of `_differences`."""
+    """The inverse of `_seasonal_differences`."""
     back = min(period, context)
     made = x.astype(np.float64)
     for t in range(back, context):
