@@ -199,7 +199,8 @@ class TransformerBlock(nn.Module):
             x = x * (1 + scale) + shift
         # (B, 3 heads, D): queries and keys have no mean, by their weights, so that their norm has none to take away.
         qkv = F.linear(x, cache.once(layer, "centred", self._centred)).float()
-        qk, v = qkv.view(len(h), 3 * self.heads, -1).split([2 * self.heads, self.heads], dim=1)
+        qkv = qkv.view(len(h), 3 * self.heads, -1)
+        qk, v = qkv[:, : 2 * self.heads], qkv[:, 2 * self.heads :]
         q, k = rotary.next(F.rms_norm(qk, qk.shape[-1:], eps=EPS), cache.length).chunk(2, dim=1)
         y = cache.attend(layer, q, k, v).to(h.dtype)
         h = torch.addmm(h, y.flatten(1), self.proj.weight.t())
@@ -210,8 +211,9 @@ class TransformerBlock(nn.Module):
 
     def _centred(self) -> Tensor:
         """The weights of queries, keys and values, of which the first two give no mean over a head."""
-        qk = torch.cat([self.q.weight, self.k.weight]).unflatten(0, (2 * self.heads, -1)).float()
-        qk = (qk - qk.mean(1, keepdim=True)).flatten(0, 1)
+        qk = torch.cat([self.q.weight, self.k.weight]).float()
+        each = qk.view(2 * self.heads, -1, qk.shape[1])
+        qk = (each - each.mean(1, keepdim=True)).flatten(0, 1)
         return torch.cat([qk.to(self.v.weight.dtype), self.v.weight])
 
     def _crossed(
