@@ -101,7 +101,7 @@ def test_a_task_is_chosen_for_the_family_and_no_other_is_taken(family: str) -> N
 
 def test_a_bridge_comes_with_its_options() -> None:
     verdict, bridge = choose_bridge("autoregressive", PICTURE, bridge="quantize", options={"bins": 16})
-    assert "16 symbols" in verdict.reason
+    assert "symbols out of 16" in verdict.reason
     assert bridge.plan(PICTURE).spans == (Symbol(16, ordered=True),)
 
 
