@@ -103,7 +103,7 @@ def assemble(columns: Mapping[str, Sequence[Any] | pd.Series], form: TableFormat
     for name, values in columns.items():
         if isinstance(values, pandas.Series):
             if values.dtype == "str" and name not in types and form.suffix != ".jsonl":
-                frame[name] = values.fillna("")
+                frame[name] = values.fillna("").reset_index(drop=True)
                 continue
             values = raw(values)
         if form.suffix == ".jsonl":
