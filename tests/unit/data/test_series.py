@@ -533,7 +533,7 @@ def test_of_a_model_that_knows_nothing_the_season_before_answers_alone() -> None
 @pytest.mark.parametrize("scaling", ["series", "window"])
 def test_stored_and_written_answers_are_calibrated_alike(tmp_path: Path, scaling: str) -> None:
     field, some = forecaster(tmp_path, scaling=scaling)
-    field.recall({"temp": {"weight": 0.3, "spread": 2.0}})
+    field.recall({"temp": {"weight": 0.3, "scale": 2.0}})
     x, whole = field.partial([some[0]]).x.numpy(), some[0]
     draws = np.repeat(x[None], 19, axis=0)
     draws[:, :, field.measured, 48:] = 2 * np.random.default_rng(0).normal(size=(19, 1, 1, 24))

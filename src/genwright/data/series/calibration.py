@@ -28,11 +28,11 @@ class Calibration:
     """Of one channel.
 
     weight  of the model's answers; the rest of 1 is that of the season before
-    spread  times as far from their middle as they were
+    scale  times as far from their middle as they were
     """
 
     weight: float = 1.0
-    spread: float = 1.0
+    scale: float = 1.0
 
     @classmethod
     def of(cls, draws: Array, season: Array, true: Array, counted: Array, apart: float) -> Calibration:
@@ -72,11 +72,11 @@ class Calibration:
         alike = np.take_along_axis(np.sort(season, axis=0), rank, axis=0)
         both = self.weight * draws + (1 - self.weight) * alike
         middle = np.median(both, axis=0)
-        return np.asarray(middle + self.spread * (both - middle), dtype=draws.dtype)
+        return np.asarray(middle + self.scale * (both - middle), dtype=draws.dtype)
 
     def json(self) -> dict[str, float]:
         return asdict(self)
 
     @classmethod
     def restored(cls, known: Mapping[str, Any]) -> Calibration:
-        return cls(float(known["weight"]), float(known["spread"]))
+        return cls(float(known["weight"]), float(known["scale"]))
