@@ -106,7 +106,7 @@ def weigh(
 def accepted(family: str, bridge: str, space: Space, target: Space) -> Verdict:
     """The verdict on a family that takes the target of a bridge."""
     outcome: Literal["native", "bridged"] = "native" if bridge == "none" else "bridged"
-    reason = "" if bridge == "none" else f"{space} becomes {target}"
+    reason = "" if bridge == "none" else f"from {space} to {target}"
     if not issubclass(resolve("families", family), Generative):
         reason = "; ".join(filter(None, ["learns codes, makes no examples", reason]))
     return Verdict(family, outcome, bridge, reason)

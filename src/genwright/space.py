@@ -347,12 +347,28 @@ class Space:
 
     def __str__(self) -> str:
         grid = " x ".join(map(str, self.grid)) or "one row"
-        if len(self.spans) > 4:
-            reals = sum(isinstance(s, Real) for s in self.spans)
-            return f"{grid} of {reals} real and {len(self.spans) - reals} symbol spans"
-        said = [f"{s.n} real" if isinstance(s, Real) else f"1 of {s.k} symbols" for s in self.spans]
-        each = [(one, len([*same])) for one, same in groupby(said)]  # of neighbours that are alike
-        return f"{grid} of " + ", ".join(f"{n} times {one}" if n > 1 else one for one, n in each)
+        if len(self.grid) == 1 and any(isinstance(s, Symbol) and s.pad is not None for s in self.spans):
+            grid = f"up to {grid}"
+        kinds = [s.k if isinstance(s, Symbol) else 0 for s in self.spans]
+        widths = [1 if isinstance(s, Symbol) else s.n for s in self.spans]
+        if self.grid and sum(widths) == 1:
+            return f"{grid} {_named(2, kinds[0])}"
+        numbers = sum(n for n, k in zip(widths, kinds, strict=True) if not k)
+        symbols = sum(k > 0 for k in kinds)
+        if len(set(filter(None, kinds))) > 2:
+            said = [f"{numbers:,} {_named(numbers, 0)}"] if numbers else []
+            said.append(f"{symbols:,} symbols")
+        else:  # of neighbours that are alike
+            pairs = groupby(zip(kinds, widths, strict=True), key=lambda pair: pair[0])
+            alike = [(sum(n for _, n in same), k) for k, same in pairs]
+            said = [f"{n:,} {_named(n, k)}" for n, k in alike]
+        return f"{grid} of {', '.join(said)}"
+
+
+def _named(n: int, k: int) -> str:
+    """What `n` symbols out of `k` are called, or numbers where `k` is 0."""
+    one = "symbol" if k else "number"
+    return (one if n == 1 else f"{one}s") + (f" out of {k:,}" if k else "")
 
 
 @dataclass(frozen=True)

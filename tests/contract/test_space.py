@@ -159,3 +159,20 @@ def test_valid_ends_with_the_first_pad() -> None:
 def test_impossible_spaces_are_refused(grid: tuple[int, ...], spans: tuple[Real | Symbol, ...]) -> None:
     with pytest.raises(Incompatible):
         Space(grid, spans)
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        (Space((28, 28), (Real(1),)), "28 x 28 numbers"),
+        (Space((28, 28), (Real(3),)), "28 x 28 of 3 numbers"),
+        (Space((4, 4), (Symbol(256),) * 3), "4 x 4 of 3 symbols out of 256"),
+        (Space((512,), (Symbol(90, pad=0),)), "up to 512 symbols out of 90"),
+        (Space((257,), (Symbol(1_085),)), "257 symbols out of 1,085"),
+        (Space((), (Real(1), Real(1), Symbol(2))), "one row of 2 numbers, 1 symbol out of 2"),
+        (Space((), (Symbol(2), Symbol(3), Symbol(4))), "one row of 3 symbols"),
+    ],
+    ids=str,
+)
+def test_a_space_in_words(space: Space, said: str) -> None:
+    assert str(space) == said

@@ -44,7 +44,7 @@ def test_every_family_has_one_verdict(space: Space) -> None:
 def test_a_bridge_is_named_with_what_it_makes() -> None:
     verdict = weigh("autoregressive", PICTURE)
     assert (verdict.outcome, verdict.bridge) == ("bridged", "quantize")
-    assert "8 x 8 of 1 real becomes 8 x 8 of 1 of 256 symbols" in str(verdict)
+    assert "from 8 x 8 numbers to 8 x 8 symbols out of 256" in str(verdict)
 
 
 def test_what_is_too_long_is_told_the_dial() -> None:
@@ -101,7 +101,7 @@ def test_a_task_is_chosen_for_the_family_and_no_other_is_taken(family: str) -> N
 
 def test_a_bridge_comes_with_its_options() -> None:
     verdict, bridge = choose_bridge("autoregressive", PICTURE, bridge="quantize", options={"bins": 16})
-    assert "16 symbols" in verdict.reason
+    assert "symbols out of 16" in verdict.reason
     assert bridge.plan(PICTURE).spans == (Symbol(16, ordered=True),)
 
 

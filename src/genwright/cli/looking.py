@@ -45,7 +45,7 @@ def show_found(found: Look) -> None:
         f"split: {counts['train']:,} to train on, {counts['val']:,} to choose by, "
         f"{counts['test']:,} to judge by"
     )
-    said = ("columns", found.unit)  # how many there are stands above
+    said = ("columns", "single", found.unit)  # how many there are stands above
     facts = {name: value for name, value in found.facts.items() if name not in said and value}
     rows = [[f"  {_spaced(name)}", _words(value)] for name, value in facts.items()]
     for name, classes in found.labels.items():
@@ -123,8 +123,10 @@ def _share(share: float) -> str:
 
 @contextmanager
 def weighing(train: TrainOptions, family: str | None = None) -> Iterator[Callable[[Verdict], None]]:
-    """What to call with each verdict: it becomes a row, the first one below a head."""
+    """What to call with each verdict: it becomes a row, the first one below a head. Behind them all stands what each
+    bridge does, once."""
     total, seen = 1 if family else len(names("families")), 0
+    bridges: dict[str, str] = {}
     with busy("reading the data") as doing:
 
         def report(verdict: Verdict) -> None:
@@ -136,20 +138,25 @@ def weighing(train: TrainOptions, family: str | None = None) -> Iterator[Callabl
                 show(columns([head], right=NUMBERS, head=True, widths=WIDTHS))
             seen += 1
             doing(f"weighing families: {seen} of {total}")
-            _show_verdict(verdict, train)
+            notes = [verdict.reason] if verdict.reason else []
+            if verdict.outcome == "bridged":
+                *notes, bridges[verdict.bridge] = verdict.reason.split("; ")
+            _show_verdict(verdict, notes, train)
 
         yield report
+    for bridge, change in bridges.items():
+        say(f"bridged by {bridge}: {change}")
 
 
-def _show_verdict(verdict: Verdict, train: TrainOptions) -> None:
+def _show_verdict(verdict: Verdict, notes: Sequence[str], train: TrainOptions) -> None:
     if verdict.outcome == "refused":
         show(columns([[verdict.family, f"refused: {verdict.reason}"]], widths=WIDTHS))
     else:
         fits = "native" if verdict.outcome == "native" else f"bridged by {verdict.bridge}"
         row = [verdict.family, fits, *_costs(verdict, train)]
         show(columns([row], right=NUMBERS, widths=WIDTHS))
-        if verdict.reason:
-            say(f"  {verdict.reason}")
+        for note in notes:
+            say(f"  {note}")
         if verdict.context < 1:
             say(f"  reads {verdict.context:.0%} of the usual context at a time, for more steps")
         if verdict.too_large:

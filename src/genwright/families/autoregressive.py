@@ -243,7 +243,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         if self.device.type != "cpu":
             return super().chunk
         kept = self.places * self.net.width
-        return max(32, min(1024, 1 << (2**21 // kept).bit_length() >> 1))
+        return max(32, min(2048, 1 << (2**22 // kept).bit_length() >> 1))
 
     def _sample(
         self,

@@ -39,6 +39,8 @@ class TokenSampler:
     def probs(self, logits: Tensor) -> Tensor:
         """Logits `(..., k)` to the probabilities that are drawn from, 0 for what is cut off."""
         logits = logits.float()
+        if self.temperature == 1 and not self.cuts:
+            return logits.softmax(-1)
         # The likeliest is at 0, so that the smallest temperature is no division of infinities.
         logits = logits - logits.amax(-1, keepdim=True)
         if self.temperature == 0:

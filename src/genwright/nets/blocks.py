@@ -32,6 +32,8 @@ __all__ = [
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 KERNEL = 5
 """Places a side that the straight way from an aligned condition to an answer sees."""
+EPS = 1e-5
+"""What a norm adds to a variance."""
 NUMBERS, MOST, RIDGE = 2**22, 2048, 1e-4
 """That are looked at in all examples to fit it, about; numbers that one place may see for that; what is added to the
 variances, as a share of them."""
@@ -120,7 +122,7 @@ def with_grid(x: Tensor, cond: Cond) -> Tensor:
 def norm(x: Tensor) -> Tensor:
     """Zero mean and unit variance over the last axis, without parameters. Unlike a root-mean-square norm
     it is one kernel on every device, which matters more here than the mean it takes away."""
-    return F.layer_norm(x, (x.shape[-1],))
+    return F.layer_norm(x, (x.shape[-1],), eps=EPS)
 
 
 class FiLM(nn.Module):

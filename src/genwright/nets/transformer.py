@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import FiLM, modulate, norm, with_grid
+from genwright.nets.blocks import EPS, FiLM, modulate, norm, with_grid
 from genwright.nets.roles import Cache, Causal, CondShape, Grid, Net, Nets
 
 __all__ = ["KVCache", "TransformerNets"]
@@ -37,15 +37,35 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
     return y.to(q.dtype)
 
 
+SHORT = 64
+"""Positions up to which attention of one query is fastest element by element, positions first; the kernel for many
+queries sets out anew for each head of each example."""
+
+
 @dataclass
 class KVCache:
-    """Keys and values of the positions seen so far: for each layer `(B, H, length, D)` of which the
-    first `length` are filled. And what is the same at every position: kept from the first on."""
+    """Keys and values of the positions seen so far: for each layer `(B, H, positions, D)` of which the first `length`
+    are filled; in memory positions come first where they are few. And what is the same at every position: kept from
+    the first on."""
 
     keys: list[Tensor]
     values: list[Tensor]
     length: int = 0
     _kept: dict[tuple[int, str], Any] = field(default_factory=dict)
+
+    @classmethod
+    def empty(
+        cls, layers: int, shape: tuple[int, int, int, int], like: Tensor, dtype: torch.dtype
+    ) -> KVCache:
+        """Of `shape` (B, H, positions, D)."""
+        b, h, positions, d = shape
+
+        def one() -> Tensor:
+            if positions > SHORT:
+                return like.new_empty(shape, dtype=dtype)
+            return like.new_empty((positions, b, h, d), dtype=dtype).permute(1, 2, 0, 3)
+
+        return cls([one() for _ in range(layers)], [one() for _ in range(layers)])
 
     def once(self, layer: int, what: str, make: Callable[[], T]) -> T:
         """What `make` gives, made the first time that a layer asks for it."""
@@ -67,6 +87,17 @@ class KVCache:
         self.values[layer][:, :, self.length : end] = v
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """What the query of one new position sees, all `(B, H, D)`: itself and what came before."""
+        keys, values = self.extend(layer, k[:, :, None], v[:, :, None])
+        scale = q.shape[-1] ** -0.5
+        if self.keys[layer].shape[2] > SHORT:
+            scores = q[:, :, None] @ keys.transpose(2, 3)
+            return (scores.mul_(scale).softmax(-1) @ values).squeeze(2)
+        keys, values = keys.permute(2, 0, 1, 3), values.permute(2, 0, 1, 3)
+        scores = (keys * q).sum(-1).mul_(scale)
+        return (values * scores.softmax(0)[..., None]).sum(0)
+
 
 class Rotary(nn.Module):
     """Turns pairs of channels by an angle that grows with the position."""
@@ -87,6 +118,10 @@ class Rotary(nn.Module):
         cos = self.cos[first : first + x.shape[2]].to(x.dtype)
         sin = self.sin[first : first + x.shape[2]].to(x.dtype)
         return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
+
+    def next(self, x: Tensor, at: int) -> Tensor:
+        """`(..., D)` of position number `at`."""
+        return torch.addcmul(x * self.cos[at], x.roll(x.shape[-1] // 2, dims=-1), self.sin[at])
 
 
 class TransformerBlock(nn.Module):
@@ -149,15 +184,55 @@ class TransformerBlock(nn.Module):
             mask = cond.valid.flatten(1)[:, None, None]
         y = attend(q, k, v, mask, causal)
         h = h + self.drop(self.proj(y.transpose(1, 2).flatten(2)))
-        if self.cross is not None and (tokens := cond.tokens) is not None:
-            q = norm(self._split(self.cross["q"](norm(h))))
-            # What stands at about the same place often belongs together.
-            q = rotary(q, first) if self.line else q
-            k, v = once("tokens", lambda: self._tokens(tokens, rotary))
-            seen = None if cond.tokens_mask is None else cond.tokens_mask[:, None, None]
-            y = attend(q, k, v, seen)
-            h = h + self.drop(self.cross["proj"](y.transpose(1, 2).flatten(2)))
+        if self.cross is not None and cond.tokens is not None:
+            h = self._crossed(h, cond, rotary, cache, layer)
         out: Tensor = h + self.drop(self.back(F.relu(self.wide(norm(h))).square()))
+        return out
+
+    def next(self, h: Tensor, cond: Cond, rotary: Rotary, cache: KVCache, layer: int) -> Tensor:
+        """The same of one new position `(B, width)` without dropout, on a CPU, where the time of small operations is
+        what counts: fewer of them, in place, and attention in fp32 (`attend`)."""
+        modulation = cache.once(layer, "film", lambda: self.film.modulation(cond))
+        x = norm(h)
+        if modulation is not None:
+            scale, shift = modulation
+            x = x * (1 + scale) + shift
+        # (B, 3 heads, D): queries and keys have no mean, by their weights, so that their norm has none to take away.
+        qkv = F.linear(x, cache.once(layer, "centred", self._centred)).float()
+        qkv = qkv.view(len(h), 3 * self.heads, -1)
+        qk, v = qkv[:, : 2 * self.heads], qkv[:, 2 * self.heads :]
+        q, k = rotary.next(F.rms_norm(qk, qk.shape[-1:], eps=EPS), cache.length).chunk(2, dim=1)
+        y = cache.attend(layer, q, k, v).to(h.dtype)
+        h = torch.addmm(h, y.flatten(1), self.proj.weight.t())
+        if self.cross is not None and cond.tokens is not None:
+            h = self._crossed(h[:, None], cond, rotary, cache, layer)[:, 0]
+        wide = F.linear(norm(h), self.wide.weight).relu_()
+        return torch.addmm(h, wide.square(), self.back.weight.t())
+
+    def _centred(self) -> Tensor:
+        """The weights of queries, keys and values, of which the first two give no mean over a head."""
+        qk = torch.cat([self.q.weight, self.k.weight]).float()
+        each = qk.view(2 * self.heads, -1, qk.shape[1])
+        qk = (each - each.mean(1, keepdim=True)).flatten(0, 1)
+        return torch.cat([qk.to(self.v.weight.dtype), self.v.weight])
+
+    def _crossed(
+        self, h: Tensor, cond: Cond, rotary: Rotary, cache: KVCache | None, layer: int
+    ) -> Tensor:
+        """With attention to the given tokens `(B, L, width)`."""
+        assert self.cross is not None
+        assert cond.tokens is not None
+        first, tokens = 0 if cache is None else cache.length, cond.tokens
+        q = norm(self._split(self.cross["q"](norm(h))))
+        # What stands at about the same place often belongs together.
+        q = rotary(q, first) if self.line else q
+        if cache is None:
+            k, v = self._tokens(tokens, rotary)
+        else:
+            k, v = cache.once(layer, "tokens", lambda: self._tokens(tokens, rotary))
+        seen = None if cond.tokens_mask is None else cond.tokens_mask[:, None, None]
+        y = attend(q, k, v, seen)
+        out: Tensor = h + self.drop(self.cross["proj"](y.transpose(1, 2).flatten(2)))
         return out
 
     def _tokens(self, tokens: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor]:
@@ -191,19 +266,26 @@ class CausalTransformer(Causal):
         assert isinstance(block, TransformerBlock)
         shape = (batch, block.heads, length, self.width // block.heads)
         dtype = torch.float32 if like.device.type == "cpu" else like.dtype  # as `attend` reads them
-
-        def empty() -> list[Tensor]:
-            return [like.new_empty(shape, dtype=dtype) for _ in self.blocks]
-
-        return KVCache(empty(), empty())
+        return KVCache.empty(len(self.blocks), shape, like, dtype)
 
     def forward(self, h: Tensor, cond: Cond, cache: Cache | None = None) -> Tensor:
         assert cache is None or isinstance(cache, KVCache)
+        if cache is not None and h.shape[1] == 1 and h.device.type == "cpu" and not self.training:
+            return self._next(h[:, 0], cond, cache)[:, None]
         h = norm(h)
         for layer, block in enumerate(self.blocks):
             h = block(h, cond, self.rotary, cache, layer)
         if cache is not None:
             cache.length += h.shape[1]
+        return norm(h)
+
+    def _next(self, h: Tensor, cond: Cond, cache: KVCache) -> Tensor:
+        """One new position `(B, width)`."""
+        h = norm(h)
+        for layer, block in enumerate(self.blocks):
+            assert isinstance(block, TransformerBlock)
+            h = block.next(h, cond, self.rotary, cache, layer)
+        cache.length += 1
         return norm(h)
 
 

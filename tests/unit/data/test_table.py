@@ -892,3 +892,15 @@ def test_a_text_with_blanks_is_one_column(tmp_path, lines):
     file = tmp_path / "some.csv"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert readers.inspect(file).columns == (lines[0],)
+
+
+def test_columns_of_a_frame_are_put_together_by_place() -> None:
+    """Whatever their frame calls its rows; a text that is missing is empty."""
+    form = frames.TableFormat(".csv", ("a", "b", "c"))
+    some = pd.Series(["x", None, "z"], index=[7, 8, 9], dtype="str")
+    frame = frames.assemble(
+        {"a": some, "b": [1, None, "t"], "c": pd.Series([1.5, 2, 3], index=[0, 5, 6])}, form
+    )
+    assert frame["a"].tolist() == ["x", "", "z"]
+    assert frame["b"].tolist() == ["1", "", "t"]
+    assert frame["c"].tolist() == ["1.5", "2.0", "3.0"]

@@ -63,7 +63,7 @@ class ClipField(Field):
             "rate": rate,
             "seconds": round(length / rate, 4),
             "samples": length,
-            "rates": {str(rate): count for rate, count in sorted(rates.items())},
+            **({"rates": {str(r): n for r, n in sorted(rates.items())}} if len(rates) > 1 else {}),
             "formats": dict(sorted(formats.items())),
             "filled_up": padded,
         }

@@ -159,7 +159,9 @@ class Identifier(Column):
         if not self.missing_tokens:
             return fresh
         index = indices(x[:, 0], 1 + len(self.missing_tokens))
-        return [self.missing_tokens[i - 1] if i else f for i, f in zip(index, fresh, strict=True)]
+        return [
+            self.missing_tokens[i - 1] if i else f for i, f in zip(index.tolist(), fresh, strict=True)
+        ]
 
 
 def _strings(places: Sequence[Place], n: int, rng: np.random.Generator) -> list[str]:

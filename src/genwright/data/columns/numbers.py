@@ -158,7 +158,10 @@ class NumberFormat(Format):
         return sign + (text.replace(",", ".") if self.comma else text)
 
     def write(self, numbers: Iterable[float]) -> list[Any]:
-        texts = [self._text(float(n)) for n in numbers]
+        if self.whole and self.digits is None and not self.least:
+            texts = [str(round(float(n))) for n in numbers]
+        else:
+            texts = [self._text(float(n)) for n in numbers]
         if self.raw == "text":
             return texts if self.is_bare else [self._decorated(text) for text in texts]
         return [int(t) for t in texts] if self.raw == "int" else [float(t) for t in texts]

@@ -129,10 +129,14 @@ def _distinct(values: Sequence[Any]) -> tuple[list[Any], NDArray[np.int64]]:
     return list(table), place
 
 
-def indices(channel: NDArray[Any], k: int) -> list[int]:
+def indices(channel: NDArray[Any], k: int) -> NDArray[np.int64]:
     """A channel of symbols `(n,)` as numbers below `k`, whatever a network made of it."""
-    found: list[int] = np.rint(np.nan_to_num(channel)).clip(0, k - 1).astype(np.int64).tolist()
-    return found
+    return np.rint(np.nan_to_num(channel)).clip(0, k - 1).astype(np.int64)
+
+
+def _taken(values: Sequence[Any], index: NDArray[np.int64]) -> list[Any]:
+    """The value at each index."""
+    return [values[i] for i in index.tolist()]
 
 
 def _unknown(value: Any, name: str, known: Sequence[Any], *, rest: bool = False) -> DataError:
@@ -292,18 +296,19 @@ class Numeric(Column):
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
         symbols = [*self.format.write(self.point_masses), *self.text_values, *self.missing_tokens]
         if self.scores is None:
-            return [symbols[i] for i in indices(x[:, 0], len(symbols))]
-        index = np.zeros(len(x), dtype=np.int64)
+            return _taken(symbols, indices(x[:, 0], len(symbols)))
+        first, index = self.first, np.zeros(len(x), dtype=np.int64)
         if len(self.spans) == 2:
-            index = np.array(indices(x[:, 0], self.first + len(symbols)), dtype=np.int64)
-        found: list[Any] = [symbols[i - self.first] if i >= self.first else None for i in index.tolist()]
+            index = indices(x[:, 0], first + len(symbols))
+        found = np.empty(len(x), dtype=object)
+        is_symbol = index >= first
+        found[is_symbol] = _taken(symbols, index[is_symbol] - first)
         for i, format in enumerate(self.format.formats):
             rows = np.flatnonzero(index == i)
-            for row, value in zip(
-                rows.tolist(), format.write(self.scores.number(x[rows, -1])), strict=True
-            ):
-                found[row] = value
-        return found
+            distinct, place = np.unique(self.scores.number(x[rows, -1]), return_inverse=True)
+            found[rows] = _taken(format.write(distinct.tolist()), place)
+        taken: list[Any] = found.tolist()
+        return taken
 
     def state(self) -> dict[str, Any]:
         """Infinite floats, which JSON has not, as {"float": "inf"}."""
@@ -383,10 +388,10 @@ class Categorical(Column):
         symbols += [self.rest] if self.rest is not None else []
         symbols += self.missing_tokens
         index = indices(x[:, 0], len(symbols))
-        found = [symbols[i] for i in index]
+        found = _taken(symbols, index)
         if self.pool:
             weights = np.array([count for _, count in self.pool], dtype=np.float64)
-            rest = [row for row, i in enumerate(index) if i == len(self.values)]
+            rest = np.flatnonzero(index == len(self.values)).tolist()
             drawn = rng.choice(len(self.pool), size=len(rest), p=weights / weights.sum())
             for row, i in zip(rest, drawn.tolist(), strict=True):
                 found[row] = self.pool[i][0]

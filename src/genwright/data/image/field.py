@@ -365,17 +365,23 @@ class ImageStats:
 
     def facts(self) -> dict[str, Any]:
         by_area = sorted(self.sizes.elements(), key=lambda size: (size[0] * size[1], size))
+        kinds = {
+            "grey": self.kinds[1] + self.kinds[2],
+            "colour": self.kinds[3] + self.kinds[4],
+            "transparent": self.kinds[2] + self.kinds[4],
+            "animated": self.animated,
+            "16 bits": self.deep,
+        }
         return {
-            "sizes": {
+            "sizes": {"all": list(by_area[0])}
+            if len(self.sizes) == 1
+            else {
                 "different": len(self.sizes),
                 "smallest": list(by_area[0]),
                 "median": list(by_area[(self.count - 1) // 2]),
                 "largest": list(by_area[-1]),
             },
-            "grey": self.kinds[1] + self.kinds[2],
-            "transparent": self.kinds[2] + self.kinds[4],
-            "animated": self.animated,
-            "sixteen_bit": self.deep,
+            "kinds": {name: count for name, count in kinds.items() if count},
         }
 
     def enlarged(self, form: ImageFormat) -> int:

@@ -293,7 +293,7 @@ class _Appended:
 
     def add(self, values: Mapping[str, Values]) -> list[Path]:
         frame = values[TableCodec.main]
-        found = {str(name): raw(frame[name]) for name in frame.columns}
+        found: dict[str, Any] = {str(name): frame[name] for name in frame.columns}
         found |= {k: list(some) for k, some in values.items() if k not in (TableCodec.main, *found)}
         ordered = {name: found[name] for name in self.form.columns if name in found}
         self.writer.add(assemble(ordered | found, self.form))

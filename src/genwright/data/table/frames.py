@@ -95,12 +95,17 @@ def raw(series: pd.Series) -> list[Any]:
     return list(series.tolist())
 
 
-def assemble(columns: Mapping[str, Sequence[Any]], form: TableFormat) -> pd.DataFrame:
-    """Raw values as a frame of the types that reading the file gave."""
+def assemble(columns: Mapping[str, Sequence[Any] | pd.Series], form: TableFormat) -> pd.DataFrame:
+    """Raw values as a frame of the types that reading the file gave. Columns of such a frame come as they are."""
     pandas = library("pandas")
     types = dict(zip(form.columns, form.types, strict=True)) if form.types else {}
     frame = {}
     for name, values in columns.items():
+        if isinstance(values, pandas.Series):
+            if values.dtype == "str" and name not in types and form.suffix != ".jsonl":
+                frame[name] = values.fillna("").reset_index(drop=True)
+                continue
+            values = raw(values)
         if form.suffix == ".jsonl":
             frame[name] = pandas.Series(list(values), dtype=object)
         elif name in types:
