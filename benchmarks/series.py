@@ -1,7 +1,7 @@
 """Series that a run makes beside real ones, by TimeGAN's protocol and by ours; and forecasts beside the season before.
 
     genwright train stock.csv --set codec.name=series --set codec.time=rows ... --out runs/stocks
-    python benchmarks/series.py windows runs/stocks [--n 3000] [--seeds 5]
+    python benchmarks/series.py windows runs/stocks ... [--n 3000] [--seeds 5]
     python benchmarks/series.py forecast runs/airline [--draws 19] [--seed 0]
 
 The stocks are Google's, daily, 6 columns, of TimeGAN (Yoon et al. 2019, github.com/jsyoon0823/TimeGAN, MIT); hourly
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,9 @@ def by_itself(x: Array) -> Array:
     return np.asarray((x - x.mean(1, keepdims=True)) / np.maximum(x.std(1, keepdims=True), 1e-9))
 
 
-def windows(model: Model, n: int, seeds: int) -> None:
-    field = model.pipeline.made
+def windows(models: Sequence[Model], n: int, seeds: int) -> None:
+    """Of several trainings on the same data, each asked with all seeds."""
+    model, field = models[0], models[0].pipeline.made
     assert isinstance(field, SeriesField)
     real = {
         name: field.numbers(np.asarray(split.arrays["series"][:]))
@@ -98,7 +100,9 @@ def windows(model: Model, n: int, seeds: int) -> None:
         if len(split)
     }
     made = [
-        field.numbers(field.encode(model.sample(n, seed=seed).values["series"])) for seed in range(seeds)
+        field.numbers(field.encode(one.sample(n, seed=seed).values["series"]))
+        for one in models
+        for seed in range(seeds)
     ]
     heldout = real.get("test")
     train = real["train"]
@@ -109,7 +113,7 @@ def windows(model: Model, n: int, seeds: int) -> None:
     for protocol, (against, scale) in protocols.items():
         for which in ("model", "real"):
             scores, apart = [], []
-            for seed in range(seeds):
+            for seed in range(len(made)):
                 one, other = against, made[seed] if which == "model" else train
                 if which == "real" and protocol == "timegan":  # two halves of the same windows
                     halves = np.array_split(np.random.default_rng(seed).permutation(len(against)), 2)
@@ -121,6 +125,7 @@ def windows(model: Model, n: int, seeds: int) -> None:
                 which=which,
                 discriminative=f"{np.mean(scores):.3f} ± {np.std(scores):.3f}",
                 correlational=f"{np.mean(apart):.4f} ± {np.std(apart):.4f}",
+                trainings=len(models),
                 seeds=seeds,
                 n=n,
             )
@@ -134,10 +139,10 @@ def forecast(model: Model, draws: int, seed: int, most: int, part: str) -> None:
     numbers = np.random.default_rng(seed).permutation(len(split))[:most]
     asked, truth = pipeline.cases(split, numbers, torch.Generator().manual_seed(seed))
     known = asked.given[pipeline.spec.make][1].numpy()
+    made = [model.stored(len(numbers), asked, seed + i, {}).cpu().numpy() for i in range(draws)]
     answers = {
-        "model": np.stack(
-            [model.stored(len(numbers), asked, seed + i, {}).cpu().numpy() for i in range(draws)]
-        ),
+        "uncalibrated": np.stack(made),
+        "model": field.calibrated(np.stack(made)),
         **ruled(field, truth.numpy(), known, draws),
     }
     train = field.numbers(np.asarray(splits["train"].arrays["series"][:]))
@@ -165,17 +170,20 @@ def forecast(model: Model, draws: int, seed: int, most: int, part: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=["windows", "forecast"])
-    parser.add_argument("run", type=Path)
+    parser.add_argument(
+        "run", type=Path, nargs="+", help="of `windows` several trainings on the same data"
+    )
     parser.add_argument("--n", type=int, default=3000, help="windows that are made, or asked about")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--draws", type=int, default=19)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", default="test", choices=["val", "test"])
     args = parser.parse_args()
-    model: Model = genwright.load(args.run)
+    models = [genwright.load(run) for run in args.run]
     if args.what == "windows":
-        windows(model, args.n, args.seeds)
-    else:
+        windows(models, args.n, args.seeds)
+        return
+    for model in models:
         forecast(model, args.draws, args.seed, args.n, args.part)
 
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genwright.address import conceal
+from genwright.calibrating import calibrate
 from genwright.data.memory import keep_object
 from genwright.errors import RecipeError, RunError
 from genwright.experiment import Experiment, open_data
@@ -811,6 +812,8 @@ def _fit(job: Experiment, run: Run, watch: Watch, checkup: InTrainingEvaluation 
         return model
     trained = _trained(job, run)
     trained.finished = finished
+    if trained.generates:
+        calibrate(trained)
     _page(job, trained, trainer, time.monotonic() - began, drawing)
     return trained
 

@@ -353,7 +353,7 @@ class Application:
                     drawn.append(others[self.pipeline.spec.make])
         if not drawn:
             return None
-        pooled = made.pooled(drawn)
+        pooled = made.pooled(drawn, () if self._rule is not None else values)
         answer = {self.pipeline.spec.make: drawn[len(drawn) // 2] if pooled is None else pooled}
         return self.model.answer({**others, **answer}, asked, self.seed)
 

@@ -232,6 +232,8 @@ class Model:
         model.family.to(distributed.device(device)).eval()
         model.run = run
         model.step = {"best": run.best or 0, "last": run.step}.get(chosen, chosen)
+        learnt = run.calibration
+        pipeline.made.recall(learnt["field"] if learnt.get("step") == model.step else {})
         return model
 
     @property

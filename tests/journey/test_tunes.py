@@ -99,3 +99,21 @@ def test_tunes_are_learnt_and_gone_on_with(tmp_path: Path) -> None:
     low = of_midi(next(iter(sorted((tmp_path / "lower").glob("*.mid")))).read_bytes(), 4)
     assert isinstance(low, Piece)
     assert low.notes[:, 2].max() < 60
+
+
+def test_a_bass_is_made_to_drums_and_judged(tmp_path: Path) -> None:
+    grooves = tmp_path / "grooves"
+    grooves.mkdir()
+    for i in range(40):
+        kicks = [4 * at + (i >> at % 4 & 1) for at in range(16)]
+        notes = [[at, 1, 36, 0] for at in kicks] + [[at, 1, 33 + i % 12, 1] for at in kicks]
+        piece = Piece.of(notes, drums=frozenset({0}), basses=frozenset({1}))
+        (grooves / f"{i:02d}.mid").write_bytes(to_midi(piece))
+    assert "key, metre, bass, drums" in run(tmp_path, "look", "grooves")
+    small = ("--size", "xs", "--steps", "20", "--set", "train.batch_size=8", "--set", "data.test=0.5")
+    run(tmp_path, "train", "grooves", "--make", "bass", "--given", "drums", *small, "--out", "basses")
+    run(tmp_path, "apply", "basses", "grooves/07.mid", "--out", "lower")
+    made = of_midi((tmp_path / "lower/07.mid").read_bytes(), 4)
+    assert isinstance(made, Piece)
+    assert not made.drums
+    assert "retrieval_rank" in run(tmp_path, "judge", "basses")  # drums themselves are no bass

@@ -113,3 +113,41 @@ def test_the_last_places_are_hidden_and_the_calendar_is_known() -> None:
     assert torch.equal(known, (torch.arange(8) < 5).expand(2, 2, 8))
     with pytest.raises(RecipeError):
         Complete(make="x", last=8).spec({"x": space})
+
+
+def wandering(file: Path, seed: int = 0) -> Path:
+    """A random walk by day, which nothing forecasts better than its last value."""
+    days = np.datetime64("2024-01-01") + np.arange(200)
+    walk = 50 + np.random.default_rng(seed).normal(size=200).cumsum()
+    with file.open("w", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["day", "price"])
+        lines.writerows([day, f"{value:.2f}"] for day, value in zip(days, walk, strict=True))
+    return file
+
+
+def test_a_model_that_knows_nothing_more_says_what_the_season_before_says(tmp_path: Path) -> None:
+    file = wandering(tmp_path / "prices.csv")
+    model = genwright.train(
+        str(file),
+        settings=[
+            "codec.horizon=5",
+            "codec.length=15",
+            "task.name=complete",
+            "task.last=5",
+            "net.name=mlp",
+        ],
+        family="diffusion",
+        size="xs",
+        steps=2,
+        out=tmp_path / "run",
+    )
+    assert model.run.calibration["field"]["price"]["weight"] < 0.5
+    made = genwright.apply(tmp_path / "run", str(file), seed=1, steps=2)
+    (values,) = made.values[made.make]
+    last = float(file.read_text().split()[-1].split(",")[1])
+    assert np.abs(values.channels["price"] - last).max() < 0.6
+    one = genwright.apply(tmp_path / "run", str(file), draws=1, seed=1, steps=2)
+    assert np.abs(one.values[one.make][0].channels["price"] - last).max() > 0.6
+    again = genwright.train(resume=tmp_path / "run", settings=["train.steps=3"])
+    assert again.run.calibration["step"] == again.step

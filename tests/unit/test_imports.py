@@ -60,6 +60,7 @@ DOWN = {
         *("recipe", "registry", "space", "errors"),
     },
     "writing": {"model", "data"},
+    "calibrating": {"model"},
     # A second model on the codes of a first one: the one bridge that opens a run.
     "bridges.latent": {
         *("model", "storage", "families", "bridges", "registry", "space", "batch", "errors"),
@@ -121,6 +122,7 @@ DOWN = {
     # It trains what `comparing` asks for, which finds it by name.
     "worker": {"api", "training", "storage", "recipe", "errors"},
     "api": {
+        "calibrating",
         *("finishing", "serving", "augmenting", "comparing"),
         *("report", "analysis", "evaluation", "weighing", "experiment", "training", "model"),
         *("families", "planning", "storage", "recipe", "registry", "options", "address", "data"),

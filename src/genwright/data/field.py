@@ -288,12 +288,26 @@ class Field(ABC):
         """What was made of values with gaps, with what was known of these to the letter."""
         return made
 
-    def pooled(self, draws: Sequence[Values]) -> Values | None:
+    def pooled(self, draws: Sequence[Values], given: Values = ()) -> Values | None:
         """Several answers to each question as one, such as a middle and an interval; None: each is for itself.
 
         draws  values of one length each
+        given  what a model was asked to complete, where the answers are its own: they are calibrated then
         """
         return None
+
+    def calibrate(self, draws: Array, true: Array, of: int) -> Mapping[str, Any]:
+        """Learn from stored answers of a model `(k, n, stored, *grid)` to n held-out questions, a sample `of` so many,
+        and what is right `(n, stored, *grid)`, how far such answers are to be trusted; as JSON, for `recall`. Empty:
+        there is nothing to be learnt."""
+        return {}
+
+    def calibrated(self, draws: Array) -> Array:
+        """Stored answers `(k, n, stored, *grid)` of the model as `calibrate` has learnt to trust them."""
+        return draws
+
+    def recall(self, calibration: Mapping[str, Any]) -> None:  # noqa: B027 (most have nothing to take back)
+        """Take back what `calibrate` has given."""
 
     def rules(self) -> Mapping[str, Rule]:
         """What answers without a model, by name, where a part of an example is known: a model is held against it, and

@@ -17,6 +17,7 @@ from genwright.batch import Batch
 from genwright.data.dataset import Split
 from genwright.data.field import Array, Field
 from genwright.data.table.field import RowField
+from genwright.errors import DataError
 from genwright.evaluation.baselines import (
     compared,
     constant,
@@ -124,7 +125,8 @@ def _draws(model: Model, data: ReferenceData, made: Array, asked: Asked, seed: i
     m = min(len(made), DRAWN, max(FEW, CELLS // (DRAWS * made[0].size)))
     some = _first(model.pipeline, asked, m)
     more = [_answers(model, data, m, some, seed + i) for i in range(1, DRAWS)]
-    return np.stack([made[:m], *more])
+    draws, own = np.stack([made[:m], *more]), model.pipeline.made
+    return own.calibrated(draws) if own.space == data.field.space else draws
 
 
 def _first(pipeline: Pipeline, asked: Asked, m: int) -> Asked:
@@ -234,12 +236,16 @@ def _on_grid(pipeline: Pipeline, data: ReferenceData, asked: Asked) -> Array | N
 
 def _copied(pipeline: Pipeline, data: ReferenceData, asked: Asked, pairs: Pairs) -> Pairs | None:
     """What was given as the answer, word for word: a text in the place of a text. What the field of the answer
-    cannot spell stands as it was given; None where nothing of its kind was given."""
+    cannot spell stands as it was given; None where nothing of its kind was given, or what is none of its values."""
     for name, ask in pipeline.spec.asks.items():
         same = pipeline.fields[ask.field].kind == data.field.kind and data.field.space.kind == "symbol"
         if same and data.field.space.grid and isinstance(asked.given.get(name), Tensor):
             values = asked.values[name]
-            made = data.sample(data.field.tensor(values).numpy(), values, {})
+            try:
+                stored = data.field.tensor(values).numpy()
+            except DataError:  # of a kind, and not of its kind: drums are no bass
+                return None
+            made = data.sample(stored, values, {})
             return replace(pairs, made=made, draws=None, log_probs=None)
     return None
 

@@ -26,6 +26,7 @@ from genwright.storage.durable import Digest
 
 __all__ = [
     "BRIDGE",
+    "CALIBRATION",
     "CODEC",
     "FIXED",
     "FORMAT",
@@ -58,11 +59,13 @@ MANIFEST, METRICS = "MANIFEST.json", "metrics.jsonl"
 RECIPE, PLAN, CODEC = FIXED = ("recipe.json", "plan.txt", "codec/state.json")
 BRIDGE = "codec/bridge.safetensors"
 """As fixed as those, where a bridge has tensors to keep."""
+CALIBRATION = "calibration.json"
+"""Of the weights that are kept, where there is one; the next save ends it."""
 
 # The only files that are ever deleted: saves, by their names, and our own temporary files.
 OURS = re.compile(
     r"(?:MANIFEST\.json|recipe\.json|plan\.txt|codec/state\.json|codec/bridge\.safetensors|metrics\.jsonl)\.tmp"
-    r"|model/\d{6,}\.safetensors(?:\.tmp)?|state/\d{6,}\.(?:safetensors|json)(?:\.tmp)?"
+    r"|calibration\.json(?:\.tmp)?|model/\d{6,}\.safetensors(?:\.tmp)?|state/\d{6,}\.(?:safetensors|json)(?:\.tmp)?"
 )
 WAYS_OUT = "restore it from a copy, or train anew in another folder with --out"
 
@@ -129,7 +132,7 @@ class Manifest:
             raise ValueError("its steps make no sense")
         files = {name: _parse_digest(entry) for name, entry in raw["files"].items()}
         named = {*FIXED, *((model_file(step), *state_files(step)) if step else ())}
-        if files.keys() - {BRIDGE} != named | ({model_file(best)} if best else set()):
+        if files.keys() - {BRIDGE, CALIBRATION} != named | ({model_file(best)} if best else set()):
             raise ValueError("it does not list the files of a run")
         made_with = {str(name): str(value) for name, value in raw["versions"].items()}
         begun = raw["begun"] if raw["format"] > 1 else 1

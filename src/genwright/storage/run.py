@@ -6,6 +6,7 @@
       model/000500.safetensors                    the last weights, and those of the best step
       state/000500.safetensors  000500.json       what only training needs: optimiser, RNG, place
       metrics.jsonl                               one line a record, only ever added to
+      calibration.json                            how far the answers of these weights are to be trusted, once known
       samples/000500/                             for people to look at; not in the manifest
       MANIFEST.json                               which of all this is true
 
@@ -24,6 +25,7 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +35,7 @@ from genwright.errors import RunError
 from genwright.storage import durable
 from genwright.storage.manifest import (
     BRIDGE,
+    CALIBRATION,
     CODEC,
     FIXED,
     FORMAT,
@@ -176,6 +179,11 @@ class Run:
     def plan(self) -> str:
         return self._read(PLAN).decode("utf-8")
 
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """What `calibrate` has kept; empty where it has not."""
+        return self._json(CALIBRATION) if CALIBRATION in self._manifest.files else {}
+
     def weights(
         self, which: Literal["last", "best"] | int = "last", device: str | torch.device = "cpu"
     ) -> dict[str, Tensor]:
@@ -290,6 +298,16 @@ class Run:
                 self._withdraw(step)
                 raise
         self._sweep()
+
+    def calibrate(self, calibration: Mapping[str, Any]) -> None:
+        """Keep, until the next save, what was learnt about the weights that are kept: plain JSON without NaN."""
+        assert self._held, "Run.calibrate outside Run.lock"
+        data = encode(calibration)
+        with _explained(self.path, len(data)):
+            files = self._manifest.files | {CALIBRATION: durable.write(self.path / CALIBRATION, data)}
+            manifest = replace(self._manifest, files=dict(sorted(files.items())))
+            manifest.write(self.path)
+            self._manifest = manifest
 
     def rewind(self) -> None:
         """Forget what came after the last save: metrics, samples of later steps, unfinished files."""

@@ -88,6 +88,18 @@ def test_what_is_no_molecule_is_named_and_the_others_are_read(tmp_path: Path) ->
     assert rejected[-1].reason == "it has no 'logp'"
 
 
+SDF = """
+     RDKit          2D
+
+  3  2  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 C   0  0  0  0  0  0  0  0  0  0  0  0
+    1.2990    0.7500    0.0000 C   0  0  0  0  0  0  0  0  0  0  0  0
+    2.5981   -0.0000    0.0000 O   0  0  0  0  0  0  0  0  0  0  0  0
+  1  2  1  0
+  2  3  1  0
+M  END
+$$$$
+"""
 BROKEN = {
     "cut.csv.gz": gzip.compress(b"smiles\nCCO\n" * 500)[:-20],
     "empty.csv": b"",
@@ -95,6 +107,17 @@ BROKEN = {
     "other.csv": b"age,city\n3,Ulm\n",
     "zeros.sdf": b"\0" * 100,
     "text.sdf": b"Dear all,\nhow are you?\n$$$$\n",
+    "empty.smi": b"",
+    "blank.smi": b"\n\n\n",
+    "zeros.smi": b"CCO\n\0\0\0\n",
+    "wide.smi": "CCO\nCCN\n".encode("utf-16"),
+    "page.smi": b"<html><body>404</body></html>\n" * 3,
+    "long.smi": b"C" * 200_000 + b"\n",
+    "rings.smi": b"C1" * 5_000 + b"\n",
+    "cut.sdf": SDF[: len(SDF) // 2].encode(),
+    "counts.sdf": SDF.replace("  3  2  0", "999999999").encode(),
+    "cut.jsonl": b'{"smiles": "CCO"}\n{"smiles": "CC',
+    "a;$(rm -rf b).smi": b"<&>\n",
 }
 
 
@@ -102,6 +125,13 @@ BROKEN = {
 def test_a_broken_file_ends_in_a_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(BROKEN[name])
     assert name in complaint(tmp_path / name)
+
+
+def test_a_line_that_nobody_could_draw_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "long.smi").write_text("CCO Äthanol\n" + "C" * 200_000 + "\n", encoding="latin-1")
+    values, rejected, _ = read(tmp_path / "long.smi")
+    assert values == ["CCO"]
+    assert rejected[0].reason == "it has 200,000 characters, and a SMILES of at most 5,000 is read"
 
 
 def complaint(path: Path) -> str:

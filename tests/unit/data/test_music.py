@@ -474,3 +474,12 @@ def test_its_state_is_json() -> None:
     assert again.space == field.space
     assert again.decode(field.encode([melody()])) == [melody()]
     assert REST == 1
+
+
+def test_a_bass_beside_drums_alone_is_a_field(tmp_path: Path) -> None:
+    rows = [[at, 1, 36, 0] for at in range(0, 16, 4)] + [[at, 2, 33, 1] for at in range(0, 16, 4)]
+    piece = Piece.of(rows, drums=frozenset({0}), basses=frozenset({1}))
+    (tmp_path / "a.mid").write_bytes(to_midi(piece))
+    fields = make_codec("music", {}).fields(find(tmp_path))
+    assert {"bass", "drums"} <= fields.keys()
+    assert "melody" not in fields

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from genwright.data.codec import ReadOptions, Rows
 from genwright.data.dataset import make_codec
 from genwright.data.series.calendar import CalendarField
+from genwright.data.series.calibration import Calibration
 from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
 from genwright.data.series.field import SeriesField, SeriesForm
 from genwright.data.series.forecast import repeated
@@ -23,6 +24,7 @@ from genwright.data.series.series import Series
 from genwright.data.series.windows import Cuts
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError
+from genwright.evaluation.metrics.forecasts import inside
 from genwright.registry import resolve
 
 SPLIT = ReadOptions(val=0.2, test=0.2)
@@ -483,3 +485,120 @@ def test_a_state_that_training_has_not_seen_is_refused() -> None:
     with pytest.raises(DataError) as raised:
         field.encode([other])
     assert raised.value.code == "no-such-value"
+
+
+def test_a_calibrated_interval_holds_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(400, 5))  # what could be known of it
+    true = own + rng.normal(size=own.shape)
+    draws = 0.5 * own + 0.2 * rng.normal(size=(19, *own.shape))  # half of it, and far too sure
+    known, later, nothing = slice(0, 200), slice(200, 400), np.zeros_like(draws)
+    everywhere = np.ones((200, 5), bool)
+    found = Calibration.of(draws[:, known], nothing[:, known], true[known], everywhere, apart=200)
+    before, after = (
+        inside(x[:, later], true[later]).mean() for x in (draws, found.applied(draws, nothing))
+    )
+    assert before < 0.4
+    assert 0.75 < after < 0.85
+    assert found.weight == 1.0
+    assert Calibration.restored(json.loads(json.dumps(found.json()))) == found
+
+
+def test_a_calibration_trusts_a_model_as_far_as_it_was_right() -> None:
+    rng = np.random.default_rng(0)
+    own, noise = rng.normal(size=(2, 300, 4))
+    everywhere = np.ones((300, 4), bool)
+    answers, before = (
+        own + 0.1 * rng.normal(size=(2, 19, 300, 4)) - np.array([0, 1])[:, None, None, None] * own
+    )
+    assert (
+        Calibration.of(answers, before, noise, everywhere, apart=300).weight == 0.0
+    )  # it knows nothing
+    assert Calibration.of(answers, before, own, everywhere, apart=300).weight == 1.0
+    assert Calibration.of(2 * answers, before, own, everywhere, apart=300).weight == 0.5
+    nowhere = np.zeros((300, 4), bool)
+    assert Calibration.of(answers, before, own, nowhere, apart=300) == Calibration()
+
+
+def test_of_a_model_that_knows_nothing_the_season_before_answers_alone() -> None:
+    draws, season = np.random.default_rng(0).normal(size=(2, 19, 50, 4))
+    answers = Calibration(0.0, 1.0).applied(draws, season)
+    assert np.allclose(np.sort(answers, axis=0), np.sort(season, axis=0))
+    assert (
+        np.argsort(answers, axis=0) == np.argsort(draws, axis=0)
+    ).all()  # in the order of the model's
+    assert np.allclose(Calibration(1.0, 1.0).applied(draws, season), draws)
+
+
+@pytest.mark.parametrize("scaling", ["series", "window"])
+def test_stored_and_written_answers_are_calibrated_alike(tmp_path: Path, scaling: str) -> None:
+    field, some = forecaster(tmp_path, scaling=scaling)
+    field.recall({"temp": {"weight": 0.3, "spread": 2.0}})
+    x, whole = field.partial([some[0]]).x.numpy(), some[0]
+    draws = np.repeat(x[None], 19, axis=0)
+    draws[:, :, field.measured, 48:] = 2 * np.random.default_rng(0).normal(size=(19, 1, 1, 24))
+    stored = field.pooled([field.kept(field.decode(one), [whole]) for one in field.calibrated(draws)])
+    written = field.pooled([field.kept(field.decode(one), [whole]) for one in draws], [whole])
+    assert stored is not None
+    assert written is not None
+    plain = field.pooled([field.kept(field.decode(one), [whole]) for one in draws])
+    assert plain is not None
+    for name in ("temp", "temp_low", "temp_high"):
+        found = written[0].channels[name]
+        assert np.allclose(stored[0].channels[name], found, atol=0.02)
+        assert not np.allclose(plain[0].channels[name], found, atol=0.02)
+
+
+# -- differences -----------------------------------------------------------------------------------
+
+
+def prices(file: Path, n: int = 300) -> Path:
+    """Two prices that wander over decades together, one of them written twice, and how many were sold."""
+    rng = np.random.default_rng(0)
+    close = 10 * np.exp((0.03 + 0.05 * rng.normal(size=n)).cumsum() * 0.5)
+    opening = close * np.exp(0.002 * rng.normal(size=n))
+    sold = rng.integers(0, 900, n)
+    columns = zip(hours(n), opening, close, close, sold, strict=True)
+    rows = [(hour, f"{a:.6f}", f"{b:.6f}", f"{c:.6f}", d) for hour, a, b, c, d in columns]
+    return table(file, ["time", "open", "close", "adjusted", "sold"], rows)
+
+
+def test_differences_come_back_and_are_white(tmp_path: Path) -> None:
+    chunks, field = read(prices(tmp_path / "a.csv"), length=12, scaling="differences")
+    some = windows(chunks)
+    settled(chunks, field)
+    restored = SeriesField()
+    restored.restore(json.loads(json.dumps(field.state())))
+    x = restored.encode(some)
+    for one, two in zip(restored.decode(x), some, strict=True):
+        for name, values in two.channels.items():
+            assert np.allclose(one.channels[name], values, rtol=1e-5), name
+    changes = x[:, :, 1:].transpose(0, 2, 1).reshape(-1, 4)
+    assert np.allclose(np.cov(changes.T)[1:, 1:], np.eye(3), atol=1e-3)
+    assert np.abs(changes[:, 0]).max() == 0  # what is written twice is one thing
+
+
+def test_channels_that_are_equal_stay_equal_whatever_is_made(tmp_path: Path) -> None:
+    chunks, field = read(prices(tmp_path / "a.csv"), length=12, scaling="differences")
+    settled(chunks, field)
+    x = np.random.default_rng(1).normal(size=(5, field.space.stored, 12)).astype(np.float32)
+    for one in field.decode(x):
+        assert np.array_equal(one.channels["close"], one.channels["adjusted"])
+        assert (one.channels["close"] > 0).all()
+
+
+def test_differences_of_what_cannot_be_subtracted_are_refused(tmp_path: Path) -> None:
+    gappy = table(
+        tmp_path / "b.csv", ["time", "a"], [(h, "" if i % 3 else i) for i, h in enumerate(hours(60))]
+    )
+    chunks, field = read(gappy, length=6, scaling="differences", gaps="unknown")
+    with pytest.raises(DataError) as raised:
+        settled(chunks, field)
+    assert raised.value.code == "differences-of-gaps"
+    with pytest.raises(RecipeError) as refused:
+        make_codec("series", {"scaling": "differences", "horizon": 3})
+    assert refused.value.code == "unknown-scaling"
+    chunks, field = read(prices(tmp_path / "a.csv"), length=12, scaling="differences")
+    with pytest.raises(DataError) as asked:
+        settled(chunks, field).partial(windows(chunks)[:1])
+    assert asked.value.code == "gaps-in-differences"

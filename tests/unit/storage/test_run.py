@@ -367,3 +367,22 @@ def test_an_error_of_the_training_itself_passes_the_lock_unchanged(run):
 def test_the_module_does_not_import_torch():
     code = "import sys, genwright.storage.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_calibration_is_kept_until_the_next_save(run):
+    known = {"step": 500, "field": {"x": {"weight": 0.5}}}
+    with run.lock():
+        run.calibrate(known)
+    assert Run.open(run.path).calibration == known
+    with run.lock():
+        save(run, 600)
+    assert Run.open(run.path).calibration == {}
+    assert not (run.path / "calibration.json").exists()
+
+
+def test_a_changed_calibration_is_named(run):
+    with run.lock():
+        run.calibrate({"step": 500})
+    (run.path / "calibration.json").write_text('{"step": 501}')
+    with pytest.raises(RunError, match=r"calibration\.json"):
+        Run.open(run.path)

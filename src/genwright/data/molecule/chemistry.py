@@ -15,6 +15,7 @@ from typing import Any
 from genwright.errors import missing_extra
 
 __all__ = [
+    "LONGEST",
     "PROPERTIES",
     "canonical",
     "descriptor",
@@ -29,6 +30,10 @@ BITS, RADIUS = 1024, 2
 """Of a Morgan fingerprint: those of MOSES (Polykovskiy et al. 2020)."""
 DRAWN = 180
 """Pixels a side of a structure."""
+
+
+LONGEST = 5000
+"""Characters of a SMILES that is read, and atoms: to write one again takes time by their square."""
 
 
 @cache
@@ -52,7 +57,7 @@ def _part(name: str) -> Any:
 @lru_cache(maxsize=1 << 12)
 def _parsed(smiles: str) -> Any:
     """The molecule of RDKit, or None. One takes some 30 kB."""
-    if not smiles or smiles != smiles.strip() or "\0" in smiles:
+    if not smiles or smiles != smiles.strip() or "\0" in smiles or len(smiles) > LONGEST:
         return None
     return _rdkit().MolFromSmiles(smiles)
 
@@ -132,6 +137,9 @@ def sdf(file: Path) -> Iterator[tuple[str, dict[str, str]] | str]:
         for molecule in chem.ForwardSDMolSupplier(stream):
             if molecule is None or not molecule.GetNumAtoms():
                 yield "RDKit cannot read this entry"
+                continue
+            if molecule.GetNumAtoms() > LONGEST:
+                yield f"it has {molecule.GetNumAtoms():,} atoms, and a molecule of at most {LONGEST:,} is read"
                 continue
             yield (
                 str(chem.MolToSmiles(molecule)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
@@ -25,7 +26,7 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.labels import lacking
-from genwright.data.molecule.chemistry import canonical, drawing, sdf
+from genwright.data.molecule.chemistry import LONGEST, canonical, drawing, sdf
 from genwright.data.molecule.field import MoleculeField
 from genwright.data.molecule.notation import Notation
 from genwright.data.packed import BROKEN, open_unpacked, with_packed
@@ -41,6 +42,8 @@ LINES, TABLES, SDF = (
     with_packed(".csv", ".tsv", ".jsonl"),
     (".sdf", ".sd", ".mol"),
 )
+LINE = 1 << 20
+"""Bytes of a line that are read at a time."""
 NAMED = ("smiles", "canonical_smiles", "isomeric_smiles", "smi")
 """Columns that hold SMILES by their name."""
 PROBE, SURE = 50, 0.9
@@ -156,11 +159,7 @@ class MoleculeCodec(Codec):
                 smiles = canonical(written)
                 missing = lacking(values, wanted)
                 if smiles is None or missing is not None:
-                    reason = (
-                        f"{written[:60]!r} is no molecule that RDKit can read"
-                        if smiles is None
-                        else f"it has no {missing!r}"
-                    )
+                    reason = _no_molecule(written) if smiles is None else f"it has no {missing!r}"
                     rows.rejected.append(Rejected(where, reason))
                     continue
                 for name in fields:
@@ -174,23 +173,12 @@ class MoleculeCodec(Codec):
 
     def _entries(self, file: Path) -> Iterator[tuple[str, Mapping[str, Any]] | Rejected]:
         """SMILES as they are written, with what stands beside them, or why there is none."""
-        if suffix(file) in SDF:
-            number = 0
-            for number, found in enumerate(sdf(file), 1):
-                where = f"{file.name} entry {number}"
-                yield Rejected(where, found) if isinstance(found, str) else found
-            if not number:
+        if suffix(file) in (*SDF, *LINES):
+            one = None
+            for one in self._of_sdf(file) if suffix(file) in SDF else self._of_lines(file):
+                yield one
+            if one is None:
                 yield Rejected(file.name, "there is no molecule in it")
-            return
-        if suffix(file) in LINES:
-            try:
-                with open_unpacked(file) as stream:
-                    for line in stream:
-                        text = line.decode("utf-8-sig", "replace").split()
-                        if text and text[0].lower() not in NAMED:
-                            yield text[0], {}
-            except BROKEN as error:
-                yield Rejected(file.name, f"damaged or cut short: {error}")
             return
         column, _ = self._column(file)
         for frame, bad in readers.rows(file, readers.inspect(file), []):
@@ -199,6 +187,23 @@ class MoleculeCodec(Codec):
                 values = dict(zip(columns, row, strict=True))
                 yield str(values.pop(column) or ""), values
             yield from bad
+
+    def _of_sdf(self, file: Path) -> Iterator[tuple[str, Mapping[str, Any]] | Rejected]:
+        for number, found in enumerate(sdf(file), 1):
+            yield Rejected(f"{file.name} entry {number}", found) if isinstance(found, str) else found
+
+    def _of_lines(self, file: Path) -> Iterator[tuple[str, Mapping[str, Any]] | Rejected]:
+        try:
+            with open_unpacked(file) as stream:
+                while line := stream.readline(LINE):
+                    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+                        yield Rejected(file.name, "it is UTF-16, and UTF-8 is read: save it as that")
+                        return
+                    text = line.decode("utf-8-sig", "replace").split()
+                    if text and text[0].lower() not in NAMED:
+                        yield text[0], {}
+        except BROKEN as error:
+            yield Rejected(file.name, f"damaged or cut short: {error}")
 
     def count(self, source: Source) -> int:
         return sum(
@@ -298,3 +303,9 @@ def _molecules(cells: Sequence[str]) -> int:
     from importlib.util import find_spec
 
     return sum(canonical(cell) is not None for cell in cells) if find_spec("rdkit") is not None else 0
+
+
+def _no_molecule(written: str) -> str:
+    if len(written) > LONGEST:
+        return f"it has {len(written):,} characters, and a SMILES of at most {LONGEST:,} is read"
+    return f"{written[:60]!r} is no molecule that RDKit can read"

@@ -350,6 +350,8 @@ def _derived(pieces: Sequence[Piece]) -> Iterator[str]:
         yield "composer"
     if any(sorted_voices([piece]) > 1 for piece in pieces[:PROBED]):
         yield from ("melody", "bass")
+    elif any(piece.basses for piece in pieces):  # beside drums alone
+        yield "bass"
     if any(piece.drums for piece in pieces):
         yield "drums"
 

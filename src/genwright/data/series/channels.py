@@ -118,7 +118,10 @@ class NumberChannel:
 
     def decode(self, x: Array) -> Array:
         """The same, rounded as the file writes its numbers."""
-        values = self.numbers(x)
+        return self.rounded(self.numbers(x))
+
+    def rounded(self, values: Array) -> Array:
+        """Numbers as the file writes them."""
         there = ~np.isnan(values)
         written = self.form.write(values[there].tolist())
         values[there] = [self.form.read(one) for one in written]

@@ -79,8 +79,9 @@ class SeriesCodec(Codec):
     gaps     what becomes of steps and cells without a value: learnt as unknown, drawn as a line between their
              neighbours (interpolate), or passed over as if the rows followed each other (ignore); auto: a line where
              fewer than one in 200 is missing
-    scaling  series: one scale for all windows; window: each has its own, of what is known of it; auto: window where a
-             horizon is to be forecast and the numbers wander
+    scaling  series: one scale for all windows; window: each has its own, of what is known of it; differences: the first
+             step and the changes to the next ones, whitened over the channels, for whole windows of what wanders; auto:
+             window where a horizon is to be forecast and the numbers wander, else series
     """
 
     reads: ClassVar[tuple[str, ...]] = (*TABLES, ".parquet", TS)
@@ -102,15 +103,21 @@ class SeriesCodec(Codec):
         gaps: Gaps = "auto",
         scaling: str = "auto",
     ) -> None:
-        if scaling not in ("auto", "series", "window"):
+        if scaling not in ("auto", "series", "window", "differences"):
             raise RecipeError(
-                f"codec.scaling is auto, series or window, got {scaling!r}", code="unknown-scaling"
+                f"codec.scaling is auto, series, window or differences, got {scaling!r}",
+                code="unknown-scaling",
             )
         if length is not None and horizon is not None and horizon >= length:
             raise RecipeError(
                 f"codec.horizon={horizon} leaves nothing to look back on in windows of codec.length={length}: raise "
                 f"the length, or lower the horizon",
                 code="horizon-too-long",
+            )
+        if horizon is not None and scaling == "differences":
+            raise RecipeError(
+                "codec.scaling=differences makes whole windows and forecasts none: leave it or codec.horizon out",
+                code="unknown-scaling",
             )
         self._length, self._stride, self._horizon = length, stride, horizon
         self._time, self._group, self._gaps, self._scaling = time, group, gaps, scaling

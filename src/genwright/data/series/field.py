@@ -14,8 +14,10 @@ import torch
 from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.reservoir import Reservoir
 from genwright.data.field import Array, Field, Partial, Rule, Values
+from genwright.data.series.calibration import Calibration
 from genwright.data.series.channels import Channel, NumberChannel, Scale, StateChannel, restored_channel
 from genwright.data.series.clock import TimeFormat, TimeStep
+from genwright.data.series.differences import Differences
 from genwright.data.series.forecast import Errors, framed, median_of, pasted, seasonal_naive
 from genwright.data.series.series import Series, gaps
 from genwright.data.table.frames import TableFormat
@@ -45,7 +47,7 @@ class SeriesForm:
     names    of the channels: numbers, then states
     formats  how the numbers are written
     gaps     what becomes of steps without a value: they are learnt as `unknown`, drawn as a line, or passed over
-    scaling  auto, series or window
+    scaling  auto, series, window or differences
     """
 
     length: int
@@ -124,6 +126,8 @@ class SeriesField(Field):
         self.start = 0.0
         self._errors = Errors()
         self._wide: dict[str, Array] = {}
+        self._differences: Differences | None = None
+        self._trust: dict[str, Calibration] = {}
         self._reservoir, self._sample = Reservoir(SAMPLE), list[Series]()
         self._states = {name: Counter[str]() for name in self.form.states}
         self._missing, self._lengths = dict.fromkeys(self.form.names, False), Counter[int]()
@@ -180,6 +184,7 @@ class SeriesField(Field):
         numbers = [self._number(name, values) for name, values in plain.items()]
         states = [self._state(name) for name in self.form.states]
         self.channels = (*numbers, *states)
+        self._differences = self._learnt_differences(plain)
         if self.form.horizon:
             measured = self.answers & self.space.real_mask().numpy()
             plain_x = self._seasonal(self._windows(sample), 1)
@@ -224,6 +229,22 @@ class SeriesField(Field):
             [repr(v) for v in there[:1000].tolist()] or ["0"]
         )
         return NumberChannel(name, form, scale, self._missing[name])
+
+    def _learnt_differences(self, plain: Mapping[str, Array]) -> Differences | None:
+        if self.form.scaling != "differences" or not plain:
+            return None
+        if gappy := [name for name in plain if self._missing[name]]:
+            raise DataError(
+                f"codec.scaling=differences is for series without gaps, and {gappy[0]!r} has some: leave it out, or "
+                f"draw gaps as a line with codec.gaps=interpolate",
+                code="differences-of-gaps",
+            )
+        if self.form.length < 2:
+            raise DataError(
+                "codec.scaling=differences needs windows of two steps or more: raise codec.length, or leave it out",
+                code="differences-of-gaps",
+            )
+        return Differences.of(np.stack(list(plain.values()), axis=2))
 
     def _wanders(self, values: Array, std: float) -> bool:
         """Whether each window is to have its own level and scale."""
@@ -327,6 +348,11 @@ class SeriesField(Field):
             kind = np.float64 if number else np.str_
             stacked = np.stack(block).astype(kind) if block else np.zeros((0, length), kind)
             out[:, where] = channel.encode(stacked)
+        if self._differences is not None and n:
+            names = [channel.name for channel, _ in self._number_channels()]
+            own = [np.stack([_held(one.channels[name], length) for one in values]) for name in names]
+            stored = self._differences.forward(np.stack(own, axis=2))
+            out[:, self.measured] = stored.transpose(0, 2, 1)
         out = self._seasonal(out, -1)
         if self.padded:  # behind its end a series is nothing
             ended = np.broadcast_to(out[:, :1] == 1, out[:, 1:].shape)
@@ -358,7 +384,7 @@ class SeriesField(Field):
                 missing = x[..., where.start, :] == 1 if channel.gaps else np.zeros((), dtype=bool)
                 wide = self._wide.get(channel.name, np.ones(1 + self.form.horizon))
                 own = x[..., where.start + channel.value_at, :]
-                change = _summed if sign > 0 else _differences
+                change = _summed if sign > 0 else _seasonal_differences
                 ahead = change(
                     own, np.broadcast_to(missing, own.shape), wide, self.form.context, self.period
                 )
@@ -366,8 +392,17 @@ class SeriesField(Field):
         return made
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[Series]:
-        x = self._seasonal(np.asarray(x), 1)
-        found = {channel.name: channel.decode(x[:, where]) for channel, where in self.places()}
+        x = np.asarray(x)
+        found = {
+            channel.name: channel.decode(x[:, where])
+            for channel, where in self.places()
+            if isinstance(channel, StateChannel)
+        }
+        numbers = self._numbers_of(x)
+        found |= {
+            channel.name: channel.rounded(own)
+            for (channel, _), own in zip(self._number_channels(), numbers, strict=True)
+        }
         ends = np.full(len(x), self.form.length)
         if self.padded:
             ended = np.rint(x[:, 0]) == 1
@@ -380,10 +415,17 @@ class SeriesField(Field):
 
     def numbers(self, x: Array) -> Array:
         """Stored `(..., stored, T)` as the numbers of its channels `(..., T, C)`, NaN where none is known."""
-        flat = self._seasonal(np.asarray(x), 1).reshape(-1, *np.asarray(x).shape[-2:])
-        found = [c.numbers(flat[:, where]) for c, where in self.places() if isinstance(c, NumberChannel)]
-        made = np.stack(found, axis=2)
-        return made.reshape(*np.asarray(x).shape[:-2], *made.shape[1:])
+        x = np.asarray(x)
+        made = np.stack(self._numbers_of(x.reshape(-1, *x.shape[-2:])), axis=2)
+        return made.reshape(*x.shape[:-2], *made.shape[1:])
+
+    def _numbers_of(self, x: Array) -> list[Array]:
+        """Of each channel of numbers `(n, T)`."""
+        if self._differences is not None:
+            made = self._differences.inverse(x[:, self.measured].transpose(0, 2, 1).astype(np.float64))
+            return list(made.transpose(2, 0, 1))
+        x = self._seasonal(x, 1)
+        return [channel.numbers(x[:, where]) for channel, where in self._number_channels()]
 
     def known(self, values: Values) -> list[bool]:
         return [all(c.known(one.channels[c.name]) for c in self.channels) for one in values]
@@ -391,7 +433,14 @@ class SeriesField(Field):
     # -- gaps and forecasts --------------------------------------------------------------------
 
     def partial(self, values: Values) -> Partial:
-        """Series with empty cells, or whose end is to be forecast. Raises `DataError` for one that is too short."""
+        """Series with empty cells, or whose end is to be forecast. Raises `DataError` for one that is too short, and
+        where differences are stored, of which a cell is none."""
+        if self._differences is not None:
+            raise DataError(
+                "this model was trained on differences, in which no cell can be left out: train one with "
+                "codec.scaling=series to fill cells",
+                code="gaps-in-differences",
+            )
         series = [framed(one, self.form).window for one in values]
         x = torch.from_numpy(self._windows(series))
         known = torch.ones(x.shape, dtype=torch.bool)
@@ -407,9 +456,67 @@ class SeriesField(Field):
     def kept(self, made: Values, given: Values) -> Values:
         return [pasted(one, whole, self.form) for one, whole in zip(made, given, strict=True)]
 
-    def pooled(self, draws: Sequence[Values]) -> Values | None:
-        """Of a forecast the median and the interval that holds 80 %."""
-        return [median_of(some) for some in zip(*draws, strict=True)] if self.form.horizon else None
+    def pooled(self, draws: Sequence[Values], given: Values = ()) -> Values | None:
+        """Of a forecast the median and the interval that holds 80 %, of the model's answers as they were calibrated."""
+        if not self.form.horizon:
+            return None
+        answers: list[Sequence[Series]] = list(zip(*draws, strict=True))
+        if len(given) and self._trust:
+            seasons = zip(*self._seasons_before(given, len(draws)), strict=True)
+            answers = [self._trusted(some, own) for some, own in zip(answers, seasons, strict=True)]
+        return [median_of(some) for some in answers]
+
+    def _seasons_before(self, given: Values, k: int) -> list[Values]:
+        """k answers of the season before to series that are to go on."""
+        asked = self.partial(given)
+        answers = self._seasonal_naive(asked.x.numpy(), asked.known.numpy(), k)
+        return [self.kept(self.decode(one), given) for one in answers]
+
+    def _trusted(self, draws: Sequence[Series], season: Sequence[Series]) -> list[Series]:
+        """Several answers to one question as they were calibrated."""
+        channels = [dict(one.channels) for one in draws]
+        for name, trust in self._trust.items():
+            model, before = (np.stack([one.channels[name] for one in some]) for some in (draws, season))
+            for one, values in zip(channels, trust.applied(model, before), strict=True):
+                one[name] = values
+        return [Series(own, one.times, one.name) for own, one in zip(channels, draws, strict=True)]
+
+    # -- calibration ---------------------------------------------------------------------------
+
+    def calibrate(self, draws: Array, true: Array, of: int) -> Mapping[str, Any]:
+        ahead, season = slice(self.form.context, None), self._season_stored(true, len(draws))
+        apart = 1 + (of - 1) * min(1.0, self.form.stride / max(1, self.form.horizon))
+        self._trust = {}
+        for channel, where in self._number_channels():
+            at = where.start + channel.value_at
+            missing = true[:, where.start, ahead] == 1 if channel.gaps else np.zeros((), dtype=bool)
+            own, *both = (x[..., at, ahead] for x in (true, draws, season))
+            counted = ~np.broadcast_to(missing, own.shape)
+            self._trust[channel.name] = Calibration.of(*both, own, counted, apart)
+        return {name: trust.json() for name, trust in self._trust.items()}
+
+    def calibrated(self, draws: Array) -> Array:
+        if not self._trust:
+            return draws
+        made, ahead = draws.copy(), slice(self.form.context, None)
+        season = self._season_stored(draws[0], len(draws))
+        for channel, where in self._number_channels():
+            if (trust := self._trust.get(channel.name)) is not None:
+                own = (..., where.start + channel.value_at, ahead)
+                made[own] = trust.applied(draws[own], season[own])
+        return made
+
+    def _season_stored(self, x: Array, k: int) -> Array:
+        """k answers of the season before `(k, n, stored, T)` to windows of which the context is known."""
+        known = np.zeros(x.shape, dtype=bool)
+        known[..., : self.form.context] = True
+        return self._seasonal_naive(x, known, k)
+
+    def recall(self, calibration: Mapping[str, Any]) -> None:
+        self._trust = {name: Calibration.restored(known) for name, known in calibration.items()}
+
+    def _number_channels(self) -> list[tuple[NumberChannel, slice]]:
+        return [(c, where) for c, where in self.places() if isinstance(c, NumberChannel)]
 
     def rules(self) -> Mapping[str, Rule]:
         return {"seasonal_naive": self._seasonal_naive} if self.form.horizon else {}
@@ -472,6 +579,7 @@ class SeriesField(Field):
             "period": self.period,
             "start": self.start,
             "errors": self._errors.json(),
+            "differences": None if self._differences is None else self._differences.json(),
             "wide": {name: wide.tolist() for name, wide in self._wide.items()},
             "facts": self._facts,
             "warnings": self._warnings,
@@ -482,6 +590,8 @@ class SeriesField(Field):
         self.channels = tuple(map(restored_channel, state["channels"]))
         self.padded, self.period, self.start = state["padded"], state["period"], state["start"]
         self._errors = Errors.restored(state["errors"])
+        differences = state.get("differences")
+        self._differences = None if differences is None else Differences.restored(differences)
         self._wide = {name: np.array(wide) for name, wide in state.get("wide", {}).items()}
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
 
@@ -498,7 +608,12 @@ def _padded(values: Array, length: int, filler: Any) -> Array:
     return np.concatenate([values, np.full(length - len(values), filler)])
 
 
-def _differences(x: Array, missing: Array, wide: Array, context: int, period: int) -> Array:
+def _held(values: Array, length: int) -> Array:
+    """Numbers with the last one repeated up to a length."""
+    return np.concatenate([values, np.full(length - len(values), values[-1])])
+
+
+def _seasonal_differences(x: Array, missing: Array, wide: Array, context: int, period: int) -> Array:
     """Numbers `(..., T)`, of which those behind the context are to be forecast, as `SeriesField._seasonal` has them."""
     back = min(period, context)
     made = x.astype(np.float64)
@@ -509,7 +624,7 @@ def _differences(x: Array, missing: Array, wide: Array, context: int, period: in
 
 
 def _summed(x: Array, missing: Array, wide: Array, context: int, period: int) -> Array:
-    """The inverse of `_differences`."""
+    """The inverse of `_seasonal_differences`."""
     back = min(period, context)
     made = x.astype(np.float64)
     for t in range(back, context):
