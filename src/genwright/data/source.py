@@ -155,7 +155,7 @@ def _of_folder(root: Path, files: Sequence[Path]) -> str:
     if codec := _surest(usable):
         return codec
     counts = Counter(_surest([file]) for file in usable)
-    mix = " and ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    mix = " and ".join(f"{count} {kind or 'unknown'}" for kind, count in counts.most_common())
     raise DataError(
         f"{root} holds a mix of {mix} files: name a folder of one kind, "
         f"or choose one with --set codec.name={counts.most_common()[0][0]}",

@@ -337,3 +337,16 @@ def test_a_constraint_names_the_places_that_break_it() -> None:
         with pytest.raises(RecipeError) as caught:
             field.constraint(words)
         assert caught.value.code == code
+
+
+def test_a_file_of_sokoban_is_a_level_by_its_name_and_is_written_under_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(3):  # noise, in which nothing hangs together
+        rows = ["".join(rng.choice(list("# .$@"), 7)).rstrip() + "#" for _ in range(7)]
+        (tmp_path / f"{i}.xsb").write_text("\n".join(rows) + "\n")
+    assert find(tmp_path).codec == "level"
+    (tmp_path / "0.xsb").rename(tmp_path / "0.txt")
+    assert LevelCodec.sniff([tmp_path / "0.txt"]) == 0
+    codec, source = make_codec("level", {}), find(tmp_path / "1.xsb")
+    field = codec.fields(source)["level"]
+    assert field.suffix == ".xsb"

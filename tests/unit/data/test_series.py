@@ -576,6 +576,8 @@ def test_differences_come_back_and_are_white(tmp_path: Path) -> None:
     changes = x[:, :, 1:].transpose(0, 2, 1).reshape(-1, 4)
     assert np.allclose(np.cov(changes.T)[1:, 1:], np.eye(3), atol=1e-3)
     assert np.abs(changes[:, 0]).max() == 0  # what is written twice is one thing
+    assert restored._differences is not None
+    assert restored._differences.wanders.tolist() == [True, True, True, False]
 
 
 def test_channels_that_are_equal_stay_equal_whatever_is_made(tmp_path: Path) -> None:

@@ -32,7 +32,15 @@ from genwright.data.image.ops import sheet
 from genwright.data.labels import FileCodec, FileRow, Folders, file_fields, goes_with, write_beside
 from genwright.data.level.draw import as_picture
 from genwright.data.level.field import LevelField, LevelForm
-from genwright.data.level.files import FORMATS, Level, format_of, is_map, read_levels, tilesets_of
+from genwright.data.level.files import (
+    FORMATS,
+    SOKOBAN,
+    Level,
+    format_of,
+    is_map,
+    read_levels,
+    tilesets_of,
+)
 from genwright.data.level.legend import LEGEND, Legend, find_legend
 from genwright.data.sidecar import SIDECARS
 from genwright.data.text.field import TextField
@@ -202,6 +210,7 @@ class LevelCodec(FileCodec):
             self._game,
             find_legend(source.files) or Legend(),
             tilesets_of(source.files[0]),
+            suffix(source.files[0]) if forms[0] == "text" else "",
         )
 
     # -- out -----------------------------------------------------------------------------------
@@ -316,7 +325,7 @@ def _is_level(file: Path, files: int) -> bool:
     levels = [level for level in found if isinstance(level, Level)]
     if len(levels) < len(found) or not levels:
         return False
-    if explained:
+    if explained or suffix(file) in SOKOBAN:
         return True
     if form == "csv" and not all(map(_whole_numbers, levels)):
         return False

@@ -40,6 +40,7 @@ class LevelForm:
     game      whose rules say what is playable ("auto": that of which the tiles speak)
     legend    what the tiles are
     tilesets  of a map of Tiled, as its file names them
+    ending    of the names of files of text ("": .txt)
     """
 
     height: int
@@ -50,6 +51,7 @@ class LevelForm:
     game: str = "auto"
     legend: Legend = field(default_factory=Legend)
     tilesets: tuple[Any, ...] = ()
+    ending: str = ""
 
     def json(self) -> dict[str, Any]:
         return {
@@ -61,6 +63,7 @@ class LevelForm:
             "game": self.game,
             "legend": self.legend.json(),
             "tilesets": list(self.tilesets),
+            "ending": self.ending,
         }
 
     @classmethod
@@ -89,7 +92,7 @@ class LevelField(Field):
 
     @property
     def suffix(self) -> str:  # type: ignore[override]  # as the form says
-        return {"text": ".txt", "csv": ".csv", "tiled": ".tmj"}[self.form.form]
+        return self.form.ending or {"text": ".txt", "csv": ".csv", "tiled": ".tmj"}[self.form.form]
 
     # -- learning ------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from genwright.data.codec import Array, suffix
 
 __all__ = [
     "FORMATS",
+    "SOKOBAN",
     "Level",
     "LevelFormat",
     "format_of",
