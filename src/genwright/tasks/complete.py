@@ -127,11 +127,12 @@ def continued(x: Tensor, known: Tensor) -> Tensor:
     et al. 1996, "The lumigraph", section 3.4) and relaxed at each towards the mean of its neighbours. 0 where
     nothing is known."""
     grid, weight = x.shape[2:], known.to(x.dtype)
+    x = torch.where(known, x, 0.0)
     if max(grid) == 1 or bool(known.all()):
-        return x * weight
+        return x
     rank, coarse = len(grid), [(size + 1) // 2 for size in grid]
     share = F.interpolate(weight, size=coarse, mode="area")
-    mean = F.interpolate(x * weight, size=coarse, mode="area") / share.clamp_min(1e-6)
+    mean = F.interpolate(x, size=coarse, mode="area") / share.clamp_min(1e-6)
     above = continued(mean, share > 0)
     mode, pool = (
         ("linear", "bilinear", "trilinear")[rank - 1],
