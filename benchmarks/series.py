@@ -15,8 +15,11 @@ as many of both classes are asked. The correlational score is that of Diffusion-
 differences of all pairwise correlations, over windows, summed and divided by ten, of 1,000 of each. A run trained with
 data.test=0 has seen every real window, as those of all published figures have.
 
-Ours: a run trained on the first part of the series is held against windows of the last part, which overlap none of
-those it saw; each window less its mean and over its deviation, since a price is at another level later. Beside both
+Ours, the judge's `discriminative` on the same windows: a linear classifier of random convolutions, three of them, which
+sees the last digit where the GRU does not.
+
+By time: a run trained on the first part of the series is held against windows of the last part, which overlap none of
+those it saw; each window less its mean and over its deviation, since a price is at another level later. Beside all
 stand real windows against other real ones: the floor.
 
 `forecast`: each held-out window of a run is asked as a person would: what came before the horizon is given. The error
@@ -28,7 +31,10 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,11 +44,14 @@ import genwright
 from _report import say
 from genwright.data.field import Array
 from genwright.data.series.field import SeriesField
+from genwright.data.series.series import Series
 from genwright.evaluation.baselines import ruled
 from genwright.evaluation.metrics.forecasts import crps, inside
-from genwright.evaluation.metrics.series import correlations
+from genwright.evaluation.metrics.series import Discriminative, correlations
 from genwright.model import Model
 
+SHOWN = 3000
+"""Windows of each that the judge's classifiers see, at most."""
 SCORED = 1000
 """Windows of each that a correlational score is of."""
 
@@ -85,6 +94,25 @@ def correlational(real: Array, made: Array, rng: np.random.Generator) -> float:
     return float(np.abs(correlations(some[0]) - correlations(some[1])).sum() / 10)
 
 
+@dataclass(frozen=True)
+class Windows:
+    """What the judge's metric reads of a sample."""
+
+    series: Sequence[Series]
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def view(self, _: str) -> Sequence[Series]:
+        return self.series
+
+
+def by_the_judge(real: Sequence[Series], made: Sequence[Series], seed: int) -> float:
+    evidence: Any = SimpleNamespace(test=Windows(real), fake=Windows(made))
+    right, asked = Discriminative(most=SHOWN).count(evidence, np.random.default_rng(seed))
+    return abs(right / asked - 0.5)
+
+
 def by_itself(x: Array) -> Array:
     """Each window less its mean, over its deviation."""
     return np.asarray((x - x.mean(1, keepdims=True)) / np.maximum(x.std(1, keepdims=True), 1e-9))
@@ -99,14 +127,21 @@ def windows(models: Sequence[Model], n: int, seeds: int) -> None:
         for name, split in model.dataset.splits.items()
         if len(split)
     }
-    made = [
-        field.numbers(field.encode(one.sample(n, seed=seed).values["series"]))
-        for one in models
-        for seed in range(seeds)
-    ]
+    drawn = [one.sample(n, seed=seed).values["series"] for one in models for seed in range(seeds)]
+    made = [field.numbers(field.encode(some)) for some in drawn]
     heldout = real.get("test")
     train = real["train"]
     low, high = train.min((0, 1)), train.max((0, 1))
+    stored = np.asarray(model.dataset.splits["train"].arrays["series"][:])
+    for which in ("model", "real"):
+        scores = []
+        for seed, some in enumerate(drawn):
+            order = np.random.default_rng(seed).permutation(len(stored))
+            halves = [field.decode(half) for half in np.array_split(stored[order], 2)]
+            both = (field.decode(stored), some) if which == "model" else halves
+            scores.append(by_the_judge(*both, seed))
+        apart = f"{np.mean(scores):.3f} ± {np.std(scores):.3f}"
+        say(protocol="ours", which=which, discriminative=apart, trainings=len(models), seeds=seeds, n=n)
     protocols = {"timegan": (train, lambda x: (x - low) / (high - low))}
     if heldout is not None:
         protocols["by time"] = (heldout, by_itself)

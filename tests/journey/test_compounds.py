@@ -17,7 +17,7 @@ def test_compounds_are_learnt_asked_for_and_judged(tmp_path: Path) -> None:
     from rdkit import Chem, RDConfig
     from rdkit.Chem.Crippen import MolLogP
 
-    lines = (Path(RDConfig.RDDataDir) / "NCI/first_5K.smi").read_text().splitlines()[:1500]
+    lines = (Path(RDConfig.RDDataDir) / "NCI/first_5K.smi").read_text().splitlines()[:800]
     file = tmp_path / "nci.csv"
     with file.open("w", newline="") as stream:
         rows = csv.writer(stream)
@@ -30,7 +30,7 @@ def test_compounds_are_learnt_asked_for_and_judged(tmp_path: Path) -> None:
     assert "logp" in seen
 
     run = tmp_path / "run"
-    done("train", file, "--label", "logp", "--size", "xs", "--steps", "150", "--out", run)
+    done("train", file, "--label", "logp", "--size", "xs", "--steps", "200", "--out", run)
     said = call(
         "sample", run, "-n", "10", "--given", "logp=2", "--drop", "invalid", "--out", tmp_path / "made"
     )
@@ -46,8 +46,8 @@ def test_compounds_are_learnt_asked_for_and_judged(tmp_path: Path) -> None:
         run,
         "-n",
         "4",
-        "--infill",
-        "c1ccccc1____",
+        "--set",
+        "infill=c1ccccc1____",
         "--given",
         "logp=2",
         "--out",

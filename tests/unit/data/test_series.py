@@ -567,6 +567,9 @@ def test_differences_come_back_and_are_white(tmp_path: Path) -> None:
     chunks, field = read(prices(tmp_path / "a.csv"), length=12, scaling="differences")
     some = windows(chunks)
     settled(chunks, field)
+    assert not field.warnings()
+    plain = settled(*read(tmp_path / "a.csv", length=12))
+    assert "codec.scaling=differences" in plain.warnings()[0]
     restored = SeriesField()
     restored.restore(json.loads(json.dumps(field.state())))
     x = restored.encode(some)

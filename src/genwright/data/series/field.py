@@ -191,6 +191,13 @@ class SeriesField(Field):
             self._errors = Errors.of(plain_x, self.form.context, self.period, measured)
             self._wide = self._scales(plain_x)
         own = [one.name for one in numbers if one.scale.context]
+        if self.form.scaling == "auto" and not self.form.horizon and not any(self._missing.values()):
+            far = [c.name for c in numbers if self._wanders(plain[c.name], c.scale.std)]
+            if far:
+                self._warnings.append(
+                    f"windows of {far[0]!r}{f' and {len(far) - 1} more' * (len(far) > 1)} move little beside all that "
+                    f"it does: whole ones are learnt better with --set codec.scaling=differences"
+                )
         self._facts = {
             "windows": seen,
             "steps": self.form.length,
@@ -223,7 +230,7 @@ class SeriesField(Field):
             self._warnings.append(f"channel {name!r} is the same at every step of the training windows")
             std = max(1.0, abs(mean))
         scale = Scale(mean, std)
-        if self._wanders(values, std):
+        if self._own_level(values, std):
             scale = self._own_scale(values, mean, std)
         form = self.form.formats.get(name) or NumberFormat.of(
             [repr(v) for v in there[:1000].tolist()] or ["0"]
@@ -246,12 +253,14 @@ class SeriesField(Field):
             )
         return Differences.of(np.stack(list(plain.values()), axis=2))
 
-    def _wanders(self, values: Array, std: float) -> bool:
+    def _own_level(self, values: Array, std: float) -> bool:
         """Whether each window is to have its own level and scale."""
         if self.form.scaling != "auto":
             return self.form.scaling == "window"
-        if not self.form.horizon:
-            return False
+        return bool(self.form.horizon) and self._wanders(values, std)
+
+    def _wanders(self, values: Array, std: float) -> bool:
+        """Whether the numbers of a window lie close together beside all that they do."""
         known = (~np.isnan(values)).sum(1) > 1
         within = [float(np.nanstd(row)) for row in values[known]]
         return bool(within) and float(np.median(within)) < WANDERS * std
@@ -490,9 +499,9 @@ class SeriesField(Field):
         for channel, where in self._number_channels():
             at = where.start + channel.value_at
             missing = true[:, where.start, ahead] == 1 if channel.gaps else np.zeros((), dtype=bool)
-            own, *both = (x[..., at, ahead] for x in (true, draws, season))
+            own, model, before = (x[..., at, ahead] for x in (true, draws, season))
             counted = ~np.broadcast_to(missing, own.shape)
-            self._trust[channel.name] = Calibration.of(*both, own, counted, apart)
+            self._trust[channel.name] = Calibration.of(model, before, own, counted, apart)
         return {name: trust.json() for name, trust in self._trust.items()}
 
     def calibrated(self, draws: Array) -> Array:
