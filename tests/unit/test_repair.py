@@ -71,6 +71,15 @@ def test_what_breaks_a_constraint_is_repaired_and_the_rest_kept(there: Path) -> 
     assert made.equals(again)
 
 
+def test_what_no_training_example_keeps_is_said(there: Path) -> None:
+    def notes(rule: str) -> list[str]:
+        return Finish(genwright.load(there / "masked"), require=rule).notes
+
+    assert "none of" in notes("age >= 70")[0]
+    assert "'age >= 70'" in notes("age >= 70")[0]
+    assert notes("age >= 59") == []
+
+
 def test_two_columns_are_compared_and_a_beginning_is_kept(there: Path) -> None:
     made, counts = frame("autoregressive", require="start >= 2024-01-15")
     assert (made["start"].astype(str) >= "2024-01-15").all()

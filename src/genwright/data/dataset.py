@@ -35,8 +35,8 @@ from genwright.registry import options as plugin_options
 
 __all__ = ["Dataset", "DatasetStats", "Split", "make_codec", "prepare"]
 
-FORMAT, LAYOUT = 1, 5
-"""Of what names a data set, and of how its cache lies on disk."""
+FORMAT = 1
+"""Of what names a data set."""
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 FEW = 20
 """Below so many training examples nothing is held out."""
@@ -148,7 +148,7 @@ def prepare(
     files = _files(source, codec, options, _stamps if total else file_digests)
     files += codec.stamp(source, exact=not total)
     key = _key(source, codec_options, options, files)
-    folder = cache_home() / "data" / f"{key}-{LAYOUT}{'-sample' if total else ''}"
+    folder = cache_home() / "data" / f"{key}-{code()}{'-sample' if total else ''}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     # One builds, whoever else wants the same data waits: another training, or this one's other devices.
     with FileLock(folder.with_suffix(".lock")):
@@ -164,6 +164,15 @@ def prepare(
                 shutil.rmtree(partial, ignore_errors=True)
     content = _key(source, codec_options, replace(options, given=()), files)
     return _load(source, codec, options, folder, key, content)
+
+
+@functools.cache
+def code() -> str:
+    """A digest of the program text of this folder: what another version has made of data is made anew."""
+    found = hashlib.blake2b(digest_size=4)
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 def wanted_fields(codec: Codec, source: Source, options: ReadOptions) -> dict[str, Field]:

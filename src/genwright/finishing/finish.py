@@ -19,7 +19,7 @@ from genwright.data.provenance import Provenance
 from genwright.errors import RecipeError, RunError, suggest
 from genwright.families.capabilities import chunk_seed
 from genwright.finishing.following import Following
-from genwright.finishing.repair import Repair, Required, constraints_of
+from genwright.finishing.repair import Repair, Required, constraints_of, never_kept
 from genwright.finishing.steps import DROPS, Copies, Step, steps_of
 from genwright.model import Model, Samples
 from genwright.options import Count
@@ -130,6 +130,7 @@ class Finish:
         self.model, self.best_of, self.n, self.seed = model, best_of, n, seed
         self.then = None if then is None else Following(model, then, seed, then_options)
         constraints, self.rank = constraints_of(model, require), rank is not None
+        self._never_kept = never_kept(model, constraints) if constraints else []
         self.repair = Repair(model, constraints) if constraints else None
         self.steps: list[Step] = [Required(model, constraints)] if constraints else []
         self.steps += steps_of(model, drop, best_of, n, rank)
@@ -142,6 +143,7 @@ class Finish:
     def notes(self) -> list[str]:
         """What is to be said of the steps."""
         found = [step.note for step in self.steps if isinstance(step, Copies) and step.note]
+        found += self._never_kept
         if self.repair is not None and not self.repair.possible:
             found.append(
                 f"{self.model.family.name} cannot keep a part of an example here: what breaks a constraint is made "

@@ -11,17 +11,20 @@ import torch
 
 from genwright.data.codec import Array, Values
 from genwright.data.constraint import Constraint
-from genwright.errors import RecipeError
+from genwright.data.loader import evenly
+from genwright.errors import GenwrightError, RecipeError
 from genwright.families.capabilities import Infilling, chunk_seed
 from genwright.finishing.steps import Outcome, Step
 from genwright.model import Model
 from genwright.pipeline import Asked
 
-__all__ = ["Repair", "Required", "constraints_of", "stated"]
+__all__ = ["Repair", "Required", "constraints_of", "never_kept", "stated"]
 
 TURNS = 10
 """Times that a place is made again, at most."""
 KEY = "require"
+ASKED = 500
+"""Training examples that are asked whether they keep a constraint, at most."""
 
 
 def stated(require: str | Path | Sequence[str]) -> list[str]:
@@ -63,6 +66,27 @@ class Required(Step):
             for i in np.flatnonzero(wrong.reshape(len(wrong), -1).any(1)).tolist():
                 reasons.setdefault(i, f"not {one.words}")
         return Outcome(np.zeros(len(made)), reasons)
+
+
+def never_kept(model: Model, constraints: Sequence[Constraint]) -> list[str]:
+    """Of constraints that no training example keeps, a sentence each; nothing where the data are not there."""
+    make = model.pipeline.spec.make
+    try:
+        train = model.dataset.splits["train"]
+    except GenwrightError:
+        return []
+    if make not in train.arrays or not len(train):
+        return []
+    field, numbers = model.pipeline.fields[make], evenly(len(train), ASKED)
+    values = field.decode(field.expand(train.gather(numbers, [make])[make]).numpy())
+    found = []
+    for one in constraints:
+        wrong = one.broken(values)
+        if wrong.reshape(len(wrong), -1).any(1).all():
+            found.append(
+                f"none of {len(wrong):,} training examples keeps {one.words!r}: few or none of what is made will pass"
+            )
+    return found
 
 
 class Repair:

@@ -21,7 +21,7 @@ from genwright.bridges.base import Identity
 from genwright.data import dataset as dataset_module
 from genwright.data.codec import ReadOptions, Rows, Source
 from genwright.data.columns.reservoir import ReservoirCounter
-from genwright.data.dataset import LAYOUT, PARTS, Dataset, make_codec, prepare, wanted_fields
+from genwright.data.dataset import PARTS, Dataset, code, make_codec, prepare, wanted_fields
 from genwright.data.source import find
 from genwright.data.table.codec import TableCodec
 from genwright.data.table.field import RowField
@@ -338,7 +338,7 @@ def test_a_source_is_read_twice_and_then_never_again(name: str, monkeypatch: pyt
 @pytest.mark.parametrize("harm", ["cut", "gone", "no json", "no meta"])
 def test_a_harmed_cache_is_made_anew(cache: Path, built: list[str], harm: str) -> None:
     source = find(classes(Path("d")))
-    folder = cache / "data" / f"{opened(source, {}, ReadOptions()).key}-{LAYOUT}"
+    folder = cache / "data" / f"{opened(source, {}, ReadOptions()).key}-{code()}"
     if harm == "cut":
         (folder / "train.0").write_bytes(b"short")
     elif harm == "gone":
@@ -443,3 +443,15 @@ def test_chunks_are_the_same_each_time() -> None:
     found = keys(codec.read(source, fields))
     assert len(found) == 3 * len(ROWS)
     assert keys(codec.read(source, fields)) == found
+
+
+def test_what_another_version_made_of_data_is_made_anew(
+    cache: Path, built: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = find(classes(Path("d")))
+    opened(source, {}, ReadOptions())
+    opened(source, {}, ReadOptions())
+    assert len(built) == 1
+    monkeypatch.setattr("genwright.data.dataset.code", lambda: "another")
+    opened(source, {}, ReadOptions())
+    assert len(built) == 2

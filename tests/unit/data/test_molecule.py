@@ -134,6 +134,20 @@ def test_a_line_that_nobody_could_draw_is_refused_at_once(tmp_path: Path) -> Non
     assert rejected[0].reason == "it has 200,000 characters, and a SMILES of at most 5,000 is read"
 
 
+def test_a_fifth_that_is_no_molecule_is_left_out_and_not_more(tmp_path: Path) -> None:
+    for bad, told in ((20, False), (21, True)):
+        lines = [f"{'C' * (i + 1)}O" for i in range(100 - bad)] + ["C("] * bad
+        (tmp_path / f"{bad}.smi").write_text("\n".join(lines))
+        if told:
+            with pytest.raises(DataError) as raised:
+                read(tmp_path / f"{bad}.smi")
+            assert raised.value.code == "too-many-no-molecules"
+            assert "21 of 100" in str(raised.value)
+            assert "21.smi entry 80: 'C(' is no molecule" in str(raised.value)
+        else:
+            assert len(read(tmp_path / f"{bad}.smi")[0]) == 80
+
+
 def complaint(path: Path) -> str:
     """What is said of a file: of the whole, or of what is in it."""
     try:

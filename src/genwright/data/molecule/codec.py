@@ -42,6 +42,8 @@ LINES, TABLES, SDF = (
     with_packed(".csv", ".tsv", ".jsonl"),
     (".sdf", ".sd", ".mol"),
 )
+ENOUGH, MOST_BAD = 20, 0.2
+"""Entries from which on it counts how many are no molecules, and the share of them that is left out at most."""
 LINE = 1 << 20
 """Bytes of a line that are read at a time."""
 NAMED = ("smiles", "canonical_smiles", "isomeric_smiles", "smi")
@@ -143,7 +145,7 @@ class MoleculeCodec(Codec):
         def empty() -> Rows:
             return Rows({name: [] for name in fields}, [], groups=[] if options.group else None)
 
-        rows = empty()
+        rows, total, bad = empty(), 0, list[Rejected]()
         for file in source.files:
             for number, found in enumerate(self._entries(file)):
                 if number % options.every:
@@ -152,7 +154,9 @@ class MoleculeCodec(Codec):
                 if len(rows) + len(rows.rejected) >= CHUNK:
                     yield rows
                     rows = empty()
+                total += 1
                 if isinstance(found, Rejected):
+                    bad.append(found)
                     rows.rejected.append(found)
                     continue
                 written, values = found
@@ -161,6 +165,7 @@ class MoleculeCodec(Codec):
                 if smiles is None or missing is not None:
                     reason = _no_molecule(written) if smiles is None else f"it has no {missing!r}"
                     rows.rejected.append(Rejected(where, reason))
+                    bad += [] if smiles is not None else rows.rejected[-1:]
                     continue
                 for name in fields:
                     rows.values[name].append(smiles if name == self.main else values[name])
@@ -168,6 +173,13 @@ class MoleculeCodec(Codec):
                 rows.names.append(f"{file.stem.partition('.')[0]}-{number}")
                 if rows.groups is not None:
                     rows.groups.append(str(values[str(options.group)]))
+        if total >= ENOUGH and len(bad) > MOST_BAD * total:
+            raise DataError(
+                f"{len(bad):,} of {total:,} entries in {source.root} are no molecules, and at most a fifth is left "
+                f"out; the first is {bad[0].name}: {bad[0].reason}; mend them, or name the column with "
+                f"--set codec.column=NAME",
+                code="too-many-no-molecules",
+            )
         if len(rows) or rows.rejected:
             yield rows
 
