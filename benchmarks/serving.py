@@ -2,17 +2,18 @@
 
     python benchmarks/serving.py RUN [first batching overload slow hostile ending]
 
-RUN is a run of pictures: `genwright train digits --out RUN`. The server is a process of its own, which shares the
-machine with those that ask it. `first` needs Chromium and selenium.
+RUN is a run of pictures: `genwright train digits --out RUN`. The server and those that ask it are processes that share
+the machine, each with a session of its own, to which Linux gives an equal share. `first` needs Chromium and selenium.
 
 first     seconds from the press of Make to the first of 16 pictures in the page, and to the last
 batching  requests a second, and a second of processor time, of 16 clients that ask for one picture each: made at
           once; one after the other in as many rows; and one after the other in one row, as if there were no lanes
-overload  10 times as many requests as it can make for a minute: statuses, growth of memory, and
-          /healthz before and meanwhile
+overload  10 times as many requests as it can make for a minute: statuses, growth of memory, and how soon /healthz,
+          /metrics and the page's own files are there, before and meanwhile, as a process sees it that does nothing else
 slow      200 connections that send a byte a second for half a minute, and what others wait meanwhile
 hostile   40 requests that mean harm: statuses, and the slowest answer
-ending    SIGTERM in the middle: whether each accepted request was answered, and how the process ended
+ending    SIGTERM in the middle: statuses (-1: nobody listened any more; 0: the connection was closed before the
+          request was read), how many were let in by the server's own log and not answered whole, and how it ended
 """
 
 from __future__ import annotations
@@ -45,27 +46,37 @@ ONE = {"n": 1, "given": {}}
 
 
 def serve(run: str, port: int, mode: str) -> None:
-    """In a process of its own: as `genwright serve`, or without batches, or without lanes too."""
+    """As `genwright serve`, but for the process of the models."""
+    from genwright.serving import model_process, server
+
+    model_process.COMMAND = [sys.executable, __file__, run, "models", mode]
+    server.run_server([Path(run)], "127.0.0.1", port, None)
+
+
+def models(mode: str) -> None:
+    """That process without batches, or without lanes too."""
+    from genwright import serving_worker
     from genwright.families.capabilities import Generative
-    from genwright.serving import engine, server
+    from genwright.serving import engine
 
     if mode == "no-lanes":
         Generative.lanes = property(lambda self: 1)  # type: ignore[method-assign,assignment]
-    if mode != "batches":
-        engine.Engine._fill = lambda self, batch: None  # type: ignore[method-assign]
-    from genwright import api
-
-    path = Path(run)
-    server.run_server([(path, api.load(path))], "127.0.0.1", port, None)
+    engine.Engine._fill = lambda self, batch: None  # type: ignore[method-assign]
+    serving_worker.answer_front()
 
 
 @contextmanager
-def served(run: str, mode: str = "batches") -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def served(
+    run: str, mode: str = "batches", log_to: Path | None = None
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """The port of a server that answers, and its process."""
-    with tempfile.NamedTemporaryFile() as log:
+    with tempfile.NamedTemporaryFile() if log_to is None else log_to.open("wb") as log:
         port = free_port()
+        command = ["-m", "genwright", "serve", run, "--port", str(port)]
+        if mode != "batches":
+            command = [__file__, run, "serve", str(port), mode]
         process = subprocess.Popen(
-            [sys.executable, __file__, run, "serve", str(port), mode], stdout=log, stderr=log
+            [sys.executable, *command], stdout=log, stderr=log, start_new_session=True
         )
         try:
             until = time.monotonic() + 120
@@ -88,16 +99,22 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+def processes_of(process: subprocess.Popen[bytes]) -> list[Path]:
+    """The server and the process of its models, as the system shows them."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [Path("/proc", str(pid)) for pid in (process.pid, *children)]
+
+
 def memory_of(process: subprocess.Popen[bytes]) -> float:
-    """Resident megabytes."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+    """Resident megabytes of all its processes."""
+    lines = [line for one in processes_of(process) for line in (one / "status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def processor_of(process: subprocess.Popen[bytes]) -> float:
     """Seconds of processor time so far, which no neighbour takes away."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    stats = [(one / "stat").read_text().rpartition(")")[2].split() for one in processes_of(process)]
+    return sum(int(some[11]) + int(some[12]) for some in stats) / os.sysconf("SC_CLK_TCK")
 
 
 # -- those that ask --------------------------------------------------------------------------------
@@ -238,48 +255,81 @@ def overload(run: str) -> None:
     with served(run) as (port, process):
         warm = asyncio.run(closed_loop(port, CLIENTS, 8.0))
         capacity = len(warm) / 8.0
-        _, idle = asyncio.run(_open_loop(port, 0, 10.0))
+        with looked_at(port) as idle:
+            time.sleep(10.0)
         before = memory_of(process)
-        answers, health = asyncio.run(_open_loop(port, 10 * capacity, MINUTE))
+        with looked_at(port) as busy:
+            answers = asyncio.run(open_loop(port, 10 * capacity, MINUTE))
         after = memory_of(process)
-        statuses = Counter(answer.status for answer in answers)
         alive = process.poll() is None
     good = [answer.seconds for answer in answers if answer.status == 200]
     say(
         benchmark="overload",
         capacity=round(capacity, 1),
         offered=len(answers),
-        statuses=dict(statuses),
+        statuses=dict(Counter(answer.status for answer in answers)),
         alive=alive,
         accepted_p99=round(percentile(good, 0.99), 2),
-        healthz_p50=[round(statistics.median(some), 4) for some in (idle, health)],
-        healthz_p99=[round(percentile(some, 0.99), 4) for some in (idle, health)],
+        idle=looks_of(idle),
+        busy=looks_of(busy),
         megabytes=[round(before, 1), round(after, 1)],
         growth=round(after / before - 1, 4),
     )
 
 
-async def _open_loop(port: int, rate: float, seconds: float) -> tuple[list[Answer], list[float]]:
-    """So many requests a second, whether the others are answered or not, and beside them /healthz."""
-    began, tasks, health = time.monotonic(), list[asyncio.Task[Answer]](), list[float]()
-    count = 0
-
-    async def healths() -> None:
-        while time.monotonic() - began < seconds:
-            answer = await ask(port, "GET", "/healthz")
-            assert answer.status == 200, answer
-            health.append(answer.seconds)
-            await asyncio.sleep(0.1)
-
-    beside = asyncio.create_task(healths())
+async def open_loop(port: int, rate: float, seconds: float) -> list[Answer]:
+    """So many requests a second, whether the others are answered or not."""
+    began, tasks = time.monotonic(), list[asyncio.Task[Answer]]()
     while (now := time.monotonic() - began) < seconds:
-        while count < now * rate:
-            body = ONE | {"seed": count}
+        while len(tasks) < now * rate:
+            body = ONE | {"seed": len(tasks)}
             tasks.append(asyncio.create_task(ask(port, "POST", "/v1/sample", body)))
-            count += 1
         await asyncio.sleep(0.01)
-    await beside
-    return list(await asyncio.gather(*tasks)), health
+    return list(await asyncio.gather(*tasks))
+
+
+LOOKED_AT = ("/healthz", "/metrics", "/", "/static/page.js")
+
+
+@contextmanager
+def looked_at(port: int) -> Iterator[list[tuple[str, int, float]]]:
+    """Within it a process of its own asks for what needs no model; then route, status and seconds of each."""
+    found: list[tuple[str, int, float]] = []
+    looker = subprocess.Popen(
+        [sys.executable, __file__, "", "look", str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert looker.stdout is not None
+    looker.stdout.readline()
+    yield found
+    out, _ = looker.communicate()
+    found += map(tuple, json.loads(out))
+
+
+def look(port: int) -> None:
+    """Ask for each of what needs no model, ten times a second in all, until nobody listens."""
+    over = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    print(flush=True)
+    found = []
+    while not over.wait(0.1):
+        path = LOOKED_AT[0] if len(found) % 2 else LOOKED_AT[len(found) // 2 % 3 + 1]
+        answer = asyncio.run(ask(port, "GET", path))
+        found.append((path, answer.status, answer.seconds))
+    print(json.dumps(found))
+
+
+def looks_of(found: list[tuple[str, int, float]]) -> dict[str, list[float]]:
+    """Milliseconds by route at the median, at p99 and at most, and how often it was asked for."""
+    assert {status for _, status, _ in found} == {200}, Counter(status for _, status, _ in found)
+    by_route = {path: [1000 * s for one, _, s in found if one == path] for path in LOOKED_AT}
+    return {
+        path: [*(round(percentile(some, share), 1) for share in (0.5, 0.99, 1.0)), len(some)]
+        for path, some in by_route.items()
+        if some
+    }
 
 
 def slow(run: str) -> None:
@@ -369,21 +419,34 @@ def hostile(run: str) -> None:
 
 
 def ending(run: str) -> None:
-    with served(run) as (port, process):
-        asyncio.run(closed_loop(port, 4, 1.0))
-        threading.Timer(1.0, lambda: process.send_signal(signal.SIGTERM)).start()
-        answers = asyncio.run(closed_loop(port, CLIENTS, 2.0))
-        code = process.wait(timeout=40)
-    statuses = Counter(answer.status for answer in answers)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        with served(run, log_to=log) as (port, process):
+            asyncio.run(closed_loop(port, 4, 1.0))
+            before = len(log.read_text().splitlines())
+            threading.Timer(1.0, lambda: process.send_signal(signal.SIGTERM)).start()
+            answers = asyncio.run(closed_loop(port, CLIENTS, 2.0))
+            code = process.wait(timeout=40)
+        lines = [line for line in log.read_text().splitlines()[before:] if "POST /v1/sample" in line]
     good = [json.loads(answer.body) for answer in answers if answer.status == 200]
     whole = sum(len(one["examples"]) == 1 for one in good)
-    say(benchmark="ending", statuses=dict(statuses), whole=whole, exit_code=code)
+    say(
+        benchmark="ending",
+        statuses=dict(Counter(answer.status for answer in answers)),
+        whole=whole,
+        accepted_and_lost=sum("POST /v1/sample 503" not in line for line in lines) - whole,
+        exit_code=code,
+    )
 
 
 if __name__ == "__main__":
     name, *wanted = sys.argv[1:]
     if wanted[:1] == ["serve"]:
         serve(name, int(wanted[1]), wanted[2])
+    elif wanted[:1] == ["models"]:
+        models(wanted[1])
+    elif wanted[:1] == ["look"]:
+        look(int(wanted[1]))
     else:
         for one in wanted or ["first", "batching", "overload", "slow", "hostile", "ending"]:
             globals()[one](name)

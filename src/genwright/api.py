@@ -625,13 +625,11 @@ def serve(
     ready       is told of the address
     Raises `GenwrightError` for a port in use, a token that others may read, and an open host without one.
     """
-    from genwright.serving.server import check_open, run_server
+    from genwright.serving.server import run_server
 
-    check_open(host, None if token_file is None else "")
     paths = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
-    models = [(path, load(path, device=device)) for path in paths]
     token = None if token_file is None else Path(token_file)
-    run_server(models, host, port, token, ready=ready)
+    run_server(paths, host, port, token, device=device, ready=ready)
 
 
 # -- data of any kind ------------------------------------------------------------------------------

@@ -121,6 +121,8 @@ DOWN = {
     },
     # It trains what `comparing` asks for, which finds it by name.
     "worker": {"api", "training", "storage", "recipe", "errors"},
+    # It loads and answers what `serving` asks for, which finds it by name.
+    "serving_worker": {"api", "serving", "errors"},
     "api": {
         "calibrating",
         *("finishing", "serving", "augmenting", "comparing"),
@@ -135,6 +137,7 @@ DOWN = {
             "budget",
             "comparing",
             "finishing",
+            "serving",
             "writing",
             "report",
             "evaluation",

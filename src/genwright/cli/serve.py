@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from genwright.cli.console import say
-from genwright.errors import memory
 
 __all__ = ["serve"]
 
@@ -29,7 +28,8 @@ def serve(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """A web page and an HTTP API for runs, on this machine alone unless you open it."""
-    from genwright import api
+    # And not `api`, with which torch would be loaded in this process, too.
+    from genwright.serving.server import run_server
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
 
@@ -38,5 +38,4 @@ def serve(
             f"Serving {', '.join(run.name for run in runs)} at {address} (API: {address}api); Ctrl-C ends"
         )
 
-    with memory("serve fewer runs at once"):
-        api.serve(runs, host=host, port=port, token_file=token_file, device=device, ready=ready)
+    run_server(runs, host, port, token_file, device=device, ready=ready)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import shutil
+import socket
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ __all__ = ["Cluster"]
 
 RETRIES = 2
 """Of a training whose machine was lost."""
+CONNECTING = 10.0
+"""Seconds in which a cluster has to take a connection."""
 
 
 class Cluster(Executor):
@@ -37,6 +40,7 @@ class Cluster(Executor):
             raise missing_extra("--ray", "ray", "cluster") from None
         self.ray = ray
         try:
+            _reach(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
             raise RecipeError(
@@ -63,6 +67,13 @@ class Cluster(Executor):
 
     def close(self) -> None:
         self.ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise `OSError` where nobody listens at host:port, which Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" not in address and host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECTING).close()
 
 
 def _perform(task: dict[str, Any], packed: bytes) -> tuple[Answer, bytes]:

@@ -191,7 +191,17 @@ class Comparison:
         share = AIM * self.seconds / len(self.candidates)
         recipes: dict[str, Recipe] = {}
         prices: dict[str, Price] = {}
-        for one in self.candidates:
+        unpriced = 0
+
+        def available() -> float:
+            return AIM * self.seconds - (self.ledger.seconds + time.process_time() - began)
+
+        for number, one in enumerate(self.candidates):
+            if (
+                prices and available() <= 0
+            ):  # none can be trained; how much is wanted does not need all prices
+                unpriced = len(self.candidates) - number
+                break
             try:
                 found = settled(self.recipe, self.dataset, one, share)
                 prices[one.name] = price(found, self.judge, judging)
@@ -200,8 +210,10 @@ class Comparison:
                 refused.append(RefusedFamily(one.name, str(error)))
         if not recipes:
             raise Incompatible(f"no family can be trained: {_listed(refused)}", code="no-family-fits")
-        available = AIM * self.seconds - (self.ledger.seconds + time.process_time() - began)
-        bracket = plan_bracket(prices, available, self.seeds, chooses=self.judge.chooses)
+        each = (time.process_time() - began) / (len(self.candidates) - unpriced)
+        bracket = plan_bracket(
+            prices, available() - unpriced * each, self.seeds, chooses=self.judge.chooses
+        )
         return Plan({name: one.toml() for name, one in recipes.items()}, bracket, refused)
 
     # -- trainings ---------------------------------------------------------------------------------

@@ -39,6 +39,12 @@ class Counters:
         with self._lock:
             return self._values.get((name, tuple(sorted(labels.items()))), 0.0)
 
+    def taken(self) -> list[tuple[str, dict[str, str], float]]:
+        """What was added since it was last taken, for the counters of another process."""
+        with self._lock:
+            values, self._values = self._values, defaultdict(float)
+        return [(name, dict(labels), amount) for (name, labels), amount in values.items()]
+
     def text(self) -> str:
         """Prometheus text format 0.0.4."""
         with self._lock:

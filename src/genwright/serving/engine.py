@@ -135,6 +135,9 @@ class Engine:
                 self._queue.remove(work)
                 self._changed.notify_all()
 
+    ready = True
+    """It has its models from the start."""
+
     @property
     def waiting(self) -> int:
         return len(self._queue)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 __all__ = ["Limits"]
 
@@ -20,7 +21,7 @@ class Limits:
     options           of whole-number sampler options, by name; `option` of all others
     number            of all other numbers, such as a temperature
     characters        of a text that is given
-    waiting           requests that wait; one more is refused with 503
+    waiting           requests that wait or, in the hands of another process, are made; one more is refused with 503
     window            seconds that a small request waits for others to be made with
     seconds           from the arrival of a request to its end, else 504
     receive           seconds in which a request has to arrive whole
@@ -43,3 +44,11 @@ class Limits:
     seconds: float = 60.0
     receive: float = 10.0
     drain: float = 30.0
+
+    def json(self) -> dict[str, Any]:
+        """For a process that is to keep to the same."""
+        return vars(self) | {"options": dict(self.options)}
+
+    @classmethod
+    def of(cls, json: Mapping[str, Any]) -> Limits:
+        return cls(**{**json, "options": MappingProxyType(json["options"])})

@@ -158,7 +158,8 @@ _REFUSALS = {
         "403": "Another host or origin",
         "404": "No such run or route",
         "413": "The body is too large",
-        "503": "Too many requests wait: Retry-After says when to come again",
+        "501": "A library that the run needs is not installed",
+        "503": "Too many requests wait, or the models are being loaded: Retry-After says when to come again",
         "504": "It took too long",
     }.items()
 }

@@ -1,10 +1,8 @@
-"""The page: one HTML file, one script, one style sheet, all from this server."""
+"""The page: one HTML file, to which this server has the script and the style sheet (`assets.py`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,28 +14,7 @@ from genwright.serving.served import Catalogue
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["Asset", "asset", "environment", "page"]
-
-ASSETS = {
-    "page.js": "text/javascript",
-    "page.css": "text/css",
-    "icon.svg": "image/svg+xml",
-}
-"""All files that there are: a name is looked up here and never joined to a path."""
-
-
-@dataclass(frozen=True)
-class Asset:
-    content: bytes
-    media_type: str
-
-
-@cache
-def asset(name: str) -> Asset | None:
-    if name not in ASSETS:
-        return None
-    own = next(one for one in ASSETS if one == name)
-    return Asset(files("genwright.serving").joinpath("static", own).read_bytes(), ASSETS[own])
+__all__ = ["environment", "page"]
 
 
 def page(catalogue: Catalogue, limits: Limits) -> str:

@@ -8,7 +8,7 @@ from genwright.errors import GenwrightError
 
 __all__ = ["HttpRefusal", "refusal_of"]
 
-STATUS = {"memory": 503}
+STATUS = {"memory": 503, "missing-extra": 501}
 """Of errors that are not the fault of what was asked; all others are 400."""
 OF_DATA = frozenset({"no-such-path", "data-changed", "no-data"})
 """That the run's data are not where they were: the sentence names a path, which is nobody's business here."""

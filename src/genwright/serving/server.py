@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
 from asyncio import Transport
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from types import FrameType
 from typing import Any
 
 from genwright.errors import GenwrightError, missing_extra
-from genwright.model import Model
 
 try:
     import uvicorn
@@ -22,42 +20,54 @@ except ImportError as error:
     raise missing_extra("genwright serve", error.name or "uvicorn", "serve") from None
 
 from genwright.serving.access import is_loopback
-from genwright.serving.app import Server, make_server
+from genwright.serving.counters import Counters
+from genwright.serving.forwarding import Forwarder
+from genwright.serving.front import Front
 from genwright.serving.limits import Limits
+from genwright.serving.model_process import ModelProcess
 from genwright.serving.token import read_token
 
 __all__ = ["listen", "run_server"]
 
 CONNECTIONS = 512
 """That wait to be accepted."""
-SWITCH = 0.001
-"""Seconds after which a thread that samples lets the one that answers go on; Python's own 5 ms make that one wait."""
 
 
 def run_server(
-    models: Sequence[tuple[Path, Model]],
+    runs: Sequence[Path],
     host: str,
     port: int,
     token_file: Path | None,
     *,
+    device: str = "auto",
     ready: Callable[[str], None] | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Serve models until the process is asked to end; then what was accepted is made, and no more is taken.
+    """Serve runs until the process is asked to end; then what was accepted is made, and no more is taken.
 
     ready  is told of the address, once there is one
-    Raises `GenwrightError` for another host than this machine without a token, and for a port that is in use.
+    Raises `GenwrightError` for another host than this machine without a token, a port that is in use, and runs that
+    cannot be loaded.
     """
+    check_open(host, None if token_file is None else "")
     token = read_token(token_file) if token_file is not None else None
-    check_open(host, token)
-    limits = limits or Limits()
-    sys.setswitchinterval(SWITCH)
-    server = make_server(models, host=host, token=token, limits=limits)
-    with listen(host, port) as listening, server.engine:
+    limits, counters = limits or Limits(), Counters()
+    with listen(host, port) as listening, ModelProcess(runs, device, limits, counters) as process:
+        forwarder = Forwarder(process, limits)
+        counters.gauges |= {"waiting": lambda: process.waiting, "busy": lambda: forwarder.busy}
+        front = Front(
+            process,
+            lambda path: process.pages[path],
+            lambda path: forwarder,
+            host=host,
+            token=token,
+            limits=limits,
+            counters=counters,
+        )
         if ready is not None:
             shown = f"[{host}]" if ":" in host else host
             ready(f"http://{shown}:{listening.getsockname()[1]}/")
-        _Ending(server, limits).run(sockets=[listening])
+        EndingServer(front, limits).run(sockets=[listening])
 
 
 def check_open(host: str, token: str | None) -> None:
@@ -92,13 +102,13 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-class _Ending(uvicorn.Server):
-    """A server that, asked to end, says so at /healthz and finishes what the engine has accepted."""
+class EndingServer(uvicorn.Server):
+    """A server that, asked to end, says so at /healthz and finishes what was accepted."""
 
-    def __init__(self, server: Server, limits: Limits) -> None:
-        self.engine, self.limits = server.engine, limits
+    def __init__(self, front: Front, limits: Limits) -> None:
+        self.behind = front.behind
         config = uvicorn.Config(
-            server.app,
+            front.app,
             http=_protocol(limits),
             ws="none",
             lifespan="off",
@@ -114,9 +124,9 @@ class _Ending(uvicorn.Server):
         super().__init__(config)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.engine.draining and sig == signal.SIGINT:
+        if self.behind.draining and sig == signal.SIGINT:
             self.force_exit = True
-        self.engine.draining = True
+        self.behind.draining = True
         self.should_exit = True
 
 

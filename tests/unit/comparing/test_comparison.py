@@ -14,9 +14,10 @@ import pytest
 import genwright
 from commands import call, refused
 from genwright.comparing import comparison
-from genwright.comparing.bracket import Bracket, Price, RefusedFamily
+from genwright.comparing.bracket import Bracket, Price, RefusedFamily, plan_bracket
 from genwright.comparing.ledger import Ledger
 from genwright.errors import GenwrightError
+from genwright.recipe import Recipe
 
 FAMILIES = ["vae", "gan", "flow", "contrastive"]
 HOW: dict[str, Any] = {"families": FAMILIES, "minutes": 1.0, "n": 60, "size": "xs"}
@@ -151,6 +152,23 @@ def test_what_cannot_be_compared(room: Path) -> None:
     assert code(steps=5) == "contradicting-options"
     assert code(families=["contrastive"]) == "no-family-fits"
     assert not (room / "new").exists()
+
+
+def test_too_short_a_time_is_said_after_the_first_price(
+    room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    priced: list[object] = []
+
+    def price(recipe: Recipe, *_: object) -> Price:
+        priced.append(recipe.family.name)
+        return Price(1.0, 1.0, 1.0, 1.0)
+
+    monkeypatch.setattr(comparison, "price", price)
+    monkeypatch.setattr(comparison, "plan_bracket", plan_bracket)
+    with pytest.raises(GenwrightError, match=r"minutes more would be enough for one") as error:
+        genwright.compare("rows.csv", out="short", minutes=0.001, families=["vae", "gan", "flow"])
+    assert error.value.code == "budget-too-short"
+    assert priced == ["vae"]
 
 
 def test_a_family_that_breaks_keeps_its_row(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -74,3 +75,11 @@ def test_what_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert code(ray="auto") == "missing-extra"
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert code() == "under-torchrun"
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))  # which would try for minutes
+    with pytest.raises(GenwrightError, match=r"no Ray cluster answers at '127\.0\.0\.1:1'") as error:
+        executor_for(ray="127.0.0.1:1")
+    assert error.value.code == "no-cluster"
+    assert "refused" in str(error.value)

@@ -44,7 +44,7 @@ def on_a_port(models: list[Any], limits: Any = None, **options: Any) -> Iterator
     limits = limits or Limits()
     built = make_server(models, limits=limits, threads=1, **options)
     with serving.listen("127.0.0.1", 0) as sock, built.engine:
-        running = serving._Ending(built, limits)
+        running = serving.EndingServer(built.front, limits)
         running.capture_signals = threading.Lock  # a thread may not; a lock is a context too
         thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]})
         thread.start()

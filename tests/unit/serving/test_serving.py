@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("starlette", reason="genwright[serve] is not installed")
 
 from commands import call
+from genwright.errors import missing_extra
 
 
 def examples(answer: Any) -> list[dict[str, Any]]:
@@ -202,6 +203,15 @@ def test_an_error_nobody_foresaw_says_nothing_of_itself(served, monkeypatch):
     answer = served.sample(run="fox", n=1)
     assert "secret" not in answer.text
     refused(answer, "internal", 500)
+
+
+def test_an_extra_that_is_missing_is_said_and_is_not_the_askers_fault(served, monkeypatch):
+    def lacks(*_: object) -> None:
+        raise missing_extra("reading molecules", "rdkit", "molecules")
+
+    for name in ("parts", "together"):
+        monkeypatch.setattr(type(served.server.catalogue["fox"].model), name, lacks)
+    assert "genwright[molecules]" in refused(served.sample(run="fox", n=1), "missing-extra", 501)
 
 
 def test_the_document_names_every_route(served):

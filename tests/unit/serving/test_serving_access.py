@@ -29,7 +29,7 @@ from starlette.routing import Route
 from commands import refused as refused_line
 from genwright.data import preview
 from genwright.errors import GenwrightError
-from genwright.serving import access, page, served, token
+from genwright.serving import access, assets, served, token
 from genwright.serving import server as serving
 from genwright.serving.app import Server, make_server
 from genwright.serving.body import Body
@@ -407,12 +407,12 @@ def any_option(patch: pytest.MonkeyPatch, one: Server) -> None:
 
 
 def joined_path(patch: pytest.MonkeyPatch, one: Server) -> None:
-    def joined(name: str) -> page.Asset:
+    def joined(name: str) -> assets.Asset:
         with contextlib.suppress(ValueError, OSError):
-            return page.Asset(Path("/nowhere/static", name).read_bytes(), "text/plain")
-        return page.Asset(b"", "text/plain")
+            return assets.Asset(Path("/nowhere/static", name).read_bytes(), "text/plain")
+        return assets.Asset(b"", "text/plain")
 
-    patch.setattr("genwright.serving.app.asset", joined)
+    patch.setattr("genwright.serving.front.asset", joined)
 
 
 def escape_off(patch: pytest.MonkeyPatch, one: Server) -> None:
