@@ -10,10 +10,12 @@ first 1,000 lose cells in three ways:
     value    the upper half of a number and every second category with .45, the others with .15
     columns  three columns, all of their cells
 
-An imputation is the most frequent category and the mean of several draws. `accuracy` is the share of categories that
-are right and `rmse` the error of numbers in standard deviations of the column, each the mean over columns. `coverage`
-is how often the truth lies in the central 80 % of the draws (ties count in part). Beside it: the most frequent category
-and the median; the nearest rows by what is known of both (the best of 5, 20 and 50); and of each column
+An imputation is the likeliest category (`temperature=0` in one pass) and the mean of several draws. `accuracy` is the
+share of categories that are right and `rmse` the error of numbers in standard deviations of the column, each the mean
+over columns. `coverage` is how often the truth lies in the central 80 % of the draws (ties count in part), and `apart`
+that of values drawn from each column by itself: these are as far apart as they should be, so that what they lack of .8
+is the pattern's (cells that are missing by their value are not distributed as the others). Beside it: the most frequent
+category and the median; the nearest rows by what is known of both (the best of 5, 20 and 50); and of each column
 scikit-learn's histogram boosting from all others, learnt with cells missing as they are missing here.
 """
 
@@ -137,23 +139,25 @@ def boosted(table: Table, x: np.ndarray, gaps: np.ndarray, how: str, seed: int) 
 
 
 def drawn(model: Model, frame: pd.DataFrame, table: Table, args: argparse.Namespace) -> np.ndarray:
-    """Several imputations `(draws, n, d)`, as codes; of a category that is none of the table's, NaN."""
+    """Several imputations `(draws, n, d)`, as codes."""
+    some = {"steps": args.sampler_steps} if args.sampler_steps else {}
+    return np.stack([applied(model, frame, table, args.seed + i, **some) for i in range(args.draws)])
+
+
+def applied(model: Model, frame: pd.DataFrame, table: Table, seed: int, **options: Any) -> np.ndarray:
+    """One imputation `(n, d)`, as codes; of a category that is none of the table's, NaN."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gaps.csv"
         frame.to_csv(path, index=False)
-        found = []
-        some = {"steps": args.sampler_steps} if args.sampler_steps else {}
-        for i in range(args.draws):
-            made = model.apply([path], seed=args.seed + i, **some).values["row"][table.names]
-            array = np.full((len(made), len(table.names)), np.nan)
-            for j, name in enumerate(table.names):
-                if table.categories[j]:
-                    places = {str(value): code for code, value in enumerate(table.values[name])}
-                    array[:, j] = [places.get(_plain(value), np.nan) for value in made[name]]
-                else:
-                    array[:, j] = pd.to_numeric(made[name], errors="coerce")
-            found.append(array)
-    return np.stack(found)
+        made = model.apply([path], seed=seed, **options).values["row"][table.names]
+    array = np.full((len(made), len(table.names)), np.nan)
+    for j, name in enumerate(table.names):
+        if table.categories[j]:
+            places = {str(value): code for code, value in enumerate(table.values[name])}
+            array[:, j] = [places.get(_plain(value), np.nan) for value in made[name]]
+        else:
+            array[:, j] = pd.to_numeric(made[name], errors="coerce")
+    return array
 
 
 def _plain(value: Any) -> str:
@@ -161,14 +165,9 @@ def _plain(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
-def agreed(draws: np.ndarray, table: Table) -> np.ndarray:
-    """The most frequent category and the mean number of several draws."""
-    out = np.nanmean(draws, axis=0)
-    for j in np.flatnonzero(table.categories):
-        k = len(table.values[table.names[j]])
-        counts = np.stack([(draws[:, :, j] == code).sum(0) for code in range(k)])
-        out[:, j] = counts.argmax(0)
-    return out
+def agreed(draws: np.ndarray, likeliest: np.ndarray, table: Table) -> np.ndarray:
+    """The likeliest category, which the most frequent one of a few draws often is not, and the mean number of draws."""
+    return np.where(table.categories, likeliest, np.nanmean(draws, axis=0))
 
 
 # -- figures ---------------------------------------------------------------------------------------
@@ -198,6 +197,13 @@ def covered(table: Table, draws: np.ndarray, truth: np.ndarray, gaps: np.ndarray
     return round(float(np.concatenate(found).mean()), 3) if found else None
 
 
+def apart(table: Table, n: int, draws: int, seed: int) -> np.ndarray:
+    """Values of each column of the training rows by itself `(draws, n, d)`."""
+    rng = np.random.default_rng([seed, 2])
+    columns = [rng.choice(column[~np.isnan(column)], (draws, n)) for column in table.train.T]
+    return np.stack(columns, axis=2)
+
+
 def figures(
     model: Model, table: Table, test: pd.DataFrame, args: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
@@ -209,6 +215,8 @@ def figures(
         frame = test[:TESTED].astype(object).mask(gaps)
         began = time.process_time()
         draws = drawn(model, frame, table, args)
+        once = {"steps": 1} if args.family == "masked" else {}
+        likeliest = applied(model, frame, table, args.seed, temperature=0.0, **once)
         seconds = time.process_time() - began
         near = [scored(table, neighbours(table, x, gaps, k), truth, gaps) for k in (5, 20, 50)]
         kinds = [kind for kind in ("accuracy", "rmse") if kind in near[0]]
@@ -218,9 +226,10 @@ def figures(
             "columns": [n for n, some in zip(table.names, gaps.any(0), strict=True) if some][:3]
             if how == "columns"
             else len(table.names),
-            "model": scored(table, agreed(draws, table), truth, gaps),
+            "model": scored(table, agreed(draws, likeliest, table), truth, gaps),
             "one draw": scored(table, draws[0], truth, gaps),
             "coverage": covered(table, draws, truth, gaps),
+            "apart": covered(table, apart(table, len(truth), args.draws, args.seed), truth, gaps),
             "usual": scored(table, np.where(gaps, usual(table), x), truth, gaps),
             "neighbours": best,
             "boosted": scored(table, boosted(table, x, gaps, how, args.seed), truth, gaps),

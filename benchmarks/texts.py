@@ -9,7 +9,8 @@ judge   what a run makes of held-out examples beside the right answers: chrF and
         same with what is given shuffled among the examples, and nats a character. With --baselines also what is given
         itself, its first sentence, word by word by the best of a table and by IBM model 1, and by phrases of both
 gap     nats a symbol of a gap in the middle of held-out windows, by a run of the task `complete` (which is told both
-        sides) or of `generate` (which knows the left side alone)
+        sides) or of `generate` (which knows the left side alone), with its 95 % interval; --beside RUN: by how much
+        another one pays more for the same windows
 """
 
 from __future__ import annotations
@@ -149,39 +150,46 @@ def judge(model: Model, n: int, seed: int, beams: int, baselines: bool) -> None:
 # -- gaps --------------------------------------------------------------------------------------------
 
 
-def gap(model: Model, n: int, seed: int, size: int) -> None:
-    """Bits of each symbol of a gap in the middle of windows, given what stands beside it."""
+def gap(model: Model, n: int, seed: int, size: int) -> Array:
+    """Bits a symbol of a gap in the middle of each of some windows `(n,)`, given what stands beside it."""
     pipeline, split, family = model.pipeline, model.dataset.splits["test"], model.family
     numbers = np.random.default_rng(seed).permutation(len(split))[:n]
     length = pipeline.made.space.grid[0]
     inside = torch.zeros(length, dtype=torch.bool)
     inside[(length - size) // 2 : (length + size) // 2] = True
-    nats = 0.0
+    nats = list[float]()
     for start in range(0, len(numbers), 32):
         example = pipeline.example(split, numbers[start : start + 32], torch.device("cpu"))
         x = example[pipeline.spec.make]
         known = (~inside).expand_as(x)
         with torch.no_grad():
             if isinstance(family, AnyOrder):
-                nats -= float(family.log_prob_of_gaps(Batch(x, {}), known).sum())
+                nats += (-family.log_prob_of_gaps(Batch(x, {}), known)).tolist()
                 continue
             if isinstance(family, Masked):
-                nats += _by_chain(family, x, inside)
+                nats += _by_chain(family, x, inside).tolist()
                 continue
             request = pipeline.task.request(len(x), {pipeline.spec.make: (x, known)}, torch.Generator())
             mask = inside.expand(len(x), -1)
-            nats += float(family.heldout(Batch(x, request.cond, mask))[0])
-    say(bits_a_symbol=round(nats / (len(numbers) * size * np.log(2)), 3), gap=size, n=len(numbers))
+            nats += (-family.log_prob(Batch(x, request.cond, mask))).tolist()
+    return np.array(nats) / (size * np.log(2))
 
 
-def _by_chain(family: Masked, x: torch.Tensor, inside: torch.Tensor) -> float:
+def about(bits: Array) -> list[float]:
+    """The mean and its 95 % interval."""
+    mean, error = bits.mean(), 1.96 * bits.std(ddof=1) / len(bits) ** 0.5
+    return [round(float(value), 3) for value in (mean, mean - error, mean + error)]
+
+
+def _by_chain(family: Masked, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     """The gap from left to right, each symbol given those before it and all that stands outside."""
-    ids, total = family._flat(x), 0.0
+    ids = family._flat(x)
+    total = torch.zeros(len(ids))
     cond = family.conditioner({}, len(ids), x)
     for place in torch.nonzero(inside).flatten().tolist():
         hidden = (inside & (torch.arange(len(inside)) >= place)).expand_as(ids)
         asked = (torch.arange(len(inside)) == place).expand_as(ids)
-        total += float(family._nats(ids, asked, cond, (ids, hidden)).sum())
+        total += family._nats(ids, asked, cond, (ids, hidden)).sum(1)
     return total
 
 
@@ -200,6 +208,7 @@ def main() -> None:
         verb.add_argument("--beams", type=int, default=4)
         verb.add_argument("--size", type=int, default=16)
         verb.add_argument("--baselines", action="store_true")
+        verb.add_argument("--beside", type=Path, help="another run on the same windows")
     args = parser.parse_args()
     if args.verb == "data":
         print(prepared(args.what, args.folder, args.file))
@@ -208,7 +217,12 @@ def main() -> None:
     if args.verb == "judge":
         judge(model, args.n, args.seed, args.beams, args.baselines)
     else:
-        gap(model, args.n, args.seed, args.size)
+        bits = gap(model, args.n, args.seed, args.size)
+        found = {"bits_a_symbol": about(bits)}
+        if args.beside is not None:
+            other = gap(genwright.load(args.beside), args.n, args.seed, args.size)
+            found |= {"beside": about(other), "more": about(other - bits)}
+        say(**found, gap=args.size, n=len(bits))
 
 
 if __name__ == "__main__":

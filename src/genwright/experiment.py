@@ -407,8 +407,9 @@ def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
 
 
 def _declared(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
-    """Options of a task that the fields decide where nobody does: which given ones lie on the grid of what is made
-    (those of its frame), of which each place counts (those that end), and which are spelled like it."""
+    """Options of a task that are decided here where nobody does, so that older runs, which say nothing of them, stay as
+    they are. The fields decide which given ones lie on the grid of what is made (those of its frame), of which each
+    place counts (those that end), and which are spelled like it."""
     fields, made = dataset.fields, dataset.fields[recipe.task.options["make"]]
     given = recipe.task.options["given"]
     spans = {name: fields[name].space.spans for name in given}
@@ -418,6 +419,7 @@ def _declared(recipe: Recipe, task: str, dataset: Dataset) -> dict[str, Any]:
         "copied": [
             name for name in given if made.vocabulary and fields[name].vocabulary == made.vocabulary
         ],
+        "fill": "smooth",
     }
     for name in recipe.task.options.get("copied") or ():
         if name not in found["copied"]:

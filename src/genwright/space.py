@@ -290,10 +290,10 @@ class Space:
                 spans += [span, Real(span.n, bounded=True)]
         return Space(self.grid, tuple(spans))
 
-    def punch(self, x: Tensor, known: Tensor) -> Tensor:
+    def punch(self, x: Tensor, known: Tensor, guess: Tensor | None = None) -> Tensor:
         """Stored `x` as a stored example of `holed()`; `known` `(B, stored, *grid)` is true where it is.
 
-        An unknown real is 0 beside a 0, since 0 alone is a value.
+        An unknown real is 0, or what `guess` has in its place, beside a 0, since 0 alone is a value.
         """
         parts = []
         for slot in self.slots():
@@ -301,7 +301,8 @@ class Space:
             if isinstance(slot.span, Symbol):
                 parts.append(torch.where(there, part, torch.full_like(part, slot.span.k)))
             else:
-                parts += [torch.where(there, part, torch.zeros_like(part)), there.to(part.dtype)]
+                other = torch.zeros_like(part) if guess is None else guess[:, slot.stored]
+                parts += [torch.where(there, part, other), there.to(part.dtype)]
         return torch.cat(parts, dim=1).to(self.dtype)
 
     def check(self, x: Tensor, what: str = "the batch") -> None:

@@ -7,8 +7,8 @@ condition asks for than to what another example's does.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import pytest
@@ -25,8 +25,9 @@ from genwright.nets.cond import Conditioner
 from genwright.recipe import TrainOptions
 from genwright.registry import build, names, resolve
 from genwright.space import CondSpec, Real, Space, Symbol
-from genwright.training.monitor.checks import SURE
+from genwright.training.monitor.checks import LOOKS, SURE
 from genwright.training.monitor.heeding import Heeding
+from genwright.training.monitor.monitor import Monitor
 from genwright.training.optim import PhaseOptimizer
 
 N = 512
@@ -139,7 +140,7 @@ def test_every_family_is_asked() -> None:
     assert set(GENERATING) <= set(SETUPS)
 
 
-@cache
+@functools.cache
 def trained(name: str, kind: str) -> Cell:
     return Cell(name, kind)
 
@@ -227,6 +228,36 @@ def test_law_the_guard_sees_whether_a_condition_is_heeded(
     forward = Conditioner.forward
     monkeypatch.setattr(Conditioner, "forward", lambda self, given, *rest: forward(self, {}, *rest))
     assert heeding(cell.family, 0) == {"given": 0.0}
+
+
+def alarms(cell: Cell) -> list[str]:
+    """What a training says of a family over a few looks late in it."""
+    unseen, seen = (
+        Heeding(Batch(cell.x[part], {"given": cell.cond[part]})) for part in (slice(256), slice(256, N))
+    )
+    monitor, said = Monitor(), list[str]()
+    for turn in range(2 * LOOKS):
+        found, by_heart = unseen(cell.family, turn), functools.partial(seen, cell.family, turn)
+        said += [issue.cause for issue in monitor.check_heeding(1000, 0.9, found, by_heart)]
+    return said
+
+
+@pytest.mark.parametrize("name", [name for name, kind in CELLS if kind == "label"])
+def test_law_the_alarm_is_of_a_family_that_ignores_its_condition_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None where it is heeded. One where nothing is read, and one where all examples read conditions of others: what
+    these cost differs from pair to pair, and is nothing on average."""
+    cell, forward = trained(name, "label"), Conditioner.forward
+    assert alarms(cell) == []
+
+    def of_others(self: Conditioner, given: dict[str, Tensor], *rest: Any) -> Any:
+        return forward(self, {name: one[torch.randperm(len(one))] for name, one in given.items()}, *rest)
+
+    for plant in (lambda self, given, *rest: forward(self, {}, *rest), of_others):
+        with monkeypatch.context() as patch:
+            patch.setattr(Conditioner, "forward", plant)
+            assert alarms(cell) == ["ignored condition"]
 
 
 # -- how they are given ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genwright.batch import by_axis
@@ -19,10 +20,12 @@ from genwright.options import Count
 from genwright.space import CondSpec, Space
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
-__all__ = ["Complete", "Holes", "boxes", "cells", "leading", "suffix"]
+__all__ = ["Complete", "Holes", "boxes", "cells", "continued", "leading", "suffix"]
 
 Holes = Literal["auto", "cells", "box", "suffix"]
 KNOWN = "known"
+RELAXED = 4
+"""Times that a place takes the mean of those around it, at each level of a pyramid."""
 
 
 class Complete(Task):
@@ -45,6 +48,8 @@ class Complete(Task):
         super().__init__(make=make, given=given)
         self.holes: Holes = holes
         self.last, self.align = last, tuple(align or ())
+        self.guesses = False
+        """Whether numbers on a grid that are not known are given as what continues smoothly around them."""
         self._space: Space | None = None
         self._native = False
 
@@ -106,13 +111,37 @@ class Complete(Task):
             x = torch.zeros(n, *self._space.shape, dtype=self._space.dtype, device=like)
             part = x, torch.zeros_like(x, dtype=torch.bool)
         x, known = part
-        return Request(cond | {KNOWN: self._space.punch(x, known)}, None, {"x": x, KNOWN: known})
+        guess = continued(x, known) if self.guesses else None
+        return Request(cond | {KNOWN: self._space.punch(x, known, guess)}, None, {"x": x, KNOWN: known})
 
     def finish(self, made: Tensor, request: Request) -> Tensor:
         if KNOWN not in request.keep:
             return super().finish(made, request)
         x, known = (request.keep[name].to(made.device) for name in ("x", KNOWN))
         return torch.where(known, x.to(made.dtype), made)
+
+
+def continued(x: Tensor, known: Tensor) -> Tensor:
+    """Numbers `(B, C, *grid)` where they are `known` (the same shape), and elsewhere what continues smoothly around
+    them: the means of what is known in coarser and coarser blocks, brought back level by level (pull-push, Gortler
+    et al. 1996, "The lumigraph", section 3.4) and relaxed at each towards the mean of its neighbours. 0 where
+    nothing is known."""
+    grid, weight = x.shape[2:], known.to(x.dtype)
+    x = torch.where(known, x, 0.0)
+    if max(grid) == 1 or bool(known.all()):
+        return x
+    rank, coarse = len(grid), [(size + 1) // 2 for size in grid]
+    share = F.interpolate(weight, size=coarse, mode="area")
+    mean = F.interpolate(x, size=coarse, mode="area") / share.clamp_min(1e-6)
+    above = continued(mean, share > 0)
+    mode, pool = (
+        ("linear", "bilinear", "trilinear")[rank - 1],
+        (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[rank - 1],
+    )
+    x = torch.where(known, x, F.interpolate(above, size=grid, mode=mode, align_corners=False))
+    for _ in range(RELAXED):
+        x = torch.where(known, x, pool(F.pad(x, (1, 1) * rank, mode="replicate"), 3, stride=1))
+    return x
 
 
 def _uniform(x: Tensor, rng: torch.Generator, *shape: int) -> Tensor:
