@@ -19,10 +19,10 @@ families use nothing else, so that no family knows what the data shows.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import Any, Literal
 
 import torch
@@ -354,22 +354,21 @@ class Space:
         widths = [1 if isinstance(s, Symbol) else s.n for s in self.spans]
         if self.grid and sum(widths) == 1:
             return f"{grid} {_named(2, kinds[0])}"
-        numbers = sum(n for n, k in zip(widths, kinds, strict=True) if not k)
-        symbols = sum(k > 0 for k in kinds)
-        if len(set(filter(None, kinds))) > 2:
-            said = [f"{numbers:,} {_named(numbers, 0)}"] if numbers else []
-            said.append(f"{symbols:,} symbols")
-        else:  # of neighbours that are alike
-            pairs = groupby(zip(kinds, widths, strict=True), key=lambda pair: pair[0])
-            alike = [(sum(n for _, n in same), k) for k, same in pairs]
-            said = [f"{n:,} {_named(n, k)}" for n, k in alike]
+        many = len({*filter(None, kinds)}) > 2
+        totals = Counter[int]()
+        for n, k in zip(widths, kinds, strict=True):
+            totals[MIXED if many and k else k] += n
+        said = [f"{n:,} {_named(n, k)}" for k, n in totals.items()]
         return f"{grid} of {', '.join(said)}"
 
 
+MIXED = -1
+
+
 def _named(n: int, k: int) -> str:
-    """What `n` symbols out of `k` are called, or numbers where `k` is 0."""
+    """What `n` symbols out of `k` are called (of several kinds where it is `MIXED`), or numbers where it is 0."""
     one = "symbol" if k else "number"
-    return (one if n == 1 else f"{one}s") + (f" out of {k:,}" if k else "")
+    return (one if n == 1 else f"{one}s") + (f" out of {k:,}" if k > 0 else "")
 
 
 @dataclass(frozen=True)
