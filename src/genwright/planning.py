@@ -117,7 +117,7 @@ def _problem(kind: type[Family], family: str, space: Space, bridge: str) -> str 
     after = f" after the bridge {bridge}" if bridge != "none" else ""
     if space.kind not in kind.accepts:
         wanted = " or ".join(sorted(kind.accepts))
-        return f"{family} takes {wanted} values, and this is {space.kind}: {space}{after}"
+        return f"{family} takes {wanted} values, and each example is {space}{after}"
     if len(space.grid) < kind.least_axes:
         return f"{family} looks at how neighbours go together, and a row has none: {space}{after}"
     if _too_long(kind, space):
