@@ -217,7 +217,8 @@ def copied(report: EvaluationReport) -> str:
 
 
 def _copied_share(one: MetricResult) -> float:
-    """How far a model has surely gone from further real examples to a copy of training examples."""
+    """How far a model has surely gone from what cannot have copied to a copy of training examples."""
+    one = replace(one, real_baseline=one.of_no_copier)
     if one.model is None or one.real_baseline is None or one.train_copy is None:
         return 0.0
     whole = one.faulty(one.train_copy)

@@ -96,6 +96,9 @@ class Metric(ABC):
     sees: ClassVar[tuple[str, ...] | None] = None
     """The faults that it claims to see, as `genwright.testing` names them (`order`, `missing_mode`,
     `collapse`, `all_copied`, ...); None: every one."""
+    exchangeable: ClassVar[bool] = False
+    """Whether it takes training and held-out examples to be of one kind, and calls copied what is nearer to the
+    former. Where they are of other years, all that was learnt is: what has copied nothing is asked too."""
     by_default: ClassVar[bool] = True
     """Whether it is asked unless others are wanted by name; a twin of another metric is not."""
     how: ClassVar[str]

@@ -11,6 +11,9 @@ from genwright.evaluation.metric import Group, Measurement
 
 __all__ = ["Claim", "EvaluationReport", "Gallery", "MetricResult"]
 
+HOLD_NONE = ("marginals", "copula")
+"""Trivial generators that draw no training example nor a part of one."""
+
 
 @dataclass(frozen=True)
 class MetricResult:
@@ -26,6 +29,7 @@ class MetricResult:
     lead           by how much the model is nearer to `real_baseline` than the best baseline, example by example;
                    None where the two did not answer the same questions
     heeded         the same beside the model's own answers to other questions: what is given makes that difference
+    exchangeable   see `Metric.exchangeable`
     """
 
     metric: str
@@ -43,6 +47,7 @@ class MetricResult:
     fault: Literal["above", "below", "either"] = "either"
     lead: Measurement | None = None
     heeded: Measurement | None = None
+    exchangeable: bool = False
 
     def far(self, measurement: Measurement) -> float:
         """How much worse than real `measurement` is, in the metric's own unit; below 0 where it is better.
@@ -57,6 +62,16 @@ class MetricResult:
             return self.far(measurement)
         gap = measurement.value - self.real_baseline.value
         return gap if self.fault == "above" else -gap
+
+    @property
+    def of_no_copier(self) -> Measurement | None:
+        """Further real examples; of a metric that takes training and held-out ones to be of one kind, the worst of them
+        and of trivial generators that hold no training example."""
+        held = HOLD_NONE if self.exchangeable else ()
+        known = [self.baselines[name] for name in held if name in self.baselines]
+        if self.real_baseline is None:
+            return None
+        return max([self.real_baseline, *known], key=self.faulty)
 
     @property
     def best(self) -> str | None:

@@ -116,6 +116,7 @@ def _measured(
         validated=validation.validated(metric.name),
         validation=validation.in_words(metric.name),
         fault=metric.fault,
+        exchangeable=metric.exchangeable,
     )
     if lacking := _lacking(metric, evidence):
         return result(model=None, refused=lacking)
@@ -254,7 +255,9 @@ _CLAIMS: dict[str, tuple[str, str]] = {
 
 
 def _claim(question: str, of: Sequence[MetricResult], fault: str) -> Claim:
-    """Whether every metric of a group finds the model where real examples are."""
+    """Whether every metric of a group finds the model where real examples are; of copying, where those are that cannot
+    have copied."""
+    of = [replace(one, real_baseline=one.of_no_copier) for one in of]
     tested = [(result, _p(result)) for result in of if result.real_baseline is not None]
     failed = [result.metric for result, p in holm(tested, ALPHA) if _matters(result)]
     if failed:

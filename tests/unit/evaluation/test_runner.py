@@ -110,6 +110,19 @@ def test_only_what_is_nearer_than_real_is_copied() -> None:
     assert outcome(1.5, "either") == outcome(0.5, "either") == "not supported"
 
 
+def test_what_a_generator_that_cannot_copy_shows_too_is_no_copying() -> None:
+    """Held-out examples of later years are far from all that was learnt."""
+    near = replace(
+        result(1.0, metric="membership", group="novelty", real_baseline=measurement(0.05)),
+        baselines={"copula": measurement(1.0), "mix": measurement(0.9)},
+        exchangeable=True,
+    )
+    assert said(near)[NEW] == "supported"
+    assert said(replace(near, baselines={"copula": measurement(0.1)}))[NEW] == "not supported"
+    assert said(replace(near, baselines={"mix": measurement(1.0)}))[NEW] == "not supported"
+    assert said(replace(near, exchangeable=False))[NEW] == "not supported"
+
+
 def test_what_is_known_from_little_is_no_fault() -> None:
     """.99 that may be .34: half the width of the interval would call it 2.8 standard errors from .51."""
     share = replace(

@@ -131,6 +131,7 @@ class NearCopies(Rate):
     better = "lower"
     ideal = 0.0
     sees = ("all_copied", "tenth_copied", "hundredth_copied")
+    exchangeable = True
     how = (
         "Share of generated examples far nearer to one training example than real unseen ones ever are; "
         "above 0 means copies, and the gallery shows them."
@@ -232,6 +233,7 @@ class NearestShare(Metric):
     fault = "above"
     ideal = 0.5
     sees = ("all_copied",)
+    exchangeable = True
     how = (
         "Share of generated examples nearer to training than to unseen examples: 0.5 where the maker took "
         "no more from the one than from the other. It says nothing of single copies."

@@ -64,6 +64,7 @@ class MembershipInference(Metric):
     better = "lower"
     ideal = ALLOWED
     sees = ("all_copied",)
+    exchangeable = True
     how = (
         "Share of training examples an attacker finds while being wrong about 1 % of others: 0.01 is "
         "guessing. Of more than 5,000 training examples so many are looked for. A low value shows that this "
