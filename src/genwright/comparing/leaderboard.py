@@ -211,8 +211,8 @@ def copied(report: EvaluationReport) -> str:
         return ""
     worst = max(shares, key=lambda name: shares[name])
     return (
-        f"it copies its training examples: by {worst} it has gone at least {shares[worst]:.0%} of the way from "
-        f"real examples to a plain copy"
+        f"by {worst} it has gone at least {shares[worst]:.0%} of the way from real examples to a plain copy of "
+        f"training ones"
     )
 
 
