@@ -98,7 +98,7 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
             self.likelihood = None
         # A likelihood takes some hundred passes of the network, over as many places as there are.
         numbers = space.stored * space.positions
-        self.likelihood_examples = max(32, min(128, 2**14 // numbers)) if space.grid else 512
+        self.likelihood_examples = max(8, min(128, 25_000 // numbers)) if space.grid else 512
         self.scaling, self.levels = Scaling(space), Dequantizer(space, levels)
         self.perceptual = PerceptualLoss(space, perceptual, perceptual_features)
         if self.perceptual and self.jumps:
