@@ -24,6 +24,7 @@ from genwright.training.operations import OperationCounter, Work
 from genwright.training.optim import frozen, phase_parameters
 from genwright.training.precision import autocast
 from genwright.training.rates import seconds
+from genwright.training.threads import one_thread
 
 __all__ = ["FEW", "Cost", "StepWork", "free_memory", "step_work"]
 
@@ -98,7 +99,7 @@ def step_work(family: Family, few: Batch, options: TrainOptions) -> StepWork:
 
     few  a batch of some examples, `FEW` unless that is too few
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), one_thread():
         with OperationCounter():
             family.prepare(few)
         counted = _counted(family, few, options)

@@ -9,6 +9,8 @@ computed, so that only a training that is bound by time, whose steps nobody can 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from genwright.training.hooks import Hook
 if TYPE_CHECKING:
     from genwright.training.trainer import Trainer
 
-__all__ = ["Threads", "fitting", "share_of_a_core"]
+__all__ = ["Threads", "fitting", "one_thread", "share_of_a_core"]
 
 WINDOW, TRIES = 0.03, 3
 """Seconds that a number of threads is tried for, several turns of a scheduler; and how often, since by chance
@@ -92,14 +94,23 @@ def fitting(most: int) -> int:
     return most
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For what is too small to be shared, so that no thread waits for another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def share_of_a_core() -> float:
     """Of the time that goes by, how much one thread computes: less than all of it beside other programs."""
     began, worked, x = time.perf_counter(), time.thread_time(), torch.zeros(NUMBERS)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    while (passed := time.perf_counter() - began) < LONG:
-        x += 1
-    torch.set_num_threads(before)
+    with one_thread():
+        while (passed := time.perf_counter() - began) < LONG:
+            x += 1
     return min(1.0, (time.thread_time() - worked) / passed)
 
 
