@@ -86,7 +86,8 @@ class ReadOptions:
     `given`: names of further fields. `group`: a label or column whose equal values never cross the split.
     `val`, `test`: shares. `every`: of so many files, pictures or rows one is read, for a sample of them.
     `whole`: in all their detail, since a large one is not brought to one size. `most`: positions that one may have
-    (None: what the codec takes for no attack).
+    (None: what the codec takes for no attack). `made`: they are what a model made, and what is no example stands as
+    it is, to be judged as none.
     """
 
     given: tuple[str, ...] = ()
@@ -96,6 +97,7 @@ class ReadOptions:
     every: int = 1
     whole: bool = False
     most: int | None = None
+    made: bool = False
 
 
 AS_READ = ReadOptions()

@@ -199,7 +199,7 @@ def _key(source: Source, codec_options: Mapping[str, Any], options: ReadOptions,
     defaults = {name: p.default for name, p in plugin_options(named).items() if name in named.later}
     kept = {k: v for k, v in codec_options.items() if k not in defaults or v != defaults[k]}
     # What older versions did not have does not name the data where it changes nothing.
-    later = {"every": 1, "whole": False, "most": None}
+    later = {"every": 1, "whole": False, "most": None, "made": False}
     read = {k: v for k, v in asdict(options).items() if k not in later or v != later[k]}
     what = json.dumps([FORMAT, source.codec, kept, read], sort_keys=True)
     return hashlib.sha256(what.encode() + files).hexdigest()[:32]

@@ -81,6 +81,8 @@ class Field(ABC):
     """Of the file that `save` writes."""
     derived: ClassVar[bool] = False
     """Whether its raw values are those of the field in whose frame it lies, of which it reads something else."""
+    judged_raw: ClassVar[bool] = False
+    """Whether what stands in files is judged, and not what can be stored of it."""
     draws: int = 1
     """How many answers are made to what a person gives, where nobody says."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
@@ -119,6 +121,10 @@ class Field(ABC):
     def tensor(self, values: Values) -> Tensor:
         """Raw values to stored examples `(n, stored, *grid)`."""
         return self.expand(self.encode(values))
+
+    def tensor_of_made(self, values: Values) -> Tensor:
+        """The same of what a model made (`ReadOptions.made`), of which some may be no example."""
+        return self.tensor(values)
 
     def given(self, values: Values) -> tuple[Tensor, Values]:
         """What a person gives: stored examples, and the raw values as files of the field hold them. Raises

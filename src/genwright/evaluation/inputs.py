@@ -197,7 +197,7 @@ class ReferenceData:
         elif isinstance(self.field, TextField) and self.field.stream:
             x = np.concatenate([self.field.windows(text) for text in raw])
         else:
-            x = self.field.tensor(raw).numpy()
+            x = self.field.tensor_of_made(raw).numpy()
         if raw is None or self.field.stream:
             raw = self.field.decode(x)
         notes += self.field.changed(raw, str(path))
@@ -222,7 +222,7 @@ class ReferenceData:
         labels: dict[str, list[Any]] = {name: [] for name in columns}
         bad = 0
         fields = {self.make: self.field, **columns}
-        for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0)):
+        for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0, made=True)):
             bad += len(rows.rejected)
             if len(rows):
                 raws.append(rows.values[self.make])
@@ -248,6 +248,8 @@ class ReferenceData:
         """At most `n` of them."""
         index = np.sort(rng.permutation(len(loaded.x))[:n])
         labels = {name: [values[i] for i in index] for name, values in loaded.labels.items()}
+        if self.field.judged_raw:
+            return self.sample(loaded.x[index], self.field.take(loaded.raw, index.tolist()), labels)
         if not self.field.parts:
             return self.decoded(loaded.x[index], labels)
         # As they stand in the file: a field brings what cannot be back to what can.

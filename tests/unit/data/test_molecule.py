@@ -263,3 +263,37 @@ def test_what_is_written_is_read_again_and_shown(tmp_path: Path) -> None:
     assert files[1].read_text() == "smiles,logp\nCCO,1.5\nC((,2.0\n"
     values, rejected, _ = read(tmp_path / "out", "logp")
     assert (values, len(rejected)) == (["CCO"], 1)
+
+
+def test_what_a_model_made_is_judged_as_it_stands(tmp_path: Path) -> None:
+    import genwright
+
+    real = [
+        f"{'C' * i}{end}c1ccc({atom})cc1"
+        for i in range(1, 13)
+        for end in ("", "O", "N")
+        for atom in "CNO"
+    ]
+    made = [
+        "CC(",
+        "C1CC",
+        "C[SH](=O)CC",
+        *real[:3],
+    ] * 5  # a third is none, and a sixth has an atom never seen
+    (tmp_path / "real.smi").write_text("\n".join(real[30:]))
+    (tmp_path / "later.smi").write_text("\n".join(real[:30]))
+    (tmp_path / "made.csv").write_text("smiles\n" + "\n".join(made))
+    report = genwright.judge(
+        fake=tmp_path / "made.csv",
+        real=tmp_path / "real.smi",
+        holdout=tmp_path / "later.smi",
+        wanted=["valid_molecules"],
+        features="pca",
+    )
+    (valid,) = [one for one in report.results if one.metric == "valid_molecules"]
+    assert valid.model is not None
+    assert valid.model.value == sum(canonical(one) is not None for one in made) / len(made)
+    assert valid.model.n == len(made)
+    field = fitted()
+    ids = field.tensor_of_made(["CC(", "C[SH]C", "x"]).numpy()[:, 0]
+    assert [field.tokenizer.decode(row) for row in ids] == ["CC(", "CC", ""]

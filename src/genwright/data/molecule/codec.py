@@ -138,7 +138,7 @@ class MoleculeCodec(Codec):
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
     ) -> Iterator[Rows]:
-        """Chunks of up to 4,096 canonical SMILES."""
+        """Chunks of up to 4,096 canonical SMILES; of what a model made also those that are none, as they stand."""
         others = [name for name in fields if name != self.main]
         wanted = list(dict.fromkeys([*others, *([options.group] if options.group else [])]))
 
@@ -160,7 +160,7 @@ class MoleculeCodec(Codec):
                     rows.rejected.append(found)
                     continue
                 written, values = found
-                smiles = canonical(written)
+                smiles = canonical(written) or (written if options.made else None)
                 missing = lacking(values, wanted)
                 if smiles is None or missing is not None:
                     reason = _no_molecule(written) if smiles is None else f"it has no {missing!r}"

@@ -36,6 +36,7 @@ class MoleculeField(Field):
     """
 
     kind = "molecule"
+    judged_raw = True
     views = frozenset({"molecule"})
     suffix = ".smi"
 
@@ -112,6 +113,14 @@ class MoleculeField(Field):
             ids = self.tokenizer.encode(smiles)[: len(row)]
             row[: len(ids)] = ids
         return out
+
+    def tensor_of_made(self, values: Values) -> Tensor:
+        """What is known of each, valid or not: a symbol that training has not seen is left out."""
+        out = np.full((len(values), 1, self.space.grid[0]), END, np.uint16)
+        for row, smiles in zip(out[:, 0], values, strict=True):
+            ids = self.tokenizer.known_of(smiles)[: len(row)]
+            row[: len(ids)] = ids
+        return self.expand(out)
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[str]:
         """SMILES as they were drawn, valid or not; a valid one in its canonical form."""

@@ -66,6 +66,14 @@ class AtomTokenizer:
                 code="unknown-atom",
             ) from None
 
+    def known_of(self, smiles: str) -> list[int]:
+        """Numbers of the symbols that are in it; of what cannot be taken apart, none."""
+        try:
+            found = symbols(smiles, self.notation)
+        except DataError:
+            return []
+        return [self._number[one] for one in found if one in self._number]
+
     def decode(self, ids: Array) -> str:
         """The SMILES of numbers `(L,)`, up to the first end."""
         ends = np.flatnonzero(ids == END)
