@@ -278,7 +278,7 @@ def test_a_run_of_whole_pictures_takes_those_of_its_own_size_alone(there: Path) 
     first, second = genwright.load("gan"), genwright.load("larger")
     second.pipeline.spec = replace(second.pipeline.spec, local=False)
     with pytest.raises(
-        Incompatible, match=r"of 4 x 4 .* makes 8 x 8 of .* at the size of the other"
+        Incompatible, match=r"of 4 x 4 .* makes 8 x 8 .* at the size of the other"
     ) as error:
         Finish(first, then=second)
     assert error.value.code == "then-other-shape"
