@@ -174,8 +174,9 @@ class ReferenceData:
             x, given = np.concatenate([x, more]), {name: given[name] + theirs[name] for name in given}
         return self.decoded(x, given)
 
-    def read(self, path: Path) -> LoadedExamples:
-        """The examples in files. Raises `DataError` where they are no two, or of another kind."""
+    def read(self, path: Path, *, made: bool = False) -> LoadedExamples:
+        """The examples in files, those that were `made` good or not. Raises `DataError` where they are no two, or of
+        another kind."""
         suffixes = {suffix.lower() for suffix in path.suffixes}
         if path.is_file() and not suffixes & {*self.codec.reads, *ARCHIVES}:
             raise DataError(
@@ -188,7 +189,7 @@ class ReferenceData:
         if missing := [name for name in columns if name not in there]:
             notes.append(f"{path} has no {', '.join(missing)}: nothing that reads labels was measured")
             columns = {}
-        raws, labels, bad = self._values(source, columns)
+        raws, labels, bad = self._values(source, columns, made)
         raw: Any = self.field.join(raws) if raws else None
         if raw is not None:
             notes += self._compare(raw, labels, columns, path)
@@ -197,7 +198,7 @@ class ReferenceData:
         elif isinstance(self.field, TextField) and self.field.stream:
             x = np.concatenate([self.field.windows(text) for text in raw])
         else:
-            x = self.field.tensor_of_made(raw).numpy()
+            x = (self.field.tensor_of_made(raw) if made else self.field.tensor(raw)).numpy()
         if raw is None or self.field.stream:
             raw = self.field.decode(x)
         notes += self.field.changed(raw, str(path))
@@ -215,14 +216,14 @@ class ReferenceData:
         return LoadedExamples(x, raw, labels, notes)
 
     def _values(
-        self, source: Source, columns: Mapping[str, Field]
+        self, source: Source, columns: Mapping[str, Field], made: bool
     ) -> tuple[list[Values], dict[str, list[Any]], int]:
         """Raw values of what is judged, chunk by chunk; those of the labels; and how many could not be read."""
         raws = list[Values]()
         labels: dict[str, list[Any]] = {name: [] for name in columns}
         bad = 0
         fields = {self.make: self.field, **columns}
-        for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0, made=True)):
+        for rows in self.codec.read(source, fields, ReadOptions(val=0.0, test=0.0, made=made)):
             bad += len(rows.rejected)
             if len(rows):
                 raws.append(rows.values[self.make])
@@ -262,7 +263,7 @@ class ReferenceData:
         """Samples of a model, from the files that a person gets, and what is odd about them."""
         with tempfile.TemporaryDirectory() as folder:
             samples.write(folder)
-            loaded = self.read(Path(folder))
+            loaded = self.read(Path(folder), made=True)
         return self.chosen(loaded, n, rng), loaded.notes
 
 
@@ -343,7 +344,7 @@ def of_files(
     )
     bench = reference_data(*open_data(Recipe(data=data, codec=Plugin(codec))), seed, extractor)
     rng = np.random.default_rng([seed, 1])
-    made, exam = bench.read(fake), None if holdout is None else bench.read(holdout)
+    made, exam = bench.read(fake, made=True), None if holdout is None else bench.read(holdout)
     held: Sample | None = None
     reference: Sample | None = None
     notes: list[str] = []
