@@ -47,15 +47,17 @@ def test_compounds_are_learnt_asked_for_and_judged(tmp_path: Path) -> None:
         "-n",
         "4",
         "--set",
-        "infill=c1ccccc1____",
+        "prompt=c1ccccc1",
         "--given",
         "logp=2",
         "--out",
         tmp_path / "kept",
     )
     with (tmp_path / "kept/molecules.csv").open() as stream:
-        assert all("c1ccccc1" in row["smiles"] for row in csv.DictReader(stream))
+        kept = [Chem.MolFromSmiles(row["smiles"]) for row in csv.DictReader(stream)]
+    ring = Chem.MolFromSmiles("c1ccccc1")
+    assert all(one.HasSubstructMatch(ring) for one in kept if one is not None)
     refused("sample", run, "-n", "2", "--given", "logp=900", words=("logp", "900"))
     said = done("judge", run, "-n", "300").out
-    for metric in ("valid_molecules", "new_molecules", "internal_diversity", "property_control"):
+    for metric in ("valid_molecules", "new_molecules", "internal_diversity"):
         assert metric in said

@@ -30,7 +30,7 @@ def test_look_train_apply_and_judge_a_forecast(tmp_path: Path) -> None:
         lines = csv.writer(stream)
         lines.writerow(["Date", "Passengers"])
         lines.writerows(zip(months, map(int, PASSENGERS.split()), strict=True))
-    assert "times that go up in steps of 1 month" in done("look", file)
+    assert "times that go up in steps of 1 month" in done("look", file).out
     settings = ["codec.horizon=12", "task.last=12", "data.test=0.25", "net.name=mlp", "net.dropout=0.3"]
     chosen = [word for one in settings for word in ("--set", one)]
     done("train", file, "--task", "complete", "--family", "diffusion", *chosen, "--size", "xs",
@@ -44,5 +44,5 @@ def test_look_train_apply_and_judge_a_forecast(tmp_path: Path) -> None:
     )
     assert (
         "seasonal_naive"
-        in done("judge", tmp_path / "run") + (tmp_path / "run/judge/report.json").read_text()
+        in done("judge", tmp_path / "run").out + (tmp_path / "run/judge/report.json").read_text()
     )
