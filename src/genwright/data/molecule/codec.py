@@ -145,7 +145,7 @@ class MoleculeCodec(Codec):
         def empty() -> Rows:
             return Rows({name: [] for name in fields}, [], groups=[] if options.group else None)
 
-        rows, total, bad = empty(), 0, list[Rejected]()
+        rows, total, bad, first = empty(), 0, 0, ""
         for file in source.files:
             for number, found in enumerate(self._entries(file)):
                 if number % options.every:
@@ -156,7 +156,7 @@ class MoleculeCodec(Codec):
                     rows = empty()
                 total += 1
                 if isinstance(found, Rejected):
-                    bad.append(found)
+                    bad, first = bad + 1, first or f"{found.name}: {found.reason}"
                     rows.rejected.append(found)
                     continue
                 written, values = found
@@ -164,8 +164,9 @@ class MoleculeCodec(Codec):
                 missing = lacking(values, wanted)
                 if smiles is None or missing is not None:
                     reason = _no_molecule(written) if smiles is None else f"it has no {missing!r}"
+                    if smiles is None:
+                        bad, first = bad + 1, first or f"{where}: {reason}"
                     rows.rejected.append(Rejected(where, reason))
-                    bad += [] if smiles is not None else rows.rejected[-1:]
                     continue
                 for name in fields:
                     rows.values[name].append(smiles if name == self.main else values[name])
@@ -173,10 +174,10 @@ class MoleculeCodec(Codec):
                 rows.names.append(f"{file.stem.partition('.')[0]}-{number}")
                 if rows.groups is not None:
                     rows.groups.append(str(values[str(options.group)]))
-        if total >= ENOUGH and len(bad) > MOST_BAD * total:
+        if total >= ENOUGH and bad > MOST_BAD * total:
             raise DataError(
-                f"{len(bad):,} of {total:,} entries in {source.root} are no molecules, and at most a fifth is left "
-                f"out; the first is {bad[0].name}: {bad[0].reason}; mend them, or name the column with "
+                f"{bad:,} of {total:,} entries in {source.root} are no molecules, and at most a fifth is left "
+                f"out; the first is {first}; mend them, or name the column with "
                 f"--set codec.column=NAME",
                 code="too-many-no-molecules",
             )
@@ -186,11 +187,9 @@ class MoleculeCodec(Codec):
     def _entries(self, file: Path) -> Iterator[tuple[str, Mapping[str, Any]] | Rejected]:
         """SMILES as they are written, with what stands beside them, or why there is none."""
         if suffix(file) in (*SDF, *LINES):
-            one = None
-            for one in self._of_sdf(file) if suffix(file) in SDF else self._of_lines(file):
-                yield one
-            if one is None:
-                yield Rejected(file.name, "there is no molecule in it")
+            entries = self._of_sdf(file) if suffix(file) in SDF else self._of_lines(file)
+            yield next(entries, Rejected(file.name, "there is no molecule in it"))
+            yield from entries
             return
         column, _ = self._column(file)
         for frame, bad in readers.rows(file, readers.inspect(file), []):

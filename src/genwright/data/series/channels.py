@@ -91,6 +91,10 @@ class NumberChannel:
         """Which of its stored channels holds the number."""
         return int(self.gaps)
 
+    def missing(self, x: Array) -> Array:
+        """Where stored `(..., stored, T)` say that no number is known `(..., T)`."""
+        return x[..., 0, :] == 1 if self.gaps else np.zeros((*x.shape[:-2], x.shape[-1]), dtype=bool)
+
     def encode(self, values: Array) -> Array:
         """Numbers `(n, T)` to `(n, stored, T)`; what is not known is 0."""
         level, far = np.full(len(values), self.scale.mean), np.full(len(values), self.scale.std)

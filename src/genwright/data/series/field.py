@@ -373,13 +373,13 @@ class SeriesField(Field):
         known, and those to be forecast, step by step. They are learnt in these units, however small beside all that the
         numbers do."""
         found = {}
-        for channel, where in self.places():
-            if isinstance(channel, NumberChannel):
-                off = self._seasonal(plain, -1)[:, where.start + channel.value_at].astype(np.float64)
-                known = off[:, min(self.period, self.form.context) : self.form.context]
-                sizes = [float(np.sqrt((known**2).mean())) if known.size else 0.0]
-                sizes += np.sqrt((off[:, self.form.context :] ** 2).mean(0)).tolist()
-                found[channel.name] = np.maximum(sizes, 1e-2 * max(sizes) or 1.0).round(8)
+        changes = self._seasonal(plain, -1)
+        for channel, where in self._number_channels():
+            off = changes[:, where.start + channel.value_at].astype(np.float64)
+            known = off[:, min(self.period, self.form.context) : self.form.context]
+            sizes = [float(np.sqrt((known**2).mean())) if known.size else 0.0]
+            sizes += np.sqrt((off[:, self.form.context :] ** 2).mean(0)).tolist()
+            found[channel.name] = np.maximum(sizes, 1e-2 * max(sizes) or 1.0).round(8)
         return found
 
     def _seasonal(self, x: Array, sign: int) -> Array:
@@ -388,16 +388,11 @@ class SeriesField(Field):
         if not self.form.horizon:
             return x
         made = x.copy()
-        for channel, where in self.places():
-            if isinstance(channel, NumberChannel):
-                missing = x[..., where.start, :] == 1 if channel.gaps else np.zeros((), dtype=bool)
-                wide = self._wide.get(channel.name, np.ones(1 + self.form.horizon))
-                own = x[..., where.start + channel.value_at, :]
-                change = _summed if sign > 0 else _seasonal_differences
-                ahead = change(
-                    own, np.broadcast_to(missing, own.shape), wide, self.form.context, self.period
-                )
-                made[..., where.start + channel.value_at, :] = ahead
+        change = _summed if sign > 0 else _seasonal_differences
+        for channel, where in self._number_channels():
+            missing, at = channel.missing(x[..., where, :]), where.start + channel.value_at
+            wide = self._wide.get(channel.name, np.ones(1 + self.form.horizon))
+            made[..., at, :] = change(x[..., at, :], missing, wide, self.form.context, self.period)
         return made
 
     def decode(self, x: Array, parts: Mapping[str, Values] | None = None) -> list[Series]:
@@ -497,10 +492,8 @@ class SeriesField(Field):
         apart = 1 + (of - 1) * min(1.0, self.form.stride / max(1, self.form.horizon))
         self._trust = {}
         for channel, where in self._number_channels():
-            at = where.start + channel.value_at
-            missing = true[:, where.start, ahead] == 1 if channel.gaps else np.zeros((), dtype=bool)
+            at, counted = where.start + channel.value_at, ~channel.missing(true[:, where, ahead])
             own, model, before = (x[..., at, ahead] for x in (true, draws, season))
-            counted = ~np.broadcast_to(missing, own.shape)
             self._trust[channel.name] = Calibration.of(model, before, own, counted, apart)
         return {name: trust.json() for name, trust in self._trust.items()}
 
