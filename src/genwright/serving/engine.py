@@ -20,7 +20,7 @@ import torch
 from genwright.families.drafts import Draft, watching
 from genwright.serving.counters import Counters
 from genwright.serving.limits import Limits
-from genwright.serving.refusal import HttpRefusal
+from genwright.serving.refusal import HttpRefusal, check_room
 
 __all__ = ["Abandoned", "Engine", "Work"]
 
@@ -109,15 +109,7 @@ class Engine:
 
     def check_room(self) -> None:
         """Raise `HttpRefusal` where a request would not be accepted now."""
-        if self.draining:
-            raise HttpRefusal("the server is ending", code="draining", status=503, retry_after=10)
-        if self.waiting >= self.limits.waiting:
-            raise HttpRefusal(
-                f"{self.waiting} requests wait already: try again in a moment",
-                code="overloaded",
-                status=503,
-                retry_after=1,
-            )
+        check_room(self.draining, self.waiting, self.limits.waiting)
 
     def submit(self, work: Work) -> None:
         """Put work behind what waits. Raises `HttpRefusal` where the queue is full."""

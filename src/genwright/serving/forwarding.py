@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from genwright.serving.limits import Limits
 from genwright.serving.model_process import ModelProcess
-from genwright.serving.refusal import HttpRefusal
+from genwright.serving.refusal import HttpRefusal, check_room
 
 __all__ = ["Forwarder"]
 
@@ -48,18 +48,12 @@ class Forwarder:
 
     def _taken(self) -> str:
         """The socket for a request, if there is room."""
-        if self.process.draining:
-            raise HttpRefusal("the server is ending", code="draining", status=503, retry_after=10)
-        if self.process.socket is None:
+        socket, draining = self.process.socket, self.process.draining
+        if not draining and socket is None:
             raise _lost()
-        if self.busy >= self.limits.waiting:
-            raise HttpRefusal(
-                f"{self.busy} requests wait already: try again in a moment",
-                code="overloaded",
-                status=503,
-                retry_after=1,
-            )
-        return self.process.socket
+        check_room(draining, self.busy, self.limits.waiting)
+        assert socket is not None
+        return socket
 
     async def _answer(self, socket: str, scope: Scope, receive: Receive, send: Send) -> None:
         body = (await receive()).get("body", b"")  # which is whole: access control has waited for it

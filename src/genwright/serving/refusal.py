@@ -6,7 +6,7 @@ from typing import Any
 
 from genwright.errors import GenwrightError
 
-__all__ = ["HttpRefusal", "refusal_of"]
+__all__ = ["HttpRefusal", "check_room", "refusal_of"]
 
 STATUS = {"memory": 503, "missing-extra": 501}
 """Of errors that are not the fault of what was asked; all others are 400."""
@@ -32,6 +32,23 @@ class HttpRefusal(GenwrightError):
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
         words = str(self).encode(errors="backslashreplace").decode()  # half of a pair is no text
         return {"error": {"code": self.code, "message": words, "type": kind, "param": None}}
+
+
+def check_room(draining: bool, waiting: int, most: int) -> None:
+    """Raise `HttpRefusal` where one more request is not accepted.
+
+    draining  whether the server is to end
+    waiting   requests that are there, of which there may be `most`
+    """
+    if draining:
+        raise HttpRefusal("the server is ending", code="draining", status=503, retry_after=10)
+    if waiting >= most:
+        raise HttpRefusal(
+            f"{waiting} requests wait already: try again in a moment",
+            code="overloaded",
+            status=503,
+            retry_after=1,
+        )
 
 
 def refusal_of(error: BaseException) -> HttpRefusal:
