@@ -16,7 +16,10 @@ differences of all pairwise correlations, over windows, summed and divided by te
 data.test=0 has seen every real window, as those of all published figures have.
 
 Ours, the judge's `discriminative` on the same windows: a linear classifier of random convolutions, three of them, which
-sees the last digit where the GRU does not.
+sees the last digit where the GRU does not. It is asked about another part of the time than it learnt from; `across`
+stands for windows drawn from all over, as TimeGAN's are, where it knows a window by those that overlap it. Beside both
+stand halves of the real windows (`real`), and halves that share nothing: every second part of four windows' length
+(`apart`), which is what fresh data of the same kind would have.
 
 By time: a run trained on the first part of the series is held against windows of the last part, which overlap none of
 those it saw; each window less its mean and over its deviation, since a price is at another level later. Beside all
@@ -29,9 +32,10 @@ of the median is in units of the training error of repeating the season before, 
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -98,17 +102,18 @@ def correlational(real: Array, made: Array, rng: np.random.Generator) -> float:
 class Windows:
     """What the judge's metric reads of a sample."""
 
-    series: Sequence[Series]
+    raw: Sequence[Series]
+    field: SeriesField
 
     def __len__(self) -> int:
-        return len(self.series)
+        return len(self.raw)
 
     def view(self, _: str) -> Sequence[Series]:
-        return self.series
+        return self.raw
 
 
-def by_the_judge(real: Sequence[Series], made: Sequence[Series], seed: int) -> float:
-    evidence: Any = SimpleNamespace(test=Windows(real), fake=Windows(made))
+def by_the_judge(field: SeriesField, real: Sequence[Series], made: Sequence[Series], seed: int) -> float:
+    evidence: Any = SimpleNamespace(test=Windows(real, field), fake=Windows(made, field))
     right, asked = Discriminative(most=SHOWN).count(evidence, np.random.default_rng(seed))
     return abs(right / asked - 0.5)
 
@@ -133,15 +138,31 @@ def windows(models: Sequence[Model], n: int, seeds: int) -> None:
     train = real["train"]
     low, high = train.min((0, 1)), train.max((0, 1))
     stored = np.asarray(model.dataset.splits["train"].arrays["series"][:])
-    for which in ("model", "real"):
-        scores = []
-        for seed, some in enumerate(drawn):
-            order = np.random.default_rng(seed).permutation(len(stored))
-            halves = [field.decode(half) for half in np.array_split(stored[order], 2)]
-            both = (field.decode(stored), some) if which == "model" else halves
-            scores.append(by_the_judge(*both, seed))
-        apart = f"{np.mean(scores):.3f} ± {np.std(scores):.3f}"
-        say(protocol="ours", which=which, discriminative=apart, trainings=len(models), seeds=seeds, n=n)
+    whole = field.decode(stored)
+    part, within = np.divmod(np.arange(len(stored)), 4 * field.form.length)
+    lone = copy.copy(field)  # whose windows share nothing, by its form
+    lone.form = replace(field.form, stride=field.form.length)
+    for which in ("model", "real", "apart"):
+        for protocol, judged in {"ours": field, "across": lone}.items():
+            scores = []
+            for seed, some in enumerate(drawn):
+                halves = np.array_split(np.random.default_rng(seed).permutation(len(stored)), 2)
+                if which == "apart":
+                    inside = within < 3 * field.form.length
+                    halves = [np.flatnonzero(inside & (part % 2 == k)) for k in (0, 1)]
+                both = (
+                    (whole, some) if which == "model" else [[whole[i] for i in half] for half in halves]
+                )
+                scores.append(by_the_judge(judged, *both, seed))
+            apart = f"{np.mean(scores):.3f} ± {np.std(scores):.3f}"
+            say(
+                protocol=protocol,
+                which=which,
+                discriminative=apart,
+                trainings=len(models),
+                seeds=seeds,
+                n=n,
+            )
     protocols = {"timegan": (train, lambda x: (x - low) / (high - low))}
     if heldout is not None:
         protocols["by time"] = (heldout, by_itself)

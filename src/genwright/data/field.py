@@ -28,7 +28,7 @@ from genwright.errors import Unsupported
 from genwright.grammar import Grammar
 from genwright.space import Space
 
-__all__ = ["Array", "Field", "Partial", "Rule", "Unit", "Values"]
+__all__ = ["Array", "Blocks", "Field", "Partial", "Rule", "Unit", "Values"]
 
 Array = NDArray[Any]
 Values = Any
@@ -49,6 +49,17 @@ class Partial(NamedTuple):
     x: Tensor
     known: Tensor
     length: int | None = None
+
+
+class Blocks(NamedTuple):
+    """Examples that share content, as windows of one series do where they overlap.
+
+    number  of the block that each is in `(n,)`: examples of two blocks share as little as may be
+    share   of all of them: so many that shared nothing would say as much
+    """
+
+    number: Array
+    share: float
 
 
 class Unit(NamedTuple):
@@ -206,6 +217,11 @@ class Field(ABC):
     def grid_of(self, value: Any) -> tuple[int, ...]:
         """The grid that a raw value has by itself, which may be another than that of the space."""
         return self.space.grid
+
+    def blocks(self, values: Values) -> Blocks | None:
+        """Real examples in blocks, where some share content: what is learnt from one part of them is to be asked about
+        another. None: each stands for itself."""
+        return None
 
     def per(self, x: Array, *, independent: bool) -> Unit | None:
         """What the likelihood of stored examples `(n, stored, *grid)` is counted by, in nats (None: by the example).

@@ -226,8 +226,8 @@ class Rate(Metric):
     """A share of examples."""
 
     @abstractmethod
-    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
-        """How many, and of how many."""
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[float, int]:
+        """How many (a mean may lie between two numbers), and of how many."""
 
     def _read(self, evidence: Evidence, rng: np.random.Generator) -> Measurement:
         hits, n = self.count(evidence, rng)

@@ -32,7 +32,7 @@ from genwright.registry import build, names
 
 __all__ = ["claims", "contenders", "holm", "metrics", "protocol", "results"]
 
-VERSION = 3
+VERSION = 4
 """Of how metrics are read; a change that moves figures counts it up."""
 
 ALPHA = 0.05

@@ -20,6 +20,7 @@ from genwright.data.series.calibration import Calibration
 from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
 from genwright.data.series.field import SeriesField, SeriesForm
 from genwright.data.series.forecast import repeated
+from genwright.data.series.overlaps import blocks_of
 from genwright.data.series.series import Series
 from genwright.data.series.windows import Cuts
 from genwright.data.source import find
@@ -607,3 +608,41 @@ def test_differences_of_what_cannot_be_subtracted_are_refused(tmp_path: Path) ->
     with pytest.raises(DataError) as asked:
         settled(chunks, field).partial(windows(chunks)[:1])
     assert asked.value.code == "gaps-in-differences"
+
+
+# -- overlaps --------------------------------------------------------------------------------------
+
+
+def test_windows_are_in_blocks_by_what_they_share() -> None:
+    rng = np.random.default_rng(0)
+    walks = [rng.normal(size=(200, 2)).cumsum(0) + 50 * i for i in range(2)]
+    cut = [(i, at, walk[at : at + 10]) for i, walk in enumerate(walks) for at in range(0, 190, 2)]
+    order = rng.permutation(len(cut))
+    rounded = np.stack([cut[i][2] for i in order]).astype(np.float32).astype(np.float64)
+    found = blocks_of(rounded)
+    assert found is not None
+    assert found.share == pytest.approx(0.2, abs=0.02)  # two new steps of ten
+    number = np.empty(len(cut), dtype=np.int64)
+    number[order] = found.number
+    for i in range(2):  # in the order of time, one behind the other
+        own = number[[j for j, (walk, _, _) in enumerate(cut) if walk == i]]
+        assert len(np.flatnonzero(np.diff(own))) == len(set(own.tolist())) - 1
+    assert not set(number[:95].tolist()) & set(number[95:].tolist())
+    assert np.bincount(number).max() <= len(cut) / 20 + 1
+    again = blocks_of(np.stack([one for _, _, one in cut]))
+    assert again is not None
+    assert sorted(np.bincount(again.number)) == sorted(np.bincount(number))
+    assert set(map(tuple, zip(again.number, number, strict=True))) == {
+        (i, i) for i in set(number.tolist())
+    }
+
+
+def test_windows_that_share_nothing_are_in_no_blocks() -> None:
+    apart = np.random.default_rng(0).normal(size=(300, 10)).cumsum(0).reshape(30, 10, 10)
+    assert blocks_of(apart) is None
+    assert blocks_of(apart[:1]) is None
+    assert blocks_of(apart[:, :1]) is None
+    # Of a channel that hardly moves a step or two are alike by chance, half a window is not.
+    assert blocks_of(np.random.default_rng(0).integers(0, 9, (200, 24, 1)).astype(float)) is None
+    still = blocks_of(np.full((40, 8, 2), np.nan))
+    assert still is None or len(still.number) == 40

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 from genwright.data.codec import Array
+from genwright.data.series.field import SeriesField, SeriesForm
+from genwright.data.series.series import Series
 from genwright.errors import DataError
+from genwright.evaluation.evidence import Evidence
+from genwright.evaluation.metrics.series import Discriminative
 from genwright.evaluation.metrics.twosample import ClassifierTwoSample
-from genwright.testing.examples import evidence
+from genwright.testing.examples import evidence, sample_of
 
 metric = ClassifierTwoSample()
 
@@ -87,3 +93,55 @@ def test_what_only_trees_and_what_only_a_plane_sees() -> None:
 def test_few_are_looked_at_if_so_wished() -> None:
     found = evidence(normal(0, 500), normal(1, 500))
     assert ClassifierTwoSample(most=100).read(found).n < 80 < metric.read(found).n
+
+
+# -- windows of one series --------------------------------------------------------------------------
+
+LENGTH = 12
+
+
+def cut(walk: Array) -> list[Series]:
+    """Every window of a walk `(T, 2)`."""
+    times = np.arange(LENGTH, dtype=np.float64)
+    some = [walk[i : i + LENGTH] for i in range(len(walk) - LENGTH + 1)]
+    return [Series({"a": one[:, 0], "b": one[:, 1]}, times) for one in some]
+
+
+def of_series(test: list[Series], fake: list[Series], stride: int = 1) -> Evidence:
+    """`stride` above the length of a window: as if none could overlap."""
+    field = SeriesField(SeriesForm(LENGTH, stride, numbers=("a", "b")))
+    field.fit(test)
+    field.settle()
+    samples = []
+    for some in (test, fake):
+        x = field.encode(some)
+        samples.append(replace(sample_of(x.reshape(len(x), -1)), x=x, raw=some, field=field))
+        samples[-1] = replace(samples[-1], views=samples[-1].views | {"series"})
+    return Evidence(field.space, "identity", samples[0], samples[0], samples[1])
+
+
+@pytest.mark.parametrize("asked", [Discriminative(), ClassifierTwoSample()])
+def test_overlapping_windows_are_not_known_by_their_neighbours(asked: ClassifierTwoSample) -> None:
+    # A walk is somewhere else in each of its parts. Every second part, and the others: both are as real.
+    windows = cut(0.1 * normal(3, 1400, 2).cumsum(0))
+    part, within = np.divmod(np.arange(len(windows)), 40)
+    inside = within < 40 - LENGTH
+    even, odd = ([windows[i] for i in np.flatnonzero(inside & (part % 2 == k))] for k in (0, 1))
+    apart = asked.read(of_series(even, odd), 0)
+    assert apart.low <= 0.5 <= apart.high
+    assert asked.read(of_series(even, odd, LENGTH), 0).low > max(0.5, apart.value)
+    assert apart.n < 0.2 * asked.read(of_series(even, odd, LENGTH), 0).n
+
+
+@pytest.mark.parametrize("asked", [Discriminative(), ClassifierTwoSample()])
+def test_what_is_wrong_with_windows_is_seen_all_the_same(asked: ClassifierTwoSample) -> None:
+    walk = 0.1 * normal(3, 900, 2).cumsum(0)
+    windows = cut(walk)
+    rng = np.random.default_rng(0)
+    noisy = [
+        Series({k: v + 0.5 * rng.normal(size=LENGTH) for k, v in one.channels.items()}, one.times)
+        for one in windows
+    ]
+    assert asked.read(of_series(windows, noisy), 0).low > 0.6
+    # All in one place, so that no part but one has any of them.
+    assert asked.read(of_series(windows, noisy[:1] * len(windows)), 0).value > 0.95

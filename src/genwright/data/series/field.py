@@ -13,12 +13,13 @@ import torch
 
 from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.reservoir import Reservoir
-from genwright.data.field import Array, Field, Partial, Rule, Values
+from genwright.data.field import Array, Blocks, Field, Partial, Rule, Values
 from genwright.data.series.calibration import Calibration
 from genwright.data.series.channels import Channel, NumberChannel, Scale, StateChannel, restored_channel
 from genwright.data.series.clock import TimeFormat, TimeStep
 from genwright.data.series.differences import Differences
 from genwright.data.series.forecast import Errors, framed, median_of, pasted, seasonal_naive
+from genwright.data.series.overlaps import blocks_of
 from genwright.data.series.series import Series, gaps
 from genwright.data.table.frames import TableFormat
 from genwright.errors import DataError
@@ -430,6 +431,16 @@ class SeriesField(Field):
             return list(made.transpose(2, 0, 1))
         x = self._seasonal(x, 1)
         return [channel.numbers(x[:, where]) for channel, where in self._number_channels()]
+
+    def blocks(self, values: Values) -> Blocks | None:
+        if (
+            self.form.whole
+            or self.form.stride >= self.form.length
+            or not self.form.numbers
+            or not len(values)
+        ):
+            return None
+        return blocks_of(np.stack([self._stacked(values, name) for name in self.form.numbers], axis=2))
 
     def known(self, values: Values) -> list[bool]:
         return [all(c.known(one.channels[c.name]) for c in self.channels) for one in values]

@@ -83,11 +83,11 @@ class Discriminative(ClassifierTwoSample):
         a, b = (_convolved(x, np.random.default_rng(seed)) for x in scaled)
         return a, b
 
-    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[float, int]:
         """The mean of a few classifiers, each of other kernels and examples: what one owes to chance falls out."""
         found = [super(Discriminative, self).count(evidence, rng) for _ in range(TURNS)]
         n = min(asked for _, asked in found)
-        return round(n * float(np.mean([hits / asked for hits, asked in found]))), n
+        return n * float(np.mean([hits / asked for hits, asked in found])), n
 
     def classifiers(self, rng: np.random.Generator) -> Classifiers:
         return super().classifiers(rng)[:1]

@@ -10,6 +10,7 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.evaluation.evidence import Evidence
 from genwright.evaluation.metric import Rate, varied
+from genwright.evaluation.neighbours import nearest_neighbours
 from genwright.options import Count
 
 __all__ = ["ClassifierTwoSample", "Classifiers"]
@@ -24,7 +25,9 @@ class ClassifierTwoSample(Rate):
     or a logistic regression on `numbers`, whichever does better on a part of its own.
 
     A real example and its copy fall into one part together: else the classifier would learn that the one
-    is real, and be wrong about the other.
+    is real, and be wrong about the other. So do real examples that share content (`Field.blocks`), with those
+    generated that are nearest to them: else it would learn what the one series was that all windows are of, and
+    tell its neighbour by it.
     """
 
     name = "c2st"
@@ -43,20 +46,21 @@ class ClassifierTwoSample(Rate):
         """Enough to learn from, and to be asked about."""
         return 40
 
-    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[int, int]:
+    def count(self, evidence: Evidence, rng: np.random.Generator) -> tuple[float, int]:
         n = min(len(evidence.test), len(evidence.fake), self.most)
         test, fake = self.numbers(evidence, rng)
         varied(self.name, test)
-        test, fake = (_some(rows, n, rng) for rows in (test, fake))
-        rows, made = np.vstack([test, fake]), np.repeat([False, True], n)
-        order, pair = _pairs(rows, made)
-        rows, made = rows[order], made[order]
-        place = rng.permutation(pair.max() + 1)[pair] / (pair.max() + 1)
-        learn, choose, ask = (
-            place < PARTS[0],
-            (place >= PARTS[0]) & (place < PARTS[1]),
-            place >= PARTS[1],
-        )
+        real, some = (_some(len(rows), n, rng) for rows in (test, fake))
+        rows, made = np.vstack([test[real], fake[some]]), np.repeat([False, True], n)
+        blocks = evidence.test.field.blocks(evidence.test.field.take(evidence.test.raw, real.tolist()))
+        share, parts = 1.0, None
+        if blocks is not None:
+            share, parts = blocks.share, _parts(_beside(rows, blocks.number), rng)
+        if parts is None or any(len(set(made[part].tolist())) < 2 for part in parts):
+            share, (order, pair) = 1.0, _pairs(rows, made)
+            rows, made = rows[order], made[order]
+            parts = _parts(pair, rng)
+        learn, choose, ask = parts
 
         best, most = None, -1.0
         for one in self.classifiers(rng):
@@ -64,7 +68,10 @@ class ClassifierTwoSample(Rate):
                 found = float(_fit(one, rows[learn], made[learn]).score(rows[choose], made[choose]))
                 best, most = (one, found) if found > most else (best, most)
         assert best is not None
-        return int((best.predict(rows[ask]) == made[ask]).sum()), int(ask.sum())
+        right = best.predict(rows[ask]) == made[ask]
+        rate = np.mean([right[made[ask] == kind].mean() for kind in (False, True)])
+        asked = max(1, round(share * len(right)))
+        return float(rate) * asked, asked
 
     def numbers(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Array, Array]:
         """What classifiers see of the test and of the generated examples `(n, d)` and `(m, d)`."""
@@ -85,6 +92,23 @@ def _pairs(rows: Array, made: Array) -> tuple[Array, Array]:
     which = np.arange(len(kind)) - np.searchsorted(kind, kind)
     _, pair = np.unique(kind // 2 * len(rows) + which, return_inverse=True)
     return order, pair
+
+
+def _beside(rows: Array, block: Array) -> Array:
+    """The block of each row `(2n,)`: that of the real ones `(n,)`, and of a generated one that of the real one nearest
+    to it, each number in units of its deviation."""
+    n = len(block)
+    wide = rows[:n].std(0)
+    scaled = rows[:, wide > 0] / wide[wide > 0]
+    _, nearest = nearest_neighbours(scaled[n:], scaled[:n])
+    return np.concatenate([block, block[nearest[:, 0]]])
+
+
+def _parts(block: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Masks `(2n,)` of what is learnt from, chosen by and asked about; no block is in two of them."""
+    many = int(block.max()) + 1
+    place = rng.permutation(many)[block] / many
+    return place < PARTS[0], (place >= PARTS[0]) & (place < PARTS[1]), place >= PARTS[1]
 
 
 def _classifiers(rng: np.random.Generator) -> list[Any]:
@@ -109,6 +133,6 @@ def _fit(classifier: Any, rows: Array, made: Array) -> Any:
         return classifier.fit(rows, made)
 
 
-def _some(rows: Array, n: int, rng: np.random.Generator) -> Array:
-    """`n` of them: the larger set is cut to the size of the smaller one."""
-    return rows if len(rows) == n else rows[np.sort(rng.permutation(len(rows))[:n])]
+def _some(total: int, n: int, rng: np.random.Generator) -> Array:
+    """Places of `n` of so many: the larger set is cut to the size of the smaller one."""
+    return np.arange(n) if total == n else np.sort(rng.permutation(total)[:n])
