@@ -54,7 +54,7 @@ test: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 journey: $(DEV)
-	$(BIN)/python -m pytest -m journey
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m journey -n auto --dist loadscope
 
 bench:
 	@grep -ls __main__ benchmarks/*.py | while read -r file; do \
