@@ -217,8 +217,10 @@ def copied(report: EvaluationReport) -> str:
 
 
 def _copied_share(one: MetricResult) -> float:
-    """How far a model has surely gone from what cannot have copied to a copy of training examples."""
-    one = replace(one, real_baseline=one.of_no_copier)
+    """How far a model has surely gone from what cannot have copied to a copy of training examples. A rare value of a
+    column is found again where columns are drawn by themselves, too: that a judge has to say, but no example is copied.
+    """
+    one = replace(one, real_baseline=replace(one, exchangeable=True).of_no_copier)
     if one.model is None or one.real_baseline is None or one.train_copy is None:
         return 0.0
     whole = one.faulty(one.train_copy)
