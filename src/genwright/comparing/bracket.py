@@ -20,8 +20,8 @@ from genwright.errors import RecipeError
 __all__ = ["AIM", "Bracket", "Price", "RefusedFamily", "plan_bracket"]
 
 AIM = 0.93
-"""Of the time, what is planned with: a step may cost a little more than it did when it was measured, and what was killed
-does some steps again."""
+"""Of the time, what is planned with: a step may cost a little more than it did when it was measured, and what was
+killed does some steps again."""
 ENOUGH = 60.0
 """Seconds of a training from which all candidates are trained to the end."""
 LEAST_STEPS = 20
