@@ -67,8 +67,8 @@ def test_little_data_is_for_small_nets() -> None:
 
 
 def test_an_example_of_few_numbers_teaches_less() -> None:
-    assert [chosen(60.0, 1e-3, in_each=n).size for n in (15, 200, 1_000)] == ["xs", "s", "s"]
-    assert chosen(600.0, 1e-3, in_each=15).size == "s"
+    assert [chosen(60.0, 1e-3, in_each=n).size for n in (15, 300, 1_000)] == ["xs", "s", "s"]
+    assert chosen(1200.0, 1e-3, in_each=15).size == "s"
 
 
 def test_of_a_busy_core_less_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
