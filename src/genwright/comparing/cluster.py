@@ -51,7 +51,11 @@ class Cluster(Executor):
         self.remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_perform)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
-        asked = {self.remote.remote(dict(task), _packed(Path(task["run"]))): task for task in tasks}
+        return self._answers(
+            {self.remote.remote(dict(task), _packed(Path(task["run"]))): task for task in tasks}
+        )
+
+    def _answers(self, asked: dict[Any, Task]) -> Iterator[tuple[Task, Answer]]:
         while asked:
             (done, *_), _ = self.ray.wait(list(asked), num_returns=1)
             task = asked.pop(done)

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +126,9 @@ class Comparison:
             self._count("opened", time.process_time() - self._began)
             self._settle_examples()
             self.judge = Judge(self.recipe, self.dataset, self.n)
-            company = self._company()
-            self.plan = self._planned(company)
+            self.plan = self._planned()
             self._train()
-            table = self._table(company)
+            table = self._table(self._company())
             self._write(table)
         return replace(table, folder=self.folder)
 
@@ -157,23 +157,23 @@ class Comparison:
         if self.ledger.read("company") is None:
             began = time.process_time()
             report = self.judge.company()
-            work, began = time.process_time() - began, time.process_time()
-            self.judge.company()  # as a model costs whose company is known
             evaluation_page.write(report, path)
-            judging = time.process_time() - began
-            self.ledger.write("company", {"work": work + judging, "judging": judging})
+            work = time.process_time() - began
+            self.ledger.write("company", {"work": work})
             self.say(f"measured the floor, the copycat and the baselines ({work:.0f} s)")
         return evaluation_page.read(path / "report.json")
 
-    def _planned(self, company: EvaluationReport) -> Plan:
+    def _planned(self) -> Plan:
         known = self.ledger.read("plan")
         if known is None:
-            began = time.process_time()
-            known = remembered(self.about)
+            known, work = remembered(self.about), 0.0
             if known is None:
+                self._company()
+                began = time.process_time()
                 known = asdict(self._made_plan())
                 remember(self.about, known)
-            self.ledger.write("plan", known | {"work": time.process_time() - began})
+                work = time.process_time() - began
+            self.ledger.write("plan", known | {"work": work})
         plan = Plan.of(known)
         bracket = plan.bracket
         cuts = f", cut after {bracket.rungs[0]:.0%}" if len(bracket.rungs) > 1 else ""
@@ -186,7 +186,8 @@ class Comparison:
     def _made_plan(self) -> Plan:
         """Prices measured, and the bracket that follows from them."""
         began = time.process_time()
-        judging = self.ledger.read("company")["judging"]
+        self.judge.company()  # as a model costs whose company is known
+        judging = time.process_time() - began
         refused = list(self.misfits)
         share = AIM * self.seconds / len(self.candidates)
         recipes: dict[str, Recipe] = {}
@@ -219,8 +220,10 @@ class Comparison:
     # -- trainings ---------------------------------------------------------------------------------
 
     def _train(self) -> None:
-        """Rung by rung: train, look, and let the better half go on."""
+        """Rung by rung: train, look, and let the better half go on. What no training waits for is done when these have
+        begun, since they may run elsewhere."""
         bracket, alive = self.plan.bracket, list(self.plan.bracket.steps)
+        meanwhile: list[Callable[[], object]] = [self._company]
         for rung in range(len(bracket.rungs)):
             last = rung == len(bracket.rungs) - 1
             wanted = [(name, k) for name in alive for k in range(self.seeds if last else 1)]
@@ -229,19 +232,28 @@ class Comparison:
             for task in tasks:
                 if task not in todo:
                     self._look(task, last)
-            for task, answer in self._answers(todo):
+            for task, answer in self._answers(todo, meanwhile):
                 answer.pop("each", None)  # of no use but for a price
                 self.ledger.write(task["name"], answer)
                 self._look(task, last)
             if not last:
-                alive = self._better(alive, rung, bracket.places[rung + 1])
+                kept = self._better(alive, rung, bracket.places[rung + 1])
+                out = [name for name in alive if name not in kept]
+                meanwhile = [partial(self._judge_early, name, rung) for name in out]
+                alive = kept
 
-    def _answers(self, tasks: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Tasks with their answers, as long as there is time."""
-        if not tasks:
-            return
+    def _answers(
+        self, tasks: Sequence[dict[str, Any]], meanwhile: Sequence[Callable[[], object]]
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Tasks with their answers, as long as there is time.
+
+        meanwhile  what else there is to do, once they have begun
+        """
+        answers = self.executor.run(tasks)
+        for one in meanwhile:
+            one()
         left = [task["name"] for task in tasks]
-        for task, answer in self.executor.run(tasks):
+        for task, answer in answers:
             left.remove(task["name"])
             yield task, answer
             if left and self.ledger.seconds > OVER * self.seconds:
@@ -293,14 +305,16 @@ class Comparison:
             f"{_named(name)}: judged at step {answer['step']:,}, after {answer['worked']:.0f} s of work"
         )
 
+    def _judge_early(self, name: str, rung: int) -> None:
+        """The verdict on one that goes on no further, as it is."""
+        if "error" not in self.ledger.read(f"{name}/0/{rung}"):
+            self._judge(f"{name}/0/{rung}", self._run(name, 0))
+
     def _better(self, alive: list[str], rung: int, n: int) -> list[str]:
-        """The candidates that go on, in their old order. The others are judged as they are."""
+        """The candidates that go on, in their old order."""
         chosen = {name: self.ledger.read(f"{name}/0/{rung}/chosen") for name in alive}
         values = {name: one.get("value", math.inf) for name, one in chosen.items() if one is not None}
         kept = sorted(values, key=lambda name: (values[name], name))[:n]
-        for name in alive:
-            if name not in kept and "error" not in self.ledger.read(f"{name}/0/{rung}"):
-                self._judge(f"{name}/0/{rung}", self._run(name, 0))
         return [name for name in alive if name in kept]
 
     # -- the table ---------------------------------------------------------------------------------

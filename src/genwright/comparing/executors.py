@@ -40,7 +40,8 @@ class Executor(ABC):
 
     @abstractmethod
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
-        """Each task with its answer, in the order in which they are done."""
+        """Each task with its answer, in the order in which they are done. What others do has begun before the first is
+        asked for."""
 
     def close(self) -> None:
         """End what was started."""
@@ -69,8 +70,7 @@ class Processes(Executor):
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
         asked = {self.threads.submit(self._ask, task): task for task in tasks}
-        for answer in as_completed(asked):
-            yield asked[answer], answer.result()
+        return ((asked[answer], answer.result()) for answer in as_completed(asked))
 
     def _ask(self, task: Task) -> Answer:
         process = self.free.get()
