@@ -6,6 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src"
@@ -34,6 +35,7 @@ class Raised:
     sentence: str
 
 
+@cache
 def raised(source: Path = SOURCE) -> list[Raised]:
     """Every literal `code=` of a call, and every class that has a `code`, in the order of the files."""
     return [found for file in sorted(source.rglob("*.py")) for found in _in(file, source)]

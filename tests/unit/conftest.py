@@ -1,9 +1,8 @@
-"""A tiny run of each modality, made once for each module that asks for it."""
+"""A tiny run of each modality, made once in each process that runs tests."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ import pytest
 from commands import TINY, classes, done, table, text
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with data, and a run of each modality: `row`, `image` and `text`."""
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, and a run of each modality: `row`, `image` and `text`; a test gets a copy, `room`."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -23,7 +22,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         done("train", "rows.csv", "--family", "vae", "--label", "y", "--out", "row", *TINY)
         done("train", "faces", "--family", "vae", "--out", "image", *TINY)
         done("train", "fox.txt", "--set", "codec.length=16", "--out", "text", *TINY)
-        yield folder
+    return folder
 
 
 @pytest.fixture

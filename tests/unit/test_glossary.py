@@ -12,6 +12,7 @@ import re
 import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -219,7 +220,16 @@ def names_in(text: str) -> set[str]:
     return {token.string for token in tokens if token.type == tokenize.NAME}
 
 
-NAMES = {path: names_in(file.read_text(encoding="utf-8")) for path, file in FILES.items()}
+@cache
+def names_by_path() -> dict[str, set[str]]:
+    """The identifiers of each module: read on demand, since each process that runs tests imports this file."""
+    return {path: names_in(file.read_text(encoding="utf-8")) for path, file in FILES.items()}
+
+
+@cache
+def known() -> frozenset[str]:
+    """All identifiers of the package."""
+    return frozenset().union(*names_by_path().values())
 
 
 def room(path: str) -> str:
@@ -270,7 +280,7 @@ def test_a_retired_word_is_seen() -> None:
 def test_no_retired_word_comes_back() -> None:
     found = {
         (word, room(path)): (path, instead)
-        for path, names in NAMES.items()
+        for path, names in names_by_path().items()
         for word, instead in standing(path, names)
         if (word, room(path)) not in STAYS
     }
@@ -339,10 +349,9 @@ def test_a_term_is_in_the_code_and_not_retired(term: str, code: str, meaning: st
     always = {word for many in RETIRED[EVERYWHERE] for word in many.split()}
     assert not always & {*re.findall(r"\w+", term.lower()), *(w for n in code.split() for w in words(n))}
     names = set(re.findall(r"\w+", code))
-    known = set().union(*NAMES.values()) | {part for path in FILES for part in re.split(r"[/.]", path)}
-    assert names <= known | AWAITED, f"{term}: not in the code: {names - known}"
+    there = known() | {part for path in FILES for part in re.split(r"[/.]", path)}
+    assert names <= there | AWAITED, f"{term}: not in the code: {names - there}"
 
 
 def test_names_that_were_awaited_have_come() -> None:
-    known = set().union(*NAMES.values())
-    assert not AWAITED & known, f"strike them out of AWAITED: {sorted(AWAITED & known)}"
+    assert not AWAITED & known(), f"strike them out of AWAITED: {sorted(AWAITED & known())}"

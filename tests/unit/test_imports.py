@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from snippets import ROOT
 
 PACKAGE = ROOT / "src/genwright"
 FILES = sorted(PACKAGE.rglob("*.py"))
-TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    """A file of the package, parsed once: on demand, since each process that runs tests imports this file."""
+    return ast.parse(file.read_text(encoding="utf-8"))
+
 
 DOWN = {
     "root": set(),
@@ -165,21 +172,23 @@ def module_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def live(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker sees."""
+def live(node: ast.AST, *, later: bool = True) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker sees, and unless `later` those inside functions."""
     for child in ast.iter_child_nodes(node):
+        if not later and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             for other in child.orelse:
-                yield from live(other)
+                yield from live(other, later=later)
             continue
         yield child
-        yield from live(child)
+        yield from live(child, later=later)
 
 
-def imports(tree: ast.AST) -> set[str]:
-    """Full names of the modules of the package that are imported, at the top or later."""
+def imports(tree: ast.AST, *, later: bool = True) -> set[str]:
+    """Full names of the modules of the package that are imported, at the top or `later`."""
     found = set()
-    for node in live(tree):
+    for node in live(tree, later=later):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -193,13 +202,15 @@ def imports(tree: ast.AST) -> set[str]:
     return {name for name in found if name.split(".")[0] == "genwright"}
 
 
-ARROWS = sorted(
-    {
-        (room(module_of(file)), room(target), file.relative_to(ROOT).as_posix())
-        for file, tree in TREES.items()
-        for target in imports(tree)
-    }
-)
+def arrows() -> list[tuple[str, str, str]]:
+    """Each import of the package: from which room, of which room, and in which file."""
+    return sorted(
+        {
+            (room(module_of(file)), room(target), file.relative_to(ROOT).as_posix())
+            for file in FILES
+            for target in imports(tree_of(file))
+        }
+    )
 
 
 def test_rooms_are_without_cycles() -> None:
@@ -214,10 +225,16 @@ def test_every_room_is_known() -> None:
 def test_imports_go_down() -> None:
     wrong = [
         f"{file}: {here} may not import {there}"
-        for here, there, file in ARROWS
+        for here, there, file in arrows()
         if here != there and there not in DOWN.get(here, set())
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_any_module_may_be_the_first_that_is_imported() -> None:
+    """Within a room too: where two modules import each other at the top, the first to be asked for fails."""
+    graph = {module_of(file): imports(tree_of(file), later=False) for file in FILES}
+    TopologicalSorter(graph).prepare()
 
 
 # -- the door --------------------------------------------------------------------------------------
@@ -270,7 +287,7 @@ UNSAFE_CALLS = {"eval", "exec", "torch.save", "np.save", "numpy.save"}
 
 def unsafe(file: Path) -> Iterator[str]:
     """What a file does that could run what it reads."""
-    for node in ast.walk(TREES[file]):
+    for node in ast.walk(tree_of(file)):
         where = f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = (
@@ -301,7 +318,7 @@ def test_functions_fit_a_screen_and_files_are_named_for_something() -> None:
     long = [
         f"{file.relative_to(ROOT)}:{node.lineno} {node.name} has {lines} lines"
         for file in FILES
-        for node in ast.walk(TREES[file])
+        for node in ast.walk(tree_of(file))
         if isinstance(node, ast.FunctionDef)
         and (lines := (node.end_lineno or 0) - node.body[0].lineno + 1) > LONGEST
     ]
@@ -312,7 +329,7 @@ def test_a_verb_says_what_it_does_in_some_lines() -> None:
     verbs = {name for name in genwright.__all__ if name.islower() and name[0] != "_"}
     lines = {
         node.name: (node.end_lineno or 0) - node.body[1].lineno + 1
-        for node in TREES[PACKAGE / "api.py"].body
+        for node in tree_of(PACKAGE / "api.py").body
         if isinstance(node, ast.FunctionDef) and node.name in verbs
     }
     assert lines.keys() == verbs

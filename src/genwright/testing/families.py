@@ -154,7 +154,7 @@ class Cell:
                 family.zero_grad()
                 total.backward()  # type: ignore[no-untyped-call]
                 for name, p in optimizers[phase.name].parameters.items():
-                    if p.grad is not None and bool(p.grad.abs().sum() > 0):
+                    if name not in self.seen and p.grad is not None and bool(p.grad.abs().sum() > 0):
                         self.seen.add(name)
                 optimizers[phase.name].step(1.0)
 

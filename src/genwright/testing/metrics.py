@@ -88,7 +88,7 @@ class Subject:
     @cached_property
     def real_baseline(self) -> Array:
         """Of further real examples."""
-        return np.array([self.of(self.world.draw(self.world.n, seed)) for seed in SEEDS])
+        return np.array([self.value(self.question.about(self.world.real(seed))) for seed in SEEDS])
 
     def far(self, value: float) -> float:
         """How much worse than real."""
@@ -141,10 +141,7 @@ def itself(s: Subject) -> str:
 
 def real_baseline(s: Subject) -> str:
     """Its interval holds what other real examples have."""
-    measurements = [
-        s.metric.read(s.question.about(s.world.sample(s.world.draw(s.world.n, seed))), seed)
-        for seed in range(20, 40)
-    ]
+    measurements = [s.metric.read(s.question.about(s.world.real(seed)), seed) for seed in range(20, 40)]
     middle = float(np.mean([r.value for r in measurements]))
     tiny = 1e-9 * max(1.0, abs(middle))
     inside = sum(r.low - tiny <= middle <= r.high + tiny for r in measurements)

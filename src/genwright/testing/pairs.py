@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -79,6 +79,7 @@ class Questions:
     def train(self) -> Any:
         return self.world.sample(self.world.draw(2 * self.world.n, 1))
 
+    @lru_cache(maxsize=64)  # noqa: B019 - there are few worlds, and each check asks for much the same
     def evidence(self, seed: int, level: float | None = None) -> Evidence:
         """Answers with so much damage; None: the right ones themselves."""
         raw = self.world.draw(self.world.n, seed)
@@ -110,6 +111,12 @@ class Questions:
         return _with(asked, replace(pairs, made=pairs.made.take(index), draws=draws))
 
 
+@cache
+def questions_of(world: World) -> Questions:
+    """One for all metrics: what they are asked is drawn once."""
+    return Questions(world)
+
+
 def _with(asked: Evidence, pairs: Pairs) -> Evidence:
     return replace(asked, test=pairs.true, fake=pairs.made, pairs=pairs)
 
@@ -119,7 +126,7 @@ class PairSubject:
 
     def __init__(self, made: OfPairs) -> None:
         self.metric = made
-        fit = [Questions(world) for world in WORLDS if made.reads in _views(world)]
+        fit = [questions_of(world) for world in WORLDS if made.reads in _views(world)]
         found = [one for one in fit if made.fits(one.evidence(2, SLIGHTLY))]
         if not found:
             raise DataError(

@@ -87,6 +87,11 @@ class World(ABC):
         fresh = self.take(self.draw(self.n, seed), np.arange(self.n - copies))
         return self.join(self.take(train, index), fresh)
 
+    @cache  # noqa: B019 - there are few worlds, and few seeds that are asked for again
+    def real(self, seed: int) -> Sample:
+        """A set of real examples."""
+        return self.sample(self.draw(self.n, seed))
+
     @cache  # noqa: B019 - there are few worlds
     def question(self) -> Evidence:
         """Whose `fake` are real: the floor."""

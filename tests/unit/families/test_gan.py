@@ -128,7 +128,7 @@ def test_law_a_critic_pulls_apart_and_a_generator_pulls_up(loss: str) -> None:
 def test_law_samples_depend_on_the_label_whatever_the_loss(loss: str) -> None:
     x, label = two_clouds()
     family = gan(PLANE, LABEL, loss=loss, latent=4)
-    steps, lr = {"lsgan": (300, 1e-3), "wgan": (75, 2e-3), "wgan-gp": (250, 2e-3)}.get(loss, (150, 2e-3))
+    steps, lr = {"lsgan": (300, 1e-3), "wgan": (75, 2e-3), "wgan-gp": (160, 2e-3)}.get(loss, (150, 2e-3))
     train(family, x, label, steps, lr)
     asked = torch.arange(400)[:, None] % 2
     made = family.sample(400, {"label": asked}, seed=0)

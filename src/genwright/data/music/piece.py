@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import blake2b
 from typing import Literal
 
@@ -60,7 +61,7 @@ class Piece:
     def __len__(self) -> int:
         return len(self.notes)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of what is heard: equal notes at equal times, equal digest."""
         state = blake2b(f"{self.steps} {self.length} {sorted(self.drums)}".encode(), digest_size=16)
