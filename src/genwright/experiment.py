@@ -50,7 +50,7 @@ __all__ = [
 
 FIT_SAMPLE = 20_000
 """Training examples that a bridge is fitted on, at most."""
-ALIKE = 32
+ALIKE = 16
 """Parts of an example, of many that are alike, that are counted for all of them; and twice as many."""
 USUAL: Size = "s"
 """Size of the nets where steps are counted, whatever they take."""
@@ -273,8 +273,8 @@ class Untrained:
 
 
 Thin = tuple[tuple[Recipe, Dataset], tuple[Recipe, Dataset], float]
-"""A training with some of those parts that are alike, the same with twice as many of them, and how many times as many as
-in the first there are."""
+"""A training with some of those parts that are alike, the same with twice as many of them, and how many times as many
+as in the first there are."""
 
 
 def _thinned(recipe: Recipe, dataset: Dataset) -> Thin | None:
@@ -362,7 +362,7 @@ def within_time(
 
     recipe, dataset  as `open_data` gives them, of a sample at least
     untrained        the training with nets of a size, where some are known
-    share            of the time that goes by in which this program computes, where that is known, and the threads are set
+    share            of the time that goes by in which this program computes (None: found out, and threads as fit)
     """
     train, context = recipe.train, dataset.codec.context
     there = dataset.stats.total or dataset.stats.counts["train"]

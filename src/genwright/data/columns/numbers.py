@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from genwright.data.columns.formats import Format, FormatFit, MixedFormat, cover
+from genwright.data.columns.formats import Format, FormatFit, MixedFormat, cover, is_same
 
 __all__ = ["NumberFormat", "fit_numbers", "parse_number"]
 
@@ -39,6 +39,7 @@ _DECORATED = re.compile(
 )
 _ORDINAL = re.compile("st|nd|rd|th", re.I)
 _GROUPS = "[0-9]{1,3}(?:%s[0-9]{3})+"
+_LEADING_ZERO = re.compile(r"[^0-9.,]*0[0-9]")
 
 
 def parse_number(value: Any, comma: bool = False) -> float | None:
@@ -236,7 +237,8 @@ def _plain(counts: Mapping[Any, int], most: int) -> FormatFit | None:
     if plain.raw != "float" and plain.whole and plain.digits is None and largest >= 2**53:
         return None  # float64 cannot tell it from its neighbour
     literals = (*texts, *infinite)
-    others = [value for value in numbers if not plain.writes(found[value] or 0.0, value)]
+    written = plain.write([found[value] or 0.0 for value in numbers])
+    others = [v for v, as_read in zip(numbers, written, strict=True) if not is_same(as_read, v)]
     if not others:
         return FormatFit(plain, literals)
     if len({found[v] for v in numbers}) < len(numbers) <= most and 2 * len(numbers) <= sum(
@@ -288,7 +290,7 @@ def _are_codes(numbers: Mapping[Any, int]) -> bool:
     texts = [value.strip() for value in numbers if isinstance(value, str)]
     if len(texts) < len(numbers):
         return False
-    zero = [text for text in texts if re.match(r"[^0-9.,]*0[0-9]", text)]
+    zero = [text for text in texts if _LEADING_ZERO.match(text)]
     one_width = len({len(text) for text in texts}) == 1
     if zero and (one_width or len(zero) > 0.01 * len(texts)):
         return True

@@ -102,12 +102,7 @@ def fit_dated(values: Sequence[Any]) -> TimeFormat | None:
     parts = fit.format.parts if isinstance(fit.format, MixedFormat) else (fit.format,)
     dates = tuple(part for part in parts if isinstance(part, DateFormat))
     unread = sum(all(math.isnan(part.read(value)) for part in dates) for value in counts)
-    if (
-        dates
-        and len(dates) == len(parts)
-        and dates[0].raw != "duration"
-        and 10 * unread <= len(counts)
-    ):
+    if dates and len(dates) == len(parts) and dates[0].raw != "duration" and 10 * unread <= len(counts):
         return TimeFormat(dates)
     return None
 
