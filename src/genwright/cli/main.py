@@ -271,7 +271,8 @@ def sample(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """Make new examples as files a person can open."""
-    from genwright import api
+    with uncollected():  # what is loaded stays
+        from genwright import api
 
     named = (
         ("-n", n, 1),

@@ -91,11 +91,15 @@ class NumberFormat(Format):
     minus: str = "-"
 
     @classmethod
-    def of(cls, values: Collection[Any], comma: bool = False) -> NumberFormat:
-        """From raw values that are all numbers."""
-        return cls("float", 0, 0, comma=comma).laid_out(values)
+    def of(
+        cls, values: Collection[Any], comma: bool = False, meant: Mapping[Any, float] | None = None
+    ) -> NumberFormat:
+        """From raw values that are all numbers; `meant`: which, where they are read already."""
+        return cls("float", 0, 0, comma=comma).laid_out(values, meant)
 
-    def laid_out(self, values: Collection[Any]) -> NumberFormat:
+    def laid_out(
+        self, values: Collection[Any], meant: Mapping[Any, float] | None = None
+    ) -> NumberFormat:
         """The same decoration, with the decimals and digits of these raw values, which it can read."""
         if all(isinstance(v, str) for v in values):
             raw: Literal["text", "int", "float"] = "text"
@@ -103,7 +107,7 @@ class NumberFormat(Format):
             raw = "int"
         else:
             raw = "float"
-        numbers = {v: self.read(v) for v in values}
+        numbers = meant or {v: self.read(v) for v in values}
         finite = [v for v, number in numbers.items() if math.isfinite(number)]
         texts = [(self._bare(v) if isinstance(v, str) else str(v)).lower() for v in finite]
         parts = [(text.partition("e")[0].lstrip("+-"), "e" in text) for text in texts]
@@ -232,12 +236,13 @@ def _plain(counts: Mapping[Any, int], most: int) -> FormatFit | None:
     numbers = {v: counts[v] for v, meant in found.items() if meant is not None and math.isfinite(meant)}
     if not numbers or not few_texts(texts, len(numbers), counts) or _are_codes(numbers):
         return None
-    plain = NumberFormat.of(numbers, comma)
-    largest = max(abs(found[v] or 0.0) for v in numbers)
+    meant = {value: found[value] or 0.0 for value in numbers}
+    plain = NumberFormat.of(numbers, comma, meant)
+    largest = max(map(abs, meant.values()))
     if plain.raw != "float" and plain.whole and plain.digits is None and largest >= 2**53:
         return None  # float64 cannot tell it from its neighbour
     literals = (*texts, *infinite)
-    written = plain.write([found[value] or 0.0 for value in numbers])
+    written = plain.write(meant.values())
     others = [v for v, as_read in zip(numbers, written, strict=True) if not is_same(as_read, v)]
     if not others:
         return FormatFit(plain, literals)
