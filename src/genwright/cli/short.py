@@ -1,7 +1,7 @@
 """What a short command can do without: the search for objects that refer to each other and to nothing else.
 
-Importing makes a million objects that stay, and each search goes through them: a tenth of `look`, and as much again
-when Python ends.
+The objects that imports leave stay, and each search goes through them: a tenth of `look`, and as much again when
+Python ends.
 """
 
 from __future__ import annotations
