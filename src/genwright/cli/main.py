@@ -291,9 +291,8 @@ def sample(
     )
     with memory("make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
-        check_sampler_options(
-            model, sampler_options, "prompt", "infill"
-        )  # which it takes itself, or refuses
+        # which it takes itself, or refuses
+        check_sampler_options(model, sampler_options, "prompt", "infill")
         last = model if then is None else api.load(then, device=device)
         then_options = dict(map(sampler_option, then_settings or []))
         if then_options and then is None:
