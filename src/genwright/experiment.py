@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -49,7 +50,7 @@ __all__ = [
 
 FIT_SAMPLE = 20_000
 """Training examples that a bridge is fitted on, at most."""
-ALIKE = 32
+ALIKE = 16
 """Parts of an example, of many that are alike, that are counted for all of them; and twice as many."""
 USUAL: Size = "s"
 """Size of the nets where steps are counted, whatever they take."""
@@ -242,12 +243,14 @@ class Untrained:
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
         self._recipe, self._dataset = recipe, dataset
-        self._thin = _thinned(recipe, dataset)
-        self.plain = self._on(self._thin[0])
+        self._thin = _thinned(recipe, dataset) or _shallow(recipe, dataset)
+        few = self._thin[0] if self._thin else (recipe, dataset)
+        self.plain = self._on(*few)
 
-    def _on(self, dataset: Dataset) -> Experiment:
+    @staticmethod
+    def _on(recipe: Recipe, dataset: Dataset) -> Experiment:
         with Unfilled():
-            return Experiment.on(self._recipe, dataset)
+            return Experiment.on(recipe, dataset)
 
     def cost(self, batch: int | None = None) -> Cost:
         """Of a step on so many examples (None: those of the recipe, or of the family), counted on a CPU and tried
@@ -258,32 +261,55 @@ class Untrained:
         size = local_batch(sized, family) * train.accumulate
         if device.type == "cpu":
             return self._work.cost(size, train)
-        return self._on(self._dataset).tried_out(size, device)
+        return self._on(self._recipe, self._dataset).tried_out(size, device)
 
     @cached_property
     def _work(self) -> StepWork:
-        _, twice, times = self._thin
         work = self.plain.work()
-        return work if times == 0 else self._on(twice).work().beyond(work, times)
+        if self._thin is None:
+            return work
+        _, twice, times = self._thin
+        return self._on(*twice).work().beyond(work, times)
 
 
-def _thinned(recipe: Recipe, dataset: Dataset) -> tuple[Dataset, Dataset, float]:
-    """The data with some of those parts of an example that are many and alike, the same with twice as many of them,
-    and how many times as many as in the first there are; 0 where all are there."""
+Thin = tuple[tuple[Recipe, Dataset], tuple[Recipe, Dataset], float]
+"""A training with some of those parts that are alike, the same with twice as many of them, and how many times as many
+as in the first there are."""
+
+
+def _thinned(recipe: Recipe, dataset: Dataset) -> Thin | None:
+    """With some of the parts of an example, where many are alike."""
     name = recipe.task.options["make"]
     field = dataset.fields[name]
     made = field.without(recipe.task.options["given"])
     many = [names for names in made.alike() if len(names) >= 4 * ALIKE]
     if not many:
-        return dataset, dataset, 0.0
+        return None
     every = max(map(len, many)) // ALIKE
     kept = [len(names) // every for names in many]
 
-    def with_only(share: int) -> Dataset:
+    def with_only(share: int) -> tuple[Recipe, Dataset]:
         left_out = [n for names, few in zip(many, kept, strict=True) for n in names[share * few :]]
-        return replace(dataset, fields={**dataset.fields, name: field.without(left_out)})
+        return recipe, replace(dataset, fields={**dataset.fields, name: field.without(left_out)})
 
     return with_only(1), with_only(2), sum(map(len, many)) / sum(kept)
+
+
+def _shallow(recipe: Recipe, dataset: Dataset) -> Thin | None:
+    """With some of the steps of a network, where it is a stack of many that are alike."""
+    family = recipe.family.name
+    kind = resolve("families", default_family(recipe, dataset) if family == "auto" else family)
+    if not kind.stacked:
+        return None
+    steps = recipe.family.options.get(kind.stacked, options(kind)[kind.stacked].default)
+    if not isinstance(steps, int) or steps < 4:
+        return None
+
+    def with_only(few: int) -> tuple[Recipe, Dataset]:
+        plugin = replace(recipe.family, options=recipe.family.options | {kind.stacked: few})
+        return replace(recipe, family=plugin), dataset
+
+    return with_only(1), with_only(2), steps
 
 
 def chosen_within(
@@ -326,19 +352,23 @@ def own_share() -> float:
 
 
 def within_time(
-    recipe: Recipe, dataset: Dataset, untrained: Callable[[Size], Untrained] | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    untrained: Callable[[Size], Untrained] | None = None,
+    share: float | None = None,
 ) -> tuple[Recipe, float]:
     """The recipe with what time decides written out: the size of the nets, the examples of a step, the context
     of a stream, and the number of steps and threads where no minutes are named either; and the seconds of a step.
 
     recipe, dataset  as `open_data` gives them, of a sample at least
     untrained        the training with nets of a size, where some are known
+    share            of the time that goes by in which this program computes (None: found out, and threads as fit)
     """
     train, context = recipe.train, dataset.codec.context
     there = dataset.stats.total or dataset.stats.counts["train"]
     known = untrained or cache(lambda size: Untrained(replace(recipe, size=size), dataset))
-    with Threads(distributed.device(train.device), chooses=True):
-        choice = chosen_within(recipe, dataset, known, own_share())
+    with nullcontext() if share else Threads(distributed.device(train.device), chooses=True):
+        choice = chosen_within(recipe, dataset, known, share or own_share())
         threads = torch.get_num_threads()
     if train.minutes is None:
         steps = budget.enough(choice.steps, choice.batch, there)

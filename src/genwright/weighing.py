@@ -69,6 +69,7 @@ class Weighing:
     def __init__(self, recipe: Recipe, dataset: Dataset, *, sizes: bool = False) -> None:
         self.recipe, self.dataset, self._sizes = recipe, dataset, sizes
         self.verdicts = list[Verdict]()
+        self._share = 1.0  # of the time that goes by in which this program computes
         named = recipe.family.name
         self._first = default_family(recipe, dataset) if named == "auto" else named
         self._known = dict[Size, Untrained]()
@@ -95,12 +96,12 @@ class Weighing:
             dict[str, bool](),
         )
         with Threads(torch.device("cpu"), chooses=True):
-            share = own_share() if recipe.train.counted is None else 1.0
+            self._share = own_share() if recipe.train.counted is None else 1.0
             for verdict in found:
                 if verdict.outcome == "refused":
                     continue
                 try:
-                    yield self._priced(verdict, share)
+                    yield self._priced(verdict)
                 # The space would do, but the family says no to something else.
                 except (Incompatible, Unsupported) as error:
                     refused.append(Verdict(verdict.family, "refused", reason=str(error)))
@@ -138,10 +139,10 @@ class Weighing:
             return False
         return True
 
-    def _priced(self, verdict: Verdict, share: float) -> Verdict:
+    def _priced(self, verdict: Verdict) -> Verdict:
         """The verdict with what a step costs, and with ways out where that is too much."""
         untrained = cache(partial(self._untrained, verdict.family))
-        choice = self._choice(untrained, share)
+        choice = self._choice(untrained)
         cost, free = choice.cost, free_memory()
         why, ways = "", verdict.ways
         if cost.bytes > MEMORY * free:
@@ -166,7 +167,7 @@ class Weighing:
             ways=ways,
         )
 
-    def _choice(self, untrained: Callable[[Size], Untrained], share: float) -> Choice:
+    def _choice(self, untrained: Callable[[Size], Untrained]) -> Choice:
         """What would be trained with: where the length is open, on as many examples as fit in the time."""
         recipe = self.recipe
         size: Size = USUAL if recipe.size == "auto" else recipe.size
@@ -174,7 +175,7 @@ class Weighing:
             batch = recipe.train.batch_size or untrained(size).plain.model.family.batch_size
             return Choice(size, batch, 1.0, untrained(size).cost(), recipe.train.counted)
         asked = recipe if self._sizes else replace(recipe, size=size)
-        return chosen_within(asked, self.dataset, untrained, share)
+        return chosen_within(asked, self.dataset, untrained, self._share)
 
     def advice(self, command: list[str]) -> Advice | None:
         """The recommended family as it is, or small, or else the fastest, of those that were weighed; None where
@@ -195,6 +196,7 @@ class Weighing:
                 replace(recipe, family=Plugin(first.family)),
                 self.dataset,
                 lambda size: self._untrained(first.family, size),
+                self._share,
             )
             size = settled.size
             steps = settled.train.counted or max(1, round(60 * self._minutes / each))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pandas
 import pytest
 from rich.console import Console
 
-from commands import classes, done, pictures, table
+from commands import call, classes, done, pictures, table
 from genwright import api, experiment, weighing
 from genwright.cli import console, looking
 from genwright.data.image.codec import ImageCodec
@@ -22,7 +23,7 @@ from genwright.data.text import codec as texts
 from genwright.experiment import open_data
 from genwright.recipe import TrainOptions
 from genwright.registry import names
-from genwright.training import cost
+from genwright.training import cost, rates
 from genwright.training.cost import Cost
 from genwright.training.operations import OperationCounter
 from genwright.training.step import TrainStep
@@ -75,6 +76,36 @@ def test_of_many_alike_columns_some_are_counted(tmp_path: Path, monkeypatch: pyt
     whole = experiment.Untrained(recipe, dataset)
     assert whole.plain.model.pipeline.made.space.stored == 301
     assert some.cost().seconds == pytest.approx(whole.cost().seconds, rel=0.1)
+
+
+def test_of_a_stack_of_like_steps_two_are_counted(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, dataset = open_data(api.make_recipe(faces, family="flow", size="xs"))
+    some = experiment.Untrained(recipe, dataset)
+    assert some.plain.recipe.family.options["steps"] == 1
+    # At rates that do not change from one moment to the next.
+    each = {"calls": 1e-5, "bytes": 1e-10, "flops": 1e-11}
+    monkeypatch.setattr(rates, "_rate", lambda kind, unit, dtype: each[unit])
+    told = some.cost()
+    monkeypatch.setattr(experiment, "_shallow", lambda recipe, dataset: None)
+    whole = experiment.Untrained(recipe, dataset)
+    assert whole.plain.recipe.family.options["steps"] == 6
+    assert told.seconds == pytest.approx(whole.cost().seconds, rel=0.02)
+    assert told.bytes == pytest.approx(whole.cost().bytes, rel=0.02)
+
+
+def test_nothing_is_collected_while_a_command_looks(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collects = list[bool]()
+
+    def looked(data: object, **choices: object) -> None:
+        collects.append(gc.isenabled())
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(api, "look", looked)
+    assert call("look", faces).code == 1
+    assert collects == [False]
+    assert gc.isenabled()
 
 
 def test_what_is_refused_comes_last(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ from genwright.cli.parse import (
 )
 from genwright.cli.sample import write
 from genwright.cli.serve import serve
+from genwright.cli.short import ends_at_once, uncollected
 from genwright.cli.signals import stoppable, stoppable_making
 from genwright.errors import RecipeError, memory
 from genwright.process import is_main
@@ -90,6 +91,7 @@ def _root(
 
 
 @app.command()
+@uncollected()
 def look(
     data: Data,
     label: Label = None,
@@ -125,6 +127,7 @@ def look(
 
 
 @app.command()
+@uncollected()
 def plan(
     data: Data,
     family: FamilyName = None,
@@ -268,7 +271,8 @@ def sample(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """Make new examples as files a person can open."""
-    from genwright import api
+    with uncollected():  # what is loaded stays
+        from genwright import api
 
     named = (
         ("-n", n, 1),
@@ -287,9 +291,8 @@ def sample(
     )
     with memory("make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
-        check_sampler_options(
-            model, sampler_options, "prompt", "infill"
-        )  # which it takes itself, or refuses
+        # which it takes itself, or refuses
+        check_sampler_options(model, sampler_options, "prompt", "infill")
         last = model if then is None else api.load(then, device=device)
         then_options = dict(map(sampler_option, then_settings or []))
         if then_options and then is None:
@@ -637,6 +640,7 @@ app.command()(serve)
 def main() -> None:
     """Run the command line; every error ends as one sentence, with `--debug` as a traceback and the
     error's code, with `--json` as an object on standard output too."""
+    ends_at_once()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file may have a name that is no text
             stream.reconfigure(errors="backslashreplace")

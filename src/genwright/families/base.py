@@ -115,6 +115,8 @@ class Family(nn.Module, ABC):
     """Axes that the grid of an example has at least."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
+    stacked: ClassVar[str] = ""
+    """The option that says of how many parts, all alike, its network is a stack; empty: of none."""
     least_batch: int = 1
     """Examples that have to be in a batch together, at least."""
     phases: tuple[Phase, ...] = (Phase("fit"),)

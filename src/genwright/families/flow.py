@@ -52,6 +52,7 @@ class Flow(DensityEstimator, LatentVariable, Encoder):
 
     accepts = frozenset({"real"})
     loss_units = ("nats a number", "nats an example")
+    stacked = "steps"
     likelihood = "exact"
     bridges = ("dequantize",)  # a density over one-hot numbers may be as high as one likes
 

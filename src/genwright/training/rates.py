@@ -147,11 +147,11 @@ _WORK: dict[Kind, Callable[..., Callable[[], Tensor]]] = {
     "attention": _attended,
 }
 _SIZES: dict[tuple[Kind, str], tuple[int, ...]] = {
-    ("product", "flops"): (512, 512),
+    ("product", "flops"): (256, 512),
     ("product", "bytes"): (4096, 64),
-    ("convolution", "flops"): (8, 64, 16),
+    ("convolution", "flops"): (4, 64, 16),
     ("convolution", "bytes"): (32, 32, 8),
-    ("attention", "flops"): (2, 256),
+    ("attention", "flops"): (1, 256),
     ("attention", "bytes"): (32, 16),
 }
 

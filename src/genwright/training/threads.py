@@ -27,7 +27,7 @@ __all__ = ["Threads", "fitting", "one_thread", "share_of_a_core"]
 WINDOW, TRIES = 0.03, 3
 """Seconds that a number of threads is tried for, several turns of a scheduler; and how often, since by chance
 all may run in one of them."""
-LONG = 0.3
+LONG = 0.2
 """Seconds to see how much of a core is left to one thread."""
 LOST = 0.5
 """Of the speed of one thread: slower ones keep each other waiting."""

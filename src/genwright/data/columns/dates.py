@@ -245,7 +245,7 @@ def fit_dates(counts: Mapping[Any, int]) -> FormatFit | None:
         parts, left = durations
         return _sorted_out(parts[0] if len(parts) == 1 else MixedFormat(tuple(parts)), left, counts)
     some = [value.strip() if isinstance(value, str) else "" for value in spaced(values, 50)]
-    if 2 * sum(bool(_LIKE.fullmatch(text)) and parse_number(text) is None for text in some) < len(some):
+    if 2 * sum(parse_number(text) is None and bool(_LIKE.fullmatch(text)) for text in some) < len(some):
         return None
     fits = (_fitted(counts, patterns) for patterns in _FAMILIES)
     return next((fit for fit in fits if fit), None)
@@ -283,6 +283,8 @@ def _compact(counts: Mapping[Any, int]) -> FormatFit | None:
     if width not in _COMPACT or len(texts) < (5 if width > 6 else 12 if width == 6 else 20):
         return None
     if width == 4 and not any(re.fullmatch("0...", text) for text in texts if kinds == {str}):
+        return None
+    if 10 * sum(map(str.isdecimal, texts)) < 9 * len(texts):
         return None
     pattern = _COMPACT[width]
     step = 1.0 if "%S" in pattern else 60.0 if "%M" in pattern else 86400.0

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Format", "FormatFit", "MixedFormat", "cover", "is_missing", "spaced"]
+__all__ = ["Format", "FormatFit", "MixedFormat", "cover", "is_missing", "is_same", "spaced"]
 
 MISSING = {
     "",
@@ -68,6 +68,11 @@ def is_missing(value: Any) -> bool:
         return True  # and pandas.NA refuses to say
 
 
+def is_same(written: Any, value: Any) -> bool:
+    """Whether two raw values are one, of one type: 1 is not 1.0."""
+    return type(written) is type(value) and bool(written == value)
+
+
 class Format(ABC):
     """One way to write numbers, or several. Frozen, and JSON by `dataclasses.asdict`."""
 
@@ -107,7 +112,7 @@ class Format(ABC):
         if not math.isfinite(number):
             return False
         (written,) = self.write([number])
-        return type(written) is type(value) and bool(written == value)
+        return is_same(written, value)
 
 
 @dataclass(frozen=True)

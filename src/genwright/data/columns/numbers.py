@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from genwright.data.columns.formats import Format, FormatFit, MixedFormat, cover
+from genwright.data.columns.formats import Format, FormatFit, MixedFormat, cover, is_same
 
 __all__ = ["NumberFormat", "fit_numbers", "parse_number"]
 
@@ -39,6 +39,7 @@ _DECORATED = re.compile(
 )
 _ORDINAL = re.compile("st|nd|rd|th", re.I)
 _GROUPS = "[0-9]{1,3}(?:%s[0-9]{3})+"
+_LEADING_ZERO = re.compile(r"[^0-9.,]*0[0-9]")
 
 
 def parse_number(value: Any, comma: bool = False) -> float | None:
@@ -90,11 +91,15 @@ class NumberFormat(Format):
     minus: str = "-"
 
     @classmethod
-    def of(cls, values: Collection[Any], comma: bool = False) -> NumberFormat:
-        """From raw values that are all numbers."""
-        return cls("float", 0, 0, comma=comma).laid_out(values)
+    def of(
+        cls, values: Collection[Any], comma: bool = False, meant: Mapping[Any, float] | None = None
+    ) -> NumberFormat:
+        """From raw values that are all numbers; `meant`: which, where they are read already."""
+        return cls("float", 0, 0, comma=comma).laid_out(values, meant)
 
-    def laid_out(self, values: Collection[Any]) -> NumberFormat:
+    def laid_out(
+        self, values: Collection[Any], meant: Mapping[Any, float] | None = None
+    ) -> NumberFormat:
         """The same decoration, with the decimals and digits of these raw values, which it can read."""
         if all(isinstance(v, str) for v in values):
             raw: Literal["text", "int", "float"] = "text"
@@ -102,7 +107,7 @@ class NumberFormat(Format):
             raw = "int"
         else:
             raw = "float"
-        numbers = {v: self.read(v) for v in values}
+        numbers = meant or {v: self.read(v) for v in values}
         finite = [v for v, number in numbers.items() if math.isfinite(number)]
         texts = [(self._bare(v) if isinstance(v, str) else str(v)).lower() for v in finite]
         parts = [(text.partition("e")[0].lstrip("+-"), "e" in text) for text in texts]
@@ -231,12 +236,14 @@ def _plain(counts: Mapping[Any, int], most: int) -> FormatFit | None:
     numbers = {v: counts[v] for v, meant in found.items() if meant is not None and math.isfinite(meant)}
     if not numbers or not few_texts(texts, len(numbers), counts) or _are_codes(numbers):
         return None
-    plain = NumberFormat.of(numbers, comma)
-    largest = max(abs(found[v] or 0.0) for v in numbers)
+    meant = {value: found[value] or 0.0 for value in numbers}
+    plain = NumberFormat.of(numbers, comma, meant)
+    largest = max(map(abs, meant.values()))
     if plain.raw != "float" and plain.whole and plain.digits is None and largest >= 2**53:
         return None  # float64 cannot tell it from its neighbour
     literals = (*texts, *infinite)
-    others = [value for value in numbers if not plain.writes(found[value] or 0.0, value)]
+    written = plain.write(meant.values())
+    others = [v for v, as_read in zip(numbers, written, strict=True) if not is_same(as_read, v)]
     if not others:
         return FormatFit(plain, literals)
     if len({found[v] for v in numbers}) < len(numbers) <= most and 2 * len(numbers) <= sum(
@@ -288,7 +295,7 @@ def _are_codes(numbers: Mapping[Any, int]) -> bool:
     texts = [value.strip() for value in numbers if isinstance(value, str)]
     if len(texts) < len(numbers):
         return False
-    zero = [text for text in texts if re.match(r"[^0-9.,]*0[0-9]", text)]
+    zero = [text for text in texts if _LEADING_ZERO.match(text)]
     one_width = len({len(text) for text in texts}) == 1
     if zero and (one_width or len(zero) > 0.01 * len(texts)):
         return True

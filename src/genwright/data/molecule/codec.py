@@ -48,6 +48,8 @@ LINE = 1 << 20
 """Bytes of a line that are read at a time."""
 NAMED = ("smiles", "canonical_smiles", "isomeric_smiles", "smi")
 """Columns that hold SMILES by their name."""
+ATOMS, STRUCTURE = frozenset("CcNnOo"), frozenset("()=[]#123456789")
+"""Characters of atoms and of how they are bound: nearly every SMILES has one of each."""
 PROBE, SURE = 50, 0.9
 """Lines of a table that are looked at, and the share of them that has to be molecules."""
 SHEET = "molecules.png"
@@ -303,8 +305,8 @@ def _smiles_column(file: Path) -> str | None:
     rows = readers.head(file, form, PROBE)
     for name in form.columns:
         cells = [str(row[name]) for row in rows if row.get(name) not in (None, "")]
-        structured = [cell for cell in cells if len(cell) > 4 and set(cell) & set("()=[]#123456789")]
-        plain = [cell for cell in structured if set(cell) & set("CcNnOo")]
+        long = [cell for cell in cells if len(cell) > 4 and not ATOMS.isdisjoint(cell)]
+        plain = [cell for cell in long if not STRUCTURE.isdisjoint(cell)]
         if cells and len(plain) >= SURE * len(cells) and _molecules(plain) >= SURE * len(plain):
             return str(name)
     return None

@@ -20,7 +20,7 @@ from genwright.data.columns.formats import MixedFormat, is_missing
 from genwright.data.columns.numbers import NumberFormat, parse_number
 from genwright.data.field import Array
 
-__all__ = ["TimeFormat", "TimeStep", "fit_clock"]
+__all__ = ["TimeFormat", "TimeStep", "fit_clock", "fit_dated"]
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 MONTHS = ((28, 31, 1), (89, 92, 3), (181, 184, 6), (365, 366, 12))
@@ -84,24 +84,31 @@ class TimeFormat:
 
 def fit_clock(values: Sequence[Any]) -> TimeFormat | None:
     """How these times are written; None where they are none: dates, or numbers that are all whole or all even."""
-    counts = Counter(value for value in values if not is_missing(value))
-    if not counts:
-        return None
-    if (fit := fit_dates(counts)) is not None:
-        parts = fit.format.parts if isinstance(fit.format, MixedFormat) else (fit.format,)
-        dates = tuple(part for part in parts if isinstance(part, DateFormat))
-        unread = sum(all(math.isnan(part.read(value)) for part in dates) for value in counts)
-        if (
-            dates
-            and len(dates) == len(parts)
-            and dates[0].raw != "duration"
-            and 10 * unread <= len(counts)
-        ):
-            return TimeFormat(dates)
+    if (dated := fit_dated(values)) is not None:
+        return dated
+    counts = _present(values)
     numbers = [parse_number(value) for value in counts]
-    if any(number is None or not math.isfinite(number) for number in numbers):
+    if not counts or any(number is None or not math.isfinite(number) for number in numbers):
         return None
     return TimeFormat((), NumberFormat.of(list(counts)))
+
+
+def fit_dated(values: Sequence[Any]) -> TimeFormat | None:
+    """How these dates are written; None where they are none."""
+    counts = _present(values)
+    fit = fit_dates(counts) if counts else None
+    if fit is None:
+        return None
+    parts = fit.format.parts if isinstance(fit.format, MixedFormat) else (fit.format,)
+    dates = tuple(part for part in parts if isinstance(part, DateFormat))
+    unread = sum(all(math.isnan(part.read(value)) for part in dates) for value in counts)
+    if dates and len(dates) == len(parts) and dates[0].raw != "duration" and 10 * unread <= len(counts):
+        return TimeFormat(dates)
+    return None
+
+
+def _present(values: Sequence[Any]) -> Counter[Any]:
+    return Counter(value for value in values if not is_missing(value))
 
 
 def _offset(zone: str) -> float:

@@ -20,7 +20,7 @@ from genwright.data.codec import Array
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.numbers import NumberFormat, fit_numbers, parse_number
 from genwright.data.columns.reservoir import ReservoirCounter
-from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
+from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock, fit_dated
 from genwright.data.table import readers
 from genwright.data.table.frames import TableFormat, raw
 from genwright.errors import DataError, suggest
@@ -125,8 +125,8 @@ def time_column(
         values = [row[name] for row in rows]
         if not values or any(map(is_missing, values)):
             continue
-        clock = fit_clock(values)
-        if clock is None or not (clock.dated or name.lower() in TIMES):
+        clock = fit_clock(values) if name.lower() in TIMES else fit_dated(values)
+        if clock is None:
             continue
         times = clock.read(values)
         if np.isfinite(times).all() and (len(times) < 2 or float(np.ptp(times)) > 0):
