@@ -142,6 +142,9 @@ def weighing(train: TrainOptions, family: str | None = None) -> Iterator[Callabl
             if verdict.outcome == "bridged":
                 *notes, bridges[verdict.bridge] = verdict.reason.split("; ")
             _show_verdict(verdict, notes, train)
+            for way in verdict.ways:
+                if total == 1 or not way.startswith("--family"):  # the others stand in the table
+                    say(f"  try {way}")
 
         yield report
     for bridge, change in bridges.items():
@@ -161,8 +164,6 @@ def _show_verdict(verdict: Verdict, notes: Sequence[str], train: TrainOptions) -
             say(f"  reads {verdict.context:.0%} of the usual context at a time, for more steps")
         if verdict.too_large:
             say(f"  too large here: {verdict.too_large}")
-    for way in verdict.ways:
-        say(f"  try {way}")
 
 
 def _costs(verdict: Verdict, train: TrainOptions) -> list[str]:
