@@ -368,6 +368,9 @@ def main() -> None:
     options.add_argument("--draws", type=int, default=1)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--keep", type=Path)
+    options.add_argument(
+        "--run", type=Path, help="where the run lies; it is trained where there is none"
+    )
     options.add_argument("--set", nargs="*", default=[])
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -378,16 +381,21 @@ def main() -> None:
         if args.how == "super-resolution":
             settings.append(f"task.factor={args.factor}")
         began = time.process_time()
-        model = genwright.train(
-            train,
-            family=args.family,
-            label="",
-            task="restore",
-            size=args.size,
-            steps=args.steps,
-            seed=args.seed,
-            settings=settings,
-            out=folder / "run",
+        run = args.run or folder / "run"
+        model = (
+            genwright.load(run)
+            if run.exists()
+            else genwright.train(
+                train,
+                family=args.family,
+                label="",
+                task="restore",
+                size=args.size,
+                steps=args.steps,
+                seed=args.seed,
+                settings=settings,
+                out=run,
+            )
         )
         trained = time.process_time() - began
         found = measured(model, args.how, held, folder, args)

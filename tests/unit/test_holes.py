@@ -22,7 +22,18 @@ def test_what_is_known_stays_and_a_slope_goes_on_through_a_hole(grid: tuple[int,
     assert torch.equal(continued(slope, torch.zeros_like(known)), torch.zeros_like(slope))
 
 
-@pytest.mark.parametrize("fill", ["smooth", "nothing", None])
+@pytest.mark.parametrize("grid", [(24,), (24, 20), (8, 8, 8)])
+def test_a_slope_at_the_edge_of_a_hole_goes_on_bending_in_it(grid: tuple[int, ...]) -> None:
+    line = torch.linspace(-1, 1, grid[0]).view(1, 1, -1, *[1] * (len(grid) - 1))
+    bow = line.square().expand(2, 3, *grid)
+    known = torch.ones_like(bow, dtype=torch.bool)
+    known[(slice(None), slice(None), *[slice(3, 6)] * len(grid))] = False
+    error = {fill: (continued(bow, known, fill) - bow).abs() for fill in ("smooth", "slope")}
+    assert not error["slope"][known].any()
+    assert error["slope"].max() < 0.1 * error["smooth"].max()
+
+
+@pytest.mark.parametrize("fill", ["smooth", "slope", "nothing", None])
 def test_a_family_is_given_a_hole_with_that_in_it(fill: str | None) -> None:
     task = Restore(make="image", how="inpaint", fill=fill)  # type: ignore[arg-type]
     task.spec({"image": Space((8, 8), (Real(1, bounded=True),))})
@@ -32,4 +43,4 @@ def test_a_family_is_given_a_hole_with_that_in_it(fill: str | None) -> None:
     hole = part[:, 1:] == 0
     some = hole & ~hole.flatten(1).all(1)[:, None, None, None]  # of which something is known
     assert bool(some.any())
-    assert torch.allclose(part[:, :1][some], torch.tensor(0.5 if fill == "smooth" else 0.0))
+    assert torch.allclose(part[:, :1][some], torch.tensor(0.5 if fill in ("smooth", "slope") else 0.0))

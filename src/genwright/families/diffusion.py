@@ -28,7 +28,7 @@ from genwright.families.perceptual_loss import FeatureKind, PerceptualLoss
 from genwright.families.schedules import DDPM, EDM, FlowMatching, Schedule
 from genwright.families.solvers import SOLVERS
 from genwright.families.standardize import Scaling
-from genwright.nets.blocks import TimeEmbedding
+from genwright.nets.blocks import Straight, TimeEmbedding
 from genwright.nets.cond import Conditioner
 from genwright.nets.roles import Nets
 from genwright.options import Count, Natural, NonNegative
@@ -63,6 +63,7 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         levels: Annotated[int, Ge(2)] | None = None,
         perceptual: NonNegative = 0.0,
         perceptual_features: FeatureKind = "auto",
+        residual: bool = False,
     ) -> None:
         """schedule: flow matching, EDM or DDPM (None: edm for a row, whose density may be far narrower than
         its standard deviation, else flow).  betas: how the noise of ddpm grows (None: cosine).
@@ -74,7 +75,8 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         likelihood is judged, and samples settle on levels (None: all are learnt as they are).  perceptual: weight
         of a loss in features of the denoised estimate, on a grid of numbers, the less the more noise there is.
         perceptual_features: what it is taken in (auto: imagenet for pictures where the extra `features` is
-        installed, else random)."""
+        installed, else random).  residual: learn what a linear map of what is always given place by place leaves of
+        numbers (as Whang et al. 2022, arXiv:2112.02475, learn what a regression leaves)."""
         super().__init__(space, cond, nets)
         self.jumps = objective == "meanflow"
         if self.jumps and schedule not in (None, "flow"):
@@ -100,6 +102,7 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         numbers = space.stored * space.positions
         self.likelihood_examples = max(8, min(128, 25_000 // numbers)) if space.grid else 512
         self.scaling, self.levels = Scaling(space), Dequantizer(space, levels)
+        self.straight = self._straight() if residual else None
         self.perceptual = PerceptualLoss(space, perceptual, perceptual_features)
         if self.perceptual and self.jumps:
             raise RecipeError(
@@ -108,16 +111,41 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
                 code="contradicting-options",
             )
 
+    def _straight(self) -> Straight:
+        always = [spec for spec in self.cond.values() if spec.align and not spec.drop]
+        if not always or self.space.kind != "real" or not self.conditioner.shape.grid:
+            raise RecipeError(
+                f"family.residual takes from numbers what is always given place by place, and of {self.space} "
+                f"nothing is: leave it out, or choose task.name=restore",
+                code="contradicting-options",
+            )
+        return Straight(len(self.space.grid), self.space.width, self.conditioner.shape).requires_grad_(
+            False
+        )
+
     def prepare(self, batch: Batch) -> None:
         self.levels.fit(batch.x)
-        self.scaling.fit(batch.x)
+        if self.straight is None:
+            self.scaling.fit(batch.x)
+            return
+        cond = self.conditioner(batch.cond, len(batch), batch.x)
+        self.straight.begin(cond, batch.x)
+        self.scaling.fit(batch.x - self._start(cond))
 
-    def _normal(self, x: Tensor) -> Tensor:
+    def _start(self, cond: Cond) -> Tensor | float:
+        """What is taken from stored examples before they are noised."""
+        if self.straight is None:
+            return 0.0
+        with torch.autocast(self.device.type, enabled=False):
+            out: Tensor = self.straight(torch.zeros((), device=self.device), cond)
+        return out
+
+    def _normal(self, x: Tensor, cond: Cond) -> Tensor:
         """Stored examples at the standard deviation that the schedule wants."""
-        return self.scaling.normal(x) * self.schedule.data_std
+        return self.scaling.normal(x - self._start(cond)) * self.schedule.data_std
 
-    def _plain(self, x: Tensor) -> Tensor:
-        return self.scaling.plain(x / self.schedule.data_std)
+    def _plain(self, x: Tensor, cond: Cond) -> Tensor:
+        return self.scaling.plain(x / self.schedule.data_std) + self._start(cond)
 
     def _answer(self, x: Tensor, t: Tensor, cond: Cond, span: Tensor | None = None) -> Tensor:
         """The network's answer at time `t` `(B, 1, ...)`; one that jumps reads how far (None: not at
@@ -140,7 +168,9 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
     def _errors(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Weighted squared error of each example `(B,)`, a mean over its numbers; and in training the perceptual
         loss, where there is one."""
-        n, clean = len(batch), self._normal(self.levels.dequantize(batch.x))
+        n = len(batch)
+        cond = self.conditioner(batch.cond, n, batch.x)
+        clean = self._normal(self.levels.dequantize(batch.x), cond)
         t, noise = self._times(clean), torch.randn_like(clean)
         span = torch.zeros_like(t)
         k = round(JUMPS * n) if self.jumps else 0  # these go a span back from the later of two times
@@ -149,7 +179,6 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
             span[:k] = (t[:k] - other).abs()
             t[:k] = torch.maximum(t[:k], other)
         x = self.schedule.alpha(t) * clean + self.schedule.sigma(t) * noise
-        cond = self.conditioner(batch.cond, n, x)
         answer = self._answer(x, t, cond, span)
         if k:
             some = cond.rows(slice(k))
@@ -158,7 +187,7 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         errors = example_mean(self.schedule.loss(answer, x, noise, clean, t), batch.mask)
         if not (self.perceptual and self.training):
             return errors, None
-        estimate = self._plain(self.schedule.denoised(answer, x, t))
+        estimate = self._plain(self.schedule.denoised(answer, x, t), cond)
         signal, variance = self.schedule.alpha(t).square(), self.schedule.sigma(t).square()
         share = (
             signal / (signal + variance)
@@ -183,9 +212,9 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
             )
         schedule = self.schedule
         with torch.autocast(batch.x.device.type, enabled=False):
-            x = self._normal(batch.x)
+            cond = self.conditioner(batch.cond, len(batch), batch.x)
             times = self._path()
-            noise, change = log_change(self._velocity(batch.cond, len(x)), x, times)
+            noise, change = log_change(self._velocity(cond), self._normal(batch.x, cond), times)
         sigma = schedule.sigma(times[-1])
         z = noise.flatten(1).double() / sigma
         normal = -0.5 * z.square().sum(1) - z.shape[1] * (sigma.log() + 0.5 * math.log(2 * math.pi))
@@ -195,9 +224,9 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
     def _path(self) -> Tensor:
         return self.schedule.ode_times(WALK["grid" if self.space.grid else "row"], self.device)
 
-    def _velocity(self, given: Mapping[str, Tensor], n: int) -> Callable[[Tensor, Tensor], Tensor]:
-        """dx/dt of `n` examples along the probability-flow ODE."""
-        cond, schedule = self.conditioner(given, n, self.scaling.mean), self.schedule
+    def _velocity(self, cond: Cond) -> Callable[[Tensor, Tensor], Tensor]:
+        """dx/dt of examples along the probability-flow ODE."""
+        schedule = self.schedule
 
         def velocity(x: Tensor, t: Tensor) -> Tensor:
             at = by_example(t.expand(len(x)), x)
@@ -211,16 +240,18 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         """The noise that the probability-flow ODE comes from, `(B, width * positions)`: standard normal if
         the model is true (Song et al. 2021, arXiv:2011.13456, section 4.3)."""
         with torch.autocast(batch.x.device.type, enabled=False):
+            cond = self.conditioner(batch.cond, len(batch), batch.x)
             times = self._path()
-            noise = carried(self._velocity(batch.cond, len(batch)), self._normal(batch.x), times)
+            noise = carried(self._velocity(cond), self._normal(batch.x, cond), times)
         return (noise / self.schedule.sigma(times[-1])).flatten(1)
 
     def decode(self, codes: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         with torch.autocast(codes.device.type, enabled=False):
+            read = self.conditioner(cond, len(codes), codes)
             times = self._path().flip(0)
             noise = codes.view(-1, self.space.width, *self.space.grid) * self.schedule.sigma(times[0])
-            x = carried(self._velocity(cond, len(codes)), noise, times)
-        return self.levels.quantize(self.space.draw(self._plain(x)))
+            x = carried(self._velocity(read), noise, times)
+        return self.levels.quantize(self.space.draw(self._plain(x, read)))
 
     # -- sampling ------------------------------------------------------------------------------
 
@@ -243,7 +274,8 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         shape = (n, self.space.width, *self.space.grid)
         noise = torch.randn(shape, generator=rng, device=self.device)
         cond, uncond = guided_conds(self.conditioner, given, n, noise, guidance_scale)
-        low, high = (bound * schedule.data_std for bound in self.scaling.bounds())
+        start = self._start(cond) / self.scaling.scale
+        low, high = ((bound - start) * schedule.data_std for bound in self.scaling.bounds())
 
         estimate = noise
 
@@ -259,7 +291,7 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
             return estimate
 
         def example(x: Tensor) -> Tensor:
-            return self.levels.quantize(self.space.draw(self._plain(x)))
+            return self.levels.quantize(self.space.draw(self._plain(x, cond)))
 
         def after(number: int) -> None:
             reached(Draft(number, len(times) - 1, lambda: example(estimate)))

@@ -46,6 +46,11 @@ class Scaling(nn.Module):
         """Back to the embedded form, for `space.draw`."""
         return h * self._along(self.std) + self._along(self.mean)
 
+    @property
+    def scale(self) -> Tensor:
+        """Of each channel, `(1, width, 1...)`."""
+        return self._along(self.std)
+
     def bounds(self) -> tuple[Tensor, Tensor]:
         """The range of each channel in normal units, without end where none is known; `(1, width, 1...)`."""
         low = torch.full_like(self.mean, -torch.inf)

@@ -20,12 +20,13 @@ from genwright.options import Count
 from genwright.space import CondSpec, Space
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
 
-__all__ = ["Complete", "Holes", "boxes", "cells", "continued", "leading", "suffix"]
+__all__ = ["Complete", "Fill", "Holes", "boxes", "cells", "continued", "leading", "suffix"]
 
 Holes = Literal["auto", "cells", "box", "suffix"]
+Fill = Literal["smooth", "slope", "nothing"]
 KNOWN = "known"
-RELAXED = 4
-"""Times that a place takes the mean of those around it, at each level of a pyramid."""
+RELAXED = {"smooth": 4, "slope": 32}
+"""Times that a place is brought nearer to what those around it say, at each level of a pyramid."""
 
 
 class Complete(Task):
@@ -48,8 +49,8 @@ class Complete(Task):
         super().__init__(make=make, given=given)
         self.holes: Holes = holes
         self.last, self.align = last, tuple(align or ())
-        self.guesses = False
-        """Whether numbers on a grid that are not known are given as what continues smoothly around them."""
+        self.fill: Fill = "nothing"
+        """How numbers on a grid that are not known are given: see `continued`."""
         self._space: Space | None = None
         self._native = False
 
@@ -111,7 +112,7 @@ class Complete(Task):
             x = torch.zeros(n, *self._space.shape, dtype=self._space.dtype, device=like)
             part = x, torch.zeros_like(x, dtype=torch.bool)
         x, known = part
-        guess = continued(x, known) if self.guesses else None
+        guess = None if self.fill == "nothing" else continued(x, known, self.fill)
         return Request(cond | {KNOWN: self._space.punch(x, known, guess)}, None, {"x": x, KNOWN: known})
 
     def finish(self, made: Tensor, request: Request) -> Tensor:
@@ -121,11 +122,14 @@ class Complete(Task):
         return torch.where(known, x.to(made.dtype), made)
 
 
-def continued(x: Tensor, known: Tensor) -> Tensor:
+def continued(x: Tensor, known: Tensor, fill: Fill = "smooth") -> Tensor:
     """Numbers `(B, C, *grid)` where they are `known` (the same shape), and elsewhere what continues smoothly around
     them: the means of what is known in coarser and coarser blocks, brought back level by level (pull-push, Gortler
-    et al. 1996, "The lumigraph", section 3.4) and relaxed at each towards the mean of its neighbours. 0 where
-    nothing is known."""
+    et al. 1996, "The lumigraph", section 3.4) and relaxed at each. 0 where nothing is known.
+
+    fill  `smooth`: towards the mean of its neighbours; `slope`: until it bends as its neighbours do, so that slopes
+          at the edge of a hole go on in it (the biharmonic equation instead of Laplace's)
+    """
     grid, weight = x.shape[2:], known.to(x.dtype)
     x = torch.where(known, x, 0.0)
     if max(grid) == 1 or bool(known.all()):
@@ -133,14 +137,22 @@ def continued(x: Tensor, known: Tensor) -> Tensor:
     rank, coarse = len(grid), [(size + 1) // 2 for size in grid]
     share = F.interpolate(weight, size=coarse, mode="area")
     mean = F.interpolate(x, size=coarse, mode="area") / share.clamp_min(1e-6)
-    above = continued(mean, share > 0)
+    above = continued(mean, share > 0, fill)
     mode, pool = (
         ("linear", "bilinear", "trilinear")[rank - 1],
         (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[rank - 1],
     )
     x = torch.where(known, x, F.interpolate(above, size=grid, mode=mode, align_corners=False))
-    for _ in range(RELAXED):
-        x = torch.where(known, x, pool(F.pad(x, (1, 1) * rank, mode="replicate"), 3, stride=1))
+
+    def around(x: Tensor) -> Tensor:
+        return pool(F.pad(x, (1, 1) * rank, mode="replicate"), 3, stride=1)
+
+    for _ in range(RELAXED[fill]):
+        wanted = around(x)
+        if fill == "slope":
+            bend = x - wanted
+            wanted = x - (bend - around(bend))
+        x = torch.where(known, x, wanted)
     return x
 
 

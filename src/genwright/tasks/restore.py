@@ -19,12 +19,11 @@ from genwright.errors import Incompatible, RecipeError
 from genwright.options import Count, Positive
 from genwright.space import CondSpec, Real, Space, Symbol
 from genwright.tasks.base import Ask, Example, Given, Infills, Request, Task, TaskSpec
-from genwright.tasks.complete import Complete
+from genwright.tasks.complete import Complete, Fill
 
 __all__ = ["How", "Restore", "blurred", "coarse", "grey", "noisy"]
 
 How = Literal["super-resolution", "inpaint", "denoise", "deblur", "colour"]
-Fill = Literal["smooth", "nothing"]
 DAMAGED = "damaged"
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in the brightness (ITU-R BT.601), as Pillow's grey."""
@@ -47,13 +46,13 @@ class Restore(Task):
         """how: what was done to what is given.  factor: so many times coarser along each axis (super-resolution).
         noise: standard deviation of the noise, where values go from -1 to 1 (denoise).  blur: standard deviation
         of a Gaussian, in positions (deblur).  fill: what stands in a hole at first: `smooth`, what continues around it,
-        or nothing (inpaint; None: smooth in new runs)."""
+        `slope`, what goes on with the slopes at its edge as well, or nothing (inpaint; None: smooth in new runs)."""
         super().__init__(make=make, given=given)
         self.how: How = how
         self.factor, self.noise, self.blur = factor, noise, blur
         self._holes = Complete(make=make, given=given, holes="box") if how == "inpaint" else None
         if self._holes is not None:
-            self._holes.guesses = fill == "smooth"
+            self._holes.fill = fill or "nothing"
         self._space: Space | None = None
 
     def spec(self, fields: Mapping[str, Space], *, infills: Infills = "no") -> TaskSpec:
@@ -66,7 +65,8 @@ class Restore(Task):
             )
         if self._holes is not None:
             self._holes.make = self.make
-            self._holes.guesses &= space.kind == "real"
+            if space.kind != "real":
+                self._holes.fill = "nothing"
             return replace(self._holes.spec(fields, infills=infills), local=True)
         self._space = space
         damaged = self._damaged(space)
