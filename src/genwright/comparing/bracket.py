@@ -121,7 +121,8 @@ def _rungs(
     for number in range(1, most + 1):
         whole = 2**number - 1
         rungs = [(2 ** (i + 1) - 1) / whole for i in range(number)]
-        places = [round(len(prices) / 2**i) for i in range(number)]  # a half to the even one, for two workers
+        # A half is rounded to an even number, which two workers share.
+        places = [round(len(prices) / 2**i) for i in range(number)]
         each = (available - _beside(prices, places, seeds)) / _trainings(rungs, places, seeds)
         if each >= ENOUGH:
             break
