@@ -168,16 +168,16 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
     def _errors(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Weighted squared error of each example `(B,)`, a mean over its numbers; and in training the perceptual
         loss, where there is one."""
-        n = len(batch)
-        cond = self.conditioner(batch.cond, n, batch.x)
-        clean = self._normal(self.levels.dequantize(batch.x), cond)
-        t, noise = self._times(clean), torch.randn_like(clean)
+        n, plain = len(batch), self.levels.dequantize(batch.x)
+        t, noise = self._times(plain), torch.randn_like(plain)
         span = torch.zeros_like(t)
         k = round(JUMPS * n) if self.jumps else 0  # these go a span back from the later of two times
         if k:
-            other = self._times(clean)[:k]
+            other = self._times(plain)[:k]
             span[:k] = (t[:k] - other).abs()
             t[:k] = torch.maximum(t[:k], other)
+        cond = self.conditioner(batch.cond, n, batch.x)
+        clean = self._normal(plain, cond)
         x = self.schedule.alpha(t) * clean + self.schedule.sigma(t) * noise
         answer = self._answer(x, t, cond, span)
         if k:
@@ -194,10 +194,10 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         ).flatten()  # where all is noise, a mean is the right answer
         return errors, share * self.perceptual(estimate, batch.x, batch.mask)
 
-    def _times(self, clean: Tensor) -> Tensor:
-        """Times to train on `(B, 1, ...)`."""
-        u = stratified(len(clean), clean.device).clamp(1e-6, 1 - 1e-6)
-        return by_example(self.schedule.sample_t(u), clean)
+    def _times(self, x: Tensor) -> Tensor:
+        """Times to train on `(B, 1, ...)`, one for each of `x`."""
+        u = stratified(len(x), x.device).clamp(1e-6, 1 - 1e-6)
+        return by_example(self.schedule.sample_t(u), x)
 
     # -- likelihood ----------------------------------------------------------------------------
 
