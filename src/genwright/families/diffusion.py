@@ -169,7 +169,8 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
         """Weighted squared error of each example `(B,)`, a mean over its numbers; and in training the perceptual
         loss, where there is one."""
         n, plain = len(batch), self.levels.dequantize(batch.x)
-        t, noise = self._times(plain), torch.randn_like(plain)
+        t = self._times(plain)
+        noise = torch.randn(n, self.space.width, *self.space.grid, device=plain.device)
         span = torch.zeros_like(t)
         k = round(JUMPS * n) if self.jumps else 0  # these go a span back from the later of two times
         if k:
