@@ -100,12 +100,22 @@ def step_work(family: Family, few: Batch, options: TrainOptions) -> StepWork:
     few  a batch of some examples, `FEW` unless that is too few
     """
     with torch.random.fork_rng(devices=[]), one_thread():
-        with OperationCounter():
-            family.prepare(few)
+        _prepare(family, few)
         counted = _counted(family, few, options)
     once = Counter({key: n - counted.growing[key] for key, n in counted.work.items()})
     weights = WEIGHTS * sum(p.numel() * p.element_size() for p in family.parameters())
     return StepWork(len(few), once, counted.growing, _update(family), weights, counted.peak)
+
+
+def _prepare(family: Family, few: Batch) -> None:
+    """Without its large operations, unless it cannot go on with what was left out."""
+    try:
+        with OperationCounter():
+            family.prepare(few)
+    except GenwrightError:
+        raise
+    except Exception:
+        family.prepare(few)
 
 
 def _counted(family: Family, batch: Batch, options: TrainOptions) -> OperationCounter:

@@ -104,6 +104,21 @@ def test_a_family_that_cannot_go_on_with_what_was_left_out_computes_it(
     assert priced(vae(), 8).seconds > whole.seconds
 
 
+def test_a_family_that_cannot_begin_with_what_was_left_out_does_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = []
+
+    def prepare(self: VAE, batch: Batch) -> None:
+        begun.append(bool((F.linear(torch.ones(100, 100), torch.ones(100, 100)) == 100).all()))
+        if not begun[-1]:
+            raise RuntimeError("singular")
+
+    monkeypatch.setattr(VAE, "prepare", prepare)
+    assert priced(vae(), 8).seconds > 0
+    assert begun == [False, True]
+
+
 def test_what_the_weights_get_is_the_same_as_before() -> None:
     family = vae()
     priced(family, 8)
