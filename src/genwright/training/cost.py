@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -100,33 +102,33 @@ def step_work(family: Family, few: Batch, options: TrainOptions) -> StepWork:
     few  a batch of some examples, `FEW` unless that is too few
     """
     with torch.random.fork_rng(devices=[]), one_thread():
-        _prepare(family, few)
+        _leaving_out(len(few), partial(_prepared, family, few))
         counted = _counted(family, few, options)
     once = Counter({key: n - counted.growing[key] for key, n in counted.work.items()})
     weights = WEIGHTS * sum(p.numel() * p.element_size() for p in family.parameters())
     return StepWork(len(few), once, counted.growing, _update(family), weights, counted.peak)
 
 
-def _prepare(family: Family, few: Batch) -> None:
-    """Without its large operations, unless it cannot go on with what was left out."""
-    try:
-        with OperationCounter():
-            family.prepare(few)
-    except GenwrightError:
-        raise
-    except Exception:
-        family.prepare(few)
-
-
 def _counted(family: Family, batch: Batch, options: TrainOptions) -> OperationCounter:
-    """The work of loss and gradient in all phases. A family that cannot go on with what was left out computes
-    all of it."""
+    """The work of loss and gradient in all phases."""
+    return _leaving_out(len(batch), partial(_passed, family, batch, options))
+
+
+def _leaving_out(n: int, work: Callable[[OperationCounter], OperationCounter]) -> OperationCounter:
+    """Some work on `n` examples, counted. A family that cannot go on with what was left out computes all of it."""
     try:
-        return _passed(family, batch, options, OperationCounter(len(batch)))
+        return work(OperationCounter(n))
     except GenwrightError:
         raise
     except Exception:
-        return _passed(family, batch, options, OperationCounter(len(batch), computes=True))
+        return work(OperationCounter(n, computes=True))
+
+
+def _prepared(family: Family, batch: Batch, counter: OperationCounter) -> OperationCounter:
+    """What comes before the first step."""
+    with counter:
+        family.prepare(batch)
+    return counter
 
 
 def _passed(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from genwright.comparing.leaderboard import copied
 from genwright.evaluation.metric import Measurement
@@ -24,8 +25,10 @@ NEAR = MetricResult(
 )
 
 
-def why(result: MetricResult, outcome: str = "not supported") -> str:
-    claim = Claim(outcome, "Is it new rather than copied?", "")  # type: ignore[arg-type]
+def why(
+    result: MetricResult, outcome: Literal["not supported", "inconclusive"] = "not supported"
+) -> str:
+    claim = Claim(outcome, "Is it new rather than copied?", "")
     return copied(EvaluationReport("", (claim,), {}, (result,)))
 
 
