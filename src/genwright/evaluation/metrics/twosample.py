@@ -69,7 +69,7 @@ class ClassifierTwoSample(Rate):
                 best, most = (one, found) if found > most else (best, most)
         assert best is not None
         right = best.predict(rows[ask]) == made[ask]
-        rate = np.mean([right[made[ask] == kind].mean() for kind in (False, True)])
+        rate = np.mean([right[made[ask] == kind].mean() for kind in np.unique(made[ask])])
         asked = max(1, round(share * len(right)))
         return float(rate) * asked, asked
 
