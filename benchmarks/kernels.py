@@ -5,6 +5,7 @@
 muon       ours, over stacks of matrices, against torch.optim.Muon, matrix by matrix
 attention  on a CPU in fp32 against bfloat16, forward and backward
 norm       layer_norm against rms_norm, forward and backward
+gaps       keys of which three in four positions are filled, read by one query each, against keys without gaps
 precision  a small Transformer step under bfloat16 autocast against fp32; a small U-Net likewise
 """
 
@@ -54,6 +55,18 @@ def norm() -> None:
     say(benchmark="norm", layer_times_faster=round(found["rms"] / found["layer"], 2))
 
 
+def gaps() -> None:
+    queries, kept = torch.randn(256, 1, 32), [torch.randn(256, 256, 32) for _ in range(8)]
+    whole = [keys[:, :192].contiguous() for keys in kept]
+
+    def read(sets: list[Tensor]) -> None:
+        for keys in sets:
+            torch.bmm(queries, keys[:, :192].transpose(1, 2))
+
+    found = interleaved(20, gaps=lambda: read(kept), none=lambda: read(whole))
+    say(benchmark="gaps", none_times_faster=round(found["gaps"] / found["none"], 2))
+
+
 def precision() -> None:
     text, picture = Space((65,), (Symbol(82),)), Space((32, 32), (Real(3, bounded=True),))
     cases: dict[str, tuple[Family, Batch]] = {
@@ -76,4 +89,5 @@ if __name__ == "__main__":
     muon()
     attention()
     norm()
+    gaps()
     precision()

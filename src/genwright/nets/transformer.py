@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genwright.batch import Cond
-from genwright.nets.blocks import EPS, FiLM, modulate, norm, with_grid
+from genwright.nets.blocks import FiLM, modulate, norm, with_grid
 from genwright.nets.roles import Cache, Causal, CondShape, Grid, Net, Nets
 
 __all__ = ["KVCache", "TransformerNets"]
@@ -37,19 +37,21 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
     return y.to(q.dtype)
 
 
-SHORT = 64
-"""Positions up to which attention of one query is fastest element by element, positions first; the kernel for many
-queries sets out anew for each head of each example."""
+BLOCK = 64
+"""Positions that are kept together on a CPU. One query reads all of them at each step, in half the time where nothing
+unfilled lies between (`benchmarks/kernels.py`). Where this is all there is, attention of one query is fastest element by
+element, positions first; the kernel for many queries sets out anew for each head of each example."""
 
 
 @dataclass
 class KVCache:
-    """Keys and values of the positions seen so far: for each layer `(B, H, positions, D)` of which the first `length`
-    are filled; in memory positions come first where they are few. And what is the same at every position: kept from
-    the first on."""
+    """Keys and values of the positions seen so far: for each layer blocks `(B, H, block, D)`, all but the last of them
+    filled, and as many as `length` positions need. And what is the same at every position: kept from the first on."""
 
-    keys: list[Tensor]
-    values: list[Tensor]
+    keys: list[list[Tensor]]
+    values: list[list[Tensor]]
+    block: int
+    new_block: Callable[[], Tensor]
     length: int = 0
     _kept: dict[tuple[int, str], Any] = field(default_factory=dict)
 
@@ -57,15 +59,16 @@ class KVCache:
     def empty(
         cls, layers: int, shape: tuple[int, int, int, int], like: Tensor, dtype: torch.dtype
     ) -> KVCache:
-        """Of `shape` (B, H, positions, D)."""
+        """For `shape` (B, H, positions, D). On a GPU it is one block."""
         b, h, positions, d = shape
+        block = min(BLOCK, positions) if like.device.type == "cpu" else positions
 
         def one() -> Tensor:
-            if positions > SHORT:
-                return like.new_empty(shape, dtype=dtype)
-            return like.new_empty((positions, b, h, d), dtype=dtype).permute(1, 2, 0, 3)
+            if positions > BLOCK:
+                return like.new_empty((b, h, block, d), dtype=dtype)
+            return like.new_empty((block, b, h, d), dtype=dtype).permute(1, 2, 0, 3)
 
-        return cls([one() for _ in range(layers)], [one() for _ in range(layers)])
+        return cls([[] for _ in range(layers)], [[] for _ in range(layers)], block, one)
 
     def once(self, layer: int, what: str, make: Callable[[], T]) -> T:
         """What `make` gives, made the first time that a layer asks for it."""
@@ -76,27 +79,54 @@ class KVCache:
 
     def select(self, rows: Tensor) -> None:
         """Keep these examples, in this order; what is the same at every position they have in common."""
-        for kept in (self.keys, self.values):
-            for seen in kept:
-                seen[:, :, : self.length] = seen[rows, :, : self.length]
+        for blocks in (*self.keys, *self.values):
+            for number, seen in enumerate(blocks):
+                filled = self.length - number * self.block
+                seen[:, :, :filled] = seen[rows, :, :filled]
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Write new keys and values behind the old ones; give back all."""
-        end = self.length + k.shape[2]
-        self.keys[layer][:, :, self.length : end] = k
-        self.values[layer][:, :, self.length : end] = v
-        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+        return self._extended(self.keys[layer], k), self._extended(self.values[layer], v)
+
+    def _extended(self, blocks: list[Tensor], new: Tensor) -> Tensor:
+        at, end = self.length, self.length + new.shape[2]
+        while at < end:
+            place = at % self.block
+            if not place:
+                blocks.append(self.new_block())
+            part = new[:, :, at - self.length :][:, :, : self.block - place]
+            blocks[-1][:, :, place : place + part.shape[2]] = part
+            at += part.shape[2]
+        return (blocks[0] if end <= self.block else torch.cat(blocks, 2))[:, :, :end]
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """What the query of one new position sees, all `(B, H, D)`: itself and what came before."""
-        keys, values = self.extend(layer, k[:, :, None], v[:, :, None])
-        scale = q.shape[-1] ** -0.5
-        if self.keys[layer].shape[2] > SHORT:
-            scores = q[:, :, None] @ keys.transpose(2, 3)
-            return (scores.mul_(scale).softmax(-1) @ values).squeeze(2)
-        keys, values = keys.permute(2, 0, 1, 3), values.permute(2, 0, 1, 3)
-        scores = (keys * q).sum(-1).mul_(scale)
-        return (values * scores.softmax(0)[..., None]).sum(0)
+        """What the query of one new position sees, all `(B, H, D)`: itself and what came before. Softmax over all
+        blocks, whose shares of the values are added up."""
+        keys, values = self.keys[layer], self.values[layer]
+        place = self.length % self.block
+        if not place:
+            keys.append(self.new_block())
+            values.append(self.new_block())
+        keys[-1].select(2, place).copy_(k)
+        values[-1].select(2, place).copy_(v)
+        q = q * q.shape[-1] ** -0.5
+        if keys[-1].stride(2) > keys[-1].stride(1):
+            last, seen = (one[-1][:, :, : place + 1].permute(2, 0, 1, 3) for one in (keys, values))
+            scores = (last * q).sum(-1)
+            return (seen * scores.softmax(0)[..., None]).sum(0)
+        q, begin = q.view(-1, 1, q.shape[-1]), 0
+        ends = [self.block] * (len(keys) - 1) + [place + 1]
+        parts = [
+            torch.bmm(q, block.view(q.shape[0], self.block, -1)[:, :end].transpose(1, 2))
+            for block, end in zip(keys, ends, strict=True)
+        ]
+        shares = (torch.cat(parts, 2) if len(parts) > 1 else parts[0]).softmax(2)
+        out = torch.zeros_like(q)
+        for block, end in zip(values, ends, strict=True):
+            some = shares[:, :, begin : begin + end]
+            out.baddbmm_(some, block.view(q.shape[0], self.block, -1)[:, :end])
+            begin += end
+        return out.view(v.shape)
 
 
 class Rotary(nn.Module):
@@ -169,7 +199,7 @@ class TransformerBlock(nn.Module):
         x = norm(h)
         if (modulation := once("film", lambda: self.film.modulation(cond))) is not None:
             x = modulate(x.transpose(1, 2), modulation).transpose(1, 2)
-        qkv = F.linear(x, once("qkv", lambda: torch.cat([self.q.weight, self.k.weight, self.v.weight])))
+        qkv = F.linear(x, once("qkv", self._stacked))
         qkv = qkv.view(x.shape[0], x.shape[1], 3 * self.heads, -1).transpose(1, 2)
         qk, v = qkv[:, : 2 * self.heads], qkv[:, 2 * self.heads :]
         q, k = rotary(norm(qk), first).chunk(2, dim=1)
@@ -197,24 +227,20 @@ class TransformerBlock(nn.Module):
         if modulation is not None:
             scale, shift = modulation
             x = x * (1 + scale) + shift
-        # (B, 3 heads, D): queries and keys have no mean, by their weights, so that their norm has none to take away.
-        qkv = F.linear(x, cache.once(layer, "centred", self._centred)).float()
+        qkv = F.linear(x, cache.once(layer, "qkv", self._stacked)).float()
         qkv = qkv.view(len(h), 3 * self.heads, -1)
-        qk, v = qkv[:, : 2 * self.heads], qkv[:, 2 * self.heads :]
-        q, k = rotary.next(F.rms_norm(qk, qk.shape[-1:], eps=EPS), cache.length).chunk(2, dim=1)
+        qk, v = norm(qkv[:, : 2 * self.heads]), qkv[:, 2 * self.heads :]
+        q, k = rotary.next(qk, cache.length).chunk(2, dim=1)
         y = cache.attend(layer, q, k, v).to(h.dtype)
         h = torch.addmm(h, y.flatten(1), self.proj.weight.t())
         if self.cross is not None and cond.tokens is not None:
             h = self._crossed(h[:, None], cond, rotary, cache, layer)[:, 0]
         wide = F.linear(norm(h), self.wide.weight).relu_()
-        return torch.addmm(h, wide.square(), self.back.weight.t())
+        return torch.addmm(h, wide.mul_(wide), self.back.weight.t())
 
-    def _centred(self) -> Tensor:
-        """The weights of queries, keys and values, of which the first two give no mean over a head."""
-        qk = torch.cat([self.q.weight, self.k.weight]).float()
-        each = qk.view(2 * self.heads, -1, qk.shape[1])
-        qk = (each - each.mean(1, keepdim=True)).flatten(0, 1)
-        return torch.cat([qk.to(self.v.weight.dtype), self.v.weight])
+    def _stacked(self) -> Tensor:
+        """The weights of queries, keys and values `(3 width, width)`."""
+        return torch.cat([self.q.weight, self.k.weight, self.v.weight])
 
     def _crossed(
         self, h: Tensor, cond: Cond, rotary: Rotary, cache: KVCache | None, layer: int
