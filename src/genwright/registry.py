@@ -74,6 +74,7 @@ KINDS: dict[str, dict[str, str]] = {
         "dequantize": "genwright.bridges.base:Dequantize",
         "latent": "genwright.bridges.latent:Latent",
         "vq": "genwright.bridges.latent:VQ",
+        "spectrogram": "genwright.bridges.spectrogram:Spectrogram",
     },
     "extractors": {
         "contrastive": "genwright.evaluation.extractors.learned:ContrastiveExtractor",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import torch
 from cases import SPACES
 
 from genwright.bridges.base import Bridge, Dequantize, Quantize
+from genwright.bridges.spectrogram import Spectrogram
 from genwright.planning import make_bridge
 from genwright.registry import names, options, resolve
 from genwright.space import Real, Space, Symbol
@@ -20,10 +21,17 @@ from genwright.testing.bridges import BRIDGE, FittedBridge
 @pytest.mark.parametrize("law", BRIDGE.laws)
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @pytest.mark.parametrize(
-    "name", [n for n in names("bridges") if "run" not in options(resolve("bridges", n))]
+    "name", [n for n in names("bridges") if not {"run", "hop"} & {*options(resolve("bridges", n))}]
 )
 def test_a_bridge_keeps_the_law(name: str, space: Space, law: str) -> None:
     BRIDGE.hold(law, fitted(name, space), name)
+
+
+@pytest.mark.parametrize("law", sorted({*BRIDGE.laws} - Spectrogram.contract_exceptions))
+def test_the_bridge_of_waveforms_keeps_the_law(law: str) -> None:
+    """What comes back by its sound alone is tested in `unit/test_spectrogram.py`."""
+    case = FittedBridge(partial(Spectrogram, iterations=2), Space((300,), (Real(2, bounded=True),)), 32)
+    BRIDGE.hold(law, case, "spectrogram")
 
 
 @cache

@@ -44,7 +44,7 @@ DOWN = {
     "families": {"nets", "variations", "options", "registry", "grammar", "space", "batch", "errors"},
     "tiling": set(),
     "tasks": {"options", "space", "batch", "errors"},
-    "bridges": {"space"},
+    "bridges": {"space", "errors"},
     "data": {"address", "variations", "options", "grammar", "space", "registry", "errors"},
     "pipeline": {"data", "tasks", "bridges", "grammar", "space", "batch", "errors"},
     "training": {

@@ -1,8 +1,8 @@
 """Two-way changes of the spans, for a family that cannot take a space as it is.
 
 A bridge is fitted once on training examples, turns stored examples of one space into those of another,
-and turns generated ones back. With those in this file the grid stays; those in `stages.py` lead to the codes
-of another run.
+and turns generated ones back. With those in this file the grid stays; `spectrogram.py` has one of waveforms, and those
+in `latent.py` lead to the codes of another run.
 
     quantize     every real becomes a symbol         for autoregressive models
     onehot       every symbol becomes reals          for models of reals alone

@@ -39,8 +39,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
 
 BLOCK = 64
 """Positions that are kept together on a CPU. One query reads all of them at each step, in half the time where nothing
-unfilled lies between (`benchmarks/kernels.py`). Where this is all there is, attention of one query is fastest element by
-element, positions first; the kernel for many queries sets out anew for each head of each example."""
+unfilled lies between (`benchmarks/kernels.py`). Where this is all there is, attention of one query is fastest element
+by element, positions first; the kernel for many queries sets out anew for each head of each example."""
 
 
 @dataclass

@@ -20,14 +20,14 @@ __all__ = ["BRIDGE", "FittedBridge", "check_bridge"]
 
 
 class FittedBridge:
-    """A bridge that was fitted on toy data of a space, and what makes another one like it.
+    """A bridge that was fitted on `n` toy examples of a space, and what makes another one like it.
 
     Raises `Incompatible` where it does not lead from there.
     """
 
-    def __init__(self, make: Callable[[], Bridge], space: Space) -> None:
+    def __init__(self, make: Callable[[], Bridge], space: Space, n: int = 3000) -> None:
         self.make, self.space = make, space
-        self.x, _ = data(space, 3000)
+        self.x, _ = data(space, n)
         self.bridge = make()
         self.planned = self.bridge.plan(space)
         self.bridge.fit(space, self.x)
