@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 
 import genwright
 from commands import TINY, call, done, pictures, refused
+from genwright.api import make_recipe
+from genwright.errors import DataError
 from genwright.evaluation import cache, inputs, runner
 from genwright.evaluation.heldout import heldout_log_likelihood
 from genwright.evaluation.metric import Measurement
@@ -247,6 +250,26 @@ def test_a_run_of_texts_is_asked_what_unseen_ones_cost(
     known = likelihood_result(found)
     assert known.baselines["marginals"].value == pytest.approx(law, rel=0.05)
     assert known.real_baseline is not None
+
+
+def test_samples_that_nobody_can_read_are_named_and_no_folder_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("texts").mkdir()
+    for i in range(30):
+        Path(f"texts/{i}.txt").write_text("abcde " * 20)
+    recipe, dataset = open_data(make_recipe("texts", settings=["codec.length=16"]))
+    bench = inputs.reference_data(recipe, dataset, 0, "pca")
+
+    class Nothing:
+        def write(self, folder: str) -> None:
+            Path(folder, "0.txt").write_text("")
+
+    with pytest.raises(DataError) as caught:
+        bench.write_and_reload(Nothing(), 5, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert str(caught.value).startswith("nothing of the samples can be read: 0.txt is empty")
+    assert tempfile.gettempdir() not in str(caught.value)
 
 
 def test_rows_are_judged_as_they_stand_in_the_file(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:

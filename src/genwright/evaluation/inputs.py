@@ -260,10 +260,17 @@ class ReferenceData:
     def write_and_reload(
         self, samples: Samples, n: int, rng: np.random.Generator
     ) -> tuple[Sample, list[str]]:
-        """Samples of a model, from the files that a person gets, and what is odd about them."""
+        """Samples of a model, from the files that a person gets, and what is odd about them. Raises `DataError` where
+        none can be read."""
         with tempfile.TemporaryDirectory() as folder:
             samples.write(folder)
-            loaded = self.read(Path(folder), made=True)
+            try:
+                loaded = self.read(Path(folder), made=True)
+            except DataError as error:  # the folder is one that a person never sees
+                words = str(error).replace(f"{folder}/", "").replace(folder, "the samples")
+                raise DataError(
+                    f"nothing of the samples can be read: {words}", code=error.code
+                ) from None
         return self.chosen(loaded, n, rng), loaded.notes
 
 
