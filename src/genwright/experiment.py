@@ -13,14 +13,14 @@ import numpy as np
 import torch
 
 from genwright import budget, planning
-from genwright.bridges.base import Identity
+from genwright.bridges.base import Bridge, Identity
 from genwright.bridges.latent import LatentStage
 from genwright.data.codec import ReadOptions
 from genwright.data.dataset import Dataset, make_codec, prepare
 from genwright.data.field import Array
 from genwright.data.loader import SMALL, Loader, evenly, strata
 from genwright.data.source import find
-from genwright.errors import DataError, RecipeError, RunError, suggest
+from genwright.errors import DataError, Incompatible, RecipeError, RunError, suggest
 from genwright.families.translator import Translator
 from genwright.model import Model, make_task, pipeline_of
 from genwright.nets.roles import Size
@@ -28,6 +28,7 @@ from genwright.pipeline import Pipeline
 from genwright.planning import Verdict
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import options, resolve
+from genwright.space import Space
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.cost import FEW, Cost, StepWork, free_memory, step_work
@@ -484,6 +485,7 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     )
     if isinstance(bridge, LatentStage):
         bridge.check(recipe.data.path, dataset.content, space)
+    _check_places(bridge, space, draft)
     train = dataset.splits["train"]
     numbers = evenly(len(train), FIT_SAMPLE if bridge.learns else 1)
     parts = [draft.stored(train, numbers[i : i + 1024]) for i in range(0, len(numbers), 1024)]
@@ -523,6 +525,18 @@ def _numbered(family: str, given: dict[str, Any], pipeline: Pipeline) -> dict[st
                 f"family.{option}={value} is no domain; {suggest(value, known)}", code="no-such-domain"
             )
     return found
+
+
+def _check_places(bridge: Bridge, space: Space, draft: Pipeline) -> None:
+    """Raise `Incompatible` where a condition lies place by place beside what a bridge brings to other axes."""
+    axes = len(bridge.plan(space).grid)
+    beside = [name for name, spec in draft.spec.conds.items() if spec.align]
+    if beside and axes not in (0, len(space.grid)):
+        raise Incompatible(
+            f"{beside[0]!r} lies beside what is made, place by place, and the bridge {bridge.name} leads to other "
+            f"places: leave bridge.name={bridge.name} out",
+            code="bridge-changes-shape",
+        )
 
 
 def _written_out(kind: str, name: str, given: dict[str, Any]) -> Plugin:

@@ -127,14 +127,31 @@ def test_each_band_holds_some_frequencies_and_none_is_counted_twice(bands: int, 
     assert bool((middle[1:] > middle[:-1]).all())
 
 
-def test_a_folder_of_sounds_is_learnt_and_made(tmp_path: Path) -> None:
-    (tmp_path / "tones").mkdir()
+def folder_of_tones(path: Path) -> Path:
+    path.mkdir()
     for i, one in enumerate(tones(20)):
-        with wave.open(str(tmp_path / "tones" / f"{i}.wav"), "wb") as file:
+        with wave.open(str(path / f"{i}.wav"), "wb") as file:
             file.setparams((1, 2, 4000, 0, "NONE", ""))
             file.writeframes((one[0].numpy() * 32_000).astype("<i2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("task", ["complete", "restore"])
+def test_what_lies_beside_samples_is_refused_before_training(tmp_path: Path, task: str) -> None:
+    with pytest.raises(Incompatible, match=r"leave bridge\.name=spectrogram out"):
+        genwright.train(
+            folder_of_tones(tmp_path / "tones"),
+            family="diffusion",
+            task=task,
+            steps=2,
+            out=tmp_path / "run",
+            settings=["bridge.name=spectrogram"],
+        )
+
+
+def test_a_folder_of_sounds_is_learnt_and_made(tmp_path: Path) -> None:
     model = genwright.train(
-        tmp_path / "tones",
+        folder_of_tones(tmp_path / "tones"),
         family="diffusion",
         size="xs",
         steps=2,
