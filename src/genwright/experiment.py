@@ -28,7 +28,6 @@ from genwright.pipeline import Pipeline
 from genwright.planning import Verdict
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import options, resolve
-from genwright.space import Space
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.cost import FEW, Cost, StepWork, free_memory, step_work
@@ -485,11 +484,11 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     )
     if isinstance(bridge, LatentStage):
         bridge.check(recipe.data.path, dataset.content, space)
-    _check_places(bridge, space, draft)
     train = dataset.splits["train"]
     numbers = evenly(len(train), FIT_SAMPLE if bridge.learns else 1)
     parts = [draft.stored(train, numbers[i : i + 1024]) for i in range(0, len(numbers), 1024)]
     bridge.fit(space, torch.cat(parts))
+    _check_places(bridge, draft)
     draft.bridge = bridge
     task = planning.choose_task(family, recipe.task.name)
     suited = resolve("families", family).defaults_for(bridge.target, len(train))
@@ -527,11 +526,10 @@ def _numbered(family: str, given: dict[str, Any], pipeline: Pipeline) -> dict[st
     return found
 
 
-def _check_places(bridge: Bridge, space: Space, draft: Pipeline) -> None:
+def _check_places(bridge: Bridge, draft: Pipeline) -> None:
     """Raise `Incompatible` where a condition lies place by place beside what a bridge brings to other axes."""
-    axes = len(bridge.plan(space).grid)
     beside = [name for name, spec in draft.spec.conds.items() if spec.align]
-    if beside and axes not in (0, len(space.grid)):
+    if beside and len(bridge.target.grid) not in (0, len(bridge.source.grid)):
         raise Incompatible(
             f"{beside[0]!r} lies beside what is made, place by place, and the bridge {bridge.name} leads to other "
             f"places: leave bridge.name={bridge.name} out",
