@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -63,7 +62,7 @@ class Tiled:
         spec, made, window = self.model.pipeline.spec, self.model.pipeline.made, self.ask.space.grid
         grid = self.given.grid_of(value)
         tiles = Tiles([max(pair) for pair in zip(grid, window, strict=True)], window)
-        rows = (self._row(value, tiles, start, seed) for start in tiles.starts[0])
+        rows = (self._filled if self.ask.partial else self._answered)(value, tiles, seed)
         size, first = self.size(value), 0
         for number, band in enumerate(tiles.bands(rows, self._scale)):
             part = band[(slice(None), slice(None), *(slice(n) for n in (size[0] - first, *size[1:])))]
@@ -75,33 +74,44 @@ class Tiled:
             if self.stop():
                 return
 
-    def _row(self, value: Any, tiles: Tiles, start: int, seed: int) -> Tensor:
-        """What is made in one row of windows; those of which all is known are as they are."""
-        window = tiles.window
-        rows = slice(start, start + window[0])
-        part = self.given.part(value, (rows, *[slice(None)] * (len(window) - 1)))
-        x, known = (padded(t, (window[0], *tiles.grid[1:])) for t in part[:2])
-        columns = [
-            (
-                slice(None),
-                slice(None),
-                slice(None),
-                *(slice(at, at + n) for at, n in zip(corner, window[1:], strict=True)),
-            )
-            for corner in product(*tiles.starts[1:])
-        ]
-        cut, there = (torch.cat([t[place] for place in columns]) for t in (x, known))
-        wanted = torch.arange(len(cut))
-        if self.ask.partial:
-            wanted = torch.nonzero(~there.flatten(1).all(1))[:, 0]
-            if not len(wanted):
-                return cut
-        seed = chunk_seed(seed, start) if start else seed
-        encoded = Partial(cut[wanted], there[wanted]) if self.ask.partial else cut[wanted]
-        asked = self.asked(encoded, len(wanted), seed)
-        found = self.model.stored(len(wanted), asked, seed, dict(self.options)).cpu()
-        if len(wanted) == len(cut):
-            return found
-        out = cut.to(found.dtype)
-        out[wanted] = found
-        return out
+    def _answered(self, value: Any, tiles: Tiles, seed: int) -> Iterator[Tensor]:
+        """What is made in each row of windows."""
+        for start in tiles.starts[0]:
+            (strip,) = self._strip(value, tiles, start)[:1]
+            yield self._made(torch.cat([strip[place] for place in tiles.row()]), None, seed, start)
+
+    def _filled(self, value: Any, tiles: Tiles, seed: int) -> Iterator[Tensor]:
+        """Each row of windows with their gaps filled, one window after its neighbours, which it is given as known: two
+        fills of one gap that do not know of each other would be mixed."""
+        before, reached = None, 0
+        for start in tiles.starts[0]:
+            x, known = self._strip(value, tiles, start)
+            if before is not None:
+                shared = reached - start
+                x = torch.cat([before[:, :, -shared:], x[:, :, shared:].to(before.dtype)], dim=2)
+                known[:, :, :shared] = True
+            for turn, places in enumerate(tiles.turns()):
+                cut, there = (torch.cat([t[place] for place in places]) for t in (x, known))
+                gaps = torch.nonzero(~there.flatten(1).all(1))[:, 0]
+                if len(gaps):
+                    made = self._made(cut[gaps], there[gaps], seed, start, -turn)
+                    x = x.to(made.dtype)
+                    for number, one in zip(gaps.tolist(), made, strict=True):
+                        x[places[number]] = one
+                for place in places:
+                    known[place] = True
+            yield torch.cat([x[place] for place in tiles.row()])
+            before, reached = x, start + tiles.window[0]
+
+    def _strip(self, value: Any, tiles: Tiles, start: int) -> list[Tensor]:
+        """A part of the value along the first axis that is as long as a window, and what is known of it."""
+        rows = slice(start, start + tiles.window[0])
+        part = self.given.part(value, (rows, *[slice(None)] * (len(tiles.window) - 1)))
+        return [padded(t, (tiles.window[0], *tiles.grid[1:])) for t in part[:2]]
+
+    def _made(self, cut: Tensor, known: Tensor | None, seed: int, *places: int) -> Tensor:
+        """What is made of windows; where they lie decides on the seed."""
+        for place in filter(None, places):
+            seed = chunk_seed(seed, place)
+        asked = self.asked(cut if known is None else Partial(cut, known), len(cut), seed)
+        return self.model.stored(len(cut), asked, seed, dict(self.options)).cpu()

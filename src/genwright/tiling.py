@@ -51,6 +51,27 @@ class Tiles:
                 for start, side, f in zip(corner, self.window, finer, strict=True)
             )
 
+    def row(self) -> list[tuple[slice, ...]]:
+        """Where the windows of one row lie, of a part `(1, C, window, *grid)` that is as long as a window."""
+        return [self._in_row(numbers) for numbers in product(*(range(len(s)) for s in self.starts[1:]))]
+
+    def _in_row(self, numbers: Sequence[int]) -> tuple[slice, ...]:
+        corner = [starts[i] for i, starts in zip(numbers, self.starts[1:], strict=True)]
+        cut = (slice(at, at + n) for at, n in zip(corner, self.window[1:], strict=True))
+        return (slice(None), slice(None), slice(None), *cut)
+
+    def turns(self) -> list[list[tuple[slice, ...]]]:
+        """The same, so that those of one turn do not overlap: every second one along each axis, and by itself the last,
+        which may reach over two."""
+        found: dict[tuple[int, ...], list[tuple[slice, ...]]] = {}
+        for numbers in product(*(range(len(starts)) for starts in self.starts[1:])):
+            turn = tuple(
+                2 if 0 < i == len(starts) - 1 else i % 2
+                for i, starts in zip(numbers, self.starts[1:], strict=True)
+            )
+            found.setdefault(turn, []).append(self._in_row(numbers))
+        return list(found.values())
+
     def cut(self, x: Tensor) -> Tensor:
         """`x` `(1, C, *grid)` as windows `(len, C, *window)`."""
         return torch.cat([x[(slice(None), slice(None), *place)] for place in self.places()])

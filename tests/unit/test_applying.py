@@ -281,7 +281,7 @@ def test_a_picture_that_is_stopped_within_is_not_written(
     there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures(Path("long"), 1, side=40)
-    plain, calls = Tiled._row, []
+    plain, calls = Tiled._strip, []
 
     def windows(*args: Any) -> Any:
         calls.append(args)
@@ -289,7 +289,7 @@ def test_a_picture_that_is_stopped_within_is_not_written(
             signal.raise_signal(signal.SIGINT)
         return plain(*args)
 
-    monkeypatch.setattr(Tiled, "_row", windows)
+    monkeypatch.setattr(Tiled, "_strip", windows)
     said = call("apply", "sharp", "long", "--out", "long-made")
     assert (said.code, len(calls)) == (130, 3)
     assert "Made 0 in long-made\n" in said.out

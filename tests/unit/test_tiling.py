@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from genwright.data.field import Partial
+from genwright.tiled import Tiled
 from genwright.tiling import OVERLAP, Tiles, padded
 
 GRIDS = [
@@ -121,3 +126,34 @@ def test_padding_leaves_alone_what_is_large_enough() -> None:
     assert np.array_equal(found, np.pad(x.numpy(), [(0, 0), (0, 0), (0, 0), (0, 6)], "symmetric"))
     symbols = padded(torch.tensor([[[4, 2]]]), (3,))
     assert (symbols.tolist(), symbols.dtype) == ([[[4, 2, 2]]], torch.long)
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (20, 23), (8, 31), (31, 9)])
+def test_gaps_are_filled_by_one_window_after_its_neighbours(grid: tuple[int, int]) -> None:
+    """A window is given what its neighbours have made, so that no two fills of a place are mixed."""
+    value = torch.rand(1, 1, *grid)
+    known = torch.rand(1, 1, *grid, generator=torch.Generator().manual_seed(0)) < 0.3
+    calls, seeds = [], []
+
+    class Given:
+        def part(self, value: Tensor, place: tuple[slice, ...]) -> tuple[Tensor, Tensor]:
+            return value[(..., *place)].clone(), known[(..., *place)].clone()
+
+    def stored(n: int, asked: Partial, seed: int, options: dict[str, Any]) -> Tensor:
+        """Each gap becomes the number of the window, and what is known stays."""
+        seeds.append(seed)
+        number = torch.arange(len(calls), len(calls) + n).view(-1, 1, 1, 1) + 1.0
+        calls.extend(range(n))
+        assert not asked.known.flatten(1).all(1).any(), "nothing is to be made there"
+        return torch.where(asked.known, asked.x, number.expand_as(asked.x))
+
+    model = SimpleNamespace(stored=stored)
+    tiled = Tiled(model, Given(), None, lambda encoded, n, seed: encoded, lambda: False)  # type: ignore[arg-type]
+    tiles = Tiles(grid, (8, 8))
+    whole = torch.cat(list(tiles.bands(tiled._filled(value, tiles, 3), [1, 1])), dim=2)
+    torch.testing.assert_close(whole[known], value[known])
+    made = whole[~known]
+    torch.testing.assert_close(made, made.round(), rtol=0, atol=1e-5)
+    assert float(made.min()) == pytest.approx(1)
+    assert len(set(seeds)) == len(seeds)
+    assert 1 < len(calls) <= len(tiles) or len(tiles) == 1
