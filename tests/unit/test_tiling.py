@@ -130,10 +130,10 @@ def test_padding_leaves_alone_what_is_large_enough() -> None:
 
 @pytest.mark.parametrize("grid", [(8, 8), (20, 23), (8, 31), (31, 9)])
 def test_gaps_are_filled_by_one_window_after_its_neighbours(grid: tuple[int, int]) -> None:
-    """A window is given what its neighbours have made, so that no two fills of a place are mixed."""
+    """A window is given what its neighbours have made: each gap is filled once, and no two fills are mixed."""
     value = torch.rand(1, 1, *grid)
     known = torch.rand(1, 1, *grid, generator=torch.Generator().manual_seed(0)) < 0.3
-    calls, seeds = [], []
+    calls, seeds, filled = list[int](), list[int](), list[int]()
 
     class Given:
         def part(self, value: Tensor, place: tuple[slice, ...]) -> tuple[Tensor, Tensor]:
@@ -142,6 +142,7 @@ def test_gaps_are_filled_by_one_window_after_its_neighbours(grid: tuple[int, int
     def stored(n: int, asked: Partial, seed: int, options: dict[str, Any]) -> Tensor:
         """Each gap becomes the number of the window, and what is known stays."""
         seeds.append(seed)
+        filled.append(int((~asked.known).sum()))
         number = torch.arange(len(calls), len(calls) + n).view(-1, 1, 1, 1) + 1.0
         calls.extend(range(n))
         assert not asked.known.flatten(1).all(1).any(), "nothing is to be made there"
@@ -155,5 +156,6 @@ def test_gaps_are_filled_by_one_window_after_its_neighbours(grid: tuple[int, int
     made = whole[~known]
     torch.testing.assert_close(made, made.round(), rtol=0, atol=1e-5)
     assert float(made.min()) == pytest.approx(1)
+    assert sum(filled) == int((~known).sum())
     assert len(set(seeds)) == len(seeds)
     assert 1 < len(calls) <= len(tiles) or len(tiles) == 1
