@@ -145,7 +145,10 @@ def main() -> None:
             "n": len(held),
         }
         texts, clips = list(held), list(held.values())
-        shifted = [*texts[1:], texts[0]]
+        shifted = [
+            next(other for other in [*texts[i:], *texts[:i]] if other[-1] != text[-1])
+            for i, text in enumerate(texts)
+        ]
         if hear:
             given = folder / "held"
             given.mkdir()
