@@ -128,7 +128,7 @@ class Pipeline:
         most  positions that an example may have (None: as many as the codec takes for no attack)
         """
         for path in paths:
-            suffixes = {suffix.lower() for suffix in path.suffixes}
+            suffixes = {*(suffix.lower() for suffix in path.suffixes), self.codec.ending(path)}
             if path.is_file() and not suffixes & {*self.codec.reads, *ARCHIVES}:
                 # What stands beside the main files in training: the caption of a picture.
                 if name := next((n for n in wanted if self.fields[n].suffix in suffixes), None):

@@ -238,7 +238,7 @@ KINDS = {
     "image-arrays": Kind(
         "image",
         arrays,
-        "genwright.data.image.files.CHUNK",
+        "genwright.data.image.archive.CHUNK",
         many=2000,
         but=frozenset({"damage-stays-where-it-is"}),  # of one archive nothing is left
     ),

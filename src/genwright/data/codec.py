@@ -250,8 +250,13 @@ class Codec(ABC):
     @classmethod
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold examples, by their suffixes."""
-        read = [file for file in files if suffix(file) in cls.reads]
+        read = [file for file in files if cls.ending(file) in cls.reads]
         return [file for file in read if not cls.accompanies(file, read)]
+
+    @classmethod
+    def ending(cls, file: Path) -> str:
+        """What in the name of a file says of which kind it is, as `reads` has it: by default the suffix."""
+        return suffix(file)
 
     @classmethod
     def suffixes(cls) -> str:
@@ -268,7 +273,7 @@ class Codec(ABC):
     @classmethod
     def because(cls, files: Sequence[Path]) -> str:
         """Why these files are a source of it, as a person is told: by default their suffixes alone."""
-        kinds = list(dict.fromkeys(suffix(file) for file in cls.own(files)))
+        kinds = list(dict.fromkeys(cls.ending(file) for file in cls.own(files)))
         return f"{', '.join(kinds)} is what it reads, and nothing else claims it" if kinds else ""
 
     # -- in ------------------------------------------------------------------------------------

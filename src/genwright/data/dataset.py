@@ -221,7 +221,8 @@ def _files(
     found = b""
     for file, digest in zip(files, digests(files), strict=True):
         if not isinstance(root, Member):
-            place = file.relative_to(root) if root.is_dir() else Path(file.name)
+            # What says something of a file may lie beside the root.
+            place = Path(os.path.relpath(file, root) if root.is_dir() else file.name)
         found += os.fsencode(place) + digest  # a name may be no text
     return found
 

@@ -177,7 +177,7 @@ class ReferenceData:
     def read(self, path: Path, *, made: bool = False) -> LoadedExamples:
         """The examples in files, those that were `made` good or not. Raises `DataError` where they are no two, or of
         another kind."""
-        suffixes = {suffix.lower() for suffix in path.suffixes}
+        suffixes = {*(suffix.lower() for suffix in path.suffixes), self.codec.ending(path)}
         if path.is_file() and not suffixes & {*self.codec.reads, *ARCHIVES}:
             raise DataError(
                 f"{path} is to be judged beside {self.kind} data, and is no {self.codec.suffixes()}",

@@ -265,7 +265,7 @@ def test_archive_bombs_are_refused_without_unpacking(tmp_path):
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_a_large_archive_is_read_a_few_pictures_at_a_time(tmp_path, monkeypatch, save):
-    monkeypatch.setattr("genwright.data.image.files.CHUNK_BYTES", 2**20)
+    monkeypatch.setattr("genwright.data.image.archive.CHUNK_BYTES", 2**20)
     images = pictures(500, 256, 256)
     save(tmp_path / "a.npz", images=images, digit=np.arange(500))
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Pictures: folders of files, alone or with labels, captions and further pictures, and arrays in `.npz` files, shards.
+"""Pictures: files in folders, alone or with labels, captions and further pictures; arrays in `.npz` and IDX; shards.
 
 Where pictures and what stands beside them are found is `files.py`'s and `data/labels.py`'s; how one file is
 opened and brought to the common form is `ops.py`'s; what that form is, `field.py`'s, from the training split.
@@ -26,13 +26,16 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import Examples, ObjectForm
 from genwright.data.field import Field
+from genwright.data.image import idx
+from genwright.data.image.archive import CHUNK, CHUNK_BYTES
 from genwright.data.image.field import ImageField
-from genwright.data.image.files import CHUNK, CHUNK_BYTES, PICTURES, SHEET, ImageFiles, Row
+from genwright.data.image.files import PICTURES, SHEET, ImageFiles, Row, holds_many
 from genwright.data.image.objects import keep_pictures, picture_as_given, picture_form
 from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet
 from genwright.data.image.tiles import cut
 from genwright.data.labels import file_fields, goes_with, write_beside
 from genwright.data.member import SHARDS
+from genwright.data.packed import PACKED, with_packed
 from genwright.data.preview import in_lines
 from genwright.data.shards import holds
 from genwright.data.text.field import TextField
@@ -63,7 +66,7 @@ class ImageCodec(Codec):
                 with strengths as in `{"rotate": 5}`. None by default: a mirrored letter is another
     """
 
-    reads: ClassVar[tuple[str, ...]] = (*PICTURES, ".npz", *SHARDS)
+    reads: ClassVar[tuple[str, ...]] = (*PICTURES, ".npz", *with_packed(idx.ENDING), *SHARDS)
     main: ClassVar[str] = "image"
     field_types = (ImageField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
@@ -98,13 +101,25 @@ class ImageCodec(Codec):
         """As sure of pictures with what says what they are, a table or captions, as of pictures alone."""
         own = cls.own(files)
         others = {*files} - {*own} - goes_with(files, own)
-        return 0.5 if own and all(file.name == SHEET for file in others) else 0.0
+        beside = (file.name == SHEET or idx.explains(file, own) for file in others)
+        return 0.5 if own and all(beside) else 0.0
 
     @classmethod
     def own(cls, files: Sequence[Path]) -> list[Path]:
         """Those of some files that hold examples."""
-        read = [file for file in files if suffix(file) in cls.reads and file.name != SHEET]
+        read = [file for file in files if cls.ending(file) in cls.reads and file.name != SHEET]
         return [file for file in read if suffix(file) not in SHARDS or holds(file, PICTURES)]
+
+    @classmethod
+    def ending(cls, file: Path) -> str:
+        """Of the names of IDX files, with a hyphen or a dot and of any type, one."""
+        if not idx.holds_pictures(file):
+            return suffix(file)
+        return idx.ENDING + "".join(one for one in PACKED if one == file.suffix.lower())
+
+    @classmethod
+    def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
+        return idx.explains(file, own) or super().accompanies(file, own)
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -129,10 +144,10 @@ class ImageCodec(Codec):
         return field
 
     def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:
-        return ImageFiles(source, given=options.given).layout.companions(options.given)
+        return ImageFiles(source, given=options.given).companions(options.given)
 
     def default_labels(self, source: Source) -> list[str]:
-        """The class folders, if no picture lies beside them."""
+        """The class folders, or what archives call so, if every picture has one."""
         files = ImageFiles(source)
         return ["label"] if "label" in files.labels() and not files.loose else []
 
@@ -140,8 +155,12 @@ class ImageCodec(Codec):
         return ImageFiles(source).count(self._tile)
 
     def enough(self, source: Source) -> int:
-        """More of what lies side by side in one archive, small as it is."""
-        return 500 if len(source.files) > 1 else 2_000
+        """More of what lies side by side in archives, small as it is."""
+        return 2_000 if len(source.files) == 1 or any(map(holds_many, source.files)) else 500
+
+    def units(self, source: Source, total: int) -> int:
+        """Of archives each so many-th picture is taken, however few archives there are."""
+        return total if any(map(holds_many, source.files)) else super().units(source, total)
 
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
