@@ -150,14 +150,18 @@ class Spectrogram(Bridge):
     # -- kept ----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        known = {"floor": self.floor, "mean": self.mean.tolist(), "std": self.std.tolist()}
+        known = {
+            "hop": self.hop,
+            "floor": self.floor,
+            "mean": self.mean.tolist(),
+            "std": self.std.tolist(),
+        }
         return super().state() | known
 
     def restore(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:
         super().restore(state, tensors)
-        self.target = self.plan(self.source)
+        self.length, self.hop, self.floor = self.source.positions, state["hop"], state["floor"]
         self._prepare()
-        self.floor = state["floor"]
         self.mean, self.std = torch.tensor(state["mean"]), torch.tensor(state["std"])
 
 
