@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genwright.data.cells import FORMULA, as_text
+from genwright.data.cells import FORMULA, as_text, csv_rows
 from genwright.data.columns.field import ColumnField
 from genwright.data.image.field import ImageField
 from genwright.data.labels import write_beside
@@ -52,3 +52,20 @@ def test_the_cells_of_a_table_stay_what_training_held(tmp_path):
 def test_numbers_stay_numbers():
     for value in ("-1", "+3.5e2", "-inf", -4, 2.5, None, "", "a=b", " =1"):
         assert as_text(value) is value
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_line_breaks_of_any_kind_stand_in_quotes(tmp_path: Path, delimiter: str) -> None:
+    rows = [["a\rb", "c\nd", "e\r\nf"], ["", '"', f"{delimiter}\r"], ["plain", "plain", "\r\n"]]
+    assert (
+        list(csv.reader(csv_rows(rows, delimiter).splitlines(keepends=True), delimiter=delimiter))
+        == rows
+    )
+    assert csv_rows(rows[:1], delimiter).endswith("\n")
+    assert not csv_rows([["x", "y"]], delimiter).endswith("\r\n")
+    form = TableFormat(".csv", ("k", "l", "m"), delimiter=delimiter)
+    writer = readers.TableWriter(form, tmp_path)
+    writer.add(pd.DataFrame(rows, columns=["k", "l", "m"]))
+    writer.close()
+    with writer.file.open(newline="") as stream:
+        assert list(csv.reader(stream, delimiter=delimiter))[1:] == rows

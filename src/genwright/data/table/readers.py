@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from genwright.data.arrow import ARROW, batches, length
+from genwright.data.cells import csv_rows
 from genwright.data.codec import Rejected, beginning
 from genwright.data.columns.numbers import parse_number
 from genwright.data.packed import BROKEN, bare, is_packed, open_unpacked
@@ -708,7 +709,7 @@ class TableWriter:
         if delimiter == "  ":
             self._stream.writelines(f"{delimiter.join(record)}\n" for record in records)
         else:
-            csv.writer(self._stream, delimiter=delimiter, lineterminator="\n").writerows(records)
+            self._stream.write(csv_rows(records, delimiter))
 
     def _add_parquet(self, frame: pd.DataFrame) -> None:
         arrow = library("pyarrow")

@@ -6,8 +6,6 @@ rules of `csv`, and what stands there is exchanged; all other records, and lines
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from genwright.data.cells import csv_rows
 from genwright.data.codec import Values
 from genwright.data.columns.formats import is_missing
 from genwright.data.packed import open_unpacked
@@ -162,9 +161,7 @@ class Rewriter:
         delimiter = self.form.delimiter
         if delimiter == "  ":
             return delimiter.join(values)
-        out = io.StringIO()
-        csv.writer(out, delimiter=delimiter, lineterminator="").writerow(values)
-        return out.getvalue()
+        return csv_rows([values], delimiter).removesuffix("\n")
 
     def close(self) -> None:
         """What is left of the file is lines that are no rows, unless it was stopped on its way."""

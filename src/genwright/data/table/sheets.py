@@ -6,7 +6,6 @@ about a CSV holds for a sheet. Formulas have the value that they had when the wo
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from genwright.data.cells import csv_rows
 from genwright.errors import DataError, missing_extra, suggest
 
 __all__ = ["SHEETS", "as_csv", "sheet_named"]
@@ -56,9 +56,7 @@ def _as_csv(file: Path, sheet: str, size: int, changed: int) -> str:
     with _workbook(file) as book:
         rows = _filled(book, sheet)
     columns = [_texts(column) for column in zip(*rows, strict=True)]
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\n").writerows(zip(*columns, strict=True))
-    return out.getvalue()
+    return csv_rows(zip(*columns, strict=True))
 
 
 def _filled(book: Any, sheet: str) -> list[list[Any]]:
