@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from torch import Tensor
 from genwright.data.codec import Rejected, Rows, Values, suffix
 from genwright.data.columns.formats import is_missing
 from genwright.data.field import Field, Partial, Rule
+from genwright.data.provenance import Provenance
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
 from genwright.families.capabilities import chunk_seed, generative
@@ -109,20 +111,28 @@ class Application:
 
     def _check_pool(self) -> None:
         """Raise where one answer is asked for, and there are not several or none can be made of them."""
-        made = self.pipeline.made
         if not self.pool:
             return
+        made = self.pipeline.made
         if self.draws == 1:
             raise RecipeError(
                 f"--pool makes one answer of several draws, got --draws 1: ask for more, or leave --draws out for "
                 f"{POOLED}",
                 code="contradicting-options",
             )
-        if not self.ask.partial or made.pooled([]) is None:
+        if made.pooled([]) is None:
             raise Unsupported(
-                f"--pool takes means and the most frequent values of the cells of a row, and this model makes "
+                f"--pool takes the mean of numbers and pixels and the most frequent category, and this model makes "
                 f"{self.pipeline.spec.make!r} of {made.space}: leave --pool out",
                 code="cannot-pool",
+            )
+
+    def _check_maker(self) -> None:
+        if self.pool and self.maker is not None:
+            raise RecipeError(
+                "--pool makes one answer of several draws, and --drop, --best-of and --require choose among single "
+                "ones: leave them or --pool out",
+                code="contradicting-options",
             )
 
     # -- files ---------------------------------------------------------------------------------
@@ -138,12 +148,7 @@ class Application:
     def of(self, paths: Sequence[Path]) -> Iterator[Samples | Left]:
         """What is made of files and folders, as it is made, and what was left out. Raises `DataError` where it was
         everything, as for the first of them."""
-        if self.pool and self.maker is not None:
-            raise RecipeError(
-                "--pool makes one answer of several draws, and --drop, --best-of and --require choose among single "
-                "ones: leave them or --pool out",
-                code="contradicting-options",
-            )
+        self._check_maker()
         return self._checked(self._each(paths), ", ".join(map(str, paths)))
 
     def _checked(
@@ -185,6 +190,7 @@ class Application:
                 "standard input holds no text: pipe one in, as in echo TEXT | genwright apply RUN -",
                 code="empty-input",
             )
+        self._check_maker()
         return self._checked(chain(self._one(text, "stdin"), self._flush()), "standard input")
 
     def _each(self, paths: Sequence[Path]) -> Iterator[Samples | Left | DataError]:
@@ -309,10 +315,8 @@ class Application:
         n = len(names)
         place = self._made_before if place is None else place
         encoded, notes = self._encoded(values)
-        one = self.pool or self.pipeline.made.draws > 1
-        if self._rule is not None or (
-            one and self.many > 1 and self.ask.partial and isinstance(values, list)
-        ):
+        one = self.pool or (self.ask.partial and self.pipeline.made.draws > 1)
+        if self._rule is not None or (one and self.many > 1 and isinstance(values, list)):
             samples = self._pooled(values, encoded, n, labels or {}, place)
             if samples is not None:
                 samples.names, samples.notes = list(names), [*notes, *samples.notes]
@@ -389,7 +393,20 @@ class Application:
             return None
         pooled = made.pooled(drawn, () if self._rule is not None else values)
         answer = {self.pipeline.spec.make: drawn[len(drawn) // 2] if pooled is None else pooled}
-        return self.model.answer({**others, **answer}, asked, self.seed)
+        samples = self.model.answer({**others, **answer}, asked, self.seed)
+        samples.provenance = self._provenance(range(self.many if self.pool else 1))
+        return samples
+
+    def _rounds(self) -> list[range]:
+        """The draws that one answer is made of, for each answer."""
+        return [range(self.many)] if self.pool else [range(k, k + 1) for k in range(self.many)]
+
+    def _called(self, name: str, draws: range) -> str:
+        return name if len(draws) == self.many else f"{name}-{draws.start + 1}"
+
+    def _provenance(self, draws: range) -> Provenance | None:
+        made = self.model.provenance(self.seed)
+        return replace(made, pooled=len(draws)) if made is not None and len(draws) > 1 else made
 
     def _seed(self, place: int, draw: int) -> int:
         seed = chunk_seed(self.seed, -draw) if draw else self.seed
@@ -450,9 +467,9 @@ class Application:
         try:
             if self.ask.partial:
                 self.field.check_gaps(value)
-            for draw in range(self.many):
+            for draws in self._rounds():
                 # Not kept here under a name: of a large picture there is room for one.
-                yield from self._whole(value, name, draw)
+                yield from self._whole(value, name, draws)
         except DataError as error:
             yield Rejected(name, str(error))
         if self.stop():
@@ -460,16 +477,30 @@ class Application:
         self._place += 1
         self._through(1)
 
-    def _whole(self, value: Any, name: str, draw: int) -> Iterator[Samples]:
-        """One of what is made of a value, unless it is stopped on its way."""
-        spec, windows, seed = self.pipeline.spec, self._windows, self._seed(self._place, draw)
-        whole = windows.whole(value, seed, lambda part: self._through(0, (draw + part) / self.many))
-        if self.pipeline.made.grid_of(whole)[0] == windows.size(value)[0]:
-            samples = self.model.samples({spec.make: [whole]})
+    def _whole(self, value: Any, name: str, draws: range) -> Iterator[Samples]:
+        """What is made of a value, of several draws as one, unless it is stopped on its way."""
+        spec, several = self.pipeline.spec, len(draws) > 1
+        wholes = self._wholes(value, draws)
+        found = self.pipeline.made.pooled(wholes, [value]) if several else next(wholes, None)
+        if found and not (several and self.stop()):
+            samples = self.model.samples({spec.make: found})
             samples.sources = [value] if self.ask.field == spec.make else None
-            samples.provenance = self.model.provenance(self.seed)
-            samples.names = _numbered([name], draw, self.many)
+            samples.provenance = self._provenance(draws)
+            samples.names = [self._called(name, draws)]
             yield samples
+
+    def _wholes(self, value: Any, draws: range) -> Iterator[list[Any]]:
+        """Of each draw, until it is stopped, what is made of a value."""
+        for draw in draws:
+            through = partial(self._part_through, draw)
+            whole = self._windows.whole(value, self._seed(self._place, draw), through)
+            if self.pipeline.made.grid_of(whole)[0] != self._windows.size(value)[0]:
+                return
+            yield [whole]
+            del whole  # before the next one is made
+
+    def _part_through(self, draw: int, part: float) -> None:
+        self._through(0, (draw + part) / self.many)
 
     def _stopped(self) -> bool:
         return self.stop()  # which is set later
@@ -514,11 +545,8 @@ class Application:
                 yield Rejected(stem, "there is a file of that name already, which is not overwritten")
                 continue
             try:
-                if self.pool:
-                    yield from self._table(file, stem, range(self.many))
-                for draw in range(0 if self.pool else self.many):
-                    (numbered,) = _numbered([stem], draw, self.many)
-                    yield from self._table(file, numbered, range(draw, draw + 1))
+                for draws in self._rounds():
+                    yield from self._table(file, self._called(stem, draws), draws)
             except DataError as error:
                 if len(source.files) == 1:
                     raise
@@ -558,7 +586,8 @@ class Application:
             whole = self.pipeline.made.pooled(chain([values[self.reads]], others), frame)
             if whole is None or self.stop():
                 return None
-            values = {**values, self.reads: whole}
+            labels = {one: whole[one].tolist() for one in values if one in whole}
+            values = {**values, **labels, self.reads: whole}
             further += self._still_missing(whole)
         samples = self.model.answer(values, asked, self.seed)
         absent = [c for c in map(str, values[self.reads].columns) if c not in frame.columns]
@@ -567,8 +596,7 @@ class Application:
         ]
         samples.notes = [*notes, *odd, *further, *lacks, *asked.notes]
         samples.names, samples.file = [name] * len(rows), file
-        if len(draws) > 1 and samples.provenance is not None:
-            samples.provenance = replace(samples.provenance, pooled=len(draws))
+        samples.provenance = self._provenance(draws)
         return samples
 
     def _row_answers(
@@ -595,9 +623,8 @@ class Application:
     def _still_missing(self, frame: Values) -> list[str]:
         cells = [frame[name].tolist() for name in self.pipeline.made.parts]
         left = sum(any(map(is_missing, row)) for row in zip(*cells, strict=True))
-        return [f"{left:,} rows keep a gap: every draw says that what belongs there is missing"] * (
-            left > 0
-        )
+        said = f"{left:,} rows keep a gap: every draw says that what belongs there is missing"
+        return [said] if left else []
 
     def _with_gaps(
         self, values: dict[str, Values], places: Sequence[int], asked: Asked

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import genwright
 from commands import TINY, call, done, pictures, refused
+from genwright.applying import Application
 from genwright.data.columns.infer import fit_column
 from genwright.data.columns.pooling import pooled_cells
 from genwright.data.table.field import RowField
+from genwright.model import Model
 
 HEAD = ["x", "n", "day", "took", "kind"]
 
@@ -38,7 +41,8 @@ def _rows() -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """`fill` completes rows, `named` those of a given `kind`, `hole` pictures; gaps.csv lacks cells."""
+    """`fill` completes rows, `named` those of a given `kind`, `hole` pictures, `answer` makes texts; gaps.csv lacks
+    cells."""
     folder = tmp_path_factory.mktemp("pooling")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -54,6 +58,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pictures(folder / "faces", 24)
         task = ("--task", "restore", "--set", "task.how=inpaint", "--family", "vae", "--label", "")
         done("train", "faces", *task, "--out", "hole", *TINY)
+        turns = [{"prompt": f"say {i}", "completion": f"{i} it is"} for i in range(60)]
+        Path("turns.jsonl").write_text("".join(json.dumps(turn) + "\n" for turn in turns))
+        task = ("--task", "pair", "--make", "completion", "--given", "prompt")
+        done("train", "turns.jsonl", *task, "--family", "autoregressive", "--out", "answer", *TINY)
         yield folder
 
 
@@ -148,15 +156,8 @@ def test_a_column_that_a_table_lacks_and_a_label_that_is_given(there: Path) -> N
 
 
 def test_what_cannot_be_pooled_is_refused_before_anything_is_made(there: Path) -> None:
-    refused(
-        "apply",
-        "hole",
-        "faces",
-        "--pool",
-        "--out",
-        "no",
-        words=["cells of a row", "'image'", "leave --pool out"],
-    )
+    words = ["'completion'", "leave --pool out"]
+    refused("apply", "answer", "turns.jsonl", "--pool", "--out", "no", words=words)
     refused("apply", "fill", "gaps.csv", "--pool", "--draws", "1", "--out", "no", words=["--draws 1"])
     way = ("--pool", "--require", "n >= 0", "--out", "no")
     refused("apply", "fill", "gaps.csv", *way, words=["--require", "--pool out"])
@@ -174,8 +175,55 @@ def test_progress_and_stopping_count_the_draws(there: Path, monkeypatch: pytest.
     assert call("apply", "fill", "gaps.csv", "--draws", "5", "--pool", "--out", "told").code == 0
     assert told == pytest.approx([10, 20, 30, 40, 50, 50])
     model, turns = genwright.load("fill"), iter([False] * 4)
-    work = genwright.applying.Application(model, draws=9, pool=True, stop=lambda: next(turns, True))
+    work = Application(model, draws=9, pool=True, stop=lambda: next(turns, True))
     assert list(work.of([Path("gaps.csv")])) == [], "nothing is made of a part of the draws"
+
+
+@pytest.mark.parametrize("side", [8, 20])
+def test_of_a_picture_each_pixel_is_the_mean(there: Path, side: int) -> None:
+    """Of the size of training, and of another one, which is made window by window."""
+    pixels = np.random.default_rng(1).integers(0, 256, (side, side), dtype=np.uint8)
+    mask = np.zeros((side, side), np.uint8)
+    mask[2:5, 3:7] = 255
+    for array, name in ((pixels, f"p{side}.png"), (mask, f"m{side}.png")):
+        Image.fromarray(array).save(name)
+    asked = ("apply", "hole", f"p{side}.png", "--mask", f"m{side}.png", "--draws", "5")
+    asked = (*asked, "--set", "temperature=50")
+    done(*asked, "--out", f"five-{side}")
+    done(*asked, "--pool", "--out", f"one-{side}")
+    assert [p.name for p in Path(f"one-{side}").iterdir()] == [f"p{side}.png"]
+    five = [_pixels(Path(f"five-{side}/p{side}-{i}.png")).astype(float) for i in range(1, 6)]
+    one = _pixels(Path(f"one-{side}/p{side}.png"))
+    assert (np.std(five, axis=0)[mask > 0] > 1).all(), "the draws differ"
+    assert np.array_equal(one, np.rint(np.mean(five, axis=0)))
+    assert np.array_equal(one[mask == 0], pixels[mask == 0])
+    with Image.open(f"one-{side}/p{side}.png") as picture:
+        assert json.loads(picture.info["Comment"])["pooled"] == 5
+
+
+def _pixels(file: Path) -> np.ndarray[Any, Any]:
+    with Image.open(file) as picture:
+        return np.asarray(picture)
+
+
+def test_a_gap_that_every_draw_leaves_is_told(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("two.csv").write_text(
+        "x,n,day,took,kind\n0.1,3,2020-01-01,1:00:00,\n0.1,4,2020-01-01,1:00:00,\n"
+    )
+    plain, turns = Model.drawn_values, iter(range(3))
+
+    def leaves(model: Model, n: int, asked: Any, *more: Any) -> Any:
+        values, places = plain(model, n, asked, *more)
+        values["row"]["kind"] = ["b" if next(turns) == 1 else "", ""]
+        asked.notes.append("2 rows keep a gap")
+        return values, places
+
+    monkeypatch.setattr(Model, "drawn_values", leaves)
+    made = genwright.apply("fill", "two.csv", draws=3, pool=True)
+    assert made.values["row"]["kind"].tolist() == ["b", ""]
+    assert [note for note in made.notes if "gap" in note] == [
+        "1 rows keep a gap: every draw says that what belongs there is missing"
+    ]
 
 
 # -- columns ---------------------------------------------------------------------------------------

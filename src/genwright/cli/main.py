@@ -363,7 +363,7 @@ def apply(
         bool,
         typer.Option(
             "--pool",
-            help="One table of all draws (29, or --draws): means of numbers, the most frequent categories",
+            help="One of all draws (29, or --draws): the mean of a number or pixel, the most frequent category",
         ),
     ] = False,
     drop: Drop = None,

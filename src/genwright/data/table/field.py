@@ -380,7 +380,9 @@ class RowField(Field):
     def pooled(self, draws: Iterable[Values], given: Values = ()) -> pd.DataFrame:
         """In each cell that was missing the mean of the numbers of all draws, or the most frequent of other values
         (`columns/pooling.py`). Of the draws these cells alone are held."""
-        cells = {str(name): raw(given[name]) for name in given.columns} if len(given) else {}
+        cells = (
+            {str(name): raw(given[name]) for name in given.columns} if hasattr(given, "columns") else {}
+        )
         gaps = {name: [i for i, v in enumerate(some) if is_missing(v)] for name, some in cells.items()}
         answers: dict[str, list[list[Any]]] = {}
         for made in draws:
