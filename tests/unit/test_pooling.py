@@ -164,7 +164,7 @@ def test_what_cannot_be_pooled_is_refused_before_anything_is_made(there: Path) -
     assert not Path("no").exists()
 
 
-def test_progress_and_stopping_count_the_draws(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_counts_the_draws(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = list[float]()
 
     @contextmanager
@@ -174,9 +174,28 @@ def test_progress_and_stopping_count_the_draws(there: Path, monkeypatch: pytest.
     monkeypatch.setattr("genwright.cli.main.making", making)
     assert call("apply", "fill", "gaps.csv", "--draws", "5", "--pool", "--out", "told").code == 0
     assert told == pytest.approx([10, 20, 30, 40, 50, 50])
-    model, turns = genwright.load("fill"), iter([False] * 4)
-    work = Application(model, draws=9, pool=True, stop=lambda: next(turns, True))
-    assert list(work.of([Path("gaps.csv")])) == [], "nothing is made of a part of the draws"
+
+
+@pytest.mark.parametrize(("run", "file"), [("fill", "gaps.csv"), ("hole", "wide.png")])
+def test_nothing_is_made_of_a_part_of_the_draws(there: Path, run: str, file: str) -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    mask[1:19, 3:7] = 255
+    for name in ("wide.png", "over.png"):
+        Image.fromarray(mask).save(name)
+    told = [0.0]
+    over = Path("over.png") if run == "hole" else None
+    work = Application(genwright.load(run), draws=9, mask=over, pool=True, report=told.append)
+    half = 0.5 * (50 if run == "fill" else 1)
+    work.stop = lambda: told[-1] > half
+    assert list(work.of([Path(file)])) == []
+    assert half < told[-1] < 1.5 * half
+
+
+def test_parts_of_a_table_have_seeds_of_their_own(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genwright.applying.ROWS", 10)
+    Path("same.csv").write_text("x,n,day,took,kind\n" + ",1,,,\n" * 20)
+    row = genwright.apply("fill", "same.csv", draws=3, pool=True).values["row"]
+    assert row["x"].tolist()[:10] != row["x"].tolist()[10:]
 
 
 @pytest.mark.parametrize("side", [8, 20])
@@ -245,7 +264,7 @@ PRICES = [f"${i + 1000:,}.{i % 10}0" for i in range(400)]
         ([i / 8 for i in range(300)], [0.125, 0.25, 0.25], 0.208),
         (PRICES, ["$1,000.00", "$1,001.10"], "$1,000.55"),
         ([1e308 * i / 300 for i in range(300)], [1e308 / 300 * 299] * 9, 1e308 / 300 * 299),
-        ([0.1 * i for i in range(300)], [0.1 * 3] * 29, 0.1 * 3),
+        ([0.1 * i for i in range(300)], [0.1 * 73] * 29, 0.1 * 73),
         # Of few numbers it is one of these.
         ([0.5, 1.5, 4.0] * 50, [0.5, 0.5, 4.0], 1.5),
         # A month is written by its first day, and the nearest is not the one that the mean lies in.
