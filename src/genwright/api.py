@@ -389,6 +389,7 @@ def apply(
     data   files or folders, or an object as `train` takes it
     given  what else can be given, by name
     drop, best_of, require  as of `sample`
+    Further options are those of `Model.apply` (`draws`, `pool`, `mask`) and of the sampler.
     Raises `Unsupported` where the run makes nothing of files, `DataError` for what cannot be read.
     """
     check({"seed": seed}, {"seed": Natural}, where="apply")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ import torch
 from torch import Tensor
 
 from genwright.data.codec import Rejected, Rows, Values, suffix
+from genwright.data.columns.formats import is_missing
 from genwright.data.field import Field, Partial, Rule
+from genwright.data.provenance import Provenance
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, Unsupported, suggest
 from genwright.families.capabilities import chunk_seed, generative
@@ -37,6 +40,8 @@ Maker = Callable[[int, Asked, int, dict[str, Any]], "tuple[dict[str, Values], li
 """From how many, what is asked for, a seed and the sampler's options to raw values, and for which of the examples."""
 ROWS = 1024
 """Rows of a table that are filled at a time."""
+POOLED = 29
+"""Draws that are made one where nobody says how many: their mean errs by 2 % more than that of very many."""
 
 
 def _nowhere(name: str) -> bool:
@@ -54,6 +59,7 @@ class Application:
     given   what else is given, by name: one value for all
     draws   so many are made of each file, and numbered, or made one of (`Field.pooled`); None: as the field has it
     mask    a file, or a folder of files by the names of the others, that says where something is to be made
+    pool    make one of the draws (`Field.pooled`), as is done of a forecast anyway
     maker   makes what is asked for (None: the model)
     most    positions that an example of a file may have (None: as many as the codec takes for no attack)
     taken   whether there is something of a name already: that file is left out
@@ -69,6 +75,7 @@ class Application:
     seed: int = 0
     draws: int | None = None
     mask: Path | None = None
+    pool: bool = False
     maker: Maker | None = None
     most: int | None = None
     taken: Callable[[str], bool] = _nowhere
@@ -88,7 +95,9 @@ class Application:
         self.pipeline = self.model.pipeline
         self.field: Field = self.pipeline.asker(self.name)
         self.ask: Ask = self.pipeline.spec.asks[self.name]
-        self.many = self.draws or (self.pipeline.made.draws if self.ask.partial else 1)
+        own = self.pipeline.made.draws if self.ask.partial else 1
+        self._check_pool()
+        self.many = self.draws or (POOLED if self.pool and own == 1 else own)
         self.notes: list[str] = []
         self._rule = self._chosen_rule()
         self._windows = Tiled(
@@ -99,6 +108,32 @@ class Application:
         self._done, self._names = 0, dict[str, None]()
         self._waiting = list[tuple[Any, str]]()
         self._made_before = 0
+
+    def _check_pool(self) -> None:
+        """Raise where one answer is asked for, and there are not several or none can be made of them."""
+        if not self.pool:
+            return
+        made = self.pipeline.made
+        if self.draws == 1:
+            raise RecipeError(
+                f"--pool makes one answer of several draws, got --draws 1: ask for more, or leave --draws out for "
+                f"{POOLED}",
+                code="contradicting-options",
+            )
+        if made.pooled([]) is None:
+            raise Unsupported(
+                f"--pool takes the mean of numbers and pixels and the most frequent category, and this model makes "
+                f"{self.pipeline.spec.make!r} of {made.space}: leave --pool out",
+                code="cannot-pool",
+            )
+
+    def _check_maker(self) -> None:
+        if self.pool and self.maker is not None:
+            raise RecipeError(
+                "--pool makes one answer of several draws, and --drop, --best-of and --require choose among single "
+                "ones: leave them or --pool out",
+                code="contradicting-options",
+            )
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -113,6 +148,7 @@ class Application:
     def of(self, paths: Sequence[Path]) -> Iterator[Samples | Left]:
         """What is made of files and folders, as it is made, and what was left out. Raises `DataError` where it was
         everything, as for the first of them."""
+        self._check_maker()
         return self._checked(self._each(paths), ", ".join(map(str, paths)))
 
     def _checked(
@@ -154,6 +190,7 @@ class Application:
                 "standard input holds no text: pipe one in, as in echo TEXT | genwright apply RUN -",
                 code="empty-input",
             )
+        self._check_maker()
         return self._checked(chain(self._one(text, "stdin"), self._flush()), "standard input")
 
     def _each(self, paths: Sequence[Path]) -> Iterator[Samples | Left | DataError]:
@@ -278,7 +315,8 @@ class Application:
         n = len(names)
         place = self._made_before if place is None else place
         encoded, notes = self._encoded(values)
-        if self._rule is not None or (self.many > 1 and self.ask.partial and isinstance(values, list)):
+        one = self.pool or (self.ask.partial and self.pipeline.made.draws > 1)
+        if self._rule is not None or (one and self.many > 1 and isinstance(values, list)):
             samples = self._pooled(values, encoded, n, labels or {}, place)
             if samples is not None:
                 samples.names, samples.notes = list(names), [*notes, *samples.notes]
@@ -355,7 +393,20 @@ class Application:
             return None
         pooled = made.pooled(drawn, () if self._rule is not None else values)
         answer = {self.pipeline.spec.make: drawn[len(drawn) // 2] if pooled is None else pooled}
-        return self.model.answer({**others, **answer}, asked, self.seed)
+        samples = self.model.answer({**others, **answer}, asked, self.seed)
+        samples.provenance = self._provenance(range(self.many if self.pool else 1))
+        return samples
+
+    def _rounds(self) -> list[range]:
+        """The draws that one answer is made of, for each answer."""
+        return [range(self.many)] if self.pool else [range(k, k + 1) for k in range(self.many)]
+
+    def _called(self, name: str, draws: range) -> str:
+        return name if len(draws) == self.many else f"{name}-{draws.start + 1}"
+
+    def _provenance(self, draws: range) -> Provenance | None:
+        made = self.model.provenance(self.seed)
+        return replace(made, pooled=len(draws)) if made is not None and len(draws) > 1 else made
 
     def _seed(self, place: int, draw: int) -> int:
         seed = chunk_seed(self.seed, -draw) if draw else self.seed
@@ -416,9 +467,9 @@ class Application:
         try:
             if self.ask.partial:
                 self.field.check_gaps(value)
-            for draw in range(self.many):
+            for draws in self._rounds():
                 # Not kept here under a name: of a large picture there is room for one.
-                yield from self._whole(value, name, draw)
+                yield from self._whole(value, name, draws)
         except DataError as error:
             yield Rejected(name, str(error))
         if self.stop():
@@ -426,16 +477,30 @@ class Application:
         self._place += 1
         self._through(1)
 
-    def _whole(self, value: Any, name: str, draw: int) -> Iterator[Samples]:
-        """One of what is made of a value, unless it is stopped on its way."""
-        spec, windows, seed = self.pipeline.spec, self._windows, self._seed(self._place, draw)
-        whole = windows.whole(value, seed, lambda part: self._through(0, (draw + part) / self.many))
-        if self.pipeline.made.grid_of(whole)[0] == windows.size(value)[0]:
-            samples = self.model.samples({spec.make: [whole]})
+    def _whole(self, value: Any, name: str, draws: range) -> Iterator[Samples]:
+        """What is made of a value, of several draws as one, unless it is stopped on its way."""
+        spec, several = self.pipeline.spec, len(draws) > 1
+        wholes = self._wholes(value, draws)
+        found = self.pipeline.made.pooled(wholes, [value]) if several else next(wholes, None)
+        if found and not (several and self.stop()):
+            samples = self.model.samples({spec.make: found})
             samples.sources = [value] if self.ask.field == spec.make else None
-            samples.provenance = self.model.provenance(self.seed)
-            samples.names = _numbered([name], draw, self.many)
+            samples.provenance = self._provenance(draws)
+            samples.names = [self._called(name, draws)]
             yield samples
+
+    def _wholes(self, value: Any, draws: range) -> Iterator[list[Any]]:
+        """Of each draw, until it is stopped, what is made of a value."""
+        for draw in draws:
+            through = partial(self._part_through, draw)
+            whole = self._windows.whole(value, self._seed(self._place, draw), through)
+            if self.pipeline.made.grid_of(whole)[0] != self._windows.size(value)[0]:
+                return
+            yield [whole]
+            del whole  # before the next one is made
+
+    def _part_through(self, draw: int, part: float) -> None:
+        self._through(0, (draw + part) / self.many)
 
     def _stopped(self) -> bool:
         return self.stop()  # which is set later
@@ -480,50 +545,86 @@ class Application:
                 yield Rejected(stem, "there is a file of that name already, which is not overwritten")
                 continue
             try:
-                for draw in range(self.many):
-                    yield from self._table(file, stem, draw)
+                for draws in self._rounds():
+                    yield from self._table(file, self._called(stem, draws), draws)
             except DataError as error:
                 if len(source.files) == 1:
                     raise
                 yield Rejected(name, str(error))
             self._place += 1
 
-    def _table(self, file: Path, stem: str, draw: int) -> Iterator[Samples | Left]:
+    def _table(self, file: Path, name: str, draws: range) -> Iterator[Samples | Left]:
+        """One table of these draws."""
         labels = [name for name in self.pipeline.scalars if name not in self.given]
-        first, (name,) = 0, _numbered([stem], draw, self.many)
+        first = 0
         for rows in self.pipeline.read([file], [self.reads, *labels]):
-            if not draw:
+            if not draws.start:
                 yield from rows.rejected
             for start in range(0, len(rows), ROWS):
                 if self.stop():
                     return
                 some = rows.take(self.pipeline.fields, range(start, min(start + ROWS, len(rows))))
-                yield self._filled(some, file, name, first, self._seed(self._place, draw), rows.notes)
+                filled = self._filled(some, file, name, first, draws, rows.notes)
+                if filled is None:
+                    return
+                yield filled
                 first += len(some)
-                if draw == self.many - 1:
+                if draws.stop == self.many:
                     self._through(len(some))
 
     def _filled(
-        self, rows: Rows, file: Path, name: str, first: int, seed: int, notes: Sequence[str]
-    ) -> Samples:
-        frame, n = rows.values[self.reads].reset_index(drop=True), len(rows)
-        seed = chunk_seed(seed, first) if first else seed
+        self, rows: Rows, file: Path, name: str, first: int, draws: range, notes: Sequence[str]
+    ) -> Samples | None:
+        """Rows behind the `first` ones with their gaps filled, of several draws as one; None where that was stopped
+        on its way."""
+        frame = rows.values[self.reads].reset_index(drop=True)
         encoded, odd = self._encoded(frame)
-        labels, further = self._labels(rows.values, n, seed)
-        asked = self._asked(frame, encoded, n, labels, seed)
-        asked.first = first
-        maker = self.maker or self.model.drawn_values
-        values, places = maker(n, asked, seed, dict(self.options))
-        if len(places) < n:  # a row stays in its place, with the gaps that it had
-            values = self._with_gaps(values, places, asked)
+        answers = self._row_answers(rows, frame, encoded, first, draws)
+        values, asked, further = next(answers)
+        if len(draws) > 1:
+            others = (values[self.reads] for values, _, _ in answers)
+            whole = self.pipeline.made.pooled(chain([values[self.reads]], others), frame)
+            if whole is None or self.stop():
+                return None
+            labels = {one: whole[one].tolist() for one in values if one in whole}
+            values = {**values, **labels, self.reads: whole}
+            further += self._still_missing(whole)
         samples = self.model.answer(values, asked, self.seed)
         absent = [c for c in map(str, values[self.reads].columns) if c not in frame.columns]
         lacks = [
             f"{file.name} has no column {c!r}: it is made, and stands behind the others" for c in absent
         ]
         samples.notes = [*notes, *odd, *further, *lacks, *asked.notes]
-        samples.names, samples.file = [name] * n, file
+        samples.names, samples.file = [name] * len(rows), file
+        samples.provenance = self._provenance(draws)
         return samples
+
+    def _row_answers(
+        self, rows: Rows, frame: Values, encoded: Partial | Tensor, first: int, draws: range
+    ) -> Iterator[tuple[dict[str, Values], Asked, list[str]]]:
+        """Of each draw, until it is stopped, what is made of the rows, what was asked for, and notes."""
+        maker, n = self.maker or self.model.drawn_values, len(rows)
+        for draw in draws:
+            if draw > draws.start and self.stop():
+                return
+            seed = self._seed(self._place, draw)
+            seed = chunk_seed(seed, first) if first else seed
+            labels, further = self._labels(rows.values, n, seed)
+            asked = self._asked(frame, encoded, n, labels, seed)
+            asked.first, before = first, [*asked.notes]
+            values, places = maker(n, asked, seed, dict(self.options))
+            if len(places) < n:  # a row stays in its place, with the gaps that it had
+                values = self._with_gaps(values, places, asked)
+            if len(draws) > 1:
+                asked.notes = before  # what one draw leaves missing, another may fill
+                self._through(0, n * (draw + 1 - draws.start) / len(draws))
+            yield values, asked, further
+
+    def _still_missing(self, frame: Values) -> list[str]:
+        cells = [frame[name].tolist() for name in self.pipeline.made.parts]
+        left = sum(any(map(is_missing, row)) for row in zip(*cells, strict=True))
+        said = f"{left:,} rows keep a gap: every draw says that what belongs there is missing"
+        return [said] if left else []
 
     def _with_gaps(
         self, values: dict[str, Values], places: Sequence[int], asked: Asked

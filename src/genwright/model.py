@@ -626,6 +626,7 @@ class Model:
         seed: int = 0,
         draws: int | None = None,
         mask: Path | None = None,
+        pool: bool = False,
         maker: Callable[[int], Maker] | None = None,
         **sampler_options: Any,
     ) -> Samples:
@@ -634,10 +635,11 @@ class Model:
         given  what else can be given, by name: one value for all
         draws  so many of each file (None: as the field of what is made has it)
         mask   a file, or a folder of files by the same names, that says where something is to be made
+        pool   make one of the draws, 29 where nobody says: the mean of a number or a pixel, the most frequent category
         maker  gives for about how many examples there are what makes them (None: the model)
         Raises `Unsupported` for a model that makes nothing of files, `DataError` where nothing can be read.
         """
-        application = Application(self, given or {}, seed, draws, mask, options=sampler_options)
+        application = Application(self, given or {}, seed, draws, mask, pool, options=sampler_options)
         if maker is not None:
             application.maker = maker(max(1, application.total(paths) * application.many))
         samples = gathered(application.of(paths))

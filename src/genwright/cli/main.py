@@ -359,6 +359,13 @@ def apply(
             help="So many of each file, which are numbered; of a forecast what its interval is made of"
         ),
     ] = None,
+    pool: Annotated[
+        bool,
+        typer.Option(
+            "--pool",
+            help="One of all draws (29, or --draws): the mean of a number or pixel, the most frequent category",
+        ),
+    ] = False,
     drop: Drop = None,
     best_of: BestOf = 1,
     require: Require = None,
@@ -396,7 +403,9 @@ def apply(
     with memory("name fewer files at once, or make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
         wanted = conditions(given or [], model.pipeline.spec.asks)
-        work = Application(model, wanted, seed, draws, mask, most=megapixels * 10**6, options=options)
+        work = Application(
+            model, wanted, seed, draws, mask, pool, most=megapixels * 10**6, options=options
+        )
         finish = None
         if drop or best_of != 1 or require:
             from genwright.finishing.finish import Finish

@@ -310,11 +310,13 @@ class Field(ABC):
         """What was made of values with gaps, with what was known of these to the letter."""
         return made
 
-    def pooled(self, draws: Sequence[Values], given: Values = ()) -> Values | None:
-        """Several answers to each question as one, such as a middle and an interval; None: each is for itself.
+    def pooled(self, draws: Iterable[Values], given: Values = ()) -> Values | None:
+        """Several answers to each question as one, such as a middle and an interval; None: each is for itself. Where
+        `draws` is more than 1 this is what a person gets, else where it is asked for.
 
-        draws  values of one length each
-        given  what a model was asked to complete, where the answers are its own: they are calibrated then
+        draws  values of one length each, taken as they come
+        given  what a model was asked to complete, where the answers are its own: they are calibrated then, and what
+               of it is known stays to the letter
         """
         return None
 

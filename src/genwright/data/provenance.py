@@ -33,6 +33,7 @@ class Provenance:
 
     source  what made the examples that these were made from, if they are synthetic too
     finish  how they were chosen, as JSON: what was asked for, made and dropped
+    pooled  of how many draws each is one, as their mean and the most frequent value (None: it is a draw)
     """
 
     run: str
@@ -40,12 +41,14 @@ class Provenance:
     seed: int
     source: Provenance | None = None
     finish: Mapping[str, Any] | None = None
+    pooled: int | None = None
 
     def entry(self) -> dict[str, Any]:
         """As JSON; how they were chosen is said of the folder alone."""
         made = {"run": self.run, "step": self.step, "seed": self.seed}
         source = {} if self.source is None else {"source": self.source.entry()}
-        return {"synthetic": True, "maker": "genwright", **made, **source}
+        pooled = {} if self.pooled is None else {"pooled": self.pooled}
+        return {"synthetic": True, "maker": "genwright", **made, **pooled, **source}
 
 
 def mark_files(files: Sequence[Path], made: Provenance, folder: Path) -> None:

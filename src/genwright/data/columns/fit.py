@@ -32,6 +32,7 @@ __all__ = [
     "identifier",
     "numeric",
     "plain_value",
+    "sentinels",
 ]
 
 POOL = 5_000
@@ -188,7 +189,7 @@ def numeric(
         many = max(5, POINT_MASS * stats.total)
         if len(located) <= FEW and 2 * len(located) <= counts.sum():
             many = 1
-        coded = _sentinels(numbers, counts, kind is Datetime)
+        coded = sentinels(numbers, counts, kind is Datetime)
         heavy = (main >= many) | ((main > 0) & coded)
         # What is common in another format than the first is kept to the letter.
         common = [
@@ -218,7 +219,7 @@ def numeric(
     )
 
 
-def _sentinels(numbers: Floats, counts: NDArray[np.int64], moments: bool) -> NDArray[np.bool_]:
+def sentinels(numbers: Floats, counts: NDArray[np.int64], moments: bool) -> NDArray[np.bool_]:
     """Which numbers stand for something else, such as "unknown": moments at an end that are further from the next
     than twice the range of all others (9999-12-31); so far away and repeated, numbers of nines (999); and -1 where
     it is the only one below 0 and repeated."""

@@ -231,6 +231,17 @@ class ImageField(Field):
         assert out is not None, "there is a part"
         return out[:filled]
 
+    def pooled(self, draws: Iterable[Values], given: Values = ()) -> list[Array]:
+        """Of each pixel the mean; what is known is the same in all."""
+        sums, k = list[Array](), 0
+        for made in draws:
+            sums = sums or [np.zeros(np.shape(one), np.uint32) for one in made]
+            for total, one in zip(sums, made, strict=True):
+                total += one
+            k += 1
+            del made, one  # before the next one is made, since each may be large
+        return [((total + k // 2) // k).astype(self.form.dtype) for total in sums]
+
     def at(self, space: Space) -> Field:
         span = space.spans[0]
         if len(space.grid) != 2 or len(space.spans) != 1 or not isinstance(span, Real):

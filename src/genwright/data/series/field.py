@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -471,13 +471,14 @@ class SeriesField(Field):
     def kept(self, made: Values, given: Values) -> Values:
         return [pasted(one, whole, self.form) for one, whole in zip(made, given, strict=True)]
 
-    def pooled(self, draws: Sequence[Values], given: Values = ()) -> Values | None:
+    def pooled(self, draws: Iterable[Values], given: Values = ()) -> Values | None:
         """Of a forecast the median and the interval that holds 80 %, of the model's answers as they were calibrated."""
         if not self.form.horizon:
             return None
-        answers: list[Sequence[Series]] = list(zip(*draws, strict=True))
+        made = list(draws)
+        answers: list[Sequence[Series]] = list(zip(*made, strict=True))
         if len(given) and self._trust:
-            seasons = zip(*self._seasons_before(given, len(draws)), strict=True)
+            seasons = zip(*self._seasons_before(given, len(made)), strict=True)
             answers = [self._trusted(some, own) for some, own in zip(answers, seasons, strict=True)]
         return [median_of(some) for some in answers]
 

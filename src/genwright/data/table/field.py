@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from genwright.data.columns.formats import is_missing
 from genwright.data.columns.identifiers import Identifier
 from genwright.data.columns.infer import Column, fit_column, restore_column
 from genwright.data.columns.numbers import NumberFormat
+from genwright.data.columns.pooling import pooled_cells
 from genwright.data.columns.reservoir import Reservoir
 from genwright.data.columns.types import Numeric
 from genwright.data.field import Array, Field, Partial, Values
@@ -255,8 +256,7 @@ class RowField(Field):
             cells[column.name] = [
                 UNMADE if gap else value for value, gap in zip(found, left, strict=True)
             ]
-        series = library("pandas").Series
-        return library("pandas").DataFrame({k: series(v, dtype=object) for k, v in cells.items()})
+        return _loose(cells)
 
     @property
     def number_types(self) -> dict[str, str]:
@@ -375,9 +375,27 @@ class RowField(Field):
                 f if is_missing(c) and not (there and is_missing(f)) else c
                 for c, f in zip(cells, fresh, strict=True)
             ]
-        return library("pandas").DataFrame(
-            {name: library("pandas").Series(cells, dtype=object) for name, cells in columns.items()}
+        return _loose(columns)
+
+    def pooled(self, draws: Iterable[Values], given: Values = ()) -> pd.DataFrame:
+        """In each cell that was missing the mean of the numbers of all draws, or the most frequent of other values
+        (`columns/pooling.py`). Of the draws these cells alone are held."""
+        cells = (
+            {str(name): raw(given[name]) for name in given.columns} if hasattr(given, "columns") else {}
         )
+        gaps = {name: [i for i, v in enumerate(some) if is_missing(v)] for name, some in cells.items()}
+        answers: dict[str, list[list[Any]]] = {}
+        for made in draws:
+            for name in map(str, made.columns):
+                if gaps.setdefault(name, [*range(len(made))]):
+                    values = raw(made[name])
+                    answers.setdefault(name, []).append([values[i] for i in gaps[name]])
+        for name, some in answers.items():
+            fresh = pooled_cells(self.columns.get(name), some)
+            column = cells.setdefault(name, [None] * len(gaps[name]))
+            for i, value in zip(gaps[name], fresh, strict=True):
+                column[i] = value
+        return _loose(cells)
 
     def matching(self, compact: Array, value: Any) -> tuple[list[str], NDArray[np.bool_]]:
         words, same, first = [], np.ones(len(compact), bool), 0
@@ -462,3 +480,9 @@ def _new(name: str, cells: Sequence[Any], found: Mapping[Any, tuple[Array | None
 def _frame(values: Any) -> pd.DataFrame:
     frame: pd.DataFrame = values
     return frame
+
+
+def _loose(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Raw values as a frame that leaves each as it is."""
+    pandas = library("pandas")
+    return pandas.DataFrame({name: pandas.Series(v, dtype=object) for name, v in columns.items()})
