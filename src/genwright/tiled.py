@@ -85,7 +85,8 @@ class Tiled:
         fills of one gap that do not know of each other would be mixed."""
         before, reached = None, 0
         for start in tiles.starts[0]:
-            x, known = self._strip(value, tiles, start)
+            # Of their own: they are written to, and may be views of the value or of one channel.
+            x, known = (t.clone() for t in self._strip(value, tiles, start))
             if before is not None:
                 shared = reached - start
                 x = torch.cat([before[:, :, -shared:], x[:, :, shared:].to(before.dtype)], dim=2)

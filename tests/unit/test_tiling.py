@@ -131,13 +131,16 @@ def test_padding_leaves_alone_what_is_large_enough() -> None:
 @pytest.mark.parametrize("grid", [(8, 8), (20, 23), (8, 31), (31, 9)])
 def test_gaps_are_filled_by_one_window_after_its_neighbours(grid: tuple[int, int]) -> None:
     """A window is given what its neighbours have made: each gap is filled once, and no two fills are mixed."""
-    value = torch.rand(1, 1, *grid)
-    known = torch.rand(1, 1, *grid, generator=torch.Generator().manual_seed(0)) < 0.3
+    value, before = (
+        torch.rand(1, 2, *grid, generator=torch.Generator().manual_seed(1)) for _ in range(2)
+    )
+    one = torch.rand(1, 1, *grid, generator=torch.Generator().manual_seed(0)) < 0.3
+    known = one.expand_as(value)  # as a mask says it of all channels
     calls, seeds, filled = list[int](), list[int](), list[int]()
 
     class Given:
         def part(self, value: Tensor, place: tuple[slice, ...]) -> tuple[Tensor, Tensor]:
-            return value[(..., *place)].clone(), known[(..., *place)].clone()
+            return value[(..., *place)], known[(..., *place)]
 
     def stored(n: int, asked: Partial, seed: int, options: dict[str, Any]) -> Tensor:
         """Each gap becomes the number of the window, and what is known stays."""
@@ -152,6 +155,7 @@ def test_gaps_are_filled_by_one_window_after_its_neighbours(grid: tuple[int, int
     tiled = Tiled(model, Given(), None, lambda encoded, n, seed: encoded, lambda: False)  # type: ignore[arg-type]
     tiles = Tiles(grid, (8, 8))
     whole = torch.cat(list(tiles.bands(tiled._filled(value, tiles, 3), [1, 1])), dim=2)
+    assert torch.equal(value, before), "what a person gave is not written to"
     torch.testing.assert_close(whole[known], value[known])
     made = whole[~known]
     torch.testing.assert_close(made, made.round(), rtol=0, atol=1e-5)
