@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -81,6 +81,8 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
             OrdinalTable(rows, width, space.spans, std=0.5 if abs(away) == 1 else 0.3)
             for away in [*self.around, -1]
         )
+        # What is known first behind the place, however far: what a gap has to lead to.
+        self.beyond = nn.ModuleList(OrdinalTable(rows, width, space.spans, std=0.3) for _ in reach)
         self._add_head(width)
         self.start = nn.Parameter(0.02 * torch.randn(width))
         # Where the place is, where the last one was, and on a grid how far it is to the next that is known.
@@ -91,11 +93,24 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
         vector = self.conditioner.shape.vector
         self.from_vector = nn.Linear(vector, width) if vector else None
 
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        for name, weight in self.beyond.named_parameters(prefix="beyond"):  # older runs have none
+            state.setdefault(prefix + name, torch.zeros_like(weight))
+        super()._load_from_state_dict(state, prefix, *rest)
+
     # -- the sequence --------------------------------------------------------------------------
 
     def _tables(self) -> list[Tensor]:
-        """Rows for the symbols around a place, and last those for what came before it."""
-        return [table() for table in self.embeds]
+        """Rows for the symbols that a place reads directly, and last those for what came before it."""
+        *around, previous = self.embeds
+        return [table() for table in (*around, *self.beyond, previous)]
+
+    def _read(self, now: Tensor, distance: Tensor) -> list[Tensor]:
+        """The places that each place `(B, S)` reads directly: around it, and from the next that is known behind it."""
+        return [
+            *(now + away for away in self.around),
+            *(now + distance + i for i in range(len(self.beyond))),
+        ]
 
     def _inputs(
         self,
@@ -116,8 +131,8 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
         step = begin + torch.arange(now.shape[1], device=rows.device)
         h = F.embedding(now, self.here)
         *tables, previous = embeds
-        for away, table in zip(self.around, tables, strict=True):
-            where = now + away
+        distance = self._distance(rank, now, step)
+        for where, table in zip(self._read(now, distance), tables, strict=True):
             inside = (where >= 0) & (where < self.length)
             where = where.clamp(0, self.length - 1)
             seen = inside & (rank.gather(1, where) < step)
@@ -130,13 +145,14 @@ class AnyOrder(SymbolFamily, DensityEstimator, Infilling):
             if self.from_vector is not None:
                 start = start + self.from_vector(cond.vector)
             h = h + F.pad(start[:, None], (0, 0, 0, h.shape[1] - 1))
-        return h if self.ahead is None else h + F.embedding(self._distance(rank, now, step), self.ahead)
+        return h if self.ahead is None else h + F.embedding(distance, self.ahead)
 
     def _distance(self, rank: Tensor, now: Tensor, step: Tensor) -> Tensor:
         """From the place of each step `(B, S)` to the next place behind it that came before; 0: there is none."""
-        far = min(FAR, self.length)
         found = torch.zeros_like(now)
-        for away in range(far, 0, -1):
+        if self.ahead is None:
+            return found
+        for away in range(min(FAR, self.length), 0, -1):
             where = now + away
             seen = (rank.gather(1, where.clamp_max(self.length - 1)) < step) & (where < self.length)
             found = torch.where(seen, away, found)

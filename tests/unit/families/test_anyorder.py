@@ -90,3 +90,31 @@ def test_a_text_does_not_end_before_what_is_known() -> None:
     assert not bool(ended.any()), "and once it has, nothing comes"
     assert bool((made[:, 4] == 0).any())
     assert bool((made[:, 4] != 0).any())
+
+
+@pytest.mark.parametrize(("place", "is_read"), [(15, True), (16, True), (17, True), (18, False)])
+def test_a_gap_knows_at_once_what_it_has_to_lead_to(place: int, is_read: bool) -> None:
+    """Before attention has learnt anything, a place reads the first symbols behind its gap, however long that is."""
+    space, x = Space((20,), (Symbol(9),)), torch.arange(20)[None, None] % 9
+    torch.manual_seed(0)
+    one = AnyOrder(space, {}, build("nets", "auto", {}, "xs", where="net")).eval()
+    torch.nn.init.normal_(one.head, std=0.4)
+    known = torch.ones(1, 20, dtype=torch.bool)
+    known[:, 5:15] = False
+    other = x.clone()
+    other[..., place] = (x[..., place] + 1) % 9
+    with torch.no_grad():
+        nats, changed = (one._nats(Batch(t, {}), known)[0, 5] for t in (x, other))
+    assert bool(nats != changed) is is_read
+
+
+def test_a_run_from_before_that_is_what_it_was() -> None:
+    space, x = Space((12,), (Symbol(9),)), torch.randint(0, 9, (4, 1, 12))
+    old = family(space)
+    weights = {name: t for name, t in old.state_dict().items() if not name.startswith("beyond.")}
+    new = family(space)
+    new.load_state_dict(weights)
+    for p in old.beyond.parameters():
+        torch.nn.init.zeros_(p)
+    with torch.no_grad():
+        assert torch.equal(old.log_prob(Batch(x, {})), new.log_prob(Batch(x, {})))
