@@ -326,7 +326,8 @@ class Application:
             seed = self._seed(place, draw)
             asked = self._asked(values, encoded, n, labels or {}, seed)
             asked.notes = [*notes, *asked.notes]
-            yield from self._made(n, asked, seed, _numbered(names, draw, self.many))
+            called = [self._called(name, range(draw, draw + 1)) for name in names]
+            yield from self._made(n, asked, seed, called)
 
     def of_made(
         self, values: Values, labels: Mapping[str, Values], place: int
@@ -402,6 +403,7 @@ class Application:
         return [range(self.many)] if self.pool else [range(k, k + 1) for k in range(self.many)]
 
     def _called(self, name: str, draws: range) -> str:
+        """The name of what these draws become, numbered where there are others."""
         return name if len(draws) == self.many else f"{name}-{draws.start + 1}"
 
     def _provenance(self, draws: range) -> Provenance | None:
@@ -665,7 +667,3 @@ class Application:
                     f"{name!r} is given in this run: in {wrong:,} rows it is missing or new, and was drawn"
                 )
         return found, notes
-
-
-def _numbered(names: Sequence[str], draw: int, draws: int) -> list[str]:
-    return [*names] if draws == 1 else [f"{name}-{draw + 1}" for name in names]

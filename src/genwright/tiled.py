@@ -77,7 +77,7 @@ class Tiled:
     def _answered(self, value: Any, tiles: Tiles, seed: int) -> Iterator[Tensor]:
         """What is made in each row of windows."""
         for start in tiles.starts[0]:
-            (strip,) = self._strip(value, tiles, start)[:1]
+            strip, *_ = self._strip(value, tiles, start)
             yield self._made(torch.cat([strip[place] for place in tiles.row()]), None, seed, start)
 
     def _filled(self, value: Any, tiles: Tiles, seed: int) -> Iterator[Tensor]:

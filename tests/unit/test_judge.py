@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -266,8 +267,9 @@ def test_samples_that_nobody_can_read_are_named_and_no_folder_of_ours(
         def write(self, folder: str) -> None:
             Path(folder, "0.txt").write_text("")
 
+    samples: Any = Nothing()
     with pytest.raises(DataError) as caught:
-        bench.write_and_reload(Nothing(), 5, np.random.default_rng(0))  # type: ignore[arg-type]
+        bench.write_and_reload(samples, 5, np.random.default_rng(0))
     assert str(caught.value).startswith("nothing of the samples can be read: 0.txt is empty")
     assert tempfile.gettempdir() not in str(caught.value)
 

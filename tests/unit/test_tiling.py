@@ -151,8 +151,8 @@ def test_gaps_are_filled_by_one_window_after_its_neighbours(grid: tuple[int, int
         assert not asked.known.flatten(1).all(1).any(), "nothing is to be made there"
         return torch.where(asked.known, asked.x, number.expand_as(asked.x))
 
-    model = SimpleNamespace(stored=stored)
-    tiled = Tiled(model, Given(), None, lambda encoded, n, seed: encoded, lambda: False)  # type: ignore[arg-type]
+    stubs: Any = SimpleNamespace(stored=stored), Given(), None, lambda encoded, n, seed: encoded
+    tiled = Tiled(*stubs, lambda: False)
     tiles = Tiles(grid, (8, 8))
     whole = torch.cat(list(tiles.bands(tiled._filled(value, tiles, 3), [1, 1])), dim=2)
     assert torch.equal(value, before), "what a person gave is not written to"

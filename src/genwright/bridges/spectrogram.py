@@ -66,22 +66,25 @@ class Spectrogram(Bridge):
                 f"{source}: leave bridge.name=spectrogram out",
                 code="no-waveform",
             )
-        self.length = source.positions
-        hop = 2 ** round(math.log2(self.length / FRAMES))
-        self.hop = self._hop or min(WIDEST, max(SHORTEST, hop))
-        if OVERLAP * self.hop > self.length:
+        length, hop = source.positions, self._hop_over(source.positions)
+        if OVERLAP * hop > length:
             raise Incompatible(
-                f"frames of {OVERLAP} x {self.hop} samples are longer than an example of {self.length}: "
-                f"lower bridge.hop to {self.length // OVERLAP} or less",
+                f"frames of {OVERLAP} x {hop} samples are longer than an example of {length}: "
+                f"lower bridge.hop to {length // OVERLAP} or less",
                 code="frames-too-long",
             )
-        frames = -(-self.length // self.hop)
-        return Space((min(self.bands, self.hop), frames), (Real(source.stored),))
+        return Space((min(self.bands, hop), -(-length // hop)), (Real(source.stored),))
+
+    def _hop_over(self, length: int) -> int:
+        """Samples from one frame to the next, where a waveform has so many."""
+        return self._hop or min(WIDEST, max(SHORTEST, 2 ** round(math.log2(length / FRAMES))))
 
     def fit(self, source: Space, x: Tensor) -> None:
         super().fit(source, x)
+        self.hop = self._hop_over(source.positions)
         self._prepare()
         bands = self.target.grid[0]
+        # Gone through twice: kept, the magnitudes would be as large as the examples.
         loud = [mel.amax() for mel in self._mel(x)]
         self.floor = QUIET * max(float(torch.stack(loud).max()), torch.finfo(torch.float32).tiny / QUIET)
         total, squares, count = torch.zeros(bands).double(), torch.zeros(bands).double(), 0
@@ -128,24 +131,28 @@ class Spectrogram(Bridge):
         loudest = math.log(2 * self.floor / QUIET)
         mel = (y.float() * std + mean).clamp_max(loudest).exp() - self.floor
         magnitude = (self.spread_out.to(y.device) @ mel.flatten(0, 1).clamp_min(0)).clamp_min(0)
-        if self.length % self.hop == 0:  # the frame around the end was left out
+        if self.source.positions % self.hop == 0:  # the frame around the end was left out
             magnitude = torch.cat([magnitude, magnitude[..., -1:]], dim=-1)
         turn = torch.rand(magnitude.shape, generator=rng, device=y.device)
         parts = zip(torch.split(magnitude, CHUNK), torch.split(turn, CHUNK), strict=True)
         x = torch.cat([self._waveform(some, 2 * math.pi * u) for some, u in parts])
-        x = x.view(*y.shape[:2], self.length)
+        x = x.view(*y.shape[:2], self.source.positions)
         return x.clamp(-1, 1) if self.source.bounded else x
 
     def _waveform(self, magnitude: Tensor, angle: Tensor) -> Tensor:
         """Waveforms `(N, T)` whose spectrum has about this magnitude `(N, bins, frames)`, from phases to begin with."""
-        size, window = OVERLAP * self.hop, self.window.to(magnitude.device)
+        size, window, length = (
+            OVERLAP * self.hop,
+            self.window.to(magnitude.device),
+            self.source.positions,
+        )
         spectrum, before = torch.polar(magnitude, angle), torch.zeros_like(magnitude)
         for _ in range(self.iterations):
-            x = torch.istft(spectrum, size, self.hop, window=window, length=self.length)
+            x = torch.istft(spectrum, size, self.hop, window=window, length=length)
             found = self._spectrum(x)
             spectrum = torch.polar(magnitude, (found + MOMENTUM * (found - before)).angle())
             before = found
-        return torch.istft(spectrum, size, self.hop, window=window, length=self.length)
+        return torch.istft(spectrum, size, self.hop, window=window, length=length)
 
     # -- kept ----------------------------------------------------------------------------------
 
@@ -160,7 +167,7 @@ class Spectrogram(Bridge):
 
     def restore(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:
         super().restore(state, tensors)
-        self.length, self.hop, self.floor = self.source.positions, state["hop"], state["floor"]
+        self.hop, self.floor = state["hop"], state["floor"]
         self._prepare()
         self.mean, self.std = torch.tensor(state["mean"]), torch.tensor(state["std"])
 

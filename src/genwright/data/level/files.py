@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from genwright.data.cells import csv_rows
 from genwright.data.codec import Array, suffix
 
 __all__ = [
@@ -297,9 +298,7 @@ def to_bytes(level: Level, form: LevelFormat, tilesets: Sequence[Any] = ()) -> b
     if form == "text":
         return ("\n".join("".join(row) for row in rows) + "\n").encode()
     if form == "csv":
-        out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerows(rows)
-        return out.getvalue().encode()
+        return csv_rows(rows).encode()
     height, width = level.grid
     layer = {
         "data": [int(tile) for row in rows for tile in row],
