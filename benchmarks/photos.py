@@ -29,6 +29,7 @@ import genwright
 from _report import say
 from genwright.model import Model
 from genwright.space import Real, Space
+from genwright.tasks.complete import Fill, continued
 from genwright.tasks.restore import blurred, coarse, grey, noisy
 
 Array = np.ndarray
@@ -198,7 +199,13 @@ def trivial(how: str, train: Path) -> dict[str, Callable[[Array, tuple[int, int]
         }
     if how == "colour":
         return {"grey": plain, "mean colour": _mean_colour(train)}
-    return {"mean": _mean_fill, "nearest": _nearest_fill, "biharmonic": _biharmonic}
+    return {
+        "mean": _mean_fill,
+        "nearest": _nearest_fill,
+        "biharmonic": _biharmonic,
+        "smooth": lambda x, size: _given_fill(x, "smooth"),
+        "slope": lambda x, size: _given_fill(x, "slope"),
+    }
 
 
 def _mean_colour(train: Path) -> Callable[[Array, tuple[int, int]], Array]:
@@ -231,6 +238,12 @@ def _biharmonic(x: Array, size: tuple[int, int]) -> Array:
         x[..., :3] / 255.0, x[..., 3] == 0, split_into_regions=True, channel_axis=2
     )
     return np.where(x[..., 3:] > 0, x[..., :3], (found * 255).round().clip(0, 255)).astype(np.uint8)
+
+
+def _given_fill(x: Array, fill: Fill) -> Array:
+    """What a model is given."""
+    known = torch.from_numpy(x[..., 3] > 0).expand(1, 3, -1, -1)
+    return pixels(continued(stored(x[..., :3]), known, fill).clamp(-1, 1))
 
 
 # -- figures ---------------------------------------------------------------------------------------
@@ -290,8 +303,11 @@ def measured(
             name: [answer(sources[n], held[n].shape[:2]) for n in names]
             for name, answer in trivial(how, folder / "photos").items()
         }
-        found["fd"] = distances(answers, [held[n] for n in names], folder, args.seed)
+        real = [held[n] for n in names]
+        found["fd"] = distances(answers, real, folder, args.seed)
     if how == "inpaint":
+        around = [centres(where[n]) for n in names]
+        found["fd around the holes"] = distances(answers, real, folder, args.seed, around)
         second = draws[-1].examples
         gaps = [
             (np.asarray(second[i]).astype(float) - made[n][0])[where[n]] for i, n in enumerate(names)
@@ -306,27 +322,50 @@ def measured(
     return found
 
 
+def centres(hole: Array, side: int = 32) -> list[tuple[int, int]]:
+    """The corners of tiles of `side` with a hole in the middle of each."""
+    from scipy.ndimage import find_objects, label
+
+    boxes = find_objects(label(hole)[0])
+    return [tuple((axis.start + axis.stop - side) // 2 for axis in box) for box in boxes]
+
+
 def distances(
-    answers: dict[str, list[Array]], real: list[Array], folder: Path, seed: int, side: int = 32
+    answers: dict[str, list[Array]],
+    real: list[Array],
+    folder: Path,
+    seed: int,
+    corners: list[list[tuple[int, int]]] | None = None,
+    side: int = 32,
 ) -> dict[str, float]:
     """The Fréchet distance of tiles of each answer from those of the photos, in the features of a contrastive network
-    that has learnt tiles of the others."""
+    that has learnt tiles of the others.
 
-    def kept(name: str, pictures: list[Array]) -> Path:
+    corners  of the tiles in each photo (None: side by side)
+    """
+
+    def kept(name: str, pictures: list[Array], at: list[list[tuple[int, int]]] | None = None) -> Path:
+        every = [
+            [
+                (i, j)
+                for i in range(0, x.shape[0] - side + 1, side)
+                for j in range(0, x.shape[1] - side + 1, side)
+            ]
+            for x in pictures
+        ]
         found = [
             x[i : i + side, j : j + side]
-            for x in pictures
-            for i in range(0, x.shape[0] - side + 1, side)
-            for j in range(0, x.shape[1] - side + 1, side)
+            for x, places in zip(pictures, at or every, strict=True)
+            for i, j in places
         ]
         np.savez(folder / f"{name}.npz", images=np.stack(found))
         return folder / f"{name}.npz"
 
     train = [np.asarray(Image.open(path)) for path in sorted((folder / "photos").glob("*.png"))]
-    learnt, truth, found = kept("learnt", train), kept("truth", real), {}
+    learnt, truth, found = kept("learnt", train), kept("truth", real, corners), {}
     for name, pictures in answers.items():
         report = genwright.judge(
-            fake=kept("made", pictures),
+            fake=kept("made", pictures, corners),
             real=learnt,
             holdout=truth,
             n=1000,
@@ -366,6 +405,7 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=32)
     options.add_argument("--sampler-steps", type=int)
     options.add_argument("--draws", type=int, default=1)
+    options.add_argument("--patterns", type=int, default=1, help="of holes in each photo")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--keep", type=Path)
     options.add_argument(
@@ -376,6 +416,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         train, held = prepared(args.folders, folder, args.largest)
+        if args.how == "inpaint":  # other holes in each copy
+            held = {f"{name}-{i}": photo for name, photo in held.items() for i in range(args.patterns)}
         settings = [f"task.how={args.how}", f"codec.size={args.tile}", "codec.crop=tiles", "data.test=0"]
         settings += ["codec.augment=['flip']", f"train.batch_size={args.batch}", *args.set]
         if args.how == "super-resolution":

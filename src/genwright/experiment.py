@@ -45,6 +45,7 @@ __all__ = [
     "load",
     "open_data",
     "own_share",
+    "preferred",
     "within_time",
 ]
 
@@ -425,6 +426,17 @@ def load(
     return Model.load(run, which, device, opened)
 
 
+def preferred(recipe: Recipe, dataset: Dataset, family: str) -> tuple[str, ...]:
+    """Bridges that what is made is learnt better through by a family; none where the task is not for this data, which
+    is refused when it comes to training."""
+    if not dataset.fields[recipe.task.options["make"]].bridges:
+        return ()
+    try:
+        return _draft(recipe, family, dataset).preferred
+    except Incompatible:
+        return ()
+
+
 def _draft(recipe: Recipe, family: str, dataset: Dataset) -> Pipeline:
     """The pipeline before a bridge is chosen."""
     name = planning.choose_task(family, recipe.task.name)
@@ -480,7 +492,12 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     draft = _draft(recipe, family, dataset)
     space = draft.made.space
     verdict, bridge = planning.choose_bridge(
-        family, space, bridge=recipe.bridge.name, options=recipe.bridge.options, dial=codec.dial
+        family,
+        space,
+        bridge=recipe.bridge.name,
+        options=recipe.bridge.options,
+        dial=codec.dial,
+        preferred=draft.preferred,
     )
     if isinstance(bridge, LatentStage):
         bridge.check(recipe.data.path, dataset.content, space)

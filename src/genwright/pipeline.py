@@ -106,6 +106,14 @@ class Pipeline:
         return self.fields[self.spec.make]
 
     @property
+    def preferred(self) -> tuple[str, ...]:
+        """Bridges that what is made is learnt better through. None where a part of it may be given, or lies beside it
+        place by place: a bridge may lead to other places."""
+        placed = any(cond.align for cond in self.spec.conds.values())
+        partial = any(ask.partial for ask in self.spec.asks.values())
+        return () if placed or partial else self.made.bridges
+
+    @property
     def scalars(self) -> dict[str, ColumnField]:
         """The asks that are categories, numbers or dates, by name."""
         found = {name: self.fields[ask.field] for name, ask in self.spec.asks.items()}

@@ -20,6 +20,7 @@ from genwright.experiment import (
     chosen_within,
     default_family,
     own_share,
+    preferred,
     within_time,
 )
 from genwright.nets.roles import Size
@@ -88,7 +89,14 @@ class Weighing:
         bridge, dial = recipe.bridge, dataset.codec.dial
         every = [first] if named else sorted(names("families"), key=lambda name: name != first)
         found = [
-            planning.weigh(name, space, bridge=bridge.name, options=bridge.options, dial=dial)
+            planning.weigh(
+                name,
+                space,
+                bridge=bridge.name,
+                options=bridge.options,
+                dial=dial,
+                preferred=preferred(recipe, dataset, name),
+            )
             for name in every
         ]
         refused, takes = (

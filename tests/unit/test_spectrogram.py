@@ -14,7 +14,10 @@ from torch import Tensor
 import genwright
 from genwright.bridges.spectrogram import Spectrogram, mel_bands
 from genwright.errors import Incompatible
+from genwright.experiment import Experiment, open_data
+from genwright.recipe import make_recipe
 from genwright.space import Real, Space, Symbol
+from genwright.weighing import Weighing
 
 LENGTH = 512
 WAVES = Space((LENGTH,), (Real(1, bounded=True),))
@@ -163,3 +166,31 @@ def test_a_folder_of_sounds_is_learnt_and_made(tmp_path: Path) -> None:
     )
     assert [len(clip.samples) for clip in first] == [LENGTH, LENGTH]
     assert all(np.array_equal(a.samples, b.samples) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("family", "task", "bridge"),
+    [
+        ("diffusion", "auto", "spectrogram"),
+        ("vae", "generate", "spectrogram"),
+        ("diffusion", "complete", "none"),
+        ("vae", "restore", "none"),
+        ("autoregressive", "auto", "quantize"),  # of which a part may be given
+    ],
+)
+def test_sounds_are_learnt_as_spectrograms_unless_samples_are_given(
+    tmp_path: Path, family: str, task: str, bridge: str
+) -> None:
+    recipe = make_recipe(folder_of_tones(tmp_path / "tones"), family=family, task=task, size="xs")
+    recipe, dataset = open_data(recipe)
+    assert Experiment.on(recipe, dataset).recipe.bridge.name == bridge
+    (verdict,) = Weighing(recipe, dataset).each()
+    assert verdict.bridge == bridge
+    assert verdict.seconds_per_step
+
+
+def test_a_person_may_ask_for_waveforms(tmp_path: Path) -> None:
+    recipe = make_recipe(
+        folder_of_tones(tmp_path / "tones"), family="diffusion", settings=["bridge.name=none"]
+    )
+    assert Experiment.on(*open_data(recipe)).recipe.bridge.name == "none"

@@ -155,7 +155,7 @@ def _show_verdict(verdict: Verdict, notes: Sequence[str], train: TrainOptions) -
     if verdict.outcome == "refused":
         show(columns([[verdict.family, f"refused: {verdict.reason}"]], widths=WIDTHS))
     else:
-        fits = "native" if verdict.outcome == "native" else f"bridged by {verdict.bridge}"
+        fits = "native" if verdict.outcome == "native" else f"by {verdict.bridge}"
         row = [verdict.family, fits, *_costs(verdict, train)]
         show(columns([row], right=NUMBERS, widths=WIDTHS))
         for note in notes:

@@ -26,7 +26,7 @@ from genwright.comparing.judge import Judge
 from genwright.data.cache import cache_home
 from genwright.data.dataset import Dataset
 from genwright.errors import GenwrightError
-from genwright.experiment import Untrained, default_family, load, within_time
+from genwright.experiment import Untrained, default_family, load, preferred, within_time
 from genwright.families.translator import Translator
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import resolve
@@ -60,7 +60,12 @@ def misfit(recipe: Recipe, dataset: Dataset, family: str) -> str:
     made = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"])
     bridge = recipe.bridge
     found = planning.weigh(
-        family, made.space, bridge=bridge.name, options=bridge.options, dial=dataset.codec.dial
+        family,
+        made.space,
+        bridge=bridge.name,
+        options=bridge.options,
+        dial=dataset.codec.dial,
+        preferred=preferred(recipe, dataset, family),
     )
     if found.outcome != "refused":
         return ""

@@ -94,6 +94,8 @@ class Field(ABC):
     """Whether its raw values are those of the field in whose frame it lies, of which it reads something else."""
     judged_raw: ClassVar[bool] = False
     """Whether what stands in files is judged, and not what can be stored of it."""
+    bridges: ClassVar[tuple[str, ...]] = ()
+    """Changes of its examples that most families learn better through, the best first."""
     draws: int = 1
     """How many answers are made to what a person gives, where nobody says."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()

@@ -31,6 +31,7 @@ class ClipField(Field):
     kind = "clip"
     views = frozenset({"waveform"})
     suffix = ".wav"
+    bridges = ("spectrogram",)
 
     def __init__(self, form: ClipFormat = ClipFormat(1, 1, 1)) -> None:  # noqa: B008 - frozen
         self.form = form
