@@ -49,8 +49,8 @@ __all__ = [
     "within_time",
 ]
 
-FIT_SAMPLE = 20_000
-"""Training examples that a bridge is fitted on, at most."""
+FIT_SAMPLE, FIT_NUMBERS = 20_000, 1 << 25
+"""Training examples that a bridge is fitted on, at most, and numbers in all of them together."""
 ALIKE = 16
 """Parts of an example, of many that are alike, that are counted for all of them; and twice as many."""
 USUAL: Size = "s"
@@ -502,7 +502,8 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     if isinstance(bridge, LatentStage):
         bridge.check(recipe.data.path, dataset.content, space)
     train = dataset.splits["train"]
-    numbers = evenly(len(train), FIT_SAMPLE if bridge.learns else 1)
+    most = min(FIT_SAMPLE, max(1, FIT_NUMBERS // (space.stored * space.positions)))
+    numbers = evenly(len(train), most if bridge.learns else 1)
     parts = [draft.stored(train, numbers[i : i + 1024]) for i in range(0, len(numbers), 1024)]
     bridge.fit(space, torch.cat(parts))
     _check_places(bridge, draft)

@@ -39,12 +39,13 @@ def test_more_time_is_for_more_of_everything() -> None:
 
 
 @pytest.mark.parametrize("seconds", [60.0, 300.0, 1200.0])
-@pytest.mark.parametrize("each", [1e-5, 1e-3, 1e-2])
+@pytest.mark.parametrize("each", [1e-5, 1e-3, 1e-2, 2.5e-2])
 def test_steps_are_some_hundreds_before_anything_else_grows(seconds: float, each: float) -> None:
     choice = chosen(seconds, each)
     assert choice.steps * choice.cost.seconds == pytest.approx(seconds, rel=0.02)
     if choice.batch > budget.SMALLEST:
         assert choice.steps >= 0.5 * budget.STEPS_PER_EXAMPLE * choice.batch
+        assert choice.steps >= budget.FEWEST / 1.4
 
 
 def test_what_is_named_stays() -> None:
