@@ -217,6 +217,23 @@ def test_what_is_long_in_the_making_is_compared_in_fewer_examples(
     assert not [note for note in whole.notes if "at most are compared" in note]
 
 
+@pytest.mark.parametrize("val", [0.0, 0.05])
+def test_there_is_a_floor_where_there_is_little_to_choose_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, val: float
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = rows(tmp_path / "rows.csv", 200, 0)
+    done("train", data, "--out", "run", "--set", "data.test=0.3", "--set", f"data.val={val}", *TINY)
+    case = inputs.of_run(genwright.load("run"), None, 0, extractor="pca")
+    held, floor = case.evidence.test, case.evidence.reference
+    assert floor is not None
+    assert len(held) == len(floor) == len(case.evidence.fake)
+    assert len(held) == case.bench.dataset.stats.counts["test"] // 2
+    assert sorted(held.keys) != sorted(floor.keys)
+    assert [note for note in case.notes if "held-out ones are the floor of the others" in note]
+    assert inputs.judged(case, "run", 0).claims
+
+
 @pytest.mark.parametrize(
     ("family", "kind"), [("autoregressive", "exact"), ("vae", "bound"), ("gan", "none")]
 )

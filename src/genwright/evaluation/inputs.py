@@ -472,9 +472,16 @@ def _case(
     rng = np.random.default_rng([seed, 3])
     splits = bench.dataset.splits
     train = bench.seen(rng, whole=reference is not None)
+    given = held is not None
     held = held if held is not None else bench.real(splits["test"], n, rng)
     if reference is None and len(splits["val"]) >= n // 2:
         reference = bench.real(splits["val"], n, rng)
+    if reference is None and not given and (half := len(held) // 2):
+        notes.append(
+            f"with {len(splits['val']):,} examples to choose by, half of the {len(held):,} held-out ones are the floor of "
+            f"the others"
+        )
+        held, reference = held.take(np.arange(half)), held.take(np.arange(half, 2 * half))
     if caution := bench.extractor.caution(min(len(splits["train"]), MOST_FAKE)):
         notes.append(caution)
     if reference is None:
