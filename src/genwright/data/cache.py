@@ -1,16 +1,23 @@
-"""Where prepared data is kept between runs, and the digests of files that were read before."""
+"""Where prepared data is kept between runs and for how long, and the digests of files that were read before."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-__all__ = ["MEMORY", "cache_home", "file_digests", "kept_file"]
+from filelock import FileLock, Timeout
+
+__all__ = ["KEPT_DAYS", "MEMORY", "cache_home", "file_digests", "forget_unused", "kept_file", "used"]
+
+KEPT_DAYS = 30
+"""For so long what nobody uses is kept: copies of a person's data are not to lie about for ever, and another version
+of the program makes new ones."""
 
 MEMORY = "memory"
 """The folder of data that was given from memory, and what stands before its name in a recipe."""
@@ -32,6 +39,22 @@ def cache_home() -> Path:
 def kept_file(path: str) -> Path:
     """Where data from memory lies that a recipe names `memory:DIGEST/NAME`."""
     return cache_home() / MEMORY / path.removeprefix(f"{MEMORY}:")
+
+
+def used(folder: Path) -> None:
+    """Note that a folder of the cache was used now."""
+    with suppress(OSError):
+        os.utime(folder)
+
+
+def forget_unused() -> None:
+    """Delete prepared data and feature extractors that nobody has used for `KEPT_DAYS`, and nobody is making now."""
+    home, limit = cache_home(), time.time() - KEPT_DAYS * 24 * 3600
+    for folder in (*home.glob("data/*"), *home.glob("extractors/*/*")):
+        with suppress(OSError, Timeout):
+            if folder.is_dir() and folder.stat().st_mtime < limit:
+                with FileLock(folder.with_suffix(".lock"), timeout=0):
+                    shutil.rmtree(folder)
 
 
 def file_digests(files: Sequence[Path]) -> list[bytes]:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock
 
-from genwright.data.cache import cache_home, file_digests
+from genwright.data.cache import cache_home, file_digests, forget_unused, used
 from genwright.data.codec import Codec, ReadOptions, Rejected, Rows, Source, SplitName
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Array, Field, Values
@@ -162,6 +162,8 @@ def prepare(
                 partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+            forget_unused()
+        used(folder)
     content = _key(source, codec_options, replace(options, given=()), files)
     return _load(source, codec, options, folder, key, content)
 

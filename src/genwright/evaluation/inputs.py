@@ -478,8 +478,8 @@ def _case(
         reference = bench.real(splits["val"], n, rng)
     if reference is None and not given and (half := len(held) // 2):
         notes.append(
-            f"with {len(splits['val']):,} examples to choose by, half of the {len(held):,} held-out ones are the floor of "
-            f"the others"
+            f"with {len(splits['val']):,} examples to choose by, half of the {len(held):,} held-out ones are the floor "
+            f"of the others"
         )
         held, reference = held.take(np.arange(half)), held.take(np.arange(half, 2 * half))
     if caution := bench.extractor.caution(min(len(splits["train"]), MOST_FAKE)):

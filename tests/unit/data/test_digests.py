@@ -1,4 +1,4 @@
-"""Digests of files that were read before, which save time and are never needed."""
+"""The cache: digests of files that were read before, which save time and are never needed; and how long data stays."""
 
 from __future__ import annotations
 
@@ -9,9 +9,20 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from genwright.data import cache
-from genwright.data.cache import FRESH, cache_home, file_digests
+from genwright.data.cache import (
+    FRESH,
+    KEPT_DAYS,
+    cache_home,
+    file_digests,
+    forget_unused,
+    used,
+)
+from genwright.data.codec import ReadOptions
+from genwright.data.dataset import make_codec, prepare
+from genwright.data.source import find
 
 LONG_AGO = 1_600_000_000 * 10**9
 """Nanoseconds."""
@@ -152,3 +163,55 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_home() == Path("/somewhere/genwright")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_home() == Path.home() / ".cache" / "genwright"
+
+
+# -- for how long ----------------------------------------------------------------------------------
+
+
+def aged(folder: Path, days: float) -> Path:
+    """Last used so many days ago."""
+    when = time.time() - days * 24 * 3600
+    os.utime(folder, (when, when))
+    return folder
+
+
+def kept(kind: str, name: str, days: float) -> Path:
+    folder = cache_home() / kind / name
+    folder.mkdir(parents=True)
+    (folder / "x.npy").write_bytes(b"rows of a person")
+    return aged(folder, days)
+
+
+def test_what_nobody_has_used_for_long_is_forgotten() -> None:
+    old = [kept("data", "a", KEPT_DAYS + 1), kept("data", "b.partial", KEPT_DAYS + 1)]
+    old.append(kept("extractors/a", "pca-1", KEPT_DAYS + 1))
+    young = [kept("data", "c", KEPT_DAYS - 1), kept("extractors/c", "pca-1", KEPT_DAYS - 1)]
+    given = kept("memory", "d", KEPT_DAYS + 1)  # of which there is no other copy
+    busy = kept("data", "e", KEPT_DAYS + 1)
+    with FileLock(busy.with_suffix(".lock")):
+        forget_unused()
+    assert not any(folder.exists() for folder in old)
+    assert all((folder / "x.npy").exists() for folder in (*young, given, busy))
+    used(aged(young[0], KEPT_DAYS + 1))
+    aged(young[1], KEPT_DAYS + 1)
+    forget_unused()
+    assert [folder.exists() for folder in young] == [True, False]
+
+
+def test_data_that_is_opened_stays_and_other_data_goes_when_new_is_prepared(tmp_path: Path) -> None:
+    def opened(name: str, rows: int) -> Path | None:
+        """What is new in the cache."""
+        (tmp_path / name).write_text("x\n" + "\n".join(str(i % 7) for i in range(rows)) + "\n")
+        source = find(str(tmp_path / name))
+        before = set((cache_home() / "data").glob("*"))
+        prepare(source, make_codec(source.codec, {}), {}, ReadOptions())
+        return next((f for f in set((cache_home() / "data").glob("*")) - before if f.is_dir()), None)
+
+    first, second = opened("first.csv", 30), opened("second.csv", 31)
+    assert first and second
+    aged(first, KEPT_DAYS + 1)
+    aged(second, KEPT_DAYS + 1)
+    assert opened("first.csv", 30) is None  # it was there, and is used
+    opened("third.csv", 32)
+    assert first.exists()
+    assert not second.exists()

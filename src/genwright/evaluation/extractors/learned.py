@@ -31,7 +31,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from genwright.data.cache import cache_home
+from genwright.data.cache import cache_home, used
 from genwright.data.codec import Array
 from genwright.errors import DataError
 from genwright.evaluation.extractors.base import DIM, FORMAT, Backbone, FeatureExtractor, Raw
@@ -276,6 +276,7 @@ def extractor_for(
             fitted = extractor.fit(train_x, space, labels, seed, raw)
             _store(folder, fitted)
             return fitted
+        used(folder)
     return extractor.restore(space, weights, raw)
 
 
