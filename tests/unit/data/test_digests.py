@@ -208,7 +208,8 @@ def test_data_that_is_opened_stays_and_other_data_goes_when_new_is_prepared(tmp_
         return next((f for f in set((cache_home() / "data").glob("*")) - before if f.is_dir()), None)
 
     first, second = opened("first.csv", 30), opened("second.csv", 31)
-    assert first and second
+    assert first
+    assert second
     aged(first, KEPT_DAYS + 1)
     aged(second, KEPT_DAYS + 1)
     assert opened("first.csv", 30) is None  # it was there, and is used
