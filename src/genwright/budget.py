@@ -1,7 +1,7 @@
 """What fits in the time there is: the size of the nets, the examples of a step, the context and the steps.
 
 The time is enough for so many examples, E. A step takes about sqrt(E / 15) of them, so that there are 15 times
-as many steps as examples in a step, and fewer where there would not be some hundreds of steps. Nets grow where E is
+as many steps as examples in a step: some hundreds at least before anything else grows. Nets grow where E is
 large, and the context of a stream shrinks where it is small. What a person names stays as it is named.
 """
 
@@ -22,8 +22,6 @@ MINUTES = 10.0
 """Of a training of which nothing is said."""
 STEPS_PER_EXAMPLE = 15
 """Steps of a training for each example of a step."""
-FEWEST = 250
-"""Steps below which one takes fewer examples."""
 SMALLEST = 8
 """Examples of a step, unless the family takes fewer or has to have more."""
 WORTH: dict[Size, int] = {"xs": 0, "s": 4_000, "m": 400_000}
@@ -67,6 +65,7 @@ def choose(
     batch: int | None = None,
     shortens: bool = False,
     in_each: float = math.inf,
+    teaches: float = 1.0,
     numbers: float = math.inf,
     free: float = math.inf,
 ) -> Choice:
@@ -78,6 +77,7 @@ def choose(
     size, batch  where they are named
     shortens  whether examples are windows of a stream, whose length is open
     in_each  numbers in an example
+    teaches  how much an example teaches the family in a step: E counts in this
     numbers  in all training examples together
     free    bytes of memory
     """
@@ -90,7 +90,7 @@ def choose(
 
     for one in tried:
         cost = price(one, priced)
-        examples = priced * seconds / cost.seconds
+        examples = teaches * priced * seconds / cost.seconds
         if found is not None and (not worth(one, examples) or cost.bytes > MEMORY * free):
             break
         found = one, examples, cost
@@ -110,7 +110,7 @@ def choose(
 
 def _batch(examples: float, cost: Cost, most: int, least: int, free: float) -> int:
     """A power of two times what the family takes at most."""
-    wanted = min(math.sqrt(examples / STEPS_PER_EXAMPLE), examples / FEWEST)
+    wanted = math.sqrt(examples / STEPS_PER_EXAMPLE)
     wanted = min(wanted, most * MEMORY * free / max(1, cost.bytes))
     batch = most
     while batch > 1.4 * wanted and batch % 2 == 0 and batch // 2 >= max(least, min(SMALLEST, most)):

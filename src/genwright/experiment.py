@@ -341,6 +341,7 @@ def chosen_within(
         batch=train.batch_size,
         shortens=dataset.fields[dataset.main].stream and recipe.codec.options[context] is None,
         in_each=numbers,
+        teaches=first.model.family.teaches,
         numbers=numbers * (dataset.stats.total or dataset.stats.counts["train"]),
         free=free_memory(),
     )

@@ -39,13 +39,12 @@ def test_more_time_is_for_more_of_everything() -> None:
 
 
 @pytest.mark.parametrize("seconds", [60.0, 300.0, 1200.0])
-@pytest.mark.parametrize("each", [1e-5, 1e-3, 1e-2, 2.5e-2])
+@pytest.mark.parametrize("each", [1e-5, 1e-3, 1e-2])
 def test_steps_are_some_hundreds_before_anything_else_grows(seconds: float, each: float) -> None:
     choice = chosen(seconds, each)
     assert choice.steps * choice.cost.seconds == pytest.approx(seconds, rel=0.02)
     if choice.batch > budget.SMALLEST:
         assert choice.steps >= 0.5 * budget.STEPS_PER_EXAMPLE * choice.batch
-        assert choice.steps >= budget.FEWEST / 1.4
 
 
 def test_what_is_named_stays() -> None:
@@ -70,6 +69,13 @@ def test_little_data_is_for_small_nets() -> None:
 def test_an_example_of_few_numbers_teaches_less() -> None:
     assert [chosen(60.0, 1e-3, in_each=n).size for n in (15, 300, 1_000)] == ["xs", "s", "s"]
     assert chosen(1200.0, 1e-3, in_each=15).size == "s"
+
+
+def test_an_example_that_teaches_less_is_for_small_nets_and_more_steps() -> None:
+    whole, third = (chosen(60.0, 2e-3, teaches=teaches) for teaches in (1.0, 1 / 3))
+    assert (whole.size, third.size) == ("s", "xs")
+    few, fewer = (chosen(60.0, 2e-2, teaches=teaches) for teaches in (1.0, 1 / 3))
+    assert fewer.batch < few.batch
 
 
 def test_of_a_busy_core_less_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,8 @@ class Family(nn.Module, ABC):
     """Places of one example that are still affordable (None: no limit)."""
     least_axes: ClassVar[int] = 0
     """Axes that the grid of an example has at least."""
+    teaches: ClassVar[float] = 1.0
+    """How much an example teaches in a step, of what one does whose every number is learnt at once."""
     batch_size: ClassVar[int] = 128
     """Examples in a step, unless the recipe says otherwise."""
     stacked: ClassVar[str] = ""
