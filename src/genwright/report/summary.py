@@ -59,6 +59,8 @@ class Summary:
 
     def _claims(self) -> Iterator[Table | str]:
         claims = self.report.claims
+        if not claims:
+            yield "nothing could be concluded: what was not measured stands below, with why"
         yield from _grid(
             [
                 (

@@ -513,6 +513,13 @@ def test_a_crowded_summary_says_what_it_leaves_out() -> None:
     assert "... and 24 more in the report" in said
 
 
+def test_a_report_without_findings_says_where_the_reasons_stand() -> None:
+    none = replace(DEMO, claims=())
+    assert "nothing could be concluded: what was not measured stands below" in screen(none, 100)
+    assert "nothing could be concluded" not in screen(DEMO, 100)
+    assert "the report says what was not measured, and why" in Page(evaluation_page.html(none)).text
+
+
 def test_in_a_pipe_every_line_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     long = "word " * 300
     console.show_report(replace(DEMO, claims=(Claim("supported", "Is it?", long.strip()),), title=EVIL))
