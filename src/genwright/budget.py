@@ -1,6 +1,6 @@
 """What fits in the time there is: the size of the nets, the examples of a step, the context and the steps.
 
-The time is enough for so many examples, E. A step takes about sqrt(E / 15) of them, so that there are 15 times
+The time is enough for so many examples, E. A step takes about sqrt(E / 30) of them, so that there are 30 times
 as many steps as examples in a step: some hundreds at least before anything else grows. Nets grow where E is
 large, and the context of a stream shrinks where it is small. What a person names stays as it is named.
 """
@@ -20,7 +20,7 @@ __all__ = ["MEMORY", "MINUTES", "Choice", "choose", "enough"]
 
 MINUTES = 10.0
 """Of a training of which nothing is said."""
-STEPS_PER_EXAMPLE = 15
+STEPS_PER_EXAMPLE = 30
 """Steps of a training for each example of a step."""
 SMALLEST = 8
 """Examples of a step, unless the family takes fewer or has to have more."""
@@ -77,7 +77,7 @@ def choose(
     size, batch  where they are named
     shortens  whether examples are windows of a stream, whose length is open
     in_each  numbers in an example
-    teaches  how much an example teaches the family in a step: E counts in this
+    teaches  how much an example teaches the family in a step
     numbers  in all training examples together
     free    bytes of memory
     """
@@ -86,11 +86,11 @@ def choose(
     found, priced = None, batch or most
 
     def worth(one: Size, examples: float) -> bool:
-        return examples * min(1.0, in_each / WHOLE) ** FEWER >= WORTH[one]
+        return teaches * examples * min(1.0, in_each / WHOLE) ** FEWER >= WORTH[one]
 
     for one in tried:
         cost = price(one, priced)
-        examples = teaches * priced * seconds / cost.seconds
+        examples = priced * seconds / cost.seconds
         if found is not None and (not worth(one, examples) or cost.bytes > MEMORY * free):
             break
         found = one, examples, cost

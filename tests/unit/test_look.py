@@ -194,13 +194,13 @@ def test_a_plan_of_minutes_is_what_train_would_do_in_them(
         begun=lambda run, _: begun.append(run.plan),
         stop=lambda: True,
     )
-    assert verdict.batch_size == model.recipe.train.batch_size == 16
+    assert verdict.batch_size == model.recipe.train.batch_size == 8
     assert verdict.size == model.recipe.size == "xs"
-    assert verdict.steps == 187  # 30 s of 0.16 s each
-    assert "0.5 min of 16 examples" in begun[0]
+    assert verdict.steps == 375  # 30 s of 0.08 s each
+    assert "0.5 min of 8 examples" in begun[0]
     said = done("plan", faces, "--family", "vae", "--minutes", "0.5").out
     assert "0.5 min" in said
-    assert re.search(r"vae +native +xs +16 +0\.16 s +187 steps", said)
+    assert re.search(r"vae +native +xs +8 +0\.08 s +375 steps", said)
 
 
 # -- what would be worth making --------------------------------------------------------------------
