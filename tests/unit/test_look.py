@@ -200,7 +200,7 @@ def test_a_plan_of_minutes_is_what_train_would_do_in_them(
     assert "0.5 min of 8 examples" in begun[0]
     said = done("plan", faces, "--family", "vae", "--minutes", "0.5").out
     assert "0.5 min" in said
-    assert re.search(r"vae +native +xs +8 +0\.08 s +375 steps", said)
+    assert re.search(r"vae +native +xs +8 +80 ms +375 steps", said)
 
 
 # -- what would be worth making --------------------------------------------------------------------
