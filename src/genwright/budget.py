@@ -1,6 +1,6 @@
 """What fits in the time there is: the size of the nets, the examples of a step, the context and the steps.
 
-The time is enough for so many examples, E. A step takes about sqrt(E / 30) of them, so that there are 30 times
+The time is enough for so many examples, E. A step takes about sqrt(E / 60) of them, so that there are 60 times
 as many steps as examples in a step: some hundreds at least before anything else grows. Nets grow where E is
 large, and the context of a stream shrinks where it is small. What a person names stays as it is named.
 """
@@ -20,11 +20,11 @@ __all__ = ["MEMORY", "MINUTES", "Choice", "choose", "enough"]
 
 MINUTES = 10.0
 """Of a training of which nothing is said."""
-STEPS_PER_EXAMPLE = 30
+STEPS_PER_EXAMPLE = 60
 """Steps of a training for each example of a step."""
 SMALLEST = 8
 """Examples of a step, unless the family takes fewer or has to have more."""
-WORTH: dict[Size, int] = {"xs": 0, "s": 4_000, "m": 400_000}
+WORTH: dict[Size, int] = {"xs": 0, "s": 3_000, "m": 400_000}
 """Examples that the time has to be enough for before nets of this size are worth it."""
 WHOLE, FEWER = 400, 1.25
 """Numbers in an example; one of fewer counts for less in this, by so high a power of its share, since it teaches less:

@@ -171,7 +171,7 @@ def test_where_time_decides_a_step_is_of_as_many_examples_as_it_allows(
     monkeypatch.setattr(experiment.Untrained, "cost", cost)
     monkeypatch.setattr(weighing, "own_share", lambda: 1.0)
     (verdict,) = api.plan(faces, family="vae", settings=["train.minutes=10"])
-    assert verdict.seconds_per_step == pytest.approx(1.6)  # 16 of the 128 that the family takes
+    assert verdict.seconds_per_step == pytest.approx(0.8)  # 8 of the 128 that the family takes
     assert verdict.too_large == ""
 
 
