@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from genwright import budget, planning
 from genwright.bridges.base import Bridge, Identity
 from genwright.bridges.latent import LatentStage
 from genwright.data.codec import ReadOptions
-from genwright.data.dataset import Dataset, make_codec, prepare
+from genwright.data.dataset import Dataset, Split, make_codec, prepare
 from genwright.data.field import Array
 from genwright.data.loader import SMALL, Loader, evenly, strata
 from genwright.data.source import find
@@ -28,6 +29,7 @@ from genwright.pipeline import Pipeline
 from genwright.planning import Verdict
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import options, resolve
+from genwright.space import Space
 from genwright.storage.run import Run
 from genwright.training import distributed
 from genwright.training.cost import FEW, Cost, StepWork, free_memory, step_work
@@ -39,6 +41,7 @@ from genwright.training.trainer import local_batch
 
 __all__ = [
     "Experiment",
+    "Fitted",
     "Untrained",
     "chosen_within",
     "default_family",
@@ -55,6 +58,10 @@ ALIKE = 16
 """Parts of an example, of many that are alike, that are counted for all of them; and twice as many."""
 USUAL: Size = "s"
 """Size of the nets where steps are counted, whatever they take."""
+
+
+Fitted = dict[tuple[str, str, Space], Bridge]
+"""Bridges that were fitted on one data set, by name, options and the space of what they change."""
 
 
 @dataclass
@@ -86,11 +93,14 @@ class Experiment:
         return job
 
     @classmethod
-    def on(cls, recipe: Recipe, dataset: Dataset) -> Experiment:
-        """A new training on data that is open."""
+    def on(cls, recipe: Recipe, dataset: Dataset, fitted: Fitted | None = None) -> Experiment:
+        """A new training on data that is open.
+
+        fitted  bridges that were fitted on this data before; is told of others
+        """
         if recipe.size == "auto":
             recipe = replace(recipe, size=USUAL)
-        verdict, model = _settled(recipe, dataset)
+        verdict, model = _settled(recipe, dataset, {} if fitted is None else fitted)
         job = cls(model.recipe, dataset, verdict, model)
         job._check()
         return job
@@ -239,19 +249,20 @@ class Untrained:
     """A training that is not begun: what a step of it would cost on any number of examples, which is counted once.
     Raises `Incompatible`.
 
+    fitted  bridges that were fitted on this data before; is told of others
     plain  the experiment, whose weights are not drawn, and of many parts that are alike it has some
     """
 
-    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
+    def __init__(self, recipe: Recipe, dataset: Dataset, fitted: Fitted | None = None) -> None:
         self._recipe, self._dataset = recipe, dataset
+        self._fitted: Fitted = {} if fitted is None else fitted
         self._thin = _thinned(recipe, dataset) or _shallow(recipe, dataset)
         few = self._thin[0] if self._thin else (recipe, dataset)
         self.plain = self._on(*few)
 
-    @staticmethod
-    def _on(recipe: Recipe, dataset: Dataset) -> Experiment:
+    def _on(self, recipe: Recipe, dataset: Dataset) -> Experiment:
         with Unfilled():
-            return Experiment.on(recipe, dataset)
+            return Experiment.on(recipe, dataset, self._fitted)
 
     def cost(self, batch: int | None = None) -> Cost:
         """Of a step on so many examples (None: those of the recipe, or of the family), counted on a CPU and tried
@@ -368,7 +379,8 @@ def within_time(
     """
     train, context = recipe.train, dataset.codec.context
     there = dataset.stats.total or dataset.stats.counts["train"]
-    known = untrained or cache(lambda size: Untrained(replace(recipe, size=size), dataset))
+    fitted = Fitted()
+    known = untrained or cache(lambda size: Untrained(replace(recipe, size=size), dataset, fitted))
     with nullcontext() if share else Threads(distributed.device(train.device), chooses=True):
         choice = chosen_within(recipe, dataset, known, share or own_share())
         threads = torch.get_num_threads()
@@ -484,8 +496,9 @@ def default_family(recipe: Recipe, dataset: Dataset) -> str:
     return "diffusion" if space.grid and space.kind == "real" else "autoregressive"
 
 
-def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
-    """The verdict on the recipe's family, and the model with its fitted bridge."""
+def _settled(recipe: Recipe, dataset: Dataset, fitted: Fitted) -> tuple[Verdict, Model]:
+    """The verdict on the recipe's family, and the model with its fitted bridge, one of those that were `fitted` before
+    if it is among them."""
     codec = dataset.codec
     family = recipe.family.name
     if family == "auto":
@@ -503,10 +516,10 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
     if isinstance(bridge, LatentStage):
         bridge.check(recipe.data.path, dataset.content, space)
     train = dataset.splits["train"]
-    most = min(FIT_SAMPLE, max(1, FIT_NUMBERS // (space.stored * space.positions)))
-    numbers = evenly(len(train), most if bridge.learns else 1)
-    parts = [draft.stored(train, numbers[i : i + 1024]) for i in range(0, len(numbers), 1024)]
-    bridge.fit(space, torch.cat(parts))
+    key = (verdict.bridge, json.dumps(recipe.bridge.options, sort_keys=True), space)
+    if key not in fitted:
+        fitted[key] = _fit(bridge, draft, train)
+    bridge = fitted[key]
     _check_places(bridge, draft)
     draft.bridge = bridge
     task = planning.choose_task(family, recipe.task.name)
@@ -521,6 +534,16 @@ def _settled(recipe: Recipe, dataset: Dataset) -> tuple[Verdict, Model]:
         net=_written_out("nets", recipe.net.name, recipe.net.options),
     )
     return verdict, Model(settled, draft, dataset)
+
+
+def _fit(bridge: Bridge, draft: Pipeline, train: Split) -> Bridge:
+    """The bridge, fitted on training examples."""
+    space = draft.made.space
+    most = min(FIT_SAMPLE, max(1, FIT_NUMBERS // (space.stored * space.positions)))
+    numbers = evenly(len(train), most if bridge.learns else 1)
+    parts = [draft.stored(train, numbers[i : i + 1024]) for i in range(0, len(numbers), 1024)]
+    bridge.fit(space, torch.cat(parts))
+    return bridge
 
 
 def _numbered(family: str, given: dict[str, Any], pipeline: Pipeline) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from genwright.errors import Incompatible, Unsupported
 from genwright.experiment import (
     USUAL,
     Experiment,
+    Fitted,
     Untrained,
     chosen_within,
     default_family,
@@ -73,7 +74,7 @@ class Weighing:
         self._share = 1.0  # of the time that goes by in which this program computes
         named = recipe.family.name
         self._first = default_family(recipe, dataset) if named == "auto" else named
-        self._known = dict[Size, Untrained]()
+        self._known, self._fitted = dict[Size, Untrained](), Fitted()
 
     def each(self) -> Iterator[Verdict]:
         """For each family whether it takes this data and what a step costs here; the recommended one first, and those
@@ -135,7 +136,7 @@ class Weighing:
         one = replace(self.recipe, size=size)
         if family != self.recipe.family.name:
             one = replace(one, family=Plugin(family))
-        made = Untrained(one, self.dataset)
+        made = Untrained(one, self.dataset, self._fitted)
         if family == self._first:  # which is looked at again for the advice
             self._known[size] = made
         return made

@@ -74,7 +74,7 @@ DOWN = {
     },
     "experiment": {
         *("bridges.latent", "bridges", "model", "pipeline", "training", "storage", "families", "data"),
-        *("budget", "nets", "planning", "recipe", "registry", "errors"),
+        *("budget", "nets", "planning", "recipe", "registry", "space", "errors"),
     },
     "evaluation": {
         *("experiment", "model", "pipeline", "families", "nets", "data", "storage", "recipe"),

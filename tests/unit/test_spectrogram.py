@@ -194,3 +194,20 @@ def test_a_person_may_ask_for_waveforms(tmp_path: Path) -> None:
         folder_of_tones(tmp_path / "tones"), family="diffusion", settings=["bridge.name=none"]
     )
     assert Experiment.on(*open_data(recipe)).recipe.bridge.name == "none"
+
+
+def test_families_that_are_weighed_share_a_bridge_that_is_fitted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = list[Space]()
+    fit = Spectrogram.fit
+
+    def counted(self: Spectrogram, source: Space, x: Tensor) -> None:
+        fits.append(source)
+        fit(self, source, x)
+
+    monkeypatch.setattr(Spectrogram, "fit", counted)
+    recipe, dataset = open_data(make_recipe(folder_of_tones(tmp_path / "tones"), size="xs"))
+    found = {verdict.family: verdict.bridge for verdict in Weighing(recipe, dataset).each()}
+    assert [found[name] for name in ("diffusion", "vae", "gan")] == ["spectrogram"] * 3
+    assert len(fits) == 1
