@@ -78,6 +78,7 @@ class Saving(Hook):
     best      the least score
     """
 
+    early = True
     checkpoint: Checkpoint
     by_judge: bool
 

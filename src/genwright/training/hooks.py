@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -62,6 +62,9 @@ class Progress:
 
 class Hook:
     """Something beside the steps; what is not overridden does nothing."""
+
+    early: ClassVar[bool] = False
+    """Whether it is part of the checks of a training on little data before the first of all."""
 
     def begin(self, trainer: Trainer) -> None:
         """Before the first step, or the first after a resume; weights are those that it begins with."""
@@ -195,6 +198,8 @@ class MeasureHeeding(Hook):
 
 class HeldoutLoss(Hook):
     """The held-out loss of the averaged weights, and what it says beside the training loss."""
+
+    early = True
 
     def check(self, trainer: Trainer) -> None:
         family, held = trainer.ema.family, trainer.stream.held

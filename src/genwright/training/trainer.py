@@ -7,8 +7,9 @@ training that was cut goes on bit for bit as if it had not been.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import count
 from typing import Any
@@ -47,6 +48,8 @@ from genwright.training.timing import work_seconds
 
 __all__ = ["Progress", "Trainer", "local_batch"]
 
+EARLY_PASSES = 8
+"""Passes over the training examples before the first check, from which some checks come before it."""
 CHECKING = 0.2
 """Of the time of a training that time bounds, at most, before another check but the last."""
 
@@ -160,7 +163,7 @@ class Trainer:
         self._began = time.monotonic() - self.seconds
         self._work_began = work_seconds(self.device) - self.worked
         self._clock(self.seconds)
-        self._checked = self.check_number
+        self._checked, self._doubled = self.check_number, self._doublings
 
     def train_step(self) -> dict[str, Tensor]:
         """All phases once: the loss terms of the last round of each."""
@@ -185,22 +188,30 @@ class Trainer:
         check = self.check_number > self._checked
         if self.options.minutes is not None:
             check = check and not self._any(self._in_checks > CHECKING * self.seconds)
+        early = self._any(self._doublings > self._doubled)
         save = self._any(self.saving.minutes > self.options.save_minutes)
         stop = self._any(bool(self.stop and self.stop()))
-        if not (check or save or stop or self.done):
+        if not (check or early or save or stop or self.done):
             return False
         if not self.done and self._any(not self.monitor.is_stable):
             return False
         if check or self.done:
-            self._checked, began = self.check_number, time.monotonic()
-            self.scores.clear()
-            for hook in self.hooks:
-                hook.check(self)
-            distributed.wait()
-            self._in_checks += time.monotonic() - began
+            self._checked = self.check_number
+            self._check(self.hooks)
+        elif early:
+            self._doubled = self._doublings
+            self._check([hook for hook in self.hooks if hook.early])
         else:
             self.saving.save(self)
         return stop
+
+    def _check(self, hooks: Sequence[Hook]) -> None:
+        began = time.monotonic()
+        self.scores.clear()
+        for hook in hooks:
+            hook.check(self)
+        distributed.wait()
+        self._in_checks += time.monotonic() - began
 
     # -- what hooks ask and say ----------------------------------------------------------------
 
@@ -240,6 +251,17 @@ class Trainer:
     def check_number(self) -> int:
         """Checks that are due by now. A hair above, so that 0.3 * 10 counts as 3."""
         return int(self.share * self.options.checks + 1e-9)
+
+    @property
+    def _doublings(self) -> int:
+        """How often the passes over the training examples have come to twice as many, from the first pass on, where
+        many of them come before the first check: the best weights on little data may lie behind by then."""
+        loader = self.stream.loader
+        passes = loader.place / loader.n
+        before = self.share * self.options.checks
+        if self.saving.by_judge or before >= 1 or passes < max(1, EARLY_PASSES * before):
+            return 0
+        return 1 + int(math.log2(passes))
 
     def is_due(self, every: int) -> bool:
         """Whether this check is one of every so many, or the last."""

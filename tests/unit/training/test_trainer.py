@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -245,3 +246,34 @@ def test_samples_of_a_timed_training_take_no_more_than_a_tenth_of_it(
     for drawing in (timed, timed, counted, counted):
         drawing.of(Slow(), 64)  # type: ignore[arg-type]
     assert drawn == [4, 12, 64, 64]
+
+
+def heldout_steps(run: Path) -> list[int]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line["step"] for line in lines if "val_loss" in line]
+
+
+def test_little_data_is_looked_at_before_it_is_learnt_by_heart(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = [f"{a:.3f},{b:.3f}" for a, b in rng.normal(size=(80, 2))]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b", *lines]) + "\n")
+    model = api.train(
+        tmp_path / "rows.csv",
+        family="autoregressive",
+        size="xs",
+        steps=120,
+        out=tmp_path / "run",
+        settings=["train.batch_size=32", "train.checks=2", "data.val=0.2"],
+    )
+    steps = heldout_steps(tmp_path / "run")
+    assert steps[-2:] == [60, 120]
+    rows = model.dataset.stats.counts["train"]
+    passes = [-(-rows * 2**i // 32) for i in range(6)]
+    assert steps[:-2] == [step for step in passes if step < 60]
+    assert model.run.best in steps[:-1]
+
+
+def test_much_data_is_looked_at_when_checks_are_due(data: Path, tmp_path: Path) -> None:
+    settings = ["train.batch_size=8", "train.checks=5"]
+    api.train(data, family="vae", size="xs", steps=10, out=tmp_path / "run", settings=settings)
+    assert heldout_steps(tmp_path / "run") == [2, 4, 6, 8, 10]
