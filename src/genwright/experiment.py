@@ -48,7 +48,7 @@ __all__ = [
     "load",
     "open_data",
     "own_share",
-    "preferred",
+    "verdict_on",
     "within_time",
 ]
 
@@ -439,7 +439,20 @@ def load(
     return Model.load(run, which, device, opened)
 
 
-def preferred(recipe: Recipe, dataset: Dataset, family: str) -> tuple[str, ...]:
+def verdict_on(recipe: Recipe, dataset: Dataset, family: str, space: Space) -> Verdict:
+    """Whether a family takes what is made, whose space this is, by the bridge of the recipe."""
+    bridge = recipe.bridge
+    return planning.weigh(
+        family,
+        space,
+        bridge=bridge.name,
+        options=bridge.options,
+        dial=dataset.codec.dial,
+        preferred=_preferred(recipe, dataset, family),
+    )
+
+
+def _preferred(recipe: Recipe, dataset: Dataset, family: str) -> tuple[str, ...]:
     """Bridges that what is made is learnt better through by a family; none where the task is not for this data, which
     is refused when it comes to training."""
     if not dataset.fields[recipe.task.options["make"]].bridges:

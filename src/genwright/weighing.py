@@ -21,7 +21,7 @@ from genwright.experiment import (
     chosen_within,
     default_family,
     own_share,
-    preferred,
+    verdict_on,
     within_time,
 )
 from genwright.nets.roles import Size
@@ -87,19 +87,8 @@ class Weighing:
         recipe, dataset, first = self.recipe, self.dataset, self._first
         named = recipe.family.name != "auto"
         space = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"]).space
-        bridge, dial = recipe.bridge, dataset.codec.dial
         every = [first] if named else sorted(names("families"), key=lambda name: name != first)
-        found = [
-            planning.weigh(
-                name,
-                space,
-                bridge=bridge.name,
-                options=bridge.options,
-                dial=dial,
-                preferred=preferred(recipe, dataset, name),
-            )
-            for name in every
-        ]
+        found = [verdict_on(recipe, dataset, name, space) for name in every]
         refused, takes = (
             [verdict for verdict in found if verdict.outcome == "refused"],
             dict[str, bool](),

@@ -394,7 +394,7 @@ def test_a_pipe_gets_whole_lines_alone(faces: Path) -> None:
     assert "\x1b" not in said
     # What a bridge does stands once, however many families need it.
     lines = said.splitlines()
-    assert sum(" by quantize" in line for line in lines) > 2
+    assert sum("  by quantize  " in line for line in lines) > 2
     assert sum(line.startswith("bridged by quantize: from ") for line in lines) == 1
     assert sum("symbols out of 256" in line for line in lines) == 1
 

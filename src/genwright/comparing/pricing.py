@@ -26,7 +26,7 @@ from genwright.comparing.judge import Judge
 from genwright.data.cache import cache_home
 from genwright.data.dataset import Dataset
 from genwright.errors import GenwrightError
-from genwright.experiment import Untrained, default_family, load, preferred, within_time
+from genwright.experiment import Untrained, default_family, load, verdict_on, within_time
 from genwright.families.translator import Translator
 from genwright.recipe import Plugin, Recipe
 from genwright.registry import resolve
@@ -58,15 +58,7 @@ def misfit(recipe: Recipe, dataset: Dataset, family: str) -> str:
     if issubclass(kind, Translator) != (recipe.task.name == "unpaired"):
         return f"{family} is for another task: it brings examples of one domain to another (--task unpaired)"
     made = dataset.fields[recipe.task.options["make"]].without(recipe.task.options["given"])
-    bridge = recipe.bridge
-    found = planning.weigh(
-        family,
-        made.space,
-        bridge=bridge.name,
-        options=bridge.options,
-        dial=dataset.codec.dial,
-        preferred=preferred(recipe, dataset, family),
-    )
+    found = verdict_on(recipe, dataset, family, made.space)
     if found.outcome != "refused":
         return ""
     return found.reason + (f"; try {'; or '.join(found.ways)}" if found.ways else "")

@@ -188,7 +188,7 @@ class Trainer:
         check = self.check_number > self._checked
         if self.options.minutes is not None:
             check = check and not self._any(self._in_checks > CHECKING * self.seconds)
-        early = self._any(self._doublings > self._doubled)
+        early = self._doublings > self._doubled
         save = self._any(self.saving.minutes > self.options.save_minutes)
         stop = self._any(bool(self.stop and self.stop()))
         if not (check or early or save or stop or self.done):
