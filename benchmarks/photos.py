@@ -7,7 +7,8 @@ EXAMPLES is the folder `examples` of the Debian package `opencv-doc` (BSD), DATA
 of `scikit-image` (BSD, `pip download --no-deps scikit-image`). Every fifth photo by the hash of its name is held out
 whole; of the others tiles are learnt. What a person would have given of a held-out photo is written as a PNG, applied
 as `genwright apply` does, and compared with the photo itself: PSNR, the mean over photos. --draws gives the mean of
-several answers besides. scikit-image is needed here alone, for the fills and filters that stand beside a model.
+several answers besides. scikit-image and OpenCV (`opencv-python-headless`) are needed here alone, for the fills and
+filters that stand beside a model.
 """
 
 from __future__ import annotations
@@ -203,6 +204,8 @@ def trivial(how: str, train: Path) -> dict[str, Callable[[Array, tuple[int, int]
         "mean": _mean_fill,
         "nearest": _nearest_fill,
         "biharmonic": _biharmonic,
+        "telea": _opencv("INPAINT_TELEA"),
+        "navier-stokes": _opencv("INPAINT_NS"),
         "smooth": lambda x, size: _given_fill(x, "smooth"),
         "slope": lambda x, size: _given_fill(x, "slope"),
     }
@@ -231,13 +234,31 @@ def _nearest_fill(x: Array, size: tuple[int, int]) -> Array:
 
 
 def _biharmonic(x: Array, size: tuple[int, int]) -> Array:
-    """By diffusion from the edge of a hole (as OpenCV's fills, which it stands for)."""
+    """The biharmonic equation solved with what stands around a hole."""
     from skimage.restoration import inpaint_biharmonic
 
     found = inpaint_biharmonic(
         x[..., :3] / 255.0, x[..., 3] == 0, split_into_regions=True, channel_axis=2
     )
     return np.where(x[..., 3:] > 0, x[..., :3], (found * 255).round().clip(0, 255)).astype(np.uint8)
+
+
+def _opencv(how: str, radius: int = 3) -> Callable[[Array, tuple[int, int]], Array]:
+    """OpenCV's fills from the edge of a hole inwards: Telea 2004, or by the equations of a fluid (Bertalmio et al.
+    2001); the radius is that of its own documentation."""
+
+    def filled(x: Array, size: tuple[int, int]) -> Array:
+        import cv2
+
+        found = cv2.inpaint(
+            np.ascontiguousarray(x[..., :3]),
+            (x[..., 3] == 0).astype(np.uint8),
+            radius,
+            getattr(cv2, how),
+        )
+        return np.where(x[..., 3:] > 0, x[..., :3], found).astype(np.uint8)
+
+    return filled
 
 
 def _given_fill(x: Array, fill: Fill) -> Array:
@@ -264,7 +285,8 @@ def measured(
     for name, source in sources.items():
         Image.fromarray(source).save(given / f"{name}.png")
     began = time.process_time()
-    options = {"steps": args.sampler_steps} if args.sampler_steps else {}
+    asked = {"steps": args.sampler_steps, "temperature": args.temperature}
+    options = {name: value for name, value in asked.items() if value is not None}
     paths = [given / f"{name}.png" for name in names]
     draws = [model.apply(paths, seed=args.seed + i, **options) for i in range(args.draws)]
     seconds = time.process_time() - began
@@ -404,6 +426,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=1000)
     options.add_argument("--batch", type=int, default=32)
     options.add_argument("--sampler-steps", type=int)
+    options.add_argument("--temperature", type=float)
     options.add_argument("--draws", type=int, default=1)
     options.add_argument("--patterns", type=int, default=1, help="of holes in each photo")
     options.add_argument("--seed", type=int, default=0)

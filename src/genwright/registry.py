@@ -229,7 +229,7 @@ def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> 
         hint = types[name]
         faults: set[str] = set()
         try:
-            result[name] = TypeAdapter(hint, config=config).validate_python(value)
+            result[name] = TypeAdapter(hint, config=config).validate_python(_listed(value, hint))
         except ValidationError as error:
             faults = {fault["type"] for fault in error.errors()}
         # pydantic takes true for 1, and a person who types it means something else.
@@ -245,6 +245,13 @@ def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> 
                 code="out-of-range",
             )
     return result
+
+
+def _listed(value: Any, hint: Any) -> Any:
+    """A text `a,b` as a list of what its commas separate, where one is wanted and no text would do."""
+    kinds = (hint, *get_args(hint))
+    lists = any(get_origin(kind) is list for kind in kinds) and str not in kinds
+    return [part.strip() for part in value.split(",")] if lists and isinstance(value, str) else value
 
 
 MOST = 1e38

@@ -31,6 +31,8 @@ __all__ = ["BUILTIN", "find"]
 BUILTIN = {
     "digits": "1,797 handwritten digits, 8 x 8, grey, with `label` (UCI, shipped by scikit-learn)"
 }
+NEARLY_ALL = 0.9
+"""Of the files in a folder: what so many are is its kind, and the others lie beside it."""
 ASIDE = ("readme", "license", "licence", "copying", "manifest.json")
 """Beginnings of names of what lies beside data of any kind."""
 
@@ -155,6 +157,9 @@ def _of_folder(root: Path, files: Sequence[Path]) -> str:
     if codec := _surest(usable):
         return codec
     counts = Counter(_surest([file]) for file in usable)
+    kind, most = counts.most_common(1)[0]
+    if kind and most >= NEARLY_ALL * len(usable):
+        return kind
     mix = " and ".join(f"{count} {kind or 'unknown'}" for kind, count in counts.most_common())
     raise DataError(
         f"{root} holds a mix of {mix} files: name a folder of one kind, "

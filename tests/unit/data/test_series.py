@@ -231,6 +231,23 @@ def test_missing_times_and_cells_are_unknown_or_drawn_as_a_line(tmp_path: Path) 
     assert len(windows(short)) == 47 - 12 + 1
 
 
+def test_columns_that_are_dropped_are_no_part_of_a_series(tmp_path: Path) -> None:
+    rows = [[hour, i % 7, i % 5, "ab"[i % 2]] for i, hour in enumerate(hours(200))]
+    file = table(tmp_path / "t.csv", ["time", "x", "y", "on"], rows)
+    chunks, field = read(file, drop=["y", "on"])
+    assert (field.form.numbers, field.form.states) == (("x",), ())
+    assert set(windows(chunks)[0].channels) == {"x"}
+    for names, words in (
+        (["time"], "'time' says when"),
+        (["z"], "no column 'z'"),
+        (["x", "y", "on"], "leaves no column"),
+    ):
+        with pytest.raises(RecipeError, match=words):
+            read(file, drop=names)
+    made = table(tmp_path / "made.csv", ["time", "x"], [row[:2] for row in rows])
+    assert read(made, ReadOptions(made=True, val=0, test=0), drop=["y", "on"])[1].form.numbers == ("x",)
+
+
 def test_uneven_steps_are_taken_one_after_the_other_and_it_is_said(tmp_path: Path) -> None:
     times = np.datetime64("2024-01-01T00:00") + np.random.default_rng(0).integers(1, 99, 60).cumsum()
     file = table(tmp_path / "a.csv", ["time", "a"], [(t, i) for i, t in enumerate(times)])

@@ -91,6 +91,18 @@ def test_a_mix_is_refused_unless_a_codec_is_chosen() -> None:
         find("d", "tabel")
 
 
+def test_what_nine_in_ten_files_are_is_what_a_folder_holds() -> None:
+    pictures(Path("d"), 18)
+    text(Path("d/of me.txt"))
+    text(Path("d/to do.txt"))
+    source = find("d")
+    assert (source.codec, len(source.files)) == ("image", 18)
+    assert [file.name for file in source.aside] == ["of me.txt", "to do.txt"]
+    text(Path("d/third.txt"))
+    with pytest.raises(DataError, match=r"mix of 18 image and 3 text"):
+        find("d")
+
+
 def test_what_shows_all_samples_is_no_example_beside_them() -> None:
     touch("made/samples.txt", "sounds/sounds.html", "alone/samples.txt")
     Path("made/samples.jsonl").write_text('{"text": "hello"}\n')

@@ -518,7 +518,7 @@ def test_a_line_that_a_person_names_is_the_header(tmp_path):
     assert codec.labels(source(file)) == ["more", "names"]
     assert len(read(codec, file)[0]) == 60
     none = build("codecs", "table", {"header": "0"}, where="codec")
-    assert codec.later == {"header", "sheet", "table", "query"}
+    assert codec.later == {"header", "sheet", "table", "query", "drop"}
     assert len(read(none, file)[0]) == 62
     file.write_text(rows_below("title", "name;age") + "only one\n")
     [chunk] = read(TableCodec(), file)
@@ -624,6 +624,40 @@ def test_options_are_checked(options, sentence):
 def test_types_of_unknown_columns_are_refused(table):
     with pytest.raises(RecipeError, match="no column 'aeg'; did you mean 'age'"):
         fitted(table, types={"aeg": "integer"})
+
+
+def test_columns_that_are_dropped_are_neither_learnt_nor_made_but_can_be_given(table, tmp_path):
+    codec, row, chunks = fitted(table, drop=["id", "note"], given=("note",))
+    assert codec.labels(source(table)) == [name for name in NAMES if name not in ("id", "note")]
+    assert list(there_and_back(row, chunks).columns) == codec.labels(source(table))
+    assert len(chunks[0].values["note"]) == 300
+    options = {"drop": ["id", "town"]}
+    data = prepare(source(table), TableCodec(**options), options, ReadOptions(group="town"))
+    assert "town" not in data.fields["row"].form.columns
+    made = save(tmp_path / "made.csv", [values[1:7] for values in people()], NAMES[1:7])
+    assert codec.fields(source(made), ReadOptions(made=True))["row"].form.columns == tuple(NAMES[1:7])
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["aeg"], r"codec\.drop: there is no column 'aeg'; did you mean 'age'"),
+        (NAMES, r"codec\.drop leaves no column"),
+    ],
+)
+def test_a_drop_that_cannot_be_is_refused(table, names, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        TableCodec(drop=names).labels(source(table))
+
+
+def test_a_column_of_lists_is_refused_unless_it_is_dropped(tmp_path):
+    file = tmp_path / "t.parquet"
+    columns = {"tags": [["a"], ["b", "c"]] * 60, "n": [i % 7 for i in range(120)]}
+    pq.write_table(pa.table(columns), file)
+    with pytest.raises(DataError, match=r"'tags' is of type list<.*--set codec\.drop=tags"):
+        fitted(file)
+    _, row, chunks = fitted(file, drop=["tags"])
+    assert there_and_back(row, chunks)["n"].tolist() == columns["n"]
 
 
 def test_types_can_be_asked_for(table):

@@ -82,6 +82,7 @@ class SeriesCodec(Codec):
     scaling  series: one scale for all windows; window: each has its own, of what is known of it; differences: the first
              step and the changes to the next ones, whitened over the channels, for whole windows of what wanders; auto:
              window where a horizon is to be forecast and the numbers wander, else series
+    drop     columns to leave out: neither learnt nor made
     """
 
     reads: ClassVar[tuple[str, ...]] = (*TABLES, ".parquet", TS)
@@ -91,6 +92,7 @@ class SeriesCodec(Codec):
     dial = "codec.length=24"
     plural = "windows"
     sheet = SHEET
+    later: ClassVar[frozenset[str]] = frozenset({"drop"})
 
     def __init__(
         self,
@@ -102,6 +104,7 @@ class SeriesCodec(Codec):
         group: str | None = None,
         gaps: Gaps = "auto",
         scaling: str = "auto",
+        drop: list[str] | None = None,
     ) -> None:
         if scaling not in ("auto", "series", "window", "differences"):
             raise RecipeError(
@@ -121,6 +124,7 @@ class SeriesCodec(Codec):
             )
         self._length, self._stride, self._horizon = length, stride, horizon
         self._time, self._group, self._gaps, self._scaling = time, group, gaps, scaling
+        self._drop = tuple(drop or ())
 
     # -- which files ---------------------------------------------------------------------------
 
@@ -141,7 +145,7 @@ class SeriesCodec(Codec):
     # -- in ------------------------------------------------------------------------------------
 
     def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
-        layouts = self._layouts(source)
+        layouts = self._layouts(source, options)
         form = self._form(source, layouts, options)
         found: dict[str, Field] = {self.main: SeriesField(form)}
         if form.clock.dated:
@@ -151,13 +155,18 @@ class SeriesCodec(Codec):
                 found[name] = ColumnField(name)
         return found
 
-    def _layouts(self, source: Source) -> list[ColumnRoles]:
+    def _layouts(self, source: Source, options: ReadOptions = AS_READ) -> list[ColumnRoles]:
         """Of each file. Raises `DataError` where the first is no series."""
         if not source.files:
             raise DataError(
                 f"{source.root} holds no series; wanted {self.suffixes()}", code="no-usable-files"
             )
-        return [layout_of_file(file, self._time, self._group) for file in source.files]
+        layouts = [layout_of_file(file, self._time, self._group) for file in source.files]
+        return [
+            # What was made has no such columns.
+            one.without([name for name in self._drop if not options.made or name in one.table.columns])
+            for one in layouts
+        ]
 
     def _form(self, source: Source, layouts: Sequence[ColumnRoles], options: ReadOptions) -> SeriesForm:
         """From what there is; nothing of what was measured counts."""
@@ -221,7 +230,7 @@ class SeriesCodec(Codec):
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ
     ) -> Iterator[Rows]:
         """Chunks of up to 512 windows; with `options.whole` each series is one, as it is."""
-        layouts = self._layouts(source)
+        layouts = self._layouts(source, options)
         kinds = (SeriesField, CalendarField)
         form = next((one.form for one in fields.values() if isinstance(one, kinds)), None)
         form = form or self._form(source, layouts, options)

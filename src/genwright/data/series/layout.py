@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from genwright.data.columns.reservoir import ReservoirCounter
 from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock, fit_dated
 from genwright.data.table import readers
 from genwright.data.table.frames import TableFormat, raw
-from genwright.errors import DataError, suggest
+from genwright.errors import DataError, RecipeError, suggest
 
 __all__ = [
     "BAD_SHARE",
@@ -99,6 +99,33 @@ class ColumnRoles:
     @property
     def channels(self) -> tuple[str, ...]:
         return (*self.numbers, *self.states)
+
+    def without(self, names: Collection[str]) -> ColumnRoles:
+        """The same without these columns. Raises `RecipeError` for one that is none, or that a series needs."""
+        known = (*self.channels, *self.static)
+        for name in names:
+            if name in (self.time, self.group):
+                does = "says when" if name == self.time else "tells series apart"
+                raise RecipeError(
+                    f"codec.drop: column {name!r} {does}, and cannot be left out; name another column of that kind "
+                    f"(codec.time, codec.group), or read a table (codec.name=table)",
+                    code="contradicting-options",
+                )
+            if name not in known and name not in self.table.columns:
+                raise RecipeError(
+                    f"codec.drop: there is no column {name!r}; {suggest(name, known)}",
+                    code="no-such-column",
+                )
+        numbers, states, static = (
+            tuple(name for name in some if name not in names)
+            for some in (self.numbers, self.states, self.static)
+        )
+        if not (*numbers, *states):
+            raise RecipeError(
+                "codec.drop leaves no column to model: drop fewer", code="nothing-to-learn"
+            )
+        formats = {name: self.formats[name] for name in numbers}
+        return replace(self, numbers=numbers, states=states, static=static, formats=formats)
 
 
 def values_in(frame: Any, name: str) -> list[Any]:

@@ -33,7 +33,7 @@ from genwright.data.field import Field
 from genwright.data.packed import with_packed
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import TableFormat, assemble, library, raw
-from genwright.data.table.readers import BLANKS, TableWriter, inspect, row_count, rows
+from genwright.data.table.readers import BLANKS, TableWriter, inspect, row_count, rows, unmodelled
 from genwright.data.table.rewriting import Rewriter
 from genwright.data.table.sheets import SHEETS
 from genwright.data.table.sql import DATABASES, Address, count_rows, form_of, is_database, records
@@ -63,6 +63,8 @@ class TableCodec(Codec):
     query             of a database, instead of a table: what SELECT gives
     types             by column: continuous, integer, categorical, boolean, datetime, identifier or
                       constant, where what the values look like is wrong
+    drop              columns to leave out of the rows: such a one is neither learnt nor made, but can still be given,
+                      or say what rows belong together (data.group)
     fit_rows          rows kept in memory to learn from; a larger training split is sampled
     """
 
@@ -71,7 +73,7 @@ class TableCodec(Codec):
     field_types = (RowField, ColumnField)
     default_family = "autoregressive"
     plural = "rows"
-    later = frozenset({"header", "sheet", "table", "query"})
+    later = frozenset({"header", "sheet", "table", "query", "drop"})
     forms = ("csv", "parquet")
     rewrites = True
 
@@ -85,6 +87,7 @@ class TableCodec(Codec):
         table: str | None = None,
         query: str | None = None,
         types: dict[str, str] | None = None,
+        drop: list[str] | None = None,
         fit_rows: Count = 100_000,
     ) -> None:
         delimiter = "\t" if delimiter == "tab" else delimiter
@@ -103,7 +106,7 @@ class TableCodec(Codec):
                     code="unknown-column-type",
                 )
         self.max_categories, self.delimiter, self.fit_rows = max_categories, delimiter, fit_rows
-        self.header, self.types = header, dict(types or {})
+        self.header, self.types, self.drop = header, dict(types or {}), tuple(drop or ())
         self._sheet, self._table, self._query = sheet, table, query
 
     @classmethod
@@ -126,13 +129,16 @@ class TableCodec(Codec):
     # -- in ------------------------------------------------------------------------------------
 
     def fields(self, source: Source, options: ReadOptions = AS_READ) -> dict[str, Field]:
-        form = self._inspect(_first(source))
+        first = _first(source)
         row = RowField(
-            form, max_categories=self.max_categories, types=self.types, fit_rows=self.fit_rows
+            self._form(first, options.made),
+            max_categories=self.max_categories,
+            types=self.types,
+            fit_rows=self.fit_rows,
         )
         return {
             self.main: row,
-            **{name: ColumnField(name) for name in form.columns if name != self.main},
+            **{name: ColumnField(name) for name in self._inspect(first).columns if name != self.main},
         }
 
     def _inspect(self, file: Path) -> TableFormat:
@@ -140,9 +146,25 @@ class TableCodec(Codec):
             return form_of(file, self._table, self._query)
         return inspect(file, self.delimiter, self.header, self._sheet)
 
+    def _form(self, file: Path, made: bool = False) -> TableFormat:
+        """Of what is modelled of a file. Raises `DataError` for a column that cannot be, unless it is left out.
+
+        made  whether the file was made, so that what was left out before may not be there
+        """
+        form, none = self._inspect(file), {} if is_database(file) else unmodelled(file)
+        for name, kind in none.items():
+            if name not in self.drop:
+                raise DataError(
+                    f"{file.name}: column {name!r} is of type {kind}, which cannot be modelled; turn it into numbers, "
+                    f"text or dates, or leave it out (--set codec.drop={name})",
+                    code="unknown-column-type",
+                )
+        gone = {*none} if not made else {name for name in self.drop if name not in form.columns}
+        return form.without([name for name in self.drop if name not in gone])
+
     def labels(self, source: Source) -> list[str]:
         """The names of all columns: each can be given."""
-        return list(self._inspect(_first(source)).columns)
+        return list(self._form(_first(source)).columns)
 
     def count(self, source: Source) -> int:
         return sum(
@@ -177,34 +199,39 @@ class TableCodec(Codec):
         library("pandas")
         first = _first(source)
         forms = [self._inspect(file) for file in source.files]
-        form = forms[0]
+        form = self._form(first, options.made)
         for file, other in zip(source.files, forms, strict=True):
-            _same(first, form, file, other)
+            _same(first, forms[0], file, other)
         others = [name for name in fields if name != self.main]
         notes = list(dict.fromkeys(note for other in forms for note in other.notes))
         seen = len(notes)
         for file, other in zip(source.files, forms, strict=True):
             for frame, rejected in rows(file, other, notes, options.every):
-                found = self._rows(frame[list(form.columns)], rejected, others, options)
+                found = self._rows(frame, form.columns, rejected, others, options)
                 found.notes = list(notes)
                 seen = len(notes)
                 yield found
         if len(notes) > seen:  # what a file tells only at its end
-            nothing = assemble(dict.fromkeys(form.columns, ()), form)
-            found = self._rows(nothing, [], others, options)
+            nothing = assemble(dict.fromkeys(forms[0].columns, ()), forms[0])
+            found = self._rows(nothing, form.columns, [], others, options)
             found.notes = list(notes)
             yield found
 
     def _rows(
-        self, frame: pd.DataFrame, rejected: list[Rejected], others: Sequence[str], options: ReadOptions
+        self,
+        frame: pd.DataFrame,
+        kept: Sequence[str],
+        rejected: list[Rejected],
+        others: Sequence[str],
+        options: ReadOptions,
     ) -> Rows:
-        columns = {name: raw(frame[name]) for name in frame.columns}
+        columns = {name: raw(frame[name]) for name in dict.fromkeys((*kept, *others))}
         keys = [
             blake2b(repr(row).encode(), digest_size=16).hexdigest()
             for row in zip(*columns.values(), strict=True)
         ]
-        groups = None if options.group is None else [str(value) for value in columns[options.group]]
-        values: dict[str, Values] = {self.main: frame}
+        groups = None if options.group is None else [str(value) for value in raw(frame[options.group])]
+        values: dict[str, Values] = {self.main: frame[list(kept)]}
         return Rows(
             values | {name: columns[name] for name in others}, keys, groups=groups, rejected=rejected
         )

@@ -7,13 +7,13 @@ whole number that is missing makes no floats of the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from genwright.data.columns.formats import is_missing
-from genwright.errors import DataError, missing_extra
+from genwright.errors import DataError, RecipeError, missing_extra, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +65,22 @@ class TableFormat:
         """From `dataclasses.asdict` by way of JSON."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()}
         return cls(**fields)
+
+    def without(self, names: Collection[str]) -> TableFormat:
+        """The table without these columns. Raises `RecipeError` where it has none of a name, or no others."""
+        for name in names:
+            if name not in self.columns:
+                raise RecipeError(
+                    f"codec.drop: there is no column {name!r}; {suggest(name, self.columns)}",
+                    code="no-such-column",
+                )
+        kept = [i for i, name in enumerate(self.columns) if name not in names]
+        if not kept:
+            raise RecipeError(
+                "codec.drop leaves no column to model: drop fewer", code="nothing-to-learn"
+            )
+        types = tuple(self.types[i] for i in kept) if self.types else ()
+        return replace(self, columns=tuple(self.columns[i] for i in kept), types=types)
 
     def written_as(self, suffix: str, types: Mapping[str, str]) -> TableFormat:
         """The same columns in a file of another format.

@@ -53,6 +53,7 @@ __all__ = [
     "reader_of",
     "row_count",
     "rows",
+    "unmodelled",
     "write",
 ]
 
@@ -603,31 +604,46 @@ def _parquet_file(file: Path) -> Iterator[Any]:
 
 
 def _inspect_parquet(file: Path) -> TableFormat:
-    with _parquet_file(file) as opened:
-        return _typed_form(file, opened.schema_arrow)
+    return _typed_form(file, _schema(file))
 
 
 def _inspect_arrow(file: Path) -> TableFormat:
+    form = _typed_form(file, _schema(file))
     note = f"{file.name} is a table of Arrow: what is made of it is written as Parquet"
-    first = next(batches(file, 1), None)
-    if first is None:
-        raise DataError(f"{file.name} has no rows", code="no-rows")
-    return replace(_typed_form(file, first.schema), notes=(note,))
+    return replace(form, notes=(note, *form.notes))
+
+
+def _schema(file: Path) -> pa.Schema:
+    if _suffix(file) == ARROW:
+        first = next(batches(file, 1), None)
+        if first is None:
+            raise DataError(f"{file.name} has no rows", code="no-rows")
+        return first.schema
+    with _parquet_file(file) as opened:
+        return opened.schema_arrow
+
+
+def unmodelled(file: Path) -> dict[str, str]:
+    """Columns of types such as lists, which no column of a table can hold, each with its type: those of a text have
+    none."""
+    if _suffix(file) not in (".parquet", ARROW):
+        return {}
+    with _reading(file):
+        types = {field.name: str(field.type) for field in _schema(file)}
+    return {name: kind for name, kind in types.items() if plain_type(arrow_type(kind)) is None}
 
 
 def _typed_form(file: Path, schema: pa.Schema) -> TableFormat:
     # pandas keeps an index that has no name in such a column; it is no part of the table.
     fields = [field for field in schema if not re.fullmatch(r"__index_level_\d+__", field.name)]
-    for field in fields:
-        if plain_type(arrow_type(str(field.type))) is None:
-            raise DataError(
-                f"{file.name}: column {field.name!r} is of type {field.type}, which cannot be "
-                f"modelled; turn it into numbers, text or dates, or leave it out",
-                code="unknown-column-type",
-            )
-    return TableFormat(
-        ".parquet", _unique(file, [f.name for f in fields]), types=tuple(str(f.type) for f in fields)
+    kept = [field for field in fields if plain_type(arrow_type(str(field.type))) is not None]
+    notes = tuple(
+        f"column {field.name!r} is of type {field.type} and is left out"
+        for field in fields
+        if field not in kept
     )
+    names = _unique(file, [field.name for field in kept])
+    return TableFormat(".parquet", names, types=tuple(str(field.type) for field in kept), notes=notes)
 
 
 @contextmanager
