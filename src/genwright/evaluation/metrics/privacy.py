@@ -19,7 +19,9 @@ import numpy as np
 from genwright.data.codec import Array
 from genwright.data.columns.dates import fit_dates
 from genwright.data.columns.formats import is_missing
+from genwright.data.columns.identifiers import Identifier
 from genwright.data.columns.numbers import parse_number
+from genwright.data.table.field import RowField
 from genwright.data.table.frames import raw
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
@@ -329,8 +331,11 @@ def _coded(evidence: Evidence) -> _Tables:
 
 
 def _columns(sample: Sample) -> dict[str, list[Any]]:
-    """Raw values by column, those of the labels too."""
-    frame = {str(name): raw(sample.view("row")[name]) for name in sample.view("row").columns}
+    """Raw values by column, those of the labels too. Not of identifiers: of stored examples they are fresh ones, and
+    count up from the same number whoever made the rest."""
+    known = sample.field.columns if isinstance(sample.field, RowField) else {}
+    names = [name for name in sample.view("row").columns if not isinstance(known.get(name), Identifier)]
+    frame = {str(name): raw(sample.view("row")[name]) for name in names}
     return {**frame, **{name: list(v) for name, v in sample.given.items() if name not in frame}}
 
 
