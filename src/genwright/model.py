@@ -352,7 +352,17 @@ class Model:
             if "source" not in {*given, *(known or {})}:
                 stored = self._with_sources(n, stored, seed)
         rng = torch.Generator().manual_seed(seed)
-        return self.pipeline.request(n, given, rng, {**stored, **(known or {})})
+        asked = self.pipeline.request(n, given, rng, {**stored, **(known or {})})
+        return replace(asked, beside=self._beside(stored))
+
+    def _beside(self, drawn: Given) -> tuple[str, ...]:
+        """What of the values that were drawn are whole fields of an example: prompts, pictures with a caption."""
+        asks, scalars = self.pipeline.spec.asks, self.pipeline.scalars
+        return tuple(
+            name
+            for name in drawn
+            if self.task.paired and name not in scalars and name == asks[name].field != self.pipeline.spec.make
+        )
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
         """`n` examples of what was asked for."""

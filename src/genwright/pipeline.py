@@ -47,6 +47,7 @@ class Asked:
     gaps     the raw values with gaps that a person gave, `n` of them
     first    examples that were made before these: what has to differ in all of them does
     imputed  whether what comes out as missing is made again
+    beside   fields that nobody gave and that are drawn from examples: they are shown beside what is made of them
     """
 
     values: dict[str, Values]
@@ -57,6 +58,7 @@ class Asked:
     gaps: Values | None = None
     first: int = 0
     imputed: bool = False
+    beside: tuple[str, ...] = ()
 
 
 RARE = 10
@@ -406,7 +408,7 @@ class Pipeline:
         return stored[..., : asked.length or stored.shape[-1]]
 
     def decoded(self, stored: Tensor, asked: Asked, behind: int = 0) -> dict[str, Values]:
-        """Stored examples as raw values by field, with the scalar fields that were given.
+        """Stored examples as raw values by field, with the scalar fields that were given and what was drawn.
 
         behind  how many examples of the same request come before them
         """
@@ -419,7 +421,8 @@ class Pipeline:
         made = self.made.decode_behind(asked.first + behind, stored.cpu().numpy(), parts)
         if asked.gaps is not None:
             made = self.made.kept(made, self.made.take(asked.gaps, some))
-        return {self.spec.make: made} | parts
+        beside = {name: self.asker(name).take(asked.values[name], some) for name in asked.beside}
+        return {self.spec.make: made} | parts | beside
 
     @property
     def grammar(self) -> Grammar | None:

@@ -69,10 +69,12 @@ def show_found(found: Look) -> None:
 def _show_columns(table: Mapping[str, Mapping[str, Any]]) -> None:
     rows = [["  column", "kind", "missing", "different", "values"]]
     for name, about in list(table.items())[:SHOWN]:
-        known = {"kind", "missing", "distinct", "min", "median", "max", "top"}
+        known = {"kind", "missing", "distinct", "min", "median", "max", "top", "rest"}
         least, middle, most = (about.get(key) for key in ("min", "median", "max"))
         values = [] if least is None else [f"{least} to {most}, half below {middle}"]
         values += [f"{value} {_share(share)}" for value, share in about.get("top", [])]
+        if rest := about.get("rest"):
+            values.append(f"{rest['distinct']:,} others {_share(rest['share'])}")
         values += [f"{_spaced(key)} {_words(value)}" for key, value in about.items() if key not in known]
         missing = _share(about["missing"]) if about.get("missing") else ""
         different = f"{about.get('distinct', 0):,}"

@@ -1243,6 +1243,9 @@ def test_every_convention_is_trained_on_and_written_again(tmp_path, make):
     assert len(samples) == 3
     files = samples.write(tmp_path / "out")
     assert all(file.is_file() for file in files)
+    # What nobody gave is drawn from examples, and stands beside what was made of it.
+    assert set(samples.values) == {made, given}
+    assert len(samples.values[given]) == 3
     assert len(model.apply([path], seed=1)) == N
     aligned = isinstance(model.pipeline.made, ImageField | ClipField)
     assert model.recipe.task.options["align"] == ([given] if aligned else [])
