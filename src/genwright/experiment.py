@@ -405,12 +405,14 @@ def open_data(recipe: Recipe, *, sampled: bool = False) -> tuple[Recipe, Dataset
     codec = make_codec(source.codec, recipe.codec.options)
     first = next(iter(codec.fields(source)))
     task = recipe.task.options
-    label = recipe.data.label
+    label, asked = recipe.data.label, task.get("given")
+    if asked is None and recipe.task.name == "auto" and not task.get("make"):
+        asked = codec.default_given(source)
     if label is None:
-        label = [] if task.get("given") else codec.default_labels(source)
+        label = [] if asked else codec.default_labels(source)
     labels = [name for name in ([label] if isinstance(label, str) else label) if name]
     make = task.get("make") or first
-    given = list(dict.fromkeys([*(task.get("given") or []), *labels]))
+    given = list(dict.fromkeys([*(asked or []), *labels]))
     if recipe.task.name == "auto" and (make != first or set(given) - set(labels)):
         recipe = replace(recipe, task=replace(recipe.task, name="pair"))
     recipe = replace(

@@ -306,6 +306,10 @@ class Codec(ABC):
         """Those that become conditions without being asked for."""
         return []
 
+    def default_given(self, source: Source) -> list[str]:
+        """What the main field is the answer to, and is made from unless a person says otherwise."""
+        return []
+
     @abstractmethod
     def read(
         self, source: Source, fields: Mapping[str, Field], options: ReadOptions = AS_READ

@@ -807,6 +807,20 @@ def questions(n: int = N) -> list[tuple[str, str]]:
     return [(f"how much is {i} and {i}?", f"it is {2 * i}") for i in range(n)]
 
 
+def test_answers_are_made_from_their_questions_unless_a_person_says_otherwise(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [{"prompt": q, "completion": a} for q, a in questions()])
+    for choices, name, given in (
+        ({}, "pair", ["prompt"]),
+        ({"task": "generate"}, "generate", []),
+        ({"make": "prompt"}, "pair", []),
+    ):
+        recipe, dataset = open_data(make_recipe(path, **choices))
+        assert (recipe.task.name, recipe.task.options["given"]) == (name, given)
+        assert ("prompt" in dataset.fields) == bool(given or "make" in choices)
+    one = lines(tmp_path / "b.jsonl", [{"text": q, "summary": a} for q, a in questions()])
+    assert open_data(make_recipe(one))[0].task.options["given"] == []
+
+
 def asked_and_answered(path: Path) -> None:
     dataset = opened(path, given=["prompt"])
     assert kinds(dataset) == {"completion": TextField, "prompt": TextField}

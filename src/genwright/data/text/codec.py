@@ -39,6 +39,7 @@ from genwright.data.text.field import SEPARATOR, TextField
 from genwright.data.text.files import (
     BLOCK,
     PROMPT,
+    QUESTIONS,
     SCALAR,
     Document,
     TextFiles,
@@ -166,6 +167,11 @@ class TextCodec(Codec):
             for field in together:
                 field.together = together
         return found
+
+    def default_given(self, source: Source) -> list[str]:
+        """The prompt of a completion, the source of a target."""
+        files = self._files(source)
+        return [asks for asks, answers in QUESTIONS if files.main == answers and asks in files.texts]
 
     def _further(self, name: str) -> TextField:
         """A text beside the main one; what an answer has to do with stands at the end of a prompt."""

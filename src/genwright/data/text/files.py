@@ -48,6 +48,8 @@ SCALAR = (str, int, float, bool)
 TEXT = "text"
 PROMPT, COMPLETION = "prompt", "completion"
 SIDES = ("source", "target")
+QUESTIONS = ((PROMPT, COMPLETION), SIDES)
+"""Names of texts of which one answers the other."""
 TEXTS = frozenset(
     {PROMPT, COMPLETION, *SIDES, TEXT, "caption", "summary", "question", "answer", "translation"}
 )
@@ -160,7 +162,7 @@ class TextFiles:
             return self.moses[0]
         if self.field in (*texts, *labels) or self.field != TEXT or not texts:
             return self.field
-        return next((key for key in (COMPLETION, SIDES[1]) if key in texts), texts[0])
+        return next((answers for _, answers in QUESTIONS if answers in texts), texts[0])
 
     @cached_property
     def main(self) -> str:
