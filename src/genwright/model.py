@@ -361,7 +361,9 @@ class Model:
         return tuple(
             name
             for name in drawn
-            if self.task.paired and name not in scalars and name == asks[name].field != self.pipeline.spec.make
+            if self.task.paired
+            and name not in scalars
+            and name == asks[name].field != self.pipeline.spec.make
         )
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:

@@ -41,7 +41,7 @@ def workbook(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
 
 def read(path: Path, **options: Any) -> tuple[list[list[str]], list[str], list[str]]:
     """Values, columns and notes."""
-    source = find(path)
+    source = find(path, "table")
     codec = make_codec(source.codec, options)
     found: list[Rows] = list(codec.read(source, codec.fields(source)))
     frames = [rows.values["row"] for rows in found]
@@ -50,6 +50,22 @@ def read(path: Path, **options: Any) -> tuple[list[list[str]], list[str], list[s
         list(frames[0].columns),
         found[-1].notes,
     )
+
+
+def test_a_sheet_of_times_that_go_up_is_the_series_that_its_csv_is(tmp_path):
+    days = [(date(2024, 1, 1) + timedelta(days=i), i % 7 + 0.5) for i in range(60)]
+    sheets = {"Notes": [["nothing"]], "Sales": [["day", "sold"], *map(list, days)]}
+    book = workbook(tmp_path / "a.xlsx", sheets)
+    (tmp_path / "a.csv").write_text("day,sold\n" + "".join(f"{day},{sold}\n" for day, sold in days))
+    assert find(tmp_path / "a.csv").codec == "series"
+    found = []
+    for file, options in ((tmp_path / "a.csv", {}), (book, {"sheet": "Sales"})):
+        source, codec = find(file, "series"), make_codec("series", options)
+        (rows,) = codec.read(source, codec.fields(source))
+        found.append([dict(series.channels) for series in rows.values["series"]])
+    assert [list(one["sold"]) for one in found[0]] == [list(one["sold"]) for one in found[1]]
+    alone = workbook(tmp_path / "b.xlsx", {"Sales": sheets["Sales"]})
+    assert find(alone).codec == "series"
 
 
 def test_values_keep_their_kinds(tmp_path):

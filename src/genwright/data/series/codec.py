@@ -39,6 +39,7 @@ from genwright.data.series.reading import TS, grid_step, layout_of_file, pieces
 from genwright.data.series.ts import head_of_ts
 from genwright.data.series.windows import Cuts, Gaps, Window, Windower, filled
 from genwright.data.series.writing import SERIES, SeriesWriter, write_series
+from genwright.data.table.sheets import SHEETS
 from genwright.errors import DataError, RecipeError
 from genwright.options import Count
 
@@ -76,6 +77,7 @@ class SeriesCodec(Codec):
              none
     time     the column of times; "rows": each row is a step. None: one of such a name, or the first of dates
     group    the column that tells series apart. None: the one within which times go up
+    sheet    of a workbook; None: the first with rows
     gaps     what becomes of steps and cells without a value: learnt as unknown, drawn as a line between their
              neighbours (interpolate), or passed over as if the rows followed each other (ignore); auto: a line where
              fewer than one in 200 is missing
@@ -85,14 +87,14 @@ class SeriesCodec(Codec):
     drop     columns to leave out: neither learnt nor made
     """
 
-    reads: ClassVar[tuple[str, ...]] = (*TABLES, ".parquet", TS)
+    reads: ClassVar[tuple[str, ...]] = (*TABLES, ".parquet", *SHEETS, TS)
     main: ClassVar[str] = "series"
     field_types = (SeriesField, CalendarField, ColumnField)
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.length=24"
     plural = "windows"
     sheet = SHEET
-    later: ClassVar[frozenset[str]] = frozenset({"drop"})
+    later: ClassVar[frozenset[str]] = frozenset({"drop", "sheet"})
 
     def __init__(
         self,
@@ -102,6 +104,7 @@ class SeriesCodec(Codec):
         horizon: Count | None = None,
         time: str | None = None,
         group: str | None = None,
+        sheet: str | None = None,
         gaps: Gaps = "auto",
         scaling: str = "auto",
         drop: list[str] | None = None,
@@ -124,7 +127,7 @@ class SeriesCodec(Codec):
             )
         self._length, self._stride, self._horizon = length, stride, horizon
         self._time, self._group, self._gaps, self._scaling = time, group, gaps, scaling
-        self._drop = tuple(drop or ())
+        self._drop, self._sheet = tuple(drop or ()), sheet
 
     # -- which files ---------------------------------------------------------------------------
 
@@ -161,7 +164,7 @@ class SeriesCodec(Codec):
             raise DataError(
                 f"{source.root} holds no series; wanted {self.suffixes()}", code="no-usable-files"
             )
-        layouts = [layout_of_file(file, self._time, self._group) for file in source.files]
+        layouts = [layout_of_file(file, self._time, self._group, self._sheet) for file in source.files]
         return [
             # What was made has no such columns.
             one.without([name for name in self._drop if not options.made or name in one.table.columns])
@@ -503,7 +506,8 @@ def _evidence(file: Path) -> str:
         return ""
     return (
         f"column {time!r} holds times that go up in steps of {step}, and what stands beside it was measured then: "
-        f"{', '.join(map(repr, [name for name in others if name != SERIES][:4]))}"
+        f"{', '.join(map(repr, [name for name in others if name != SERIES][:4]))} "
+        f"(--set codec.name=table reads rows that stand for themselves)"
     )
 
 

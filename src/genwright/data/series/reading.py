@@ -41,10 +41,12 @@ class Stretch:
     ends: tuple[str, ...] = ()
 
 
-def layout_of_file(file: Path, time: str | None, group: str | None) -> ColumnRoles:
+def layout_of_file(
+    file: Path, time: str | None, group: str | None, sheet: str | None = None
+) -> ColumnRoles:
     """What the columns of a table or the dimensions of a .ts file are. Raises `DataError` for what is no series."""
     if suffix(file) != TS:
-        return layout_of(file, time, group)
+        return layout_of(file, time, group, sheet)
     from genwright.data.series.clock import TimeFormat
     from genwright.data.table.frames import TableFormat
 
@@ -160,7 +162,8 @@ def _channel(values: Sequence[Any], name: str, form: SeriesForm) -> Array:
 
 def read_whole(file: Path, form: SeriesForm) -> Iterator[Series]:
     """Each series of a file as it is, its steps on the grid of the form. Raises `DataError`."""
-    layout = layout_of_file(file, form.time or None, form.group or None)
+    sheet = form.table.sheet if form.table is not None else ""
+    layout = layout_of_file(file, form.time or None, form.group or None, sheet or None)
     windower = Windower(None, 1, None, grid_step(layout, form), Cuts())
     for piece in pieces(file, layout, form):
         if isinstance(piece, Stretch):

@@ -176,7 +176,7 @@ def rows(
 
 def head(file: Path, form: TableFormat, n: int) -> list[dict[str, Any]]:
     """Values by column of the whole rows among the first `n`, without reading on. Raises `DataError`."""
-    if form.suffix not in (".csv", ".tsv"):
+    if form.sheet or form.suffix not in (".csv", ".tsv"):
         frame, _ = next(rows(file, form, []))
         columns = {str(name): raw(frame[name].head(n)) for name in frame.columns}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
