@@ -113,9 +113,9 @@ def test_rate_and_length_are_chosen(tmp_path):
     assert fitted(tmp_path / "b").space.grid == (96,)
     sounds(tmp_path / "c", 1, n=44100, rate=44100)
     facts = fitted(tmp_path / "c").facts()
-    assert (facts["rate"], facts["samples"]) == (8000, 8000)
-    sounds(tmp_path / "d", 1, n=20000, rate=6000)
-    assert fitted(tmp_path / "d").space.grid == (8192,)
+    assert (facts["rate"], facts["samples"]) == (16000, 16000)
+    sounds(tmp_path / "d", 1, n=40000, rate=6000)
+    assert fitted(tmp_path / "d").space.grid == (16384,)
     assert fitted(tmp_path / "d", rate=3000, seconds=0.5).space.grid == (1500,)
     with pytest.raises(
         RecipeError, match=r"has 6,000,000 samples at 6,000 a second, and at most 1,048,576"
@@ -190,12 +190,12 @@ def test_only_bad_files_still_tell_why(tmp_path):
 
 
 def test_warnings_say_what_is_lost(tmp_path):
-    sounds(tmp_path / "a", 4, n=4000, rate=16000)
+    sounds(tmp_path / "a", 4, n=8000, rate=32000)
     sounds(tmp_path / "a", 1, n=200, rate=4000, first=9)
-    wavfile.write(tmp_path / "a/loud.wav", 16000, 1.5 * np.sin(np.arange(4000.0)).astype(np.float32))
+    wavfile.write(tmp_path / "a/loud.wav", 32000, 1.5 * np.sin(np.arange(8000.0)).astype(np.float32))
     said = " ".join(fitted(tmp_path / "a").warnings())
-    assert "5 of 6 clips have more than 8,000 samples a second" in said
-    assert "1 of 6 clips have fewer than 8,000" in said
+    assert "5 of 6 clips have more than 16,000 samples a second" in said
+    assert "1 of 6 clips have fewer than 16,000" in said
     assert "1 of 6 clips are shorter than 0.25 seconds" in said
     assert "1 of 6 clips are louder than 1" in said
     assert not fitted(sounds(tmp_path / "b", 4)).warnings()

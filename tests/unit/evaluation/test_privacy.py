@@ -190,7 +190,9 @@ def test_columns_are_read_as_what_they_are() -> None:
 def test_identifiers_give_nobody_away_since_the_judge_itself_counts_them_up() -> None:
     rng = np.random.default_rng(11)
     parts = [people(rng, 200) for _ in range(3)]
-    for number, part in enumerate(parts):  # as stored rows are decoded: held-out and generated ones alike
+    for number, part in enumerate(
+        parts
+    ):  # as stored rows are decoded: held-out and generated ones alike
         part.insert(0, "id", [f"P{(1000 if number else 0) + i}" for i in range(200)])
     asked = table(*parts)
     field = RowField()

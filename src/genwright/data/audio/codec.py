@@ -42,7 +42,7 @@ from genwright.errors import RecipeError
 
 __all__ = ["AudioCodec", "Clip"]
 
-AUTO_RATE, AUTO_LENGTH = 8_000, 8_192
+AUTO_RATE, AUTO_LENGTH = 16_000, 16_384
 """Samples a second, and of a clip, at most where none are asked for: what one machine trains in hours."""
 LONGEST = 2**20
 """Samples of a clip."""
@@ -60,8 +60,8 @@ class AudioCodec(FileCodec):
     up with silence, or left out if less than half of it is there. A single file is split by position, train,
     val, test, without clips that lie across. Several channels become their mean.
 
-    rate      samples a second. None: the commonest of the files, at most 8,000
-    seconds   length of a clip. None: the median of the files, at most 8,192 samples
+    rate      samples a second. None: the commonest of the files, at most 16,000
+    seconds   length of a clip. None: the median of the files, at most 16,384 samples
     stride    seconds from the beginning of one clip to that of the next. None: the length of a clip
     """
 
