@@ -88,6 +88,9 @@ class Metric(ABC):
     examples that are farther away than real ones."""
     ideal: ClassVar[float | None] = None
     """Where the best there can be lies, if that is known without looking."""
+    equal: ClassVar[float | None] = None
+    """Of a ratio to the held-out examples, what examples just like them have. Further real ones may lie off it, where
+    they are of another season: a model that is nearer to it than they are is at no fault."""
     reads: ClassVar[str] = "features"
     """The view of an example that it reads: one of `evidence.VIEWS`."""
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -29,7 +29,7 @@ class MetricResult:
     lead           by how much the model is nearer to `real_baseline` than the best baseline, example by example;
                    None where the two did not answer the same questions
     heeded         the same beside the model's own answers to other questions: what is given makes that difference
-    exchangeable   see `Metric.exchangeable`
+    exchangeable, equal  see `Metric`
     """
 
     metric: str
@@ -48,6 +48,7 @@ class MetricResult:
     lead: Measurement | None = None
     heeded: Measurement | None = None
     exchangeable: bool = False
+    equal: float | None = None
 
     def far(self, measurement: Measurement) -> float:
         """How much worse than real `measurement` is, in the metric's own unit; below 0 where it is better.
@@ -57,7 +58,11 @@ class MetricResult:
         return abs(gap) if self.better == "near" else gap if self.better == "lower" else -gap
 
     def faulty(self, measurement: Measurement) -> float:
-        """`far`, but below 0 on the side of the real baseline that is no fault."""
+        """`far`, but below 0 on the side of the real baseline that is no fault, and 0 where real ones are worse."""
+        if self.equal is not None and self.real_baseline is not None:
+            of, real = (abs(one.value - self.equal) for one in (measurement, self.real_baseline))
+            if of <= real:
+                return 0.0
         if self.real_baseline is None or self.better != "near" or self.fault == "either":
             return self.far(measurement)
         gap = measurement.value - self.real_baseline.value

@@ -117,6 +117,7 @@ def _measured(
         validation=validation.in_words(metric.name),
         fault=metric.fault,
         exchangeable=metric.exchangeable,
+        equal=metric.equal,
     )
     if lacking := _lacking(metric, evidence):
         return result(model=None, refused=lacking)

@@ -94,6 +94,7 @@ def _result_json(result: MetricResult) -> dict[str, Any]:
         "group": result.group,
         "better": result.better,
         "fault": result.fault,
+        "equal": result.equal,
         "how": result.how,
         "validated": result.validated,
         "battery": result.validation,
@@ -168,6 +169,7 @@ def _result(one: Mapping[str, Any]) -> MetricResult:
         refused=one["refused"],
         validation=one["battery"],
         fault=one.get("fault", "either"),
+        equal=one.get("equal"),
         lead=_measurement(one["lead"]),
     )
 

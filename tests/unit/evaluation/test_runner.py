@@ -93,6 +93,20 @@ def test_copying_is_a_fault_of_its_own() -> None:
     assert said(copies) == {NEW: "not supported"}
 
 
+def test_a_ratio_nearer_to_1_than_further_real_examples_is_no_fault() -> None:
+    """Those of another season are of another variety than the held-out ones."""
+    varied = "Is it as varied as the real examples?"
+
+    def outcome(value: float, equal: float | None) -> str:
+        more = {"metric": "vendi", "group": "diversity", "better": "near", "equal": equal}
+        return said(result(value, real_baseline=measurement(0.6), **more))[varied]
+
+    assert [outcome(value, 1.0) for value in (0.95, 1.3, 0.3, 1.6)] == [
+        *("supported", "supported", "not supported", "not supported")
+    ]
+    assert outcome(0.95, None) == "not supported"
+
+
 def test_only_what_is_nearer_than_real_is_copied() -> None:
     def outcome(value: float, fault: str) -> str:
         near = replace(

@@ -44,7 +44,7 @@ class Vendi(OfFeatures):
     name = "vendi"
     group = "diversity"
     better = "near"
-    ideal = 1.0
+    ideal = equal = 1.0
     sees = ("missing_mode", "collapse")
     how = "generated variety over real variety, whatever its quality: below 1 too alike, above 1 noisy"
 
@@ -64,7 +64,7 @@ class ClassScore(Statistic):
     name = "class_score"
     group = "diversity"
     better = "near"
-    ideal = 1.0
+    ideal = equal = 1.0
     needs = frozenset({"labels"})
     sees = ("missing_mode", "collapse")
     how = "below 1 where classes are missing or blurred; it does not see what differs within a class"
