@@ -383,6 +383,7 @@ def test_the_twin_has_the_keys_that_people_script_against() -> None:
             "group",
             "better",
             "fault",
+            "equal",
             "how",
             "validated",
             "battery",
