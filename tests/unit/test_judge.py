@@ -315,6 +315,25 @@ def test_who_has_seen_the_exam_is_told(room: Path, monkeypatch: pytest.MonkeyPat
     assert "their maker has seen the exam" in judgement.not_measured[0]
 
 
+def test_identifiers_of_real_records_in_a_file_are_named(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though no other value of theirs stands there."""
+    monkeypatch.chdir(tmp_path)
+
+    def numbered(name: str, first: int) -> Path:
+        head, *lines = (room / name).read_text().splitlines()
+        rows = [f"P{first + i},{line}" for i, line in enumerate(lines)]
+        Path(name).write_text("\n".join([f"patient_id,{head}", *rows]) + "\n")
+        return Path(name)
+
+    real, fresh = numbered("real.csv", 1000), numbered("good.csv", 5000)
+    asked = {"real": real, "features": "pca", "wanted": ["kid"]}
+    assert not any("patient_id" in note for note in genwright.judge(fake=fresh, **asked).not_measured)
+    told = genwright.judge(fake=numbered("good.csv", 1700), **asked).not_measured[0]
+    assert "100 of the 200 values of 'patient_id' in good.csv are those of real records" in told
+
+
 def test_what_is_held_out_shares_no_group_with_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

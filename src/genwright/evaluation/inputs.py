@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genwright.data.codec import Codec, ReadOptions, Source, Values
 from genwright.data.columns.field import ColumnField
+from genwright.data.columns.identifiers import Identifier
 from genwright.data.dataset import Dataset, Split
 from genwright.data.field import Array, Field
 from genwright.data.member import ARCHIVES
@@ -245,6 +246,29 @@ class ReferenceData:
         more = [name for name in found if name not in known]
         return [f"{path} has {', '.join(more)}, which {real} has not: left out"] if more else []
 
+    def named(self, made: LoadedExamples, path: Path) -> list[str]:
+        """A sentence for each column in which identifiers of real records stand. Identifiers are no part of what is
+        learnt and compared, and stored examples have fresh ones, so that the files are read for them."""
+        columns = self.field.columns if isinstance(self.field, RowField) else {}
+        names = [
+            name for name, one in columns.items() if isinstance(one, Identifier) and name in made.raw
+        ]
+        known: dict[str, list[str]] = {name: [] for name in names}
+        if names:
+            for rows in self.codec.read(self.dataset.source, {self.make: self.field}):
+                for name, values in known.items():
+                    values += map(str, as_values(rows.values[self.make][name]))
+        found = []
+        for name, values in known.items():
+            real = {*values}
+            hits = sum(str(value) in real for value in as_values(made.raw[name]))
+            if hits and len(real) == len(values):  # else they name no single record
+                found.append(
+                    f"{hits:,} of the {len(made.x):,} values of {name!r} in {path} are those of real records: whoever "
+                    f"has the real data knows whom they name; write others"
+                )
+        return found
+
     def chosen(self, loaded: LoadedExamples, n: int, rng: np.random.Generator) -> Sample:
         """At most `n` of them."""
         index = np.sort(rng.permutation(len(loaded.x))[:n])
@@ -369,6 +393,7 @@ def of_files(
             order = rng.permutation(2 * count)
             held, reference = (held.take(part) for part in np.split(order, 2))
         notes += exam.notes
+    notes = bench.named(made, fake) + notes
     sample = bench.chosen(made, count, rng)
     return _case(bench, sample, held, min(count, len(sample)), seed, notes + made.notes, reference)
 
