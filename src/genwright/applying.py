@@ -138,11 +138,11 @@ class Application:
     # -- files ---------------------------------------------------------------------------------
 
     def total(self, paths: Sequence[Path]) -> int:
-        """About how many examples files and folders hold, without reading them."""
-        found = 0
+        """About how many examples files and folders hold, as they are read, without reading them."""
+        codec, found = self.pipeline.codec, 0
         for path in paths:
             with suppress(DataError):  # which `of` names
-                found += self.pipeline.codec.count(find(path, self.pipeline.kind))
+                found += codec.wholes(find(path, self.pipeline.kind))
         return found
 
     def of(self, paths: Sequence[Path]) -> Iterator[Samples | Left]:

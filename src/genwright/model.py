@@ -24,6 +24,7 @@ from genwright.data.columns.field import ColumnField
 from genwright.data.containers import ObjectForm
 from genwright.data.dataset import Dataset, make_codec
 from genwright.data.field import Field
+from genwright.data.labels import file_fields, files_of
 from genwright.data.memory import HandedBack
 from genwright.data.provenance import Provenance, mark_files
 from genwright.errors import GenwrightError, RecipeError, RunError, Unsupported, memory
@@ -131,8 +132,23 @@ class Samples:
         if self.sources is not None and (shown := self.preview()).kind == "png":
             files[0].write_bytes(shown.png)
         if mark and self.provenance is not None:
-            mark_files(files, self.provenance, folder)
+            mark_files(self._made_of(files), self.provenance, folder)
         return files
+
+    def _made_of(self, files: Sequence[Path]) -> list[Path]:
+        """Without pictures and sounds that are real ones: those that were drawn to make others of."""
+        real = [] if self.provenance is None else list(self.provenance.real)
+        kinds = (
+            [name for name in self.values if self.fields[name].suffix not in ("", ".txt")]
+            if real
+            else []
+        )
+        if not {*real} & {*kinds}:
+            return list(files)
+        kind = type(self.fields[next(name for name in real if name in kinds)])
+        names = file_fields(self.values, self.fields, kind, self.codec.main)
+        kept_out = {*files_of(files, names, real)}
+        return [file for file in files if file not in kept_out]
 
     def save(self, folder: Path, *, mark: bool = True) -> list[Path]:
         """One file for each example, named as the file that it was made from. Nothing is overwritten: raises
@@ -353,7 +369,13 @@ class Model:
                 stored = self._with_sources(n, stored, seed)
         rng = torch.Generator().manual_seed(seed)
         asked = self.pipeline.request(n, given, rng, {**stored, **(known or {})})
-        return replace(asked, beside=self._beside(stored))
+        asked.beside = self._beside(stored)
+        asked.notes += [
+            f"the {name} beside what was made is of held-out examples, which are real: give others with --given "
+            f"{name}=VALUE where the samples are for others to see"
+            for name in asked.beside
+        ]
+        return asked
 
     def _beside(self, drawn: Given) -> tuple[str, ...]:
         """What of the values that were drawn are whole fields of an example: prompts, pictures with a caption."""
@@ -460,6 +482,8 @@ class Model:
         """What was asked for, with what is to be said of it."""
         pipeline, samples = self.pipeline, self.samples(values)
         samples.notes, samples.provenance = list(asked.notes), self.provenance(seed)
+        if samples.provenance is not None and asked.beside:
+            samples.provenance = replace(samples.provenance, real=asked.beside)
         for name, ask in pipeline.spec.asks.items():
             if ask.field == pipeline.spec.make and not ask.partial and name in asked.values:
                 numbers = range(*some.indices(len(asked.values[name])))

@@ -333,6 +333,10 @@ class Codec(ABC):
         """About how many examples there are, without reading them."""
         return len(source.files)
 
+    def wholes(self, source: Source) -> int:
+        """The same of what is read whole (`ReadOptions.whole`), and not in windows or tiles."""
+        return self.count(source)
+
     def enough(self, source: Source) -> int:
         """How many examples are read in about a second; of more than that, half as many are a sample."""
         return 500

@@ -42,6 +42,7 @@ __all__ = [
     "Folders",
     "Layout",
     "file_fields",
+    "files_of",
     "goes_with",
     "lacking",
     "write_beside",
@@ -430,6 +431,19 @@ def file_fields(
     return sorted(found, key=lambda name: order.index(name))
 
 
+def files_of(files: Sequence[Path], names: Sequence[str], fields: Sequence[str]) -> list[Path]:
+    """Those of the files of `write_beside` that hold some `fields`, where `names` are all that are files, the main one
+    first."""
+    tails = {_tail(name): name for name in names[1:]}
+    numbered = (file for file in files if re.match(r"\d{5}", file.name))
+    return [file for file in numbered if tails.get(Path(file.stem).suffix, names[0]) in fields]
+
+
+def _tail(name: str) -> str:
+    """What stands behind the number in the name of a file of a field that is not the main one."""
+    return "." + re.sub(r"[^\w-]+", "-", name)
+
+
 def write_beside(
     values: Mapping[str, Values],
     fields: Mapping[str, Field],
@@ -446,7 +460,7 @@ def write_beside(
     for name in files or texts[:1]:
         field = fields.get(name) or kind()
         digits = max(5, len(str(len(values[name]) - 1)))
-        tail = "" if not written else "." + re.sub(r"[^\w-]+", "-", name)
+        tail = _tail(name) if written else ""
         paths = [folder / f"{i:0{digits}d}{tail}{field.suffix}" for i in range(len(values[name]))]
         for path, value in zip(paths, values[name], strict=True):
             field.save(value, path)

@@ -34,6 +34,7 @@ class Provenance:
     source  what made the examples that these were made from, if they are synthetic too
     finish  how they were chosen, as JSON: what was asked for, made and dropped
     pooled  of how many draws each is one, as their mean and the most frequent value (None: it is a draw)
+    real    fields beside what was made that are of real examples
     """
 
     run: str
@@ -42,13 +43,15 @@ class Provenance:
     source: Provenance | None = None
     finish: Mapping[str, Any] | None = None
     pooled: int | None = None
+    real: tuple[str, ...] = ()
 
     def entry(self) -> dict[str, Any]:
         """As JSON; how they were chosen is said of the folder alone."""
         made = {"run": self.run, "step": self.step, "seed": self.seed}
         source = {} if self.source is None else {"source": self.source.entry()}
         pooled = {} if self.pooled is None else {"pooled": self.pooled}
-        return {"synthetic": True, "maker": "genwright", **made, **pooled, **source}
+        real = {"real": list(self.real)} if self.real else {}
+        return {"synthetic": True, "maker": "genwright", **made, **pooled, **source, **real}
 
 
 def mark_files(files: Sequence[Path], made: Provenance, folder: Path) -> None:

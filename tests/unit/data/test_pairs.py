@@ -1260,6 +1260,7 @@ def test_every_convention_is_trained_on_and_written_again(tmp_path, make):
     # What nobody gave is drawn from examples, and stands beside what was made of it.
     assert set(samples.values) == {made, given}
     assert len(samples.values[given]) == 3
+    assert any(f"the {given} beside what was made is of held-out examples" in n for n in samples.notes)
     assert len(model.apply([path], seed=1)) == N
     aligned = isinstance(model.pipeline.made, ImageField | ClipField)
     assert model.recipe.task.options["align"] == ([given] if aligned else [])
@@ -1282,6 +1283,24 @@ def test_a_caption_for_each_picture(tmp_path):
     assert [file.name for file in sampled.write(tmp_path / "sampled")] == [
         f"0000{i}.txt" for i in range(3)
     ]
+
+
+@pytest.mark.parametrize(
+    ("make_data", "make", "given", "real"),
+    [
+        (captioned, "caption", "image", {"00000.png", "00001.png"}),
+        (captioned, "image", "caption", set()),
+        (twins, "target", "source", {"00000.png", "00001.png"}),
+    ],
+)
+def test_what_is_real_beside_samples_is_not_called_synthetic(tmp_path, make_data, make, given, real):
+    make_data(tmp_path / "data")
+    model = trained(tmp_path / "data", make=make, given=[given])
+    model.sample(2, seed=1).write(tmp_path / "out")
+    pictures = [*(tmp_path / "out").glob("*.png")]
+    assert {file.name for file in pictures if b"synthetic" not in file.read_bytes()} == real
+    said = json.loads((tmp_path / "out/synthetic.json").read_text())
+    assert said["metadata.csv"]["real"] == [given]
 
 
 def test_texts_of_their_own_are_given_to_a_model_of_pictures(tmp_path):

@@ -231,6 +231,14 @@ def test_missing_times_and_cells_are_unknown_or_drawn_as_a_line(tmp_path: Path) 
     assert len(windows(short)) == 47 - 12 + 1
 
 
+def test_what_is_read_whole_is_counted_by_series_and_not_by_windows(tmp_path: Path) -> None:
+    codec, source = make_codec("series", {}), find(temperatures(tmp_path / "t.csv"), "series")
+    form = codec.fields(source)["series"]
+    whole = list(codec.read(source, {"series": form}, ReadOptions(val=0, test=0, whole=True)))
+    assert codec.wholes(source) == sum(map(len, whole)) == 1
+    assert codec.count(source) > 1
+
+
 def test_columns_that_are_dropped_are_no_part_of_a_series(tmp_path: Path) -> None:
     rows = [[hour, i % 7, i % 5, "ab"[i % 2]] for i, hour in enumerate(hours(200))]
     file = table(tmp_path / "t.csv", ["time", "x", "y", "on"], rows)

@@ -50,6 +50,7 @@ def test_a_picture_becomes_its_tiles_unscaled_and_one_that_is_too_small_is_named
     assert rejected.reason == "it is 30 x 7, smaller than a tile of 8 x 8"
     (uncut,) = codec.read(source, fields, ReadOptions(whole=True))  # what a model is applied to
     assert [pixels(one).shape[:2] for one in uncut.values["image"]] == [(17, 25), (7, 30)]
+    assert codec.wholes(source) == 2
 
 
 def test_no_picture_is_on_both_sides_of_the_split(tmp_path: Path) -> None:

@@ -154,6 +154,9 @@ class ImageCodec(Codec):
     def count(self, source: Source) -> int:
         return ImageFiles(source).count(self._tile)
 
+    def wholes(self, source: Source) -> int:
+        return ImageFiles(source).count(None)
+
     def enough(self, source: Source) -> int:
         """More of what lies side by side in archives, small as it is."""
         return 2_000 if len(source.files) == 1 or any(map(holds_many, source.files)) else 500

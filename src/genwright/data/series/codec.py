@@ -299,6 +299,9 @@ class SeriesCodec(Codec):
             return len(lengths)
         return sum(max(0, (one - form.length) // form.stride + 1) for one in lengths)
 
+    def wholes(self, source: Source) -> int:
+        return sum(len(layout.lengths) for layout in self._layouts(source))
+
     def enough(self, source: Source) -> int:
         return 20_000
 
