@@ -97,7 +97,7 @@ SETUPS = {
     "gan": Setup("gan", 100, lr=4e-3),
     "autoregressive": Setup("autoregressive", 50),
     "anyorder": Setup("anyorder", 90),
-    "masked": Setup("masked", 70, sampler={"steps": 8}),
+    "masked": Setup("masked", 110, sampler={"steps": 8}),
     "diffusion": Setup("diffusion", 100, lr=4e-3, sampler={"steps": 8}),
     "flow": Setup("flow", 80, lr=5e-3, options={"steps": 2}),
     "energy": Setup("energy", 120, lr=5e-3, sampler={"steps": 16}),
