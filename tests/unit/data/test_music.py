@@ -365,6 +365,14 @@ def fitted(pieces: list[Piece], **form: Any) -> MusicField:
     return field
 
 
+def test_a_part_knows_only_the_voices_that_sound_in_it() -> None:
+    notes = [[at, 1, 36, 0] for at in range(8)] + [[at, 1, 40, 1] for at in range(8)]
+    groove = Piece.of(notes, drums=frozenset({0}), basses=frozenset({1}))
+    for name, drums, basses in (("bass", [], [1]), ("drums", [0], []), ("all", [0], [1])):
+        known = fitted([groove.part(name)] * 4, form="tokens", part=name).state()["known"]
+        assert (known["drums"], known["basses"]) == (drums, basses)
+
+
 def test_what_is_silent_is_to_be_made() -> None:
     whole = Piece.of_roll(chorale(0), 1)
     field = fitted([whole], form="voices", length=30, voices=4, rolls=True)

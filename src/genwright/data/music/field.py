@@ -66,8 +66,9 @@ class _Seen:
         self.voices = max(self.voices, int(rows[:, VOICE].max(initial=0)) + 1)
         self.metres[piece.metre] += 1
         self.tempi[round(piece.tempo, 3)] += 1
-        self.drums |= piece.drums
-        self.basses |= piece.basses
+        here = {*rows[:, VOICE].tolist()}  # a part of a piece has not all of its voices
+        self.drums |= piece.drums & here
+        self.basses |= piece.basses & here
         self.instruments |= {*rows[np.isin(rows[:, VOICE], sorted(piece.drums)), PITCH].tolist()}
 
 
