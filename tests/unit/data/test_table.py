@@ -636,6 +636,7 @@ def test_columns_that_are_dropped_are_neither_learnt_nor_made_but_can_be_given(t
     assert "town" not in data.fields["row"].form.columns
     made = save(tmp_path / "made.csv", [values[1:7] for values in people()], NAMES[1:7])
     assert codec.fields(source(made), ReadOptions(made=True))["row"].form.columns == tuple(NAMES[1:7])
+    assert codec.labels(source(made)) == NAMES[1:7]
 
 
 @pytest.mark.parametrize(
@@ -647,7 +648,7 @@ def test_columns_that_are_dropped_are_neither_learnt_nor_made_but_can_be_given(t
 )
 def test_a_drop_that_cannot_be_is_refused(table, names, sentence):
     with pytest.raises(RecipeError, match=sentence):
-        TableCodec(drop=names).labels(source(table))
+        TableCodec(drop=names).fields(source(table))
 
 
 def test_a_column_of_lists_is_refused_unless_it_is_dropped(tmp_path):

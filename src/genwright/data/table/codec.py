@@ -163,8 +163,8 @@ class TableCodec(Codec):
         return form.without([name for name in self.drop if name not in gone])
 
     def labels(self, source: Source) -> list[str]:
-        """The names of all columns: each can be given."""
-        return list(self._form(_first(source)).columns)
+        """The names of all columns but those that are left out: each can be given."""
+        return [name for name in self._inspect(_first(source)).columns if name not in self.drop]
 
     def count(self, source: Source) -> int:
         return sum(
