@@ -46,10 +46,20 @@ def as_examples(samples: Samples) -> list[dict[str, Any]]:
         ]
     else:
         found = [{"text": shown.text} for shown in _each_preview(samples)]
-    given = {name: list(some) for name, some in samples.values.items() if name != samples.make}
+    given = {name: _given(samples, name) for name in samples.values if name != samples.make}
     for i, one in enumerate(found):
-        one["given"] = {name: _plain(some[i]) for name, some in given.items() if name in samples.fields}
+        one["given"] = {name: some[i] for name, some in given.items() if name in samples.fields}
     return found
+
+
+def _given(samples: Samples, name: str) -> list[Any]:
+    """What was given for each example, as JSON values; a picture or a sound as its file, unmarked: it is real."""
+    field, some = samples.fields.get(name), samples.values[name]
+    if field is None or not field.suffix or "text" in field.views:
+        return [_plain(value) for value in some]
+    media = media_type(field.suffix)
+    files = map(field.file_bytes, some)
+    return [{"media_type": media, "data": b64encode(file).decode()} for file in files]
 
 
 def file_bytes(samples: Samples) -> list[bytes]:

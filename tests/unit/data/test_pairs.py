@@ -6,6 +6,7 @@ import csv
 import json
 import time
 import wave
+from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from genwright.data.text.codec import TextCodec
 from genwright.data.text.field import TextField
 from genwright.errors import DataError
 from genwright.experiment import Experiment, open_data
+from genwright.serving.results import as_examples
 
 N = 30
 COLOURS = ("red", "green", "blue")
@@ -1301,6 +1303,10 @@ def test_what_is_real_beside_samples_is_not_called_synthetic(tmp_path, make_data
     assert {file.name for file in pictures if b"synthetic" not in file.read_bytes()} == real
     said = json.loads((tmp_path / "out/synthetic.json").read_text())
     assert said["metadata.csv"]["real"] == [given]
+    answers = json.loads(json.dumps(as_examples(model.sample(2, seed=1))))  # as the server has them
+    assert [[*one["given"]] for one in answers] == [[given]] * 2
+    if real:
+        assert b"synthetic" not in b64decode(answers[0]["given"][given]["data"])
 
 
 def test_texts_of_their_own_are_given_to_a_model_of_pictures(tmp_path):
