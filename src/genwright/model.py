@@ -371,8 +371,8 @@ class Model:
         asked = self.pipeline.request(n, given, rng, {**stored, **(known or {})})
         asked.beside = self._beside(stored)
         asked.notes += [
-            f"the {name} beside what was made is of held-out examples, which are real: give others with --given "
-            f"{name}=VALUE where the samples are for others to see"
+            f"the {name} beside what was made is real, drawn from the data: give another with --given {name}=VALUE "
+            f"where the samples are for others to see"
             for name in asked.beside
         ]
         return asked

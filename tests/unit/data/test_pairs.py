@@ -1262,7 +1262,7 @@ def test_every_convention_is_trained_on_and_written_again(tmp_path, make):
     # What nobody gave is drawn from examples, and stands beside what was made of it.
     assert set(samples.values) == {made, given}
     assert len(samples.values[given]) == 3
-    assert any(f"the {given} beside what was made is of held-out examples" in n for n in samples.notes)
+    assert any(f"the {given} beside what was made is real" in n for n in samples.notes)
     assert len(model.apply([path], seed=1)) == N
     aligned = isinstance(model.pipeline.made, ImageField | ClipField)
     assert model.recipe.task.options["align"] == ([given] if aligned else [])
