@@ -24,7 +24,7 @@ from genwright.data.columns.field import ColumnField
 from genwright.data.containers import ObjectForm
 from genwright.data.dataset import Dataset, make_codec
 from genwright.data.field import Field
-from genwright.data.labels import file_fields, files_of
+from genwright.data.labels import files_of
 from genwright.data.memory import HandedBack
 from genwright.data.provenance import Provenance, mark_files
 from genwright.errors import GenwrightError, RecipeError, RunError, Unsupported, memory
@@ -132,23 +132,9 @@ class Samples:
         if self.sources is not None and (shown := self.preview()).kind == "png":
             files[0].write_bytes(shown.png)
         if mark and self.provenance is not None:
-            mark_files(self._made_of(files), self.provenance, folder)
+            real = files_of(files, self.values, self.fields, self.codec.main, self.provenance.real)
+            mark_files([file for file in files if file not in real], self.provenance, folder)
         return files
-
-    def _made_of(self, files: Sequence[Path]) -> list[Path]:
-        """Without pictures and sounds that are real ones: those that were drawn to make others of."""
-        real = [] if self.provenance is None else list(self.provenance.real)
-        kinds = (
-            [name for name in self.values if self.fields[name].suffix not in ("", ".txt")]
-            if real
-            else []
-        )
-        if not {*real} & {*kinds}:
-            return list(files)
-        kind = type(self.fields[next(name for name in real if name in kinds)])
-        names = file_fields(self.values, self.fields, kind, self.codec.main)
-        kept_out = {*files_of(files, names, real)}
-        return [file for file in files if file not in kept_out]
 
     def save(self, folder: Path, *, mark: bool = True) -> list[Path]:
         """One file for each example, named as the file that it was made from. Nothing is overwritten: raises
@@ -354,6 +340,12 @@ class Model:
             _refuse_twice(self.pipeline.spec.make, given)
             given[self.pipeline.spec.make] = self._template(template)
         asked = self.request(n, given, seed)
+        asked.beside = self._drawn_beside(asked, given)
+        notes += [
+            f"the {name} beside what was made is real, drawn from the data: give another with --given {name}=VALUE "
+            f"where the samples are for others to see"
+            for name in asked.beside
+        ]
         asked.notes += notes + self.rare(asked, list(given))
         return asked
 
@@ -368,25 +360,15 @@ class Model:
             if "source" not in {*given, *(known or {})}:
                 stored = self._with_sources(n, stored, seed)
         rng = torch.Generator().manual_seed(seed)
-        asked = self.pipeline.request(n, given, rng, {**stored, **(known or {})})
-        asked.beside = self._beside(stored)
-        asked.notes += [
-            f"the {name} beside what was made is real, drawn from the data: give another with --given {name}=VALUE "
-            f"where the samples are for others to see"
-            for name in asked.beside
-        ]
-        return asked
+        return self.pipeline.request(n, given, rng, {**stored, **(known or {})})
 
-    def _beside(self, drawn: Given) -> tuple[str, ...]:
-        """What of the values that were drawn are whole fields of an example: prompts, pictures with a caption."""
-        asks, scalars = self.pipeline.spec.asks, self.pipeline.scalars
-        return tuple(
-            name
-            for name in drawn
-            if self.task.paired
-            and name not in scalars
-            and name == asks[name].field != self.pipeline.spec.make
-        )
+    def _drawn_beside(self, asked: Asked, given: Collection[str]) -> tuple[str, ...]:
+        """What nobody gave of whole fields of an example, so that it was drawn: prompts, pictures of a caption."""
+        asks, scalars, make = self.pipeline.spec.asks, self.pipeline.scalars, self.pipeline.spec.make
+        if not self.task.paired:
+            return ()
+        free = (name for name in asked.values if name not in given and name not in scalars)
+        return tuple(name for name in free if name == asks[name].field != make)
 
     def make(self, n: int, asked: Asked, seed: int, sampler_options: dict[str, Any]) -> Samples:
         """`n` examples of what was asked for."""

@@ -161,7 +161,10 @@ def test_what_cannot_be_judged_is_refused_in_a_sentence(
 def test_a_wrong_file_or_name_is_refused_before_a_lens_is_trained(
     room: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    trained: list[object] = []
+
     def never(*args: object, **more: object) -> None:
+        trained.append(args)
         raise AssertionError("trained")
 
     monkeypatch.chdir(room)
@@ -173,6 +176,10 @@ def test_a_wrong_file_or_name_is_refused_before_a_lens_is_trained(
     refused("judge", "--fake", "line.txt", "--real", "long.txt", words=["line.txt", "whole windows"])
     asked = ("--fake", "good.csv", "--real", "real.csv", "--metric", "mmd")
     refused("judge", *asked, words=["'mmd'", "metrics", "known", "crps"])
+    assert not trained
+    said = call("judge", "--fake", "good.csv", "--real", "real.csv")  # else nothing would have been seen
+    assert trained
+    assert said.code != 0
 
 
 def test_odd_pictures_are_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -431,12 +431,23 @@ def file_fields(
     return sorted(found, key=lambda name: order.index(name))
 
 
-def files_of(files: Sequence[Path], names: Sequence[str], fields: Sequence[str]) -> list[Path]:
-    """Those of the files of `write_beside` that hold some `fields`, where `names` are all that are files, the main one
-    first."""
-    tails = {_tail(name): name for name in names[1:]}
-    numbered = (file for file in files if re.match(r"\d{5}", file.name))
-    return [file for file in numbered if tails.get(Path(file.stem).suffix, names[0]) in fields]
+def files_of(
+    files: Sequence[Path],
+    values: Mapping[str, Values],
+    fields: Mapping[str, Field],
+    main: str,
+    wanted: Sequence[str],
+) -> set[Path]:
+    """Those of the files of `write_beside` that hold `wanted` fields: pictures, sounds, and no texts."""
+    found = set[Path]()
+    for name in wanted:
+        if isinstance(fields[name], TextField):
+            continue
+        first, *others = file_fields(values, fields, type(fields[name]), main)
+        tails = {_tail(other): other for other in others}
+        numbered = (file for file in files if re.match(r"\d{5}", file.name))
+        found |= {file for file in numbered if tails.get(Path(file.stem).suffix, first) == name}
+    return found
 
 
 def _tail(name: str) -> str:

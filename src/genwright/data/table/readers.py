@@ -614,6 +614,13 @@ def _inspect_arrow(file: Path) -> TableFormat:
 
 
 def _schema(file: Path) -> pa.Schema:
+    about = file.stat()
+    return _schema_of(file, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _schema_of(file: Path, size: int, changed: int) -> pa.Schema:
+    """Of a file as it is now: asked for several times, and of an Arrow file its first rows are read for it."""
     if _suffix(file) == ARROW:
         first = next(batches(file, 1), None)
         if first is None:
