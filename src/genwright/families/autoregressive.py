@@ -239,11 +239,12 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
     @property
     def chunk(self) -> int:
         """The longer the sequence, and the wider what is kept of it, the fewer, since attention reads all of it again
-        at each place. Large products are worth having, so that on a CPU it is 32 at least."""
+        at each place. Large products are worth having, so that on a CPU it is 32 at least, and so are few of them:
+        threads side by side wait for Python's lock after each (`docs/LOG.md`)."""
         if self.device.type != "cpu":
             return super().chunk
         kept = self.places * self.net.width
-        return max(32, min(2048, 1 << (2**22 // kept).bit_length() >> 1))
+        return max(32, min(2048, 1 << (2**23 // kept).bit_length() >> 1))
 
     def _sample(
         self,

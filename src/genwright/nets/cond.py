@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from genwright.batch import Cond
 from genwright.errors import Incompatible
 from genwright.nets.auto import Auto
-from genwright.nets.blocks import resample
+from genwright.nets.blocks import norm, resample
+from genwright.nets.efficientnet import is_picture
+from genwright.nets.perceptual import ImageNetMap
 from genwright.nets.roles import CondShape, Grid, Nets, Role, coarser
 from genwright.space import CondSpec, Real, Space, Symbol, cond_specs
 
@@ -74,7 +76,7 @@ class Conditioner(nn.Module):
         }
         self.project = nn.ModuleDict()
         self.null = nn.ParameterDict()
-        encoders = Auto(nets.size, dropout=nets.dropout)
+        encoders = Auto(nets.size, dropout=nets.dropout, image_encoder=nets.image_encoder)
         channels = 0
         for name, spec in self.cond.items():
             encoder = _encoder(spec, self.where[name], grid, encoders)
@@ -88,6 +90,13 @@ class Conditioner(nn.Module):
                     [encoder.places] if isinstance(encoder, TokenEncoder) and not spec.whole else []
                 )
                 self.null[name] = nn.Parameter(0.02 * torch.randn(*several, self.dim))
+        images = [getattr(encoder, "image", None) for encoder in self.project.values()]
+        if nets.image_encoder == "imagenet" and not any(images):
+            raise Incompatible(
+                "net.image_encoder=imagenet reads a picture that is given, and here is none that is not read pixel by "
+                "pixel beside what is made: leave it away",
+                code="no-picture-given",
+            )
         tokens = "tokens" in self.where.values()
         vector = extra or tokens or "vector" in self.where.values()
         # A causal network comes to a place from before it: what the condition holds behind the place is
@@ -281,11 +290,40 @@ class VectorEncoder(nn.Module):
 
     def __init__(self, space: Space, nets: Nets) -> None:
         super().__init__()
-        self.spans = SpanEmbedding(space)
-        self.net = nets.encode(space.grid, (), self.spans.width, nets.dim, CondShape())
+        self.image = _image_encoder(space, nets)
+        if self.image is None:
+            self.spans = SpanEmbedding(space)
+            self.net = nets.encode(space.grid, (), self.spans.width, nets.dim, CondShape())
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.image is not None:
+            return self.image(x).mean((2, 3))
         return self.net(self.spans(x), _NOTHING)
+
+
+class ImageNetEncoder(nn.Module):
+    """A picture by what ImageNet taught, `(B, C, H, W)` to `(B, width, h, w)`: of the few pictures of one's own, no
+    network would learn as much. Roots of what its channels say, of one length at each place: a few that are rarely
+    heard, and then loudly, would else speak for all."""
+
+    def __init__(self, space: Space, nets: Nets) -> None:
+        super().__init__()
+        self.look = ImageNetMap(space)
+        self.grid = coarser(self.look.grid, self.look.factor)
+        self.drop = nn.Dropout(nets.dropout)
+        self.out = nn.Linear(self.look.channels, nets.dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            seen = norm(self.look(x.float()).float().clamp_min(0).sqrt().movedim(1, 3))
+        out: Tensor = self.out(self.drop(seen))
+        return out.movedim(3, 1)
+
+
+def _image_encoder(space: Space, nets: Nets) -> ImageNetEncoder | None:
+    """Where one is asked for and it is a picture."""
+    wanted = nets.image_encoder == "imagenet" and is_picture(space)
+    return ImageNetEncoder(space, nets) if wanted else None
 
 
 class Frames(nn.Module):
@@ -331,16 +369,19 @@ class TokenEncoder(nn.Module):
         while not whole and math.prod(coarser(space.grid, self.factor)) > TOKENS:
             self.factor *= 2
         grid, width = coarser(space.grid, self.factor), nets.dim
+        self.image = _image_encoder(space, nets)
+        if self.image is not None:
+            grid = self.image.grid
         self.places = math.prod(grid)
         self.spans = SpanEmbedding(space)
         self.shrink = (
             nets.encode(space.grid, grid, self.spans.width, width, CondShape())
-            if self.factor > 1
+            if self.factor > 1 and self.image is None
             else None
         )
         long = self.shrink is not None and len(space.grid) == 1 and space.real_channels
         self.frames = Frames(space.real_channels, self.factor, width) if long else None
-        before = self.spans.width if self.shrink is None else width
+        before = self.spans.width if self.shrink is None and self.image is None else width
         self.place = nn.Parameter(0.5 * torch.randn(PLACE, *grid))
         self.net = nets.map(grid, before + PLACE, width, CondShape(), symbols=True)
         self.pooled = nn.Linear(width, width)
@@ -354,7 +395,7 @@ class TokenEncoder(nn.Module):
             most = int(valid.sum(1).max())
             x, valid, place = x[..., :most], valid[:, :most], place[:, :most]
             cond = replace(_NOTHING, valid=valid)
-        h = self.spans(x)
+        h = self.spans(x) if self.image is None else self.image(x)
         if self.shrink is not None:
             h = self.shrink(h, _NOTHING)
         if self.frames is not None:

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from genwright.batch import Cond
 from genwright.errors import Unsupported
 from genwright.nets.blocks import Gate, norm
-from genwright.nets.roles import Cache, Causal, CondShape, Grid, Nets, Role, Size
+from genwright.nets.roles import Cache, Causal, CondShape, Grid, ImageEncoder, Nets, Role, Size
 from genwright.options import Count, Share
 
 __all__ = ["PixelCNNNets"]
@@ -201,12 +201,13 @@ class PixelCNNNets(Nets):
         width: Count | None = None,
         depth: Count | None = None,
         dropout: Share = 0.0,
+        image_encoder: ImageEncoder = "learned",
         kernel: Literal[3, 5, 7] = 3,
         cycle: Count = 3,
     ) -> None:
         """kernel: positions across that a block sees.  cycle: blocks after which the dilation, doubled from
         block to block, is 1 again (1: never above 1)."""
-        super().__init__(size, width=width, depth=depth, dropout=dropout)
+        super().__init__(size, width=width, depth=depth, dropout=dropout, image_encoder=image_encoder)
         self.kernel, self.cycle = kernel, cycle
 
     def slots(self, role: Role, grid: Grid, *, symbols: bool = False) -> frozenset[str]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.nets.blocks import FiLM, GridCondition, conv, halvings, resize, with_grid
-from genwright.nets.roles import CondShape, Grid, Net, Nets, Size
+from genwright.nets.roles import CondShape, Grid, ImageEncoder, Net, Nets, Size
 from genwright.options import Count, Share
 
 __all__ = ["ResNetNets"]
@@ -166,12 +166,13 @@ class ResNetNets(Nets):
         width: Count | None = None,
         depth: Count | None = None,
         dropout: Share = 0.0,
+        image_encoder: ImageEncoder = "learned",
         smooth: bool = False,
     ) -> None:
         """width: channels of the first level (None: by size).  depth: blocks of a level (None: by size).
-        dropout: share of activations silenced in training.  smooth: SiLU instead of leaky ReLU, for where
-        slopes are learnt."""
-        super().__init__(size, width=width, depth=depth, dropout=dropout)
+        dropout: share of activations silenced in training.  image_encoder: as in `Nets`.  smooth: SiLU instead of
+        leaky ReLU, for where slopes are learnt."""
+        super().__init__(size, width=width, depth=depth, dropout=dropout, image_encoder=image_encoder)
         self.bend: Bend = F.silu if smooth else _leaky
 
     def channels(self, levels: list[Grid]) -> list[int]:

@@ -26,11 +26,23 @@ from genwright.batch import Cond
 from genwright.errors import Unsupported
 from genwright.options import Count, Share
 
-__all__ = ["Cache", "Causal", "CondShape", "Grid", "Net", "Nets", "Role", "Size", "coarser"]
+__all__ = [
+    "Cache",
+    "Causal",
+    "CondShape",
+    "Grid",
+    "ImageEncoder",
+    "Net",
+    "Nets",
+    "Role",
+    "Size",
+    "coarser",
+]
 
 Grid = tuple[int, ...]
 Role = Literal["map", "encode", "decode", "causal"]
 Size = Literal["xs", "s", "m", "l"]
+ImageEncoder = Literal["learned", "imagenet"]
 
 
 def coarser(grid: Grid, factor: int) -> Grid:
@@ -111,14 +123,18 @@ class Nets(ABC):
         width: Count | None = None,
         depth: Count | None = None,
         dropout: Share = 0.0,
+        image_encoder: ImageEncoder = "learned",
     ) -> None:
         """width: channels of the first level (None: by size).  depth: blocks (None: by size).
-        dropout: share of activations silenced in training."""
+        dropout: share of activations silenced in training.  image_encoder: what reads a picture that is given:
+        convolutions learnt with the rest, or EfficientNet-Lite0 as ImageNet taught it, frozen (imagenet, which needs
+        the extra `features`)."""
         default = self.sizes.get(size, (0, 0))
         self.size: Size = size
         self.width = width or default[0]
         self.depth = depth or default[1]
         self.dropout = dropout
+        self.image_encoder: ImageEncoder = image_encoder
 
     @property
     def dim(self) -> int:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from genwright.batch import Cond
 from genwright.nets.blocks import Gate, norm
-from genwright.nets.roles import Cache, Causal, CondShape, Grid, Nets, Size
+from genwright.nets.roles import Cache, Causal, CondShape, Grid, ImageEncoder, Nets, Size
 from genwright.options import Count, Share
 
 __all__ = ["WaveNetNets"]
@@ -107,12 +107,13 @@ class WaveNetNets(Nets):
         width: Count | None = None,
         depth: Count | None = None,
         dropout: Share = 0.0,
+        image_encoder: ImageEncoder = "learned",
         taps: Annotated[int, Ge(2)] = 2,
         cycle: Count | None = None,
     ) -> None:
         """taps: places that a block sees.  cycle: blocks after which the dilation is 1 again (None: as
         many as cover the sequence)."""
-        super().__init__(size, width=width, depth=depth, dropout=dropout)
+        super().__init__(size, width=width, depth=depth, dropout=dropout, image_encoder=image_encoder)
         self.taps, self.cycle = taps, cycle
 
     def causal(
