@@ -96,6 +96,7 @@ class Pipeline:
         made = fields[task.make]
         self.fields = dict(fields) | {task.make: made.without(task.given)}
         self.frequency = {name: dict(counts) for name, counts in frequency.items()}
+        task.cell_of = self.fields[task.make].cell_of
         self.spec: TaskSpec = task.spec(self.spaces, infills=infills)
 
     @property

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from genwright import train
 from genwright.space import Real, Space
-from genwright.tasks.complete import continued
+from genwright.tasks.complete import Complete, continued
 from genwright.tasks.restore import Restore
 
 
@@ -44,3 +47,22 @@ def test_a_family_is_given_a_hole_with_that_in_it(fill: str | None) -> None:
     some = hole & ~hole.flatten(1).all(1)[:, None, None, None]  # of which something is known
     assert bool(some.any())
     assert torch.allclose(part[:, :1][some], torch.tensor(0.5 if fill in ("smooth", "slope") else 0.0))
+
+
+def test_the_numbers_of_a_cell_are_hidden_together(tmp_path: Path) -> None:
+    """A cell of a table is there or not, however many numbers it is stored as."""
+    rows = [f"{i * i % 97},{100 + i % 90}/{40 + i % 37},{'' if i % 5 else i / 7:.2}" for i in range(200)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,c", *rows]) + "\n")
+    settings = ["task.name=complete", "train.samples=0"]
+    model = train(
+        tmp_path / "rows.csv", family="vae", size="xs", steps=1, out=tmp_path / "run", settings=settings
+    )
+    task, field = model.pipeline.task, model.pipeline.made
+    assert isinstance(task, Complete)
+    assert len(set(field.cell_of)) == 3 < len(field.cell_of)
+    x = torch.zeros(300, field.space.stored)
+    _, known = task.ask({"row": x}, torch.Generator().manual_seed(0))["row"]
+    by_cell = [known[:, [c == cell for c in field.cell_of]] for cell in range(3)]
+    assert all(bool((some.all(1) | ~some.any(1)).all()) for some in by_cell)
+    # And one apart from the other.
+    assert 0.4 < float((by_cell[0][:, 0] == by_cell[1][:, 0]).float().mean()) < 0.9

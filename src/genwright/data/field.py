@@ -98,6 +98,12 @@ class Field(ABC):
     """Changes of its examples that most families learn better through, the best first."""
     draws: int = 1
     """How many answers are made to what a person gives, where nobody says."""
+
+    @property
+    def cell_of(self) -> Sequence[int]:
+        """Of a row: the cell that each of its stored numbers belongs to (none: each is one)."""
+        return ()
+
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
     """Laws of `genwright.testing.check_field` that it does not keep."""
 

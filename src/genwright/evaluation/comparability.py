@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genwright.data.columns.composite import Composite
 from genwright.data.columns.dates import DateFormat, fit_dates
 from genwright.data.columns.formats import Format, is_missing
 from genwright.data.columns.types import Categorical, Column, Datetime, Numeric
@@ -49,6 +50,9 @@ def _unread(column: Column, values: Counter[Any], path: Path, real: Path) -> str
     """What is wrong with values of a column and how to mend it, "" where nothing is."""
     if isinstance(column, Numeric):
         bad, known = _no_numbers(column, values), _written(column)
+    elif isinstance(column, Composite):
+        odd = [v for v in values if v not in column.text_values and column.split(v) is None]
+        bad, known = odd if _most(odd, values) else [], [column.example]
     elif isinstance(column, Categorical) and (column.rest is None or column.pool):
         known = [*column.values, *(value for value, _ in column.pool)]
         bad = [] if set(known) & set(values) else list(values)
@@ -72,9 +76,13 @@ def _no_numbers(column: Numeric, values: Counter[Any]) -> list[Any]:
         return column.format.read(value) == column.format.read(value)
 
     bad = [value for value in values if value not in column.text_values and not is_read(value)]
-    most = 2 * sum(values[value] for value in bad) > values.total()
     is_dated = isinstance(column, Datetime) and bool(bad) and fit_dates(values) is not None
-    return bad if most or is_dated else []
+    return bad if _most(bad, values) or is_dated else []
+
+
+def _most(some: Sequence[Any], values: Counter[Any]) -> bool:
+    """Whether these are more than half of all."""
+    return 2 * sum(values[value] for value in some) > values.total()
 
 
 def _written(column: Numeric) -> list[Any]:

@@ -97,6 +97,8 @@ class Task(ABC):
     """False where x and what is given are drawn independently of each other."""
     contract_exceptions: ClassVar[frozenset[str]] = frozenset()
     """Laws of `genwright.testing.check_task` that it does not keep."""
+    cell_of: Sequence[int] = ()
+    """Of a row: the cell that each of its numbers belongs to, as the field that is made has it (none: its own)."""
 
     def __init__(self, *, make: str = "", given: Sequence[str] = ()) -> None:
         """make: the field to make (none: the main one of the data).  given: the fields that are given (none:

@@ -98,8 +98,9 @@ class Complete(Task):
             self._native
         ):  # what is learnt does not depend on it; a beginning is what every such family keeps
             kind = "suffix" if x.ndim > 2 else "cells"
-        known = {"cells": cells, "box": boxes, "suffix": suffix}[kind](x, rng)
-        return known.to(x.device)
+        if kind == "cells":
+            return cells(x, rng, self.cell_of).to(x.device)
+        return {"box": boxes, "suffix": suffix}[kind](x, rng).to(x.device)
 
     def request(self, n: int, given: Given, rng: torch.Generator) -> Request:
         assert self._space is not None, "spec comes first"
@@ -160,11 +161,18 @@ def _uniform(x: Tensor, rng: torch.Generator, *shape: int) -> Tensor:
     return torch.rand(len(x), *shape, generator=rng, device=rng.device)
 
 
-def cells(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Each cell of a row, or each position of a grid with all its channels, hidden at a share of the example."""
+def cells(x: Tensor, rng: torch.Generator, cell_of: Sequence[int] = ()) -> Tensor:
+    """Each cell of a row, or each position of a grid with all its channels, hidden at a share of the example.
+
+    cell_of  the cell that each number of a row belongs to (none: its own)
+    """
     shape = x.shape[1:] if x.ndim == 2 else (1, *x.shape[2:])
+    if x.ndim == 2 and len(cell_of):
+        shape = torch.Size([max(cell_of) + 1])
     share = _uniform(x, rng, *[1] * len(shape))
     known = _uniform(x, rng, *shape) >= share
+    if x.ndim == 2 and len(cell_of):
+        known = known[:, list(cell_of)]
     return known.expand(x.shape)
 
 

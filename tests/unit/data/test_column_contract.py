@@ -140,6 +140,9 @@ KINDS = [
     by_regex("european", r"\d{1,3}(\.\d{3})*,\d\d €", european),
     Kind("float", lambda r: r.gauss(0, 9), lambda value: isinstance(value, float)),
     Kind("integer", lambda r: r.randrange(10**6), lambda value: type(value) is int),
+    by_regex("pressure", r"\d{2,3}/\d{2}", lambda r: f"{r.randrange(80, 190)}/{r.randrange(40, 99)}"),
+    by_regex("place", r"-?\d+\.\d{4}, -?\d+\.\d{4}", lambda r: f"{r.uniform(40, 60):.4f}, {r.uniform(-9, 9):.4f}"),
+    by_regex("box", r"\d+ x \d+ x \d+ cm", lambda r: " x ".join(str(r.randrange(5, 120)) for _ in range(3)) + " cm"),
     by_regex("zip", r"\d{5}", lambda r: f"{r.randrange(10**5):05d}"),
     by_regex("phone", r"\+49\d{9}", lambda r: f"+49{r.randrange(10**8, 10**9)}"),
     by_regex("code", r"[AB]-\d{6}", lambda r: f"{r.choice('AB')}-{r.randrange(10**6):06d}"),
@@ -174,8 +177,8 @@ def made(column: Column, x: Any, n: int = 200) -> list[Any]:
     """What a model that knows little of a column makes: symbols as they come, numbers beside the scores."""
     rng = np.random.default_rng(0)
     some = rng.permuted(x[rng.integers(len(x), size=n)], axis=0)
-    if column.spans and column.spans[-1] == Real(1):
-        some[:, -1] = some[:, -1] * 0.9 + rng.normal(size=n) * 0.2
+    free = [span == Real(1) for span in column.spans]
+    some[:, free] = some[:, free] * 0.9 + rng.normal(size=(n, sum(free))) * 0.2
     return column.decode(some, rng)
 
 

@@ -17,7 +17,13 @@ Row = dict[str, Any]
 
 def real_row(i: int) -> Row:
     day = np.datetime64("2022-01-01") + (37 * i) % 700
-    return {"age": 20 + i % 50, "member": ("Yes", "No")[i % 2], "since": str(day), "spend": i % 97 / 4}
+    return {
+        "age": 20 + i % 50,
+        "member": ("Yes", "No")[i % 2],
+        "since": str(day),
+        "spend": i % 97 / 4,
+        "bp": f"{95 + i % 83}/{60 + i % 37}",
+    }
 
 
 def table(path: Path, n: int, change: Any = dict) -> Path:
@@ -54,6 +60,10 @@ def refusal(folder: Path, change: Any, n: int = 60) -> str:
         (
             lambda row: {**row, "member": row["member"] == "Yes"},
             ["'member'", "'True'", "'Yes'", "write them alike"],
+        ),
+        (
+            lambda row: {**row, "bp": row["bp"].replace("/", "-")},
+            ["'bp'", "'95-60'", "/", "write them alike"],
         ),
         (
             lambda row: {**row, "spend": f"{row['spend']} EUR"},

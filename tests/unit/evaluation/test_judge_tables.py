@@ -25,6 +25,7 @@ from genwright.evaluation.metrics import usefulness
 from genwright.evaluation.metrics.rules import Constraints, Validity
 from genwright.evaluation.metrics.tables import ColumnPairs, ColumnShapes
 from genwright.evaluation.metrics.usefulness import TrainSyntheticTestReal
+from genwright.evaluation.views.table import modelled, values_of
 
 TOWNS = np.array(["Ulm", "Bonn", "Kiel", "Trier"])
 LANDS = np.array(["BW", "NRW", "SH", "RLP"])
@@ -563,3 +564,30 @@ def test_kolmogorov_is_the_largest_gap() -> None:
     real, fake = two(a.tolist(), words * 150), two(b.tolist(), words * 100)
     shape = ColumnShapes().measure(question(fake, real, real, labels=()), np.random.default_rng(0))
     assert shape == pytest.approx(1 - far(a, b) / 2)
+
+
+def test_several_numbers_in_a_text_are_looked_at_one_by_one() -> None:
+    """A pressure that does not rise with age any more, and one of which the second number is off."""
+
+    def patients(n: int, seed: int, lower: int = 0) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        age = rng.integers(20, 90, n)
+        high = 90 + age // 2 + rng.integers(0, 25, n)
+        low = high // 2 + rng.integers(10, 30, n) - lower
+        bp = [f"{h}/{x}" for h, x in zip(high, low, strict=True)]
+        bp[:3] = ["", "refused", ""]
+        return pd.DataFrame({"age": age.astype(str), "bp": bp})
+
+    train, held = patients(400, 1), patients(400, 2)
+    real, apart, off = patients(400, 3), by_columns(patients(400, 3)), patients(400, 3, lower=25)
+    asked = question(real, train, held, labels=())
+    assert [c.name for c in modelled(asked).values()] == ["age", "bp[1]", "bp[2]"]
+    assert values_of(asked.fake, "bp[2]")[:3] == ["", "refused", ""]
+    assert all(value.isdigit() for value in values_of(asked.fake, "bp[2]")[3:])
+    shapes, pairs = (
+        [number(metric, question(fake, train, held, labels=())) for fake in (real, apart, off)]
+        for metric in (ColumnShapes(), ColumnPairs())
+    )
+    assert shapes[0] - shapes[2] > 0.1
+    assert abs(shapes[0] - shapes[1]) < 0.02
+    assert pairs[0] - pairs[1] > 0.05

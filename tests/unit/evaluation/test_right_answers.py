@@ -98,6 +98,22 @@ def test_a_restored_picture_stands_beside_its_source_and_the_right_one(tmp_path:
     assert claim.outcome != "supported"
 
 
+def test_numbers_in_a_text_that_were_hidden_are_judged_as_numbers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    age, more = rng.integers(20, 90, (2, 300))
+    lines = [
+        f"{x},{x + y / 10:.1f},{2 * x - y / 10:.1f},{x + 60 + y // 9}/{x // 2 + 40}"
+        for x, y in zip(age, more, strict=True)
+    ]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["age,weight,dose,bp", *lines]) + "\n")
+    found, _, _ = judged(path, tmp_path / "run", "masked", "task.name=complete", "data.test=0.3")
+    assert "cell_accuracy" not in found
+    error = found["cell_rmse"].baselines
+    assert error["nearest"].value < error["constant"].value
+    assert 0.6 < error["constant"].value < 1.4
+
+
 def test_a_completed_row_is_judged_by_the_cells_that_were_hidden(tmp_path: Path) -> None:
     found, of, _ = judged(
         rows(tmp_path / "rows.csv"), tmp_path / "run", "masked", "task.name=complete", "data.test=0.3"

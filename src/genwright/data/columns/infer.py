@@ -2,7 +2,8 @@
 
 `fit_column` looks at the distinct values with their counts. In this order: nothing but missing or one
 value is a constant; yes and no are boolean; dates, times and durations are moments; numbers are numbers,
-unless they only count the rows; what differs in (nearly) every row is an identifier; all else is categorical.
+unless they only count the rows; texts of several numbers are that; what differs in (nearly) every row is an identifier;
+all else is categorical.
 
 Values are raw: texts as they stand in a CSV, or typed ones from Parquet or JSON.
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from genwright.data.columns.composite import Composite, composite
 from genwright.data.columns.dates import DateFormat, fit_dates
 from genwright.data.columns.durations import DurationFormat
 from genwright.data.columns.fit import (
@@ -47,7 +49,7 @@ __all__ = ["KINDS", "Column", "fit_column", "restore_column"]
 
 KINDS: dict[str, type[Column]] = {
     kind.kind: kind
-    for kind in (Continuous, Integer, Categorical, Boolean, Datetime, Constant, Identifier)
+    for kind in (Continuous, Integer, Categorical, Boolean, Datetime, Composite, Constant, Identifier)
 }
 
 CATEGORIES = 100
@@ -128,10 +130,18 @@ def _guessed(stats: ColumnStats, most: int) -> Column:
                 f"modelled as a number"
             )
         return column
+    if several := _several(stats, most):
+        return several
     # Nearly: two customers can have one name, and their names are still no categories.
     if stats.unique or len(stats.counts) > max(most, 0.9 * stats.present):
         return identifier(stats) or categorical(Categorical, stats, most)
     return categorical(Categorical, stats, most)
+
+
+def _several(stats: ColumnStats, most: int) -> Column | None:
+    """A column of texts of several numbers, where these are more than a few categories."""
+    many = len(stats.counts) > min(most, stats.present / 2)
+    return composite(stats) if many and _ID.fullmatch(stats.name) is None else None
 
 
 def _condition(stats: ColumnStats, most: int) -> Column:
@@ -169,6 +179,8 @@ def _symbols(stats: ColumnStats, most: int) -> Column | None:
     dates = fit_dates(stats.counts) if stats.counts else None
     if dates and all(dates.format.formats[0].exact(value) for value in stats.counts):
         return dated(stats, dates, "all", strict=True)  # in their order, so that there are nearest ones
+    if _several(stats, CATEGORIES):
+        return None
     return categorical(Categorical, stats, most, strict=True)
 
 
@@ -182,7 +194,7 @@ def _measured(stats: ColumnStats) -> Column | None:
         return column
     if dates := fit_dates(stats.counts):
         return dated(stats, dates, "none", strict=True)
-    return None
+    return composite(stats, "none", strict=True) if stats.counts else None
 
 
 def _forced(stats: ColumnStats, kind: str, most: int) -> Column:
@@ -215,6 +227,10 @@ def _forced(stats: ColumnStats, kind: str, most: int) -> Column:
         if dates := fit_dates(stats.counts):
             return dated(stats, dates)
         raise _refused(stats, "datetime", "dates of one common format", stats.counts)
+    if kind == "composite":
+        if several := composite(stats):
+            return several
+        raise _refused(stats, kind, "texts of several numbers with the same between them", stats.counts)
     return _forced_number(stats, kind)
 
 
@@ -314,6 +330,8 @@ def restore_column(state: Mapping[str, Any]) -> Column:
     if "text_values" in fields:
         own = fields["text_values"]
         fields["text_values"] = [float(v["float"]) if isinstance(v, dict) else v for v in own]
+    if "parts" in fields:
+        fields["parts"] = [restore_column(part) for part in fields["parts"]]
     if fields.get("scores") is not None:
         fields["scores"] = NormalScores(**fields["scores"])
     if "missing_tokens" not in fields:  # older versions knew one

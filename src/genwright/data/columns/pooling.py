@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from genwright.data.columns.composite import Composite
 from genwright.data.columns.fit import sentinels
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.scaling import nearest_index
@@ -30,6 +31,8 @@ def pooled_cells(column: Column | None, draws: Sequence[Sequence[Any]]) -> list[
     column  None: one that is not known, of which the most frequent value is taken
     """
     cells = [[v for v in cell if not is_missing(v)] or cell[:1] for cell in zip(*draws, strict=True)]
+    if isinstance(column, Composite):
+        return [_pooled_numbers(column, cell) for cell in cells]
     if not isinstance(column, Numeric):
         return [_most_frequent(cell) for cell in cells]
     apart = {*column.text_values, *column.format.write(_codes(column))}
@@ -46,6 +49,21 @@ def pooled_cells(column: Column | None, draws: Sequence[Sequence[Any]]) -> list[
         return _written(column, part, _mean([number for other, number in found if other == part]))
 
     return [one(cell) for cell in cells]
+
+
+def _pooled_numbers(column: Composite, cell: Sequence[Any]) -> Any:
+    """Each of the numbers of a text by itself, unless most answers are another text."""
+    split = [column.split(value) for value in cell]
+    value = _most_frequent([v if some is None else NUMBER for v, some in zip(cell, split, strict=True)])
+    if value is not NUMBER:
+        return value
+    numbers = zip(*(some for some in split if some is not None), strict=True)
+    return column.joined(
+        [
+            pooled_cells(part, [[text] for text in texts])[0]
+            for part, texts in zip(column.parts, numbers, strict=True)
+        ]
+    )
 
 
 def _most_frequent(values: Sequence[Any]) -> Any:

@@ -1,9 +1,10 @@
 """Types of columns: raw values to spans of a `Space` and back.
 
 A column has learnt from training values what it holds; it encodes raw values to `(n, stored)` channels
-and decodes them in the format of its file. Seven kinds:
+and decodes them in the format of its file. Eight kinds:
 
     continuous, integer, datetime    numbers: see `Numeric`
+    composite                        texts of several numbers: see `composite.py`
     categorical, boolean             one symbol a value; a rest and a missing one where they occur
     constant                         nothing to model: no span, written back
     identifier                       the same, but fresh ones are made: see `identifiers.py`
@@ -38,6 +39,7 @@ __all__ = [
     "Encoded",
     "Integer",
     "Numeric",
+    "distinct_values",
     "indices",
 ]
 
@@ -122,7 +124,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _distinct(values: Sequence[Any]) -> tuple[list[Any], NDArray[np.int64]]:
+def distinct_values(values: Sequence[Any]) -> tuple[list[Any], NDArray[np.int64]]:
     """The distinct values, and the place of each value among them: most columns repeat a lot."""
     table: dict[Any, int] = {}
     place = np.array([table.setdefault(value, len(table)) for value in values], dtype=np.int64)
@@ -203,7 +205,7 @@ class Numeric(Column):
         )
 
     def encode(self, values: Sequence[Any]) -> Encoded:
-        distinct, place = _distinct(values)
+        distinct, place = distinct_values(values)
         located = [self.format.locate(value) for value in distinct]
         numbers = np.array([number for _, number in located], dtype=np.float64)
         symbol, score = np.zeros(len(distinct)), np.zeros(len(distinct))
@@ -247,6 +249,12 @@ class Numeric(Column):
             return super().spelled(value)
         part = self.format.formats[self.format.locate(value)[0]]
         return part.write([number])[0]
+
+    @property
+    def middle(self) -> float:
+        """A number in the middle of those that it knows."""
+        numbers = self.point_masses if self.scores is None else self.scores.numbers
+        return numbers[len(numbers) // 2]
 
     @property
     def _ends(self) -> tuple[float, float]:
@@ -360,7 +368,7 @@ class Categorical(Column):
         return (Symbol(self._first + len(self.missing_tokens)),)
 
     def encode(self, values: Sequence[Any]) -> Encoded:
-        distinct, place = _distinct(values)
+        distinct, place = distinct_values(values)
         known = {value: i for i, value in enumerate(self.values)}
         codes = [known.get(value, -1) for value in distinct]
         codes = [self._other(v) if i < 0 else i for i, v in zip(codes, distinct, strict=True)]

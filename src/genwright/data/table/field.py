@@ -124,9 +124,8 @@ class RowField(Field):
             ends = np.array([-9.0, 9.0], np.float32)
             width = max((span.k for span in column.spans if isinstance(span, Symbol)), default=1)
             symbols = np.repeat(np.arange(width, dtype=np.float32), 2)
-            rows = np.stack([symbols, np.tile(ends, width)], axis=1)
-            x = rows if len(column.spans) == 2 else rows[:, [int(column.spans != (Symbol(width),))]]
-            x = x[:, : column.stored]
+            kinds = [isinstance(span, Symbol) for span in column.spans]
+            x = np.where(kinds, symbols[:, None], np.tile(ends, width)[:, None])
             try:
                 assemble({column.name: column.decode(x, np.random.default_rng(0))}, self.form)
             except DataError as error:
@@ -159,6 +158,10 @@ class RowField(Field):
     @property
     def space(self) -> Space:
         return Space((), tuple(span for column in self._columns for span in column.spans))
+
+    @property
+    def cell_of(self) -> Sequence[int]:
+        return [i for i, column in enumerate(self._columns) for _ in range(column.stored)]
 
     # -- its parts -----------------------------------------------------------------------------
 

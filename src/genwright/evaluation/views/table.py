@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from genwright.data.codec import Array
+from genwright.data.columns.composite import Composite, number_in, part_of
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.identifiers import Identifier
 from genwright.data.columns.infer import fit_column
@@ -37,11 +38,17 @@ FREQUENT = 9
 
 
 def columns_of(evidence: Evidence) -> dict[str, Column]:
-    """What the field knows of each column of the training rows; a label's is learnt from its values."""
+    """What the field knows of each column of the training rows; a label's is learnt from its values. Of a column of
+    several numbers each is a column."""
     train = evidence.train
     known = train.field.columns if isinstance(train.field, RowField) else {}
     names = dict.fromkeys([*map(str, train.view("row").columns), *train.given])
-    return {name: known.get(name) or fit_column(name, values_of(train, name)) for name in names}
+    columns = [known.get(name) or fit_column(name, values_of(train, name)) for name in names]
+    found = dict[str, Column]()
+    for name, column in zip(names, columns, strict=True):
+        parts = column.parts if isinstance(column, Composite) else []
+        found |= {part.name: part for part in parts} if parts else {name: column}
+    return found
 
 
 def modelled(evidence: Evidence) -> dict[str, Column]:
@@ -56,11 +63,13 @@ def modelled(evidence: Evidence) -> dict[str, Column]:
 
 
 def values_of(sample: Sample, name: str) -> list[Any]:
-    """The raw values of a column."""
+    """The raw values of a column, or of one of the numbers in it."""
     if name in sample.view("row").columns:
         return raw(sample.view("row")[name])
     if name in sample.given:
         return list(sample.given[name])
+    if part := part_of(name):
+        return [number_in(value, part[1]) for value in values_of(sample, part[0])]
     near = suggest(name, map(str, sample.view("row").columns))
     raise DataError(
         f"some rows lack the column {name!r} of the training rows; {near}", code="no-such-column"

@@ -1,0 +1,236 @@
+"""Several numbers in one text: 120/80, 48.8566, 2.3522, 34 x 26 x 6 cm.
+
+Each number is a column of its own, with a format and spans of its own, so that a pressure keeps to an age and a place
+to its town; what stands between the numbers is the same in all rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genwright.data.columns.fit import ColumnStats, numeric
+from genwright.data.columns.formats import is_missing
+from genwright.data.columns.numbers import few_texts, fit_numbers
+from genwright.data.columns.types import (
+    Column,
+    Continuous,
+    Encoded,
+    Integer,
+    Numeric,
+    distinct_values,
+    indices,
+)
+from genwright.errors import DataError
+from genwright.space import Span, Symbol
+
+__all__ = ["Composite", "composite", "number_in", "part_of"]
+
+_NUMBER = re.compile(r"((?<![0-9])[+-]?[0-9]+(?:\.[0-9]+)?)")
+_LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
+LONG = 7
+"""Digits from which a whole number in a text is a code: of a telephone, of an account."""
+COUNTS = 0.9
+"""The share of rows from which a whole number that differs counts them: of an order, of a file."""
+
+
+@dataclass(kw_only=True)
+class Composite(Column):
+    """Texts of the same numbers of numbers, with the same between them. The first span, where there is one, says
+    whether it is such a text (0), one of a few others, or missing; then come the spans of each number.
+
+    parts        the columns of the numbers
+    between      the texts before the first number, between them and behind the last
+    text_values  other texts, symbols of their own
+    strict       a condition: what is unknown is refused
+    """
+
+    kind: ClassVar[str] = "composite"
+    parts: list[Numeric]
+    between: list[str]
+    text_values: list[Any] = field(default_factory=list)
+    strict: bool = False
+
+    @property
+    def others(self) -> list[Any]:
+        """What is none of these texts, a symbol each."""
+        return [*self.text_values, *self.missing_tokens]
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        lead = (Symbol(1 + len(self.others)),) if self.others else ()
+        return (*lead, *(span for part in self.parts for span in part.spans))
+
+    def split(self, value: Any) -> list[str] | None:
+        """The numbers of a text, as they stand there; None of one that is written in another way."""
+        numbers, between = _split(value)
+        return numbers if numbers and between == tuple(self.between) else None
+
+    def encode(self, values: Sequence[Any]) -> Encoded:
+        distinct, place = distinct_values(values)
+        x = np.zeros((len(distinct), self.stored), np.float32)
+        found = {i: numbers for i, v in enumerate(distinct) if (numbers := self.split(v)) is not None}
+        first = int(bool(self.others))
+        for part, texts in zip(self.parts, zip(*found.values(), strict=True), strict=bool(found)):
+            x[list(found), first : first + part.stored] = part.encode(texts)
+            first += part.stored
+        for i in set(range(len(distinct))) - set(found):
+            x[i, :1] = self._other(distinct[i])
+        return x[place]
+
+    def _other(self, value: Any) -> int:
+        """The symbol of what is no such text; what is unknown is missing where that is known, else as good as 0."""
+        if value in self.text_values:
+            return 1 + self.text_values.index(value)
+        if self.missing_tokens and (is_missing(value) or not self.strict):
+            return 1 + len(self.text_values) + self._token(value)
+        if self.strict:
+            raise self._unknown(value)
+        return 0
+
+    def exactly(self, value: Any) -> Encoded:
+        numbers = self.split(value)
+        if numbers is None:
+            if value not in self.text_values and not (is_missing(value) and self.missing_tokens):
+                raise self._unknown(value)
+            return replace(self, strict=True).encode([value])[0]
+        found = [part.exactly(text) for part, text in zip(self.parts, numbers, strict=True)]
+        return np.concatenate([np.zeros(int(bool(self.others)), np.float32), *found])
+
+    def _unknown(self, value: Any) -> DataError:
+        return DataError(
+            f"{value!r} is not a value of {self.name!r}; wanted one such as {self.example!r}",
+            code="no-such-value",
+        )
+
+    @property
+    def example(self) -> str:
+        """A text of numbers in the middle of those that it knows."""
+        return self.joined([part.format.write([part.middle])[0] for part in self.parts])
+
+    def spelled(self, value: Any) -> Any:
+        numbers = self.split(value)
+        if numbers is None:
+            return super().spelled(value)
+        return self.joined([part.spelled(text) for part, text in zip(self.parts, numbers, strict=True)])
+
+    def joined(self, numbers: Sequence[Any]) -> str:
+        """The text of these numbers."""
+        behind = self.between[1:]
+        return self.between[0] + "".join(f"{n}{b}" for n, b in zip(numbers, behind, strict=True))
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"parts": [part.state() for part in self.parts]}
+
+    def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
+        others, first, texts = self.others, int(bool(self.others)), list[list[Any]]()
+        lead = indices(x[:, 0], 1 + len(others)) if others else np.zeros(len(x), np.int64)
+        for part in self.parts:
+            texts.append(part.decode(x[:, first : first + part.stored], rng))
+            first += part.stored
+        rows = zip(lead.tolist(), zip(*texts, strict=True), strict=True)
+        return [others[symbol - 1] if symbol else self.joined(numbers) for symbol, numbers in rows]
+
+
+def composite(stats: ColumnStats, point_masses: str = "heavy", strict: bool = False) -> Composite | None:
+    """A column of texts that hold several numbers each; None where these are none, or codes: with zeros before them,
+    all as wide as each other, one that counts the rows, one of many digits, or points between whole numbers."""
+    split = {value: _split(value) for value in stats.counts}
+    shapes = Counter[tuple[str, ...]]()
+    for value, (_, between) in split.items():
+        shapes[between] += stats.counts[value]
+    between = shapes.most_common(1)[0][0] if shapes else ()
+    found = {value: numbers for value, (numbers, other) in split.items() if other == between}
+    others = [value for value in stats.counts if value not in found]
+    if len(between) < 3 or not few_texts(others, len(found), stats.counts):
+        return None
+    if "." in between or any(letter.isalpha() for letter in between[0]):
+        return None
+    counts = [Counter[str]() for _ in between[1:]]
+    for value, numbers in found.items():
+        for some, number in zip(counts, numbers, strict=True):
+            some[number] += stats.counts[value]
+    if _are_codes(counts):
+        return None
+    parts = list[Numeric]()
+    for i, some in enumerate(counts):
+        if (part := _part(_part_name(stats.name, i), some, point_masses, strict)) is None:
+            return None
+        parts.append(part)
+    about = stats.about(numbers=" and ".join(_range(part) for part in parts))
+    return Composite(
+        name=stats.name,
+        about=about,
+        notes=_notes(stats, others),
+        missing_tokens=list(stats.missing),
+        parts=parts,
+        between=list(between),
+        text_values=others,
+        strict=strict,
+    )
+
+
+def _split(value: Any) -> tuple[list[str], tuple[str, ...]]:
+    """The numbers of a text, and what stands before, between and behind them."""
+    pieces = _NUMBER.split(value) if isinstance(value, str) else [""]
+    return pieces[1::2], tuple(pieces[::2])
+
+
+def _are_codes(counts: Sequence[Mapping[str, int]]) -> bool:
+    """Whether these numbers name something."""
+    if any(_LEADING_ZERO.match(text) for some in counts for text in some):
+        return True
+    whole = [some for some in counts if not any("." in text for text in some)]
+    if len(whole) == len(counts) and all(len(set(map(len, some))) == 1 for some in whole):
+        return True
+    return any(len(some) > COUNTS * sum(some.values()) or max(map(len, some)) >= LONG for some in whole)
+
+
+def _part(name: str, counts: dict[str, int], point_masses: str, strict: bool) -> Numeric | None:
+    """The column of one of the numbers, if all of them come back as they were."""
+    fit = fit_numbers(counts, 0)
+    if fit is None or fit.literals or fit.impossible or fit.rewritten:
+        return None
+    own = ColumnStats(name, counts, {}, sum(counts.values()))
+    return numeric(Integer if fit.format.whole else Continuous, own, fit, point_masses, strict)
+
+
+def _range(part: Numeric) -> str:
+    return f"{part.about['min']} to {part.about['max']}"
+
+
+def _notes(stats: ColumnStats, others: Sequence[Any]) -> list[str]:
+    if not others:
+        return []
+    rows = sum(stats.counts[value] for value in others)
+    shown = ", ".join(map(stats.shown, others[:3]))
+    return [
+        f"column {stats.name!r} holds several numbers in a text, but {rows:,} of its rows hold another text "
+        f"({shown}); each is kept as a symbol of its own"
+    ]
+
+
+# -- its numbers, where they are looked at one by one ------------------------------------------------
+
+
+def _part_name(name: str, i: int) -> str:
+    """The name of the i-th number of a column."""
+    return f"{name}[{i + 1}]"
+
+
+def part_of(name: str) -> tuple[str, int] | None:
+    """The column of which this is the name of a number, and the place of that; None for another name."""
+    found = re.fullmatch(r"(.+)\[([0-9]+)\]", name)
+    return (found[1], int(found[2]) - 1) if found else None
+
+
+def number_in(value: Any, i: int) -> Any:
+    """The i-th number of a text as it stands there; a value with fewer of them, or none, as it is."""
+    numbers, _ = _split(value)
+    return numbers[i] if i < len(numbers) else value
