@@ -40,6 +40,7 @@ def several(values: list[str | None], **options: object) -> Composite:
         (PLACES, ["(", ", ", ")"], ["continuous", "continuous"]),
         ([f"{R.randrange(9, 99)} x {R.randrange(5, 150)} cm" for _ in range(200)], ["", " x ", " cm"], ["integer"] * 2),
         ([f"{R.randrange(-9, 30)}..{R.randrange(31, 120)}.5k" for _ in range(200)], None, []),
+        ([f"{R.randrange(105, 180)}/{R.randrange(55, 95)}" for _ in range(200)], ["", "/", ""], ["integer"] * 2),
         ([f"{R.randrange(20, 90)}-{R.randrange(91, 150)}k" for _ in range(200)], ["", "-", "k"], ["integer"] * 2),
     ],
 )  # fmt: skip
@@ -63,6 +64,7 @@ def test_texts_of_several_numbers_come_back(
         [f"10.{R.randrange(250)}.{R.randrange(250)}.{R.randrange(1, 250)}" for _ in range(300)],
         [f"{R.randrange(2020, 2026)}/{i}" for i in range(300)],
         [f"+{R.randrange(1, 99)} {R.randrange(100, 999)} {R.randrange(10**6, 10**8)}" for _ in range(200)],
+        [f"{R.randrange(9)}/{'7' * R.randrange(5000, 6000)}" for _ in range(100)],
         [f"AB-{R.randrange(1, 99)}-{R.randrange(100, 9999)}" for _ in range(300)],
     ],
 )  # fmt: skip

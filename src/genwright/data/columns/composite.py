@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -36,6 +36,8 @@ _NUMBER = re.compile(r"((?<![0-9])[+-]?[0-9]+(?:\.[0-9]+)?)")
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
 LONG = 7
 """Digits from which a whole number in a text is a code: of a telephone, of an account."""
+WIDE = 0.45
+"""The share of the numbers of a width between the ends of those of a code."""
 COUNTS = 0.9
 """The share of rows from which a whole number that differs counts them: of an order, of a file."""
 
@@ -140,7 +142,7 @@ class Composite(Column):
 
 def composite(stats: ColumnStats, point_masses: str = "heavy", strict: bool = False) -> Composite | None:
     """A column of texts that hold several numbers each; None where these are none, or codes: with zeros before them,
-    all as wide as each other, one that counts the rows, one of many digits, or points between whole numbers."""
+    of one width and anywhere in it, one that counts the rows, one of many digits, or points between whole numbers."""
     split = {value: _split(value) for value in stats.counts}
     shapes = Counter[tuple[str, ...]]()
     for value, (_, between) in split.items():
@@ -187,9 +189,16 @@ def _are_codes(counts: Sequence[Mapping[str, int]]) -> bool:
     if any(_LEADING_ZERO.match(text) for some in counts for text in some):
         return True
     whole = [some for some in counts if not any("." in text for text in some)]
-    if len(whole) == len(counts) and all(len(set(map(len, some))) == 1 for some in whole):
+    if any(len(some) > COUNTS * sum(some.values()) or max(map(len, some)) >= LONG for some in whole):
         return True
-    return any(len(some) > COUNTS * sum(some.values()) or max(map(len, some)) >= LONG for some in whole)
+    return len(whole) == len(counts) and all(map(_fills_its_width, whole))
+
+
+def _fills_its_width(texts: Collection[str]) -> bool:
+    """Whether these are all as wide as each other and lie anywhere among the numbers of that width."""
+    numbers = [int(text) for text in texts]
+    width = len(str(max(numbers)))
+    return len(set(map(len, texts))) == 1 and max(numbers) - min(numbers) > WIDE * 10**width
 
 
 def _part(name: str, counts: dict[str, int], point_masses: str, strict: bool) -> Numeric | None:
