@@ -547,15 +547,17 @@ class Model:
     ) -> dict[str, Tensor | tuple[Tensor, Tensor]]:
         """Stored values of what is neither given nor left open."""
         spec, found = self.pipeline.spec, dict[str, Tensor | tuple[Tensor, Tensor]]()
-        rest = []
+        rest, scalars = [], self.pipeline.scalars
         for i, (name, ask) in enumerate(spec.asks.items()):
             if name in given or ask.missing != "draw":
                 continue
             if counts := self._frequency(ask.field):
                 symbols = _proportional(counts, n, np.random.default_rng([seed, i]))
                 found[name] = torch.from_numpy(symbols[:, None]).long()
-            elif name not in self.pipeline.scalars or not spec.conds[name].drop:
+            elif name not in scalars or not spec.conds[name].drop:
                 rest.append(name)
+            elif (some := scalars[name].drawn(n, np.random.default_rng([seed, i]))) is not None:
+                found[name] = some
         if rest and self.task.paired:
             parts = (self.dataset.splits[part] for part in ("val", "test", "train"))
             split = next(

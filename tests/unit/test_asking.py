@@ -233,6 +233,20 @@ def test_a_number_that_training_never_left_out_is_drawn(there: Path) -> None:
     assert {*made.given["x"]} <= {str(k / 8) for k in range(450)}
 
 
+def test_a_number_that_nobody_gives_is_drawn_as_it_came(there: Path) -> None:
+    done("train", "pets.csv", "--family", "vae", "--label", "x", "--out", "numbers", *TINY)
+    model: Model = genwright.load("numbers")
+    made = model.sample(400, seed=1)
+    drawn = np.array([float(v) for v in made.given["x"]])
+    assert 0 <= drawn.min() < 2
+    assert 54 < drawn.max() <= 449 / 8
+    assert abs(np.median(drawn) - 28) < 4
+    assert (
+        model.sample(400, seed=1).given["x"] == made.given["x"] != model.sample(400, seed=2).given["x"]
+    )
+    assert set(model.sample(3, {"x": 2.5}, seed=1).given["x"]) == {"2.500"}
+
+
 def test_what_the_way_back_refuses_is_refused_before_a_training(
     there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

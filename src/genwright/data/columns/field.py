@@ -13,6 +13,7 @@ from torch import Tensor
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.infer import Column, fit_column, restore_column
 from genwright.data.columns.reservoir import ReservoirCounter
+from genwright.data.columns.types import Numeric
 from genwright.data.field import Array, Field, Values
 from genwright.errors import DataError
 from genwright.space import Space, Symbol
@@ -95,6 +96,15 @@ class ColumnField(Field):
                 except DataError:
                     found[value] = False
         return [found[value] for value in values]
+
+    def drawn(self, n: int, rng: np.random.Generator) -> Tensor | None:
+        """`n` stored values of a column of numbers or dates as they came in training, by their quantiles `(n,
+        stored)`; None of one that is something else."""
+        column = self.column
+        if not isinstance(column, Numeric) or column.scores is None:
+            return None
+        numbers = column.scores.number(rng.standard_normal(n))
+        return self.expand(column.encode(column.format.formats[0].write(numbers.tolist())))
 
     def usable(self, values: Values) -> list[bool]:
         """Which values of a file can be given: they are there, and training has seen them."""
