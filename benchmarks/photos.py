@@ -326,10 +326,10 @@ def measured(
             for name, answer in trivial(how, folder / "photos").items()
         }
         real = [held[n] for n in names]
-        found["fd"] = distances(answers, real, folder, args.seed)
+        found["fd"] = distances(answers, real, folder, args)
     if how == "inpaint":
         around = [centres(where[n]) for n in names]
-        found["fd around the holes"] = distances(answers, real, folder, args.seed, around)
+        found["fd around the holes"] = distances(answers, real, folder, args, around)
         second = draws[-1].examples
         gaps = [
             (np.asarray(second[i]).astype(float) - made[n][0])[where[n]] for i, n in enumerate(names)
@@ -356,12 +356,12 @@ def distances(
     answers: dict[str, list[Array]],
     real: list[Array],
     folder: Path,
-    seed: int,
+    args: argparse.Namespace,
     corners: list[list[tuple[int, int]]] | None = None,
     side: int = 32,
 ) -> dict[str, float]:
-    """The Fréchet distance of tiles of each answer from those of the photos, in the features of a contrastive network
-    that has learnt tiles of the others.
+    """The Fréchet distance of tiles of each answer from those of the photos, in the features of `args.features`: of a
+    contrastive network that has learnt tiles of the others, or of one that a package brings.
 
     corners  of the tiles in each photo (None: side by side)
     """
@@ -391,8 +391,8 @@ def distances(
             real=learnt,
             holdout=truth,
             n=1000,
-            seed=seed,
-            features="contrastive",
+            seed=args.seed,
+            features=args.features,
             wanted=["fd"],
         )
         found[name] = round(next(r.model.value for r in report.results if r.model is not None), 3)
@@ -429,6 +429,9 @@ def main() -> None:
     options.add_argument("--temperature", type=float)
     options.add_argument("--draws", type=int, default=1)
     options.add_argument("--patterns", type=int, default=1, help="of holes in each photo")
+    options.add_argument(
+        "--features", default="contrastive", help="that FD is taken in, as of genwright judge"
+    )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--keep", type=Path)
     options.add_argument(

@@ -114,6 +114,8 @@ def is_week(value: str) -> bool:
 
 KINDS = [
     *map(by_pattern, ["%Y-%m", "%b %Y", "%H:%M:%S", "%H:%M", "%I:%M %p", "%d%b%Y", "%d/%m/%Y"]),
+    *map(by_pattern, ["%b %d %Y", "%A, %d %B %Y", "%a %b %d %H:%M:%S %Y", "%I:%M%p", "%Y %b"]),
+    *map(by_pattern, ["%d/%b/%Y:%H:%M:%S +0000", "%m/%d/%Y, %I:%M:%S %p", "%b %d %Y %H:%M"]),
     *(by_pattern(p, "moment") for p in ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M"]),
     *(by_pattern(f"%d.%m.%Y %H:%M:%S{zone}", "zone") for zone in ["+01:00", "+02:00"]),
     by_pattern("%Y%m%d"),

@@ -207,8 +207,9 @@ class DateFormat(Format):
 _DAYS = ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y"]
 _DAYS += ["%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m/%d/%y"]
 _DAYS += ["%d/%m/%y", "%d.%m.%y", "%d-%b-%y", "%d%b%Y", "%Y.%m.%d", "%a, %d %b %Y", "%Y%m%d"]
+_DAYS += ["%b %d %Y", "%B %d %Y", "%d/%b/%Y", "%A, %d %B %Y", "%A %d %B %Y", "%A, %B %d, %Y"]
 _TIMES = ["", " %H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %H:%M", "T%H:%M"]
-_TIMES += [" %I:%M %p", " %I:%M:%S %p", "T%H%M%S"]
+_TIMES += [" %I:%M %p", " %I:%M:%S %p", "T%H%M%S", " %I:%M%p", ", %I:%M:%S %p", ", %H:%M"]
 _PERIODS = [
     "%Y-%m",
     "%Y/%m",
@@ -222,10 +223,16 @@ _PERIODS = [
     "%GW%V",
     "%G-W%V-%u",
 ]
-_PERIODS += ["%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "%Y-%j"]
-_CLOCKS = ["%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p"]
+_PERIODS += ["%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "%Y-%j", "%Y %b", "%Y %B", "%Y-%b"]
+_LOGS = ["%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S"]
+"""As `ctime` and web servers write them."""
+_CLOCKS = ["%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p"]
 _DURATIONS = ["%h:%M:%S", "%h:%M", "%h:%M:%S.%f", "%D days %H:%M:%S", "%P, %H:%M:%S"]
-_FAMILIES = [[day + clock for day, clock in product(_DAYS, _TIMES)] + _PERIODS, _CLOCKS, _DURATIONS]
+_FAMILIES = [
+    [day + clock for day, clock in product(_DAYS, _TIMES)] + _PERIODS + _LOGS,
+    _CLOCKS,
+    _DURATIONS,
+]
 _COMPACT = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 8: "%Y%m%d", 6: "%Y%m", 4: "%H%M"}
 """Patterns of digits alone, by their number."""
 _LIKE = re.compile(r"(?=.*\d)[\dA-Za-z:/.,+\- ]{4,40}")
