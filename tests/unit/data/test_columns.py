@@ -943,3 +943,34 @@ def test_codes_of_several_lengths_keep_their_pattern():
         .warnings()[0]
         .count("name-0")
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([f"a{k % 60}@b.org" for k in range(400)], "e-mail addresses"),
+        ([f"10.0.{k % 3}.{k % 61}" for k in range(400)], "IP addresses"),
+        ([f"2001:db8::{k % 61:x}" for k in range(400)], "IP addresses"),
+        ([f"+49 170 {1000003 + k % 61 * 7919}" for k in range(400)], "telephone numbers"),
+        ([f"(555) 123-{1000 + k % 61}" for k in range(400)], "telephone numbers"),
+        ([f"DE89 3704 0044 0532 0130 {10 + k % 61}" for k in range(400)], "account numbers"),
+        ([f"123-45-{1000 + k % 61}" for k in range(400)], "numbers of persons"),
+        ([f"4111 1111 1111 {1000 + k % 61}" for k in range(400)], "numbers of cards"),
+        ([f"version 1.{k % 61}" for k in range(400)], None),
+        ([f"{k % 5}.{k % 61}.0" for k in range(400)], None),
+        (["a@b.org", *[f"item {k % 60}" for k in range(400)]], None),
+    ],
+)
+def test_what_looks_like_a_person_is_said_before_it_is_made_again(values, words):
+    column = fit_column("who", values)
+    said = [note for note in column.warnings() if "looks like" in note]
+    if words is None:
+        assert not said
+        return
+    assert column.kind == "categorical"
+    assert f"holds what looks like {words}, and rows that are made hold them as they stand" in said[0]
+    assert "codec.types.who=identifier makes fresh ones, codec.drop=who leaves" in said[0]
+    if words == "IP addresses":
+        return  # of so few, a known one says nothing
+    fresh = fit_column("who", values, kind="identifier")
+    assert not {*fresh.decode(fresh.encode(values), rng())} & {*values}

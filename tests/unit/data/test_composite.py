@@ -60,6 +60,7 @@ def test_texts_of_several_numbers_come_back(
     "values",
     [
         [f"{R.randrange(100, 999)}-{R.randrange(10, 99)}-{R.randrange(1000, 9999)}" for _ in range(200)],
+        [f"{R.randrange(100, 999)}-{R.randrange(10, 99)}-{R.randrange(1000, 1020)}" for _ in range(200)],
         [f"{R.randrange(1, 99):02d}/{R.randrange(100, 250)}" for _ in range(200)],
         [f"10.{R.randrange(250)}.{R.randrange(250)}.{R.randrange(1, 250)}" for _ in range(300)],
         [f"{R.randrange(2020, 2026)}/{i}" for i in range(300)],

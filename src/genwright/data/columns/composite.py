@@ -142,7 +142,7 @@ class Composite(Column):
 
 def composite(stats: ColumnStats, point_masses: str = "heavy", strict: bool = False) -> Composite | None:
     """A column of texts that hold several numbers each; None where these are none, or codes: with zeros before them,
-    of one width and anywhere in it, one that counts the rows, one of many digits, or points between whole numbers."""
+    of one width, one that counts the rows, one of many digits, or points between whole numbers."""
     split = {value: _split(value) for value in stats.counts}
     shapes = Counter[tuple[str, ...]]()
     for value, (_, between) in split.items():
@@ -158,7 +158,7 @@ def composite(stats: ColumnStats, point_masses: str = "heavy", strict: bool = Fa
     for value, numbers in found.items():
         for some, number in zip(counts, numbers, strict=True):
             some[number] += stats.counts[value]
-    if _are_codes(counts):
+    if _are_codes(counts, between):
         return None
     parts = list[Numeric]()
     for i, some in enumerate(counts):
@@ -184,21 +184,22 @@ def _split(value: Any) -> tuple[list[str], tuple[str, ...]]:
     return pieces[1::2], tuple(pieces[::2])
 
 
-def _are_codes(counts: Sequence[Mapping[str, int]]) -> bool:
+def _are_codes(counts: Sequence[Mapping[str, int]], between: Sequence[str]) -> bool:
     """Whether these numbers name something."""
     if any(_LEADING_ZERO.match(text) for some in counts for text in some):
         return True
     whole = [some for some in counts if not any("." in text for text in some)]
     if any(len(some) > COUNTS * sum(some.values()) or max(map(len, some)) >= LONG for some in whole):
         return True
-    return len(whole) == len(counts) and all(map(_fills_its_width, whole))
+    if len(whole) < len(counts) or any(len(set(map(len, some))) > 1 for some in whole):
+        return False
+    return set(between[1:-1]) <= {"-", " "} or all(map(_fill_their_width, whole))
 
 
-def _fills_its_width(texts: Collection[str]) -> bool:
-    """Whether these are all as wide as each other and lie anywhere among the numbers of that width."""
+def _fill_their_width(texts: Collection[str]) -> bool:
+    """Whether numbers of one width lie anywhere among those of that width."""
     numbers = [int(text) for text in texts]
-    width = len(str(max(numbers)))
-    return len(set(map(len, texts))) == 1 and max(numbers) - min(numbers) > WIDE * 10**width
+    return max(numbers) - min(numbers) > WIDE * 10 ** len(str(max(numbers)))
 
 
 def _part(name: str, counts: dict[str, int], point_masses: str, strict: bool) -> Numeric | None:

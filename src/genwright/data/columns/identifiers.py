@@ -191,7 +191,8 @@ def _groups(texts: Collection[str], whole: bool) -> list[list[Parts]]:
         return [[("", text, "") for text in texts]]
     groups = defaultdict[Any, list[Parts]](list)
     for text in texts:
-        if found := re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", text, re.S):
+        # Python reads whole numbers of some 4,000 digits.
+        if found := re.fullmatch(r"(.*?)([0-9]{1,4000})([^0-9]*)", text, re.S):
             groups[_classes(found[1]), _classes(found[3])].append((found[1], found[2], found[3]))
     if len(groups) == 1 and sum(map(len, groups.values())) == len(texts):
         return list(groups.values())

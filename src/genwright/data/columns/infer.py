@@ -32,6 +32,7 @@ from genwright.data.columns.fit import (
 from genwright.data.columns.formats import Format, FormatFit, MixedFormat
 from genwright.data.columns.identifiers import Identifier, Shape
 from genwright.data.columns.numbers import NumberFormat, decimal_comma, fit_numbers, parse_number
+from genwright.data.columns.personal import looks_personal
 from genwright.data.columns.scaling import NormalScores
 from genwright.data.columns.types import (
     Boolean,
@@ -92,6 +93,11 @@ def fit_column(
         column = _condition(stats, most)
     else:
         column = _guessed(stats, most) if kind is None else _forced(stats, kind, most)
+    if isinstance(column, Categorical) and (what := looks_personal(stats.counts)):
+        column.notes.append(
+            f"column {name!r} holds what looks like {what}, and rows that are made hold them as they stand: "
+            f"codec.types.{name}=identifier makes fresh ones, codec.drop={name} leaves the column out"
+        )
     if 0 < stats.not_numbers < stats.missing.get(None, 0):
         column.notes.append(
             f"column {name!r} is NaN in {stats.not_numbers:,} of its rows and empty in others: both come back empty"
