@@ -1,6 +1,7 @@
 """Archives: many pictures in one array of a file, with labels in others, read in order and a few at a time.
 
-This is what all of them have in common, and the one of NumPy, `.npz`; `idx.py` has those of MNIST.
+This is what all of them have in common, and the one of NumPy, `.npz`; `npy.py` has single arrays, `idx.py` those of
+MNIST.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ __all__ = [
     "Npz",
     "Reader",
     "bomb",
+    "head_of",
     "opened_npz",
 ]
 
@@ -99,6 +101,24 @@ class Reader:
         """Read to the end, where checksums are. Raises `ValueError` where there are more values."""
         if self.stream.read(1):
             raise ValueError(f"{self.called} holds more than the {self.head} that it declares")
+
+
+def head_of(stream: IO[bytes], size: int) -> Head:
+    """The head of an array as NumPy writes it, at the beginning of `size` bytes, with every promise checked that can be
+    without its values. Raises `ValueError`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of heads written by Python 2
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError("is in a version of the format that is not read here")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        head = Head(shape, dtype, stream.tell())
+    if dtype.hasobject:
+        raise ValueError("holds Python objects, which are never loaded: save a plain array")
+    if fortran:
+        raise ValueError("is in Fortran order: save numpy.ascontiguousarray of it")
+    if min(shape, default=0) < 0 or head.size != size:
+        raise ValueError(f"declares {head} but takes {size} bytes")
+    return head
 
 
 class Archive(ABC):
@@ -203,18 +223,8 @@ class Npz(Archive):
 
     def _head(self, member: zipfile.ZipInfo) -> Head:
         """The head of one array, with every promise checked that can be without its values."""
-        with self.file.open(member) as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of heads written by Python 2
-            if np.lib.format.read_magic(stream) != (1, 0):
-                raise ValueError("is in a version of the format that is not read here")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-            head = Head(shape, dtype, stream.tell())
-        if dtype.hasobject:
-            raise ValueError("holds Python objects, which are never loaded: save a plain array")
-        if fortran:
-            raise ValueError("is in Fortran order: save numpy.ascontiguousarray of it")
-        if min(shape, default=0) < 0 or head.size != member.file_size:
-            raise ValueError(f"declares {head} but takes {member.file_size} bytes")
+        with self.file.open(member) as stream:
+            head = head_of(stream, member.file_size)
         if fault := bomb(member.file_size, min(member.compress_size, self.size)):
             raise ValueError(f"{fault}: save it uncompressed with numpy.savez")
         return head

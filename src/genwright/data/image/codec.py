@@ -1,4 +1,5 @@
-"""Pictures: files in folders, alone or with labels, captions and further pictures; arrays in `.npz` and IDX; shards.
+"""Pictures: files in folders, alone or with labels, captions and further pictures; arrays in `.npz`, `.npy` and
+IDX; shards.
 
 Where pictures and what stands beside them are found is `files.py`'s and `data/labels.py`'s; how one file is
 opened and brought to the common form is `ops.py`'s; what that form is, `field.py`'s, from the training split.
@@ -26,10 +27,10 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import Examples, ObjectForm
 from genwright.data.field import Field
-from genwright.data.image import idx
+from genwright.data.image import idx, npy
 from genwright.data.image.archive import CHUNK, CHUNK_BYTES
 from genwright.data.image.field import ImageField
-from genwright.data.image.files import PICTURES, SHEET, ImageFiles, Row, holds_many
+from genwright.data.image.files import PICTURES, SHEET, ImageFiles, Row, explains, holds_many
 from genwright.data.image.objects import keep_pictures, picture_as_given, picture_form
 from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet
 from genwright.data.image.tiles import cut
@@ -66,7 +67,7 @@ class ImageCodec(Codec):
                 with strengths as in `{"rotate": 5}`. None by default: a mirrored letter is another
     """
 
-    reads: ClassVar[tuple[str, ...]] = (*PICTURES, ".npz", *with_packed(idx.ENDING), *SHARDS)
+    reads: ClassVar[tuple[str, ...]] = (*PICTURES, ".npz", npy.ENDING, *with_packed(idx.ENDING), *SHARDS)
     main: ClassVar[str] = "image"
     field_types = (ImageField, ColumnField, TextField)
     default_family: ClassVar[str] = "diffusion"
@@ -101,13 +102,15 @@ class ImageCodec(Codec):
         """As sure of pictures with what says what they are, a table or captions, as of pictures alone."""
         own = cls.own(files)
         others = {*files} - {*own} - goes_with(files, own)
-        beside = (file.name == SHEET or idx.explains(file, own) for file in others)
+        beside = (file.name == SHEET or explains(file, own) for file in others)
         return 0.5 if own and all(beside) else 0.0
 
     @classmethod
     def own(cls, files: Sequence[Path]) -> list[Path]:
-        """Those of some files that hold examples."""
+        """Those of some files that hold examples. An array that is alone shall say why it holds none."""
         read = [file for file in files if cls.ending(file) in cls.reads and file.name != SHEET]
+        if len(files) > 1:
+            read = [one for one in read if suffix(one) != npy.ENDING or npy.holds_pictures(one)]
         return [file for file in read if suffix(file) not in SHARDS or holds(file, PICTURES)]
 
     @classmethod
@@ -119,7 +122,7 @@ class ImageCodec(Codec):
 
     @classmethod
     def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
-        return idx.explains(file, own) or super().accompanies(file, own)
+        return explains(file, own) or super().accompanies(file, own)
 
     # -- in ------------------------------------------------------------------------------------
 

@@ -1,13 +1,13 @@
 """An album: the pictures of a source, with what is known about each.
 
-Pictures come from files of their own, or many from one `.npz`, IDX file or `.tar`. Labels, captions and further
+Pictures come from files of their own, or many from one `.npz`, `.npy`, IDX file or `.tar`. Labels, captions and further
 pictures come from class folders, a sidecar, captions and twin folders, as `labels.py` reads them, and of an
-`.npz` every other one-dimensional array as long as the pictures is a label of its name; of IDX files the labels beside
-them are `label`.
+`.npz` every other one-dimensional array as long as the pictures is a label of its name; of IDX files and `.npy` the
+labels beside them are `label`.
 
 A file called `sheet.png` is never an example: it is the contact sheet that lies beside generated
-pictures. A `.tar` is read in place, as `shards.py` has it, and so are the others, as `archive.py` and `idx.py` have it;
-nothing is unpickled.
+pictures. A `.tar` is read in place, as `shards.py` has it, and so are the others, as `archive.py`, `npy.py` and
+`idx.py` have it; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genwright.data.codec import Rejected, Source, suffix
-from genwright.data.image import idx
+from genwright.data.image import idx, npy
 from genwright.data.image.archive import Archive, opened_npz
 from genwright.data.image.ops import Picture, drop_redundant_channels, header_size, open_picture
 from genwright.data.labels import FileRow, lacking
@@ -91,7 +91,7 @@ class ImageFiles:
 
     def companions(self, wanted: Sequence[str]) -> list[Path]:
         """Files beside the others that say something of them."""
-        labels = (idx.labels_of(path) for path in self.arrays if idx.holds_pictures(path))
+        labels = (labels_of(path) for path in self.arrays)
         return [*self.layout.companions(wanted), *(path for path in labels if path is not None)]
 
     def count(self, tile: tuple[int, int] | None = None) -> int:
@@ -176,8 +176,22 @@ class ImageFiles:
 
 def holds_many(path: Path) -> bool:
     """Whether a file is called as those that hold many pictures in one array."""
-    return path.suffix.lower() == ".npz" or idx.holds_pictures(path)
+    return path.suffix.lower() in (".npz", npy.ENDING) or idx.holds_pictures(path)
+
+
+def labels_of(path: Path) -> Path | None:
+    """The file beside one of many pictures that holds their labels, if there is one."""
+    if idx.holds_pictures(path):
+        return idx.labels_of(path)
+    return npy.labels_of(path) if path.suffix.lower() == npy.ENDING else None
+
+
+def explains(file: Path, own: Sequence[Path]) -> bool:
+    """Whether a file says what pictures in arrays are."""
+    return idx.explains(file, own) or npy.explains(file, own)
 
 
 def _opened(path: Path) -> AbstractContextManager[Archive]:
-    return idx.opened_idx(path) if idx.holds_pictures(path) else opened_npz(path)
+    if idx.holds_pictures(path):
+        return idx.opened_idx(path)
+    return npy.opened_npy(path) if path.suffix.lower() == npy.ENDING else opened_npz(path)
