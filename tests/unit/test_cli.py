@@ -259,3 +259,23 @@ def test_labels_can_be_left_out(room: Path) -> None:
     assert "given    label" in done("train", "faces", "--family", "vae", *TINY).out
     assert "given    nothing" in done("train", "faces", "--family", "vae", "--label", "", *TINY).out
     refused("sample", "runs/faces-vae-2", "--given", "label=a", words=["'label'", "without"])
+
+
+def test_an_option_takes_one_value_and_says_so() -> None:
+    refused(
+        "train",
+        "x.csv",
+        "--set",
+        "train.lr=1",
+        "train.samples=0",
+        words=["train.samples=0 stands alone", "--set anew"],
+    )
+    refused(
+        "sample",
+        "run",
+        "--given",
+        "a=1",
+        "b=2 3",
+        words=["b=2 3 stands alone: write --given anew before each"],
+    )
+    refused("train", "x.csv", "y.csv", words=["unexpected extra argument(s) (y.csv)"])

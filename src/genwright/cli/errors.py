@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer
@@ -45,4 +46,7 @@ def usage(error: Any) -> str:
         options = [name for name in known if name.startswith("-")]
         return f"there is no option {error.option_name}; {suggest(error.option_name, options)}"
     words = error.format_message().rstrip(".")
+    if extra := re.search(r"extra argument\(s\) \((\S+?=.*)\)", words):
+        option = "--set" if "." in extra[1].partition("=")[0] else "--given"
+        return f"{extra[1]} stands alone: write {option} anew before each NAME=VALUE"
     return f"{words[0].lower()}{words[1:]}; {command} --help tells more"
