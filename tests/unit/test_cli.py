@@ -269,6 +269,7 @@ def test_an_option_takes_one_value_and_says_so() -> None:
         "train.lr=1",
         "train.samples=0",
         words=["train.samples=0 stands alone", "--set anew"],
+        code=2,
     )
     refused(
         "sample",
@@ -277,5 +278,6 @@ def test_an_option_takes_one_value_and_says_so() -> None:
         "a=1",
         "b=2 3",
         words=["b=2 3 stands alone: write --given anew before each"],
+        code=2,
     )
-    refused("train", "x.csv", "y.csv", words=["unexpected extra argument(s) (y.csv)"])
+    refused("train", "x.csv", "y.csv", words=["unexpected extra argument(s) (y.csv)"], code=2)
