@@ -605,7 +605,12 @@ def test_one_value_and_missing_is_no_constant():
         ("customerId", [(k * 7919) % 100_003 for k in range(100)], None),
         ("code", [f"AB-{k:05d}" for k in range(1, 80)], "AB-00080"),
         ("file", [f"img{k}.png" for k in range(1, 80)], "img80.png"),
-        ("name", [f"{'x' * (k % 9)} Smith {'y' * (k // 9)}" for k in range(60)], "name-000001"),
+        ("name", [f"{'x' * (k % 9)} Smith {'y' * (k // 9)}" for k in range(60)], None),
+        (
+            "note",
+            [" ".join(["to be or not"] * (1 + k % 5)) + f"! {'so' * (k // 5)}?" for k in range(60)],
+            "note-000001",
+        ),
         ("mail", [f"mail-{k:06d}" if k % 2 else f"x{k}@y" for k in range(60)], "mail-000060"),
         (
             "uuid",
@@ -938,11 +943,39 @@ def test_codes_of_several_lengths_keep_their_pattern():
     fresh = column.decode(np.zeros((1000, 0)), rng())
     assert all(re.fullmatch("0x[0-9a-f]{5,10}", value) for value in fresh)
     assert len({*fresh} & {*codes}) < 3
-    assert (
-        fit_column("name", [f"{'ab' * k}-{'cd' * k}" for k in range(1, 60)])
-        .warnings()[0]
-        .count("name-0")
-    )
+    column = fit_column("name", [f"{'ab' * k}-{'cd' * k}" for k in range(1, 60)])
+    fresh = column.decode(np.zeros((500, 0)), rng())
+    assert all(re.fullmatch("[a-z]{2,12}-[a-z]{2,12}", value) for value in fresh)
+
+
+FIRST = [
+    f"{a}{b}"
+    for a in ("An", "Be", "Ca", "Do", "E", "Fa")
+    for b in ("na", "rta", "rl", "ra", "mil", "bian")
+]
+LAST = [f"{a}{b}er" for a in ("Fisch", "Web", "Koch", "Baum", "Lind", "Meyn") for b in "abcdefgh"]
+
+
+@pytest.mark.parametrize(
+    ("write", "pattern"),
+    [
+        (lambda k, a, b: f"{a.lower()}.{b.lower()}{k * 7}@a{'bc'[k % 2]}.com", r"[a-z]+\.[a-z]+\d+@a[bc]\.com"),
+        (lambda k, a, b: f"{b.lower()}_{a.lower()}{'x' * (k % 3)}@mail.org", r"[a-z]+_[a-z]+@mail\.org"),
+        (lambda k, a, b: f"{a} {'ABCD'[k % 4]}. {b}{a.lower()}", r"[A-Z][a-z]+ [ABCD]\. [A-Z][a-z]+"),
+        (lambda k, a, b: f"https://www.{b.lower()}.com/{a}/{k * 13}.html", r"https://www\.[a-z]+\.com/[A-Z][a-z]+/\d+\.html"),
+        (lambda k, a, b: ":".join(f"{k * n * 79 % 256:02x}" for n in range(1, 7)), r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"),
+        (lambda k, a, b: f"{a.upper()}{'' if k % 7 else k}{b.upper()}", r"[A-Z]+\d*[A-Z]+"),
+    ],
+)  # fmt: skip
+def test_names_of_words_keep_their_pattern_and_not_their_words(write, pattern):
+    values = [write(k, FIRST[k % len(FIRST)], LAST[k * 7 % len(LAST)]) for k in range(400)]
+    column = fit_column("who", [*dict.fromkeys(values)], kind="identifier")
+    fresh = column.decode(np.zeros((2000, 0)), rng())
+    assert all(re.fullmatch(pattern, value) for value in fresh), fresh[:3]
+    assert not {*fresh} & {*values}
+    assert len({*fresh}) == 2000
+    told = json.dumps(column.state()).lower()
+    assert not any(name.lower() in told for name in LAST)
 
 
 @pytest.mark.parametrize(

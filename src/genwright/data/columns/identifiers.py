@@ -33,9 +33,24 @@ SHAPES, MEMBERS = 12, 5
 """Shapes of one column, at most, and values of a shape, at least."""
 FEW = 20
 """Different parts of identifiers that say nothing of one of them."""
+CODE = 3
+"""Letters of a code, at most: more are a word, and a word may be a name."""
+MANY = 500
+"""Of these, at most."""
+COVERED = 0.9
+"""The share of texts that have to be of some shape."""
+WHOLE = 18
+"""Digits of a number that is drawn as one."""
+WORDS = 8
+"""Of a text whose words are made up, at most: of more it is no name."""
+LONG = 12
+"""Letters of a word that is made up, at most."""
 GAPS = 200
 """Ranges of free numbers that are remembered."""
-
+_RUN = re.compile(r"[0-9]+|[^\W\d_]+|(?:(?![^\W_]).)+", re.S)
+_NUMBERED = re.compile(r"(.*?)([0-9]{1,4000})([^0-9]*)", re.S)
+"""The last number of a text, and what stands around it. Python reads whole numbers of some 4,000 digits."""
+_CONSONANTS = "bcdfghjklmnprstvwz"
 
 Place = str | list[str] | list[int]
 
@@ -105,21 +120,26 @@ class Identifier(Column):
         ones would outgrow the `largest` that the file can hold.
 
         What ends in a number counts on after the largest, or through what is free among them; a long token is
-        drawn place by place; all else is named after its column.
+        drawn place by place; of words, such as those of an address, some are made up; all else is named after its
+        column.
         """
         whole = all(isinstance(value, int) for value in values)
         groups = _groups([str(value) for value in values], whole)
         shapes: list[Shape]
         tokens = _tokens(values, rows)
+        words = {word for text in map(str, values) for word in _RUN.findall(text) if _is_word(word)}
+        worded = _worded(values, sampled, rows) if len(words) > FEW and not tokens else []
         if len(groups) > 1 and len(tokens) == 1:
             shapes = tokens
+        elif worded:
+            shapes = worded
         elif groups:
             found = [_numbered(group, whole, sampled, rows, largest) for group in groups]
             shapes = [shape for shape in found if shape]
             if len(shapes) < len(groups):
                 return None
         else:
-            shapes = tokens or [_named(name, values)]
+            shapes = tokens or _worded(values, sampled, rows) or [_named(name, values)]
         return cls(name=name, missing_tokens=missing_tokens, shapes=shapes, whole=whole)
 
     @property
@@ -191,8 +211,7 @@ def _groups(texts: Collection[str], whole: bool) -> list[list[Parts]]:
         return [[("", text, "") for text in texts]]
     groups = defaultdict[Any, list[Parts]](list)
     for text in texts:
-        # Python reads whole numbers of some 4,000 digits.
-        if found := re.fullmatch(r"(.*?)([0-9]{1,4000})([^0-9]*)", text, re.S):
+        if found := _NUMBERED.fullmatch(text):
             groups[_classes(found[1]), _classes(found[3])].append((found[1], found[2], found[3]))
     if len(groups) == 1 and sum(map(len, groups.values())) == len(texts):
         return list(groups.values())
@@ -253,7 +272,7 @@ def _tokens(values: Collection[Any], rows: int) -> list[Shape]:
         lengths[len(text)].append(text)
     texts = [text for some in lengths.values() for text in some]
     words = sum(not re.search("[0-9]", text) for text in texts) > len(texts) / 10
-    if not all(re.fullmatch(r"[\w-]+", text) for text in texts) or (words and len(lengths) > 1):
+    if not all(re.fullmatch(r"[\w:-]+", text) for text in texts) or (words and len(lengths) > 1):
         return []
     found = [Shape([*_places(some)], weight=len(some)) for some in lengths.values()]
     for room in (ENOUGH, SOME):
@@ -261,6 +280,56 @@ def _tokens(values: Collection[Any], rows: int) -> list[Shape]:
         if 2 * sum(shape.weight for shape in large) > len(texts):
             return large
     return []
+
+
+def _worded(values: Collection[Any], sampled: bool, rows: int) -> list[Shape]:
+    """The shapes of texts of a few words and numbers, by what stands between these: of an address of e-mail, of a file.
+    A number counts on; where there is none, at least one word is made up."""
+    groups = defaultdict[Any, list[str]](list)
+    for text in map(str, values):
+        kinds = (
+            ("9" if run[0].isdecimal() else "a" if run[0].isalpha() else run)
+            for run in _RUN.findall(text)
+        )
+        groups[tuple(kinds)].append(text)
+    common = [(kinds, group) for kinds, group in groups.items() if len(group) >= MEMBERS]
+    if any(kinds.count("a") > WORDS for kinds, _ in common) or len(common) > SHAPES:
+        return []
+    if sum(len(group) for _, group in common) < COVERED * len(values):
+        return []
+    shapes = []
+    for kinds, group in common:
+        if "9" in kinds:
+            parts = [_NUMBERED.fullmatch(text) for text in group]
+            around = [(found[1], found[2], found[3]) for found in parts if found]
+            if len(around) < len(group):
+                return []
+            shape = _numbered(around, False, sampled, rows, None)
+        else:
+            places = _runs(group, made_up=True)
+            shape = Shape(places, weight=len(group)) if prod(map(len, places)) > SOME * rows else None
+        if shape is None:
+            return []
+        shapes.append(shape)
+    return shapes
+
+
+def _is_word(run: str) -> bool:
+    """Whether a run of characters may be a name."""
+    return run.isalpha() and len(run) > CODE
+
+
+def _syllables(words: Sequence[str]) -> list[Place]:
+    """Places for words that nobody has, about as long as these and with capitals where these have them."""
+    short, long = min(map(len, words)), max(map(len, words))
+    pairs = [consonant + vowel for consonant in _CONSONANTS for vowel in "aeiou"]
+    first = pairs
+    if all(word.isupper() for word in words):
+        first = pairs = [pair.upper() for pair in pairs]
+    elif all(word[0].isupper() for word in words):
+        first = [pair.capitalize() for pair in pairs]
+    needed, most = max(1, short // 2), max(1, min(long, LONG) // 2)
+    return [first, *[pairs] * (needed - 1), *[["", *pairs]] * (most - needed)]
 
 
 def _named(name: str, values: Collection[Any]) -> Shape:
@@ -275,20 +344,32 @@ def _places(texts: Iterable[str]) -> list[str]:
     return ["".join(sorted(set(letters))) for letters in zip(*texts, strict=True)]
 
 
-def _runs(texts: Sequence[str]) -> list[Place]:
+def _runs(texts: Sequence[str], made_up: bool = False) -> list[Place]:
     """What stands in each run of digits, of letters and of other characters, of texts of one shape. Where few
-    different ones do, these; else of digits all numbers between, and of letters any at each place."""
+    different ones do, these; else of digits all numbers between, of letters any at each place, and words that nobody
+    has instead of words.
+
+    made_up  the words of at least one run are such words
+    """
+    runs = [*zip(*map(_RUN.findall, texts), strict=True)]
+    kinds = [sorted(set(run)) for run in runs]
+    words = [len(different) if different[0].isalpha() else 0 for different in kinds]
+    hidden = words.index(max(words)) if made_up and max(words, default=0) else -1
     places: list[Place] = []
-    for run in zip(*(re.findall("[0-9]+|[A-Za-z]+|[^0-9A-Za-z]+", text) for text in texts), strict=True):
-        different = sorted(set(run))
-        if len(different) == 1:
+    for i, (run, different) in enumerate(zip(runs, kinds, strict=True)):
+        digits, even = run[0].isdecimal(), len(set(map(len, different))) == 1
+        names = any(map(_is_word, different))
+        few = FEW if names else max(FEW, len(run) / 2)
+        if i == hidden:
+            places += _syllables(different)
+        elif len(different) == 1:
             places += different[0]
-        elif len(different) <= max(FEW, len(run) / 2) or (run[0].isdecimal() and len(run[0]) < 4):
-            places.append(different)
-        elif run[0].isdecimal():
+        elif len(different) <= few or (digits and (not even or len(run[0]) < 4)):
+            places.append(different[:MANY])
+        elif digits and len(run[0]) <= WHOLE:
             places.append([int(different[0]), int(different[-1])])
         else:
-            places += _places(run)
+            places += _syllables(different) if names or not even else _places(run)
     return places
 
 
