@@ -323,7 +323,7 @@ def categorical(
         notes.append(
             f"column {stats.name!r} has {len(order):,} different values: the {most:,} commonest are "
             f"kept, the rest ({share:.1%} of the rows) become one symbol, which is written as a draw from "
-            f"{them}; codec.max_categories keeps more"
+            f"{them}; codec.max_categories keeps more, codec.types.{stats.name}=identifier makes fresh ones"
         )
     values = ordered(kept)
     return kind(
