@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from genwright import look
 from genwright.data.codec import ReadOptions, Source
 from genwright.data.dataset import prepare, wanted_fields
 from genwright.data.table import frames, readers
@@ -939,3 +940,18 @@ def test_columns_of_a_frame_are_put_together_by_place() -> None:
     assert frame["a"].tolist() == ["x", "", "z"]
     assert frame["b"].tolist() == ["1", "", "t"]
     assert frame["c"].tolist() == ["1.5", "2.0", "3.0"]
+
+
+def test_rows_of_one_patient_are_said_to_belong_together_unless_somebody_said_so(tmp_path):
+    rows = [f"P{i % 60:03d},{i % 7},{i * 37 % 101 / 4}" for i in range(300)]
+    path = tmp_path / "visits.csv"
+    path.write_text("\n".join(["patient,kind,x", *rows]) + "\n")
+    said = [w for w in look(path).warnings if "data.group" in w]
+    assert len(said) == 1
+    assert "several rows hold the same 'patient'" in said[0]
+    assert "--set data.group=patient keeps them on one side of the split" in said[0]
+    assert not [w for w in look(path, settings=["data.group=patient"]).warnings if "data.group" in w]
+    path.write_text("\n".join(["drug,kind,x", *rows]) + "\n")
+    assert not [w for w in look(path).warnings if "data.group" in w]
+    path.write_text("\n".join(["patient_id,kind,x", *rows[:60]]) + "\n")  # each once
+    assert not [w for w in look(path).warnings if "data.group" in w]

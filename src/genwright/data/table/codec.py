@@ -135,6 +135,7 @@ class TableCodec(Codec):
             max_categories=self.max_categories,
             types=self.types,
             fit_rows=self.fit_rows,
+            grouped=options.group is not None,
         )
         return {
             self.main: row,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -13,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genwright.data.columns.fit import FEW
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.identifiers import Identifier
 from genwright.data.columns.infer import Column, fit_column, restore_column
 from genwright.data.columns.numbers import NumberFormat
 from genwright.data.columns.pooling import pooled_cells
 from genwright.data.columns.reservoir import Reservoir
-from genwright.data.columns.types import Numeric
+from genwright.data.columns.types import Categorical, Numeric
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.table.comparison import ColumnComparison
 from genwright.data.table.frames import TableFormat, assemble, largest, library, raw
@@ -42,6 +44,7 @@ class RowField(Field):
 
     form            how the files hold their table
     max_categories, types, fit_rows  options of `TableCodec`
+    grouped         whether somebody has said which rows belong together
     """
 
     kind = "row"
@@ -54,8 +57,9 @@ class RowField(Field):
         max_categories: int = 100,
         types: Mapping[str, str] | None = None,
         fit_rows: int = 100_000,
+        grouped: bool = True,
     ) -> None:
-        self.form = form
+        self.form, self._grouped = form, grouped
         self.max_categories, self.types = max_categories, dict(types or {})
         for name in self.types:
             if name not in form.columns:
@@ -114,6 +118,8 @@ class RowField(Field):
             for name in counts
         ]
         self._rows = rows
+        if not self._grouped:
+            _note_shared(columns, rows)
         self._hold(columns)
         self._check_writable()
 
@@ -451,6 +457,26 @@ class RowField(Field):
         self.form = TableFormat.restore(state["form"])
         self._rows = state["rows"]
         self._hold([restore_column(column) for column in state["columns"]])
+
+
+_SHARED = re.compile(
+    r"(?i:(^|.*[\W_])(id|key|uuid|patient|customer|client|user|person|member|account|subject|employee|student|"
+    r"household|device|session)s?([\W_].*|$))|.*[a-z](Id|ID)"
+)
+"""Names of columns of which several rows may hold the same, and belong together for it."""
+
+
+def _note_shared(columns: Sequence[Column], rows: int) -> None:
+    """Say of the first column of such a name that its rows may belong together."""
+    for column in columns:
+        distinct = column.about.get("distinct", 0)
+        several = FEW < distinct < rows / 1.5
+        if several and isinstance(column, Categorical) and _SHARED.fullmatch(column.name):
+            column.notes.append(
+                f"several rows hold the same {column.name!r}: if those belong together, as the visits of a patient do, "
+                f"--set data.group={column.name} keeps them on one side of the split"
+            )
+            return
 
 
 def _in_file(column: Column, value: Any) -> tuple[Array | None, str]:
