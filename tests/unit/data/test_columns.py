@@ -485,7 +485,6 @@ def test_numbers_in_the_formats_of_their_column(values, formats):
         ["1.1", "1.10", "1.2", "2.0"] * 9,  # versions
         ["1st", "2nd", "3rd", "4th"] * 9,
         [f"{k % 40}{'ab'[k % 2]}" for k in range(200)],  # house numbers
-        [f"+49{k % 40}1234567" for k in range(200)],  # phones
         ["10 mg", "20 mg"] * 20,
     ],
 )
@@ -661,7 +660,9 @@ def test_fresh_identifiers_keep_pattern_width_and_range(values, pattern):
     assert column.kind in ("identifier", "categorical")
     fresh = column.decode(np.zeros((500, column.stored), np.float32), rng())
     assert all(re.fullmatch(pattern, value) for value in fresh)
-    if column.kind == "identifier":
+    if column.kind == "identifier" and not values[0].startswith(
+        "10."
+    ):  # of so few addresses one may come again
         assert not set(fresh) & set(values)
     assert back(column, values) == column.decode(column.encode(values), rng())
 
@@ -994,16 +995,18 @@ def test_names_of_words_keep_their_pattern_and_not_their_words(write, pattern):
         (["a@b.org", *[f"item {k % 60}" for k in range(400)]], None),
     ],
 )
-def test_what_looks_like_a_person_is_said_before_it_is_made_again(values, words):
+def test_what_looks_like_a_person_is_made_up_or_said(values, words):
     column = fit_column("who", values)
-    said = [note for note in column.warnings() if "looks like" in note]
     if words is None:
-        assert not said
+        assert not [note for note in column.warnings() if "looks like" in note]
         return
-    assert column.kind == "categorical"
-    assert f"holds what looks like {words}, and rows that are made hold them as they stand" in said[0]
-    assert "codec.types.who=identifier makes fresh ones, codec.drop=who leaves" in said[0]
-    if words == "IP addresses":
-        return  # of so few, a known one says nothing
-    fresh = fit_column("who", values, kind="identifier")
-    assert not {*fresh.decode(fresh.encode(values), rng())} & {*values}
+    assert column.kind == "identifier"
+    assert f"looks like an identifier (it holds {words}): it is not modelled" in column.warnings()[0]
+    if words != "IP addresses":  # of so few, a known one says nothing
+        assert not {*column.decode(column.encode(values), rng())} & {*values}
+    # Asked for, or a handful, they are kept and that is said.
+    for kept in (fit_column("who", values, kind="categorical"), fit_column("who", [*values[:9]] * 20)):
+        assert kept.kind == "categorical"
+        (said,) = [note for note in kept.warnings() if "looks like" in note]
+        assert f"holds what looks like {words}, and rows that are made hold them as they stand" in said
+        assert "codec.types.who=identifier makes fresh ones, codec.drop=who leaves" in said

@@ -345,8 +345,8 @@ def are_keys(values: Sequence[Any]) -> bool:
     return len(shapes) == 1
 
 
-def identifier(stats: ColumnStats) -> Identifier | None:
-    """None where there is no room for fresh ones."""
+def identifier(stats: ColumnStats, why: str = "") -> Identifier | None:
+    """None where there is no room for fresh ones. why: it is one ("": every value, or nearly, differs)."""
     column = Identifier.fit(
         stats.name,
         stats.counts,
@@ -357,10 +357,10 @@ def identifier(stats: ColumnStats) -> Identifier | None:
     )
     if column is None:
         return None
-    nearly = "" if stats.unique else "nearly "
+    why = why or f"{'' if stats.unique else 'nearly '}every value differs"
     shown = ", ".join(map(repr, column.decode(np.zeros((2, column.stored)), np.random.default_rng(0))))
     column.notes.append(
-        f"column {stats.name!r} looks like an identifier ({nearly}every value differs): it is not "
+        f"column {stats.name!r} looks like an identifier ({why}): it is not "
         f"modelled, fresh ones are written ({shown}, ...); another type in codec.types models it"
     )
     column.about = stats.about(fresh=shown)

@@ -50,6 +50,7 @@ GAPS = 200
 _RUN = re.compile(r"[0-9]+|[^\W\d_]+|(?:(?![^\W_]).)+", re.S)
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,4000})([^0-9]*)", re.S)
 """The last number of a text, and what stands around it. Python reads whole numbers of some 4,000 digits."""
+_IPV4 = re.compile(r"\.".join([r"(25[0-5]|2[0-4]\d|1?\d?\d)"] * 4))
 _CONSONANTS = "bcdfghjklmnprstvwz"
 
 Place = str | list[str] | list[int]
@@ -129,7 +130,9 @@ class Identifier(Column):
         tokens = _tokens(values, rows)
         words = {word for text in map(str, values) for word in _RUN.findall(text) if _is_word(word)}
         worded = _worded(values, sampled, rows) if len(words) > FEW and not tokens else []
-        if len(groups) > 1 and len(tokens) == 1:
+        if hosts := _hosts(values):
+            shapes = [hosts]
+        elif len(groups) > 1 and len(tokens) == 1:
             shapes = tokens
         elif worded:
             shapes = worded
@@ -312,6 +315,18 @@ def _worded(values: Collection[Any], sampled: bool, rows: int) -> list[Shape]:
             return []
         shapes.append(shape)
     return shapes
+
+
+def _hosts(values: Collection[Any]) -> Shape | None:
+    """IP addresses (version 4): of each byte the values that are few, else any."""
+    found = [_IPV4.fullmatch(str(value)) for value in values]
+    if not all(found):
+        return None
+    places: list[Place] = []
+    for part in zip(*(one.groups() for one in found if one), strict=True):
+        different = sorted(set(part))
+        places += [different if len(different) <= FEW else list(map(str, range(1, 255))), "."]
+    return Shape(places[:-1], weight=len(found))
 
 
 def _is_word(run: str) -> bool:

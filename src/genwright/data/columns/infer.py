@@ -93,7 +93,7 @@ def fit_column(
         column = _condition(stats, most)
     else:
         column = _guessed(stats, most) if kind is None else _forced(stats, kind, most)
-    if isinstance(column, Categorical) and (what := looks_personal(stats.counts)):
+    if isinstance(column, Categorical) and (what := looks_personal(stats.counts)):  # few, or asked for
         column.notes.append(
             f"column {name!r} holds what looks like {what}, and rows that are made hold them as they stand: "
             f"codec.types.{name}=identifier makes fresh ones, codec.drop={name} leaves the column out"
@@ -138,6 +138,9 @@ def _guessed(stats: ColumnStats, most: int) -> Column:
         return column
     if several := _several(stats, most):
         return several
+    what = looks_personal(stats.counts) if len(stats.counts) > FEW else None
+    if what and (fresh := identifier(stats, f"it holds {what}")):
+        return fresh
     # Nearly: two customers can have one name, and their names are still no categories.
     if stats.unique or len(stats.counts) > max(most, 0.9 * stats.present):
         return identifier(stats) or categorical(Categorical, stats, most)
