@@ -30,7 +30,7 @@ __all__ = [
     "Npz",
     "Reader",
     "bomb",
-    "head_of",
+    "npy_head",
     "opened_npz",
 ]
 
@@ -103,7 +103,7 @@ class Reader:
             raise ValueError(f"{self.called} holds more than the {self.head} that it declares")
 
 
-def head_of(stream: IO[bytes], size: int) -> Head:
+def npy_head(stream: IO[bytes], size: int) -> Head:
     """The head of an array as NumPy writes it, at the beginning of `size` bytes, with every promise checked that can be
     without its values. Raises `ValueError`."""
     with warnings.catch_warnings():
@@ -224,7 +224,7 @@ class Npz(Archive):
     def _head(self, member: zipfile.ZipInfo) -> Head:
         """The head of one array, with every promise checked that can be without its values."""
         with self.file.open(member) as stream:
-            head = head_of(stream, member.file_size)
+            head = npy_head(stream, member.file_size)
         if fault := bomb(member.file_size, min(member.compress_size, self.size)):
             raise ValueError(f"{fault}: save it uncompressed with numpy.savez")
         return head

@@ -30,7 +30,7 @@ from genwright.data.field import Field
 from genwright.data.image import idx, npy
 from genwright.data.image.archive import CHUNK, CHUNK_BYTES
 from genwright.data.image.field import ImageField
-from genwright.data.image.files import PICTURES, SHEET, ImageFiles, Row, explains, holds_many
+from genwright.data.image.files import PICTURES, SHEET, ImageFiles, Row, explains_arrays, holds_many
 from genwright.data.image.objects import keep_pictures, picture_as_given, picture_form
 from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet
 from genwright.data.image.tiles import cut
@@ -102,7 +102,7 @@ class ImageCodec(Codec):
         """As sure of pictures with what says what they are, a table or captions, as of pictures alone."""
         own = cls.own(files)
         others = {*files} - {*own} - goes_with(files, own)
-        beside = (file.name == SHEET or explains(file, own) for file in others)
+        beside = (file.name == SHEET or explains_arrays(file, own) for file in others)
         return 0.5 if own and all(beside) else 0.0
 
     @classmethod
@@ -110,7 +110,7 @@ class ImageCodec(Codec):
         """Those of some files that hold examples. An array that is alone shall say why it holds none."""
         read = [file for file in files if cls.ending(file) in cls.reads and file.name != SHEET]
         if len(files) > 1:
-            read = [one for one in read if suffix(one) != npy.ENDING or npy.holds_pictures(one)]
+            read = [one for one in read if suffix(one) != npy.ENDING or npy.is_array_of_pictures(one)]
         return [file for file in read if suffix(file) not in SHARDS or holds(file, PICTURES)]
 
     @classmethod
@@ -122,7 +122,7 @@ class ImageCodec(Codec):
 
     @classmethod
     def accompanies(cls, file: Path, own: Sequence[Path]) -> bool:
-        return explains(file, own) or super().accompanies(file, own)
+        return explains_arrays(file, own) or super().accompanies(file, own)
 
     # -- in ------------------------------------------------------------------------------------
 

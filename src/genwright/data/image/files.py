@@ -91,7 +91,7 @@ class ImageFiles:
 
     def companions(self, wanted: Sequence[str]) -> list[Path]:
         """Files beside the others that say something of them."""
-        labels = (labels_of(path) for path in self.arrays)
+        labels = (_labels_of(path) for path in self.arrays)
         return [*self.layout.companions(wanted), *(path for path in labels if path is not None)]
 
     def count(self, tile: tuple[int, int] | None = None) -> int:
@@ -179,16 +179,16 @@ def holds_many(path: Path) -> bool:
     return path.suffix.lower() in (".npz", npy.ENDING) or idx.holds_pictures(path)
 
 
-def labels_of(path: Path) -> Path | None:
+def _labels_of(path: Path) -> Path | None:
     """The file beside one of many pictures that holds their labels, if there is one."""
     if idx.holds_pictures(path):
         return idx.labels_of(path)
-    return npy.labels_of(path) if path.suffix.lower() == npy.ENDING else None
+    return npy.labels_of_array(path) if path.suffix.lower() == npy.ENDING else None
 
 
-def explains(file: Path, own: Sequence[Path]) -> bool:
+def explains_arrays(file: Path, own: Sequence[Path]) -> bool:
     """Whether a file says what pictures in arrays are."""
-    return idx.explains(file, own) or npy.explains(file, own)
+    return idx.explains(file, own) or npy.explains_array(file, own)
 
 
 def _opened(path: Path) -> AbstractContextManager[Archive]:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from genwright.data.image.archive import WANTED, Archive, Head, Reader, head_of
+from genwright.data.image.archive import WANTED, Archive, Head, Reader, npy_head
 
-__all__ = ["ENDING", "Npy", "explains", "holds_pictures", "labels_of", "opened_npy"]
+__all__ = ["ENDING", "Npy", "explains_array", "is_array_of_pictures", "labels_of_array", "opened_npy"]
 
 ENDING = ".npy"
 LABEL = "label"
@@ -27,14 +27,14 @@ _NAMED = (
 """How the name of labels follows from that of pictures."""
 
 
-def holds_pictures(file: Path) -> bool:
+def is_array_of_pictures(file: Path) -> bool:
     """Whether a file is an array with the axes of pictures."""
     with suppress(OSError, ValueError):
         return file.suffix.lower() == ENDING and bool(_head(file).layout)
     return False
 
 
-def labels_of(pictures: Path) -> Path | None:
+def labels_of_array(pictures: Path) -> Path | None:
     """The file of their labels, if there is one."""
     stem = pictures.stem
     names = [re.sub(old, new, stem, count=1) for old, new in _NAMED if re.search(old, stem)]
@@ -42,10 +42,10 @@ def labels_of(pictures: Path) -> Path | None:
     return next((file for file in files if file != pictures and _is_row(file)), None)
 
 
-def explains(file: Path, own: Sequence[Path]) -> bool:
+def explains_array(file: Path, own: Sequence[Path]) -> bool:
     """Whether a file holds the labels of some of these pictures."""
     arrays = [one for one in own if one.suffix.lower() == ENDING]
-    return file.suffix.lower() == ENDING and any(labels_of(one) == file for one in arrays)
+    return file.suffix.lower() == ENDING and any(labels_of_array(one) == file for one in arrays)
 
 
 def _is_row(file: Path) -> bool:
@@ -57,7 +57,7 @@ def _is_row(file: Path) -> bool:
 
 def _head(file: Path) -> Head:
     with file.open("rb") as stream:
-        return head_of(stream, file.stat().st_size)
+        return npy_head(stream, file.stat().st_size)
 
 
 class Npy(Archive):
@@ -67,7 +67,7 @@ class Npy(Archive):
     pictures = "images"
 
     def __init__(self, file: Path) -> None:
-        self.file, self.beside, head = file, labels_of(file), _head(file)
+        self.file, self.beside, head = file, labels_of_array(file), _head(file)
         if not head.layout:
             rows = ": rows of numbers are a table, as .csv or .parquet" if len(head.shape) == 2 else ""
             raise ValueError(f"no pictures in it: wanted values {WANTED}; found {head}{rows}")
