@@ -48,8 +48,9 @@ LONG = 12
 GAPS = 200
 """Ranges of free numbers that are remembered."""
 _RUN = re.compile(r"[0-9]+|[^\W\d_]+|(?:(?![^\W_]).)+", re.S)
-_NUMBERED = re.compile(r"(.*?)([0-9]{1,4000})([^0-9]*)", re.S)
-"""The last number of a text, and what stands around it. Python reads whole numbers of some 4,000 digits."""
+_LAST = re.compile(r"(?<![0-9])([0-9]+)([^0-9]*)\Z")
+DIGITS = 4000
+"""Of a whole number that Python reads, about."""
 _IPV4 = re.compile(r"\.".join([r"(25[0-5]|2[0-4]\d|1?\d?\d)"] * 4))
 _CONSONANTS = "bcdfghjklmnprstvwz"
 
@@ -207,6 +208,15 @@ Parts = tuple[str, str, str]
 """What stands before a number, its digits, and what stands behind it."""
 
 
+def _around(text: str) -> Parts | None:
+    """The last number of a text, and what stands around it; None where there is none."""
+    found = _LAST.search(text)
+    if found is None:
+        return None
+    first = max(found.start(), found.end(1) - DIGITS)
+    return text[:first], text[first : found.end(1)], found[2]
+
+
 def _groups(texts: Collection[str], whole: bool) -> list[list[Parts]]:
     """Names that end in a number, such as 17, AB-0017 or 0017.jpg, by what stands around it; nothing where some do
     not, or are of too many shapes."""
@@ -214,8 +224,8 @@ def _groups(texts: Collection[str], whole: bool) -> list[list[Parts]]:
         return [[("", text, "") for text in texts]]
     groups = defaultdict[Any, list[Parts]](list)
     for text in texts:
-        if found := _NUMBERED.fullmatch(text):
-            groups[_classes(found[1]), _classes(found[3])].append((found[1], found[2], found[3]))
+        if found := _around(text):
+            groups[_classes(found[0]), _classes(found[2])].append(found)
     if len(groups) == 1 and sum(map(len, groups.values())) == len(texts):
         return list(groups.values())
     common = [group for group in groups.values() if len(group) >= MEMBERS]
@@ -303,8 +313,7 @@ def _worded(values: Collection[Any], sampled: bool, rows: int) -> list[Shape]:
     shapes = []
     for kinds, group in common:
         if "9" in kinds:
-            parts = [_NUMBERED.fullmatch(text) for text in group]
-            around = [(found[1], found[2], found[3]) for found in parts if found]
+            around = [found for text in group if (found := _around(text))]
             if len(around) < len(group):
                 return []
             shape = _numbered(around, False, sampled, rows, None)
