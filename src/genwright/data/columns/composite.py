@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genwright.data.columns.fit import ColumnStats, numeric
-from genwright.data.columns.formats import is_missing
+from genwright.data.columns.formats import is_missing, spaced
 from genwright.data.columns.numbers import few_texts, fit_numbers
 from genwright.data.columns.types import (
     Column,
@@ -143,6 +143,9 @@ class Composite(Column):
 def composite(stats: ColumnStats, point_masses: str = "heavy", strict: bool = False) -> Composite | None:
     """A column of texts that hold several numbers each; None where these are none, or codes: with zeros before them,
     of one width, one that counts the rows, one of many digits, or points between whole numbers."""
+    first = Counter(_split(value)[1] for value in spaced(list(stats.counts), 50))
+    if not first or 2 * max(first.values()) < first.total():  # long texts are split no further
+        return None
     split = {value: _split(value) for value in stats.counts}
     shapes = Counter[tuple[str, ...]]()
     for value, (_, between) in split.items():

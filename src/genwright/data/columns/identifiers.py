@@ -43,6 +43,8 @@ WHOLE = 18
 """Digits of a number that is drawn as one."""
 WORDS = 8
 """Of a text whose words are made up, at most: of more it is no name."""
+NAME = 200
+"""Characters of a text that is a name, at most."""
 LONG = 12
 """Letters of a word that is made up, at most."""
 GAPS = 200
@@ -129,13 +131,13 @@ class Identifier(Column):
         groups = _groups([str(value) for value in values], whole)
         shapes: list[Shape]
         tokens = _tokens(values, rows)
-        words = {word for text in map(str, values) for word in _RUN.findall(text) if _is_word(word)}
-        worded = _worded(values, sampled, rows) if len(words) > FEW and not tokens else []
         if hosts := _hosts(values):
             shapes = [hosts]
         elif len(groups) > 1 and len(tokens) == 1:
             shapes = tokens
-        elif worded:
+        elif (
+            groups and not tokens and _many_words(values) and (worded := _worded(values, sampled, rows))
+        ):
             shapes = worded
         elif groups:
             found = [_numbered(group, whole, sampled, rows, largest) for group in groups]
@@ -298,6 +300,8 @@ def _tokens(values: Collection[Any], rows: int) -> list[Shape]:
 def _worded(values: Collection[Any], sampled: bool, rows: int) -> list[Shape]:
     """The shapes of texts of a few words and numbers, by what stands between these: of an address of e-mail, of a file.
     A number counts on; where there is none, at least one word is made up."""
+    if max((len(str(value)) for value in values), default=0) > NAME:
+        return []
     groups = defaultdict[Any, list[str]](list)
     for text in map(str, values):
         kinds = (
@@ -336,6 +340,16 @@ def _hosts(values: Collection[Any]) -> Shape | None:
         different = sorted(set(part))
         places += [different if len(different) <= FEW else list(map(str, range(1, 255))), "."]
     return Shape(places[:-1], weight=len(found))
+
+
+def _many_words(values: Collection[Any]) -> bool:
+    """Whether they hold so many different words that these may be names."""
+    found = set[str]()
+    for text in map(str, values):
+        found.update(filter(_is_word, _RUN.findall(text[:NAME])))
+        if len(found) > FEW:
+            return True
+    return False
 
 
 def _is_word(run: str) -> bool:

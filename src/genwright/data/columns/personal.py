@@ -4,8 +4,10 @@ stands."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from genwright.data.columns.formats import spaced
 
 __all__ = ["looks_personal"]
 
@@ -27,9 +29,12 @@ _READ = {
 
 def looks_personal(counts: Mapping[Any, int]) -> str | None:
     """What nearly all of these values look like, None where it is nothing of the kind."""
-    texts = [value.strip() for value in counts if isinstance(value, str)]
-    for what, pattern in _READ.items():
-        found = sum(pattern.fullmatch(text) is not None for text in texts)
-        if found and found >= NEARLY * len(counts):
-            return what
-    return None
+
+    def nearly_all(values: Collection[Any], pattern: re.Pattern[str]) -> bool:
+        found = (isinstance(v, str) and pattern.fullmatch(v.strip()) for v in values)
+        return sum(map(bool, found)) >= NEARLY * len(values) > 0
+
+    some = spaced(list(counts), 50)
+    return next(
+        (what for what, one in _READ.items() if nearly_all(some, one) and nearly_all(counts, one)), None
+    )
