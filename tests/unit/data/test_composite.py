@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,8 +28,8 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def several(values: list[str | None], **options: object) -> Composite:
-    column = fit_column("bp", values, **options)  # type: ignore[arg-type]
+def several(values: list[str | None], **options: Any) -> Composite:
+    column = fit_column("bp", values, **options)
     assert isinstance(column, Composite)
     return column
 

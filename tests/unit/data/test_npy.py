@@ -91,7 +91,7 @@ def test_arrays_are_read_in_a_zip_too(tmp_path: Path) -> None:
 def test_another_array_says_why_it_holds_no_pictures(
     tmp_path: Path, array: np.ndarray, words: str
 ) -> None:
-    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)  # written here alone, to be refused
     with pytest.raises(DataError, match=words):
         genwright.look(tmp_path / "a.npy")
 

@@ -30,7 +30,7 @@ from genwright.data.columns.types import (
 from genwright.errors import DataError
 from genwright.space import Span, Symbol
 
-__all__ = ["Composite", "composite", "number_in", "part_of"]
+__all__ = ["Composite", "composite", "number_in", "one_by_one", "part_of"]
 
 _NUMBER = re.compile(r"((?<![0-9])[+-]?[0-9]+(?:\.[0-9]+)?)")
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
@@ -150,7 +150,7 @@ def composite(stats: ColumnStats, point_masses: str = "heavy", strict: bool = Fa
     shapes = Counter[tuple[str, ...]]()
     for value, (_, between) in split.items():
         shapes[between] += stats.counts[value]
-    between = shapes.most_common(1)[0][0] if shapes else ()
+    between = shapes.most_common(1)[0][0]
     found = {value: numbers for value, (numbers, other) in split.items() if other == between}
     others = [value for value in stats.counts if value not in found]
     if len(between) < 3 or not few_texts(others, len(found), stats.counts):
@@ -235,6 +235,11 @@ def _notes(stats: ColumnStats, others: Sequence[Any]) -> list[str]:
 def _part_name(name: str, i: int) -> str:
     """The name of the i-th number of a column."""
     return f"{name}[{i + 1}]"
+
+
+def one_by_one(column: Column) -> Sequence[Column]:
+    """The columns of its numbers; of any other column itself."""
+    return column.parts if isinstance(column, Composite) else [column]
 
 
 def part_of(name: str) -> tuple[str, int] | None:

@@ -21,7 +21,7 @@ from genwright.errors import DataError
 from genwright.evaluation.extractors.base import Backbone, Raw
 from genwright.evaluation.extractors.pretrained import PretrainedExtractor
 from genwright.nets import efficientnet
-from genwright.space import Real, Space
+from genwright.space import Space
 
 __all__ = ["INCEPTION", "EfficientNetExtractor", "InceptionExtractor"]
 
@@ -35,8 +35,7 @@ class _PictureLens(PretrainedExtractor):
 
     @classmethod
     def suits(cls, space: Space) -> bool:
-        wanted = (Real(1, bounded=True),), (Real(3, bounded=True),)
-        return len(space.grid) == 2 and space.spans in wanted
+        return efficientnet.is_picture(space)
 
 
 class EfficientNetExtractor(_PictureLens):

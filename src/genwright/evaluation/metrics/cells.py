@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.columns.composite import Composite, number_in
+from genwright.data.columns.composite import Composite, number_in, one_by_one
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.identifiers import Identifier
 from genwright.data.columns.types import Column, Constant, Numeric
@@ -59,17 +59,12 @@ def _cells(evidence: Evidence) -> Iterator[_Cells]:
         if column.spans and not isinstance(column, Identifier | Constant):
             made, true, train = (_values(one, name) for one in (pairs.made, pairs.true, evidence.train))
             unknown = np.asarray(pairs.unknown[:, places].all(axis=1))
-            for part, (a, b, c) in _one_by_one(column, made, true, train):
+            if not isinstance(column, Composite):
+                yield _Cells(column, made, true, train, unknown)
+                continue
+            for i, part in enumerate(column.parts):
+                a, b, c = ([number_in(value, i) for value in some] for some in (made, true, train))
                 yield _Cells(part, a, b, c, unknown)
-
-
-def _one_by_one(column: Column, *values: Sequence[Any]) -> Iterator[tuple[Column, list[Sequence[Any]]]]:
-    """A column with its values; of one of several numbers in a text each number by itself."""
-    if not isinstance(column, Composite):
-        yield column, list(values)
-        return
-    for i, part in enumerate(column.parts):
-        yield part, [[number_in(value, i) for value in some] for some in values]
 
 
 class _OfCells(OfPairs):
@@ -79,7 +74,7 @@ class _OfCells(OfPairs):
 
     def fits(self, evidence: Evidence) -> bool:
         columns = _columns(evidence.train).values()
-        parts = [part for column in columns for part, _ in _one_by_one(column)]
+        parts = [part for column in columns for part in one_by_one(column)]
         return not evidence.space.grid and any(isinstance(c, Numeric) == self.numeric for c in parts)
 
     def _asked(self, evidence: Evidence) -> list[_Cells]:

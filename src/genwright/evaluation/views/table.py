@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.columns.composite import Composite, number_in, part_of
+from genwright.data.columns.composite import number_in, one_by_one, part_of
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.identifiers import Identifier
 from genwright.data.columns.infer import fit_column
@@ -43,12 +43,8 @@ def columns_of(evidence: Evidence) -> dict[str, Column]:
     train = evidence.train
     known = train.field.columns if isinstance(train.field, RowField) else {}
     names = dict.fromkeys([*map(str, train.view("row").columns), *train.given])
-    columns = [known.get(name) or fit_column(name, values_of(train, name)) for name in names]
-    found = dict[str, Column]()
-    for name, column in zip(names, columns, strict=True):
-        parts = column.parts if isinstance(column, Composite) else []
-        found |= {part.name: part for part in parts} if parts else {name: column}
-    return found
+    columns = (known.get(name) or fit_column(name, values_of(train, name)) for name in names)
+    return {one.name: one for column in columns for one in one_by_one(column)}
 
 
 def modelled(evidence: Evidence) -> dict[str, Column]:
