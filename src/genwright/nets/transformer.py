@@ -37,21 +37,22 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
     return y.to(q.dtype)
 
 
-BLOCK = 64
-"""Positions that are kept together on a CPU. One query reads all of them at each step, in half the time where nothing
-unfilled lies between (`benchmarks/kernels.py`). Where this is all there is, attention of one query is fastest element
-by element, positions first; the kernel for many queries sets out anew for each head of each example."""
+SHORT = 64
+"""Positions up to which attention of one query on a CPU is fastest element by element, positions first; the kernel for
+many queries sets out anew for each head of each example (`benchmarks/kernels.py`)."""
+SHARED = 4
+"""Queries that share a key and a value in a longer sequence (grouped-query attention, Ainslie et al. 2023,
+arXiv:2305.13245), at most. What is kept of each position is read again at each later one, and takes so much less."""
 
 
 @dataclass
 class KVCache:
-    """Keys and values of the positions seen so far: for each layer blocks `(B, H, block, D)`, all but the last of them
-    filled, and as many as `length` positions need. And what is the same at every position: kept from the first on."""
+    """Keys and values of the positions seen so far, of all layers, written in place. One query reads keys that lie
+    along the positions, `(B, H, D, L)`, in half the time, and of few positions both element by element, with those
+    first. And what is the same at every position: kept from the first on."""
 
-    keys: list[list[Tensor]]
-    values: list[list[Tensor]]
-    block: int
-    new_block: Callable[[], Tensor]
+    keys: list[Tensor]
+    values: list[Tensor]
     length: int = 0
     _kept: dict[tuple[int, str], Any] = field(default_factory=dict)
 
@@ -59,16 +60,18 @@ class KVCache:
     def empty(
         cls, layers: int, shape: tuple[int, int, int, int], like: Tensor, dtype: torch.dtype
     ) -> KVCache:
-        """For `shape` (B, H, positions, D). On a GPU it is one block."""
+        """For `shape` (B, H, positions, D)."""
         b, h, positions, d = shape
-        block = min(BLOCK, positions) if like.device.type == "cpu" else positions
+        short = positions <= SHORT and like.device.type == "cpu"
 
-        def one() -> Tensor:
-            if positions > BLOCK:
-                return like.new_empty((b, h, block, d), dtype=dtype)
-            return like.new_empty((block, b, h, d), dtype=dtype).permute(1, 2, 0, 3)
+        def one(along: bool) -> Tensor:
+            if short:
+                return like.new_empty((positions, b, h, d), dtype=dtype).permute(1, 2, 0, 3)
+            if along:
+                return like.new_empty((b, h, d, positions), dtype=dtype).transpose(2, 3)
+            return like.new_empty((b, h, positions, d), dtype=dtype)
 
-        return cls([[] for _ in range(layers)], [[] for _ in range(layers)], block, one)
+        return cls([one(True) for _ in range(layers)], [one(False) for _ in range(layers)])
 
     def once(self, layer: int, what: str, make: Callable[[], T]) -> T:
         """What `make` gives, made the first time that a layer asks for it."""
@@ -79,54 +82,29 @@ class KVCache:
 
     def select(self, rows: Tensor) -> None:
         """Keep these examples, in this order; what is the same at every position they have in common."""
-        for blocks in (*self.keys, *self.values):
-            for number, seen in enumerate(blocks):
-                filled = self.length - number * self.block
-                seen[:, :, :filled] = seen[rows, :, :filled]
+        for seen in (*self.keys, *self.values):
+            seen[:, :, : self.length] = seen[rows, :, : self.length]
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Write new keys and values behind the old ones; give back all."""
-        return self._extended(self.keys[layer], k), self._extended(self.values[layer], v)
-
-    def _extended(self, blocks: list[Tensor], new: Tensor) -> Tensor:
-        at, end = self.length, self.length + new.shape[2]
-        while at < end:
-            place = at % self.block
-            if not place:
-                blocks.append(self.new_block())
-            part = new[:, :, at - self.length :][:, :, : self.block - place]
-            blocks[-1][:, :, place : place + part.shape[2]] = part
-            at += part.shape[2]
-        return (blocks[0] if end <= self.block else torch.cat(blocks, 2))[:, :, :end]
+        """Write new keys and values `(B, H, L, D)` behind the old ones; give back all."""
+        end = self.length + k.shape[2]
+        keys, values = self.keys[layer], self.values[layer]
+        keys[:, :, self.length : end] = k
+        values[:, :, self.length : end] = v
+        return keys[:, :, :end], values[:, :, :end]
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """What the query of one new position sees, all `(B, H, D)`: itself and what came before. Softmax over all
-        blocks, whose shares of the values are added up."""
-        keys, values = self.keys[layer], self.values[layer]
-        place = self.length % self.block
-        if not place:
-            keys.append(self.new_block())
-            values.append(self.new_block())
-        keys[-1].select(2, place).copy_(k)
-        values[-1].select(2, place).copy_(v)
-        q = q * q.shape[-1] ** -0.5
-        if keys[-1].stride(2) > keys[-1].stride(1):
-            last, seen = (one[-1][:, :, : place + 1].permute(2, 0, 1, 3) for one in (keys, values))
-            scores = (last * q).sum(-1)
-            return (seen * scores.softmax(0)[..., None]).sum(0)
-        q, begin = q.view(-1, 1, q.shape[-1]), 0
-        ends = [self.block] * (len(keys) - 1) + [place + 1]
-        parts = [
-            torch.bmm(q, block.view(q.shape[0], self.block, -1)[:, :end].transpose(1, 2))
-            for block, end in zip(keys, ends, strict=True)
-        ]
-        shares = (torch.cat(parts, 2) if len(parts) > 1 else parts[0]).softmax(2)
-        out = torch.zeros_like(q)
-        for block, end in zip(values, ends, strict=True):
-            some = shares[:, :, begin : begin + end]
-            out.baddbmm_(some, block.view(q.shape[0], self.block, -1)[:, :end])
-            begin += end
-        return out.view(v.shape)
+        """What the queries `(B, Q, D)` of one new position see, itself and what came before: `(B, Q, D)`. Its keys and
+        values `(B, H, D)` are each for Q / H of them."""
+        keys, values = self.extend(layer, k[:, :, None], v[:, :, None])
+        groups = (q * q.shape[-1] ** -0.5).view(*k.shape[:2], -1, k.shape[2])  # (B, H, Q / H, D)
+        if keys.stride(2) > keys.stride(0):
+            last, seen = (one.permute(2, 0, 1, 3)[:, :, :, None] for one in (keys, values))
+            shares = (last * groups).sum(-1).softmax(0)
+            return (seen * shares[..., None]).sum(0).view(q.shape)
+        flat = [one.flatten(0, 1) for one in (groups, keys, values)]
+        shares = torch.bmm(flat[0], flat[1].transpose(1, 2)).softmax(2)
+        return torch.bmm(shares, flat[2]).view(q.shape)
 
 
 class Rotary(nn.Module):
@@ -158,12 +136,20 @@ class TransformerBlock(nn.Module):
     """Self-attention, attention to given tokens if any, and a squared-ReLU MLP, each residual."""
 
     def __init__(
-        self, width: int, heads: int, cond_shape: CondShape, dropout: float, causal: bool
+        self,
+        width: int,
+        heads: int,
+        cond_shape: CondShape,
+        dropout: float,
+        causal: bool,
+        shared: int = 1,
     ) -> None:
+        """shared: heads of queries for each head of keys and values."""
         super().__init__()
         self.heads, self.causal, self.line = heads, causal, cond_shape.line > 0
+        self.kv_heads = heads // shared
         # Three matrices, one product: Muon makes each of them orthogonal by itself.
-        self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.q, self.k, self.v = (nn.Linear(width, width // n, bias=False) for n in (1, shared, shared))
         self.proj = nn.Linear(width, width, bias=False)
         self.wide = nn.Linear(width, 4 * width, bias=False)
         self.back = nn.Linear(4 * width, width, bias=False)
@@ -200,9 +186,10 @@ class TransformerBlock(nn.Module):
         if (modulation := once("film", lambda: self.film.modulation(cond))) is not None:
             x = modulate(x.transpose(1, 2), modulation).transpose(1, 2)
         qkv = F.linear(x, once("qkv", self._stacked))
-        qkv = qkv.view(x.shape[0], x.shape[1], 3 * self.heads, -1).transpose(1, 2)
-        qk, v = qkv[:, : 2 * self.heads], qkv[:, 2 * self.heads :]
-        q, k = rotary(norm(qk), first).chunk(2, dim=1)
+        both = self.heads + self.kv_heads
+        qkv = qkv.view(x.shape[0], x.shape[1], both + self.kv_heads, -1).transpose(1, 2)
+        qk, v = qkv[:, :both], qkv[:, both:]
+        q, k = torch.split(rotary(norm(qk), first), [self.heads, self.kv_heads], dim=1)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
         mask = None
@@ -212,6 +199,8 @@ class TransformerBlock(nn.Module):
         causal = self.causal and not first and q.shape[2] > 1
         if not self.causal and cond.valid is not None:
             mask = cond.valid.flatten(1)[:, None, None]
+        if self.kv_heads < self.heads:
+            k, v = (one.repeat_interleave(self.heads // self.kv_heads, 1) for one in (k, v))
         y = attend(q, k, v, mask, causal)
         h = h + self.drop(self.proj(y.transpose(1, 2).flatten(2)))
         if self.cross is not None and cond.tokens is not None:
@@ -228,9 +217,10 @@ class TransformerBlock(nn.Module):
             scale, shift = modulation
             x = x * (1 + scale) + shift
         qkv = F.linear(x, cache.once(layer, "qkv", self._stacked)).float()
-        qkv = qkv.view(len(h), 3 * self.heads, -1)
-        qk, v = norm(qkv[:, : 2 * self.heads]), qkv[:, 2 * self.heads :]
-        q, k = rotary.next(qk, cache.length).chunk(2, dim=1)
+        both = self.heads + self.kv_heads
+        qkv = qkv.view(len(h), both + self.kv_heads, -1)
+        qk, v = norm(qkv[:, :both]), qkv[:, both:]
+        q, k = torch.split(rotary.next(qk, cache.length), [self.heads, self.kv_heads], dim=1)
         y = cache.attend(layer, q, k, v).to(h.dtype)
         h = torch.addmm(h, y.flatten(1), self.proj.weight.t())
         if self.cross is not None and cond.tokens is not None:
@@ -239,8 +229,16 @@ class TransformerBlock(nn.Module):
         return torch.addmm(h, wide.mul_(wide), self.back.weight.t())
 
     def _stacked(self) -> Tensor:
-        """The weights of queries, keys and values `(3 width, width)`."""
+        """The weights of queries, keys and values, `(3 width, width)` where none are shared."""
         return torch.cat([self.q.weight, self.k.weight, self.v.weight])
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        found = state.get(f"{prefix}k.weight")
+        if found is not None and len(found) == self.heads * len(self.k.weight) // self.kv_heads:
+            # Runs from before any were shared.
+            self.kv_heads, width = self.heads, self.q.in_features
+            self.k, self.v = (nn.Linear(width, width, bias=False).to(self.q.weight) for _ in range(2))
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def _crossed(
         self, h: Tensor, cond: Cond, rotary: Rotary, cache: KVCache | None, layer: int
@@ -271,8 +269,11 @@ class TransformerBlock(nn.Module):
 def _stack(nets: Nets, length: int, cond_shape: CondShape, causal: bool) -> tuple[nn.ModuleList, Rotary]:
     width = nets.width
     heads = max(1, width // 32 if width <= 256 else width // 64)
+    long = causal and length > SHORT
+    shared = max(n for n in range(1, SHARED + 1) if heads % n == 0) if long else 1
     blocks = nn.ModuleList(
-        TransformerBlock(width, heads, cond_shape, nets.dropout, causal) for _ in range(nets.depth)
+        TransformerBlock(width, heads, cond_shape, nets.dropout, causal, shared)
+        for _ in range(nets.depth)
     )
     return blocks, Rotary(width // heads, max(length, cond_shape.line))
 
@@ -290,7 +291,7 @@ class CausalTransformer(Causal):
     def cache(self, batch: int, length: int, like: Tensor) -> KVCache:
         block = self.blocks[0]
         assert isinstance(block, TransformerBlock)
-        shape = (batch, block.heads, length, self.width // block.heads)
+        shape = (batch, block.kv_heads, length, self.width // block.heads)
         dtype = torch.float32 if like.device.type == "cpu" else like.dtype  # as `attend` reads them
         return KVCache.empty(len(self.blocks), shape, like, dtype)
 

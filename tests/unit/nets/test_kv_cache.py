@@ -1,4 +1,4 @@
-"""Keys and values in blocks: read from several, they give what one whole sequence gives."""
+"""Keys and values that are kept: read from them, a sequence is what it is in one piece."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ import torch
 from genwright.batch import Cond
 from genwright.nets import transformer
 from genwright.nets.auto import Auto
-from genwright.nets.roles import CondShape
+from genwright.nets.roles import Causal, CondShape
 
 
-@pytest.mark.parametrize("block", [4, 64])
-@pytest.mark.parametrize("cuts", [range(13), (0, 7, 8, 9, 12), (0, 4, 12)], ids=str)
-def test_blocks_change_nothing(
-    cuts: tuple[int, ...], block: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A beginning that ends in the middle of a block, at its edge, or reaches over several; and examples that change
-    their places on the way."""
-    monkeypatch.setattr(transformer, "BLOCK", block)
+def varied(length: int) -> Causal:
+    """Of four heads, and nothing in it is 0."""
     torch.manual_seed(0)
-    net = Auto("xs").causal(12, CondShape(0)).eval()
+    net = Auto("s", depth=2).causal(length, CondShape(0)).eval()
     for p in net.parameters():
-        torch.nn.init.normal_(p, std=0.3)
+        torch.nn.init.normal_(p, std=0.1)
+    return net
+
+
+@pytest.mark.parametrize("short", [4, 64], ids=["shared", "one each"])
+@pytest.mark.parametrize("cuts", [range(13), (0, 7, 8, 9, 12), (0, 4, 12)], ids=str)
+def test_cache_changes_nothing(
+    cuts: tuple[int, ...], short: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Positions one by one and several at once; keys that queries share and keys of one each; and examples that change
+    their places on the way."""
+    monkeypatch.setattr(transformer, "SHORT", short)
+    net = varied(12)
     h, cond = torch.randn(3, 12, net.width), Cond(torch.zeros(3, 0))
     swapped = torch.tensor([2, 0, 0])
     with torch.no_grad():
@@ -34,4 +40,19 @@ def test_blocks_change_nothing(
             cache.select(swapped)
             h, whole = h[swapped], whole[swapped]
     assert isinstance(cache, transformer.KVCache)
-    assert [len(blocks) for blocks in cache.keys] == [12 // min(block, 12)] * len(cache.keys)
+    assert {keys.shape[1] for keys in cache.keys} == {1 if short < 12 else 4}
+
+
+def test_weights_of_one_key_for_each_query_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As runs of before have them, also where the sequence is long."""
+    h, cond = torch.randn(2, 12, 128), Cond(torch.zeros(2, 0))
+    net = varied(12)
+    monkeypatch.setattr(transformer, "SHORT", 4)
+    shared = varied(12)
+    assert sum(p.numel() for p in shared.parameters()) < sum(p.numel() for p in net.parameters())
+    shared.load_state_dict(net.state_dict())
+    torch.testing.assert_close(shared(h, cond), net(h, cond))
+    with torch.no_grad():
+        cache = shared.cache(2, 12, h)
+        last = [shared(h[:, i : i + 1], cond, cache) for i in range(12)]
+    torch.testing.assert_close(torch.cat(last, 1), net(h, cond))
