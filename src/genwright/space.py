@@ -59,11 +59,13 @@ class Real:
 @dataclass(frozen=True)
 class Symbol:
     """One of `k` symbols. `pad` is the index that only fills up an example shorter than the grid; `ordered` says
-    that neighbours are alike, as the bins of a number."""
+    that neighbours are alike, as the bins of a number; `vectors` that the last symbols are the words whose vectors are
+    known (`word_vectors.py`)."""
 
     k: int
     pad: int | None = None
     ordered: bool = False
+    vectors: bool = False
 
     @property
     def stored(self) -> int:
@@ -331,7 +333,11 @@ class Space:
             {"real": s.n, "bounded": s.bounded}
             if isinstance(s, Real)
             # Said only where it is so: data and runs of older versions are known by the rest.
-            else {"symbol": s.k, "pad": s.pad, **({"ordered": True} if s.ordered else {})}
+            else {
+                "symbol": s.k,
+                "pad": s.pad,
+                **{name: True for name in ("ordered", "vectors") if getattr(s, name)},
+            }
             for s in self.spans
         ]
         return {"grid": list(self.grid), "spans": spans}
@@ -341,7 +347,7 @@ class Space:
         spans: list[Span] = [
             Real(s["real"], s["bounded"])
             if "real" in s
-            else Symbol(s["symbol"], s["pad"], s.get("ordered", False))
+            else Symbol(s["symbol"], s["pad"], s.get("ordered", False), s.get("vectors", False))
             for s in state["spans"]
         ]
         return cls(tuple(state["grid"]), tuple(spans))

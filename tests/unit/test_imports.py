@@ -35,17 +35,20 @@ DOWN = {
     "batch": set(),
     "registry": {"errors"},
     "space": {"errors"},
+    "word_vectors": {"errors"},
     "grammar": set(),
     "variations": {"batch", "errors"},
     "storage": {"families", "errors"},  # to give weights of older runs the names of today
     "recipe": {"address", "options", "registry", "errors"},
     "planning": {"families", "registry", "errors"},
-    "nets": {"options", "space", "batch", "errors"},
+    "nets": {"options", "space", "word_vectors", "batch", "errors"},
     "families": {"nets", "variations", "options", "registry", "grammar", "space", "batch", "errors"},
     "tiling": set(),
     "tasks": {"options", "space", "batch", "errors"},
     "bridges": {"space", "errors"},
-    "data": {"address", "variations", "options", "grammar", "space", "registry", "errors"},
+    "data": {
+        *("address", "variations", "options", "grammar", "space", "word_vectors", "registry", "errors"),
+    },
     "pipeline": {"data", "tasks", "bridges", "grammar", "space", "batch", "errors"},
     "training": {
         *("pipeline", "storage", "families", "data", "recipe", "batch", "process", "errors"),

@@ -14,6 +14,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
+from genwright.nets.known_rows import KnownRows
 from genwright.space import Span, Symbol
 
 __all__ = ["OrdinalTable", "SmoothRows"]
@@ -63,16 +64,17 @@ class SmoothRows(nn.Module):
 
 
 class OrdinalTable(nn.Module):
-    """A table `(rows, width)` with what is smooth of it."""
+    """A table `(rows, width)` with what is smooth of it and what is known."""
 
     def __init__(self, rows: int, width: int, spans: Sequence[Span], std: float) -> None:
         """std: of the rows at the start, and of what is added to them."""
         super().__init__()
         self.along = SmoothRows(spans, width, std)
-        self.weight = nn.Parameter(std * torch.randn(rows, width))
+        self.known = KnownRows(spans, rows, width, std)
+        self.weight = nn.Parameter(std * torch.randn(self.known.own, width))
 
     def forward(self) -> Tensor:
-        table: Tensor = self.along(self.weight)
+        table: Tensor = self.along(self.known(self.weight))
         return table
 
 

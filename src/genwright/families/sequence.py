@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from genwright.families.base import Phase
 from genwright.families.capabilities import Generative
 from genwright.families.ordinal import SmoothRows
+from genwright.nets.known_rows import KnownRows
 from genwright.nets.roles import Nets
 from genwright.space import CondSpec, Space, Symbol
 
@@ -47,13 +48,14 @@ class SymbolFamily(Generative):
 
     def _add_head(self, width: int) -> None:
         """The answer for each symbol, 0 at the start."""
-        self.head = nn.Parameter(torch.zeros(sum(self.sizes), width))
+        self.known_head = KnownRows(self.space.spans, sum(self.sizes), width, 0.0, bias=True)
+        self.head = nn.Parameter(torch.zeros(self.known_head.own, width))
         self.smooth_head = SmoothRows(self.space.spans, width)
 
     def _heads(self) -> tuple[Tensor, ...]:
         """For each span `(k, width)`: the row of each symbol's logit. Parted at once: the gradient of a slice is as
         large as the whole."""
-        return torch.split(self.smooth_head(self.head), self.sizes)
+        return torch.split(self.smooth_head(self.known_head(self.head)), self.sizes)
 
     @property
     def pad(self) -> int | None:

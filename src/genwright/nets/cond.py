@@ -23,6 +23,7 @@ from genwright.errors import Incompatible
 from genwright.nets.auto import Auto
 from genwright.nets.blocks import norm, resample
 from genwright.nets.efficientnet import is_picture
+from genwright.nets.known_rows import KnownRows
 from genwright.nets.perceptual import ImageNetMap
 from genwright.nets.roles import CondShape, Grid, Nets, Role, coarser
 from genwright.space import CondSpec, Real, Space, Symbol, cond_specs
@@ -244,8 +245,9 @@ class SpanEmbedding(nn.Module):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.space = space
-        sizes = [span.k for span in space.spans if isinstance(span, Symbol)]
-        self.tables = nn.ModuleList(nn.Embedding(k, ONE_HOT) for k in sizes if k > ONE_HOT)
+        symbols = [span for span in space.spans if isinstance(span, Symbol)]
+        sizes = [span.k for span in symbols]
+        self.tables = nn.ModuleList(_Table(span) for span in symbols if span.k > ONE_HOT)
         self.width = space.real_channels + sum(min(k, ONE_HOT) for k in sizes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -257,6 +259,18 @@ class SpanEmbedding(nn.Module):
                 part = (next(tables)(index) if k > ONE_HOT else F.one_hot(index, k)).movedim(-1, 1)
             parts.append(part.float())
         return torch.cat(parts, dim=1)
+
+
+class _Table(nn.Embedding):
+    """A vector of `ONE_HOT` numbers for each of many symbols."""
+
+    def __init__(self, span: Symbol) -> None:
+        known = KnownRows([span], span.k, ONE_HOT, 1.0)
+        super().__init__(known.own, ONE_HOT)
+        self.known = known
+
+    def forward(self, index: Tensor) -> Tensor:
+        return F.embedding(index, self.known(self.weight))
 
 
 class AlignedEncoder(nn.Module):

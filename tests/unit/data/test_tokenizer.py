@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from genwright.data.text import tokenizer as alphabets
 from genwright.data.text.tokenizer import BPE, FIRST, CharTokenizer, bpe_installed, cut, repair, restore
+from genwright.data.text.words import CAPITAL, CAPITALS, JOINED, WordPieces
 from genwright.errors import GenwrightError, RecipeError
 
 TRAIN = "The quick brown fox jumps over the lazy dog.\n  It's 42 times, isn't it?\n\n\n\nGrüße.\n" * 20
@@ -25,8 +26,21 @@ HARD = [
 ]
 
 
-@pytest.fixture(scope="module", params=["char", "bpe"])
+PIECES = [
+    "(",
+    "你",
+    "ﬁ",
+    *"abcdefghijklmnopqrstuvwxyz42",
+    *(f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz4"),
+    "the",
+    "##ox",
+]
+
+
+@pytest.fixture(scope="module", params=["char", "bpe", "words"])
 def alphabet(request):
+    if request.param == "words":
+        return WordPieces(PIECES)
     counts = alphabets.count(TRAIN)
     return CharTokenizer.of(counts) if request.param == "char" else BPE.train([TRAIN], 400)
 
@@ -51,7 +65,9 @@ def test_a_cut_does_not_show_in_the_ids(alphabet, text):
     at = cut(text)
     assert 0 < at <= len(text)
     halves = [alphabet.encode(text[:at]), alphabet.encode(text[at:])]
-    assert np.array_equal(np.concatenate(halves), alphabet.encode(text))
+    assert alphabet.decode(np.concatenate(halves)) == text
+    if alphabet.kind != "words":  # whose blank is said where a text begins with it
+        assert np.array_equal(np.concatenate(halves), alphabet.encode(text))
 
 
 def test_a_cut_is_before_the_last_space_of_a_run():
@@ -144,3 +160,25 @@ def test_bpe_without_its_library(monkeypatch):
     assert not bpe_installed()
     with pytest.raises(GenwrightError, match=r"pip install 'genwright\[text\]'"):
         BPE.train(["a"], 300)
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("the fox", ["the", "f", "##ox"]),
+        ("The FOX", [CAPITAL, "the", CAPITALS, "f", "##ox"]),
+        ("(the)the", ["(", "the", b")", JOINED, "the"]),
+        (" the\nthe", [b" ", "the", b"\n", "the"]),
+        ("the42", ["the", b"4", b"2"]),
+    ],
+    ids=str,
+)
+def test_known_words_are_found(text, spelled):
+    """The longest from the left, with a blank before each where one usually stands. What cannot go on is spelled whole:
+    `42` is no piece, and no `2` goes on with one."""
+    words = WordPieces([p for p in PIECES if p != "2"])
+    found = [
+        words.pieces[i - 260] if i >= 260 else bytes([i - 1]) if i < JOINED else i
+        for i in words.encode(text)
+    ]
+    assert found == spelled

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from html import escape
 from itertools import zip_longest
 from pathlib import Path
@@ -38,6 +39,7 @@ from genwright.data.member import SHARDS
 from genwright.data.preview import in_lines, sound_as_html
 from genwright.data.shards import holds, laid_out, write_shard
 from genwright.data.text.field import TextField
+from genwright.data.text.tokenizer import Unit
 from genwright.errors import RecipeError
 
 __all__ = ["AudioCodec", "Clip"]
@@ -63,6 +65,7 @@ class AudioCodec(FileCodec):
     rate      samples a second. None: the commonest of the files, at most 16,000
     seconds   length of a clip. None: the median of the files, at most 16,384 samples
     stride    seconds from the beginning of one clip to that of the next. None: the length of a clip
+    text_unit  of texts beside them, as `codec.unit` of a text: auto, char, bpe or words
     """
 
     reads: ClassVar[tuple[str, ...]] = (*SOUNDS, *SHARDS)
@@ -78,7 +81,9 @@ class AudioCodec(FileCodec):
         rate: Annotated[int, Ge(RATES[0]), Le(RATES[1])] | None = None,
         seconds: Annotated[float, Gt(0)] | None = None,
         stride: Annotated[float, Gt(0)] | None = None,
+        text_unit: Unit = "auto",
     ) -> None:
+        self._text = partial(TextField, layout="documents", tokenizer=text_unit)
         self._rate, self._seconds, self._stride = rate, seconds, stride
 
     @classmethod
@@ -102,7 +107,7 @@ class AudioCodec(FileCodec):
         found: dict[str, Field] = {name: _clips(form) for name in (layout.main, *layout.further)}
         for name in layout.names():
             if name in layout.texts:
-                found[name] = TextField(layout="documents")
+                found[name] = self._text()
             elif name not in found:
                 found[name] = ColumnField(name)
         return found

@@ -40,6 +40,7 @@ from genwright.data.packed import PACKED, with_packed
 from genwright.data.preview import in_lines
 from genwright.data.shards import holds
 from genwright.data.text.field import TextField
+from genwright.data.text.tokenizer import Unit
 from genwright.errors import RecipeError
 from genwright.variations import Augmentation
 
@@ -65,6 +66,7 @@ class ImageCodec(Codec):
     background  red, green and blue behind transparent pixels and beside fitted pictures
     augment     variations in training: names out of flip, shift, rotate, crop and scale, or names
                 with strengths as in `{"rotate": 5}`. None by default: a mirrored letter is another
+    text_unit   of texts beside them, as `codec.unit` of a text: auto, char, bpe or words
     """
 
     reads: ClassVar[tuple[str, ...]] = (*PICTURES, ".npz", npy.ENDING, *with_packed(idx.ENDING), *SHARDS)
@@ -84,7 +86,9 @@ class ImageCodec(Codec):
         depth: Literal["auto", 8, 16] = "auto",
         background: tuple[int, int, int] = (255, 255, 255),
         augment: tuple[Augmentation, ...] | dict[Augmentation, float] = (),
+        text_unit: Unit = "auto",
     ) -> None:
+        self._text = partial(TextField, layout="documents", tokenizer=text_unit)
         self._depth, self._tile = depth, _tile(crop, size)
         self._image = partial(
             ImageField,
@@ -133,7 +137,7 @@ class ImageCodec(Codec):
             if name in files.layout.further:
                 found[name] = self._image()
             elif name in files.layout.texts:
-                found[name] = TextField(layout="documents")
+                found[name] = self._text()
             else:
                 found[name] = ColumnField(name)
         return found

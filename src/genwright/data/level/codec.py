@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median_low
@@ -44,6 +45,7 @@ from genwright.data.level.files import (
 from genwright.data.level.legend import LEGEND, Legend, find_legend
 from genwright.data.sidecar import SIDECARS
 from genwright.data.text.field import TextField
+from genwright.data.text.tokenizer import Unit
 from genwright.errors import RecipeError
 
 __all__ = ["LevelCodec"]
@@ -76,6 +78,7 @@ class LevelCodec(FileCodec):
     fill    the tile that stands where a row has ended. None: rows have to be even; of .xsb and .sok a blank
     game    whose rules say what can be played: platform, runner, sokoban. auto: that of which the tiles and their
             tags in legend.json speak
+    text_unit  of texts beside them, as `codec.unit` of a text: auto, char, bpe or words
     """
 
     reads: ClassVar[tuple[str, ...]] = tuple(FORMATS)
@@ -94,7 +97,9 @@ class LevelCodec(FileCodec):
         stride: Annotated[int, Ge(1)] | None = None,
         fill: str | None = None,
         game: Literal["auto", "platform", "runner", "sokoban"] = "auto",
+        text_unit: Unit = "auto",
     ) -> None:
+        self._text = partial(TextField, layout="documents", tokenizer=text_unit)
         self._height, self._width, self._stride = height, width, stride
         self._fill, self._game = fill, game
 
@@ -124,7 +129,7 @@ class LevelCodec(FileCodec):
         layout = self._layout(source, options)
         found: dict[str, Field] = {layout.main: LevelField(self._choose(source))}
         for name in layout.names():
-            found[name] = TextField(layout="documents") if name in layout.texts else ColumnField(name)
+            found[name] = self._text() if name in layout.texts else ColumnField(name)
         return found
 
     def companions(self, source: Source, options: ReadOptions = AS_READ) -> list[Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from itertools import islice
 from pathlib import Path
@@ -48,6 +49,7 @@ from genwright.data.music.sound import RATE, heard_and_seen, pictured, played
 from genwright.data.music.theory import key_of
 from genwright.data.preview import sound_as_html
 from genwright.data.text.field import TextField
+from genwright.data.text.tokenizer import Unit
 from genwright.errors import RecipeError
 
 __all__ = ["MusicCodec"]
@@ -86,6 +88,7 @@ class MusicCodec(FileCodec):
     transpose   semitones up to which a piece is moved up or down each time that it is shown. None: 5; none where the
                 key is given, or most pieces stand in one
     sound       what is heard: strings of our own, or fluidsynth with a sound font of the machine
+    text_unit   of texts beside them, as `codec.unit` of a text: auto, char, bpe or words
     """
 
     reads: ClassVar[tuple[str, ...]] = (*SCORES, *ROLLS)
@@ -105,7 +108,9 @@ class MusicCodec(FileCodec):
         roll_steps: Annotated[int, Ge(1), Le(48)] = 1,
         transpose: Annotated[int, Ge(0), Le(11)] | None = None,
         sound: Literal["strings", "fluidsynth"] = "strings",
+        text_unit: Unit = "auto",
     ) -> None:
+        self._text = partial(TextField, layout="documents", tokenizer=text_unit)
         self._form, self._length, self._steps, self._roll_steps = form, length, steps, roll_steps
         self._transpose, self._sound = transpose, sound
 
@@ -140,7 +145,7 @@ class MusicCodec(FileCodec):
         found: dict[str, Field] = {layout.main: _music(form)}
         for name in layout.names():
             if name in layout.texts:
-                found[name] = TextField(layout="documents")
+                found[name] = self._text()
             else:
                 found[name] = _part(form, name) if name in layout.further else ColumnField(name)
         for name in _derived(pieces):

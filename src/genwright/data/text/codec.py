@@ -47,7 +47,7 @@ from genwright.data.text.files import (
     language,
     sure,
 )
-from genwright.data.text.tokenizer import BPE
+from genwright.data.text.tokenizer import BPE, Unit
 from genwright.errors import DataError, RecipeError
 from genwright.options import Count
 
@@ -86,7 +86,8 @@ class TextCodec(Codec):
 
     length    ids of an example, or predictions in a window of a stream (None: 256, or fewer of a stream for
               which there is little time)
-    unit      char: an id a character; bpe: pieces of words; auto: char up to 512 different ones
+    unit      char: an id a character; bpe: pieces of words; words: English words and parts of them whose vectors are
+              known, for few texts (`genwright[sentences]`); auto: char up to 512 different ones, else bpe
     vocab     ids of a BPE vocabulary
     shared    the texts of an example have one vocabulary, learnt from them all, so that what is made may copy what is
               given: for texts of one language, such as a text and its summary
@@ -110,7 +111,7 @@ class TextCodec(Codec):
         self,
         *,
         length: Count | None = None,
-        unit: Literal["auto", "char", "bpe"] = "auto",
+        unit: Unit = "auto",
         vocab: Annotated[int, Ge(BPE.least)] = 4096,
         shared: bool = False,
         layout: Literal["auto", "stream", "documents"] = "auto",

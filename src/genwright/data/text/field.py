@@ -1,4 +1,4 @@
-"""A text as a field: symbols of characters or of byte-pair pieces, documents or one long stream."""
+"""A text as a field: symbols of characters, byte-pair pieces or known words, documents or one long stream."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from annotated_types import Ge
 
 from genwright.data.field import Array, Field, Partial, Values
 from genwright.data.text import tokenizer as tokenizers
-from genwright.data.text.tokenizer import BPE, CODES, END, CharTokenizer, Tokenizer
+from genwright.data.text.tokenizer import BPE, CODES, END, CharTokenizer, Tokenizer, Unit
 from genwright.data.text.turns import are_turns
+from genwright.data.text.words import WordPieces
 from genwright.errors import DataError
 from genwright.grammar import Grammar
 from genwright.options import Count
 from genwright.space import Space, Symbol
+from genwright.word_vectors import vocabulary
 
 __all__ = ["SEPARATOR", "TextField"]
 
@@ -32,11 +34,12 @@ LEARN = 1 << 24
 """Characters of the texts that are kept to learn from, about; of more, documents are taken evenly."""
 GAP = r"(?<!\\)_"
 """A symbol to be made, where a part of a text is given."""
-_UNITS = {"char": "character", "bpe": "piece"}
+_UNITS = {"char": "character", "bpe": "piece", "words": "word"}
 
 
 class TextField(Field):
-    """Texts to ids of characters or of byte-pair pieces, and back exactly. The options are those of `TextCodec`.
+    """Texts to ids of characters, byte-pair pieces or known words, and back exactly. The options are those of
+    `TextCodec`.
 
     labelled  something is given beside the texts, so that they stay documents
     single    they are pieces of one document
@@ -50,7 +53,7 @@ class TextField(Field):
         self,
         *,
         length: Count = 256,
-        tokenizer: Literal["auto", "char", "bpe"] = "auto",
+        tokenizer: Unit = "auto",
         vocab: Annotated[int, Ge(BPE.least)] = 4096,
         layout: Literal["auto", "stream", "documents"] = "auto",
         single: bool = False,
@@ -147,6 +150,8 @@ class TextField(Field):
                 )
         if unit == "char":
             return CharTokenizer.of(counts)
+        if unit == "words":
+            return WordPieces(vocabulary())
         texts = [text for field in self.together for text in field._kept]
         step = 1 + sum(map(len, texts)) // LEARN
         return BPE.train(texts[::step], self.vocab)
@@ -184,9 +189,10 @@ class TextField(Field):
     def space(self) -> Space:
         """`(length + 1,)` of symbols for a stream, `(length,)` of symbols with pad 0 for documents."""
         size, length = self.tokenizer.size, int(self._facts["length"])
+        known = self.tokenizer.kind == WordPieces.kind
         if self.stream:
-            return Space((length + 1,), (Symbol(size),))
-        return Space((length,), (Symbol(size, pad=END),))
+            return Space((length + 1,), (Symbol(size, vectors=known),))
+        return Space((length,), (Symbol(size, pad=END, vectors=known),))
 
     @property
     def vocabulary(self) -> str | None:

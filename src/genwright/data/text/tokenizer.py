@@ -1,11 +1,12 @@
 """Text to ids and back, exactly.
 
-Two alphabets with one interface. Both are learnt from the training split and still spell **any**
+Alphabets with one interface. Two are learnt from the training split and still spell **any**
 text, so that a held-out text or a prompt with a letter never seen costs a few ids more and is not
 lost. Id 0 stands for no text: it ends a document, or fills up an example.
 
     Characters   0 | 16 nibbles | the characters of the training split, sorted
     BPE          0 | byte-level pieces, learnt on the spot (Sennrich et al. 2016, arXiv:1508.07909)
+    words        those of a vocabulary made elsewhere (`words.py`)
 
 The one thing that is not kept is a lone surrogate (half of a UTF-16 pair, which JSON can smuggle
 in): it is no character and no file can hold it, so it becomes U+FFFD, the replacement character.
@@ -17,7 +18,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ __all__ = [
     "END",
     "CharTokenizer",
     "Tokenizer",
+    "Unit",
     "bpe_installed",
     "count",
     "cut",
@@ -40,6 +42,8 @@ __all__ = [
     "restore",
 ]
 
+Unit = Literal["auto", "char", "bpe", "words"]
+"""What one id is: a character, a piece of a word learnt here, or a word or part of one whose vector is known."""
 END = 0
 NIBBLES = 16
 FIRST = 1 + NIBBLES  # id of the first character
@@ -71,7 +75,7 @@ def cut(text: str) -> int:
 
     Characters can be cut anywhere. BPE never joins across the last space or line end before a
     word, so the cut comes before that; a text whose last 16,384 characters have none is cut at
-    its end, which costs BPE an id or two there.
+    its end, which costs BPE an id or two there. Known words cost one where the second half begins.
     """
     start = max(1, len(text) - _TAIL)
     ends = [match.start() for match in _CUT.finditer(text, start)]
@@ -262,6 +266,10 @@ def restore(state: Mapping[str, Any]) -> Tokenizer:
     """The alphabet that gave this state."""
     if state["kind"] == CharTokenizer.kind:
         return CharTokenizer(state["characters"])
+    if state["kind"] == "words":
+        from genwright.data.text.words import WordPieces  # which is one of these
+
+        return WordPieces(state["pieces"])
     return BPE(state["tokenizer"])
 
 
