@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 import genwright
 from genwright import word_vectors
 from genwright.batch import Batch
+from genwright.data.text.field import TextField
 from genwright.data.text.words import WordPieces
 from genwright.errors import GenwrightError
 from genwright.families.autoregressive import Autoregressive
@@ -158,6 +159,16 @@ def test_captions_in_known_words(package: torch.Tensor, tmp_path: Path, make: st
     assert model.pipeline.fields["caption"].facts()["unit"] == "words"
     if make == "caption":
         assert list(made.values["caption"]) == 2 * ["A red square."]
+
+
+@pytest.mark.parametrize(
+    ("text", "known"), [("a red square. " * 90, True), ("ein rotes Rad. " * 90, False)]
+)
+def test_texts_of_other_words_are_warned_of(package: torch.Tensor, text: str, known: bool) -> None:
+    field = TextField(tokenizer="words", single=True, length=32)
+    field.fit([text])
+    field.settle()
+    assert any("no known word" in warning for warning in field.warnings()) != known
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

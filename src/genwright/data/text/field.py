@@ -99,7 +99,8 @@ class TextField(Field):
             tokenizer, seen = self._learn(every), "".join(map(chr, np.flatnonzero(every)))
             for field in self.together:
                 field._tokenizer, field._seen = tokenizer, seen
-        lengths = [len(self.tokenizer.encode(text)) for text in self._kept]
+        encoded = [self.tokenizer.encode(text) for text in self._kept]
+        lengths = list(map(len, encoded))
         characters, size = int(counts.sum()), _utf8(counts)
         if self.tokenizer.kind == "char":
             tokens = characters
@@ -135,6 +136,8 @@ class TextField(Field):
                 code="text-too-short",
             )
         self._warn(counts, 0 if stream else cut)
+        if isinstance(self.tokenizer, WordPieces):
+            self._warn_unknown(self.tokenizer.spelled(np.concatenate(encoded)))
         self._counts, self._kept = np.zeros(CODES, np.int64), []
         self._documents, self._held, self._step = 0, 0, 1
 
@@ -176,6 +179,14 @@ class TextField(Field):
             say(
                 f"only {tokens:,} ids to learn from: a model will soon know them by heart; give more "
                 f"text, or train a small model for a short time"
+            )
+
+    def _warn_unknown(self, spelled: float) -> None:
+        """Say where few words are known, `spelled` being the share of ids that are single bytes."""
+        if spelled > 0.25:
+            self._warnings.append(
+                f"{spelled:.0%} of the ids are bytes of what is no known word: the words are English, and another "
+                f"language is better learnt in pieces (unit bpe) or characters (char)"
             )
 
     # -- to tensors and back -------------------------------------------------------------------

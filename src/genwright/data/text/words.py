@@ -111,6 +111,10 @@ class WordPieces(Tokenizer):
                 marks = set()
         return text + held.decode("utf-8", "ignore")
 
+    def spelled(self, ids: NDArray[Any]) -> float:
+        """The share of ids that are bytes."""
+        return float(np.mean(ids < JOINED))
+
     @cached_property
     def grammar(self) -> Grammar:
         follows = np.full((len(utf8.BYTES), self.size), REFUSED)
