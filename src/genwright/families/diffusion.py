@@ -48,7 +48,7 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
     teaches = 1 / 3  # one of many amounts of noise
     loss_units = ("weighted squared error", "weighted squared error")
     likelihood: LikelihoodKind | None = "exact"
-    phases = (Phase("fit", lr=2e-3, betas=(0.9, 0.99), fan_in=2304),)
+    phases = (Phase("fit", lr=2e-3, betas=(0.9, 0.99), fan_in=576),)
 
     def __init__(
         self,

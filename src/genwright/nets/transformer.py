@@ -234,10 +234,12 @@ class TransformerBlock(nn.Module):
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         found = state.get(f"{prefix}k.weight")
-        if found is not None and len(found) == self.heads * len(self.k.weight) // self.kv_heads:
-            # Runs from before any were shared.
-            self.kv_heads, width = self.heads, self.q.in_features
-            self.k, self.v = (nn.Linear(width, width, bias=False).to(self.q.weight) for _ in range(2))
+        if self.kv_heads < self.heads and found is not None and found.shape == self.q.weight.shape:
+            # Runs from before any were shared. The parameters stay themselves: an optimizer may know them.
+            self.kv_heads = self.heads
+            for one in (self.k, self.v):
+                one.weight.data = torch.empty_like(self.q.weight)
+                one.out_features = self.q.out_features
         super()._load_from_state_dict(state, prefix, *rest)
 
     def _crossed(

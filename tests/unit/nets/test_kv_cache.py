@@ -50,9 +50,20 @@ def test_weights_of_one_key_for_each_query_are_loaded(monkeypatch: pytest.Monkey
     monkeypatch.setattr(transformer, "SHORT", 4)
     shared = varied(12)
     assert sum(p.numel() for p in shared.parameters()) < sum(p.numel() for p in net.parameters())
+    known = [id(p) for p in shared.parameters()]
     shared.load_state_dict(net.state_dict())
+    assert [id(p) for p in shared.parameters()] == known, "an optimizer would go on with others"
     torch.testing.assert_close(shared(h, cond), net(h, cond))
     with torch.no_grad():
         cache = shared.cache(2, 12, h)
         last = [shared(h[:, i : i + 1], cond, cache) for i in range(12)]
     torch.testing.assert_close(torch.cat(last, 1), net(h, cond))
+
+
+@pytest.mark.parametrize("short", [4, 64], ids=["shared", "one each"])
+def test_loading_keeps_the_parameters(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformer, "SHORT", short)
+    net = varied(12)
+    known = [id(p) for p in net.parameters()]
+    net.load_state_dict({name: value.clone() for name, value in net.state_dict().items()})
+    assert [id(p) for p in net.parameters()] == known
