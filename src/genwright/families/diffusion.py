@@ -45,7 +45,7 @@ class Diffusion(DensityEstimator, LatentVariable, Encoder):
     """A network that removes noise, and a solver that uses it."""
 
     accepts = frozenset({"real", "symbol", "mixed"})
-    teaches = 1 / 3  # one of many amounts of noise
+    teaches = 1 / 10  # one of many amounts of noise
     loss_units = ("weighted squared error", "weighted squared error")
     likelihood: LikelihoodKind | None = "exact"
     phases = (Phase("fit", lr=2e-3, betas=(0.9, 0.99), fan_in=576),)
