@@ -71,6 +71,7 @@ class AudioCodec(FileCodec):
     reads: ClassVar[tuple[str, ...]] = (*SOUNDS, *SHARDS)
     main: ClassVar[str] = "audio"
     field_types = (ClipField, ColumnField, TextField)
+    later = frozenset({"text_unit"})
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.seconds=0.25"
     plural = "clips"

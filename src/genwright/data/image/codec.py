@@ -72,6 +72,7 @@ class ImageCodec(Codec):
     reads: ClassVar[tuple[str, ...]] = (*PICTURES, ".npz", npy.ENDING, *with_packed(idx.ENDING), *SHARDS)
     main: ClassVar[str] = "image"
     field_types = (ImageField, ColumnField, TextField)
+    later = frozenset({"text_unit"})
     default_family: ClassVar[str] = "diffusion"
     dial = "codec.size=32"
     plural = "pictures"

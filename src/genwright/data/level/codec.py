@@ -84,6 +84,7 @@ class LevelCodec(FileCodec):
     reads: ClassVar[tuple[str, ...]] = tuple(FORMATS)
     main: ClassVar[str] = "level"
     field_types = (LevelField, ColumnField, TextField)
+    later = frozenset({"text_unit"})
     default_family: ClassVar[str] = "autoregressive"
     dial = "codec.width=16"
     plural = "levels"

@@ -94,6 +94,7 @@ class MusicCodec(FileCodec):
     reads: ClassVar[tuple[str, ...]] = (*SCORES, *ROLLS)
     main: ClassVar[str] = "music"
     field_types = (MusicField, ColumnField, TextField)
+    later = frozenset({"text_unit"})
     default_family: ClassVar[str] = "autoregressive"
     dial = "codec.length=32"
     plural = "pieces"
