@@ -50,9 +50,10 @@ def vocabulary() -> list[str]:
 def vectors() -> Tensor:
     """Of each piece of the vocabulary, around their mean and of length sqrt(384): `(pieces, 384)`. Raises
     `GenwrightError` where the package is missing."""
+    from safetensors import safe_open
+
     places = torch.tensor(list(_places().values()))
-    safetensors = import_module("safetensors")
-    with safetensors.safe_open(_folder() / "model.safetensors", "pt") as weights:
+    with safe_open(_folder() / "model.safetensors", "pt") as weights:
         found = weights.get_tensor("embeddings.word_embeddings.weight")[places].float()
     scaled: Tensor = F.normalize(found - found.mean(0)) * WIDTH**0.5
     return scaled

@@ -182,3 +182,10 @@ def test_known_words_are_found(text, spelled):
         for i in words.encode(text)
     ]
     assert found == spelled
+
+
+def test_a_word_of_any_length_is_spelled_soon():
+    """Such as a gene: no piece is looked for that is longer than all."""
+    gene = "acgt" * 50_000
+    words = WordPieces(PIECES)
+    assert words.decode(words.encode(gene)) == gene

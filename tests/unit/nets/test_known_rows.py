@@ -44,9 +44,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.T
     (folder / "tokenizer.json").write_text(
         json.dumps({"model": {"vocab": vocabulary}}), encoding="utf-8"
     )
-    module = types.ModuleType(PACKAGE)
-    module.get_model_path = lambda: str(folder)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, PACKAGE, module)
+
+    class Package(types.ModuleType):
+        @staticmethod
+        def get_model_path() -> str:
+            return str(folder)
+
+    monkeypatch.setitem(sys.modules, PACKAGE, Package(PACKAGE))
     for kept in (word_vectors._places, word_vectors.vectors):
         kept.cache_clear()
     yield weights

@@ -99,8 +99,7 @@ class TextField(Field):
             tokenizer, seen = self._learn(every), "".join(map(chr, np.flatnonzero(every)))
             for field in self.together:
                 field._tokenizer, field._seen = tokenizer, seen
-        encoded = [self.tokenizer.encode(text) for text in self._kept]
-        lengths = list(map(len, encoded))
+        lengths = [len(self.tokenizer.encode(text)) for text in self._kept]
         characters, size = int(counts.sum()), _utf8(counts)
         if self.tokenizer.kind == "char":
             tokens = characters
@@ -137,7 +136,7 @@ class TextField(Field):
             )
         self._warn(counts, 0 if stream else cut)
         if isinstance(self.tokenizer, WordPieces):
-            self._warn_unknown(self.tokenizer.spelled(np.concatenate(encoded)))
+            self._warn_unknown(self.tokenizer, sum(lengths))
         self._counts, self._kept = np.zeros(CODES, np.int64), []
         self._documents, self._held, self._step = 0, 0, 1
 
@@ -181,11 +180,12 @@ class TextField(Field):
                 f"text, or train a small model for a short time"
             )
 
-    def _warn_unknown(self, spelled: float) -> None:
-        """Say where few words are known, `spelled` being the share of ids that are single bytes."""
-        if spelled > 0.25:
+    def _warn_unknown(self, words: WordPieces, ids: int) -> None:
+        """Say where few words of the texts, in so many ids, are known."""
+        share = sum(words.spelled(words.encode(text)) for text in self._kept) / ids
+        if share > 0.25:
             self._warnings.append(
-                f"{spelled:.0%} of the ids are bytes of what is no known word: the words are English, and another "
+                f"{share:.0%} of the ids are bytes of what is no known word: the words are English, and another "
                 f"language is better learnt in pieces (unit bpe) or characters (char)"
             )
 

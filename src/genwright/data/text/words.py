@@ -43,6 +43,7 @@ class WordPieces(Tokenizer):
     def __init__(self, pieces: Sequence[str]) -> None:
         self.pieces = list(pieces)
         self._ids = {piece: i for i, piece in enumerate(self.pieces, PIECES)}
+        self._longest = max(map(len, self.pieces), default=0)
         self._spelled = lru_cache(1 << 16)(self._spell)
 
     @property
@@ -80,7 +81,8 @@ class WordPieces(Tokenizer):
         ids, start = list[int](), 0
         while start < len(word):
             mark = MORE if start else ""
-            ends = (end for end in range(len(word), start, -1) if mark + word[start:end] in self._ids)
+            last = min(len(word), start + self._longest)  # a word may be of any length, such as a gene
+            ends = (end for end in range(last, start, -1) if mark + word[start:end] in self._ids)
             end = next(ends, 0)
             if not end:
                 return ()
@@ -94,7 +96,8 @@ class WordPieces(Tokenizer):
             if BYTES <= i < JOINED:
                 held.append(i - BYTES)
                 continue
-            text, held = text + held.decode("utf-8", "ignore"), bytearray()
+            if held:
+                text, held = text + held.decode("utf-8", "ignore"), bytearray()
             if i in (JOINED, CAPITAL, CAPITALS):
                 marks.add(i)
             elif i >= PIECES:
@@ -111,9 +114,9 @@ class WordPieces(Tokenizer):
                 marks = set()
         return text + held.decode("utf-8", "ignore")
 
-    def spelled(self, ids: NDArray[Any]) -> float:
-        """The share of ids that are bytes."""
-        return float(np.mean(ids < JOINED))
+    def spelled(self, ids: NDArray[Any]) -> int:
+        """How many ids are bytes."""
+        return int(np.sum(ids < JOINED))
 
     @cached_property
     def grammar(self) -> Grammar:
