@@ -6,10 +6,14 @@ muon       ours, over stacks of matrices, against torch.optim.Muon, matrix by ma
 attention  on a CPU in fp32 against bfloat16, forward and backward
 norm       layer_norm against rms_norm, forward and backward
 keys       which lie along the positions against one behind the other, read by one position's queries
+continuing  products of one position of a Transformer block in bfloat16 against fp32, by width and examples
 precision  a small Transformer step under bfloat16 autocast against fp32; a small U-Net likewise
 """
 
 from __future__ import annotations
+
+import itertools
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +71,24 @@ def keys() -> None:
     say(benchmark="keys", along_times_faster=round(found["first"] / found["along"], 2))
 
 
+def continuing() -> None:
+    for width, examples in itertools.product((32, 128, 384), (1, 64, 256)):
+        shapes = ((examples, width), (width, 4 * width), (4 * width, width))
+        exact = [torch.randn(*shape) for shape in shapes]
+        half = [one.bfloat16() for one in exact]
+
+        def run(tensors: list[Tensor]) -> None:
+            x, wide, back = tensors
+            for _ in range(20):
+                torch.addmm(x, torch.mm(x, wide), back)
+
+        found = interleaved(20, bf16=partial(run, half), fp32=partial(run, exact))
+        say(
+            benchmark=f"continuing {examples} of {width}",
+            bf16_times_faster=round(found["fp32"] / found["bf16"], 2),
+        )
+
+
 def precision() -> None:
     text, picture = Space((65,), (Symbol(82),)), Space((32, 32), (Real(3, bounded=True),))
     cases: dict[str, tuple[Family, Batch]] = {
@@ -90,4 +112,5 @@ if __name__ == "__main__":
     attention()
     norm()
     keys()
+    continuing()
     precision()

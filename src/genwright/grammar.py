@@ -39,6 +39,11 @@ class Grammar:
                 return steps
             steps = fewer
 
+    @cached_property
+    def _steps_after(self) -> Tensor:
+        """The same after each symbol of each state `(states, k)`; inf where it may not come."""
+        return self.steps[self.follows.clamp_min(0)].masked_fill(self.follows < 0, torch.inf)
+
     def to(self, device: torch.device) -> Grammar:
         return Grammar(self.follows.to(device))
 
@@ -50,9 +55,8 @@ class Grammar:
         return state
 
     def after(self, state: Tensor, symbol: Tensor) -> Tensor:
-        return self.follows[state, symbol].clamp_min(0)
+        return self.follows[state, symbol].clamp_min_(0)
 
     def allowed(self, state: Tensor, left: int | Tensor) -> Tensor:
         """Which symbols may come `(n, k)` where `left` places follow theirs (of each, `(n, 1)`)."""
-        after = self.follows[state]
-        return (after >= 0) & (self.steps[after.clamp_min(0)] <= left)
+        return self._steps_after[state] <= left

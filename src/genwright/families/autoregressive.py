@@ -39,6 +39,8 @@ from genwright.space import CondSpec, Space, Symbol
 
 __all__ = ["Autoregressive"]
 
+LARGE = 2**14
+"""Examples times channels up to which a product on a CPU gains nothing by bfloat16 (`benchmarks/kernels.py`)."""
 Spans = Literal["auto", "ordered", "independent"]
 
 
@@ -149,13 +151,17 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
     def _inputs(self, rows: Tensor, marks: _Marks, begin: int, end: int) -> Tensor:
         """What the network reads at places `begin` to `end` `(B, end - begin, width)`: what stands at those
         just before each, as rows of the tables `(B, >= (end - 1) * at_once)`, and what marks the place."""
-        h = rows.new_zeros(len(rows), end - begin, self.net.width, dtype=self.start.dtype)
+        h = None
         for back, table in enumerate(marks.tables, 1):
             first, last = (max(at - back, 0) * self.at_once for at in (begin, end))
             read = self._looked_up(rows[:, first:last], table)
-            h = h + F.pad(read, (0, 0, h.shape[1] - read.shape[1], 0))
+            if missing := end - begin - read.shape[1]:
+                read = F.pad(read, (0, 0, missing, 0))
+            h = read if h is None else h + read
         if begin == 0:
-            h = h + F.pad(marks.start.expand(len(rows), 1, -1), (0, 0, 0, h.shape[1] - 1))
+            start = F.pad(marks.start.expand(len(rows), 1, -1), (0, 0, 0, end - 1))
+            h = start if h is None else h + start
+        assert h is not None, "a place but the first has one before it"
         if marks.place is not None:
             h = h + marks.place[begin:end]
         return h if marks.given is None else h + marks.given[:, begin:end]
@@ -302,7 +308,7 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         while at < total and not bool(done.all()):
             logits = reader.read(rows, at)
             if grammar is not None and state is not None:
-                logits = logits.masked_fill(~grammar.allowed(state, total - at - 1), -torch.inf)
+                logits = torch.where(grammar.allowed(state, total - at - 1), logits, -torch.inf)
             parts = torch.split(logits, self.sizes, dim=1) if self.at_once > 1 else (logits,)
             drawn = [
                 inverse_cdf_sample(sampler.probs(part), u[:, at + i]) for i, part in enumerate(parts)
@@ -376,8 +382,10 @@ class Autoregressive(SymbolFamily, DensityEstimator, Infilling):
         return torch.cat(parts)
 
     def _continuing(self) -> Causal:
-        """The network as it goes on from a cache: in bfloat16 some three times as fast on a CPU that has it."""
-        if self.half_precision and self.device.type == "cpu" and self.net.continues_in_bfloat16:
+        """The network as it goes on from a cache: in bfloat16 some three times as fast on a CPU that has it, where its
+        products are large. By a whole chunk, so that how many are made changes none."""
+        large = self.net.continues_in_bfloat16 and self.chunk * self.net.width > LARGE
+        if self.half_precision and self.device.type == "cpu" and large:
             return copy.deepcopy(self.net).bfloat16()
         return self.net
 

@@ -94,17 +94,23 @@ class KVCache:
         return keys[:, :, :end], values[:, :, :end]
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """What the queries `(B, Q, D)` of one new position see, itself and what came before: `(B, Q, D)`. Its keys and
-        values `(B, H, D)` are each for Q / H of them."""
-        keys, values = self.extend(layer, k[:, :, None], v[:, :, None])
-        groups = (q * q.shape[-1] ** -0.5).view(*k.shape[:2], -1, k.shape[2])  # (B, H, Q / H, D)
+        """What the scaled queries `(B, Q, D)` of one new position see, itself and what came before: `(B, Q * D)`. Its
+        keys and values `(B, H, D)` are each for Q / H of them."""
+        keys, values = self.keys[layer], self.values[layer]
+        keys.select(2, self.length).copy_(k)
+        values.select(2, self.length).copy_(v)
+        end, (b, h, d) = self.length + 1, k.shape
         if keys.stride(2) > keys.stride(0):
-            last, seen = (one.permute(2, 0, 1, 3)[:, :, :, None] for one in (keys, values))
-            shares = (last * groups).sum(-1).softmax(0)
-            return (seen * shares[..., None]).sum(0).view(q.shape)
-        flat = [one.flatten(0, 1) for one in (groups, keys, values)]
-        shares = torch.bmm(flat[0], flat[1].transpose(1, 2)).softmax(2)
-        return torch.bmm(shares, flat[2]).view(q.shape)
+            last, seen = (
+                one.narrow(2, 0, end).permute(2, 0, 1, 3)[:, :, :, None] for one in (keys, values)
+            )
+            shares = (last * q.view(b, h, -1, d)).sum(-1).softmax(0)
+            return (seen * shares[..., None]).sum(0).view(b, -1)
+        along, flat = self.once(
+            layer, "flat", lambda: (keys.transpose(2, 3).flatten(0, 1), values.flatten(0, 1))
+        )
+        shares = torch.bmm(q.reshape(b * h, -1, d), along.narrow(2, 0, end)).softmax(2)
+        return torch.bmm(shares, flat.narrow(1, 0, end)).view(b, -1)
 
 
 class Rotary(nn.Module):
@@ -127,9 +133,12 @@ class Rotary(nn.Module):
         sin = self.sin[first : first + x.shape[2]].to(x.dtype)
         return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
 
-    def next(self, x: Tensor, at: int) -> Tensor:
-        """`(..., D)` of position number `at`."""
-        return torch.addcmul(x * self.cos[at], x.roll(x.shape[-1] // 2, dims=-1), self.sin[at])
+    def scaled(self, queries: int, keys: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines `(L, queries + keys, D)`, by which queries are also brought to the size that attention
+        wants."""
+        size = torch.ones(queries + keys, 1, device=self.cos.device)
+        size[:queries] = self.cos.shape[1] ** -0.5
+        return self.cos.float()[:, None] * size, self.sin.float()[:, None] * size
 
 
 class TransformerBlock(nn.Module):
@@ -208,25 +217,41 @@ class TransformerBlock(nn.Module):
         out: Tensor = h + self.drop(self.back(F.relu(self.wide(norm(h))).square()))
         return out
 
-    def next(self, h: Tensor, cond: Cond, rotary: Rotary, cache: KVCache, layer: int) -> Tensor:
+    def next(
+        self,
+        h: Tensor,
+        cond: Cond,
+        rotary: Rotary,
+        turn: tuple[Tensor, Tensor],
+        cache: KVCache,
+        layer: int,
+    ) -> Tensor:
         """The same of one new position `(B, width)` without dropout, on a CPU, where the time of small operations is
-        what counts: fewer of them, in place, and attention in fp32 (`attend`)."""
-        modulation = cache.once(layer, "film", lambda: self.film.modulation(cond))
+        what counts: fewer of them, in place, and attention in fp32 (`attend`).
+
+        turn: cosines and sines of the position, see `Rotary.scaled`"""
+        film, to_qkv, proj, wide, back = cache.once(layer, "next", lambda: self._ready(cond))
         x = norm(h)
-        if modulation is not None:
-            scale, shift = modulation
-            x = x * (1 + scale) + shift
-        qkv = F.linear(x, cache.once(layer, "qkv", self._stacked)).float()
+        if film is not None:
+            x = torch.addcmul(film[1], x, film[0])
         both = self.heads + self.kv_heads
-        qkv = qkv.view(len(h), both + self.kv_heads, -1)
-        qk, v = norm(qkv[:, :both]), qkv[:, both:]
-        q, k = torch.split(rotary.next(qk, cache.length), [self.heads, self.kv_heads], dim=1)
-        y = cache.attend(layer, q, k, v).to(h.dtype)
-        h = torch.addmm(h, y.flatten(1), self.proj.weight.t())
+        qkv = torch.mm(x, to_qkv).float().view(len(h), both + self.kv_heads, -1)
+        qk, v = torch.split(qkv, [both, self.kv_heads], dim=1)
+        qk = norm(qk)
+        qk = torch.addcmul(qk * turn[0], qk.roll(qk.shape[-1] // 2, dims=-1), turn[1])
+        q, k = torch.split(qk, [self.heads, self.kv_heads], dim=1)
+        h = torch.addmm(h, cache.attend(layer, q, k, v).to(h.dtype), proj)
         if self.cross is not None and cond.tokens is not None:
             h = self._crossed(h[:, None], cond, rotary, cache, layer)[:, 0]
-        wide = F.linear(norm(h), self.wide.weight).relu_()
-        return torch.addmm(h, wide.mul_(wide), self.back.weight.t())
+        many = torch.mm(norm(h), wide).relu_()
+        return torch.addmm(h, many.mul_(many), back)
+
+    def _ready(self, cond: Cond) -> tuple[tuple[Tensor, Tensor] | None, Tensor, Tensor, Tensor, Tensor]:
+        """What `next` multiplies by: the modulation, and matrices the way round that their products are fastest."""
+        film = self.film.modulation(cond)
+        weights = (self._stacked(), self.proj.weight, self.wide.weight, self.back.weight)
+        qkv, proj, wide, back = (weight.t().contiguous() for weight in weights)
+        return None if film is None else (1 + film[0], film[1]), qkv, proj, wide, back
 
     def _stacked(self) -> Tensor:
         """The weights of queries, keys and values, `(3 width, width)` where none are shared."""
@@ -310,10 +335,13 @@ class CausalTransformer(Causal):
 
     def _next(self, h: Tensor, cond: Cond, cache: KVCache) -> Tensor:
         """One new position `(B, width)`."""
-        h = norm(h)
+        h, first = norm(h), self.blocks[0]
+        assert isinstance(first, TransformerBlock)
+        cos, sin = cache.once(0, "turn", lambda: self.rotary.scaled(first.heads, first.kv_heads))
+        turn = (cos[cache.length], sin[cache.length])
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, TransformerBlock)
-            h = block.next(h, cond, self.rotary, cache, layer)
+            h = block.next(h, cond, self.rotary, turn, cache, layer)
         cache.length += 1
         return norm(h)
 
