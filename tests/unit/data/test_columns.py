@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genwright.data.columns.check_digits import CHECK_DIGITS
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import Column, fit_column, restore_column
+from genwright.data.columns.month_names import MONTH_NAMES
 from genwright.data.columns.scaling import NormalScores
 from genwright.errors import DataError, RecipeError, RunError
 from genwright.space import Real, Symbol
@@ -320,6 +322,88 @@ def test_periods_times_and_durations_stay_such(values, made):
         assert type(value) is type(values[0])
         assert re.fullmatch(made, str(value))
     json.dumps(column.facts())
+
+
+NAMED = [date(2019, 1, 5) + timedelta(days=11 * k) for k in range(90)]
+
+
+@pytest.mark.parametrize(
+    ("language", "form"),
+    [
+        ("de", "{0.day}. {full} {0.year}"),
+        ("de", "{0.day:02d}. {short} {0.year}"),
+        ("fr", "{0.day} {full} {0.year}"),
+        ("fr", "{0.day} {capital} {0.year}"),
+        ("fr", "{0.day} {short} {0.year}"),
+        ("es", "{0.day} de {full} de {0.year}"),
+        ("it", "{capital} {0.year}"),
+        ("pt", "{0.day:02d}-{short}-{0.year}"),
+        ("nl", "{0.day} {full} {0.year}"),
+        ("pl", "{0.day} {full} {0.year}"),
+        ("", "{short}. {0.day}, {0.year}"),
+        ("", "{0.day:02d} {short}"),
+        ("", "{full} {0.day}"),
+        ("", "{0.year}年{0.month}月{0.day}日"),
+        ("", "{0.year}년 {0.month:02d}월 {0.day:02d}일"),
+        ("", "{0.month}月{0.day}日"),
+    ],
+)
+def test_dates_are_read_in_the_language_of_their_months(language, form):
+    months = MONTH_NAMES[language]
+    values = [
+        form.format(
+            day,
+            full=months.full[day.month - 1],
+            capital=months.full[day.month - 1].capitalize(),
+            short=months.short[day.month - 1],
+        )
+        for day in NAMED
+    ]
+    column = fit_column("when", values)
+    assert column.kind == "datetime"
+    assert back(column, values) == values
+    assert column.warnings() == []
+    some = [column.encode([value])[0, -1] for value in values]
+    order = [
+        (day.year if "0.year" in form else 0, day.month, day.day * ("0.day" in form)) for day in NAMED
+    ]
+    ranks = {key: i for i, key in enumerate(sorted(set(order)))}
+    assert np.corrcoef([ranks[key] for key in order], some)[0, 1] > 0.9
+
+
+def test_a_day_of_any_year_may_be_the_29th_of_february():
+    values = [f"{day:%d %b}" for day in NAMED] + ["29 Feb"] * 3
+    column = fit_column("birthday", values)
+    assert column.kind == "datetime"
+    assert back(column, values) == values
+
+
+def test_clock_times_with_a_point_are_no_decimals():
+    values = [f"{m:%H.%M}" for m in MOMENTS]
+    column = fit_column("opens", values)
+    assert column.kind == "datetime"
+    assert back(column, values) == values
+    assert fit_column("x", [f"{k / 7 + 10:.2f}" for k in range(90)]).kind == "continuous"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["1,23,456", "12,34,567", "12,345", "1,00,00,000", "345"], "integer"),
+        (["₹ 1,23,456.50", "₹ 12,34,567.25", "₹ 12,345.00", "₹ 345.10"], "continuous"),
+        (["-1,23,456", "12,34,567", "12,345", "0"], "integer"),
+    ],
+)
+def test_digits_are_grouped_as_india_does(values, kind):
+    start = 1 if values[0].startswith("₹") else 0
+    more = [re.sub("45", f"{k:02d}", value) for value in values for k in range(10, 40)]
+    column = fit_column("pay", values + more)
+    assert column.kind == kind
+    assert back(column, values + more) == values + more
+    made = column.decode(np.linspace(-2, 2, 200, dtype=np.float32)[:, None], rng())
+    shape = r"[₹ -]*([0-9]{1,2}(,[0-9]{2})*,[0-9]{3}|[0-9]{1,3})(\.[0-9]{2})?"
+    assert all(re.fullmatch(shape, value) for value in made)
+    assert start == 0 or all(value.startswith("₹ ") for value in made)
 
 
 @pytest.mark.parametrize(
@@ -665,6 +749,73 @@ def test_fresh_identifiers_keep_pattern_width_and_range(values, pattern):
     ):  # of so few addresses one may come again
         assert not set(fresh) & set(values)
     assert back(column, values) == column.decode(column.encode(values), rng())
+
+
+def coded(check: str, bodies) -> list[str]:
+    return [CHECK_DIGITS[check].complete(body) for body in bodies]
+
+
+@pytest.mark.parametrize(
+    ("check", "body", "code"),
+    [
+        ("luhn", "7992739871", "79927398713"),  # ISO/IEC 7812-1
+        ("gtin", "400638133393", "4006381333931"),
+        ("gtin", "7351353", "73513537"),
+        ("gtin", "978-3-16-148410-", "978-3-16-148410-0"),
+        ("isbn10", "030640615", "0306406152"),
+        ("isbn10", "080442957", "080442957X"),
+        ("iban", "GBWEST12345698765432", "GB82WEST12345698765432"),
+        ("iban", "DE 3704 0044 0532 0130 00", "DE89 3704 0044 0532 0130 00"),
+    ],
+)
+def test_check_digits_are_those_of_the_standards(check, body, code):
+    one = CHECK_DIGITS[check]
+    assert one.complete(body) == code
+    assert one.strip(code) == body
+    assert one.holds(code)
+    wrong = code.replace(code[-3], "1" if code[-3] != "1" else "2")
+    assert not one.holds(wrong)
+    assert not one.holds(body)
+
+
+@pytest.mark.parametrize(
+    ("check", "bodies"),
+    [
+        ("luhn", [f"4{k * 0x9E3779B97F4A7C15 % 10**14:014d}" for k in range(1, 90)]),
+        ("gtin", [f"978-3-{k * 7919 % 10**4:04d}-{k * 31 % 10**4:04d}-" for k in range(1, 90)]),
+        ("isbn10", [f"{k * 0x9E3779B97F % 10**9:09d}" for k in range(1, 90)]),
+        ("iban", [f"DE{k * 0x9E3779B97F4A7C15 % 10**18:018d}" for k in range(1, 90)]),
+    ],
+)
+def test_fresh_codes_have_the_right_check_digits(check, bodies):
+    codes = coded(check, bodies)
+    for values in (codes, [*codes[1:], codes[0][:-2] + "00"]):  # one of them mistyped
+        column = fit_column("code", values)
+        assert column.kind == "identifier"
+        fresh = column.decode(np.zeros((300, 0)), rng())
+        assert len(set(fresh)) == 300
+        assert not set(fresh) & set(values)
+        assert all(CHECK_DIGITS[check].holds(code) for code in fresh)
+        assert {re.sub("[0-9X]", "9", code) for code in fresh} == {re.sub("[0-9X]", "9", codes[0])}
+        assert back(column, values) == column.decode(column.encode(values), rng())
+
+
+def test_codes_with_check_digits_in_a_table_of_numbers_stay_whole():
+    cards = [int(code) for code in coded("luhn", (f"4{k * 7919 % 10**14:014d}" for k in range(1, 90)))]
+    fresh = fit_column("card", cards).decode(np.zeros((9, 0)), rng())
+    assert all(isinstance(code, int) and CHECK_DIGITS["luhn"].holds(code) for code in fresh)
+    goods = coded("gtin", [f"40063813{k * 7 % 50:04d}" for k in range(900)])
+    column = fit_column("barcode", goods)
+    assert column.kind == "categorical"  # those that come again are drawn as they came
+    assert back(column, goods) == goods
+    assert fit_column("n", [k * 7919 for k in range(90)]).kind == "integer"
+
+
+@pytest.mark.parametrize("start", ["#", "sha256:", "https://example.org/"])
+def test_fresh_codes_of_letters_and_digits_keep_their_places(start):
+    values = [f"{start}{k * 0x9E3779B1 % 16**6:06x}" for k in range(1, 400)]
+    fresh = fit_column("colour", values).decode(np.zeros((300, 0)), rng())
+    assert all(re.fullmatch(re.escape(start) + "[0-9a-f]{6}", code) for code in fresh)
 
 
 def test_identifiers_stay_inside_the_type_of_the_file():

@@ -5,7 +5,7 @@ here so that one is the inverse of the other on every machine, with some more di
 
     %q   the quarter                               %h   hours of a duration, which may be more than 23
     %D   days of a duration                        %P   the same with the word: 1 day, 2 days
-    %-d  without a leading zero                    %^b  in capitals, and %_p in small letters
+    %-d  without a leading zero                    %^b  in capitals, %_p in small letters, %~b with one capital
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from genwright.data.columns.durations import fit_durations
 from genwright.data.columns.formats import Format, FormatFit, MixedFormat, cover, spaced
+from genwright.data.columns.month_names import ENGLISH, MONTH_NAMES, MonthNames
 from genwright.data.columns.numbers import few_texts, parse_number
 
 __all__ = ["DateFormat", "fit_dates"]
@@ -35,8 +36,6 @@ COMMON = 5
 
 # -- patterns ------------------------------------------------------------------------------------
 
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September"]
-_MONTHS += ["October", "November", "December"]
 _WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 _READ = {"Y": r"\d{4}", "G": r"\d{4}", "y": r"\d{2}", "V": r"\d{2}", "M": r"\d{2}", "S": r"\d{2}"}
@@ -48,7 +47,6 @@ _READ |= dict.fromkeys("mdHI", r"\d{1,2}") | {
     "q": "[1-4]",
 }
 _READ |= {"j": r"\d{3}", "u": "[1-7]", "p": "[AaPp][Mm]"}
-_READ |= {"b": "|".join(name[:3] for name in _MONTHS), "B": "|".join(_MONTHS)}
 _READ |= {"a": "|".join(name[:3] for name in _WEEKDAYS), "A": "|".join(_WEEKDAYS)}
 
 _WRITE: dict[str, Callable[[datetime], str]] = {
@@ -61,8 +59,6 @@ _WRITE: dict[str, Callable[[datetime], str]] = {
     "d": lambda t: f"{t.day:02d}",
     "j": lambda t: f"{t.timetuple().tm_yday:03d}",
     "q": lambda t: str((t.month + 2) // 3),
-    "b": lambda t: _MONTHS[t.month - 1][:3],
-    "B": lambda t: _MONTHS[t.month - 1],
     "a": lambda t: _WEEKDAYS[t.weekday()][:3],
     "A": lambda t: _WEEKDAYS[t.weekday()],
     "H": lambda t: f"{t.hour:02d}",
@@ -75,27 +71,34 @@ _WRITE: dict[str, Callable[[datetime], str]] = {
     "D": lambda t: str((t - EPOCH).days),
     "P": lambda t: f"{(t - EPOCH).days} day{'s' * ((t - EPOCH).days != 1)}",
 }
-_DIRECTIVE = re.compile(r"%([-^_]?)([A-Za-z])")
+_DIRECTIVE = re.compile(r"%([-^_~]?)([A-Za-z])")
+_LEAP = 1972
+"""The year of a day that names none, so that it may be the 29th of February."""
 
 
 @cache
-def _regex(pattern: str) -> re.Pattern[str]:
+def _regex(pattern: str, language: str = ENGLISH) -> re.Pattern[str]:
+    months = MONTH_NAMES[language]
+    read = _READ | {
+        letter: "|".join(map(re.escape, names))
+        for letter, names in (("B", months.full), ("b", months.short))
+    }
     pieces = _DIRECTIVE.split(pattern)
     parts = [re.escape(pieces[0])]
     for letter, literal in zip(pieces[2::3], pieces[3::3], strict=True):
-        parts.append(f"(?P<{letter}>{_READ[letter]}){re.escape(literal)}")
+        parts.append(f"(?P<{letter}>{read[letter]}){re.escape(literal)}")
     return re.compile("".join(parts), re.I)
 
 
-def _moment(pattern: str, text: str) -> datetime | None:
-    found = _regex(pattern).fullmatch(text)
+def _moment(pattern: str, text: str, language: str = ENGLISH) -> datetime | None:
+    found = _regex(pattern, language).fullmatch(text)
     try:
-        return _meant(found.groupdict()) if found else None
+        return _meant(found.groupdict(), MONTH_NAMES[language]) if found else None
     except (ValueError, OverflowError):
         return None
 
 
-def _meant(parts: Mapping[str, str]) -> datetime:
+def _meant(parts: Mapping[str, str], months: MonthNames) -> datetime:
     """The moment that the parts of a text mean: the first of a month, week or quarter. Raises `ValueError`."""
     n = {letter: int(text) for letter, text in parts.items() if text.isdecimal()}
     if "f" in parts:
@@ -112,12 +115,12 @@ def _meant(parts: Mapping[str, str]) -> datetime:
             raise ValueError("minutes of an hour")
         hours = n.get("h", hour)
         return EPOCH + timedelta(n.get("D", 0), n.get("S", 0), n.get("f", 0), 0, n.get("M", 0), hours)
-    year = n.get("Y", EPOCH.year)
+    year = n.get("Y", _LEAP if "d" in n else EPOCH.year)
     if "y" in n:
         year = n["y"] + (1900 if n["y"] > 68 else 2000)
     month = n.get("m", 3 * n.get("q", 1) - 2)
     if name := parts.get("b", parts.get("B")):
-        month = [known[:3].lower() for known in _MONTHS].index(name[:3].lower()) + 1
+        month = months.number(name)
     day = (
         date.fromisocalendar(n["G"], n["V"], n.get("u", 1))
         if "G" in n
@@ -130,15 +133,23 @@ def _meant(parts: Mapping[str, str]) -> datetime:
     return datetime(day.year, day.month, day.day, hour, n.get("M", 0), n.get("S", 0), n.get("f", 0))
 
 
-def _text(pattern: str, moment: datetime, digits: int) -> str:
+def _text(pattern: str, moment: datetime, digits: int, language: str) -> str:
+    months = MONTH_NAMES[language]
+
     def one(found: re.Match[str]) -> str:
         flag, letter = found[1], found[2]
-        text = _WRITE[letter](moment)[: digits if letter == "f" else None]
+        if letter in "bB":
+            text = (months.short if letter == "b" else months.full)[moment.month - 1]
+        else:
+            text = _WRITE[letter](moment)[: digits if letter == "f" else None]
         if flag == "-":
             return text.lstrip("0") or "0"
-        return text.upper() if flag == "^" else text.lower() if flag == "_" else text
+        return _CASES[flag](text) if flag else text
 
     return _DIRECTIVE.sub(one, pattern)
+
+
+_CASES = {"^": str.upper, "_": str.lower, "~": str.capitalize}
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,7 @@ class DateFormat(Format):
     zone      what ends every text: "Z", "+01:00", or nothing
     digits    of the fraction of a second
     padded    05.01.2024 rather than 5.1.2024, where the pattern does not say so
+    language  of the names of months, see `MONTH_NAMES`
     """
 
     raw: Literal["text", "int", "date", "datetime", "zoned", "time", "duration"]
@@ -159,14 +171,13 @@ class DateFormat(Format):
     zone: str = ""
     digits: int = 0
     padded: bool = True
+    language: str = ENGLISH
 
     def read(self, value: Any) -> float:
         """Seconds; NaN where it is no moment of this pattern."""
         moment = None
         if isinstance(value, str | int) and not isinstance(value, bool):
-            moment = (
-                _moment(self._used, str(value).strip().removesuffix(self.zone)) if self.pattern else None
-            )
+            moment = self._read(str(value)) if self.pattern else None
         elif isinstance(value, datetime):
             moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
         elif isinstance(value, date):
@@ -176,6 +187,9 @@ class DateFormat(Format):
         elif isinstance(value, timedelta):
             return value.total_seconds()
         return (moment - EPOCH).total_seconds() if moment is not None else math.nan
+
+    def _read(self, text: str) -> datetime | None:
+        return _moment(self._used, text.strip().removesuffix(self.zone), self.language)
 
     @property
     def _used(self) -> str:
@@ -191,7 +205,8 @@ class DateFormat(Format):
             return durations
         moments = [EPOCH + duration for duration in durations]
         if self.raw in ("text", "int"):
-            texts = [_text(self._used, moment, self.digits) + self.zone for moment in moments]
+            written = (_text(self._used, moment, self.digits, self.language) for moment in moments)
+            texts = [text + self.zone for text in written]
             return [int(text) for text in texts] if self.raw == "int" else texts
         if self.raw in ("date", "time"):
             return [moment.date() if self.raw == "date" else moment.time() for moment in moments]
@@ -199,7 +214,7 @@ class DateFormat(Format):
 
     def shaped(self, value: Any) -> bool:
         text = str(value).strip().removesuffix(self.zone)
-        return bool(self.pattern) and _regex(self._used).fullmatch(text) is not None
+        return bool(self.pattern) and _regex(self._used, self.language).fullmatch(text) is not None
 
 
 # -- fitting -------------------------------------------------------------------------------------
@@ -208,6 +223,20 @@ _DAYS = ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y",
 _DAYS += ["%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%m/%d/%y"]
 _DAYS += ["%d/%m/%y", "%d.%m.%y", "%d-%b-%y", "%d%b%Y", "%Y.%m.%d", "%a, %d %b %Y", "%Y%m%d"]
 _DAYS += ["%b %d %Y", "%B %d %Y", "%d/%b/%Y", "%A, %d %B %Y", "%A %d %B %Y", "%A, %B %d, %Y"]
+_DAYS += ["%Y年%m月%d日", "%Y년 %m월 %d일"]
+_NAMED = [
+    "%d. %B %Y",
+    "%d. %b %Y",
+    "%d. %b. %Y",
+    "%d %b. %Y",
+    "%b. %d, %Y",
+    "%d de %B de %Y",
+    "%d de %B %Y",
+]
+_NAMED += ["%d-%B-%Y", "%B de %Y", "%b. %Y", "%Y年%m月"]
+"""Days and months whose names other languages have, or a point behind them."""
+_YEARLY = ["%d %b", "%b %d", "%d %B", "%B %d", "%d. %B", "%d. %b", "%d-%b", "%b-%d", "%m月%d日"]
+"""Days of any year."""
 _TIMES = ["", " %H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %H:%M", "T%H:%M"]
 _TIMES += [" %I:%M %p", " %I:%M:%S %p", "T%H%M%S", " %I:%M%p", ", %I:%M:%S %p", ", %H:%M"]
 _PERIODS = [
@@ -229,13 +258,14 @@ _LOGS = ["%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S"]
 _CLOCKS = ["%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p"]
 _DURATIONS = ["%h:%M:%S", "%h:%M", "%h:%M:%S.%f", "%D days %H:%M:%S", "%P, %H:%M:%S"]
 _FAMILIES = [
-    [day + clock for day, clock in product(_DAYS, _TIMES)] + _PERIODS + _LOGS,
+    [day + clock for day, clock in product(_DAYS, _TIMES)] + _PERIODS + _LOGS + _NAMED,
+    _YEARLY,
     _CLOCKS,
     _DURATIONS,
 ]
-_COMPACT = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 8: "%Y%m%d", 6: "%Y%m", 4: "%H%M"}
-"""Patterns of digits alone, by their number."""
-_LIKE = re.compile(r"(?=.*\d)[\dA-Za-z:/.,+\- ]{4,40}")
+_COMPACT = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 8: "%Y%m%d", 6: "%Y%m", 5: "%H.%M", 4: "%H%M"}
+"""Patterns of what may be a number as well, by its length."""
+_LIKE = re.compile(r"(?=.*\d)[\w:/.,+\- ]{4,40}")
 _ZONE = re.compile(r"(?<=:\d\d)(?:\.\d+)?(\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))$")
 _SWAPPED = str.maketrans({"m": "d", "d": "m"})
 
@@ -280,7 +310,7 @@ def _step(seconds: set[float]) -> float:
 
 
 def _compact(counts: Mapping[Any, int]) -> FormatFit | None:
-    """Moments of digits alone: 20240131, 202401, 0930."""
+    """Moments that may be numbers as well: 20240131, 202401, 0930, 09.30."""
     kinds = {type(value) for value in counts}
     if kinds not in ({int}, {str}):
         return None
@@ -289,15 +319,17 @@ def _compact(counts: Mapping[Any, int]) -> FormatFit | None:
     # Any four digits may be a time: a leading zero says so, and that there are many and none is 0960.
     if width not in _COMPACT or len(texts) < (5 if width > 6 else 12 if width == 6 else 20):
         return None
-    if width == 4 and not any(re.fullmatch("0...", text) for text in texts if kinds == {str}):
+    time = width in (4, 5)
+    if time and not any(text[0] == "0" and len(text) == width for text in texts if kinds == {str}):
         return None
-    if 10 * sum(map(str.isdecimal, texts)) < 9 * len(texts):
+    shape = r"\d\d\.\d\d" if width == 5 else r"\d+"
+    if 10 * sum(bool(re.fullmatch(shape, text)) for text in texts) < 9 * len(texts):
         return None
     pattern = _COMPACT[width]
     step = 1.0 if "%S" in pattern else 60.0 if "%M" in pattern else 86400.0
     format = DateFormat("int" if kinds == {int} else "text", pattern, step)
     left = {value: count for value, count in counts.items() if not format.exact(value)}
-    plausible = width == 4 or all("1800" <= str(v)[:4] <= "2199" for v in counts if v not in left)
+    plausible = time or all("1800" <= str(v)[:4] <= "2199" for v in counts if v not in left)
     return _sorted_out(format, left, counts) if plausible and 10 * len(left) <= len(counts) else None
 
 
@@ -348,12 +380,29 @@ def _candidates(texts: list[str], patterns: Iterable[str]) -> Iterator[DateForma
         fractions = Counter(
             len(b.rpartition(".")[2]) for b in bodies if re.search(r":\d\d\.\d{1,6}$", b)
         )
-        for pattern in patterns:
-            if any(_moment(pattern, body.strip()) for body in spaced(bodies, 10)):
+        for language, pattern in _in_languages(patterns, bodies):
+            if any(_moment(pattern, body.strip(), language) for body in spaced(bodies, 10)):
                 for one in _variants(pattern):
                     for digits in [n for n, _ in fractions.most_common(3)] if "%f" in pattern else [0]:
                         step = 1.0 if "%S" in pattern else 60.0 if "%M" in pattern else 86400.0
-                        yield DateFormat("text", one, 10.0**-digits if digits else step, zone, digits)
+                        step = 10.0**-digits if digits else step
+                        yield DateFormat("text", one, step, zone, digits, language=language)
+
+
+def _in_languages(patterns: Iterable[str], texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each pattern in English, and those that name a month in the other languages whose names occur."""
+    patterns = list(patterns)
+    yield from ((ENGLISH, pattern) for pattern in patterns)
+    words = {word.casefold() for text in texts for word in re.findall(r"[^\W\d_]+", text)}
+    named = [one for one in patterns if "b" in (found := _letters(one)) or "B" in found]
+    for language, months in MONTH_NAMES.items():
+        names = {name.casefold().rstrip(".") for name in (*months.full, *months.short)}
+        if language != ENGLISH and names & words:
+            yield from ((language, one) for one in named if not {"a", "A"} & _letters(one))
+
+
+def _letters(pattern: str) -> set[str]:
+    return {letter for _, letter in _DIRECTIVE.findall(pattern)}
 
 
 def _variants(pattern: str) -> Iterator[str]:
@@ -368,7 +417,7 @@ def _variants(pattern: str) -> Iterator[str]:
         yield one
 
 
-_FLAGS = [("dm", " -"), ("HIh", " -"), ("bB", " ^_"), ("p", " _")]
+_FLAGS = [("dm", " -"), ("HIh", " -"), ("bB", " ^_~"), ("p", " _")]
 """Directives, and the flags they may have; a blank: none."""
 
 

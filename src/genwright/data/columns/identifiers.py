@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from genwright.data.columns.check_digits import CHECK_DIGITS, check_digits_of
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.types import Column, Encoded, indices
 from genwright.errors import DataError
@@ -103,11 +104,13 @@ class Shape:
 
 @dataclass(kw_only=True)
 class Identifier(Column):
-    """Names of rows, as shapes. whole: the raw values are integers."""
+    """Names of rows, as shapes. whole: the raw values are integers. check: which of `CHECK_DIGITS` they have, that
+    are no part of the shapes."""
 
     kind: ClassVar[str] = "identifier"
     shapes: list[Shape] = field(default_factory=list)
     whole: bool = False
+    check: str = ""
 
     @classmethod
     def fit(
@@ -128,6 +131,10 @@ class Identifier(Column):
         column.
         """
         whole = all(isinstance(value, int) for value in values)
+        if check := check_digits_of(values) or "":
+            one = CHECK_DIGITS[check]
+            values = [one.strip(str(value)) for value in values if one.holds(value)]
+            largest = None if largest is None else largest // 10
         groups = _groups([str(value) for value in values], whole)
         shapes: list[Shape]
         tokens = _tokens(values, rows)
@@ -146,7 +153,7 @@ class Identifier(Column):
                 return None
         else:
             shapes = tokens or _worded(values, sampled, rows) or [_named(name, values)]
-        return cls(name=name, missing_tokens=missing_tokens, shapes=shapes, whole=whole)
+        return cls(name=name, missing_tokens=missing_tokens, shapes=shapes, whole=whole, check=check)
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -181,7 +188,8 @@ class Identifier(Column):
         for i, shape in enumerate(self.shapes):
             rows = np.flatnonzero(which == i).tolist()
             for row, text in zip(rows, shape.fresh(len(rows), rng, first), strict=True):
-                fresh[row] = int(text) if self.whole else text
+                code = CHECK_DIGITS[self.check].complete(text) if self.check else text
+                fresh[row] = int(code) if self.whole else code
         if not self.missing_tokens:
             return fresh
         index = indices(x[:, 0], 1 + len(self.missing_tokens))
@@ -280,14 +288,18 @@ def _gaps(numbers: Sequence[int]) -> list[list[int]]:
 
 
 def _tokens(values: Collection[Any], rows: int) -> list[Shape]:
-    """The shapes of codes such as a UUID or 0x3f80, by their length: of most so many are possible that a drawn one
-    is fresh, and the others are not drawn."""
+    """The shapes of codes such as a UUID, 0x3f80 or #a0c4ff, by their length: of most so many are possible that a drawn
+    one is fresh, and the others are not drawn."""
     lengths = defaultdict[int, list[str]](list)
     for text in map(str, values):
         lengths[len(text)].append(text)
     texts = [text for some in lengths.values() for text in some]
     words = sum(not re.search("[0-9]", text) for text in texts) > len(texts) / 10
-    if not all(re.fullmatch(r"[\w:-]+", text) for text in texts) or (words and len(lengths) > 1):
+    ends = zip(min(texts), max(texts), strict=False)
+    start = next(
+        (i for i, (a, b) in enumerate(ends) if a != b), 0
+    )  # what all begin with may be anything
+    if not all(re.fullmatch(r"[\w:-]+", text[start:]) for text in texts) or (words and len(lengths) > 1):
         return []
     found = [Shape([*_places(some)], weight=len(some)) for some in lengths.values()]
     for room in (ENOUGH, SOME):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from genwright.data.columns.check_digits import check_digits_of
 from genwright.data.columns.composite import Composite, composite
 from genwright.data.columns.dates import DateFormat, fit_dates
 from genwright.data.columns.durations import DurationFormat
@@ -121,6 +122,8 @@ def _guessed(stats: ColumnStats, most: int) -> Column:
         return Constant(name=name, about=stats.about(top=stats.top()), notes=[note], value=value)
     if _is_boolean(stats):
         return categorical(Boolean, stats, 2)
+    if check := check_digits_of(stats.counts):
+        return _checked(stats, check, most)
     if dates := fit_dates(stats.counts):
         return dated(stats, dates)
     if fit := fit_numbers(stats.counts, most):
@@ -141,10 +144,22 @@ def _guessed(stats: ColumnStats, most: int) -> Column:
     what = looks_personal(stats.counts) if len(stats.counts) > FEW else None
     if what and (fresh := identifier(stats, f"it holds {what}")):
         return fresh
-    # Nearly: two customers can have one name, and their names are still no categories.
-    if stats.unique or len(stats.counts) > max(most, 0.9 * stats.present):
+    if _names_rows(stats, most):
         return identifier(stats) or categorical(Categorical, stats, most)
     return categorical(Categorical, stats, most)
+
+
+def _names_rows(stats: ColumnStats, most: int) -> bool:
+    """Whether nearly every value differs: two customers can have one name, and their names are still no categories."""
+    return stats.unique or len(stats.counts) > max(most, 0.9 * stats.present)
+
+
+def _checked(stats: ColumnStats, check: str, most: int) -> Column:
+    """Codes with check digits: of persons fresh ones, and of goods too unless they come again."""
+    fresh = None
+    if check in ("iban", "luhn") or _names_rows(stats, most):
+        fresh = identifier(stats, "its check digits are right")
+    return fresh or categorical(Categorical, stats, most)
 
 
 def _several(stats: ColumnStats, most: int) -> Column | None:

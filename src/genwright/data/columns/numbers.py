@@ -39,6 +39,8 @@ _DECORATED = re.compile(
 )
 _ORDINAL = re.compile("st|nd|rd|th", re.I)
 _GROUPS = "[0-9]{1,3}(?:%s[0-9]{3})+"
+_LAKHS = "[0-9]{1,2}(?:,[0-9]{2})*,[0-9]{3}"
+"""As India groups digits: 12,34,567."""
 _LEADING_ZERO = re.compile(r"[^0-9.,]*0[0-9]")
 
 
@@ -74,6 +76,7 @@ class NumberFormat(Format):
     brackets  whether a number in brackets is negative
     inner     whether a sign stands behind the prefix: $-5
     minus     the sign of negative numbers: - or −
+    lakhs     whether groups above the thousand are of two digits: 12,34,567
     """
 
     raw: Literal["text", "int", "float"]
@@ -89,6 +92,7 @@ class NumberFormat(Format):
     brackets: bool = False
     inner: bool = False
     minus: str = "-"
+    lakhs: bool = False
 
     @classmethod
     def of(
@@ -158,7 +162,7 @@ class NumberFormat(Format):
             text = text.removesuffix(self.suffix.strip()).rstrip()
         if self.group and self.group in text:
             whole, mark, rest = text.partition("," if self.comma else ".")
-            if re.fullmatch(_GROUPS % re.escape(self.group), whole):
+            if re.fullmatch(_LAKHS if self.lakhs else _GROUPS % re.escape(self.group), whole):
                 text = whole.replace(self.group, "") + mark + rest
         return sign + (text.replace(",", ".") if self.comma else text)
 
@@ -201,7 +205,8 @@ class NumberFormat(Format):
         negative, text = text.startswith("-"), text.lstrip("-")
         if self.group:
             whole, mark, decimals = text.partition(".")
-            text = f"{int(whole):,}".replace(",", "\0") + mark + decimals
+            text = (_in_lakhs(whole) if self.lakhs else f"{int(whole):,}").replace(",", "\0")
+            text += mark + decimals
         text = text.replace(".", ",") if self.comma else text
         text = text.replace("\0", self.group)
         positive = self.plus and not negative and any(digit in text for digit in "123456789")
@@ -210,6 +215,12 @@ class NumberFormat(Format):
             return f"({self.prefix}{text}{self.suffix})"
         start = f"{self.prefix}{sign}" if self.inner else f"{sign}{self.prefix}"
         return f"{start}{text}{self.suffix}"
+
+
+def _in_lakhs(digits: str) -> str:
+    """1234567 as 12,34,567."""
+    pairs = re.sub(r"(?<=[0-9])(?=(?:[0-9]{2})+\Z)", ",", digits[:-3])
+    return f"{pairs},{digits[-3:]}" if pairs else digits
 
 
 # -- fitting -------------------------------------------------------------------------------------
@@ -350,6 +361,7 @@ def _decorations(values: Collection[Any]) -> Iterator[NumberFormat]:
         some = [m for m in found if (m["blank"] + m["prefix"], m["suffix"]) == (prefix, suffix)]
         texts = [m[0] for m in some]
         group, comma = _marks([m["body"] for m in some])
+        lakhs = group == "," and any(map(_only_in_lakhs, (m["body"] for m in some)))
         signs = {m["sign"] + m["inner"] for m in some}
         choices = product(
             dict.fromkeys([group, ""]),
@@ -360,13 +372,19 @@ def _decorations(values: Collection[Any]) -> Iterator[NumberFormat]:
         )
         for group, plus, brackets, inner, minus in choices:
             like = NumberFormat(
-                "text", 0, 0, None, comma, "", group, prefix, suffix, plus, brackets, inner, minus
+                "text", 0, 0, None, comma, "", group, prefix, suffix, plus, brackets, inner, minus, lakhs
             )
             readable = [text for text in texts if math.isfinite(like.read(text))]
             if readable:
                 yield from _common(like.laid_out(readable), readable)
                 for places in Counter(like.laid_out([text]).least for text in readable):
                     yield like.laid_out([t for t in readable if like.laid_out([t]).least == places])
+
+
+def _only_in_lakhs(body: str) -> bool:
+    """Whether digits are grouped as India does it and nobody else: 1,23,456 and not 23,456."""
+    whole = body.partition(".")[0]
+    return bool(re.fullmatch(_LAKHS, whole)) and not re.fullmatch(_GROUPS % ",", whole)
 
 
 def _marks(bodies: Collection[str]) -> tuple[str, bool]:
@@ -377,7 +395,10 @@ def _marks(bodies: Collection[str]) -> tuple[str, bool]:
         return ("." if comma else ","), comma
     other = next((mark for mark in f"'’{_SPACES}" if any(mark in body for body in bodies)), "")
     if any("," in body for body in bodies):
-        grouped = all(re.fullmatch(_GROUPS % ",", body) for body in bodies if "," in body)
+        grouped = any(
+            all(re.fullmatch(one, body) for body in bodies if "," in body)
+            for one in (_GROUPS % ",", _LAKHS)
+        )
         return (",", False) if grouped and not other else (other, True)
     if any(body.count(".") > 1 for body in bodies):
         return ".", True

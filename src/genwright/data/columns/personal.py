@@ -18,6 +18,7 @@ _READ = {
     what: re.compile(pattern)
     for what, pattern in {
         "e-mail addresses": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
+        "addresses of network cards": r"(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}",
         "IP addresses": rf"(?:{_BYTE}\.){{3}}{_BYTE}|(?:[0-9A-Fa-f]{{0,4}}:){{3,7}}[0-9A-Fa-f]{{1,4}}",
         "telephone numbers": r"(?:\+|00)\d[\d ()/.-]{6,18}\d|\(\d{3}\) ?\d{3}-\d{4}",
         "account numbers": r"[A-Z]{2}\d{2} ?(?:[A-Z0-9]{4} ?){2,7}[A-Z0-9]{1,4}",
