@@ -26,10 +26,13 @@ class SampleWriter:
     n     examples that will come
     mark  say in each file, or in a JSON beside it, that it is synthetic, and by which run and seed
     form  one of the codec's `forms` (None: as the input was)
+    name  of the one file that rows and texts go to, without its suffix (empty: the codec's own)
     """
 
-    def __init__(self, folder: Path, n: int, *, mark: bool = True, form: str | None = None) -> None:
-        self.folder, self.mark, self.form = folder, mark, form
+    def __init__(
+        self, folder: Path, n: int, *, mark: bool = True, form: str | None = None, name: str = ""
+    ) -> None:
+        self.folder, self.mark, self.form, self.name = folder, mark, form, name
         self.written = 0
         self.files: list[Path] = []
         """Of the first part, the one that shows them all first."""
@@ -39,7 +42,7 @@ class SampleWriter:
 
     def add(self, samples: Samples) -> None:
         if self._appender is None and not self._held and samples.sources is None:
-            self._appender = samples.codec.appender(samples.fields, self.folder, self.form)
+            self._appender = samples.codec.appender(samples.fields, self.folder, self.form, self.name)
         if self._appender is None:
             self._held.append(samples)
             if sum(map(len, self._held)) >= PART:

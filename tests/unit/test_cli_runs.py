@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
@@ -259,6 +260,40 @@ def test_samples_never_overwrite(room: Path) -> None:
     assert sorted(Path("faces").rglob("*")) == before
     Path("new").mkdir()
     done("sample", "image", "-n", "2", "--out", "new")
+
+
+def test_rows_and_texts_go_to_the_file_that_is_named(room: Path) -> None:
+    assert done("sample", "row", "-n", "3", "--out", "deep/more.csv").out == "Made 3 in deep/more.csv\n"
+    assert len(Path("deep/more.csv").read_text().splitlines()) == 4
+    done("sample", "row", "-n", "2", "--out", "deep/more.parquet")
+    assert pd.read_parquet("deep/more.parquet").shape == (2, 3)
+    done("sample", "text", "-n", "2", "--out", "deep/poems.jsonl")
+    made = ["more.csv", "more.parquet", "poems.jsonl", "poems.txt", "synthetic.json"]
+    assert sorted(path.name for path in Path("deep").iterdir()) == made
+    assert sorted(json.loads(Path("deep/synthetic.json").read_text())) == made[:-1]
+    done("sample", "row", "-n", "3", "--out", "apart")
+    assert Path("apart/samples.csv").read_bytes() == Path("deep/more.csv").read_bytes()
+    done("sample", "row", "-n", "2", "--drop", "invalid", "--out", "deep/chosen.csv")
+    assert "finish" in json.loads(Path("deep/synthetic.json").read_text())["chosen.csv"]
+
+
+@pytest.mark.parametrize(
+    ("run", "more", "words"),
+    [
+        ("row", ("--out", "table.csv"), ["table.csv exists", "--out"]),
+        ("text", ("--out", "made.csv"), ["documents", "made.csv", "folder", ".txt or .jsonl"]),
+        ("image", ("--out", "made.png"), ["pictures", "made.png", "folder"]),
+        ("row", ("--out", "made.jsonl"), ["rows", "made.jsonl", ".csv or .parquet"]),
+        ("row", ("--out", "made.csv", "--format", "parquet"), ["parquet", "made.csv", "two formats"]),
+    ],
+)
+def test_a_file_that_cannot_be_made_is_a_sentence(
+    room: Path, run: str, more: tuple[str, ...], words: list[str]
+) -> None:
+    Path("table.csv").write_text("mine")
+    refused("sample", run, *more, words=words)
+    assert Path("table.csv").read_text() == "mine"
+    assert not list(Path().glob("made*"))
 
 
 @pytest.mark.parametrize(

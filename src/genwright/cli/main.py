@@ -55,7 +55,7 @@ from genwright.cli.parse import (
     labels,
     sampler_option,
 )
-from genwright.cli.sample import write
+from genwright.cli.sample import destination, write
 from genwright.cli.serve import serve
 from genwright.cli.short import ends_at_once, uncollected
 from genwright.cli.signals import stoppable, stoppable_making
@@ -263,7 +263,10 @@ def sample(
         list[str] | None,
         typer.Option("--then-set", metavar="NAME=VALUE", help="An option of that run's sampler"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/samples/seed-SEED")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder, or a file of rows or texts; default RUN/samples/seed-SEED"),
+    ] = None,
     form: Annotated[
         str | None, typer.Option("--format", help="Of a table: csv or parquet; default as the data")
     ] = None,
@@ -286,9 +289,7 @@ def sample(
     sampler_options = dict(map(sampler_option, settings or []))
     sampler_options |= {"temperature": temperature} if temperature is not None else {}
     sampler_options |= {"guidance_scale": guidance} if guidance is not None else {}
-    folder = (
-        api.empty_folder(out) if out is not None else api.free_folder(run / "samples" / f"seed-{seed}")
-    )
+    to = destination(out, run / "samples" / f"seed-{seed}", form)
     with memory("make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
         # which it takes itself, or refuses
@@ -298,13 +299,7 @@ def sample(
         if then_options and then is None:
             raise RecipeError("--then-set is for --then RUN: name one", code="contradicting-options")
         check_sampler_options(last, then_options)
-        if form is not None and form not in (forms := last.pipeline.codec.forms):
-            raise RecipeError(
-                f"{last.pipeline.kind} data is written as it was read"
-                + (f", or with --format {' or '.join(forms)}" if forms else ": leave --format out")
-                + f", got {form!r}",
-                code="no-such-format",
-            )
+        to = to.of(last)
         wanted = conditions(given or [], model.pipeline.spec.asks)
         finish = None
         if (
@@ -329,7 +324,7 @@ def sample(
             if finish is None
             else finish.stream(wanted, **sampler_options)
         )
-        write(parts, n, folder, mark=mark, form=form, finish=finish)
+        write(parts, n, to, mark=mark, finish=finish)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,21 +12,82 @@ import typer
 
 from genwright.cli.console import making, say
 from genwright.cli.signals import stoppable_making
+from genwright.errors import RecipeError, RunError
 
 if TYPE_CHECKING:
     from genwright.finishing.finish import Finish
-    from genwright.model import Samples
+    from genwright.model import Model, Samples
 
-__all__ = ["write"]
+FILES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".xlsx", ".json", ".png", ".jpg", ".wav", ".mid")
+"""Suffixes that no folder has."""
+
+__all__ = ["Destination", "destination", "write"]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where samples go.
+
+    folder  that they are written to
+    form    one of the codec's `forms` (None: as the input was)
+    file    in the folder, the one that they all go to (None: the folder is theirs)
+    """
+
+    folder: Path
+    form: str | None
+    file: Path | None = None
+
+    def of(self, model: Model) -> Destination:
+        """The same for what a model makes. Raises `RecipeError` where its data is not written so, and `RunError` where
+        a file is there already."""
+        codec, fields = model.pipeline.codec, model.pipeline.fields
+        forms = codec.forms
+        if self.form is not None and self.form not in forms:
+            raise RecipeError(
+                f"{model.pipeline.kind} data is written as it was read"
+                + (f", or with --format {' or '.join(forms)}" if forms else ": leave --format out")
+                + f", got {self.form!r}",
+                code="no-such-format",
+            )
+        if self.file is None:
+            return self
+        end = self.file.suffix.lower()
+        one = codec.one_file(fields, end)
+        if one is None:
+            others = " or ".join(suffix for suffix in FILES if codec.one_file(fields, suffix))
+            raise RecipeError(
+                f"{codec.plural} cannot be written as {self.file.name}: name a folder with --out"
+                + (f", or a file that ends in {others}" if others else ""),
+                code="no-such-format",
+            )
+        if self.form not in (None, end.removeprefix(".")):
+            raise RecipeError(
+                f"--format {self.form} and --out {self.file.name} are two formats: leave one out",
+                code="contradicting-options",
+            )
+        for taken in filter(Path.exists, map(self.file.with_suffix, one.suffixes)):
+            raise RunError(f"{taken} exists: choose another with --out", code="file-exists")
+        return replace(self, form=one.form)
+
+
+def destination(out: Path | None, own: Path, form: str | None) -> Destination:
+    """The folder or file that a person named, or else the run's own folder. Raises `RunError` where a folder is not
+    empty."""
+    from genwright import api
+
+    if out is None:
+        return Destination(api.free_folder(own), form)
+    if out.suffix.lower() in FILES and not out.is_dir():
+        return Destination(out.parent, form, out)
+    return Destination(api.empty_folder(out), form)
 
 
 def write(
     parts: Generator[Samples, None, None],
     n: int,
-    folder: Path,
+    to: Destination,
     *,
     mark: bool,
-    form: str | None,
     finish: Finish | None,
 ) -> None:
     """Write samples as they are made, and say what was done. Exits with 3 where fewer than `n` passed, and as
@@ -36,7 +98,9 @@ def write(
     notes, provenance, made = list[str](), None, 0
     with (
         stoppable_making() as end,
-        SampleWriter(folder, n, mark=mark, form=form) as files,
+        SampleWriter(
+            to.folder, n, mark=mark, form=to.form, name=to.file.stem if to.file else ""
+        ) as files,
         making(n) as report,
         closing(parts),
     ):
@@ -47,11 +111,12 @@ def write(
             if end.got is not None:
                 break
     if finish is not None and mark and (chosen := finish.provenance(provenance)) is not None:
-        mark_folder(chosen, folder)
+        mark_folder(chosen, to.folder, [file.name for file in files.files] if to.file else ["."])
     for note in notes:
         say(note, error=True)
     fewer = f" of {n:,}" if made < n else ""
-    say(f"Made {made:,}{fewer} in {folder}; see {files.files[0]}")
+    where = to.file or f"{to.folder}; see {files.files[0]}"
+    say(f"Made {made:,}{fewer} in {where}")
     if finish is not None and finish.steps:
         say(finish.counts.sentence())
     if fewer:

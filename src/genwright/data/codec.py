@@ -22,6 +22,7 @@ __all__ = [
     "Appender",
     "Array",
     "Codec",
+    "OneFile",
     "Place",
     "Preview",
     "ReadOptions",
@@ -195,6 +196,18 @@ class Appender(Protocol):
         """The files, the one that shows them all first."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class OneFile:
+    """How many examples are written as one file.
+
+    form      one of the codec's `forms` (None: as the input was)
+    suffixes  of that file and those that come with it
+    """
+
+    form: str | None
+    suffixes: tuple[str, ...]
 
 
 def write_once(out: Appender, values: Mapping[str, Values]) -> list[Path]:
@@ -405,12 +418,17 @@ class Codec(ABC):
         not filled stays as it is to the byte. None where a file is an example."""
         return None
 
+    def one_file(self, fields: Mapping[str, Field], suffix: str) -> OneFile | None:
+        """How examples that come some at a time become one file that ends in `suffix`; None where they do not."""
+        return None
+
     def appender(
-        self, fields: Mapping[str, Field], folder: Path, form: str | None = None
+        self, fields: Mapping[str, Field], folder: Path, form: str | None = None, name: str = ""
     ) -> Appender | None:
         """Who writes examples that come some at a time; None where each is a file of its own.
 
         form  one of `forms` (None: as the input was)
+        name  of the file without its suffix (empty: the codec's own)
         """
         return None
 

@@ -82,10 +82,11 @@ def marked(data: bytes, suffix: str, made: Provenance) -> bytes:
     return _with_info(data, text) if suffix == ".wav" else data
 
 
-def mark_folder(made: Provenance, folder: Path) -> None:
-    """Say of a folder what made its files, and how they were chosen. Raises as `mark_files`."""
+def mark_folder(made: Provenance, folder: Path, names: Sequence[str] = (".",)) -> None:
+    """Say of a folder, or of files in it by their names, what made them, and how they were chosen. Raises as
+    `mark_files`."""
     finish = {} if made.finish is None else {"finish": dict(made.finish)}
-    _add(folder / BESIDE, {".": made.entry() | finish})
+    _add(folder / BESIDE, dict.fromkeys(names, made.entry() | finish))
 
 
 def _add(beside: Path, more: Mapping[str, object]) -> None:

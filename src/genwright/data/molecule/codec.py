@@ -14,6 +14,7 @@ from genwright.data.cells import as_text
 from genwright.data.codec import (
     AS_READ,
     Codec,
+    OneFile,
     Preview,
     ReadOptions,
     Rejected,
@@ -242,8 +243,13 @@ class MoleculeCodec(Codec):
             return []
         return write_once(self.appender(fields, folder), values)
 
-    def appender(self, fields: Mapping[str, Field], folder: Path, form: str | None = None) -> _Appended:
-        return _Appended(self, fields, folder)
+    def one_file(self, fields: Mapping[str, Field], suffix: str) -> OneFile | None:
+        return OneFile(None, (".png", suffix)) if suffix == ".csv" else None
+
+    def appender(
+        self, fields: Mapping[str, Field], folder: Path, form: str | None = None, name: str = ""
+    ) -> _Appended:
+        return _Appended(self, fields, folder, name or self.plural)
 
     def preview(
         self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
@@ -258,10 +264,12 @@ class MoleculeCodec(Codec):
 class _Appended:
     """A table of SMILES and what was given, and a picture of the first ones."""
 
-    def __init__(self, codec: MoleculeCodec, fields: Mapping[str, Field], folder: Path) -> None:
+    def __init__(
+        self, codec: MoleculeCodec, fields: Mapping[str, Field], folder: Path, name: str
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.codec, self.fields, self.started = codec, fields, False
-        self.files = [folder / SHEET, folder / "molecules.csv"]
+        self.files = [folder / f"{name}{suffix}" for suffix in (".png", ".csv")]
         self._stream = self.files[1].open("w", encoding="utf-8", newline="")
         self._lines = csv.writer(self._stream)
 

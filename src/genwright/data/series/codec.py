@@ -18,6 +18,7 @@ from genwright.data.codec import (
     AS_READ,
     Appender,
     Codec,
+    OneFile,
     Preview,
     ReadOptions,
     Rejected,
@@ -330,11 +331,18 @@ class SeriesCodec(Codec):
         picture.write_bytes(self.preview(values, fields, columns=columns).png)
         return [picture, path]
 
+    def one_file(self, fields: Mapping[str, Field], suffix: str) -> OneFile | None:
+        field = _series_field(fields)
+        fits = field.form.table is not None and suffix == field.suffix
+        return OneFile(None, (".png", suffix)) if fits else None
+
     def appender(
-        self, fields: Mapping[str, Field], folder: Path, form: str | None = None
+        self, fields: Mapping[str, Field], folder: Path, form: str | None = None, name: str = ""
     ) -> Appender | None:
         field = _series_field(fields)
-        return None if field.form.table is None else _Appended(self, fields, field, folder)
+        if field.form.table is None:
+            return None
+        return _Appended(self, fields, field, folder, name or TABLE)
 
     def preview(
         self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
@@ -402,11 +410,16 @@ class _Appended:
     """A table of series, and a picture of the first ones."""
 
     def __init__(
-        self, codec: SeriesCodec, fields: Mapping[str, Field], field: SeriesField, folder: Path
+        self,
+        codec: SeriesCodec,
+        fields: Mapping[str, Field],
+        field: SeriesField,
+        folder: Path,
+        name: str,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.codec, self.fields, self.count = codec, fields, 0
-        self.files = [folder / SHEET, folder / f"{TABLE}{field.suffix}"]
+        self.files = [folder / f"{name}{suffix}" for suffix in (".png", field.suffix)]
         self._writer = SeriesWriter(field.form, self.files[1])
 
     def add(self, values: Mapping[str, Values]) -> list[Path]:

@@ -18,6 +18,7 @@ from genwright.data.codec import (
     AS_READ,
     Appender,
     Codec,
+    OneFile,
     Preview,
     ReadOptions,
     Rejected,
@@ -288,9 +289,17 @@ class TableCodec(Codec):
         """`samples.csv`, `.tsv`, `.jsonl` or `.parquet`, as the input was."""
         return write_once(_Appended(self._row(fields), folder), values)
 
-    def appender(self, fields: Mapping[str, Field], folder: Path, form: str | None = None) -> Appender:
+    def one_file(self, fields: Mapping[str, Field], suffix: str) -> OneFile | None:
+        if suffix == self._row(fields).form.suffix:
+            return OneFile(None, (suffix,))
+        form = suffix.removeprefix(".")
+        return OneFile(form, (suffix,)) if form in self.forms else None
+
+    def appender(
+        self, fields: Mapping[str, Field], folder: Path, form: str | None = None, name: str = ""
+    ) -> Appender:
         """As CSV in any case, as Parquet with the numbers as numbers."""
-        return _Appended(self._row(fields), folder, form)
+        return _Appended(self._row(fields), folder, form, name)
 
     def rewriter(self, file: Path, folder: Path, name: str) -> Appender:
         """Text as it stands, with values in the place of gaps; of other files the same table."""
@@ -314,10 +323,10 @@ class TableCodec(Codec):
 class _Appended:
     """Rows in the order of the input's columns, behind each other in one file."""
 
-    def __init__(self, row: RowField, folder: Path, form: str | None = None) -> None:
+    def __init__(self, row: RowField, folder: Path, form: str | None = None, name: str = "") -> None:
         self.row = row
         self.form = row.form if form is None else row.form.written_as(f".{form}", row.number_types)
-        self.writer = TableWriter(self.form, folder)
+        self.writer = TableWriter(self.form, folder, name or "samples")
 
     def add(self, values: Mapping[str, Values]) -> list[Path]:
         frame = values[TableCodec.main]

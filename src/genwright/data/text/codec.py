@@ -18,6 +18,7 @@ from genwright.data.arrow import ARROW, about
 from genwright.data.codec import (
     AS_READ,
     Codec,
+    OneFile,
     Preview,
     ReadOptions,
     Rejected,
@@ -60,6 +61,8 @@ LENGTH = 256
 ENOUGH = 4 * BLOCK
 """Bytes that are enough to look at."""
 EMPTY = "is empty"
+WRITTEN = (".txt", ".jsonl")
+"""To read, and to be read back."""
 PLAIN = with_packed(".txt", ".md")
 """Files that are a document each."""
 
@@ -347,8 +350,13 @@ class TextCodec(Codec):
         """`samples.txt` to read, and `samples.jsonl`, which this codec reads back."""
         return write_once(self.appender(fields, folder), values)
 
-    def appender(self, fields: Mapping[str, Field], folder: Path, form: str | None = None) -> _Appended:
-        return _Appended(self, fields, folder)
+    def one_file(self, fields: Mapping[str, Field], suffix: str) -> OneFile | None:
+        return OneFile(None, WRITTEN) if suffix in WRITTEN else None
+
+    def appender(
+        self, fields: Mapping[str, Field], folder: Path, form: str | None = None, name: str = ""
+    ) -> _Appended:
+        return _Appended(self, fields, folder, name or "samples")
 
     def preview(
         self, values: Mapping[str, Values], fields: Mapping[str, Field], *, columns: int | None = None
@@ -366,10 +374,10 @@ class TextCodec(Codec):
 class _Appended:
     """Texts to read, and lines of JSON, behind each other in two files."""
 
-    def __init__(self, codec: TextCodec, fields: Mapping[str, Field], folder: Path) -> None:
+    def __init__(self, codec: TextCodec, fields: Mapping[str, Field], folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.codec, self.fields, self.written = codec, fields, 0
-        self.files = [folder / codec.sheet, folder / "samples.jsonl"]
+        self.files = [folder / f"{name}{suffix}" for suffix in WRITTEN]
         self._shown, self._lines = (f.open("w", encoding="utf-8", newline="") for f in self.files)
 
     def add(self, values: Mapping[str, Values]) -> list[Path]:
