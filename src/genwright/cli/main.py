@@ -299,7 +299,7 @@ def sample(
         if then_options and then is None:
             raise RecipeError("--then-set is for --then RUN: name one", code="contradicting-options")
         check_sampler_options(last, then_options)
-        to = to.of(last)
+        to = to.of(last, beside=then is not None)
         wanted = conditions(given or [], model.pipeline.spec.asks)
         finish = None
         if (

@@ -37,9 +37,12 @@ class Destination:
     form: str | None
     file: Path | None = None
 
-    def of(self, model: Model) -> Destination:
+    def of(self, model: Model, *, beside: bool) -> Destination:
         """The same for what a model makes. Raises `RecipeError` where its data is not written so, and `RunError` where
-        a file is there already."""
+        a file is there already.
+
+        beside  what it was made from is written too
+        """
         codec, fields = model.pipeline.codec, model.pipeline.fields
         forms = codec.forms
         if self.form is not None and self.form not in forms:
@@ -52,9 +55,10 @@ class Destination:
         if self.file is None:
             return self
         end = self.file.suffix.lower()
-        one = codec.one_file(fields, end)
+        known = {} if beside else {suffix: codec.one_file(fields, suffix) for suffix in FILES}
+        one = known.get(end)
         if one is None:
-            others = " or ".join(suffix for suffix in FILES if codec.one_file(fields, suffix))
+            others = " or ".join(suffix for suffix, form in known.items() if form)
             raise RecipeError(
                 f"{codec.plural} cannot be written as {self.file.name}: name a folder with --out"
                 + (f", or a file that ends in {others}" if others else ""),
