@@ -378,6 +378,47 @@ def test_a_day_of_any_year_may_be_the_29th_of_february():
     assert back(column, values) == values
 
 
+@pytest.mark.parametrize("zone", [" CET", " Uhr", "h", " CEST", "EST"])
+def test_what_stands_behind_a_time_stays_there(zone):
+    values = [f"{m:%d.%m.%Y %H:%M}{zone}" for m in MOMENTS]
+    column = fit_column("when", values)
+    assert column.kind == "datetime"
+    assert back(column, values) == values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"{k * 7.7:,.2f}{'-' * (k % 2)}" for k in range(1, 400, 3)],  # as SAP writes a debit
+        [f"{k / 7:.1f}{'KM'[k % 2]}" for k in range(90)],
+        [f"{k / 7:.2f} Tsd. €" for k in range(90)],
+        [f"{'<' * (k < 30)}{k / 7:.2f}" for k in range(90)],  # below what can be measured
+        [f"{['≥ ', ''][k % 2]}{k / 7:.2f} mg/l" for k in range(90)],
+    ],
+    ids=lambda values: values[1],
+)
+def test_numbers_with_marks_of_their_trade_are_numbers(values):
+    column = fit_column("x", values * 2)
+    assert column.kind == "continuous"
+    assert back(column, values) == values
+    assert column.warnings() == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"{k}{'abkm'[k % 4]}" for k in range(1, 90)] * 3,  # numbers of houses
+        [
+            f"{k % 30} {['Low', 'High', 'New', 'Old', 'Long', 'Short', 'Mill'][k % 7]} Street"
+            for k in range(90)
+        ],
+    ],
+    ids=lambda values: values[1],
+)
+def test_names_that_begin_with_a_number_are_none(values):
+    assert fit_column("x", values).kind in ("categorical", "identifier")
+
+
 def test_clock_times_with_a_point_are_no_decimals():
     values = [f"{m:%H.%M}" for m in MOMENTS]
     column = fit_column("opens", values)
@@ -811,11 +852,12 @@ def test_codes_with_check_digits_in_a_table_of_numbers_stay_whole():
     assert fit_column("n", [k * 7919 for k in range(90)]).kind == "integer"
 
 
-@pytest.mark.parametrize("start", ["#", "sha256:", "https://example.org/"])
-def test_fresh_codes_of_letters_and_digits_keep_their_places(start):
-    values = [f"{start}{k * 0x9E3779B1 % 16**6:06x}" for k in range(1, 400)]
+@pytest.mark.parametrize("places", [4, 6, 40])
+@pytest.mark.parametrize("start", ["", "#", "0x", "sha256:", "https://example.org/"])
+def test_fresh_codes_of_letters_and_digits_keep_their_places(start, places):
+    values = [f"{start}{k * 0x9E3779B1**5 % 16**places:0{places}x}" for k in range(1, 400)]
     fresh = fit_column("colour", values).decode(np.zeros((300, 0)), rng())
-    assert all(re.fullmatch(re.escape(start) + "[0-9a-f]{6}", code) for code in fresh)
+    assert all(re.fullmatch(f"{re.escape(start)}[0-9a-f]{{{places}}}", code) for code in fresh)
 
 
 def test_identifiers_stay_inside_the_type_of_the_file():

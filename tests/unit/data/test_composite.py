@@ -57,6 +57,20 @@ def test_texts_of_several_numbers_come_back(
         assert not column.warnings()
 
 
+def test_a_point_on_a_map_is_two_numbers() -> None:
+    values = [f"POINT ({R.uniform(6, 15):.5f} {R.uniform(47, 55):.5f})" for _ in range(200)]
+    column = several(values)
+    assert column.between == ["POINT (", " ", ")"]
+    assert column.decode(column.encode(values), rng()) == values
+
+
+def test_a_minus_before_nothing_is_said() -> None:
+    values = [*PLACES, "(-0.000, 1.25)"]
+    column = several(values)
+    assert column.decode(column.encode(values), rng()) == [*PLACES, "(0.000, 1.25)"]
+    assert any("-0.000" in note for note in column.warnings())
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -155,13 +155,11 @@ def composite(stats: ColumnStats, point_masses: str = "heavy", strict: bool = Fa
     others = [value for value in stats.counts if value not in found]
     if len(between) < 3 or not few_texts(others, len(found), stats.counts):
         return None
-    if "." in between or any(letter.isalpha() for letter in between[0]):
-        return None
     counts = [Counter[str]() for _ in between[1:]]
     for value, numbers in found.items():
         for some, number in zip(counts, numbers, strict=True):
             some[number] += stats.counts[value]
-    if _are_codes(counts, between):
+    if "." in between or _are_codes(counts, between):
         return None
     parts = list[Numeric]()
     for i, some in enumerate(counts):
@@ -172,7 +170,7 @@ def composite(stats: ColumnStats, point_masses: str = "heavy", strict: bool = Fa
     return Composite(
         name=stats.name,
         about=about,
-        notes=_notes(stats, others),
+        notes=[*_notes(stats, others), *(note for part in parts for note in part.notes)],
         missing_tokens=list(stats.missing),
         parts=parts,
         between=list(between),
@@ -192,6 +190,8 @@ def _are_codes(counts: Sequence[Mapping[str, int]], between: Sequence[str]) -> b
     if any(_LEADING_ZERO.match(text) for some in counts for text in some):
         return True
     whole = [some for some in counts if not any("." in text for text in some)]
+    if whole and any(letter.isalpha() for letter in between[0]):
+        return True
     if any(len(some) > COUNTS * sum(some.values()) or max(map(len, some)) >= LONG for some in whole):
         return True
     if len(whole) < len(counts) or any(len(set(map(len, some))) > 1 for some in whole):
@@ -206,9 +206,9 @@ def _fill_their_width(texts: Collection[str]) -> bool:
 
 
 def _part(name: str, counts: dict[str, int], point_masses: str, strict: bool) -> Numeric | None:
-    """The column of one of the numbers, if all of them come back as they were."""
+    """The column of one of the numbers, if all of them come back as they were, but for -0.00."""
     fit = fit_numbers(counts, 0)
-    if fit is None or fit.literals or fit.impossible or fit.rewritten:
+    if fit is None or fit.literals or fit.impossible or any(map(fit.format.read, fit.rewritten)):
         return None
     own = ColumnStats(name, counts, {}, sum(counts.values()))
     return numeric(Integer if fit.format.whole else Continuous, own, fit, point_masses, strict)

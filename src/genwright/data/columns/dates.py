@@ -159,7 +159,7 @@ class DateFormat(Format):
     raw       what a raw value is: a text, or Python's int, date, datetime, datetime with a zone, time, timedelta
     pattern   of a text or an int: see above
     step      the resolution in seconds: a day, a minute, a second, a part of one
-    zone      what ends every text: "Z", "+01:00", or nothing
+    zone      what ends every text: "Z", "+01:00", " CET", " Uhr", or nothing
     digits    of the fraction of a second
     padded    05.01.2024 rather than 5.1.2024, where the pattern does not say so
     language  of the names of months, see `MONTH_NAMES`
@@ -266,7 +266,7 @@ _FAMILIES = [
 _COMPACT = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 8: "%Y%m%d", 6: "%Y%m", 5: "%H.%M", 4: "%H%M"}
 """Patterns of what may be a number as well, by its length."""
 _LIKE = re.compile(r"(?=.*\d)[\w:/.,+\- ]{4,40}")
-_ZONE = re.compile(r"(?<=:\d\d)(?:\.\d+)?(\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))$")
+_ZONE = re.compile(r"(?<=:\d\d)(?:\.\d+)?(\s?(?:Z|[A-Z]{3,4}|h|Uhr|[+-]\d\d(?::?\d\d)?))$")
 _SWAPPED = str.maketrans({"m": "d", "d": "m"})
 
 

@@ -306,7 +306,9 @@ def _tokens(values: Collection[Any], rows: int) -> list[Shape]:
         large = [shape for shape in found if prod(map(len, shape.before)) > room * rows]
         if 2 * sum(shape.weight for shape in large) > len(texts):
             return large
-    return []
+    digits = ({letter.upper() for letter in text[start:] if letter.isalpha()} for text in texts)
+    # Of so few that a known one says nothing.
+    return found if len(found) == 1 and not words and set[str]().union(*digits) <= {*"ABCDEF"} else []
 
 
 def _worded(values: Collection[Any], sampled: bool, rows: int) -> list[Shape]:

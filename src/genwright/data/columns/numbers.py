@@ -32,12 +32,14 @@ _CURRENCY = (
 _UNIT = r"[%‰]|°[CFK]?|[^\W\d_]{1,9}[²³]?(?:/[^\W\d_]{1,9}[²³]?)?"
 _SPACES = " \u00a0\u202f"
 _DECORATED = re.compile(
-    rf"(?P<blank>\s*)(?P<open>\()?(?P<sign>[+\-−]?)(?P<prefix>(?:(?:{_CURRENCY})[{_SPACES}]?)?)(?P<inner>[+\-−]?)"
+    rf"(?P<blank>\s*)(?P<open>\()?(?P<sign>[+\-−]?)(?P<prefix>(?:(?:{_CURRENCY}|[<>]=?|[≤≥≈~])[{_SPACES}]?)?)(?P<inner>[+\-−]?)"
     rf"(?P<body>[0-9](?:[0-9.,'’{_SPACES}]*[0-9])?\.?|\.[0-9]+)(?P<exponent>(?:e[+-]?[0-9]+)?)"
-    rf"(?P<suffix>(?:[{_SPACES}]?(?:{_UNIT}|{_CURRENCY}))?)(?(open)\))",
+    rf"(?P<suffix>(?:[{_SPACES}]?(?:(?:{_UNIT})\.?|{_CURRENCY})){{0,2}})(?P<after>-?)(?(open)\))",
     re.I,
 )
 _ORDINAL = re.compile("st|nd|rd|th", re.I)
+_MULTIPLE = re.compile("[kKMmBGT]|[Bbm]n|Mio|Mrd")
+"""A thousand, a million and so on, right behind a number."""
 _GROUPS = "[0-9]{1,3}(?:%s[0-9]{3})+"
 _LAKHS = "[0-9]{1,2}(?:,[0-9]{2})*,[0-9]{3}"
 """As India groups digits: 12,34,567."""
@@ -77,6 +79,7 @@ class NumberFormat(Format):
     inner     whether a sign stands behind the prefix: $-5
     minus     the sign of negative numbers: - or −
     lakhs     whether groups above the thousand are of two digits: 12,34,567
+    after     whether a minus stands at the end: 12.50-
     """
 
     raw: Literal["text", "int", "float"]
@@ -93,6 +96,7 @@ class NumberFormat(Format):
     inner: bool = False
     minus: str = "-"
     lakhs: bool = False
+    after: bool = False
 
     @classmethod
     def of(
@@ -150,6 +154,8 @@ class NumberFormat(Format):
         text = text.strip()
         if self.brackets and text.startswith("(") and text.endswith(")"):
             text = f"-{text[1:-1]}"
+        if self.after and text.endswith("-"):
+            text = f"-{text[:-1]}"
         sign = "-" if text[:1] in ("-", "−") else ""
         text = (
             text.lstrip("+-−") if len(text) > 1 and text[0] in "+-−" and text[1] not in "+-−" else text
@@ -211,8 +217,9 @@ class NumberFormat(Format):
         text = text.replace("\0", self.group)
         positive = self.plus and not negative and any(digit in text for digit in "123456789")
         sign = self.minus if negative else "+" if positive else ""
-        if negative and self.brackets:
-            return f"({self.prefix}{text}{self.suffix})"
+        if negative and (self.brackets or self.after):
+            text = f"{self.prefix}{text}{self.suffix}"
+            return f"({text})" if self.brackets else f"{text}-"
         start = f"{self.prefix}{sign}" if self.inner else f"{sign}{self.prefix}"
         return f"{start}{text}{self.suffix}"
 
@@ -273,8 +280,10 @@ def _decorated(counts: Mapping[Any, int]) -> FormatFit | None:
     if len(numbers) <= FEW or not few_texts(texts, len(numbers), counts) or _are_codes(numbers):
         return None
     around = Counter((found["prefix"], found["suffix"]) for found in parts.values() if found)
+    decimals = any("." in found["body"] for found in parts.values() if found)
     for _, suffix in around:
-        loose = suffix[:1].isalpha() and not re.fullmatch(_CURRENCY, suffix)
+        multiple = decimals and _MULTIPLE.fullmatch(suffix)
+        loose = suffix[:1].isalpha() and not re.fullmatch(_CURRENCY, suffix) and not multiple
         if _ORDINAL.fullmatch(suffix.strip()) or (loose and len(around) > 1):
             return None  # 21st, 12a and 12b are names
     covered, left = cover(numbers, _decorations)
@@ -369,10 +378,25 @@ def _decorations(values: Collection[Any]) -> Iterator[NumberFormat]:
             {any(m["open"] for m in some), False},
             {any(m["inner"] for m in some), False},
             dict.fromkeys(["−" if "−" in signs else "-", "-"]),
+            {any(m["after"] for m in some), False},
         )
-        for group, plus, brackets, inner, minus in choices:
+        for group, plus, brackets, inner, minus, after in choices:
             like = NumberFormat(
-                "text", 0, 0, None, comma, "", group, prefix, suffix, plus, brackets, inner, minus, lakhs
+                "text",
+                0,
+                0,
+                None,
+                comma,
+                "",
+                group,
+                prefix,
+                suffix,
+                plus,
+                brackets,
+                inner,
+                minus,
+                lakhs,
+                after,
             )
             readable = [text for text in texts if math.isfinite(like.read(text))]
             if readable:
