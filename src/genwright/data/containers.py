@@ -150,7 +150,8 @@ def column_form(values: Any) -> ObjectForm:
         dtype = values.dtype
         kinds = dtype.categories.tolist() if hasattr(dtype, "categories") else None
         if kinds is None or not all(isinstance(one, str | int | float) for one in kinds):
-            return {"of": "pandas", "dtype": "object" if kinds else str(dtype)}
+            as_text = kinds or str(dtype).startswith("interval")
+            return {"of": "pandas", "dtype": "object" if as_text else str(dtype)}
         return {"of": "pandas", "categories": kinds, "ordered": bool(dtype.ordered)}
     if _is(values, "polars", "Series") and values.dtype.base_type().__name__ == "Enum":
         return {"of": "polars", "enum": values.dtype.categories.to_list()}
@@ -242,7 +243,7 @@ def _frame(data: Any, kind: str) -> tuple[Examples, ObjectForm]:
         )
     if kind == "pandas":
         columns = {name: data.iloc[:, i] for i, name in enumerate(titles)}
-        table = as_table(columns)
+        table = as_table({name: _for_arrow(some) for name, some in columns.items()})
     else:
         columns = {name: data[name] for name in titles}
         table = data if kind == "pyarrow" else data.to_arrow()
@@ -252,6 +253,18 @@ def _frame(data: Any, kind: str) -> tuple[Examples, ObjectForm]:
             name: one for name, one in zip(titles, own, strict=True) if isinstance(one, int)
         }
     return _of_table(table), form
+
+
+def _for_arrow(column: Any) -> Any:
+    """A column of pandas of which Arrow, or a file of it, has no like: periods and intervals as texts, and zeros that
+    are not kept in full."""
+    kind = str(column.dtype)
+    if kind.startswith("Sparse"):
+        return column.sparse.to_dense()
+    texts = kind.startswith(("period", "interval")) or (
+        kind == "category" and str(column.dtype.categories.dtype).startswith(("period", "interval"))
+    )
+    return column.astype(object).map(str, na_action="ignore") if texts else column
 
 
 def _of_table(table: Any) -> Examples:

@@ -143,6 +143,8 @@ def frame() -> Any:
             "yes": NUMBERS > 1,
             "day": days,
             "there": days.tz_localize("Europe/Berlin"),
+            "month": days.to_period("M"),
+            "seldom": pandas.arrays.SparseArray((NUMBERS == 1).astype(np.int64)),
         }
     )
 
@@ -157,6 +159,15 @@ def test_a_frame_comes_back_with_its_dtypes() -> None:
     rows, labels = handed_back(given, label=given[3].rename("other"))
     assert rows.dtypes.equals(given.dtypes)
     assert labels.dtype == np.int8
+
+
+def test_intervals_come_back_as_texts() -> None:
+    pandas = pytest.importorskip("pandas")
+    bins = pandas.cut(NUMBERS.astype(float), 3)
+    given = pandas.DataFrame({"bin": bins, "span": pandas.arrays.IntervalArray(bins)})
+    found = handed_back(given)
+    assert found["bin"].tolist() == [str(one) for one in bins]
+    assert found["span"].tolist() == [str(one) for one in bins]
 
 
 def test_rows_may_lack_what_later_ones_have() -> None:
