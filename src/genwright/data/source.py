@@ -68,13 +68,31 @@ def find(path: str | Path, codec: str = "auto") -> Source:
         return _packed(root, codec, name)
     if root.is_file():
         if codec == "auto" and not (codec := _surest([root])):
+            way = _WAYS.get(suffix(root))
             raise DataError(
-                f"{root} is of no kind that is read here: {_readable()}", code="no-usable-files"
+                f"{root} is of no kind that is read here: {way or _readable()}", code="no-usable-files"
             )
         return Source(root, (root,), codec, name)
     if not root.is_dir():
         raise DataError(f"{root} is neither a file nor a folder: name one of these", code="no-such-path")
     return _folder(root, codec, name)
+
+
+_WAYS = {
+    suffix: way
+    for way, suffixes in (
+        (
+            "load it with what wrote it, and hand its arrays to genwright.train",
+            ".pt .pth .pkl .pickle .joblib .safetensors .h5 .hdf5 .mat .rds",
+        ),
+        ("save its text as .txt", ".pdf .docx .doc .odt .rtf .epub .html .htm"),
+        ("save its frames as pictures, or its sound as .wav", ".mp4 .mov .avi .mkv .webm"),
+        ("export it as .csv", ".dta .sav .sas7bdat .xpt .feather .orc .avro .xml"),
+        ("save it as .png", ".psd .heic .svg .dcm .nii .cr2"),
+    )
+    for suffix in suffixes.split()
+}
+"""The way out for files of other kinds."""
 
 
 def _placed(path: Path) -> Path:

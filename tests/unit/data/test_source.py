@@ -135,13 +135,15 @@ def test_a_table_of_labels_is_one_of_the_files_below_it() -> None:
         ("none", "none of the 1 files.*image reads .png.*table reads .csv.*text reads .txt"),
         ("empty", "folder empty is empty"),
         ("a.xyz", "a.xyz is of no kind.*image reads"),
+        ("a.pt", "a.pt is of no kind.*hand its arrays to genwright.train"),
+        ("a.pdf", "a.pdf is of no kind.*as .txt"),
         ("socket", "neither a file nor a folder"),
         ("run", "is a run.*--resume run"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_a_way_out(path: str, words: str) -> None:
     pictures(Path("photos"), 1)
-    touch("none/x.xyz", "a.xyz", "run/MANIFEST.json")
+    touch("none/x.xyz", "a.xyz", "a.pt", "a.pdf", "run/MANIFEST.json")
     Path("empty").mkdir()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
