@@ -140,7 +140,8 @@ def boosted(table: Table, x: np.ndarray, gaps: np.ndarray, how: str, seed: int) 
 
 def drawn(model: Model, frame: pd.DataFrame, table: Table, args: argparse.Namespace) -> np.ndarray:
     """Several imputations `(draws, n, d)`, as codes."""
-    some = {"steps": args.sampler_steps} if args.sampler_steps else {}
+    some: dict[str, Any] = {"steps": args.sampler_steps} if args.sampler_steps else {}
+    some |= {"temperature": args.temperature} if args.temperature != 1 else {}
     return np.stack([applied(model, frame, table, args.seed + i, **some) for i in range(args.draws)])
 
 
@@ -247,6 +248,7 @@ def main() -> None:
     options.add_argument(
         "--sampler-steps", type=int, help="1 draws each cell by itself, given what is known"
     )
+    options.add_argument("--temperature", type=float, default=1.0, help="of the draws")
     options.add_argument("--how", nargs="+", default=["random", "value", "columns"])
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--run", type=Path, help="a run on the same rows, instead of training one")

@@ -59,7 +59,8 @@ class Source:
     """Files of one modality: what `data/source.py` found under a path.
 
     `root` is the path a person named; `files` are in a fixed order; `name` is a short word for it. `rejected` is what
-    was not even looked at, `aside` are files of other kinds that lie between them.
+    was not even looked at, `aside` are files of other kinds that lie between them, and `notes` say of those that
+    a person may have meant what to do with them.
     """
 
     root: Path
@@ -68,6 +69,7 @@ class Source:
     name: str
     rejected: tuple[Rejected, ...] = ()
     aside: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def passed_over(self) -> list[str]:
         """One sentence of the files of other kinds, or none."""

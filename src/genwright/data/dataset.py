@@ -311,7 +311,7 @@ def _build(source: Source, codec: Codec, options: ReadOptions, folder: Path, few
         main = next(iter(fields.values()))
         stats.total = round(sum(stats.counts.values()) * few.total / total) if main.stream else few.total
     stats.spoilt(list(source.rejected))
-    warnings += notes
+    warnings += [*source.notes, *notes]
     warnings += _warned(fields, options)
     if options.val and not stats.counts["val"] and not few:
         warnings.append("no example fell to those to choose by: give more data, or raise data.val")

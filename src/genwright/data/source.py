@@ -88,7 +88,7 @@ _WAYS = {
         ("save its text as .txt", ".pdf .docx .doc .odt .rtf .epub .html .htm"),
         ("save its frames as pictures, or its sound as .wav", ".mp4 .mov .avi .mkv .webm"),
         ("export it as .csv", ".dta .sav .sas7bdat .xpt .feather .orc .avro .xml"),
-        ("save it as .png", ".psd .heic .svg .dcm .nii .cr2"),
+        ("save it as .png", ".tif .tiff .psd .heic .svg .dcm .nii .cr2"),
     )
     for suffix in suffixes.split()
 }
@@ -157,7 +157,19 @@ def _folder(root: Path, codec: str, name: str) -> Source:
         )
     own = {*usable}
     aside = [f for f in _examples(files) if f not in own and not reads.accompanies(f, usable)]
-    return Source(root, tuple(usable), chosen, name, aside=tuple(aside))
+    return Source(root, tuple(usable), chosen, name, aside=tuple(aside), notes=_unread(aside))
+
+
+def _unread(files: Sequence[Path]) -> tuple[str, ...]:
+    """Of files with data that nothing here reads, a sentence for each way out."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        if way := _WAYS.get(suffix(file)):
+            found.setdefault(way, []).append(file.name)
+    return tuple(
+        f"{names[0]} is not read{f' ({len(names):,} such files)' if len(names) > 1 else ''}: {way}"
+        for way, names in found.items()
+    )
 
 
 def _of_folder(root: Path, files: Sequence[Path]) -> str:
@@ -169,7 +181,7 @@ def _of_folder(root: Path, files: Sequence[Path]) -> str:
     usable = [file for file in examples if file in own]
     if not usable:
         raise DataError(
-            f"none of the {len(files)} files in {root} can be used: {_readable()}",
+            f"none of the {len(files)} files in {root} can be used: {'; '.join(_unread(files)) or _readable()}",
             code="no-usable-files",
         )
     if codec := _surest(usable):

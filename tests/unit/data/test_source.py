@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import genwright
 from commands import pictures, table, text
 from genwright.data.source import BUILTIN, find
 from genwright.errors import DataError, RecipeError
@@ -121,6 +122,20 @@ def test_a_table_of_labels_is_one_of_the_files_below_it() -> None:
     touch("d/b/labels.csv")
     with pytest.raises(DataError, match=r"mix of 3 image and 3 table"):
         find("d")
+
+
+def test_data_that_nothing_reads_is_no_secret() -> None:
+    pictures(Path("photos"), 2)
+    assert find("photos").notes == ()
+    touch("photos/a.tiff", "photos/b.tif", "photos/c.mp4", "photos/Thumbs.db", "scans/a.tiff")
+    said = find("photos").notes
+    assert said[0] == "a.tiff is not read (2 such files): save it as .png"
+    assert said[1].startswith("c.mp4 is not read: save its frames")
+    assert said[0] in genwright.look("photos").warnings
+    with pytest.raises(
+        DataError, match=r"none of the 1 files in scans.*a.tiff is not read: save it as .png"
+    ):
+        find("scans")
 
 
 @pytest.mark.parametrize(
