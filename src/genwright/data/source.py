@@ -87,7 +87,7 @@ _WAYS = {
         ),
         ("save its text as .txt", ".pdf .docx .doc .odt .rtf .epub .html .htm"),
         ("save its frames as pictures, or its sound as .wav", ".mp4 .mov .avi .mkv .webm"),
-        ("save it as .wav", ".m4a .aac .wma .amr .aiff .aif .caf .ape"),
+        ("save it as .wav", ".m4a .aac .opus .wma .amr .aiff .aif .caf .ape"),
         ("export it as .csv", ".dta .sav .sas7bdat .xpt .feather .orc .avro .xml"),
         ("save it as .png", ".tif .tiff .psd .heic .svg .dcm .nii .cr2"),
     )

@@ -140,7 +140,7 @@ def test_encodings_are_found(tmp_path, encoding):
     text = "Grüße aus Zürich, à bientôt\n" * 300
     chunks = read(TextCodec(), put(tmp_path / "a.txt", text.encode(encoding)), val=0, test=0)
     assert "".join(texts(chunks)) == text
-    told = "1 files are not UTF-8 and were read as latin-1: a.txt"
+    told = "1 files are not UTF-8 and were read as cp1252: a.txt"
     notes = {note for chunk in chunks for note in chunk.notes}
     assert [note.partition(";")[0] for note in notes] == [told] * (encoding == "latin-1")
     if encoding == "latin-1":  # stated, it is nothing to warn of
@@ -149,16 +149,18 @@ def test_encodings_are_found(tmp_path, encoding):
         assert not any(chunk.notes for chunk in stated)
 
 
-def test_what_was_read_as_latin_1_is_told_of_the_data_set(tmp_path):
+def test_what_was_read_in_an_old_encoding_is_told_of_the_data_set(tmp_path):
     for i in range(30):
         put(tmp_path / f"{i:02}.txt", f"Grüße Nummer {i} aus Zürich".encode("latin-1"))
     put(tmp_path / "30.txt", "schöne Grüße")
+    put(tmp_path / "31.txt", "Привет из далёкого города, где идёт снег".encode("cp1251"))
     codec = TextCodec(length=16)
     dataset = prepare(source(tmp_path), codec, {"length": 16}, ReadOptions())
-    (told,) = [warning for warning in dataset.stats.warnings if "latin-1" in warning]
-    assert told.startswith(
-        "30 files are not UTF-8 and were read as latin-1: 00.txt, 01.txt, 02.txt, ...;"
+    told = [warning for warning in dataset.stats.warnings if "UTF-8" in warning]
+    assert told[0].startswith(
+        "30 files are not UTF-8 and were read as cp1252: 00.txt, 01.txt, 02.txt, ...;"
     )
+    assert told[1].startswith("1 files are not UTF-8 and were read as cp1251: 31.txt;")
 
 
 def test_a_stated_encoding_is_taken_at_its_word(tmp_path):

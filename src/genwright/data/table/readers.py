@@ -31,6 +31,7 @@ from genwright.data.arrow import ARROW, batches, length
 from genwright.data.cells import csv_rows
 from genwright.data.codec import Rejected, beginning
 from genwright.data.columns.numbers import parse_number
+from genwright.data.encodings import encodings
 from genwright.data.packed import BROKEN, bare, is_packed, open_unpacked
 from genwright.data.table.apart import PLACES, NumberedLine, lines_apart
 from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
@@ -282,11 +283,11 @@ def lines_of(file: Path, encoding: str) -> IO[str]:
 
 
 def _encoding(file: Path) -> str:
-    """UTF-16 if a mark says so, UTF-8 if all of the file is, else cp1252, and at last latin-1, which anything is."""
+    """UTF-16 if a mark says so, else the first of what it may be that all of the file is."""
     with open_unpacked(file) as stream:
         if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
-    return next((name for name in ("utf-8-sig", "cp1252") if _decodes(file, name)), "latin-1")
+    return next(name for name in encodings(file) if _decodes(file, name))
 
 
 def _decodes(file: Path, encoding: str) -> bool:

@@ -97,7 +97,7 @@ class TextCodec(Codec):
     layout    stream, documents, or auto
     field     of a .jsonl line: which one holds the text. Other texts are fields too (a prompt, a summary), and
               other plain values are labels
-    encoding  of files without a byte order mark; None takes UTF-8, or else latin-1
+    encoding  of files without a byte order mark; None takes UTF-8, or else what it looks like
     """
 
     reads = (*with_packed(".txt", ".md", ".jsonl", ".csv", ".tsv"), ARROW)
@@ -428,13 +428,15 @@ def _usable(document: Document, asked: Sequence[str], texts: Sequence[str]) -> D
 
 def _notes(files: TextFiles) -> list[str]:
     """That some files are of an old encoding."""
-    if not files.latin:
-        return []
-    names = [*islice(files.latin, 3), *(["..."] if len(files.latin) > 3 else [])]
-    return [
-        f"{len(files.latin):,} files are not UTF-8 and were read as latin-1: {', '.join(names)}"
-        f"; set codec.encoding if letters look wrong"
-    ]
+    notes = []
+    for encoding in dict.fromkeys(files.guessed.values()):
+        own = [name for name, found in files.guessed.items() if found == encoding]
+        names = [*own[:3], *(["..."] if len(own) > 3 else [])]
+        notes.append(
+            f"{len(own):,} files are not UTF-8 and were read as {encoding}: {', '.join(names)}"
+            f"; set codec.encoding if letters look wrong"
+        )
+    return notes
 
 
 def _digest(text: str) -> str:

@@ -25,6 +25,7 @@ from typing import Any
 
 from genwright.data.arrow import ARROW, length, objects
 from genwright.data.codec import Rejected, Source, suffix
+from genwright.data.encodings import encodings
 from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
 from genwright.data.sidecar import ENOUGH, looks_like_text
 from genwright.data.text.tokenizer import cut, repair
@@ -102,8 +103,8 @@ class TextFiles:
 
     def __init__(self, source: Source, field: str, encoding: str | None) -> None:
         self.source, self.field, self.encoding = source, field, encoding
-        self.latin: dict[str, None] = {}
-        """Names of files that were read as latin-1 for want of anything better, in order."""
+        self.guessed: dict[str, str] = {}
+        """Encodings of files that are not UTF-8, where nobody says what they are, by their names, in order."""
 
     @property
     def single(self) -> bool:
@@ -310,7 +311,8 @@ class TextFiles:
         name = self._name(file)
         try:
             stated = _mark(file) or self.encoding
-            for encoding in [stated] if stated else ["utf-8", "latin-1"]:
+            for encoding in [stated] if stated else encodings(file):
+                old = not stated and not encoding.startswith("utf")
                 characters, control, blank = 0, 0, True
                 try:
                     for block in _blocks(file, encoding):
@@ -319,17 +321,17 @@ class TextFiles:
                                 name, "is binary: it holds NUL bytes (UTF-16? set codec.encoding)"
                             )
                         characters += len(block)
-                        control += len(_CONTROL.findall(block)) if encoding == "latin-1" else 0
+                        control += len(_CONTROL.findall(block)) if old else 0
                         blank = blank and not block.strip()
                 except UnicodeError:
                     continue
-                if encoding == "latin-1" and not stated:
-                    # Any byte is some letter of latin-1; only few control characters speak for text.
+                if old:
+                    # Any byte is some letter of these; only few control characters speak for text.
                     if control > 0.02 * characters:
                         return Rejected(
                             name, "is binary, or in an encoding that codec.encoding should name"
                         )
-                    self.latin[name] = None
+                    self.guessed[name] = encoding
                 return TextFileInfo(encoding, characters, blank)
             return Rejected(name, f"is not {stated} throughout; codec.encoding should name what it is")
         except BROKEN as error:
