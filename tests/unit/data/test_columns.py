@@ -404,6 +404,14 @@ def test_numbers_with_marks_of_their_trade_are_numbers(values):
     assert column.warnings() == []
 
 
+def test_numbers_of_several_units_are_shown_without_them():
+    sizes = [f"{k * 1.5:.1f} {['KB', 'MB', 'GB'][k % 3]}" for k in range(1, 100)]
+    about = fit_column("size", sizes).about
+    assert (about["min"], about["max"]) == ("1.5", "148.5")
+    assert sorted(about["units"].split(" and ")) == ["GB", "KB", "MB"]
+    assert "units" not in fit_column("size", [f"{k * 1.5:.1f} MB" for k in range(1, 100)]).about
+
+
 @pytest.mark.parametrize(
     "values",
     [

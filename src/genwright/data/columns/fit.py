@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 from typing import Any
 
@@ -251,10 +251,15 @@ def _range(
     counts: NDArray[np.int64],
     heavy: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """The facts of numbers; `heavy`: the rows of each point mass."""
+    """The facts of numbers; `heavy`: the rows of each point mass. Of several units, the numbers without them."""
     median = np.searchsorted(counts.cumsum(), counts.sum() / 2)
-    shown = map(plain_value, fit.format.write([numbers[0], numbers[median], numbers[-1]]))
+    parts = [part for part in fit.format.formats if isinstance(part, NumberFormat)]
+    units = list(dict.fromkeys(f"{part.prefix}{part.suffix}".strip() for part in parts))
+    format = replace(parts[0], prefix="", suffix="") if len(units) > 1 else fit.format
+    shown = map(plain_value, format.write([numbers[0], numbers[median], numbers[-1]]))
     about = stats.about(**dict(zip(("min", "median", "max"), shown, strict=True)))
+    if len(units) > 1:
+        about["units"] = " and ".join(unit or "none" for unit in units)
     order = [i for i in np.argsort(-heavy, kind="stable").tolist() if heavy[i]][:5]
     if order:
         common = zip(fit.format.write(numbers[order]), heavy[order].tolist(), strict=True)
