@@ -43,6 +43,7 @@ def several(values: list[str | None], **options: Any) -> Composite:
         ([f"{R.randrange(-9, 30)}..{R.randrange(31, 120)}.5k" for _ in range(200)], None, []),
         ([f"{R.randrange(105, 180)}/{R.randrange(55, 95)}" for _ in range(200)], ["", "/", ""], ["integer"] * 2),
         ([f"{R.randrange(20, 90)}-{R.randrange(91, 150)}k" for _ in range(200)], ["", "-", "k"], ["integer"] * 2),
+        ([f"{R.randrange(100, 5000)}x{R.randrange(100, 5000)}" for _ in range(200)], ["", "x", ""], ["integer"] * 2),
     ],
 )  # fmt: skip
 def test_texts_of_several_numbers_come_back(

@@ -40,6 +40,8 @@ WIDE = 0.45
 """The share of the numbers of a width between the ends of those of a code."""
 COUNTS = 0.9
 """The share of rows from which a whole number that differs counts them: of an order, of a file."""
+DENSE = 4
+"""Numbers for each row, between the ends of those that count them, at most."""
 
 
 @dataclass(kw_only=True)
@@ -192,11 +194,17 @@ def _are_codes(counts: Sequence[Mapping[str, int]], between: Sequence[str]) -> b
     whole = [some for some in counts if not any("." in text for text in some)]
     if whole and any(letter.isalpha() for letter in between[0]):
         return True
-    if any(len(some) > COUNTS * sum(some.values()) or max(map(len, some)) >= LONG for some in whole):
+    if any(max(map(len, some)) >= LONG or _counts_rows(some) for some in whole):
         return True
     if len(whole) < len(counts) or any(len(set(map(len, some))) > 1 for some in whole):
         return False
     return set(between[1:-1]) <= {"-", " "} or all(map(_fill_their_width, whole))
+
+
+def _counts_rows(counts: Mapping[str, int]) -> bool:
+    """Whether nearly all of these numbers differ though there are few others between them."""
+    rows, numbers = sum(counts.values()), [int(text) for text in counts]
+    return len(numbers) > COUNTS * rows and max(numbers) - min(numbers) < DENSE * rows
 
 
 def _fill_their_width(texts: Collection[str]) -> bool:
