@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from genwright.finishing.finish import Finish
     from genwright.model import Model, Samples
 
+__all__ = ["Destination", "destination", "write"]
+
 FILES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".xlsx", ".json", ".png", ".jpg", ".wav", ".mid")
 """Suffixes that no folder has."""
-
-__all__ = ["Destination", "destination", "write"]
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ _WAYS = {
     )
     for suffix in suffixes.split()
 }
-"""The way out for files of other kinds."""
+"""The way out for files of other kinds, by their names alone: none of them is opened."""
 
 
 def _placed(path: Path) -> Path:

@@ -77,7 +77,7 @@ _LEAP = 1972
 
 
 @cache
-def _regex(pattern: str, language: str = ENGLISH) -> re.Pattern[str]:
+def _regex(pattern: str, language: str) -> re.Pattern[str]:
     months = MONTH_NAMES[language]
     read = _READ | {
         letter: "|".join(map(re.escape, names))
@@ -90,7 +90,7 @@ def _regex(pattern: str, language: str = ENGLISH) -> re.Pattern[str]:
     return re.compile("".join(parts), re.I)
 
 
-def _moment(pattern: str, text: str, language: str = ENGLISH) -> datetime | None:
+def _moment(pattern: str, text: str, language: str) -> datetime | None:
     found = _regex(pattern, language).fullmatch(text)
     try:
         return _meant(found.groupdict(), MONTH_NAMES[language]) if found else None
@@ -319,8 +319,8 @@ def _compact(counts: Mapping[Any, int]) -> FormatFit | None:
     # Any four digits may be a time: a leading zero says so, and that there are many and none is 0960.
     if width not in _COMPACT or len(texts) < (5 if width > 6 else 12 if width == 6 else 20):
         return None
-    time = width in (4, 5)
-    if time and not any(text[0] == "0" and len(text) == width for text in texts if kinds == {str}):
+    clock = width in (4, 5)
+    if clock and not any(text[0] == "0" and len(text) == width for text in texts if kinds == {str}):
         return None
     shape = r"\d\d\.\d\d" if width == 5 else r"\d+"
     if 10 * sum(bool(re.fullmatch(shape, text)) for text in texts) < 9 * len(texts):
@@ -329,7 +329,7 @@ def _compact(counts: Mapping[Any, int]) -> FormatFit | None:
     step = 1.0 if "%S" in pattern else 60.0 if "%M" in pattern else 86400.0
     format = DateFormat("int" if kinds == {int} else "text", pattern, step)
     left = {value: count for value, count in counts.items() if not format.exact(value)}
-    plausible = time or all("1800" <= str(v)[:4] <= "2199" for v in counts if v not in left)
+    plausible = clock or all("1800" <= str(v)[:4] <= "2199" for v in counts if v not in left)
     return _sorted_out(format, left, counts) if plausible and 10 * len(left) <= len(counts) else None
 
 
@@ -394,11 +394,11 @@ def _in_languages(patterns: Iterable[str], texts: Sequence[str]) -> Iterator[tup
     patterns = list(patterns)
     yield from ((ENGLISH, pattern) for pattern in patterns)
     words = {word.casefold() for text in texts for word in re.findall(r"[^\W\d_]+", text)}
-    named = [one for one in patterns if "b" in (found := _letters(one)) or "B" in found]
+    named = [one for one in patterns if {*"bB"} & _letters(one) and not {*"aA"} & _letters(one)]
     for language, months in MONTH_NAMES.items():
         names = {name.casefold().rstrip(".") for name in (*months.full, *months.short)}
         if language != ENGLISH and names & words:
-            yield from ((language, one) for one in named if not {"a", "A"} & _letters(one))
+            yield from ((language, one) for one in named)
 
 
 def _letters(pattern: str) -> set[str]:

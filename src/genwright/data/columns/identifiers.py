@@ -295,10 +295,9 @@ def _tokens(values: Collection[Any], rows: int) -> list[Shape]:
         lengths[len(text)].append(text)
     texts = [text for some in lengths.values() for text in some]
     words = sum(not re.search("[0-9]", text) for text in texts) > len(texts) / 10
-    ends = zip(min(texts), max(texts), strict=False)
-    start = next(
-        (i for i, (a, b) in enumerate(ends) if a != b), 0
-    )  # what all begin with may be anything
+    # What all begin with may be anything.
+    ends = enumerate(zip(min(texts), max(texts), strict=False))
+    start = next((i for i, (a, b) in ends if a != b), 0)
     if not all(re.fullmatch(r"[\w:-]+", text[start:]) for text in texts) or (words and len(lengths) > 1):
         return []
     found = [Shape([*_places(some)], weight=len(some)) for some in lengths.values()]
@@ -306,9 +305,9 @@ def _tokens(values: Collection[Any], rows: int) -> list[Shape]:
         large = [shape for shape in found if prod(map(len, shape.before)) > room * rows]
         if 2 * sum(shape.weight for shape in large) > len(texts):
             return large
-    digits = ({letter.upper() for letter in text[start:] if letter.isalpha()} for text in texts)
-    # Of so few that a known one says nothing.
-    return found if len(found) == 1 and not words and set[str]().union(*digits) <= {*"ABCDEF"} else []
+    letters = {letter for text in texts for letter in text[start:] if letter.isalpha()}
+    # Of so few hexadecimal ones that a known one says nothing.
+    return found if len(found) == 1 and not words and letters <= {*"abcdefABCDEF"} else []
 
 
 def _worded(values: Collection[Any], sampled: bool, rows: int) -> list[Shape]:

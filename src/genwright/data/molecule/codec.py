@@ -54,6 +54,8 @@ ATOMS, STRUCTURE = frozenset("CcNnOo"), frozenset("()=[]#123456789")
 PROBE, SURE = 50, 0.9
 """Lines of a table that are looked at, and the share of them that has to be molecules."""
 SHEET = "molecules.png"
+WRITTEN = (".png", ".csv")
+"""To look at, and to be read back."""
 SHOWN = 24
 
 
@@ -244,7 +246,7 @@ class MoleculeCodec(Codec):
         return write_once(self.appender(fields, folder), values)
 
     def one_file(self, fields: Mapping[str, Field], suffix: str) -> OneFile | None:
-        return OneFile(None, (".png", suffix)) if suffix == ".csv" else None
+        return OneFile(None, WRITTEN) if suffix == ".csv" else None
 
     def appender(
         self, fields: Mapping[str, Field], folder: Path, form: str | None = None, name: str = ""
@@ -269,7 +271,7 @@ class _Appended:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.codec, self.fields, self.started = codec, fields, False
-        self.files = [folder / f"{name}{suffix}" for suffix in (".png", ".csv")]
+        self.files = [folder / f"{name}{suffix}" for suffix in WRITTEN]
         self._stream = self.files[1].open("w", encoding="utf-8", newline="")
         self._lines = csv.writer(self._stream)
 
