@@ -11,14 +11,20 @@ are brought to a square on white; the concept of one is the first folder that it
 caption is under other pictures; half of it is chance. A caption is brought to a concept by a linear classifier of
 words and parts of words, a picture by one of colours and edges, both of which have seen the training examples alone.
 Each figure stands beside the one with what is given shuffled, and that of the real ones.
+
+With `--more CLIPART` pictures of another's, named by their files, are learnt from as well and judged by no one:
+`usr/share/openclipart/png` of the Debian package `openclipart-png` (public domain).
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +38,7 @@ from sklearn.preprocessing import StandardScaler
 
 import genwright
 from _report import say
+from genwright.data.dataset import Dataset
 from genwright.evaluation import inputs
 from genwright.evaluation.metrics.answers import RetrievalRank
 from genwright.model import Model
@@ -40,6 +47,9 @@ from pairs import answers, share
 Array = np.ndarray
 LONGEST = 60
 """Characters of a caption: a few are texts of several sentences."""
+ABSTRACT = ("buttons", "computer", "logos", "shapes", "special")
+"""Folders of clip art that shows no things."""
+MOST_BYTES = 1 << 20
 
 
 def prepared(stamps: Path, folder: Path, side: int) -> tuple[Path, dict[str, str]]:
@@ -51,16 +61,47 @@ def prepared(stamps: Path, folder: Path, side: int) -> tuple[Path, dict[str, str
         lines = text.read_text(encoding="utf-8", errors="replace").splitlines() if text.exists() else []
         if not lines or not 0 < len(lines[0].strip()) <= LONGEST:
             continue
-        with Image.open(path) as image:
-            whole = image.convert("RGBA")
-        whole.thumbnail((side, side), Image.Resampling.LANCZOS)
-        square = Image.new("RGB", (side, side), "white")
-        square.paste(whole, ((side - whole.width) // 2, (side - whole.height) // 2), whole)
         caption = lines[0].strip()
         concepts.setdefault(caption, Counter())[path.relative_to(stamps).parts[0]] += 1
-        square.save(out / f"{i:04d}.png")
-        (out / f"{i:04d}.txt").write_text(caption, encoding="utf-8")
+        write_pair(path, caption, out / f"{i:04d}.png", side)
     return out, {caption: found.most_common(1)[0][0] for caption, found in concepts.items()}
+
+
+def write_pair(path: Path, caption: str, out: Path, side: int) -> None:
+    """A picture on a white square, and its caption beside it."""
+    with Image.open(path) as image:
+        whole = image.convert("RGBA")
+    whole.thumbnail((side, side), Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(whole, ((side - whole.width) // 2, (side - whole.height) // 2), whole)
+    square.save(out)
+    out.with_suffix(".txt").write_text(caption, encoding="utf-8")
+
+
+def only_of(dataset: Dataset, captions: Container[str]) -> None:
+    """Leave examples of these captions alone in each part."""
+    for part, split in dataset.splits.items():
+        said = dataset.fields["caption"].decode(np.asarray(split.arrays["caption"]).astype(np.int64))
+        kept = np.flatnonzero([one in captions for one in said])
+        arrays = {name: np.asarray(array[kept]) for name, array in split.arrays.items()}
+        dataset.splits[part] = replace(split, arrays=arrays)
+
+
+def named_by_file(clipart: Path, out: Path, taken: set[str], side: int) -> None:
+    """Further pictures, with the words of their file's name and its folder's as a caption."""
+    paths = [
+        path
+        for path in sorted(clipart.rglob("*.png"))
+        if path.relative_to(clipart).parts[0] not in ABSTRACT and path.stat().st_size < MOST_BYTES
+    ]
+    stems = [re.findall(r"[^\W_]+", path.stem.lower()) for path in paths]
+    ends = Counter(tuple(stem[-3:-1]) for stem in stems if stem[-1].isdigit() and len(stem) > 3)
+    for i, (path, stem) in enumerate(zip(paths, stems, strict=True)):
+        makers = stem[-1].isdigit() and ends[tuple(stem[-3:-1])] >= 3
+        words = [word for word in (stem[:-3] if makers else stem) if re.fullmatch(r"[a-z]{3,}", word)]
+        caption = " ".join(dict.fromkeys([*words, *path.parent.name.split("_")]))
+        if words and len(caption) <= LONGEST and " ".join(words) not in taken:
+            write_pair(path, caption, out / f"more{i:04d}.png", side)
 
 
 def looks(pictures: list[Array]) -> Array:
@@ -108,6 +149,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=1500)
     options.add_argument("--guidance", type=float, default=3.0)
     options.add_argument("--val", type=float, default=0.05)
+    options.add_argument("--more", type=Path)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--set", nargs="*", default=[])
     args = options.parse_args()
@@ -115,6 +157,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path, concepts = prepared(args.stamps, folder, args.side)
+        if args.more:
+            named_by_file(args.more, path, {caption.lower() for caption in concepts}, args.side)
         began = time.process_time()
         model = genwright.train(
             path,
@@ -129,6 +173,7 @@ def main() -> None:
             out=folder / "run",
         )
         minutes = round((time.process_time() - began) / 60, 1)
+        only_of(model.dataset, concepts)
         counts = Counter(concepts[c] for c in concepts)
         found: dict[str, Any] = {
             "cpu_minutes": minutes,

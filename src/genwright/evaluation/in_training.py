@@ -16,8 +16,8 @@ from genwright.data.dataset import Dataset
 from genwright.errors import DataError
 from genwright.evaluation import runner
 from genwright.evaluation.evidence import Evidence
-from genwright.evaluation.inputs import MOST_TRAIN, reference_data
 from genwright.evaluation.metric import Measurement
+from genwright.evaluation.reference import MOST_TRAIN, reference_data
 from genwright.model import Samples
 from genwright.recipe import Recipe
 from genwright.storage import durable

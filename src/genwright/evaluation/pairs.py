@@ -7,7 +7,6 @@ given (`Pipeline.cases`). No task and no field is named here.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,12 +27,10 @@ from genwright.evaluation.baselines import (
     ruled,
 )
 from genwright.evaluation.evidence import Pairs
+from genwright.evaluation.reference import ReferenceData
 from genwright.families.capabilities import DensityEstimator
 from genwright.model import Model
 from genwright.pipeline import Asked, Pipeline
-
-if TYPE_CHECKING:
-    from genwright.evaluation.inputs import ReferenceData
 
 __all__ = ["BLOCK", "DRAWS", "pairs_of"]
 

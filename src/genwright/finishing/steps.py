@@ -22,10 +22,10 @@ from genwright.data.table.field import RowField
 from genwright.data.text.field import TextField
 from genwright.errors import DataError, GenwrightError, RecipeError, RunError, Unsupported, suggest
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.evaluation.inputs import MOST_FAKE, MOST_TRAIN, ReferenceData, reference_data
 from genwright.evaluation.metrics.copying import CopyTest
 from genwright.evaluation.metrics.rules import impossible_cells, rules_of
 from genwright.evaluation.neighbours import distinct, nearest_neighbours
+from genwright.evaluation.reference import MOST_FAKE, MOST_TRAIN, ReferenceData, reference_data
 from genwright.families.capabilities import DensityEstimator, generative
 from genwright.model import Model
 from genwright.pipeline import Asked

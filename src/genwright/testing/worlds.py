@@ -25,7 +25,8 @@ from genwright.data.music.field import MusicField
 from genwright.data.music.piece import PITCH, SIZE, Piece
 from genwright.data.music.theory import estimated_key, pitch_classes
 from genwright.data.series.codec import SeriesCodec
-from genwright.data.series.field import SeriesField, SeriesForm
+from genwright.data.series.field import SeriesField
+from genwright.data.series.form import SeriesForm
 from genwright.data.series.series import Series
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.space import Real, Space, Symbol

@@ -18,8 +18,9 @@ from genwright.data.dataset import make_codec
 from genwright.data.series.calendar import CalendarField
 from genwright.data.series.calibration import Calibration
 from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
-from genwright.data.series.field import SeriesField, SeriesForm
+from genwright.data.series.field import SeriesField
 from genwright.data.series.forecast import repeated
+from genwright.data.series.form import SeriesForm
 from genwright.data.series.overlaps import blocks_of
 from genwright.data.series.series import Series
 from genwright.data.series.windows import Cuts

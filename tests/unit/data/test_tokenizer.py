@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genwright.data.text import tokenizer as alphabets
-from genwright.data.text.tokenizer import BPE, FIRST, CharTokenizer, bpe_installed, cut, repair, restore
+from genwright.data.text.field import restore_tokenizer
+from genwright.data.text.tokenizer import BPE, FIRST, CharTokenizer, bpe_installed, cut, repair
 from genwright.data.text.words import CAPITAL, CAPITALS, JOINED, WordPieces
 from genwright.errors import GenwrightError, RecipeError
 
@@ -91,7 +92,7 @@ def test_a_lone_surrogate_becomes_the_replacement_character(alphabet):
 
 
 def test_state_through_json(alphabet):
-    again = restore(json.loads(json.dumps(alphabet.state())))
+    again = restore_tokenizer(json.loads(json.dumps(alphabet.state())))
     assert type(again) is type(alphabet)
     assert again.size == alphabet.size
     for text in [TRAIN, *HARD]:

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from genwright.data.codec import Array
-from genwright.data.series.field import SeriesField, SeriesForm
+from genwright.data.series.field import SeriesField
+from genwright.data.series.form import SeriesForm
 from genwright.data.series.series import Series
 from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genwright.data.constraint import OPERATORS, SIGN, Constraint
 from genwright.data.level.files import Level
+from genwright.data.level.legend import Legend
 from genwright.data.level.play import Game
 from genwright.errors import RecipeError, suggest
-
-if TYPE_CHECKING:
-    from genwright.data.level.field import LevelField
 
 __all__ = ["Solvable", "TileCount", "constraint_of"]
 
@@ -87,16 +84,16 @@ class TileCount(Constraint):
         return any(self.compare(n, self.number) for n in (self.number, self.number + 1))
 
 
-def constraint_of(words: str, field: LevelField) -> Constraint:
-    """A constraint in words. Raises `RecipeError` for what is none."""
+def constraint_of(words: str, tiles: Collection[str], legend: Legend, game: Game | None) -> Constraint:
+    """A constraint in words on levels of these tiles. Raises `RecipeError` for what is none."""
     if words.strip() == PLAYABLE:
-        if field.game is None:
+        if game is None:
             raise RecipeError(
                 f"{PLAYABLE!r}: whose rules hold is not known; train with codec.game, and a legend.json that says "
                 f"what the tiles are",
                 code="no-game",
             )
-        return Solvable(field.game)
+        return Solvable(game)
     match = re.fullmatch(rf"\s*(.+?)\s*({SIGN.pattern})\s*(\d+)\s*", words)
     if match is None:
         raise RecipeError(
@@ -105,12 +102,11 @@ def constraint_of(words: str, field: LevelField) -> Constraint:
             code="not-a-constraint",
         )
     name, sign, number = match.groups()
-    tagged = field.form.legend.tagged(name.lower()) & {*field.tiles}
-    tiles = tagged or {name} & {*field.tiles}
-    if not tiles:
-        tags = {tag for own in field.form.legend.tags.values() for tag in own}
+    meant = legend.tagged(name.lower()) & {*tiles} or {name} & {*tiles}
+    if not meant:
+        tags = {tag for own in legend.tags.values() for tag in own}
         raise RecipeError(
-            f"{words!r}: no tile is called {name!r}, and none is tagged so; {suggest(name, tags | {*field.tiles})}",
+            f"{words!r}: no tile is called {name!r}, and none is tagged so; {suggest(name, tags | {*tiles})}",
             code="no-such-tile",
         )
-    return TileCount(words, sorted(tiles), sign, int(number))
+    return TileCount(words, sorted(meant), sign, int(number))

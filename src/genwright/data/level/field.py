@@ -238,7 +238,7 @@ class LevelField(Field):
         return Level(np.where(white, self.gap, value.tiles))
 
     def constraint(self, words: str) -> Constraint:
-        return constraint_of(words, self)
+        return constraint_of(words, self.tiles, self.form.legend, self.game)
 
     # -- raw values ----------------------------------------------------------------------------
 

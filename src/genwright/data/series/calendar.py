@@ -10,8 +10,8 @@ import numpy as np
 
 from genwright.data.field import Array, Field, Values
 from genwright.data.series.clock import DAY
-from genwright.data.series.field import SeriesForm
 from genwright.data.series.forecast import framed
+from genwright.data.series.form import SeriesForm
 from genwright.data.series.series import Series
 from genwright.errors import DataError
 from genwright.space import Real, Space

@@ -34,7 +34,8 @@ from genwright.data.packed import BROKEN, bare, with_packed
 from genwright.data.series.calendar import CalendarField
 from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
 from genwright.data.series.draw import as_curves
-from genwright.data.series.field import SeriesField, SeriesForm
+from genwright.data.series.field import SeriesField
+from genwright.data.series.form import SeriesForm
 from genwright.data.series.layout import LEAST, ColumnRoles, head_of, time_column
 from genwright.data.series.reading import TS, grid_step, layout_of_file, pieces
 from genwright.data.series.ts import head_of_ts

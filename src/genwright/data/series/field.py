@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,17 @@ from genwright.data.columns.reservoir import Reservoir
 from genwright.data.field import Array, Blocks, Field, Partial, Rule, Values
 from genwright.data.series.calibration import Calibration
 from genwright.data.series.channels import Channel, NumberChannel, Scale, StateChannel, restored_channel
-from genwright.data.series.clock import TimeFormat, TimeStep
 from genwright.data.series.differences import Differences
 from genwright.data.series.forecast import Errors, framed, median_of, pasted, seasonal_naive
+from genwright.data.series.form import SeriesForm
 from genwright.data.series.overlaps import blocks_of
+from genwright.data.series.reading import read_whole
 from genwright.data.series.series import Series, gaps
-from genwright.data.table.frames import TableFormat
+from genwright.data.series.writing import write_series
 from genwright.errors import DataError
 from genwright.space import Real, Space, Span, Symbol
 
-__all__ = ["SeriesField", "SeriesForm"]
+__all__ = ["SeriesField"]
 
 SAMPLE = 2000
 """Training windows that scales are learnt from, at most."""
@@ -35,74 +35,6 @@ DRAWS = 19
 """Answers that a forecast is made of: the median, and the interval that leaves out a tenth at either end."""
 END = Symbol(2, pad=1)
 """Stands first where series have several lengths: 1 behind their last step."""
-
-
-@dataclass(frozen=True)
-class SeriesForm:
-    """How series are cut and written.
-
-    length   steps of a window
-    stride   steps from the beginning of a window to that of the next
-    horizon  steps at its end that are to be forecast; 0: none
-    whole    whether each series is one example, filled up to `length`
-    names    of the channels: numbers, then states
-    formats  how the numbers are written
-    gaps     what becomes of steps without a value: they are learnt as `unknown`, drawn as a line, or passed over
-    scaling  auto, series, window or differences
-    """
-
-    length: int
-    stride: int = 1
-    horizon: int = 0
-    whole: bool = False
-    gaps: str = "unknown"
-    scaling: str = "auto"
-    numbers: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
-    formats: Mapping[str, NumberFormat] = field(default_factory=dict)
-    time: str = "time"
-    group: str = ""
-    clock: TimeFormat = field(default_factory=TimeFormat)
-    step: TimeStep = field(default_factory=TimeStep)
-    even: bool = True
-    table: TableFormat | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (*self.numbers, *self.states)
-
-    @property
-    def context(self) -> int:
-        """Steps that are known where the rest is forecast."""
-        return self.length - self.horizon if self.horizon else self.length
-
-    def json(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in _PLAIN}
-        return plain | {
-            "formats": {name: asdict(form) for name, form in self.formats.items()},
-            "clock": self.clock.json(),
-            "step": asdict(self.step),
-            "table": None if self.table is None else asdict(self.table),
-        }
-
-    @classmethod
-    def of(cls, known: Mapping[str, Any]) -> SeriesForm:
-        """As `json` gave it."""
-        made = {name: known[name] for name in _PLAIN}
-        made |= {name: tuple(known[name]) for name in ("numbers", "states")}
-        return cls(
-            **made,
-            formats={name: NumberFormat(**form) for name, form in known["formats"].items()},
-            clock=TimeFormat.of(known["clock"]),
-            step=TimeStep(**known["step"]),
-            table=None if known["table"] is None else TableFormat.restore(known["table"]),
-        )
-
-
-_PLAIN = (
-    *("length", "stride", "horizon", "whole", "gaps", "scaling", "numbers", "states", "time", "group"),
-    "even",
-)
 
 
 class SeriesField(Field):
@@ -562,16 +494,12 @@ class SeriesField(Field):
         return Series(channels, self.form.step.after(self.start, np.arange(steps)))
 
     def load(self, path: Path) -> Series:
-        from genwright.data.series.reading import read_whole
-
         found = next(iter(read_whole(path, self.form)), None)
         if found is None:
             raise DataError(f"{path} holds no series", code="not-a-series")
         return found
 
     def save(self, value: Series, path: Path) -> None:
-        from genwright.data.series.writing import write_series
-
         write_series([value], self.form, path)
 
     def grid_of(self, value: Any) -> tuple[int, ...]:

@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from genwright.data.field import Array
+from genwright.data.series.form import SeriesForm
 from genwright.data.series.series import Series
 from genwright.data.series.windows import filled
 from genwright.errors import DataError
-
-if TYPE_CHECKING:
-    from genwright.data.series.field import SeriesForm
 
 __all__ = [
     "HIGH",

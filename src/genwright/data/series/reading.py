@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from genwright.data.codec import Array, Rejected, suffix
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.numbers import NumberFormat
-from genwright.data.series.clock import TimeStep
+from genwright.data.series.clock import TimeFormat, TimeStep
+from genwright.data.series.form import SeriesForm
 from genwright.data.series.layout import ColumnRoles, layout_of, values_in
 from genwright.data.series.series import Series
 from genwright.data.series.ts import LABEL, head_of_ts, read_ts
 from genwright.data.series.windows import Cuts, Windower
 from genwright.data.table import readers
+from genwright.data.table.frames import TableFormat
 from genwright.errors import DataError
-
-if TYPE_CHECKING:
-    from genwright.data.series.field import SeriesForm
 
 __all__ = ["TS", "Stretch", "layout_of_file", "pieces", "read_whole"]
 
@@ -47,9 +46,6 @@ def layout_of_file(
     """What the columns of a table or the dimensions of a .ts file are. Raises `DataError` for what is no series."""
     if suffix(file) != TS:
         return layout_of(file, time, group, sheet)
-    from genwright.data.series.clock import TimeFormat
-    from genwright.data.table.frames import TableFormat
-
     head, lengths, low, missing, total = head_of_ts(file), list[int](), 0.0, 0, 0
     values = dict[str, list[float]]()
     for found in read_ts(file, head):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +12,11 @@ from genwright.data.codec import Values
 from genwright.data.columns.numbers import NumberFormat
 from genwright.data.field import Array
 from genwright.data.series.forecast import HIGH, LOW
+from genwright.data.series.form import SeriesForm
 from genwright.data.series.series import Series
 from genwright.data.series.ts import LABEL, write_ts
 from genwright.data.table.frames import TableFormat, assemble
 from genwright.data.table.readers import TableWriter
-
-if TYPE_CHECKING:
-    from genwright.data.series.field import SeriesForm
 
 __all__ = ["SERIES", "STEP", "SeriesWriter", "write_series"]
 

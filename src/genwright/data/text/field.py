@@ -25,7 +25,7 @@ from genwright.options import Count
 from genwright.space import Space, Symbol
 from genwright.word_vectors import vocabulary
 
-__all__ = ["SEPARATOR", "TextField"]
+__all__ = ["SEPARATOR", "TextField", "restore_tokenizer"]
 
 SEPARATOR = "\n\n␞\n\n"
 """What a decoded stream shows where a document ends. `text.split(SEPARATOR)` gives the documents."""
@@ -354,11 +354,18 @@ class TextField(Field):
         return state if isinstance(self.tokenizer, CharTokenizer) else state | {"seen": self._seen}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._tokenizer = tokenizers.restore(state["alphabet"])
+        self._tokenizer = restore_tokenizer(state["alphabet"])
         self._facts, self._warnings = dict(state["facts"]), list(state["warnings"])
         self.stream = self._facts["layout"] == "stream"
         known = self._tokenizer
         self._seen = known.characters if isinstance(known, CharTokenizer) else state.get("seen", "")
+
+
+def restore_tokenizer(state: Mapping[str, Any]) -> Tokenizer:
+    """The alphabet that gave this state."""
+    if state["kind"] == CharTokenizer.kind:
+        return CharTokenizer(state["characters"])
+    return WordPieces(state["pieces"]) if state["kind"] == WordPieces.kind else BPE(state["tokenizer"])
 
 
 def _utf8(counts: Array) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -39,7 +39,6 @@ __all__ = [
     "count",
     "cut",
     "repair",
-    "restore",
 ]
 
 Unit = Literal["auto", "char", "bpe", "words"]
@@ -260,17 +259,6 @@ def _byte_letters() -> dict[str, int]:
 
 
 _BYTES = _byte_letters()
-
-
-def restore(state: Mapping[str, Any]) -> Tokenizer:
-    """The alphabet that gave this state."""
-    if state["kind"] == CharTokenizer.kind:
-        return CharTokenizer(state["characters"])
-    if state["kind"] == "words":
-        from genwright.data.text.words import WordPieces  # which is one of these
-
-        return WordPieces(state["pieces"])
-    return BPE(state["tokenizer"])
 
 
 def bpe_installed() -> bool:
