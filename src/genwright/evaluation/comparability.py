@@ -10,6 +10,7 @@ from typing import Any
 from genwright.data.columns.composite import Composite
 from genwright.data.columns.dates import DateFormat, fit_dates
 from genwright.data.columns.formats import Format, is_missing
+from genwright.data.columns.tags import Tags
 from genwright.data.columns.types import Categorical, Column, Datetime, Numeric
 from genwright.errors import DataError, closest_name
 
@@ -52,6 +53,13 @@ def _unread(column: Column, values: Counter[Any], path: Path, real: Path) -> str
         bad, known = _no_numbers(column, values), _written(column)
     elif isinstance(column, Composite):
         odd = [v for v in values if v not in column.text_values and column.split(v) is None]
+        bad, known = odd if _most(odd, values) else [], [column.example]
+    elif isinstance(column, Tags):
+        odd = [
+            v
+            for v in values
+            if v not in column.text_values and not {*(column.split(v) or ())} & {*column.tags}
+        ]
         bad, known = odd if _most(odd, values) else [], [column.example]
     elif isinstance(column, Categorical) and (column.rest is None or column.pool):
         known = [*column.values, *(value for value, _ in column.pool)]

@@ -23,6 +23,8 @@ def real_row(i: int) -> Row:
         "since": str(day),
         "spend": i % 97 / 4,
         "bp": f"{95 + i % 83}/{60 + i % 37}",
+        "by": ";".join(one for k, one in enumerate(("mail", "phone", "post")) if (1 + i) % 7 >> k & 1)
+        or "mail",
     }
 
 
@@ -64,6 +66,10 @@ def refusal(folder: Path, change: Any, n: int = 60) -> str:
         (
             lambda row: {**row, "bp": row["bp"].replace("/", "-")},
             ["'bp'", "'95-60'", "/", "write them alike"],
+        ),
+        (
+            lambda row: {**row, "by": row["by"].upper()},
+            ["'by'", "'MAIL'", "write them alike"],
         ),
         (
             lambda row: {**row, "spend": f"{row['spend']} EUR"},

@@ -30,7 +30,7 @@ from genwright.data.columns.types import (
 from genwright.errors import DataError
 from genwright.space import Span, Symbol
 
-__all__ = ["Composite", "composite", "number_in", "one_by_one", "part_of"]
+__all__ = ["Composite", "composite", "number_in", "part_of"]
 
 _NUMBER = re.compile(r"((?<![0-9])[+-]?[0-9]+(?:\.[0-9]+)?)")
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
@@ -70,6 +70,10 @@ class Composite(Column):
     def spans(self) -> tuple[Span, ...]:
         lead = (Symbol(1 + len(self.others)),) if self.others else ()
         return (*lead, *(span for part in self.parts for span in part.spans))
+
+    def part_values(self, values: Sequence[Any], i: int) -> list[Any]:
+        """The i-th number of each raw value."""
+        return [number_in(value, i) for value in values]
 
     def split(self, value: Any) -> list[str] | None:
         """The numbers of a text, as they stand there; None of one that is written in another way."""
@@ -243,11 +247,6 @@ def _notes(stats: ColumnStats, others: Sequence[Any]) -> list[str]:
 def _part_name(name: str, i: int) -> str:
     """The name of the i-th number of a column."""
     return f"{name}[{i + 1}]"
-
-
-def one_by_one(column: Column) -> Sequence[Column]:
-    """The columns of its numbers; of any other column itself."""
-    return column.parts if isinstance(column, Composite) else [column]
 
 
 def part_of(name: str) -> tuple[str, int] | None:

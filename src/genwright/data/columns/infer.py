@@ -2,8 +2,8 @@
 
 `fit_column` looks at the distinct values with their counts. In this order: nothing but missing or one
 value is a constant; yes and no are boolean; dates, times and durations are moments; numbers are numbers,
-unless they only count the rows; texts of several numbers are that; what differs in (nearly) every row is an identifier;
-all else is categorical.
+unless they only count the rows; texts of several numbers or tags are that; what differs in (nearly) every row is an
+identifier; all else is categorical.
 
 Values are raw: texts as they stand in a CSV, or typed ones from Parquet or JSON.
 """
@@ -35,6 +35,7 @@ from genwright.data.columns.identifiers import Identifier, Shape
 from genwright.data.columns.numbers import NumberFormat, decimal_comma, fit_numbers, parse_number
 from genwright.data.columns.personal import looks_personal
 from genwright.data.columns.scaling import NormalScores
+from genwright.data.columns.tags import Tags, tags
 from genwright.data.columns.types import (
     Boolean,
     Categorical,
@@ -51,7 +52,17 @@ __all__ = ["KINDS", "Column", "fit_column", "restore_column"]
 
 KINDS: dict[str, type[Column]] = {
     kind.kind: kind
-    for kind in (Continuous, Integer, Categorical, Boolean, Datetime, Composite, Constant, Identifier)
+    for kind in (
+        Continuous,
+        Integer,
+        Categorical,
+        Boolean,
+        Datetime,
+        Composite,
+        Tags,
+        Constant,
+        Identifier,
+    )
 }
 
 CATEGORIES = 100
@@ -141,6 +152,8 @@ def _guessed(stats: ColumnStats, most: int) -> Column:
         return column
     if several := _several(stats, most):
         return several
+    if sets := tags(stats):
+        return sets
     what = looks_personal(stats.counts) if len(stats.counts) > FEW else None
     if what and (fresh := identifier(stats, f"it holds {what}")):
         return fresh
@@ -255,6 +268,12 @@ def _forced(stats: ColumnStats, kind: str, most: int) -> Column:
         if several := composite(stats):
             return several
         raise _refused(stats, kind, "texts of several numbers with the same between them", stats.counts)
+    if kind == "tags":
+        if several_tags := tags(stats):
+            return several_tags
+        raise _refused(
+            stats, kind, "texts of tags that come again, with the same between them", stats.counts
+        )
     return _forced_number(stats, kind)
 
 

@@ -14,12 +14,13 @@ from genwright.data.columns.composite import Composite
 from genwright.data.columns.fit import sentinels
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.scaling import nearest_index
+from genwright.data.columns.tags import Tags
 from genwright.data.columns.types import Column, Datetime, Numeric
 
 __all__ = ["pooled_cells"]
 
 NUMBER = object()
-"""Stands for every number where values are counted."""
+"""Stands for every number, or set of tags, where values are counted."""
 
 
 def pooled_cells(column: Column | None, draws: Sequence[Sequence[Any]]) -> list[Any]:
@@ -31,6 +32,8 @@ def pooled_cells(column: Column | None, draws: Sequence[Sequence[Any]]) -> list[
     column  None: one that is not known, of which the most frequent value is taken
     """
     cells = [[v for v in cell if not is_missing(v)] or cell[:1] for cell in zip(*draws, strict=True)]
+    if isinstance(column, Tags):
+        return [_pooled_tags(column, cell) for cell in cells]
     if isinstance(column, Composite):
         return [_pooled_numbers(column, cell) for cell in cells]
     if not isinstance(column, Numeric):
@@ -64,6 +67,18 @@ def _pooled_numbers(column: Composite, cell: Sequence[Any]) -> Any:
             for part, texts in zip(column.parts, numbers, strict=True)
         ]
     )
+
+
+def _pooled_tags(column: Tags, cell: Sequence[Any]) -> Any:
+    """The tags that most answers hold, unless most are another text; where none is, the most frequent answer."""
+    split = [column.split(value) for value in cell]
+    value = _most_frequent([v if some is None else NUMBER for v, some in zip(cell, split, strict=True)])
+    if value is not NUMBER:
+        return value
+    cells = [some for some in split if some is not None]
+    counts = Counter(tag for some in cells for tag in some)
+    common = [tag for tag in column.tags if 2 * counts[tag] > len(cells)]
+    return column.joined(common) if common else _most_frequent(cell)
 
 
 def _most_frequent(values: Sequence[Any]) -> Any:

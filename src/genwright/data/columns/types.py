@@ -1,10 +1,11 @@
 """Types of columns: raw values to spans of a `Space` and back.
 
 A column has learnt from training values what it holds; it encodes raw values to `(n, stored)` channels
-and decodes them in the format of its file. Eight kinds:
+and decodes them in the format of its file. Nine kinds:
 
     continuous, integer, datetime    numbers: see `Numeric`
     composite                        texts of several numbers: see `composite.py`
+    tags                             texts of several tags: see `tags.py`
     categorical, boolean             one symbol a value; a rest and a missing one where they occur
     constant                         nothing to model: no span, written back
     identifier                       the same, but fresh ones are made: see `identifiers.py`

@@ -62,7 +62,7 @@ class TableCodec(Codec):
     sheet             of a workbook; None: the first with rows
     table             of a database; None: its only one
     query             of a database, instead of a table: what SELECT gives
-    types             by column: continuous, integer, composite, categorical, boolean, datetime, identifier
+    types             by column: continuous, integer, composite, tags, categorical, boolean, datetime, identifier
                       or constant, where what the values look like is wrong
     drop              columns to leave out of the rows: such a one is neither learnt nor made, but can still be given,
                       or say what rows belong together (data.group)

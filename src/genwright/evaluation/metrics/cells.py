@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.columns.composite import Composite, number_in, one_by_one
+from genwright.data.columns.composite import Composite
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.identifiers import Identifier
+from genwright.data.columns.tags import Tags
 from genwright.data.columns.types import Column, Constant, Numeric
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import raw
@@ -23,7 +24,7 @@ from genwright.errors import DataError
 from genwright.evaluation.evidence import Evidence, Sample
 from genwright.evaluation.metric import OfPairs
 from genwright.evaluation.metrics.answers import pairs_in
-from genwright.evaluation.views.table import numbers_of
+from genwright.evaluation.views.table import numbers_of, one_by_one
 
 __all__ = ["CellAccuracy", "CellError"]
 
@@ -59,11 +60,11 @@ def _cells(evidence: Evidence) -> Iterator[_Cells]:
         if column.spans and not isinstance(column, Identifier | Constant):
             made, true, train = (_values(one, name) for one in (pairs.made, pairs.true, evidence.train))
             unknown = np.asarray(pairs.unknown[:, places].all(axis=1))
-            if not isinstance(column, Composite):
+            if not isinstance(column, Composite | Tags):
                 yield _Cells(column, made, true, train, unknown)
                 continue
             for i, part in enumerate(column.parts):
-                a, b, c = ([number_in(value, i) for value in some] for some in (made, true, train))
+                a, b, c = (column.part_values(some, i) for some in (made, true, train))
                 yield _Cells(part, a, b, c, unknown)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.columns.composite import number_in, one_by_one, part_of
+from genwright.data.columns.composite import Composite, number_in, part_of
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.identifiers import Identifier
 from genwright.data.columns.infer import fit_column
+from genwright.data.columns.tags import Tags, tag_in, tags_named
 from genwright.data.columns.types import Column, Constant, Numeric
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import raw
@@ -28,6 +29,7 @@ __all__ = [
     "folded",
     "modelled",
     "numbers_of",
+    "one_by_one",
     "ranked_values",
     "values_of",
 ]
@@ -39,12 +41,17 @@ FREQUENT = 9
 
 def columns_of(evidence: Evidence) -> dict[str, Column]:
     """What the field knows of each column of the training rows; a label's is learnt from its values. Of a column of
-    several numbers each is a column."""
+    several numbers or tags each is a column."""
     train = evidence.train
     known = train.field.columns if isinstance(train.field, RowField) else {}
     names = dict.fromkeys([*map(str, train.view("row").columns), *train.given])
     columns = (known.get(name) or fit_column(name, values_of(train, name)) for name in names)
     return {one.name: one for column in columns for one in one_by_one(column)}
+
+
+def one_by_one(column: Column) -> Sequence[Column]:
+    """The columns of its numbers or tags; of any other column itself."""
+    return column.parts if isinstance(column, Composite | Tags) else [column]
 
 
 def modelled(evidence: Evidence) -> dict[str, Column]:
@@ -59,14 +66,18 @@ def modelled(evidence: Evidence) -> dict[str, Column]:
 
 
 def values_of(sample: Sample, name: str) -> list[Any]:
-    """The raw values of a column, or of one of the numbers in it."""
-    if name in sample.view("row").columns:
+    """The raw values of a column, or of one of the numbers or tags in it."""
+    columns = sample.view("row").columns
+    if name in columns:
         return raw(sample.view("row")[name])
     if name in sample.given:
         return list(sample.given[name])
     if part := part_of(name):
         return [number_in(value, part[1]) for value in values_of(sample, part[0])]
-    near = suggest(name, map(str, sample.view("row").columns))
+    for column, tag in tags_named(name):
+        if column in columns or column in sample.given:
+            return [tag_in(value, tag) for value in values_of(sample, column)]
+    near = suggest(name, map(str, columns))
     raise DataError(
         f"some rows lack the column {name!r} of the training rows; {near}", code="no-such-column"
     )
