@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genwright.training.precision import multiplies_bfloat16
+
 __all__ = ["Muon", "orthogonal"]
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -22,8 +24,8 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 def orthogonal(x: Tensor, rounds: int = 5) -> Tensor:
     """The nearest semi-orthogonal matrices to a stack `(n, rows, columns)` with no more rows than
-    columns, roughly: singular values end between about 0.7 and 1.2. bfloat16 is all it needs."""
-    y = x.bfloat16()
+    columns, roughly: singular values end between about 0.7 and 1.2. bfloat16 is all it needs, where that is fast."""
+    y = x.bfloat16() if multiplies_bfloat16(x.device) else x.float()
     y = y / y.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
     for _ in range(rounds):
         gram = torch.bmm(y, y.mT)

@@ -10,7 +10,7 @@ from torch import Tensor
 from genwright.batch import Batch
 from genwright.families.base import Family
 
-__all__ = ["autocast", "heldout_loss", "in_bfloat16", "not_finite"]
+__all__ = ["autocast", "heldout_loss", "in_bfloat16", "multiplies_bfloat16", "not_finite"]
 
 
 def autocast(family: Family, precision: str) -> torch.autocast:
@@ -22,14 +22,17 @@ def autocast(family: Family, precision: str) -> torch.autocast:
 def in_bfloat16(family: Family, precision: str) -> bool:
     """bfloat16 for matrix products, if asked for or known to help: on a GPU that has it, and on a CPU
     with bfloat16 instructions for everything but the MLP of a row (`benchmarks/kernels.py`)."""
-    device = family.device
-    on = precision == "bf16"
-    if precision == "auto" and device.type == "cuda":
-        on = torch.cuda.is_bf16_supported()
-    elif precision == "auto" and device.type == "cpu":
-        large = bool(family.space.grid) or family.large_products
-        on = large and torch.cpu._is_avx512_bf16_supported()
-    return on
+    if precision != "auto":
+        return precision == "bf16"
+    small = family.device.type == "cpu" and not family.space.grid and not family.large_products
+    return not small and multiplies_bfloat16(family.device)
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions for products in bfloat16: where it has none they take many times as long."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -33,3 +34,19 @@ def test_orthogonal_brings_singular_values_near_one() -> None:
     assert before.max() / before.min() > 2
     assert after.min() > 0.6
     assert after.max() < 1.3
+
+
+def test_products_are_in_bfloat16_only_where_a_device_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A processor without the instructions takes some thirty times as long for them."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 16, 64)
+    monkeypatch.setattr("genwright.training.muon.multiplies_bfloat16", lambda device: True)
+    coarse = orthogonal(x)
+    monkeypatch.setattr("genwright.training.muon.multiplies_bfloat16", lambda device: False)
+    fine = orthogonal(x)
+    assert fine.dtype == coarse.dtype == torch.float32
+    assert fine.bfloat16().float().ne(fine).any()
+    assert coarse.bfloat16().float().eq(coarse).all()
+    torch.testing.assert_close(fine, coarse, rtol=0, atol=0.02)
