@@ -166,6 +166,26 @@ def test_a_line_of_json_keeps_its_order_and_its_other_keys(there: Path) -> None:
     assert made == {"z": 1, "more": "kept", "x": 0.5}
 
 
+def test_a_gap_within_an_object_of_json_is_filled_there() -> None:
+    rows = [
+        {"user": {"age": 20 + k % 9, "of": ["Bern", "Oslo"][k % 2]}, "by": ["a", "b"][: 1 + k % 2]}
+        for k in range(60)
+    ]
+    Path("people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done("train", "people.jsonl", "--family", "masked", "--out", "nested", *TINY)
+    lines = [
+        '{"user": {"of": null, "age": 21, "id": 7}, "by": ["a"]}',
+        '{"user": {"age": 22, "of": "Oslo"}, "by": null}',
+    ]
+    Path("gaps.jsonl").write_text("\n".join(lines))
+    done("apply", "nested", "gaps.jsonl", "--out", "filled")
+    first, second = map(json.loads, Path("filled/gaps.jsonl").read_text().splitlines())
+    assert first["user"].pop("of") in {"Bern", "Oslo"}
+    assert first == {"user": {"age": 21, "id": 7}, "by": ["a"]}
+    assert second.pop("by") in [["a"], ["a", "b"]]
+    assert second == {"user": {"age": 22, "of": "Oslo"}}
+
+
 def test_columns_that_blanks_part_stay_where_they_are(there: Path) -> None:
     lines = ["x    y  z", "0.5   a    1", "1.5      ?   3", "2.5   c       NA"]
     Path("wide.csv").write_text("\n".join(lines) + "\n")

@@ -68,7 +68,7 @@ def find(path: str | Path, codec: str = "auto") -> Source:
         return _packed(root, codec, name)
     if root.is_file():
         if codec == "auto" and not (codec := _surest([root])):
-            way = _WAYS.get(suffix(root))
+            way = _OBJECTS if suffix(root) == ".json" else _WAYS.get(suffix(root))
             raise DataError(
                 f"{root} is of no kind that is read here: {way or _readable()}", code="no-usable-files"
             )
@@ -94,6 +94,10 @@ _WAYS = {
     for suffix in suffixes.split()
 }
 """The way out for files of other kinds, by their names alone: none of them is opened."""
+
+
+_OBJECTS = "write its objects one a line into a .jsonl, as `jq -c '.[]' FILE.json > FILE.jsonl` does"
+"""For a .json by itself; beside other files it often says something about them."""
 
 
 def _placed(path: Path) -> Path:

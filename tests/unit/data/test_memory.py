@@ -161,6 +161,17 @@ def test_a_frame_comes_back_with_its_dtypes() -> None:
     assert labels.dtype == np.int8
 
 
+def test_lists_in_a_column_come_back_as_lists() -> None:
+    pandas = pytest.importorskip("pandas")
+    arrow = pytest.importorskip("pyarrow")
+    lists = [["a", "b"][: k % 3] for k in range(60)]
+    given = {"tags": lists, "n": [k % 7 for k in range(60)]}
+    assert handed_back(pandas.DataFrame(given))["tags"].tolist() == lists
+    assert handed_back(given)["tags"] == lists
+    assert [one["tags"] for one in handed_back([{"tags": one, "n": 1.5} for one in lists])] == lists
+    assert handed_back(arrow.table(given)).to_pydict() == given
+
+
 def test_intervals_come_back_as_texts() -> None:
     pandas = pytest.importorskip("pandas")
     bins = pandas.cut(NUMBERS.astype(float), 3)

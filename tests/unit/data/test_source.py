@@ -152,13 +152,14 @@ def test_data_that_nothing_reads_is_no_secret() -> None:
         ("a.xyz", "a.xyz is of no kind.*image reads"),
         ("a.pt", "a.pt is of no kind.*hand its arrays to genwright.train"),
         ("a.pdf", "a.pdf is of no kind.*as .txt"),
+        ("a.json", "a.json is of no kind.*one a line into a .jsonl"),
         ("socket", "neither a file nor a folder"),
         ("run", "is a run.*--resume run"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_a_way_out(path: str, words: str) -> None:
     pictures(Path("photos"), 1)
-    touch("none/x.xyz", "a.xyz", "a.pt", "a.pdf", "run/MANIFEST.json")
+    touch("none/x.xyz", "a.xyz", "a.pt", "a.pdf", "a.json", "run/MANIFEST.json")
     Path("empty").mkdir()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")

@@ -418,8 +418,9 @@ def test_columns_too_varied_to_be_counted_are_learnt_from_the_sample(tmp_path, m
         ("t.csv", b'a,b\n1,2\n"3,4\n' + b"5,6\n" * 50, r"51 of 52 .*line 3 .* quote were never closed"),
         ("t.csv", b'a,b\n1,"' + b"x" * 200_000, "line 2: a value is longer than 131,072 characters"),
         ("t.jsonl", b"", "t.jsonl is empty"),
-        ("t.jsonl", b'{"a": 1}\n' + b'{"a": [1]}\n' * 3, r"3 of 4 .*line 2 column 'a' holds a list"),
-        ("t.jsonl", b'[\n{"a": 1},\n{"a": 2}\n]\n', r"one flat JSON object a line"),
+        ("t.jsonl", b'{"a": 1, "b": [{"c": 1}]}\n' * 3, r"'b' is of type list of objects.*--set codec\.drop=b"),
+        ("t.jsonl", b'[\n{"a": 1},\n{"a": 2}\n]\n', r"one JSON object a line"),
+        ("t.jsonl", b'[1]\n[2]\n', r"t.jsonl holds no row \(t.jsonl line 1 is no JSON object\)"),
         ("t.parquet", b"PAR1 not", "t.parquet is no Parquet file"),
         ("t.parquet", b"", "t.parquet is empty"),
     ],
@@ -652,9 +653,9 @@ def test_a_drop_that_cannot_be_is_refused(table, names, sentence):
         TableCodec(drop=names).fields(source(table))
 
 
-def test_a_column_of_lists_is_refused_unless_it_is_dropped(tmp_path):
+def test_a_column_of_records_is_refused_unless_it_is_dropped(tmp_path):
     file = tmp_path / "t.parquet"
-    columns = {"tags": [["a"], ["b", "c"]] * 60, "n": [i % 7 for i in range(120)]}
+    columns = {"tags": [[{"a": 1}], [{"a": 2}, {"a": 3}]] * 60, "n": [i % 7 for i in range(120)]}
     pq.write_table(pa.table(columns), file)
     with pytest.raises(DataError, match=r"'tags' is of type list<.*--set codec\.drop=tags"):
         fitted(file)
@@ -706,6 +707,53 @@ def test_json_lines_come_back_as_they_were(tmp_path, name):
     assert rows == TYPED
     assert {type(row["n"]) for row in rows} == {int}
     assert {type(row["flag"]) for row in rows} == {bool}
+
+
+NESTED = [
+    {
+        "user": {"age": 20 + k * k % 50, "home": {"city": ["Bern", "Oslo"][k % 2]}},
+        "tags": [tag for i, tag in enumerate(["a", "b", 'c"d']) if k >> i & 1],
+        "vector": [k % 11, (k * k) % 101 / 4],
+        "seen": None if k % 5 else [k % 3],
+    }
+    for k in range(120)
+]
+
+
+def test_objects_and_lists_within_a_line_come_back_as_they_were(tmp_path):
+    file = tmp_path / "t.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in NESTED))
+    codec, row, chunks = fitted(file)
+    assert codec.labels(source(file)) == ["user.age", "user.home.city", "tags", "vector", "seen"]
+    assert row.columns["user.age"].kind == "integer"
+    assert row.columns["tags"].kind == "tags"
+    assert row.columns["vector"].kind == "composite"
+    written = write(codec, row, there_and_back(row, chunks), tmp_path / "out")
+    assert [json.loads(line) for line in written.read_text().splitlines()] == NESTED
+
+
+def test_an_object_that_is_missing_is_missing_in_all_its_columns(tmp_path):
+    file = tmp_path / "t.jsonl"
+    rows = [{"user": {"age": k % 40}} if k % 4 else {"user": None} for k in range(120)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    codec, row, chunks = fitted(file)
+    assert codec.labels(source(file)) == ["user.age"]
+    back = there_and_back(row, chunks)["user.age"].tolist()
+    assert [None if value != value else value for value in back] == [
+        k % 40 if k % 4 else None for k in range(120)
+    ]
+
+
+def test_lists_of_parquet_are_tags_and_come_back_as_lists(tmp_path):
+    file = tmp_path / "t.parquet"
+    columns = {"tags": [row["tags"] for row in NESTED], "n": [k % 7 for k in range(120)]}
+    columns["sizes"] = [None if k % 9 == 0 else [k % 5, k % 3 + 1] for k in range(120)]
+    pq.write_table(pa.table(columns), file)
+    codec, row, chunks = fitted(file)
+    assert row.columns["tags"].kind == "tags"
+    written = write(codec, row, there_and_back(row, chunks), tmp_path / "out")
+    assert pq.read_table(written).to_pydict() == columns
+    assert pq.read_schema(written).types == pq.read_schema(file).types
 
 
 def test_a_few_bad_lines_of_json_are_passed_over(tmp_path):
@@ -835,7 +883,7 @@ def test_the_index_of_pandas_is_no_column(tmp_path):
 
 def test_types_that_no_table_has_are_refused(tmp_path):
     file = tmp_path / "t.parquet"
-    pq.write_table(pa.table({"ok": [1, 2], "tags": [["a"], ["b"]]}), file)
+    pq.write_table(pa.table({"ok": [1, 2], "tags": [[["a"]], [["b"]]]}), file)
     with pytest.raises(
         DataError, match=r"t\.parquet: column 'tags' is of type list<.*>, which cannot be modelled"
     ):

@@ -33,7 +33,8 @@ from genwright.data.containers import Examples, ObjectForm, as_table, plain
 from genwright.data.field import Field
 from genwright.data.packed import with_packed
 from genwright.data.table.field import RowField
-from genwright.data.table.frames import TableFormat, assemble, library, raw
+from genwright.data.table.frames import TableFormat, assemble, is_list, library, raw
+from genwright.data.table.json_lines import listed
 from genwright.data.table.readers import BLANKS, TableWriter, inspect, row_count, rows, unmodelled
 from genwright.data.table.rewriting import Rewriter
 from genwright.data.table.sheets import SHEETS
@@ -242,13 +243,11 @@ class TableCodec(Codec):
 
     @classmethod
     def takes(cls, examples: Examples) -> float:
-        """Rows of single values under a name each."""
+        """Rows of single values, or lists of them, under a name each."""
         if examples.table is not None:
             return 0.5
         values = [plain(value) for row in examples.head for value in row.values()]
-        return (
-            0.5 if "" not in examples.names and all(isinstance(one, SINGLE) for one in values) else 0.0
-        )
+        return 0.5 if "" not in examples.names and all(map(_is_cell, values)) else 0.0
 
     @classmethod
     def keep(cls, examples: Examples, folder: Path) -> tuple[Path, dict[str, ObjectForm]]:
@@ -264,7 +263,7 @@ class TableCodec(Codec):
             table = as_table(columns)
         file = folder / "rows.parquet"
         library("pyarrow.parquet").write_table(table, file)
-        return file, {}
+        return file, {field.name: {"list": True} for field in table.schema if is_list(field.type)}
 
     def returned(
         self, values: Mapping[str, Values], forms: Mapping[str, ObjectForm]
@@ -274,7 +273,8 @@ class TableCodec(Codec):
         if not hasattr(row, "columns"):
             return super().returned(values, forms)
         others = {name: list(some) for name, some in values.items() if name != self.main}
-        return others | {str(name): raw(row[name]) for name in row.columns}
+        found = {str(name): raw(row[name]) for name in row.columns}
+        return others | {k: list(map(listed, v)) if k in forms else v for k, v in found.items()}
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -318,6 +318,11 @@ class TableCodec(Codec):
         cells = zip(*(raw(head[name]) for name in head.columns), strict=True)
         body = (tuple("" if v is None or v != v else str(v) for v in row) for row in cells)
         return Preview("rows", rows=(tuple(map(str, head.columns)), *body))
+
+
+def _is_cell(value: Any) -> bool:
+    several = value if isinstance(value, list) else [value]
+    return all(isinstance(one, SINGLE) for one in several)
 
 
 class _Appended:

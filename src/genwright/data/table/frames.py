@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from genwright.data.columns.formats import is_missing
+from genwright.data.table.json_lines import listed, written
 from genwright.errors import DataError, RecipeError, missing_extra, suggest
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ __all__ = [
     "TableFormat",
     "arrow_array",
     "arrow_type",
+    "as_plain",
+    "as_type",
     "assemble",
+    "is_list",
     "largest",
     "library",
     "plain_type",
@@ -45,6 +49,8 @@ class TableFormat:
     types        of the columns of a Parquet file, as Arrow spells them
     sheet        of a workbook
     query        of a database: what is asked
+    within       columns of JSON that stand within an object, and
+    lists        columns whose values are lists, which are worked on as their texts
     notes        what is odd about the file, a sentence each
     """
 
@@ -58,6 +64,8 @@ class TableFormat:
     types: tuple[str, ...] = ()
     sheet: str = ""
     query: str = ""
+    within: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -140,10 +148,9 @@ def _typed(values: list[Any], kind: str) -> pd.Series:
 
 def arrow_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Raw values as an array of an Arrow type. Raises `DataError` for one that this cannot hold."""
-    array = _plain_array(list(values), kind)
-    if library("pyarrow").types.is_dictionary(kind):
-        array = array.dictionary_encode()
-    return array.cast(kind)
+    if is_list(kind):
+        return library("pyarrow").array([listed(value) for value in values], type=kind)
+    return as_type(_plain_array(list(values), kind), kind)
 
 
 def _plain_array(values: list[Any], kind: pa.DataType) -> pa.Array:
@@ -169,6 +176,10 @@ def arrow_type(text: str) -> Any:
     arrow = library("pyarrow")
     if found := re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", text):
         return arrow.timestamp(found[1], tz=found[2])
+    if found := re.fullmatch(r"(large_)?list<\w+: (.+?)(?: not null)?>", text):
+        inner = arrow_type(found[2])
+        make = arrow.large_list if found[1] else arrow.list_
+        return None if inner is None else make(inner)
     if found := re.fullmatch(r"decimal(128|256)\((\d+), (-?\d+)\)", text):
         make = arrow.decimal128 if found[1] == "128" else arrow.decimal256
         return make(int(found[2]), int(found[3]))
@@ -190,6 +201,9 @@ def plain_type(kind: pa.DataType | None) -> pa.DataType | None:
         return plain_type(kind.value_type)
     if is_.is_decimal(kind):
         return arrow.float64()
+    if is_list(kind):
+        inner = plain_type(kind.value_type)
+        return None if inner is None or is_list(kind.value_type) or _is_moment(inner) else arrow.string()
     tests = [is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_null, is_.is_boolean]
     tests += [
         is_.is_integer,
@@ -200,6 +214,35 @@ def plain_type(kind: pa.DataType | None) -> pa.DataType | None:
         is_.is_duration,
     ]
     return kind if any(test(kind) for test in tests) else None
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values are lists, which are worked on as texts of JSON."""
+    is_ = library("pyarrow").types
+    return bool(is_.is_list(kind) or is_.is_large_list(kind))
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    """Whether values are days, times or spans of time, which JSON does not have."""
+    is_ = library("pyarrow").types
+    return any(test(kind) for test in (is_.is_date, is_.is_timestamp, is_.is_time, is_.is_duration))
+
+
+def as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Values as they are worked on in the type of the file."""
+    arrow = library("pyarrow")
+    if is_list(kind):
+        return arrow.array([listed(value) for value in array.to_pylist()], type=kind)
+    if arrow.types.is_dictionary(kind):
+        array = array.dictionary_encode()
+    return array.cast(kind)
+
+
+def as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values of the type of the file in that in which they are worked on."""
+    if is_list(column.type):
+        return library("pyarrow").chunked_array([[written(value) for value in column.to_pylist()]])
+    return column.cast(plain_type(column.type))
 
 
 def largest(kind: str) -> int | None:

@@ -1,7 +1,7 @@
 """The files of a table: what form they have, their rows chunk by chunk, and writing them back.
 
     .csv .tsv          every value a text, as it stands; the delimiter and the encoding are found
-    .jsonl             one flat object a line; Python's values
+    .jsonl             an object a line; Python's values (`json_lines.py`)
     .parquet           the types of the file, held by pandas as Arrow's
     .xlsx .ods         as the CSV that they would be saved as (`sheets.py`)
     .sqlite, a URL     likewise (`sql.py`)
@@ -18,7 +18,7 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -34,7 +34,17 @@ from genwright.data.columns.numbers import parse_number
 from genwright.data.encodings import encodings
 from genwright.data.packed import BROKEN, bare, is_packed, open_unpacked
 from genwright.data.table.apart import PLACES, NumberedLine, lines_apart
-from genwright.data.table.frames import TableFormat, arrow_type, assemble, library, plain_type, raw
+from genwright.data.table.frames import (
+    TableFormat,
+    arrow_type,
+    as_plain,
+    as_type,
+    assemble,
+    library,
+    plain_type,
+    raw,
+)
+from genwright.data.table.json_lines import columns_in, flat, rebuilt
 from genwright.data.table.sheets import SHEETS, as_csv, sheet_named
 from genwright.data.table.sql import records
 from genwright.errors import DataError
@@ -50,7 +60,6 @@ __all__ = [
     "head",
     "inspect",
     "lines_of",
-    "nested",
     "reader_of",
     "row_count",
     "rows",
@@ -99,7 +108,8 @@ def _inspected(
         other = f"{file.name} is not UTF-8 and was read as {encoding}; save it as UTF-8 if letters look wrong"
         notes = () if encoding.startswith("utf") else (other,)
         if suffix == ".jsonl":
-            return TableFormat(suffix, _keys(file, encoding), encoding=encoding, notes=notes)
+            form = _inspect_jsonl(file, encoding)
+            return replace(form, notes=(*notes, *form.notes))
         with lines_of(file, encoding) as stream:
             lines = list(islice(stream, 200))
         form = _inspect_lines(file, lines, delimiter or ("\t" if suffix == ".tsv" else None), header)
@@ -209,7 +219,8 @@ def _sample(file: Path, form: TableFormat, every: int) -> tuple[pd.DataFrame, li
             if isinstance(found, Rejected):
                 bad.append(found)
             else:
-                good.append((number, [found.get(name) for name in form.columns]))
+                row = flat(found)
+                good.append((number, [row.get(name) for name in form.columns]))
     else:
         reader = csv.reader(
             (text for _, text in lines), delimiter=form.delimiter, skipinitialspace=form.spaces
@@ -248,7 +259,7 @@ def _groups(file: Path, form: TableFormat, every: int) -> tuple[pd.DataFrame, li
 
 def _cause(form: TableFormat) -> str:
     if form.suffix == ".jsonl":
-        return 'a .jsonl file has one flat JSON object a line, such as {"a": 1, "b": "x"}'
+        return 'a .jsonl file has one JSON object a line, such as {"a": 1, "b": "x"}'
     return (
         f"probably a text with {form.delimiter!r} or a line break in it lacks its quotes, or a quote is "
         f"never closed; mend these lines, or set codec.delimiter if it is another"
@@ -550,26 +561,27 @@ def _objects(file: Path, lines: Iterable[NumberedLine]) -> Iterator[dict[str, An
         if not isinstance(found, dict):
             yield Rejected(f"{file.name} line {line}", "is no JSON object")
             continue
-        if key := nested(found):
-            yield Rejected(
-                f"{file.name} line {line}",
-                f"column {key!r} holds a {type(found[key]).__name__}, and a table holds one value: flatten it or "
-                f"leave it out",
-            )
-            continue
         yield found
 
 
-def nested(row: Mapping[str, Any]) -> str:
-    """The first column of an object that holds several values; empty where none does."""
-    return next((key for key, value in row.items() if isinstance(value, list | dict)), "")
-
-
-def _keys(file: Path, encoding: str) -> tuple[str, ...]:
-    """The columns: all keys of the first rows."""
+def _inspect_jsonl(file: Path, encoding: str) -> TableFormat:
+    """The columns: all that the first rows hold. Raises `DataError` where none of them is an object."""
     with lines_of(file, encoding) as stream:
-        first = islice(_objects(file, enumerate(stream, 1)), ROWS)
-        return tuple(dict.fromkeys(key for found in first if isinstance(found, dict) for key in found))
+        first = list(islice(_objects(file, enumerate(stream, 1)), ROWS))
+    found = columns_in(one for one in first if isinstance(one, dict))
+    if not found.names and not found.records:
+        reasons = [f" ({one.name} {one.reason})" for one in first if isinstance(one, Rejected)]
+        form = TableFormat(".jsonl", ())
+        raise DataError(
+            f"{file.name} holds no row{next(iter(reasons), '')}: {_cause(form)}", code="no-rows"
+        )
+    notes = tuple(
+        f"column {name!r} holds lists of objects or of lists and is left out" for name in found.records
+    )
+    lists, within = (tuple(n for n in some if n in found.names) for some in (found.lists, found.within))
+    return TableFormat(
+        ".jsonl", tuple(found.names), encoding=encoding, within=within, lists=lists, notes=notes
+    )
 
 
 def _jsonl(file: Path, form: TableFormat, notes: list[str]) -> Rows:
@@ -577,7 +589,7 @@ def _jsonl(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     with lines_of(file, form.encoding) as stream:
         objects = _objects(file, enumerate(stream, 1))
         while some := list(islice(objects, ROWS)):
-            good = [found for found in some if isinstance(found, dict)]
+            good = [flat(found) for found in some if isinstance(found, dict)]
             bad = [found for found in some if isinstance(found, Rejected)]
             late.update(*good)
             columns = {name: [found.get(name) for found in good] for name in form.columns}
@@ -632,8 +644,12 @@ def _schema_of(file: Path, size: int, changed: int) -> pa.Schema:
 
 
 def unmodelled(file: Path) -> dict[str, str]:
-    """Columns of types such as lists, which no column of a table can hold, each with its type: those of a text have
-    none."""
+    """Columns of types such as lists of objects, which no column of a table can hold, each with its type."""
+    if _suffix(file) == ".jsonl":
+        with _reading(file), lines_of(file, _encoding(file)) as stream:
+            first = islice(_objects(file, enumerate(stream, 1)), ROWS)
+            found = columns_in(one for one in first if isinstance(one, dict))
+        return dict.fromkeys(found.records, "list of objects")
     if _suffix(file) not in (".parquet", ARROW):
         return {}
     with _reading(file):
@@ -674,8 +690,7 @@ def _parquet(file: Path, form: TableFormat, notes: list[str]) -> Rows:
 
 def _framed(table: pa.Table) -> pd.DataFrame:
     """Some rows in the types that are worked on."""
-    plain = [plain_type(field.type) for field in table.schema]
-    columns = [column.cast(kind) for column, kind in zip(table.columns, plain, strict=True)]
+    columns = [as_plain(column) for column in table.columns]
     table = library("pyarrow").Table.from_arrays(columns, names=table.column_names)
     frame: pd.DataFrame = table.to_pandas(
         types_mapper=library("pandas").ArrowDtype, ignore_metadata=True
@@ -718,9 +733,11 @@ class TableWriter:
             self._add_parquet(frame)
         elif self.form.suffix == ".jsonl":
             for row in zip(*columns.values(), strict=True):
-                clean = [None if v is None or v != v else v for v in row]
-                line = json.dumps(dict(zip(columns, clean, strict=True)), ensure_ascii=False)
-                self._stream.write(line + "\n")
+                clean = {
+                    k: None if v is None or v != v else v for k, v in zip(columns, row, strict=True)
+                }
+                line = rebuilt(clean, self.form.within, self.form.lists)
+                self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         else:
             names = [tuple(columns)] if self.form.header and not self._begun else []
             self._add_lines(chain(names, zip(*columns.values(), strict=True)))
@@ -742,9 +759,7 @@ class TableWriter:
         for name in frame.columns:
             array = arrow.array(frame[name])
             kind = arrow_type(types[name]) if name in types else array.type
-            if arrow.types.is_dictionary(kind):
-                array = array.dictionary_encode()
-            arrays[name] = array.cast(kind)
+            arrays[name] = as_type(array, kind)
         table = arrow.table(arrays)
         if self._parquet is None:
             self._parquet = library("pyarrow.parquet").ParquetWriter(self.file, table.schema)

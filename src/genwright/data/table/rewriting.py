@@ -18,7 +18,8 @@ from genwright.data.codec import Values
 from genwright.data.columns.formats import is_missing
 from genwright.data.packed import open_unpacked
 from genwright.data.table.frames import TableFormat, assemble, raw
-from genwright.data.table.readers import BLANKS, TableWriter, lines_of, nested, reader_of
+from genwright.data.table.json_lines import flat, rebuilt
+from genwright.data.table.readers import BLANKS, TableWriter, lines_of, reader_of
 from genwright.errors import DataError
 
 __all__ = ["Rewriter"]
@@ -57,7 +58,7 @@ class Rewriter:
                 found = json.loads(line)
             except (ValueError, RecursionError):
                 found = None
-            yield line, found if isinstance(found, dict) and not nested(found) else None
+            yield line, found if isinstance(found, dict) else None
 
     def _delimited(self) -> Iterator[tuple[str, Any]]:
         """The lines of each record, and its values; None where it is none."""
@@ -123,11 +124,12 @@ class Rewriter:
                 self._out.write(text)
                 continue
             if isinstance(found, dict):
-                gaps = {name: v for name, v in row.items() if is_missing(found.get(name))}
+                there = flat(found)
+                gaps = {name: v for name, v in row.items() if is_missing(there.get(name))}
                 tail = text[len(text.rstrip("\r\n")) :]
-                filled = {name: None if v != v else v for name, v in gaps.items()}
-                line = json.dumps(found | filled, ensure_ascii=False) + tail
-                self._out.write(line if gaps and filled != {k: found.get(k) for k in gaps} else text)
+                filled = {name: v for name, v in gaps.items() if not is_missing(v)}
+                line = json.dumps(self._completed(found, filled), ensure_ascii=False) + tail
+                self._out.write(line if filled else text)
                 return
             own = enumerate(self.form.columns)
             new = {
@@ -136,6 +138,10 @@ class Rewriter:
             text = self._exchanged(text, found, new)
             self._out.write(self._behind(text, [str(row[name]) for name in self._further]))
             return
+
+    def _completed(self, found: Mapping[str, Any], filled: Mapping[str, Any]) -> dict[str, Any]:
+        """An object with what was missing in it."""
+        return _merged(found, rebuilt(filled, self.form.within, self.form.lists))
 
     def _exchanged(self, text: str, found: Sequence[str], new: Mapping[int, str]) -> str:
         """The text of a record with other values at some places."""
@@ -174,6 +180,17 @@ class Rewriter:
             rest = list(islice(self._records, 1))
         self._out.close()
         self._source.close()
+
+
+def _merged(found: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """An object with those of another, within its objects too."""
+    made = dict(found)
+    for key, value in more.items():
+        inner = made.get(key)
+        made[key] = (
+            _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        )
+    return made
 
 
 def cell_places(text: str, delimiter: str, *, spaces: bool = False) -> Iterator[tuple[int, int]]:
