@@ -32,8 +32,8 @@ import modes
 from _report import say
 from genwright.evaluation import runner
 from genwright.evaluation.evidence import Evidence, Sample
-from genwright.evaluation.reference import MOST_TRAIN, reference_data
 from genwright.evaluation.metric import Measurement, wilson
+from genwright.evaluation.reference import MOST_TRAIN, reference_data
 from genwright.planning import choose_bridge
 from genwright.registry import build
 from genwright.space import Real, Space
