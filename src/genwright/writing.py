@@ -73,10 +73,13 @@ class SampleWriter:
 
 class ApplyWriter:
     """Writes what is made of files under their names as it comes, and counts what was left out. Nothing is
-    overwritten. Rows go to one file for each that they are of."""
+    overwritten. Rows go to one file for each that they are of.
 
-    def __init__(self, folder: Path, *, mark: bool = True) -> None:
-        self.folder, self.mark = folder, mark
+    name  of the only such file, without its suffix (empty: that of the file that they are of)
+    """
+
+    def __init__(self, folder: Path, *, mark: bool = True, name: str = "") -> None:
+        self.folder, self.mark, self.name = folder, mark, name
         self.made = self.left = 0
         self.first: Path | None = None
         self.notes: list[str] = []
@@ -85,7 +88,7 @@ class ApplyWriter:
 
     def taken(self, name: str) -> bool:
         """Whether there is a file of that name already."""
-        place = self.folder / name
+        place = self.folder / (self.name or name)
         return any(place.parent.glob(f"{glob_escape(place.name)}.*"))
 
     def add(self, one: Samples | Rejected) -> None:
@@ -103,7 +106,7 @@ class ApplyWriter:
         if self._rows is None or rows.names[0] != self._name:
             self.close()
             self._name = rows.names[0]
-            place = self.folder / self._name
+            place = self.folder / (self.name or self._name)
             self._rows = rows.codec.rewriter(rows.file, place.parent, place.name)
             assert self._rows is not None
             files = self._rows.add({rows.make: rows.values[rows.make]})

@@ -166,6 +166,24 @@ def test_a_line_of_json_keeps_its_order_and_its_other_keys(there: Path) -> None:
     assert made == {"z": 1, "more": "kept", "x": 0.5}
 
 
+def test_a_table_goes_to_the_file_that_is_named(there: Path) -> None:
+    Path("gaps.csv").write_text("x,y,z\n0.5,,1\n")
+    assert "filled.csv" in done("apply", "fill", "gaps.csv", "--out", "there/filled.csv").out
+    assert Path("there/filled.csv").read_text().startswith("x,y,z\n0.5,")
+    refused("apply", "fill", "gaps.csv", "--out", "there/filled.csv", words=["exists"])
+    Path("more.csv").write_text("x,y,z\n0.5,,1\n")
+    for files, out in (
+        (["gaps.csv", "more.csv"], "both.csv"),
+        (["gaps.csv"], "filled.parquet"),
+        (["gaps.csv", "--draws", "2"], "two.csv"),
+    ):
+        refused("apply", "fill", *files, "--out", out, words=[out, "names a file", "name a folder"])
+        assert not Path(out).exists()
+    refused(
+        "apply", "sharp", "faces/000.png", "--out", "large.png", words=["names a file", "such as large"]
+    )
+
+
 def test_a_gap_within_an_object_of_json_is_filled_there() -> None:
     rows = [
         {"user": {"age": 20 + k % 9, "of": ["Bern", "Oslo"][k % 2]}, "by": ["a", "b"][: 1 + k % 2]}
@@ -354,7 +372,7 @@ def test_progress_goes_up_to_all_that_is_there(
         yield told.append
 
     monkeypatch.setattr("genwright.cli.main.making", making)
-    done("apply", run, data, "--draws", draws, "--set", "chunk=10", "--out", f"told-{data}")
+    done("apply", run, data, "--draws", draws, "--set", "chunk=10", "--out", f"told-{Path(data).stem}")
     assert expected == pytest.approx([total], rel=0.02), "of rows it is about so many"
     assert told == sorted(told)
     assert told[-1] == total

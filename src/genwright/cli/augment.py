@@ -10,6 +10,7 @@ import typer
 
 from genwright.cli.console import say
 from genwright.cli.parse import AsJson, Data, Mark
+from genwright.cli.sample import refuse_file
 from genwright.errors import memory
 
 __all__ = ["augment"]
@@ -33,6 +34,7 @@ def augment(
     """A training set enlarged or balanced with a model's examples, and whether that helps, beside plain means."""
     from genwright import api
 
+    refuse_file(out, "a training set, the real and the synthetic examples")
     with memory("enlarge it by a smaller --factor"):
         found = api.augment(
             data, run, factor=factor, balance=balance, out=out, seed=seed, mark=mark, device=device

@@ -55,7 +55,7 @@ from genwright.cli.parse import (
     labels,
     sampler_option,
 )
-from genwright.cli.sample import destination, write
+from genwright.cli.sample import destination, for_applied, write
 from genwright.cli.serve import serve
 from genwright.cli.short import ends_at_once, uncollected
 from genwright.cli.signals import stoppable, stoppable_making
@@ -417,10 +417,15 @@ def apply(
             for line, aside in texts(parts):
                 say(line, error=aside)
             return
-        folder = out if out is not None else api.free_folder(run / "samples" / "applied")
+        if out is None:
+            folder, name = api.free_folder(run / "samples" / "applied"), ""
+        else:
+            folder, name = for_applied(
+                out, files, rows=model.pipeline.codec.rewrites and work.many == 1 and not piped
+            )
         with (
             stoppable_making() as end,
-            closing(ApplyWriter(folder, mark=mark)) as made,
+            closing(ApplyWriter(folder, mark=mark, name=name)) as made,
             making(1 if piped else work.total(files)) as work.report,
         ):
             work.taken, work.stop = made.taken, lambda: end.got is not None

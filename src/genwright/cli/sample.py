@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genwright.finishing.finish import Finish
     from genwright.model import Model, Samples
 
-__all__ = ["Destination", "destination", "write"]
+__all__ = ["Destination", "destination", "for_applied", "refuse_file", "write"]
 
 FILES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".xlsx", ".json", ".png", ".jpg", ".wav", ".mid")
 """Suffixes that no folder has."""
@@ -81,9 +81,42 @@ def destination(out: Path | None, own: Path, form: str | None) -> Destination:
 
     if out is None:
         return Destination(api.free_folder(own), form)
-    if out.suffix.lower() in FILES and not out.is_dir():
+    if _is_file(out):
         return Destination(out.parent, form, out)
     return Destination(api.empty_folder(out), form)
+
+
+def for_applied(out: Path, files: Sequence[Path], *, rows: bool) -> tuple[Path, str]:
+    """The folder that was named, and the name, without its suffix, of the file in it: of one table with its gaps
+    filled. Raises `RecipeError` where a file was named and several are made, or one of another kind, and `RunError`
+    where it is there already.
+
+    rows  whether a table is made of each file
+    """
+    if not _is_file(out):
+        return out, ""
+    if not rows or len(files) != 1 or files[0].suffix.lower() != out.suffix.lower():
+        raise _no_file(out, "a file for each that it is given")
+    if out.exists():
+        raise RunError(f"{out} exists: choose another with --out", code="file-exists")
+    return out.parent, out.stem
+
+
+def refuse_file(out: Path | None, what: str) -> None:
+    """Raise `RecipeError` where a file was named and `what` is written."""
+    if out is not None and _is_file(out):
+        raise _no_file(out, what)
+
+
+def _is_file(out: Path) -> bool:
+    return out.suffix.lower() in FILES and not out.is_dir()
+
+
+def _no_file(out: Path, what: str) -> RecipeError:
+    return RecipeError(
+        f"--out {out} names a file, and what is written here is {what}: name a folder, such as {out.with_suffix('')}",
+        code="no-such-format",
+    )
 
 
 def write(
