@@ -140,5 +140,13 @@ def test_what_cannot_be_done(tmp_path: Path) -> None:
     assert code(balance="x") == "no-classes"
     assert not (tmp_path / "out").exists()
     refused("augment", "rows.csv", "--with", "run", "--out", "balanced", words=["no empty folder"])
-    refused("augment", "rows.csv", "--with", "run", "--out", "more.csv", words=["names a file", "such as more"])
+    refused(
+        "augment",
+        "rows.csv",
+        "--with",
+        "run",
+        "--out",
+        "more.csv",
+        words=["names a file", "such as more"],
+    )
     assert call("augment", "rows.csv").code == 2

@@ -112,7 +112,22 @@ def is_week(value: str) -> bool:
     return re.fullmatch(r"\d{4}-W\d\d", value) is not None and 1 <= int(value[6:]) <= 53
 
 
+TAGS = ["east", "north", "south", "west"]
+
+
+def tagged(r: random.Random) -> str:
+    return "|".join(sorted(r.sample(TAGS, r.randrange(1, 4))))
+
+
+def is_tagged(value: str) -> bool:
+    """Some of the tags, each once, in their order."""
+    tags = value.split("|")
+    return {*tags} <= {*TAGS} and tags == sorted({*tags})
+
+
 KINDS = [
+    Kind("tags", tagged, is_tagged),
+    Kind("list", lambda r: json.dumps(tagged(r).split("|")), lambda v: is_tagged("|".join(json.loads(v)))),
     *map(by_pattern, ["%Y-%m", "%b %Y", "%H:%M:%S", "%H:%M", "%I:%M %p", "%d%b%Y", "%d/%m/%Y"]),
     *map(by_pattern, ["%b %d %Y", "%A, %d %B %Y", "%a %b %d %H:%M:%S %Y", "%I:%M%p", "%Y %b"]),
     *map(by_pattern, ["%d/%b/%Y:%H:%M:%S +0000", "%m/%d/%Y, %I:%M:%S %p", "%b %d %Y %H:%M"]),
