@@ -4,9 +4,9 @@
 
 For each data set and time: the training with size and batch as the rule has them (`budget.py`), and others with half
 and twice the examples of a step, and with nets one size smaller and larger. One line each with the held-out loss (the
-least of the training's checks) and its distance from the best of all, as a share of that. In one thread, whose own
-time is the trainer's clock, so that other programs slow it down and change little else. A likelihood of numbers has no
-zero, so that shares are of losses of symbols and of diffusions alone.
+least of the training's checks) and its distance from the best of all, as a share of that. In one thread, by
+the clock on the wall: a core has to be free for it all along. A likelihood of numbers has no zero, so that shares are
+of losses of symbols and of diffusions alone.
 """
 
 from __future__ import annotations
