@@ -49,6 +49,7 @@ from genwright.cli.parse import (
     Settings,
     Size,
     TaskName,
+    between,
     check_sampler_options,
     comma_separated,
     conditions,
@@ -389,11 +390,8 @@ def apply(
             "- stands for a text from standard input: name it by itself, without files",
             code="contradicting-options",
         )
-    for option, value, most in (("--best-of", best_of, 2**31), ("--max-megapixels", megapixels, 1000)):
-        if not 1 <= value <= most:
-            raise RecipeError(
-                f"{option} must be between 1 and {most:,}, got {value}", code="out-of-range"
-            )
+    between("--best-of", best_of, 2**31)
+    between("--max-megapixels", megapixels, 1000)
     options = dict(map(sampler_option, settings or []))
     with memory("name fewer files at once, or make fewer at once (--set chunk=16)"):
         model = api.load(run, device=device)
@@ -417,12 +415,8 @@ def apply(
             for line, aside in texts(parts):
                 say(line, error=aside)
             return
-        if out is None:
-            folder, name = api.free_folder(run / "samples" / "applied"), ""
-        else:
-            folder, name = for_applied(
-                out, files, rows=model.pipeline.codec.rewrites and work.many == 1 and not piped
-            )
+        rows = model.pipeline.codec.rewrites and work.many == 1 and not piped
+        folder, name = for_applied(out, run / "samples" / "applied", files, rows=rows)
         with (
             stoppable_making() as end,
             closing(ApplyWriter(folder, mark=mark, name=name)) as made,

@@ -29,6 +29,7 @@ __all__ = [
     "Settings",
     "Size",
     "TaskName",
+    "between",
     "check_sampler_options",
     "comma_separated",
     "conditions",
@@ -90,6 +91,12 @@ Mark = Annotated[
 def labels(label: list[str] | None) -> list[str] | str | None:
     """The labels to condition on; None where nothing was said, "" for none."""
     return None if label is None else [name for name in label if name] or ""
+
+
+def between(option: str, value: int, most: int) -> None:
+    """Raise `RecipeError` for a number of an option that is below 1 or above `most`."""
+    if not 1 <= value <= most:
+        raise RecipeError(f"{option} must be between 1 and {most:,}, got {value}", code="out-of-range")
 
 
 def comma_separated(text: str | None) -> list[str]:

@@ -86,13 +86,17 @@ def destination(out: Path | None, own: Path, form: str | None) -> Destination:
     return Destination(api.empty_folder(out), form)
 
 
-def for_applied(out: Path, files: Sequence[Path], *, rows: bool) -> tuple[Path, str]:
-    """The folder that was named, and the name, without its suffix, of the file in it: of one table with its gaps
-    filled. Raises `RecipeError` where a file was named and several are made, or one of another kind, and `RunError`
-    where it is there already.
+def for_applied(out: Path | None, own: Path, files: Sequence[Path], *, rows: bool) -> tuple[Path, str]:
+    """The folder that a person named, or else the run's own, and the name, without its suffix, of the file in it: of
+    one table with its gaps filled. Raises `RecipeError` where a file was named and several are made, or one of another
+    kind, and `RunError` where it is there already.
 
     rows  whether a table is made of each file
     """
+    if out is None:
+        from genwright import api
+
+        return api.free_folder(own), ""
     if not _is_file(out):
         return out, ""
     if not rows or len(files) != 1 or files[0].suffix.lower() != out.suffix.lower():

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genwright.data.columns.compound import Compound, other_texts
 from genwright.data.columns.fit import ColumnStats, numeric
 from genwright.data.columns.formats import is_missing, spaced
 from genwright.data.columns.numbers import few_texts, fit_numbers
@@ -25,10 +26,8 @@ from genwright.data.columns.types import (
     Integer,
     Numeric,
     distinct_values,
-    indices,
 )
-from genwright.errors import DataError
-from genwright.space import Span, Symbol
+from genwright.space import Span
 
 __all__ = ["Composite", "composite", "number_in", "part_of"]
 
@@ -45,35 +44,26 @@ DENSE = 4
 
 
 @dataclass(kw_only=True)
-class Composite(Column):
-    """Texts of the same numbers of numbers, with the same between them. The first span, where there is one, says
-    whether it is such a text (0), one of a few others, or missing; then come the spans of each number.
+class Composite(Compound):
+    """Texts of the same numbers of numbers, with the same between them.
 
-    parts        the columns of the numbers
-    between      the texts before the first number, between them and behind the last
-    text_values  other texts, symbols of their own
-    strict       a condition: what is unknown is refused
+    parts    the columns of the numbers
+    between  the texts before the first number, between them and behind the last
     """
 
     kind: ClassVar[str] = "composite"
     parts: list[Numeric]
     between: list[str]
-    text_values: list[Any] = field(default_factory=list)
-    strict: bool = False
 
-    @property
-    def others(self) -> list[Any]:
-        """What is none of these texts, a symbol each."""
-        return [*self.text_values, *self.missing_tokens]
-
-    @property
-    def spans(self) -> tuple[Span, ...]:
-        lead = (Symbol(1 + len(self.others)),) if self.others else ()
-        return (*lead, *(span for part in self.parts for span in part.spans))
+    def part_columns(self) -> Sequence[Column]:
+        return self.parts
 
     def part_values(self, values: Sequence[Any], i: int) -> list[Any]:
-        """The i-th number of each raw value."""
         return [number_in(value, i) for value in values]
+
+    @property
+    def part_spans(self) -> tuple[Span, ...]:
+        return tuple(span for part in self.parts for span in part.spans)
 
     def split(self, value: Any) -> list[str] | None:
         """The numbers of a text, as they stand there; None of one that is written in another way."""
@@ -84,23 +74,13 @@ class Composite(Column):
         distinct, place = distinct_values(values)
         x = np.zeros((len(distinct), self.stored), np.float32)
         found = {i: numbers for i, v in enumerate(distinct) if (numbers := self.split(v)) is not None}
-        first = int(bool(self.others))
+        first = self._first
         for part, texts in zip(self.parts, zip(*found.values(), strict=True), strict=bool(found)):
             x[list(found), first : first + part.stored] = part.encode(texts)
             first += part.stored
         for i in set(range(len(distinct))) - set(found):
             x[i, :1] = self._other(distinct[i])
         return x[place]
-
-    def _other(self, value: Any) -> int:
-        """The symbol of what is no such text; what is unknown is missing where that is known, else as good as 0."""
-        if value in self.text_values:
-            return 1 + self.text_values.index(value)
-        if self.missing_tokens and (is_missing(value) or not self.strict):
-            return 1 + len(self.text_values) + self._token(value)
-        if self.strict:
-            raise self._unknown(value)
-        return 0
 
     def exactly(self, value: Any) -> Encoded:
         numbers = self.split(value)
@@ -109,13 +89,7 @@ class Composite(Column):
                 raise self._unknown(value)
             return replace(self, strict=True).encode([value])[0]
         found = [part.exactly(text) for part, text in zip(self.parts, numbers, strict=True)]
-        return np.concatenate([np.zeros(int(bool(self.others)), np.float32), *found])
-
-    def _unknown(self, value: Any) -> DataError:
-        return DataError(
-            f"{value!r} is not a value of {self.name!r}; wanted one such as {self.example!r}",
-            code="no-such-value",
-        )
+        return np.concatenate([np.zeros(self._first, np.float32), *found])
 
     @property
     def example(self) -> str:
@@ -137,12 +111,11 @@ class Composite(Column):
         return super().state() | {"parts": [part.state() for part in self.parts]}
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
-        others, first, texts = self.others, int(bool(self.others)), list[list[Any]]()
-        lead = indices(x[:, 0], 1 + len(others)) if others else np.zeros(len(x), np.int64)
+        others, first, texts = self.others, self._first, list[list[Any]]()
         for part in self.parts:
             texts.append(part.decode(x[:, first : first + part.stored], rng))
             first += part.stored
-        rows = zip(lead.tolist(), zip(*texts, strict=True), strict=True)
+        rows = zip(self._symbols(x), zip(*texts, strict=True), strict=True)
         return [others[symbol - 1] if symbol else self.joined(numbers) for symbol, numbers in rows]
 
 
@@ -176,7 +149,10 @@ def composite(stats: ColumnStats, point_masses: str = "heavy", strict: bool = Fa
     return Composite(
         name=stats.name,
         about=about,
-        notes=[*_notes(stats, others), *(note for part in parts for note in part.notes)],
+        notes=[
+            *other_texts(stats, others, "several numbers in a text"),
+            *(note for part in parts for note in part.notes),
+        ],
         missing_tokens=list(stats.missing),
         parts=parts,
         between=list(between),
@@ -228,17 +204,6 @@ def _part(name: str, counts: dict[str, int], point_masses: str, strict: bool) ->
 
 def _range(part: Numeric) -> str:
     return f"{part.about['min']} to {part.about['max']}"
-
-
-def _notes(stats: ColumnStats, others: Sequence[Any]) -> list[str]:
-    if not others:
-        return []
-    rows = sum(stats.counts[value] for value in others)
-    shown = ", ".join(map(stats.shown, others[:3]))
-    return [
-        f"column {stats.name!r} holds several numbers in a text, but {rows:,} of its rows hold another text "
-        f"({shown}); each is kept as a symbol of its own"
-    ]
 
 
 # -- its numbers, where they are looked at one by one ------------------------------------------------

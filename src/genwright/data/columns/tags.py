@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from genwright.data.columns.compound import Compound, other_texts
 from genwright.data.columns.fit import SURE, ColumnStats
 from genwright.data.columns.formats import is_missing, spaced
 from genwright.data.columns.numbers import few_texts
@@ -65,16 +66,13 @@ class _Way:
 
 
 @dataclass(kw_only=True)
-class Tags(Column):
-    """Texts of tags. The first span, where there is one, says whether it is such a text (0), one of a few others, or
-    missing; then comes one for each tag, and one for all that are rarer.
+class Tags(Compound):
+    """Texts of tags: a span for each, and one for all that are rarer.
 
-    tags         in the order in which they are written
-    way          what stands before, between and behind them
-    rest         the rarer tags with their counts, to draw one from
-    empty        what stands for no tag at all
-    text_values  other texts, symbols of their own
-    strict       what is unknown is refused
+    tags   in the order in which they are written
+    way    what stands before, between and behind them
+    rest   the rarer tags with their counts, to draw one from
+    empty  what stands for no tag at all
     """
 
     kind: ClassVar[str] = "tags"
@@ -82,16 +80,8 @@ class Tags(Column):
     way: list[str]
     rest: list[list[Any]] = field(default_factory=list)
     empty: str = ""
-    text_values: list[Any] = field(default_factory=list)
-    strict: bool = False
 
-    @property
-    def others(self) -> list[Any]:
-        """What is none of these texts, a symbol each."""
-        return [*self.text_values, *self.missing_tokens]
-
-    @property
-    def parts(self) -> list[Column]:
+    def part_columns(self) -> Sequence[Column]:
         """Of each tag whether it is there."""
         return [Boolean(name=_part_name(self.name, tag), values=[False, True]) for tag in self.tags]
 
@@ -100,9 +90,8 @@ class Tags(Column):
         return [tag_in(value, self.tags[i]) for value in values]
 
     @property
-    def spans(self) -> tuple[Span, ...]:
-        lead = (Symbol(1 + len(self.others)),) if self.others else ()
-        return (*lead, *(Symbol(2) for _ in range(len(self.tags) + bool(self.rest))))
+    def part_spans(self) -> tuple[Span, ...]:
+        return (Symbol(2),) * (len(self.tags) + bool(self.rest))
 
     def split(self, value: Any) -> Cell | None:
         """The tags of a text; None of one that is written in another way."""
@@ -112,7 +101,7 @@ class Tags(Column):
         distinct, place = distinct_values(values)
         known = {tag: i for i, tag in enumerate(self.tags)}
         x = np.zeros((len(distinct), self.stored), np.float32)
-        first = int(bool(self.others))
+        first = self._first
         for row, value in zip(x, distinct, strict=True):
             cell = None if value in self.others or is_missing(value) else self.split(value)
             if cell is None:
@@ -126,19 +115,6 @@ class Tags(Column):
                 elif self.rest:
                     row[-1] = 1
         return x[place]
-
-    def _other(self, value: Any) -> int:
-        """The symbol of what is no such text; what is unknown is missing where that is known, else no tag."""
-        if value in self.text_values:
-            return 1 + self.text_values.index(value)
-        if self.missing_tokens and (is_missing(value) or not self.strict):
-            return 1 + len(self.text_values) + self._token(value)
-        if self.strict:
-            raise DataError(
-                f"{value!r} is not a value of {self.name!r}; wanted one such as {self.example!r}",
-                code="no-such-value",
-            )
-        return 0
 
     def _no_tag(self, tag: str) -> DataError:
         return DataError(
@@ -154,12 +130,11 @@ class Tags(Column):
         return replace(self, strict=True).encode([value])[0]
 
     def decode(self, x: NDArray[Any], rng: np.random.Generator) -> list[Any]:
-        others, first = self.others, int(bool(self.others))
-        lead = indices(x[:, 0], 1 + len(others)) if others else np.zeros(len(x), np.int64)
-        there = np.stack([indices(channel, 2) for channel in x[:, first:].T]).astype(bool)
+        others = self.others
+        there = np.stack([indices(channel, 2) for channel in x[:, self._first :].T]).astype(bool)
         drawn = self._drawn(len(x), rng)
         made = list[Any]()
-        for row, symbol, rare in zip(there.T, lead.tolist(), drawn, strict=True):
+        for row, symbol, rare in zip(there.T, self._symbols(x), drawn, strict=True):
             cell = [tag for tag, own in zip([*self.tags, rare], row.tolist(), strict=False) if own]
             made.append(others[symbol - 1] if symbol else self.joined(cell))
         return made
@@ -310,14 +285,7 @@ def _notes(stats: ColumnStats, changed: Sequence[Any], others: Sequence[Any]) ->
             f"column {stats.name!r} holds tags, and {rows:,} of its rows write them in another order or way than most "
             f"({stats.shown(changed[0])}): they come back in one order"
         )
-    if others:
-        rows = sum(stats.counts[value] for value in others)
-        shown = ", ".join(map(stats.shown, others[:3]))
-        notes.append(
-            f"column {stats.name!r} holds tags, but {rows:,} of its rows hold another text ({shown}); each is kept as "
-            f"a symbol of its own"
-        )
-    return notes
+    return notes + other_texts(stats, others, "tags")
 
 
 # -- its tags, where they are looked at one by one ---------------------------------------------------

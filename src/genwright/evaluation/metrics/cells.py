@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.columns.composite import Composite
+from genwright.data.columns.compound import Compound
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.identifiers import Identifier
-from genwright.data.columns.tags import Tags
 from genwright.data.columns.types import Column, Constant, Numeric
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import raw
@@ -60,10 +59,10 @@ def _cells(evidence: Evidence) -> Iterator[_Cells]:
         if column.spans and not isinstance(column, Identifier | Constant):
             made, true, train = (_values(one, name) for one in (pairs.made, pairs.true, evidence.train))
             unknown = np.asarray(pairs.unknown[:, places].all(axis=1))
-            if not isinstance(column, Composite | Tags):
+            if not isinstance(column, Compound):
                 yield _Cells(column, made, true, train, unknown)
                 continue
-            for i, part in enumerate(column.parts):
+            for i, part in enumerate(column.part_columns()):
                 a, b, c = (column.part_values(some, i) for some in (made, true, train))
                 yield _Cells(part, a, b, c, unknown)
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from genwright.data.codec import Array
-from genwright.data.columns.composite import Composite, number_in, part_of
+from genwright.data.columns.composite import number_in, part_of
+from genwright.data.columns.compound import Compound
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.identifiers import Identifier
 from genwright.data.columns.infer import fit_column
-from genwright.data.columns.tags import Tags, tag_in, tags_named
+from genwright.data.columns.tags import tag_in, tags_named
 from genwright.data.columns.types import Column, Constant, Numeric
 from genwright.data.table.field import RowField
 from genwright.data.table.frames import raw
@@ -51,7 +52,7 @@ def columns_of(evidence: Evidence) -> dict[str, Column]:
 
 def one_by_one(column: Column) -> Sequence[Column]:
     """The columns of its numbers or tags; of any other column itself."""
-    return column.parts if isinstance(column, Composite | Tags) else [column]
+    return column.part_columns() if isinstance(column, Compound) else [column]
 
 
 def modelled(evidence: Evidence) -> dict[str, Column]:
