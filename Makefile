@@ -49,9 +49,10 @@ check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# One process for each core, with one thread each: small tests use a core better than threads do.
+# One process for each core, with one thread each: small tests use a core better than threads do. Modules are compiled
+# once, not by each of the many programs that tests start.
 test: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadscope
 
 journey: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m journey -n auto --dist loadscope

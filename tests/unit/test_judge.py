@@ -15,7 +15,7 @@ import genwright
 from commands import TINY, call, done, pictures, refused
 from genwright.api import make_recipe
 from genwright.errors import DataError
-from genwright.evaluation import cache, inputs, runner
+from genwright.evaluation import cache, inputs, reference, runner
 from genwright.evaluation.heldout import heldout_log_likelihood
 from genwright.evaluation.metric import Measurement
 from genwright.evaluation.metrics.likelihood import likelihood_result
@@ -168,7 +168,7 @@ def test_a_wrong_file_or_name_is_refused_before_a_lens_is_trained(
         raise AssertionError("trained")
 
     monkeypatch.chdir(room)
-    monkeypatch.setattr(inputs, "extractor_for", never)
+    monkeypatch.setattr(reference, "extractor_for", never)
     Path("one.csv").write_text("x,y,level\n0.1,0.2,low\n")
     refused("judge", "--fake", "one.csv", "--real", "real.csv", words=["one.csv", "1 usable"])
     Path("long.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 900)
@@ -285,7 +285,7 @@ def test_samples_that_nobody_can_read_are_named_and_no_folder_of_ours(
     for i in range(30):
         Path(f"texts/{i}.txt").write_text("abcde " * 20)
     recipe, dataset = open_data(make_recipe("texts", settings=["codec.length=16"]))
-    bench = inputs.reference_data(recipe, dataset, 0, "pca")
+    bench = reference.reference_data(recipe, dataset, 0, "pca")
 
     class Nothing:
         def write(self, folder: str) -> None:

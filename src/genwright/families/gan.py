@@ -147,6 +147,8 @@ class GAN(LatentVariable):
             if augment != "none"
             else None
         )
+        if self.augment is not None:  # each process has seen how far its own examples are trusted
+            self.shared = {"augment.p": "mean"}
 
     @classmethod
     def defaults_for(cls, space: Space, examples: int) -> Mapping[str, Any]:
