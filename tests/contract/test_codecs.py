@@ -299,9 +299,21 @@ def test_every_codec_is_here() -> None:
         assert resolve("codecs", kind.codec).contract_exceptions == frozenset()
 
 
-@pytest.mark.parametrize(
-    ("name", "law"), [(name, law) for name in KINDS for law in CODEC.laws if law not in KINDS[name].but]
-)
+LONG = "memory-is-flat"
+"""A law that takes long: each time for one codec of files and one of rows, else for `make journey`."""
+
+
+def cells() -> list[Any]:
+    """Each kind of data with each law that holds of it."""
+    which = [(name, law) for name in KINDS for law in CODEC.laws if law not in KINDS[name].but]
+    rare = [law == LONG and name not in ("image", "table") for name, law in which]
+    marks = [[pytest.mark.journey] if one else [] for one in rare]
+    return [
+        pytest.param(*one, marks=mark, id="-".join(one)) for one, mark in zip(which, marks, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("name", "law"), cells())
 def test_a_codec_keeps_the_law(case: Callable[[str], CodecCase], name: str, law: str) -> None:
     CODEC.hold(law, case(name), name)
 

@@ -46,6 +46,7 @@ def brought(family: CycleGAN, x: Tensor, to: int) -> Tensor:
     return family.sample(len(x), {"source": x, "domain": domain})
 
 
+@pytest.mark.journey
 def test_law_there_and_back_is_where_one_was_and_there_is_the_other_domain() -> None:
     family = trained(300)
     x = batch(400, 99)

@@ -328,6 +328,7 @@ def test_symbols_have_no_likelihood() -> None:
         family.log_prob(Batch(torch.zeros(2, 2)))
 
 
+@pytest.mark.journey
 def test_what_a_linear_map_leaves_of_numbers_is_noised() -> None:
     """It is normal with a deviation of .1 however large what is given is, and a model that has learnt nothing
     scatters by it about the right place."""

@@ -83,6 +83,7 @@ def labelled(n: int) -> tuple[Tensor, Tensor]:
     return torch.cat([label * 2 - 1 + 0.3 * torch.randn(n, 1), torch.randn(n, 1)], 1), label
 
 
+@pytest.mark.journey
 def test_contrastive_learns_the_data_and_the_label() -> None:
     made = family(Space((), (Real(2),)), LABEL, objective="contrastive", chain=8, buffer=512)
     assert made.adversarial

@@ -55,7 +55,9 @@ def made(name: str, **options: object) -> Family:
     return family.train()
 
 
-@pytest.mark.parametrize("name", ["vae", "vqvae", "diffusion"])
+@pytest.mark.parametrize(
+    "name", ["vqvae", *(pytest.param(one, marks=pytest.mark.journey) for one in ("vae", "diffusion"))]
+)
 def test_its_gradient_reaches_the_network_and_it_is_learnt_by(name: str) -> None:
     family, batch = made(name, perceptual=0.5, perceptual_features="random"), Batch(pictures(64))
     family.prepare(batch)

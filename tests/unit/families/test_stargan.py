@@ -39,6 +39,7 @@ def trained(steps: int, **options: object) -> StarGAN:
     return family
 
 
+@pytest.mark.journey
 def test_law_every_domain_can_be_asked_of_every_other_and_the_way_back_is_found() -> None:
     family = trained(600)
     x = batch(600, 99)

@@ -13,6 +13,7 @@ from genwright.nets.auto import Auto
 from genwright.space import Real, Space, Symbol
 
 
+@pytest.mark.journey
 def test_the_likelihood_is_the_integral_over_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """With any posterior, and draws enough; with few it is lower."""
     torch.manual_seed(0)

@@ -48,6 +48,7 @@ def test_heldout_is_the_whole_bound_whatever_the_weights_in_training() -> None:
     torch.testing.assert_close(total, rec.sum() + drawn.kl.sum())
 
 
+@pytest.mark.journey
 def test_the_decoder_learns_the_spread_of_the_data() -> None:
     torch.manual_seed(0)
     space = Space((), (Real(2),))

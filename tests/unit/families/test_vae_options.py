@@ -118,6 +118,7 @@ class Bent(nn.Module):
         return 2 * (z[:, 1:2] - z[:, :1].square())
 
 
+@pytest.mark.journey
 def test_a_flow_follows_a_posterior_that_is_bent() -> None:
     space, found = Space((), (Real(1),)), {}
     x = 2 * (torch.randn(512, 1) - torch.randn(512, 1).square())
