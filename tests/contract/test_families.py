@@ -248,8 +248,11 @@ DENSITIES = [f for f in names("families") if issubclass(resolve("families", f), 
 
 @pytest.mark.parametrize(
     "family",
-    # That of a diffusion takes an ODE at each point.
-    [pytest.param(f, marks=[pytest.mark.journey] if f == "diffusion" else []) for f in DENSITIES],
+    # That of a diffusion takes an ODE at each point, and that of a VQ-VAE is the next to take long.
+    [
+        pytest.param(f, marks=[pytest.mark.journey] if f in ("diffusion", "vqvae") else [])
+        for f in DENSITIES
+    ],
 )
 def test_a_likelihood_adds_up_to_one(family: str) -> None:
     """Trained for a moment, so that it is of some shape; a bound adds up to less."""

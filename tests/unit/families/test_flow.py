@@ -151,7 +151,10 @@ def trained(space: Space, x: Tensor, label: Tensor, rounds: int, **given: object
     return made.eval()
 
 
-@kinds
+@pytest.mark.parametrize(
+    ("transform", "order"),
+    [KINDS[0], *(pytest.param(*one, marks=pytest.mark.journey) for one in KINDS[1:])],
+)
 def test_a_law_that_depends_on_a_label_is_learnt(transform: str, order: str) -> None:
     """Normal, with mean and correlation by the label: the entropy is known, and so are the samples."""
     rng = torch.Generator().manual_seed(0)
