@@ -55,7 +55,7 @@ test: $(DEV)
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadscope
 
 journey: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m journey -n auto --dist loadscope
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m journey -n auto --dist loadscope
 
 bench:
 	@grep -ls __main__ benchmarks/*.py | while read -r file; do \

@@ -173,7 +173,8 @@ def main() -> None:
             out=folder / "run",
         )
         minutes = round((time.process_time() - began) / 60, 1)
-        only_of(model.dataset, concepts)
+        if args.more:
+            only_of(model.dataset, concepts)
         counts = Counter(concepts[c] for c in concepts)
         found: dict[str, Any] = {
             "cpu_minutes": minutes,

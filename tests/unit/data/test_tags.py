@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,8 +37,8 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def fitted(values: list[str | None], **options: object) -> Tags:
-    column = fit_column("genres", values, **options)  # type: ignore[arg-type]
+def fitted(values: Sequence[str | None], **options: Any) -> Tags:
+    column = fit_column("genres", values, **options)
     assert isinstance(column, Tags)
     return column
 
@@ -53,8 +55,8 @@ def test_tags_come_back_each_a_boolean_of_its_own(between: str) -> None:
 
 
 @pytest.mark.parametrize("write", [json.dumps, repr, lambda one: json.dumps(one, separators=(",", ":"))])
-def test_lists_as_json_or_python_write_them_are_tags(write: object) -> None:
-    values = [write([] if R.random() < 0.1 else one) for one in SETS]  # type: ignore[operator]
+def test_lists_as_json_or_python_write_them_are_tags(write: Callable[[list[str]], str]) -> None:
+    values = [write([] if R.random() < 0.1 else one) for one in SETS]
     column = fitted(values)
     assert column.decode(column.encode(values), rng()) == values
     assert column.tags == GENRES

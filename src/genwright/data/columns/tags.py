@@ -210,17 +210,9 @@ def _are_tags(
         return False
     if sum(counts[tag] for tag in kept) < COVERED * total:
         return False
-    places = [{tag for cell in cells.values() for tag in part(cell)} for part in (_first, _later)]
-    moved = sum(counts[tag] for tag in places[0] & places[1])
-    return moved >= MOVED * sum(counts[tag] for tag in places[0] | places[1])
-
-
-def _first(cell: Cell) -> Cell:
-    return cell[:1]
-
-
-def _later(cell: Cell) -> Cell:
-    return cell[1:]
+    first = {cell[0] for cell in cells.values()}
+    later = {tag for cell in cells.values() for tag in cell[1:]}
+    return sum(counts[tag] for tag in first & later) >= MOVED * total
 
 
 def _fitted(

@@ -49,8 +49,9 @@ class TableFormat:
     types        of the columns of a Parquet file, as Arrow spells them
     sheet        of a workbook
     query        of a database: what is asked
-    within       columns of JSON that stand within an object, and
-    lists        columns whose values are lists, which are worked on as their texts
+    within       columns of JSON that stand within an object
+    lists        columns of JSON whose values are lists, which are worked on as their texts
+    records      names of JSON that hold lists of objects or of lists, which are no columns of a table
     notes        what is odd about the file, a sentence each
     """
 
@@ -66,6 +67,7 @@ class TableFormat:
     query: str = ""
     within: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -232,7 +234,7 @@ def as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """Values as they are worked on in the type of the file."""
     arrow = library("pyarrow")
     if is_list(kind):
-        return arrow.array([listed(value) for value in array.to_pylist()], type=kind)
+        return arrow_array(array.to_pylist(), kind)
     if arrow.types.is_dictionary(kind):
         array = array.dictionary_encode()
     return array.cast(kind)

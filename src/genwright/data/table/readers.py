@@ -580,7 +580,13 @@ def _inspect_jsonl(file: Path, encoding: str) -> TableFormat:
     )
     lists, within = (tuple(n for n in some if n in found.names) for some in (found.lists, found.within))
     return TableFormat(
-        ".jsonl", tuple(found.names), encoding=encoding, within=within, lists=lists, notes=notes
+        ".jsonl",
+        tuple(found.names),
+        encoding=encoding,
+        within=within,
+        lists=lists,
+        records=tuple(found.records),
+        notes=notes,
     )
 
 
@@ -646,10 +652,7 @@ def _schema_of(file: Path, size: int, changed: int) -> pa.Schema:
 def unmodelled(file: Path) -> dict[str, str]:
     """Columns of types such as lists of objects, which no column of a table can hold, each with its type."""
     if _suffix(file) == ".jsonl":
-        with _reading(file), lines_of(file, _encoding(file)) as stream:
-            first = islice(_objects(file, enumerate(stream, 1)), ROWS)
-            found = columns_in(one for one in first if isinstance(one, dict))
-        return dict.fromkeys(found.records, "list of objects")
+        return dict.fromkeys(inspect(file).records, "list of objects")
     if _suffix(file) not in (".parquet", ARROW):
         return {}
     with _reading(file):
