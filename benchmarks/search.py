@@ -4,9 +4,9 @@
 
 For each data set and time: the training with size and batch as the rule has them (`budget.py`), and others with half
 and twice the examples of a step, and with nets one size smaller and larger. One line each with the held-out loss (the
-least of the training's checks) and its distance from the best of all, as a share of that. In one thread, by
-the clock on the wall: a core has to be free for it all along. A likelihood of numbers has no zero, so that shares are
-of losses of symbols and of diffusions alone.
+least of the training's checks) and its distance from the best of all, as a share of that. Minutes are those of the
+processor, in one thread: another program beside it, or a pause, takes nothing from a training. A likelihood of numbers
+has no zero, so that shares are of losses of symbols and of diffusions alone.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -30,7 +32,7 @@ def trained(data: str, minutes: float, args: argparse.Namespace, **choice: Any) 
     settings = [*args.set, "train.samples=0", "train.threads=1", "data.test=0"]
     if choice.get("batch"):
         settings.append(f"train.batch_size={choice['batch']}")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, mock.patch("time.monotonic", time.process_time):
         out = Path(folder) / "run"
         model = genwright.train(
             data,

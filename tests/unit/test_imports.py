@@ -175,17 +175,18 @@ def module_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def live(node: ast.AST, *, later: bool = True) -> Iterator[ast.AST]:
+def live(tree: ast.AST, *, later: bool = True) -> Iterator[ast.AST]:
     """All nodes but those that only a type checker sees, and unless `later` those inside functions."""
-    for child in ast.iter_child_nodes(node):
-        if not later and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            for other in child.orelse:
-                yield from live(other, later=later)
-            continue
-        yield child
-        yield from live(child, later=later)
+    waiting = [tree]
+    while waiting:
+        for child in ast.iter_child_nodes(waiting.pop()):
+            if not later and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                continue
+            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                waiting.extend(child.orelse)
+                continue
+            yield child
+            waiting.append(child)
 
 
 def imports(tree: ast.AST, *, later: bool = True) -> set[str]:
@@ -290,15 +291,18 @@ UNSAFE_CALLS = {"eval", "exec", "torch.save", "np.save", "numpy.save"}
 
 def unsafe(file: Path) -> Iterator[str]:
     """What a file does that could run what it reads."""
+    name_of_file = file.relative_to(ROOT)
     for node in ast.walk(tree_of(file)):
-        where = f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+        if not isinstance(node, ast.Import | ast.ImportFrom | ast.Call):
+            continue
+        where = f"{name_of_file}:{node.lineno}"
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = (
                 [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
             )
             if {name.split(".")[0] for name in names} & UNSAFE_MODULES:
                 yield f"{where} imports {names}"
-        elif isinstance(node, ast.Call):
+        else:
             called = ast.unparse(node.func)
             given = {k.arg: ast.unparse(k.value) for k in node.keywords}
             if called in UNSAFE_CALLS or given.get("allow_pickle") not in (None, "False"):

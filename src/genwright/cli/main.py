@@ -6,6 +6,7 @@ Nothing here imports torch before a verb needs it, so that `--help` answers at o
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import re
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -650,7 +652,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     args = [arg for arg in sys.argv[1:] if arg != "--debug"] or ["--help"]
     try:
-        code = app(args=args, prog_name="genwright", standalone_mode=False)
+        code = _command()(args=args, prog_name="genwright", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
         _fail(usage(error), 2, "usage")
@@ -668,6 +670,12 @@ def main() -> None:
         _fail("stopped", code)
     if code:
         sys.exit(code)
+
+
+@functools.cache
+def _command() -> Callable[..., Any]:
+    """All commands with their options, read from their signatures once in a process."""
+    return typer.main.get_command(app)
 
 
 def _fail(words: str, status: int, code: str = "stopped") -> NoReturn:
