@@ -5,7 +5,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints/py311-cpu.txt
-INSTALL := $(BIN)/python -m pip install --quiet -c $(CONSTRAINTS)
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile -c $(CONSTRAINTS)
+# What pip does with one core. Files that are no Python (templates) are passed over.
+COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 
 CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
@@ -29,11 +31,13 @@ $(BIN)/pip:
 $(CORE): pyproject.toml $(CONSTRAINTS) | $(BIN)/pip
 	@echo "installing genwright into $(VENV): about a minute"
 	$(INSTALL) -e .
+	@$(COMPILE)
 	@touch $@
 
 $(DEV): pyproject.toml $(CONSTRAINTS) | $(BIN)/pip
 	@echo "installing genwright and its tools into $(VENV): about a minute"
 	$(INSTALL) -e '.[dev]'
+	@$(COMPILE)
 	@touch $@ $(CORE)
 
 setup: $(DEV)

@@ -123,12 +123,14 @@ LARGE = frozenset({"level", "colour-image", "mixed-series", "video"})
 """Spaces that take long: all their cells are for `make journey`, but one of each."""
 ONE_OF_EACH = {
     *(("masked", "level"), ("flow", "colour-image"), ("vae", "mixed-series"), ("diffusion", "video")),
-    *(("pixelcnn", "level"), ("cyclegan", "mixed-series")),
+    *(("pixelcnn", "level"), ("stargan", "mixed-series")),
 }
 LONG = {
     *(("cyclegan", "text"), ("stargan", "text"), ("stargan", "grey-image"), ("style", "grey-image")),
     *(("anyorder", "grey-image"), ("masked", "grey-image"), ("autoregressive", "grey-image")),
-    *(("flow", "text"), ("gan", "text")),
+    *(("flow", "text"), ("gan", "text"), ("vqvae", "text"), ("energy", "text")),
+    *(("gan", "grey-image"), ("cyclegan", "grey-image"), ("vqvae", "grey-image")),
+    *(("anyorder", "latent"), ("wgan_gp", "latent")),
 }
 """Others that do, of families that are held to the laws on other spaces as well."""
 

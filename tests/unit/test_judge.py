@@ -82,6 +82,7 @@ def test_the_same_seed_gives_the_same_bytes(room: Path, tmp_path: Path) -> None:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+@pytest.mark.journey
 def test_the_number_of_threads_changes_no_byte(room: Path, tmp_path: Path) -> None:
     before, every = torch.get_num_threads(), ("--features", "pca")
     try:

@@ -145,6 +145,7 @@ def test_it_says_what_it_found(rows: Path, as_json: bool) -> None:
         assert "codes ahead by" in said
 
 
+@pytest.mark.journey
 def test_contrastive_codes_of_digits_beat_untrained_ones_and_plain_numbers(tmp_path: Path) -> None:
     """With 100 labels; with 1,000 plain numbers are as good, since digits are nearly linear."""
     settings = [*SETTINGS, "train.lr=1e-2"]

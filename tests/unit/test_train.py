@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import re
+import sys
+import traceback
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -16,6 +17,7 @@ import genwright
 from genwright import experiment
 from genwright.data.codec import Codec
 from genwright.data.image.codec import ImageCodec
+from genwright.evaluation.extractors import learned
 from genwright.families.vae import VAE
 from genwright.model import Model
 from genwright.tasks.base import Task
@@ -39,7 +41,7 @@ def roads(patch: pytest.MonkeyPatch, owner: type, name: str) -> list[list[str]]:
 
     @functools.wraps(plain)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        stack = [frame.frame.f_code for frame in reversed(inspect.stack()[1:])]
+        stack = [frame.f_code for frame, _ in traceback.walk_stack(sys._getframe(1))][::-1]
         within = [code for code in stack if Path(code.co_filename).is_relative_to(PACKAGE)]
         found.append([full_name(code) for code in (*within, plain.__code__)])
         return plain(self, *args, **kwargs)
@@ -93,6 +95,7 @@ def test_a_training_builds_one_codec_and_opens_its_data_once(
 
     monkeypatch.setattr(ImageCodec, "__init__", init)
     monkeypatch.setattr(experiment, "prepare", preparing)
+    monkeypatch.setattr(learned, "STEPS", 6)
     model = trained(*settings)
     assert model.sample(2).codec is model.dataset.codec is built[0]
     assert (len(built), len(opened)) == (1, 1)

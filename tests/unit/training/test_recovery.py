@@ -95,6 +95,7 @@ def test_cut_while_it_recovers_it_goes_on_the_same(
         assert [name for name in whole if whole[name] != cut[name]] == []
 
 
+@pytest.mark.journey
 def test_what_one_process_finds_sends_both_back(data: Path, tmp_path: Path) -> None:
     """First what that one alone can see, over a check that must wait for it; then what is no number."""
     one, other = two_processes(FAULTS, data, tmp_path / "run", *SETTINGS)
