@@ -1,20 +1,22 @@
 """In which encoding a text may be, where nobody says so.
 
 UTF-8 tells itself apart: hardly any other text decodes as such. Of texts in other scripts than Latin,
-charset-normalizer finds the old encoding by what they look like; of Latin ones it cannot tell cp1250 from cp1252, and
-the commoner is taken.
+charset-normalizer finds the old encoding by what they look like; of Latin ones it cannot tell cp1250 from cp1252, which
+the alphabets of languages do.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 from genwright.data.packed import open_unpacked
+from genwright.errors import RecipeError
 
-__all__ = ["encodings"]
+__all__ = ["check_encoding", "encodings"]
 
 READ, SAMPLE = 1 << 22, 1 << 15
 """Bytes that are looked through, and bytes of lines that are not ASCII, at most."""
@@ -24,13 +26,45 @@ _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _CYRILLIC = ("cp1251", "koi8_r")
 """Which swap small letters and capitals."""
 _ASIAN = ("big5", "cp932", "cp949", "euc_jp")
+_WESTERN = (
+    *("äöüß", "àâæçéèêëîïôùûüœ", "áéíñóúü", "àáâãçéêíóôõúü", "àèéìíîòóù", "áèéêëïóöü"),
+    *("åäöé", "æøåéèòóô", "áðéíóúýþæö", "àçèéíïòóúü", "äõöüšž"),
+)
+"""Letters beyond ASCII of German, French, Spanish, Portuguese, Italian, Dutch, Swedish and Finnish; Danish and
+Norwegian, Icelandic, Catalan and Estonian."""
+_CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čšž", "čćđšž", "ăâîşţ")
+"""Those of Polish, Czech, Slovak, Hungarian, Slovenian, Croatian, Romanian."""
+_OTHERS = {
+    "cp1250": _CENTRAL,
+    "iso8859_2": _CENTRAL,
+    "cp1254": ("çğıİöşüâîû",),  # Turkish
+    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž"),  # Lithuanian, Latvian
+}
+FITS, DIFFERENT = 0.9, 3
+"""The share of letters that are of one language, from which it is that one; and how many of those that cp1252 does not
+have have to be there, or half of them."""
+
+
+def check_encoding(name: str | None) -> None:
+    """Raises `RecipeError` for the name of no encoding of text; None is for one that has to be found."""
+    try:
+        " ".encode(name or "utf-8")
+    except LookupError:
+        raise RecipeError(
+            f"codec.encoding cannot be {name!r}: Python knows no such encoding of text",
+            code="unknown-encoding",
+        ) from None
 
 
 def encodings(file: Path) -> Iterator[str]:
     """Encodings to try, one after the other; the last reads anything."""
     yield "utf-8-sig"
-    if other := _of_another_script(_lines(file)):
-        yield other
+    if some := _lines(file):
+        words = b" ".join(_WORD.findall(some))
+        western = words.decode("cp1252", "replace")
+        other = max(_share(western, letters) for letters in _WESTERN) < FITS
+        if other and (name := _of_another_script(some) or _of_another_alphabet(words)):
+            yield name
     yield from ("cp1252", "latin-1")
 
 
@@ -61,6 +95,25 @@ def _of_another_script(some: bytes) -> str:
     if best.encoding in _CYRILLIC:
         return max(_CYRILLIC, key=lambda name: sum(map(str.islower, some.decode(name, "replace"))))
     return best.encoding
+
+
+def _of_another_alphabet(words: bytes) -> str:
+    """The encoding of words in Latin letters of a language that cp1252 does not have; else empty."""
+    best, found = FITS, ""
+    for name, languages in _OTHERS.items():
+        read = words.decode(name, "replace")
+        for letters in languages:
+            own = {c for c in letters if c.encode(name).decode("cp1252", "replace") != c}
+            needed = min(DIFFERENT, len(own) / 2)
+            if len(own & set(read.lower())) >= needed and _share(read, letters) > best:
+                best, found = _share(read, letters), name
+    return found
+
+
+def _share(words: str, letters: str) -> float:
+    """Of characters that are not ASCII, the share that are some letters; signs between words are not counted."""
+    found = [c for c in words if not c.isascii() and unicodedata.category(c)[0] in "LN"]
+    return sum(c in letters or c.lower() in letters for c in found) / max(1, len(found))
 
 
 def _reads(some: bytes, encoding: str) -> bool:

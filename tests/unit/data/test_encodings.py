@@ -17,6 +17,25 @@ TEXTS = {
     "uk": "На далеких горах випав сніг, і діти побігли гратися. Це найкращий день у місті.\nЯ люблю пити чай вранці.",
     "el": "Στα μακρινά βουνά έπεσε χιόνι και τα παιδιά βγήκαν να παίξουν. Είναι η καλύτερη μέρα.",
     "de": "Über den fernen Bergen fiel Schnee, und die Kinder liefen hinaus, um zu spielen. Grüße aus Köln für 5 €.",
+    "pl": "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności. Są oni obdarzeni rozumem, źródło.",
+    "cs": "Všichni lidé rodí se svobodní a sobě rovní co do důstojnosti a práv. Mají spolu jednat bratrsky, řeč.",
+    "sk": "Všetci ľudia sa rodia slobodní a rovní, čo sa týka ich dôstojnosti. Majú navzájom jednať v dobrom, kôň.",
+    "hu": "Minden emberi lény szabadon születik és egyenlő méltósága és joga van. Ésszel bírván, gyönyörű erdők.",
+    "hr": "Sva ljudska bića rađaju se slobodna i jednaka. Ona su obdarena sviješću i trebaju čuti jedna drugu.",
+    "ro": "Toate fiinţele umane se nasc libere şi egale în demnitate. Ele sunt înzestrate cu raţiune şi conştiinţă.",
+    "tr": "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana sahiptirler, İzmir çok.",
+    "lt": "Visi žmonės gimsta laisvi ir lygūs savo orumu. Jiems suteiktas protas ir sąžinė, elgtųsi kaip broliai, čia.",
+    "lv": "Visi cilvēki piedzimst brīvi un vienlīdzīgi. Viņi ir apveltīti ar saprātu, tiem jāizturas brālīgi šķirti.",
+    "es": "Todos los seres humanos nacen libres e iguales. ¿Año, corazón y razón? ¡Sí! En el 3.º día, pingüino.",
+    "pt": "Todos os seres humanos nascem livres em dignidade e direitos. São dotados de razão e consciência, aí põe.",
+    "it": "Tutti gli esseri umani nascono liberi ed eguali in dignità. Così è la città, perché più virtù ne verrà.",
+    "nl": "Alle mensen worden vrij geboren, met één geweten. Reünie, coöperatie, geïnteresseerd, ideeën.",
+    "sv": "Alla människor är födda fria och lika i värde. De är utrustade med förnuft och bör handla så.",
+    "da": "Alle mennesker er født frie og lige i værdighed. De er udstyret med fornuft, og de bør handle så på øen.",
+    "is": "Hver maður er borinn frjáls og jafn öðrum að virðingu. Menn eru gæddir vitsmunum, það er þörf.",
+    "ca": "Tots els éssers humans neixen lliures i iguals. Són dotats de raó i consciència, això és l'opinió façana.",
+    "et": "Kõik inimesed sünnivad vabadena ja võrdsetena. Neile on antud mõistus, nad peavad käituma vendlikult, öö.",
+    "names": "Søren, Hélène, José, María, Jürgen, Åse, François, João",
     "fr": "Sur les montagnes éloignées la neige est tombée, et les élèves sont sortis. « L’été » à la forêt, où ça ?",
 }
 
@@ -26,7 +45,11 @@ TEXTS = {
     [
         *(("zh", "gb18030"), ("zh", "utf-8"), ("tw", "big5"), ("ja", "cp932"), ("ja", "euc_jp")),
         *(("ko", "cp949"), ("ru", "cp1251"), ("ru", "koi8_r"), ("uk", "cp1251"), ("el", "cp1253")),
-        *(("de", "cp1252"), ("de", "utf-8"), ("de", "utf-8-sig"), ("fr", "cp1252")),
+        *(("de", "cp1252"), ("de", "utf-8"), ("de", "utf-8-sig"), ("fr", "cp1252"), ("names", "cp1252")),
+        *((language, "cp1250") for language in ("pl", "cs", "sk", "hu", "hr", "ro")),
+        *((language, "iso8859_2") for language in ("pl", "cs", "sk", "hu")),
+        *(("tr", "cp1254"), ("lt", "cp1257"), ("lv", "cp1257")),
+        *((language, "cp1252") for language in ("es", "pt", "it", "nl", "sv", "da", "is", "ca", "et")),
     ],
 )
 @pytest.mark.parametrize("form", ["{}", "id;text;x\n1;{};2.5\n", "words in English, and\n" * 90 + "{}"])

@@ -520,7 +520,7 @@ def test_a_line_that_a_person_names_is_the_header(tmp_path):
     assert codec.labels(source(file)) == ["more", "names"]
     assert len(read(codec, file)[0]) == 60
     none = build("codecs", "table", {"header": "0"}, where="codec")
-    assert codec.later == {"header", "sheet", "table", "query", "drop"}
+    assert codec.later == {"header", "sheet", "encoding", "table", "query", "drop"}
     assert len(read(none, file)[0]) == 62
     file.write_text(rows_below("title", "name;age") + "only one\n")
     [chunk] = read(TableCodec(), file)
@@ -545,6 +545,21 @@ def test_windows_letters_are_read_as_such(tmp_path):
     assert "was read as cp1252" in notes(chunks)[0]
     file.write_bytes(b"name,n\nM\xfcller\x81,1\n")
     assert "was read as latin-1" in notes(read(TableCodec(), file))[0]
+
+
+def test_an_encoding_that_is_stated(tmp_path):
+    text = "miasto,n\n" + "".join(f"Łódź {i},{i}\n" for i in range(9))
+    for encoding in ("cp1250", "iso8859-2", "utf-16-le", "UTF8"):
+        file = tmp_path / "t.csv"
+        file.write_bytes(text.encode(encoding))
+        chunks = read(TableCodec(encoding=encoding), file)
+        assert frame(chunks)["miasto"].tolist()[3] == "Łódź 3"
+        assert notes(chunks) == []
+    file.write_bytes("n,m\nŁź,1\n".encode("cp1250"))
+    with pytest.raises(DataError, match=r"t\.csv is not ascii, as codec\.encoding says"):
+        read(TableCodec(encoding="ascii"), file)
+    with pytest.raises(RecipeError, match=r"codec\.encoding cannot be 'cp9999'"):
+        TableCodec(encoding="cp9999")
 
 
 def test_blanks_that_tell_values_apart_stay(tmp_path):

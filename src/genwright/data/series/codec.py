@@ -28,6 +28,7 @@ from genwright.data.codec import (
     suffix,
 )
 from genwright.data.columns.field import ColumnField
+from genwright.data.encodings import check_encoding
 from genwright.data.field import Field
 from genwright.data.labels import lacking
 from genwright.data.packed import BROKEN, bare, with_packed
@@ -80,6 +81,7 @@ class SeriesCodec(Codec):
     time     the column of times; "rows": each row is a step. None: one of such a name, or the first of dates
     group    the column that tells series apart. None: the one within which times go up
     sheet    of a workbook; None: the first with rows
+    encoding of a CSV; None: UTF-8, or else what it looks like
     gaps     what becomes of steps and cells without a value: learnt as unknown, drawn as a line between their
              neighbours (interpolate), or passed over as if the rows followed each other (ignore); auto: a line where
              fewer than one in 200 is missing
@@ -96,7 +98,7 @@ class SeriesCodec(Codec):
     dial = "codec.length=24"
     plural = "windows"
     sheet = SHEET
-    later: ClassVar[frozenset[str]] = frozenset({"drop", "sheet"})
+    later: ClassVar[frozenset[str]] = frozenset({"drop", "sheet", "encoding"})
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class SeriesCodec(Codec):
         time: str | None = None,
         group: str | None = None,
         sheet: str | None = None,
+        encoding: str | None = None,
         gaps: Gaps = "auto",
         scaling: str = "auto",
         drop: list[str] | None = None,
@@ -116,6 +119,7 @@ class SeriesCodec(Codec):
                 f"codec.scaling is auto, series, window or differences, got {scaling!r}",
                 code="unknown-scaling",
             )
+        check_encoding(encoding)
         if length is not None and horizon is not None and horizon >= length:
             raise RecipeError(
                 f"codec.horizon={horizon} leaves nothing to look back on in windows of codec.length={length}: raise "
@@ -129,7 +133,7 @@ class SeriesCodec(Codec):
             )
         self._length, self._stride, self._horizon = length, stride, horizon
         self._time, self._group, self._gaps, self._scaling = time, group, gaps, scaling
-        self._drop, self._sheet = tuple(drop or ()), sheet
+        self._drop, self._sheet, self._encoding = tuple(drop or ()), sheet, encoding
 
     # -- which files ---------------------------------------------------------------------------
 
@@ -166,7 +170,10 @@ class SeriesCodec(Codec):
             raise DataError(
                 f"{source.root} holds no series; wanted {self.suffixes()}", code="no-usable-files"
             )
-        layouts = [layout_of_file(file, self._time, self._group, self._sheet) for file in source.files]
+        layouts = [
+            layout_of_file(file, self._time, self._group, self._sheet, self._encoding)
+            for file in source.files
+        ]
         return [
             # What was made has no such columns.
             one.without([name for name in self._drop if not options.made or name in one.table.columns])

@@ -133,9 +133,11 @@ def values_in(frame: Any, name: str) -> list[Any]:
     return raw(frame[name])
 
 
-def head_of(file: Path, sheet: str | None = None) -> tuple[TableFormat, list[dict[str, Any]]]:
+def head_of(
+    file: Path, sheet: str | None = None, encoding: str | None = None
+) -> tuple[TableFormat, list[dict[str, Any]]]:
     """The form of a table, and its first rows. Raises `DataError`."""
-    form = readers.inspect(file, sheet=sheet)
+    form = readers.inspect(file, sheet=sheet, encoding=encoding)
     return form, readers.head(file, form, PROBE)
 
 
@@ -161,22 +163,34 @@ def time_column(
     return None
 
 
-def layout_of(file: Path, time: str | None, group: str | None, sheet: str | None = None) -> ColumnRoles:
+def layout_of(
+    file: Path,
+    time: str | None,
+    group: str | None,
+    sheet: str | None = None,
+    encoding: str | None = None,
+) -> ColumnRoles:
     """What the columns of a file are. Raises `DataError` for what is no series.
 
-    time, group  columns, where a person says so
-    sheet        of a workbook, likewise
+    time, group      columns, where a person says so
+    sheet, encoding  of a workbook and of a text, likewise
     """
     about = file.stat()
-    return _layout(file, time, group, sheet, about.st_size, about.st_mtime_ns)
+    return _layout(file, time, group, sheet, encoding, about.st_size, about.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
 def _layout(
-    file: Path, time: str | None, group: str | None, sheet: str | None, size: int, changed: int
+    file: Path,
+    time: str | None,
+    group: str | None,
+    sheet: str | None,
+    encoding: str | None,
+    size: int,
+    changed: int,
 ) -> ColumnRoles:
     """Of a file as it is now."""
-    form, rows = head_of(file, sheet)
+    form, rows = head_of(file, sheet, encoding)
     for name in (time, group):
         if name not in (None, "", ROW_NUMBERS) and name not in form.columns:
             raise DataError(

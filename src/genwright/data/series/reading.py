@@ -41,11 +41,15 @@ class Stretch:
 
 
 def layout_of_file(
-    file: Path, time: str | None, group: str | None, sheet: str | None = None
+    file: Path,
+    time: str | None,
+    group: str | None,
+    sheet: str | None = None,
+    encoding: str | None = None,
 ) -> ColumnRoles:
     """What the columns of a table or the dimensions of a .ts file are. Raises `DataError` for what is no series."""
     if suffix(file) != TS:
-        return layout_of(file, time, group, sheet)
+        return layout_of(file, time, group, sheet, encoding)
     head, lengths, low, missing, total = head_of_ts(file), list[int](), 0.0, 0, 0
     values = dict[str, list[float]]()
     for found in read_ts(file, head):
@@ -158,8 +162,9 @@ def _channel(values: Sequence[Any], name: str, form: SeriesForm) -> Array:
 
 def read_whole(file: Path, form: SeriesForm) -> Iterator[Series]:
     """Each series of a file as it is, its steps on the grid of the form. Raises `DataError`."""
-    sheet = form.table.sheet if form.table is not None else ""
-    layout = layout_of_file(file, form.time or None, form.group or None, sheet or None)
+    sheet, encoding = ("", "utf-8") if form.table is None else (form.table.sheet, form.table.encoding)
+    stated = None if encoding.startswith("utf") else encoding
+    layout = layout_of_file(file, form.time or None, form.group or None, sheet or None, stated)
     windower = Windower(None, 1, None, grid_step(layout, form), Cuts())
     for piece in pieces(file, layout, form):
         if isinstance(piece, Stretch):

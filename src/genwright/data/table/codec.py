@@ -30,6 +30,7 @@ from genwright.data.codec import (
 from genwright.data.columns.field import ColumnField
 from genwright.data.columns.infer import KINDS
 from genwright.data.containers import Examples, ObjectForm, as_table, plain
+from genwright.data.encodings import check_encoding
 from genwright.data.field import Field
 from genwright.data.packed import with_packed
 from genwright.data.table.field import RowField
@@ -61,6 +62,7 @@ class TableCodec(Codec):
                       find it
     header            the line of a CSV that names its columns, from 1; 0: none does; None: find it
     sheet             of a workbook; None: the first with rows
+    encoding          of a CSV or of JSON lines; None: UTF-8, or else what it looks like
     table             of a database; None: its only one
     query             of a database, instead of a table: what SELECT gives
     types             by column: continuous, integer, composite, tags, categorical, boolean, datetime, identifier
@@ -75,7 +77,7 @@ class TableCodec(Codec):
     field_types = (RowField, ColumnField)
     default_family = "autoregressive"
     plural = "rows"
-    later = frozenset({"header", "sheet", "table", "query", "drop"})
+    later = frozenset({"header", "sheet", "encoding", "table", "query", "drop"})
     forms = ("csv", "parquet")
     rewrites = True
 
@@ -86,6 +88,7 @@ class TableCodec(Codec):
         delimiter: str | None = None,
         header: Natural | None = None,
         sheet: str | None = None,
+        encoding: str | None = None,
         table: str | None = None,
         query: str | None = None,
         types: dict[str, str] | None = None,
@@ -101,6 +104,7 @@ class TableCodec(Codec):
             raise RecipeError(
                 f"codec.delimiter is one character or 'tab', got {delimiter!r}", code="bad-delimiter"
             )
+        check_encoding(encoding)
         for name, kind in (types or {}).items():
             if kind not in KINDS:
                 raise RecipeError(
@@ -109,7 +113,7 @@ class TableCodec(Codec):
                 )
         self.max_categories, self.delimiter, self.fit_rows = max_categories, delimiter, fit_rows
         self.header, self.types, self.drop = header, dict(types or {}), tuple(drop or ())
-        self._sheet, self._table, self._query = sheet, table, query
+        self._sheet, self._encoding, self._table, self._query = sheet, encoding, table, query
 
     @classmethod
     def own(cls, files: Sequence[Path]) -> list[Path]:
@@ -147,7 +151,7 @@ class TableCodec(Codec):
     def _inspect(self, file: Path) -> TableFormat:
         if is_database(file):
             return form_of(file, self._table, self._query)
-        return inspect(file, self.delimiter, self.header, self._sheet)
+        return inspect(file, self.delimiter, self.header, self._sheet, self._encoding)
 
     def _form(self, file: Path, made: bool = False) -> TableFormat:
         """Of what is modelled of a file. Raises `DataError` for a column that cannot be, unless it is left out.

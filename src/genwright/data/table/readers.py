@@ -74,26 +74,38 @@ BLANKS = ("  ", " ")
 """Delimiters of which any number may stand: two blanks or more, or one or more."""
 FEW_BAD, BAD_SHARE = 3, 0.01
 """Bad rows are passed over up to the larger of these, and while more rows are good."""
+WIDE = ("utf-16", "utf-32")
+"""Encodings in which a byte alone is no character."""
 _BLOCK = 1 << 20
 
 
 def inspect(
-    file: Path, delimiter: str | None = None, header: int | None = None, sheet: str | None = None
+    file: Path,
+    delimiter: str | None = None,
+    header: int | None = None,
+    sheet: str | None = None,
+    encoding: str | None = None,
 ) -> TableFormat:
-    """The form of a file; `delimiter`, the line of the `header` (0: there is none) and the `sheet` where a person says
-    so. Raises `DataError`."""
+    """The form of a file; `delimiter`, the line of the `header` (0: there is none), the `sheet` and the `encoding`
+    where a person says so. Raises `DataError`."""
     with _reading(file):
         about = file.stat()
         if about.st_size == 0:
             raise DataError(
                 f"{file.name} is empty (0 bytes); a table has a header and rows", code="empty-file"
             )
-        return _inspected(file, delimiter, header, sheet, about.st_size, about.st_mtime_ns)
+        return _inspected(file, delimiter, header, sheet, encoding, about.st_size, about.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
 def _inspected(
-    file: Path, delimiter: str | None, header: int | None, sheet: str | None, size: int, changed: int
+    file: Path,
+    delimiter: str | None,
+    header: int | None,
+    sheet: str | None,
+    stated: str | None,
+    size: int,
+    changed: int,
 ) -> TableFormat:
     """Of a file as it is now: it is read to its end to be sure of its encoding, and asked for several times."""
     with _reading(file):
@@ -104,9 +116,9 @@ def _inspected(
             return _inspect_parquet(file)
         if suffix in SHEETS:
             return _inspect_sheet(file, sheet, header)
-        encoding = _encoding(file)
-        other = f"{file.name} is not UTF-8 and was read as {encoding}; save it as UTF-8 if letters look wrong"
-        notes = () if encoding.startswith("utf") else (other,)
+        encoding = _encoding(file, stated)
+        other = f"{file.name} is not UTF-8 and was read as {encoding}; set codec.encoding if letters look wrong"
+        notes = () if stated or encoding.startswith("utf") else (other,)
         if suffix == ".jsonl":
             form = _inspect_jsonl(file, encoding)
             return replace(form, notes=(*notes, *form.notes))
@@ -293,20 +305,29 @@ def lines_of(file: Path, encoding: str) -> IO[str]:
     return TextIOWrapper(open_unpacked(file), encoding=encoding, newline="")
 
 
-def _encoding(file: Path) -> str:
-    """UTF-16 if a mark says so, else the first of what it may be that all of the file is."""
+def _encoding(file: Path, stated: str | None) -> str:
+    """UTF-16 if a mark says so; UTF-8 if it is, as what is made is; else what is stated, or the first of what it may be
+    that all of the file is. Raises `DataError` for a file that is not what is stated."""
     with open_unpacked(file) as stream:
         if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
-    return next(name for name in encodings(file) if _decodes(file, name))
+    name = codecs.lookup(stated).name if stated else ""
+    tried = [name] if name.startswith(WIDE) else ["utf-8-sig", name] if name else encodings(file)
+    found = next((one for one in tried if _decodes(file, one)), None)
+    if found is None:
+        raise DataError(
+            f"{file.name} is not {stated}, as codec.encoding says: leave it out, and the encoding is found",
+            code="not-as-stated",
+        )
+    return found
 
 
 def _decodes(file: Path, encoding: str) -> bool:
     """Whether all of a file is text of an encoding. Raises `DataError` where it is none at all."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+    decoder, wide = codecs.getincrementaldecoder(encoding)(), encoding.startswith(WIDE)
     with open_unpacked(file) as stream:
         while block := stream.read(_BLOCK):
-            if b"\0" in block:
+            if b"\0" in block and not wide:
                 raise DataError(
                     f"{file.name} is binary: it holds NUL bytes; export it as text in UTF-8, or give it "
                     f"the suffix of what it is",

@@ -32,6 +32,7 @@ from genwright.data.codec import (
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import Examples, ObjectForm, forms, mixed, plain
+from genwright.data.encodings import check_encoding
 from genwright.data.field import Field
 from genwright.data.labels import file_fields
 from genwright.data.packed import with_packed
@@ -121,13 +122,7 @@ class TextCodec(Codec):
         field: str = "text",
         encoding: str | None = None,
     ) -> None:
-        try:
-            " ".encode(encoding or "utf-8")
-        except LookupError:
-            raise RecipeError(
-                f"codec.encoding cannot be {encoding!r}: Python knows no such encoding of text",
-                code="unknown-encoding",
-            ) from None
+        check_encoding(encoding)
         self.length, self.unit, self.vocab, self.wanted = length or LENGTH, unit, vocab, layout
         self.field, self.encoding, self.shared = field, encoding, shared
 
