@@ -18,9 +18,10 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from genwright.data.codec import Rejected, Rows, Values, suffix
+from genwright.data.codec import Rejected, Rows, Values
 from genwright.data.columns.formats import is_missing
 from genwright.data.field import Field, Partial, Rule
+from genwright.data.packed import suffix
 from genwright.data.provenance import Provenance
 from genwright.data.source import find
 from genwright.errors import DataError, RecipeError, Unsupported, suggest

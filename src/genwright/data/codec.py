@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from genwright.data.containers import Examples, ObjectForm, forms
 from genwright.data.field import Array, Field, Values
-from genwright.data.packed import PACKED
+from genwright.data.packed import PACKED, suffix
 from genwright.errors import RunError, Unsupported
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "SplitName",
     "Values",
     "beginning",
-    "suffix",
     "write_once",
 ]
 
@@ -445,9 +444,3 @@ class Codec(ABC):
     ) -> Preview:
         """A look at some examples and what they were made from, where that can be shown together."""
         return self.preview(values, fields)
-
-
-def suffix(file: Path) -> str:
-    """Lower case; `.csv.gz` counts as one."""
-    tail = [s.lower() for s in file.suffixes[-2:]]
-    return "".join(tail) if tail and tail[-1] in PACKED else tail[-1] if tail else ""

@@ -19,9 +19,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from genwright.data.cells import as_text
-from genwright.data.codec import AS_READ, Codec, ReadOptions, Rejected, Source, Values, suffix
+from genwright.data.codec import AS_READ, Codec, ReadOptions, Rejected, Source, Values
 from genwright.data.field import Field
 from genwright.data.member import SHARDS
+from genwright.data.packed import suffix
 from genwright.data.sidecar import (
     FILE_COLUMNS,
     FURTHER,

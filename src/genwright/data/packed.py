@@ -1,4 +1,6 @@
-"""Files that are packed one by one, such as `.csv.gz` and `.txt.zst`, read as they are unpacked."""
+"""Files that are packed one by one, such as `.csv.gz` and `.txt.zst`, read as they are unpacked.
+
+A list of objects in a `.json` is taken for the JSON lines that it could be."""
 
 from __future__ import annotations
 
@@ -9,13 +11,26 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
+from genwright.data.json_array import HEAD, ArrayLines, begins_array
 from genwright.errors import missing_extra
 
-__all__ = ["BROKEN", "GAIN", "PACKED", "bare", "is_packed", "open_unpacked", "with_packed"]
+__all__ = [
+    "BROKEN",
+    "GAIN",
+    "PACKED",
+    "bare",
+    "is_array",
+    "is_packed",
+    "open_unpacked",
+    "suffix",
+    "tail",
+]
+__all__ += ["with_packed"]
 
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 GAIN = 4
@@ -33,16 +48,53 @@ def is_packed(file: Path) -> bool:
     return file.suffix.lower() in PACKED
 
 
+def is_array(file: Path) -> bool:
+    """Whether a file is a list of objects in JSON, packed or not."""
+    if not file.name.lower().endswith(with_packed(".json")):
+        return False
+    try:
+        about = file.stat()
+        return _begins_array(file, about.st_size, about.st_mtime_ns)
+    except BROKEN:
+        return False
+
+
+@lru_cache(maxsize=1 << 12)
+def _begins_array(file: Path, size: int, changed: int) -> bool:
+    """Of a file as it is now: it is asked for often."""
+    with _unpacked(file) as stream:
+        return begins_array(stream.read(HEAD))
+
+
 def bare(file: Path) -> str:
     """The name in lower case, without what says that the file is packed."""
-    return (file.with_suffix("") if is_packed(file) else file).name.lower()
+    name = (file.with_suffix("") if is_packed(file) else file).name.lower()
+    return f"{name}l" if is_array(file) else name
+
+
+def tail(file: Path) -> str:
+    """What a name ends with, in lower case; `.csv.gz` counts as one."""
+    found = [s.lower() for s in file.suffixes[-2:]]
+    return "".join(found) if found and found[-1] in PACKED else found[-1] if found else ""
+
+
+def suffix(file: Path) -> str:
+    """The same, and `.jsonl` of a list of objects."""
+    found = tail(file)
+    return found.replace(".json", ".jsonl") if is_array(file) else found
 
 
 def open_unpacked(file: Path, how: str | None = None) -> IO[bytes]:
-    """The bytes of a file, unpacked where it is packed. Raises one of `BROKEN`, then or while it is read.
+    """The bytes of a file, unpacked where it is packed, and the lines of a list of objects. Raises one of `BROKEN`,
+    then or while it is read.
 
     how  one of `PACKED`, where the name of the file does not end with it
     """
+    stream = _unpacked(file, how)
+    return io.BufferedReader(ArrayLines(stream)) if how is None and is_array(file) else stream
+
+
+def _unpacked(file: Path, how: str | None = None) -> IO[bytes]:
     stream: Any = file.open("rb")
     how = how or file.suffix.lower()
     if how not in PACKED:

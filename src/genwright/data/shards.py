@@ -21,10 +21,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from genwright.data.codec import Rejected, suffix
+from genwright.data.codec import Rejected
 from genwright.data.containers import Examples, called, plain
 from genwright.data.labels import CAPTION, CAPTIONS, FileRow, Folders, Layout, lacking
 from genwright.data.member import SHARDS, Contents, Member, contents
+from genwright.data.packed import suffix
 from genwright.data.sidecar import PROBE, TEXT_COLUMNS, looks_like_text
 from genwright.errors import DataError
 

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from genwright.data.arrow import ARROW
 from genwright.data.cache import MEMORY, cache_home, kept_file
-from genwright.data.codec import Codec, Source, suffix
+from genwright.data.codec import Codec, Source
 from genwright.data.hub import PREFIX, fetched
 from genwright.data.member import Member, contents, is_archive
+from genwright.data.packed import suffix
 from genwright.data.provenance import BESIDE
 from genwright.data.shards import is_shard
 from genwright.data.table.sql import Address, placed
@@ -96,7 +97,7 @@ _WAYS = {
 """The way out for files of other kinds, by their names alone: none of them is opened."""
 
 
-_OBJECTS = "write its objects one a line into a .jsonl, as `jq -c '.[]' FILE.json > FILE.jsonl` does"
+_OBJECTS = "write its examples as a list of objects, [{...}, {...}], or one a line into a .jsonl"
 """For a .json by itself; beside other files it often says something about them."""
 
 

@@ -20,22 +20,13 @@ from genwright.data.audio.clips import Clip, ClipFormat, cut, digest
 from genwright.data.audio.field import ClipField
 from genwright.data.audio.files import RATES, length_at, opened, sounded
 from genwright.data.audio.objects import sound_as_given, sound_form, to_file
-from genwright.data.codec import (
-    AS_READ,
-    Place,
-    Preview,
-    ReadOptions,
-    Rejected,
-    Rows,
-    Source,
-    Values,
-    suffix,
-)
+from genwright.data.codec import AS_READ, Place, Preview, ReadOptions, Rejected, Rows, Source, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import Examples, ObjectForm, forms
 from genwright.data.field import Field
 from genwright.data.labels import FileCodec, FileRow, Layout, file_fields, goes_with, write_beside
 from genwright.data.member import SHARDS
+from genwright.data.packed import suffix
 from genwright.data.preview import in_lines, sound_as_html
 from genwright.data.shards import holds, laid_out, write_shard
 from genwright.data.text.field import TextField

@@ -13,17 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from genwright.data.codec import (
-    AS_READ,
-    Codec,
-    Preview,
-    ReadOptions,
-    Rejected,
-    Rows,
-    Source,
-    Values,
-    suffix,
-)
+from genwright.data.codec import AS_READ, Codec, Preview, ReadOptions, Rejected, Rows, Source, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.containers import Examples, ObjectForm
 from genwright.data.field import Field
@@ -36,7 +26,7 @@ from genwright.data.image.ops import Crop, Picture, above, digest, pixels, sheet
 from genwright.data.image.tiles import cut
 from genwright.data.labels import file_fields, goes_with, write_beside
 from genwright.data.member import SHARDS
-from genwright.data.packed import PACKED, with_packed
+from genwright.data.packed import PACKED, suffix, with_packed
 from genwright.data.preview import in_lines
 from genwright.data.shards import holds
 from genwright.data.text.field import TextField

@@ -18,12 +18,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genwright.data.codec import Rejected, Source, suffix
+from genwright.data.codec import Rejected, Source
 from genwright.data.image import idx, npy
 from genwright.data.image.archive import Archive, opened_npz
 from genwright.data.image.ops import Picture, drop_redundant_channels, header_size, open_picture
 from genwright.data.labels import FileRow, lacking
 from genwright.data.member import SHARDS
+from genwright.data.packed import suffix, tail
 from genwright.data.shards import laid_out
 from genwright.errors import GenwrightError
 
@@ -146,7 +147,7 @@ class ImageFiles:
 
     def _from_archive(self, path: Path, wanted: Sequence[str], every: int) -> Iterator[Row | Rejected]:
         name, number = self.name(path), 0
-        stem = name[: len(name) - len(suffix(path))]
+        stem = name[: len(name) - len(tail(path))]
         try:
             with _opened(path) as archive:
                 for pictures, wrong, columns in archive.chunks(wanted, self.deep):

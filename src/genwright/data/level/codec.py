@@ -16,17 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge
 
-from genwright.data.codec import (
-    AS_READ,
-    Place,
-    Preview,
-    ReadOptions,
-    Rejected,
-    Rows,
-    Source,
-    Values,
-    suffix,
-)
+from genwright.data.codec import AS_READ, Place, Preview, ReadOptions, Rejected, Rows, Source, Values
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
 from genwright.data.image.ops import sheet
@@ -43,6 +33,7 @@ from genwright.data.level.files import (
     tilesets_of,
 )
 from genwright.data.level.legend import LEGEND, Legend, find_legend
+from genwright.data.packed import suffix
 from genwright.data.sidecar import SIDECARS
 from genwright.data.text.field import TextField
 from genwright.data.text.tokenizer import Unit

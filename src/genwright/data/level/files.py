@@ -22,7 +22,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from genwright.data.cells import csv_rows
-from genwright.data.codec import Array, suffix
+from genwright.data.codec import Array
+from genwright.data.packed import suffix
 
 __all__ = [
     "FORMATS",

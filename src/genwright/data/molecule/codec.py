@@ -21,7 +21,6 @@ from genwright.data.codec import (
     Rows,
     Source,
     Values,
-    suffix,
     write_once,
 )
 from genwright.data.columns.field import ColumnField
@@ -30,7 +29,7 @@ from genwright.data.labels import lacking
 from genwright.data.molecule.chemistry import LONGEST, canonical, drawing, sdf
 from genwright.data.molecule.field import MoleculeField
 from genwright.data.molecule.notation import Notation
-from genwright.data.packed import BROKEN, open_unpacked, with_packed
+from genwright.data.packed import BROKEN, open_unpacked, suffix, with_packed
 from genwright.data.table import readers
 from genwright.data.table.frames import raw
 from genwright.errors import DataError, suggest

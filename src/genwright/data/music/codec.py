@@ -28,7 +28,6 @@ from genwright.data.codec import (
     Source,
     SplitName,
     Values,
-    suffix,
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.field import Field
@@ -47,6 +46,7 @@ from genwright.data.music.forms import as_words, bars, sorted_voices
 from genwright.data.music.piece import ONSET, PARTS, SIZE, VOICE, Part, Piece
 from genwright.data.music.sound import RATE, heard_and_seen, pictured, played
 from genwright.data.music.theory import key_of
+from genwright.data.packed import suffix
 from genwright.data.preview import sound_as_html
 from genwright.data.text.field import TextField
 from genwright.data.text.tokenizer import Unit

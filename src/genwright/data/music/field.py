@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genwright.data.codec import suffix
 from genwright.data.field import Array, Field, Partial, Unit, Values
 from genwright.data.music.files import MIDI, ROLLS, SCORES, read_pieces, to_npz
 from genwright.data.music.forms import END, REST, Roll, Symbols, Tokens, Voices
 from genwright.data.music.midi import to_midi
 from genwright.data.music.piece import PITCH, SIZE, VOICE, Part, Piece
+from genwright.data.packed import suffix
 from genwright.errors import DataError, Unsupported
 from genwright.grammar import Grammar
 from genwright.space import Space

@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genwright.data.codec import Array, SplitName, suffix
+from genwright.data.codec import Array, SplitName
 from genwright.data.music.piece import KEYS, LOWEST, PITCHES, Piece
 from genwright.data.music.theory import TONICS
+from genwright.data.packed import suffix
 from genwright.errors import missing_extra
 
 __all__ = ["MIDI", "ROLLS", "SCORES", "Found", "holds_rolls", "read_pieces", "to_npz"]

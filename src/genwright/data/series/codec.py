@@ -25,13 +25,12 @@ from genwright.data.codec import (
     Rows,
     Source,
     Values,
-    suffix,
 )
 from genwright.data.columns.field import ColumnField
 from genwright.data.encodings import check_encoding
 from genwright.data.field import Field
 from genwright.data.labels import lacking
-from genwright.data.packed import BROKEN, bare, with_packed
+from genwright.data.packed import BROKEN, bare, suffix, with_packed
 from genwright.data.series.calendar import CalendarField
 from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
 from genwright.data.series.draw import as_curves

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from genwright.data.codec import Array, Rejected, suffix
+from genwright.data.codec import Array, Rejected
 from genwright.data.columns.formats import is_missing
 from genwright.data.columns.numbers import NumberFormat
+from genwright.data.packed import suffix
 from genwright.data.series.clock import TimeFormat, TimeStep
 from genwright.data.series.form import SeriesForm
 from genwright.data.series.layout import ColumnRoles, layout_of, values_in

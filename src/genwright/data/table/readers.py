@@ -32,7 +32,7 @@ from genwright.data.cells import csv_rows
 from genwright.data.codec import Rejected, beginning
 from genwright.data.columns.numbers import parse_number
 from genwright.data.encodings import encodings
-from genwright.data.packed import BROKEN, bare, is_packed, open_unpacked
+from genwright.data.packed import BROKEN, bare, is_array, is_packed, open_unpacked
 from genwright.data.table.apart import PLACES, NumberedLine, lines_apart
 from genwright.data.table.frames import (
     TableFormat,
@@ -121,7 +121,8 @@ def _inspected(
         notes = () if stated or encoding.startswith("utf") else (other,)
         if suffix == ".jsonl":
             form = _inspect_jsonl(file, encoding)
-            return replace(form, notes=(*notes, *form.notes))
+            listed = (f"{file.name} is a list: what is made of it is written as JSON lines",)
+            return replace(form, notes=(*notes, *(listed if is_array(file) else ()), *form.notes))
         with lines_of(file, encoding) as stream:
             lines = list(islice(stream, 200))
         form = _inspect_lines(file, lines, delimiter or ("\t" if suffix == ".tsv" else None), header)
@@ -151,7 +152,7 @@ def row_count(file: Path, sheet: str | None = None) -> int:
             with _parquet_file(file) as opened:
                 return int(opened.metadata.num_rows)
         with open_unpacked(file) as stream:
-            if is_packed(file):
+            if is_packed(file) or is_array(file):
                 return sum(block.count(b"\n") for block in iter(lambda: stream.read(_BLOCK), b""))
             head = stream.read(_BLOCK)
         size = len(head) if len(head) < _BLOCK else file.stat().st_size

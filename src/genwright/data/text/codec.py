@@ -27,7 +27,6 @@ from genwright.data.codec import (
     SplitName,
     Values,
     beginning,
-    suffix,
     write_once,
 )
 from genwright.data.columns.field import ColumnField
@@ -35,7 +34,7 @@ from genwright.data.containers import Examples, ObjectForm, forms, mixed, plain
 from genwright.data.encodings import check_encoding
 from genwright.data.field import Field
 from genwright.data.labels import file_fields
-from genwright.data.packed import with_packed
+from genwright.data.packed import suffix, tail, with_packed
 from genwright.data.text import tokenizer as tokenizers
 from genwright.data.text.field import SEPARATOR, TextField
 from genwright.data.text.files import (
@@ -219,7 +218,7 @@ class TextCodec(Codec):
 
     def _one(self, files: TextFiles, file: Path, options: ReadOptions) -> Iterator[Rows]:
         survey = files.survey(file)
-        main, stem, number = files.main, file.name[: len(file.name) - len(suffix(file))], 0
+        main, stem, number = files.main, file.name[: len(file.name) - len(tail(file))], 0
         if isinstance(survey, Rejected):
             yield Rows({main: []}, [], rejected=[survey])  # no parts: nothing is split
             return

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from genwright.data.arrow import ARROW, length, objects
-from genwright.data.codec import Rejected, Source, suffix
+from genwright.data.codec import Rejected, Source
 from genwright.data.encodings import encodings
-from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked
+from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked, suffix, tail
 from genwright.data.sidecar import ENOUGH, looks_like_text
 from genwright.data.text.tokenizer import cut, repair
 from genwright.data.text.turns import ANSWERS, in_turns, turn_of
@@ -375,7 +375,7 @@ class TextFiles:
     def _stem(self, file: Path) -> str:
         """Its name without the suffix."""
         name = self._name(file)
-        return name[: len(name) - len(suffix(file))]
+        return name[: len(name) - len(tail(file))]
 
     def _folder(self, file: Path) -> str | None:
         """The first folder below the root, if there is one."""
