@@ -29,8 +29,8 @@ __all__ = [
     "open_unpacked",
     "suffix",
     "tail",
+    "with_packed",
 ]
-__all__ += ["with_packed"]
 
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 GAIN = 4

@@ -66,6 +66,10 @@ ENOUGH = 20
 _WORDS = re.compile(r"[^\W\d_]\S*\s+\S*[^\W\d_]")
 
 
+SENTENCE = 40
+"""Characters of a text, in a column whose name does not say that it holds texts."""
+
+
 def looks_like_text(values: Sequence[Any], *, least: int = ENOUGH, long: int = 0) -> bool:
     """Whether values are texts and no categories: they hardly repeat, and most have words with a blank between.
 

@@ -850,13 +850,33 @@ def asked_and_answered(path: Path) -> None:
             "prompt": [{"role": "user", "content": [{"type": "text", "text": q}]}],
             "completion": [{"role": "assistant", "content": a}],
         },
+        lambda q, a: {"instruction": q, "input": "", "output": a},
+        lambda q, a: {"instruction": q, "context": None, "response": a, "category": "qa"},
     ],
-    ids=["strings", "messages", "conversations", "turns"],
+    ids=["strings", "messages", "conversations", "turns", "alpaca", "dolly"],
 )
 def test_prompts_and_completions(tmp_path, line):
     path = lines(tmp_path / "a.jsonl", [line(*pair) for pair in questions()])
     assert TextCodec.sniff([path]) == 0.7
     asked_and_answered(path)
+
+
+def test_what_an_instruction_is_about_stands_behind_it(tmp_path):
+    line = {"instruction": "Sum up.", "input": "Rain all day.", "output": "Wet.", "topic": "weather"}
+    path = lines(tmp_path / "a.jsonl", N * [line])
+    (one, *_) = examples(opened(path, given=["prompt"]))
+    assert (one["prompt"], one["completion"]) == ("Sum up.\n\nRain all day.", "Wet.")
+    assert opened(path, given=["topic"]).fields["topic"]
+    by_name = opened(path, settings=["codec.field=instruction"])
+    assert examples(by_name)[0]["text"] == "Sum up."
+
+
+def test_an_answer_is_made_and_its_question_given(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [{"question": q, "answer": a} for q, a in questions()])
+    assert TextCodec.sniff([path]) == 0.7
+    recipe, dataset = open_data(make_recipe(path))
+    assert recipe.task.options["given"] == ["question"]
+    assert dataset.fields.keys() == {"answer", "question"}
 
 
 TALK = [

@@ -579,6 +579,13 @@ def test_a_bad_value_is_named_with_its_row_in_the_file(tmp_path):
     assert dataset.fields["row"].columns["day"].kind == "datetime"
 
 
+def test_texts_alone_are_told_how_to_be_read(tmp_path):
+    said = [f"It was a day like any other, and {k} birds sang in the trees" for k in range(50)]
+    file = save(tmp_path / "t.csv", [[str(k), said[k], said[-k]] for k in range(50)], ["id", "a", "b"])
+    with pytest.raises(DataError, match=r"--set codec\.name=text --set codec\.field=b"):
+        fitted(file)
+
+
 def test_nothing_to_model_is_refused(tmp_path):
     file = save(tmp_path / "t.csv", [[str(k), "x", ""] for k in range(50)], ["id", "c", "e"])
     sentence = "no column to model .*'id' is identifier, 'c' is constant, 'e' is constant"

@@ -23,6 +23,7 @@ from genwright.data.columns.pooling import pooled_cells
 from genwright.data.columns.reservoir import Reservoir
 from genwright.data.columns.types import Categorical, Numeric
 from genwright.data.field import Array, Field, Partial, Values
+from genwright.data.sidecar import SENTENCE, looks_like_text
 from genwright.data.table.comparison import ColumnComparison
 from genwright.data.table.frames import TableFormat, assemble, largest, library, raw
 from genwright.errors import DataError, RecipeError, suggest
@@ -120,7 +121,7 @@ class RowField(Field):
         self._rows = rows
         if not self._grouped:
             _note_shared(columns, rows)
-        self._hold(columns)
+        self._hold(columns, frame)
         self._check_writable()
 
     def _check_writable(self) -> None:
@@ -142,17 +143,20 @@ class RowField(Field):
         if places is not None:
             self._frames = [self.take(library("pandas").concat(self._frames), places.tolist())]
 
-    def _hold(self, columns: Sequence[Column]) -> None:
+    def _hold(self, columns: Sequence[Column], seen: pd.DataFrame | None = None) -> None:
         self._columns = list(columns)
         self._width = sum(column.stored for column in columns)
         self._places = list(range(self._width))
         if not any(column.spans for column in columns):
-            raise DataError(self._nothing("all columns are given"), code="nothing-to-make")
+            raise DataError(self._nothing("all columns are given", seen), code="nothing-to-make")
 
-    def _nothing(self, otherwise: str) -> str:
+    def _nothing(self, otherwise: str, seen: pd.DataFrame | None = None) -> str:
         kinds = ", ".join(f"{c.name!r} is {c.kind}" for c in self._columns) or otherwise
         way = "add a column that varies, or set its type in codec.types"
-        if len(self._columns) == 1 and self.form.delimiter and not self._left_out:
+        texts = [] if seen is None else [name for name in seen if _holds_texts(seen[name])]
+        if texts:
+            way = f"to make texts, read it as such (--set codec.name=text --set codec.field={texts[-1]})"
+        elif len(self._columns) == 1 and self.form.delimiter and not self._left_out:
             way += ", or codec.delimiter if this is several columns"
         return f"the table of {self._rows:,} rows has no column to model ({kinds}); {way}"
 
@@ -464,6 +468,10 @@ _SHARED = re.compile(
     r"household|device|session)s?([\W_].*|$))|.*[a-z](Id|ID)"
 )
 """Names of columns of which several rows may hold the same, and belong together for it."""
+
+
+def _holds_texts(column: pd.Series) -> bool:
+    return looks_like_text(raw(column.head(DISTINCT)), long=SENTENCE)
 
 
 def _note_shared(columns: Sequence[Column], rows: int) -> None:

@@ -2,7 +2,8 @@
 
 .txt .md          a document
 .jsonl            a document a line: its fields are texts and labels; `messages` (TRL) and `conversations`
-                  (ShareGPT) become a `prompt` and a `completion` for each answer
+                  (ShareGPT) become a `prompt` and a `completion` for each answer, and so do
+                  `instruction`, `input` and `output` (Alpaca)
 .csv .tsv         a document a line: its columns
 .arrow            a document a row, as of .jsonl
 x.en + x.es       a document a line (Moses): the same line of both files
@@ -27,7 +28,7 @@ from genwright.data.arrow import ARROW, length, objects
 from genwright.data.codec import Rejected, Source
 from genwright.data.encodings import encodings
 from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked, suffix, tail
-from genwright.data.sidecar import ENOUGH, looks_like_text
+from genwright.data.sidecar import ENOUGH, SENTENCE, looks_like_text
 from genwright.data.text.tokenizer import cut, repair
 from genwright.data.text.turns import ANSWERS, in_turns, turn_of
 from genwright.errors import DataError, suggest
@@ -49,14 +50,15 @@ SCALAR = (str, int, float, bool)
 TEXT = "text"
 PROMPT, COMPLETION = "prompt", "completion"
 SIDES = ("source", "target")
-QUESTIONS = ((PROMPT, COMPLETION), SIDES)
+QUESTIONS = ((PROMPT, COMPLETION), SIDES, ("question", "answer"))
 """Names of texts of which one answers the other."""
 TEXTS = frozenset(
     {PROMPT, COMPLETION, *SIDES, TEXT, "caption", "summary", "question", "answer", "translation"}
 )
 """Columns that are texts by their name; `source` and `target` where both are there: alone each is often a label."""
-LONG = 40
-"""Characters of a text of another name."""
+INSTRUCTIONS = (("instruction", "input", "output"), ("instruction", "context", "response"))
+"""Keys of what is asked for, of what that is about, which may be empty or missing, and of the answer, as the data of
+Alpaca and of Dolly have them."""
 TURNS = ("messages", "conversations")
 _LANGUAGES = (
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee "
@@ -150,7 +152,7 @@ class TextFiles:
                 return False
             if key == self.field or key in named:
                 return True
-            return _differ(some) if table else looks_like_text(some, long=LONG)
+            return _differ(some) if table else looks_like_text(some, long=SENTENCE)
 
         texts = [key for key, some in values.items() if is_text(key, some)]
         return texts, [key for key in values if key not in texts]
@@ -343,7 +345,7 @@ class TextFiles:
         name = self._name(file)
         if file.suffix == ARROW:
             for number, values in enumerate(objects(file)):
-                yield from _turned(f"{name} row {number}", values)
+                yield from _turned(f"{name} row {number}", self._asked(values))
             return
         if not _by_json(file):
             try:
@@ -363,9 +365,22 @@ class TextFiles:
                         return
                     if line.strip():
                         found = _object(f"{name} line {number}", line, encoding)
-                        yield from [found] if isinstance(found, Rejected) else _turned(*found)
+                        if isinstance(found, Rejected):
+                            yield found
+                        else:
+                            yield from _turned(found[0], self._asked(found[1]))
         except (*BROKEN, UnicodeError) as error:
             yield Rejected(name, f"cannot be read: {error}")
+
+    def _asked(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values of a line, where an instruction has become a prompt, unless one of its texts is asked for."""
+        for asked, about, answer in INSTRUCTIONS if self.field == TEXT else ():
+            if isinstance(values.get(asked), str) and isinstance(values.get(answer), str):
+                parts = [values[asked], values.get(about)]
+                rest = {key: value for key, value in values.items() if key not in (asked, about, answer)}
+                prompt = "\n\n".join(part for part in parts if isinstance(part, str) and part)
+                return {PROMPT: prompt, COMPLETION: values[answer]} | rest
+        return values
 
     def _name(self, file: Path) -> str:
         """What a person knows a file by."""
