@@ -963,7 +963,7 @@ def test_other_texts_and_labels_of_a_line(tmp_path):
     ("keys", "main"),
     [
         (("source", "target"), "target"),
-        (("question", "answer"), "question"),
+        (("question", "answer"), "answer"),
         (("target", "source", "completion"), "completion"),
         (("summary", "text"), "text"),
     ],
