@@ -15,11 +15,14 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from genwright.errors import RecipeError, suggest
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 __all__ = ["KINDS", "build", "check", "coerce", "names", "options", "resolve"]
 
@@ -200,8 +203,13 @@ def resolve(kind: str, name: str) -> type[Any]:
     return found
 
 
-def options(factory: Any) -> dict[str, inspect.Parameter]:
+def options(factory: Any) -> Mapping[str, inspect.Parameter]:
     """The options of a class or function: its keyword-only parameters, in order."""
+    return _options(factory)
+
+
+@cache
+def _options(factory: Any) -> Mapping[str, inspect.Parameter]:
     parameters = inspect.signature(factory, eval_str=True).parameters.values()
     return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
 
@@ -215,12 +223,19 @@ def coerce(factory: Any, given: Mapping[str, Any], *, where: str) -> dict[str, A
     return check(given, {name: p.annotation for name, p in options(factory).items()}, where=where)
 
 
-def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """Bring each value of `given` to the type of its name. Raises `RecipeError`."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    """What brings a value to a type."""
+    from pydantic import ConfigDict, TypeAdapter
 
     # A number is a text where only a text is wanted: a folder may be called 2024.
-    config = ConfigDict(allow_inf_nan=False, coerce_numbers_to_str=True)
+    return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False, coerce_numbers_to_str=True))
+
+
+def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Bring each value of `given` to the type of its name. Raises `RecipeError`."""
+    from pydantic import ValidationError
+
     result = {}
     for name, value in given.items():
         full = f"{where}.{name}" if where else name
@@ -229,7 +244,7 @@ def check(given: Mapping[str, Any], types: Mapping[str, Any], *, where: str) -> 
         hint = types[name]
         faults: set[str] = set()
         try:
-            result[name] = TypeAdapter(hint, config=config).validate_python(_listed(value, hint))
+            result[name] = _adapter(hint).validate_python(_listed(value, hint))
         except ValidationError as error:
             faults = {fault["type"] for fault in error.errors()}
         # pydantic takes true for 1, and a person who types it means something else.

@@ -61,6 +61,11 @@ LONG = frozenset(
         "music_repetition",
         "ngram_js",
         "molecular_properties",
+        "new_molecules",
+        "rhythms",
+        "clipped_coverage",
+        "density",
+        "distinct",
     }
 )
 """Metrics whose quick checks take long too: for `make journey`."""

@@ -85,6 +85,7 @@ def test_what_it_is_worth_is_said(room: Path) -> None:
     assert "synthetic" in json.loads((room / "balanced/synthetic.json").read_text())["."]
 
 
+@pytest.mark.journey
 def test_the_same_seed_gives_the_same_bytes(room: Path, tmp_path: Path) -> None:
     done("augment", "rows.csv", "--with", "run", "--balance", "kind", "--out", tmp_path / "again")
     for name in ("samples.csv", "augmentation.json"):

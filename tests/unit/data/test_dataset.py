@@ -419,6 +419,7 @@ def peak(count: int) -> float:
     return found
 
 
+@pytest.mark.journey
 def test_memory_stays_flat_as_rows_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genwright.data.table.readers.ROWS", 1000)
     monkeypatch.setattr("genwright.data.table.field.DISTINCT", 1000)

@@ -114,8 +114,8 @@ def mute(monkeypatch: pytest.MonkeyPatch) -> None:
     ("family", "fault", "cause", "steps"),
     [
         ("gan", sure, "discriminator saturated", 12),
-        ("cyclegan", sure, "discriminator saturated", 12),
-        ("stargan", sure, "discriminator saturated", 12),
+        pytest.param("cyclegan", sure, "discriminator saturated", 12, marks=pytest.mark.journey),
+        pytest.param("stargan", sure, "discriminator saturated", 12, marks=pytest.mark.journey),
         ("gan", asleep, "frozen", 16),
         ("vae", mute, "KL collapse", 3),
     ],
