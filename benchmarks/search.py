@@ -76,10 +76,12 @@ def main() -> None:
                     if size != own["size"]
                 ),
             ]
-            found = [own | {"by": "the rule"}]
+            found = [own]
+            said = {"data": Path(data).name, "minutes": minutes}
+            print(json.dumps(said | own | {"by": "the rule"}), flush=True)
             for choice in others:
-                found.append(trained(data, minutes, args, **choice) | {"by": "hand"})
-                print(json.dumps({"data": Path(data).name, "minutes": minutes} | found[-1]), flush=True)
+                found.append(trained(data, minutes, args, **choice))
+                print(json.dumps(said | found[-1] | {"by": "hand"}), flush=True)
             best = min(one["heldout"] for one in found)
             say(
                 benchmark="search",
