@@ -202,7 +202,7 @@ class Cell:
 
 QUICK = frozenset({"label"})
 """Kinds of condition on which the law is asked of every family each time; all others are for `make journey`."""
-READERS = frozenset(product(("autoregressive", "diffusion", "gan"), ("text", "aligned")))
+READERS = frozenset(product(("autoregressive", "diffusion"), ("text", "aligned")))
 """Families of which it is asked each time for these too, which take longest to read."""
 
 

@@ -130,7 +130,14 @@ LONG = {
     *(("anyorder", "grey-image"), ("masked", "grey-image"), ("autoregressive", "grey-image")),
     *(("flow", "text"), ("gan", "text"), ("vqvae", "text"), ("energy", "text")),
     *(("gan", "grey-image"), ("cyclegan", "grey-image"), ("vqvae", "grey-image")),
-    *(("anyorder", "latent"), ("wgan_gp", "latent"), ("vqvae", "latent"), ("energy", "grey-image")),
+    *(
+        ("diffusion", "text"),
+        ("masked", "latent"),
+        ("anyorder", "latent"),
+        ("wgan_gp", "latent"),
+        ("vqvae", "latent"),
+        ("energy", "grey-image"),
+    ),
 }
 """Others that do, of families that are held to the laws on other spaces as well."""
 
