@@ -36,7 +36,7 @@ from genwright.data.series.clock import TimeFormat, TimeStep, fit_clock
 from genwright.data.series.draw import as_curves
 from genwright.data.series.field import SeriesField
 from genwright.data.series.form import SeriesForm
-from genwright.data.series.layout import LEAST, ColumnRoles, head_of, time_column
+from genwright.data.series.layout import LEAST, ColumnRoles, SeriesOptions, head_of, time_column
 from genwright.data.series.reading import TS, grid_step, layout_of_file, pieces
 from genwright.data.series.ts import head_of_ts
 from genwright.data.series.windows import Cuts, Gaps, Window, Windower, filled
@@ -131,8 +131,8 @@ class SeriesCodec(Codec):
                 code="unknown-scaling",
             )
         self._length, self._stride, self._horizon = length, stride, horizon
-        self._time, self._group, self._gaps, self._scaling = time, group, gaps, scaling
-        self._drop, self._sheet, self._encoding = tuple(drop or ()), sheet, encoding
+        self._gaps, self._scaling, self._drop = gaps, scaling, tuple(drop or ())
+        self._stated = SeriesOptions(time, group, sheet, encoding)
 
     # -- which files ---------------------------------------------------------------------------
 
@@ -169,10 +169,7 @@ class SeriesCodec(Codec):
             raise DataError(
                 f"{source.root} holds no series; wanted {self.suffixes()}", code="no-usable-files"
             )
-        layouts = [
-            layout_of_file(file, self._time, self._group, self._sheet, self._encoding)
-            for file in source.files
-        ]
+        layouts = [layout_of_file(file, self._stated) for file in source.files]
         return [
             # What was made has no such columns.
             one.without([name for name in self._drop if not options.made or name in one.table.columns])

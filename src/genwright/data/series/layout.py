@@ -30,6 +30,7 @@ __all__ = [
     "FEW_BAD",
     "ROW_NUMBERS",
     "ColumnRoles",
+    "SeriesOptions",
     "head_of",
     "layout_of",
     "time_column",
@@ -163,34 +164,31 @@ def time_column(
     return None
 
 
-def layout_of(
-    file: Path,
-    time: str | None,
-    group: str | None,
-    sheet: str | None = None,
-    encoding: str | None = None,
-) -> ColumnRoles:
-    """What the columns of a file are. Raises `DataError` for what is no series.
+@dataclass(frozen=True)
+class SeriesOptions:
+    """What a person says of a file of series, each None where nothing is said.
 
-    time, group      columns, where a person says so
-    sheet, encoding  of a workbook and of a text, likewise
+    time, group      columns: of times, and of what tells series apart
+    sheet, encoding  of a workbook, and of a text
     """
+
+    time: str | None = None
+    group: str | None = None
+    sheet: str | None = None
+    encoding: str | None = None
+
+
+def layout_of(file: Path, stated: SeriesOptions) -> ColumnRoles:
+    """What the columns of a file are. Raises `DataError` for what is no series."""
     about = file.stat()
-    return _layout(file, time, group, sheet, encoding, about.st_size, about.st_mtime_ns)
+    return _layout(file, stated, about.st_size, about.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def _layout(
-    file: Path,
-    time: str | None,
-    group: str | None,
-    sheet: str | None,
-    encoding: str | None,
-    size: int,
-    changed: int,
-) -> ColumnRoles:
+def _layout(file: Path, stated: SeriesOptions, size: int, changed: int) -> ColumnRoles:
     """Of a file as it is now."""
-    form, rows = head_of(file, sheet, encoding)
+    time, group = stated.time, stated.group
+    form, rows = head_of(file, stated.sheet, stated.encoding)
     for name in (time, group):
         if name not in (None, "", ROW_NUMBERS) and name not in form.columns:
             raise DataError(

@@ -15,7 +15,7 @@ from genwright.data.columns.numbers import NumberFormat
 from genwright.data.packed import suffix
 from genwright.data.series.clock import TimeFormat, TimeStep
 from genwright.data.series.form import SeriesForm
-from genwright.data.series.layout import ColumnRoles, layout_of, values_in
+from genwright.data.series.layout import ColumnRoles, SeriesOptions, layout_of, values_in
 from genwright.data.series.series import Series
 from genwright.data.series.ts import LABEL, head_of_ts, read_ts
 from genwright.data.series.windows import Cuts, Windower
@@ -41,16 +41,10 @@ class Stretch:
     ends: tuple[str, ...] = ()
 
 
-def layout_of_file(
-    file: Path,
-    time: str | None,
-    group: str | None,
-    sheet: str | None = None,
-    encoding: str | None = None,
-) -> ColumnRoles:
+def layout_of_file(file: Path, stated: SeriesOptions) -> ColumnRoles:
     """What the columns of a table or the dimensions of a .ts file are. Raises `DataError` for what is no series."""
     if suffix(file) != TS:
-        return layout_of(file, time, group, sheet, encoding)
+        return layout_of(file, stated)
     head, lengths, low, missing, total = head_of_ts(file), list[int](), 0.0, 0, 0
     values = dict[str, list[float]]()
     for found in read_ts(file, head):
@@ -164,8 +158,9 @@ def _channel(values: Sequence[Any], name: str, form: SeriesForm) -> Array:
 def read_whole(file: Path, form: SeriesForm) -> Iterator[Series]:
     """Each series of a file as it is, its steps on the grid of the form. Raises `DataError`."""
     sheet, encoding = ("", "utf-8") if form.table is None else (form.table.sheet, form.table.encoding)
-    stated = None if encoding.startswith("utf") else encoding
-    layout = layout_of_file(file, form.time or None, form.group or None, sheet or None, stated)
+    old = None if encoding.startswith("utf") else encoding
+    stated = SeriesOptions(form.time or None, form.group or None, sheet or None, old)
+    layout = layout_of_file(file, stated)
     windower = Windower(None, 1, None, grid_step(layout, form), Cuts())
     for piece in pieces(file, layout, form):
         if isinstance(piece, Stretch):
