@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +39,8 @@ _OTHERS = {
     "cp1254": ("çğıİöşüâîû",),  # Turkish
     "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž"),  # Lithuanian, Latvian
 }
+_SIGNS = frozenset("‘’“”„–—…«»‹›¿¡•°™€£\xa0\xad")
+"""Quotes, dashes and the like, which stand beside letters of any language."""
 FITS, DIFFERENT = 0.9, 3
 """The share of letters that are of one language, from which it is that one; and how many of those that cp1252 does not
 have have to be there, or half of them."""
@@ -111,8 +112,8 @@ def _of_another_alphabet(words: bytes) -> str:
 
 
 def _share(words: str, letters: str) -> float:
-    """Of characters that are not ASCII, the share that are some letters; signs between words are not counted."""
-    found = [c for c in words if not c.isascii() and unicodedata.category(c)[0] in "LN"]
+    """Of characters that are not ASCII, the share that are some letters; signs of print are not counted."""
+    found = [c for c in words if not c.isascii() and c not in _SIGNS]
     return sum(c in letters or c.lower() in letters for c in found) / max(1, len(found))
 
 

@@ -70,3 +70,22 @@ def test_anything_is_read_in_the_end(tmp_path: Path) -> None:
     assert list(encodings(tmp_path / "a"))[-1] == "latin-1"
     (tmp_path / "b").write_bytes(b"")
     assert next(encodings(tmp_path / "b")) == "utf-8-sig"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "one", "other"),
+    [
+        ("cp932", "はい", "いいえ"),
+        ("cp949", "예", "아니오"),
+        ("big5", "台北", "高雄"),
+        ("gb18030", "北京", "上海"),
+    ],
+)
+def test_cells_of_two_words_are_enough(tmp_path: Path, encoding: str, one: str, other: str) -> None:
+    file, text = (
+        tmp_path / "a.csv",
+        "id,a\n" + "".join(f"{i},{(one, other)[i % 2]}\n" for i in range(20)),
+    )
+    file.write_bytes(text.encode(encoding))
+    found = next(name for name in encodings(file) if name != "utf-8-sig")
+    assert file.read_bytes().decode(found) == text
