@@ -205,7 +205,7 @@ def resolve(kind: str, name: str) -> type[Any]:
 
 def options(factory: Any) -> Mapping[str, inspect.Parameter]:
     """The options of a class or function: its keyword-only parameters, in order."""
-    return _options(factory)
+    return _options(factory)  # a type checker takes no class for what a cache can look up
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def encodings(file: Path) -> Iterator[str]:
     yield "utf-8-sig"
     if some := _lines(file):
         words = b" ".join(_WORD.findall(some))
-        western = words.decode("cp1252", "replace")
+        western = _counted(words, "cp1252")
         other = max(_share(western, letters) for letters in _WESTERN) < FITS
         if other and (name := _of_another_script(some) or _of_another_alphabet(words)):
             yield name
@@ -102,19 +103,26 @@ def _of_another_alphabet(words: bytes) -> str:
     """The encoding of words in Latin letters of a language that cp1252 does not have; else empty."""
     best, found = FITS, ""
     for name, languages in _OTHERS.items():
-        read = words.decode(name, "replace")
+        read = _counted(words, name)
+        small = {c.lower() for c in read}
         for letters in languages:
             own = {c for c in letters if c.encode(name).decode("cp1252", "replace") != c}
-            needed = min(DIFFERENT, len(own) / 2)
-            if len(own & set(read.lower())) >= needed and _share(read, letters) > best:
-                best, found = _share(read, letters), name
+            enough = len(own & small) >= min(DIFFERENT, len(own) / 2)
+            if enough and (share := _share(read, letters)) > best:
+                best, found = share, name
     return found
 
 
-def _share(words: str, letters: str) -> float:
-    """Of characters that are not ASCII, the share that are some letters; signs of print are not counted."""
-    found = [c for c in words if not c.isascii() and c not in _SIGNS]
-    return sum(c in letters or c.lower() in letters for c in found) / max(1, len(found))
+def _counted(words: bytes, encoding: str) -> Counter[str]:
+    """Characters that are not ASCII, without signs of print."""
+    read = words.decode(encoding, "replace")
+    return Counter(c for c in read if not c.isascii() and c not in _SIGNS)
+
+
+def _share(found: Counter[str], letters: str) -> float:
+    """Of some characters, the share that are letters of a language."""
+    own = sum(n for c, n in found.items() if c in letters or c.lower() in letters)
+    return own / max(1, found.total())
 
 
 def _reads(some: bytes, encoding: str) -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "bare",
     "is_array",
     "is_packed",
+    "open_text",
     "open_unpacked",
     "suffix",
     "tail",
@@ -44,13 +45,16 @@ def with_packed(*suffixes: str) -> tuple[str, ...]:
     return (*suffixes, *(suffix + packed for suffix in suffixes for packed in PACKED))
 
 
+_JSON = with_packed(".json")
+
+
 def is_packed(file: Path) -> bool:
     return file.suffix.lower() in PACKED
 
 
 def is_array(file: Path) -> bool:
     """Whether a file is a list of objects in JSON, packed or not."""
-    if not file.name.lower().endswith(with_packed(".json")):
+    if not file.name.lower().endswith(_JSON):
         return False
     try:
         about = file.stat()
@@ -92,6 +96,13 @@ def open_unpacked(file: Path, how: str | None = None) -> IO[bytes]:
     """
     stream = _unpacked(file, how)
     return io.BufferedReader(ArrayLines(stream)) if how is None and is_array(file) else stream
+
+
+def open_text(
+    file: Path, encoding: str, *, errors: str = "strict", newline: str | None = ""
+) -> io.TextIOWrapper:
+    """The same, decoded, with the ends of lines as they are unless `newline` says otherwise."""
+    return io.TextIOWrapper(open_unpacked(file), encoding=encoding, errors=errors, newline=newline)
 
 
 def _unpacked(file: Path, how: str | None = None) -> IO[bytes]:

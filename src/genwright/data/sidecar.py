@@ -21,13 +21,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from genwright.data.codec import Rejected
-from genwright.data.packed import open_unpacked
+from genwright.data.packed import open_text
 from genwright.errors import DataError, GenwrightError, missing_extra
 
 __all__ = [
@@ -370,17 +369,13 @@ def _ljspeech(path: Path, names: Collection[str]) -> Table | None:
 
 def _json_lines(path: Path) -> Records:
     try:
-        with _text(path) as lines:
+        with open_text(path, "utf-8-sig", newline=None) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
                 yield f"{path.name}, line {number}", _object(line)
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, "JSON lines", error) from None
-
-
-def _text(path: Path) -> TextIOWrapper:
-    return TextIOWrapper(open_unpacked(path), encoding="utf-8-sig")
 
 
 def json_table(files: Iterable[Path], names: Collection[str]) -> Path | None:
@@ -395,7 +390,7 @@ def json_table(files: Iterable[Path], names: Collection[str]) -> Path | None:
 
 def _names_files(path: Path, names: Collection[str]) -> bool:
     """Whether one of the first lines is an object with the path of a file."""
-    with suppress(OSError, UnicodeDecodeError), _text(path) as lines:
+    with suppress(OSError, UnicodeDecodeError), open_text(path, "utf-8-sig", newline=None) as lines:
         records = (_object(lines.readline(LONG)) for _ in range(ENOUGH))
         return any(
             _is_file(value, names) for one in records if isinstance(one, dict) for value in one.values()

@@ -148,10 +148,10 @@ class RowField(Field):
         self._width = sum(column.stored for column in columns)
         self._places = list(range(self._width))
         if not any(column.spans for column in columns):
-            raise DataError(self._nothing("all columns are given", seen), code="nothing-to-make")
+            raise DataError(self._nothing(seen), code="nothing-to-make")
 
-    def _nothing(self, otherwise: str, seen: pd.DataFrame | None = None) -> str:
-        kinds = ", ".join(f"{c.name!r} is {c.kind}" for c in self._columns) or otherwise
+    def _nothing(self, seen: pd.DataFrame | None = None) -> str:
+        kinds = ", ".join(f"{c.name!r} is {c.kind}" for c in self._columns) or "all columns are given"
         way = "add a column that varies, or set its type in codec.types"
         texts = [] if seen is None else [name for name in seen if _holds_texts(seen[name])]
         if texts:
@@ -193,7 +193,7 @@ class RowField(Field):
                 other._places += self._places[first : first + column.stored]
             first += column.stored
         if not any(column.spans for column in other._columns):
-            raise DataError(other._nothing("all columns are given"), code="nothing-to-make")
+            raise DataError(other._nothing(), code="nothing-to-make")
         return other
 
     def alike(self) -> list[list[str]]:

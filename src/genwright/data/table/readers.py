@@ -22,17 +22,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from io import TextIOWrapper
 from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from genwright.data.arrow import ARROW, batches, length
 from genwright.data.cells import csv_rows
 from genwright.data.codec import Rejected, beginning
 from genwright.data.columns.numbers import parse_number
 from genwright.data.encodings import encodings
-from genwright.data.packed import BROKEN, bare, is_array, is_packed, open_unpacked
+from genwright.data.packed import BROKEN, bare, is_array, is_packed, open_text, open_unpacked
 from genwright.data.table.apart import PLACES, NumberedLine, lines_apart
 from genwright.data.table.frames import (
     TableFormat,
@@ -59,7 +58,6 @@ __all__ = [
     "TableWriter",
     "head",
     "inspect",
-    "lines_of",
     "reader_of",
     "row_count",
     "rows",
@@ -123,7 +121,7 @@ def _inspected(
             form = _inspect_jsonl(file, encoding)
             listed = (f"{file.name} is a list: what is made of it is written as JSON lines",)
             return replace(form, notes=(*notes, *(listed if is_array(file) else ()), *form.notes))
-        with lines_of(file, encoding) as stream:
+        with open_text(file, encoding) as stream:
             lines = list(islice(stream, 200))
         form = _inspect_lines(file, lines, delimiter or ("\t" if suffix == ".tsv" else None), header)
         return replace(form, suffix=suffix, encoding=encoding, notes=(*notes, *form.notes))
@@ -204,7 +202,7 @@ def head(file: Path, form: TableFormat, n: int) -> list[dict[str, Any]]:
         frame, _ = next(rows(file, form, []))
         columns = {str(name): raw(frame[name].head(n)) for name in frame.columns}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    with _reading(file), lines_of(file, form.encoding) as stream:
+    with _reading(file), open_text(file, form.encoding) as stream:
         reader = reader_of(islice(stream, form.skip, None), form.delimiter, form.spaces)
         first = islice((record for record in reader if record), int(form.header), n + int(form.header))
         try:
@@ -300,10 +298,6 @@ def _reading(file: Path) -> Iterator[None]:
 
 
 # -- text ----------------------------------------------------------------------------------------
-
-
-def lines_of(file: Path, encoding: str) -> IO[str]:
-    return TextIOWrapper(open_unpacked(file), encoding=encoding, newline="")
 
 
 def _encoding(file: Path, stated: str | None) -> str:
@@ -520,7 +514,7 @@ Rows = Iterator[tuple["pd.DataFrame", list[Rejected], int]]
 
 def _delimited(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     width, good, bad, lost = len(form.columns), list[list[str]](), list[Rejected](), 0
-    with as_csv(file, form.sheet) if form.sheet else lines_of(file, form.encoding) as stream:
+    with as_csv(file, form.sheet) if form.sheet else open_text(file, form.encoding) as stream:
         above = len(list(islice(stream, form.skip)))
         reader = reader_of(stream, form.delimiter, form.spaces)
         end = 0  # of the record before
@@ -588,7 +582,7 @@ def _objects(file: Path, lines: Iterable[NumberedLine]) -> Iterator[dict[str, An
 
 def _inspect_jsonl(file: Path, encoding: str) -> TableFormat:
     """The columns: all that the first rows hold. Raises `DataError` where none of them is an object."""
-    with lines_of(file, encoding) as stream:
+    with open_text(file, encoding) as stream:
         first = list(islice(_objects(file, enumerate(stream, 1)), ROWS))
     found = columns_in(one for one in first if isinstance(one, dict))
     if not found.names and not found.records:
@@ -614,7 +608,7 @@ def _inspect_jsonl(file: Path, encoding: str) -> TableFormat:
 
 def _jsonl(file: Path, form: TableFormat, notes: list[str]) -> Rows:
     late = set[str]()
-    with lines_of(file, form.encoding) as stream:
+    with open_text(file, form.encoding) as stream:
         objects = _objects(file, enumerate(stream, 1))
         while some := list(islice(objects, ROWS)):
             good = [flat(found) for found in some if isinstance(found, dict)]

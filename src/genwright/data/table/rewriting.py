@@ -16,10 +16,10 @@ from typing import Any
 from genwright.data.cells import csv_rows
 from genwright.data.codec import Values
 from genwright.data.columns.formats import is_missing
-from genwright.data.packed import open_unpacked
+from genwright.data.packed import open_text, open_unpacked
 from genwright.data.table.frames import TableFormat, assemble, raw
 from genwright.data.table.json_lines import flat, rebuilt
-from genwright.data.table.readers import BLANKS, TableWriter, lines_of, reader_of
+from genwright.data.table.readers import BLANKS, TableWriter, reader_of
 from genwright.errors import DataError
 
 __all__ = ["Rewriter"]
@@ -44,7 +44,7 @@ class Rewriter:
             with open_unpacked(file) as stream:
                 marked = stream.read(3) == b"\xef\xbb\xbf"
             encoding = "utf-8" if form.encoding == "utf-8-sig" and not marked else form.encoding
-            self._source = lines_of(file, form.encoding)
+            self._source = open_text(file, form.encoding)
             self._out = self.file.open("w", encoding=encoding, newline="")
             self._records = self._jsonl() if form.suffix == ".jsonl" else self._delimited()
             self._begun = False

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import json
 import re
 from collections import Counter
@@ -27,7 +26,7 @@ from typing import Any
 from genwright.data.arrow import ARROW, length, objects
 from genwright.data.codec import Rejected, Source
 from genwright.data.encodings import encodings
-from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_unpacked, suffix, tail
+from genwright.data.packed import BROKEN, GAIN, bare, is_packed, open_text, open_unpacked, suffix, tail
 from genwright.data.sidecar import ENOUGH, SENTENCE, looks_like_text
 from genwright.data.text.tokenizer import cut, repair
 from genwright.data.text.turns import ANSWERS, in_turns, turn_of
@@ -286,7 +285,7 @@ class TextFiles:
         name = self._name(file)
         try:
             encoding = _mark(file) or self.encoding or "utf-8"
-            with _open(file, encoding, errors="surrogateescape", newline="\n") as lines:
+            with open_text(file, encoding, errors="surrogateescape", newline="\n") as lines:
                 for number, line in enumerate(lines, 1):
                     try:
                         line.encode()
@@ -358,7 +357,7 @@ class TextFiles:
         try:
             encoding = _mark(file) or self.encoding or "utf-8"
             # A wrong byte spoils its line and not the file, so it is let through and looked for.
-            with _open(file, encoding, errors="surrogateescape", newline="\n") as lines:
+            with open_text(file, encoding, errors="surrogateescape", newline="\n") as lines:
                 for number, line in enumerate(lines, 1):
                     if "\0" in line:
                         yield Rejected(name, "is binary: it holds NUL bytes")
@@ -441,13 +440,8 @@ def is_aligned(files: Sequence[Path]) -> bool:
     return len(languages) == 2 and "" not in languages and languages in stems.values()
 
 
-def _open(file: Path, encoding: str, *, errors: str = "strict", newline: str = "") -> io.TextIOWrapper:
-    """Decoded, with the ends of lines as they are."""
-    return io.TextIOWrapper(open_unpacked(file), encoding=encoding, errors=errors, newline=newline)
-
-
 def _blocks(file: Path, encoding: str) -> Iterator[str]:
-    with _open(file, encoding) as text:
+    with open_text(file, encoding) as text:
         while block := text.read(BLOCK):
             yield repair(block)  # utf-7 and the like can make half a pair
 
@@ -525,7 +519,7 @@ class _Table:
     def of(cls, file: Path, encoding: str | None) -> _Table:
         """Raises `DataError` for more than two columns without names."""
         stated = _mark(file) or encoding or "utf-8"
-        with _open(file, stated, errors="surrogateescape") as lines:
+        with open_text(file, stated, errors="surrogateescape") as lines:
             some = list(islice(lines, PROBE))
         tabs = ".tsv" in suffix(file)
         delimiter = "\t" if tabs else max(DELIMITERS, key=lambda one: _agreeing(some, one))
@@ -553,7 +547,7 @@ class _Table:
     def rows(self, name: str) -> Iterator[tuple[str, dict[str, Any]] | Rejected]:
         """The rows by column, and the names of their lines."""
         try:
-            with _open(self.file, self.encoding, errors="surrogateescape") as stream:
+            with open_text(self.file, self.encoding, errors="surrogateescape") as stream:
                 lines = csv.reader(stream, delimiter=self.delimiter, quoting=self.quoting)
                 for i, row in enumerate(lines):
                     where = f"{name} line {lines.line_num}"
